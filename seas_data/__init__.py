@@ -1,0 +1,1 @@
+"""seas-data: build and version adversarial and ambiguous-harmless safety datasets."""

@@ -1,0 +1,1 @@
+"""Reading a version: the queries of ``sql/``, run read-only and closed."""

@@ -1,0 +1,349 @@
+"""The recipe: what to build, typed and validated.
+
+A recipe is a YAML file. Every key is a field of the classes below, so this page is the list of all there is to set; an
+unknown key or a wrong value is refused with its name and what is allowed. ``$NAME`` in a path is taken from the
+environment. Paths and what they expand to are no part of the recipe's digest: the rows that they lead to are digested
+instead.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from seas_data.errors import SeasDataError
+from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Columns(_Strict):
+    """Which of the source's columns hold what."""
+
+    text: str = "prompt"
+    id: str | None = None
+    """The row's id within its source; without one the row's number serves."""
+    risk: str | None = None
+    style: str | None = None
+    kind: str | None = None
+    language: str | None = None
+
+
+class Unwrap(_Strict):
+    """A fixed wrapper that is taken off every row of the source."""
+
+    prefix: str = ""
+    suffix: str = ""
+
+
+class Source(_Strict):
+    """One set of prompts: where it is, what its columns mean, and under what licence it comes."""
+
+    path: str | None = None
+    """A JSONL, CSV or Parquet file, or a folder written by `datasets`; `$NAME` is read from the environment."""
+    hub: str | None = None
+    """A dataset of the Hugging Face Hub, in place of a path."""
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    """The commit of the Hub dataset. Pinned, so that the same recipe reads the same rows."""
+    columns: Columns = Columns()
+    kind: Literal["adversarial", "harmless", "general"] | None = None
+    kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
+    """From the values of `columns.kind` (a `*` may end them) to kinds."""
+    risk_map: str | dict[str, str] | None = None
+    """A map of the taxonomy by name, or from the values of `columns.risk` to risk categories."""
+    style_map: str | dict[str, str] | None = None
+    licence: str | None = None
+    """An SPDX identifier; none means that the set states none."""
+    language: str | None = None
+    """An ISO 639-1 code, where no column gives it."""
+    language_pattern: str | None = None
+    """A regular expression whose first group takes the language out of `columns.language`."""
+    repository: str | None = None
+    priority: int = 50
+    """Of two duplicates the one of the lower number is kept."""
+    role: Literal["training", "holdout"] = "training"
+    """Holdout rows are what a model is tested on: training rows too close to them are dropped."""
+    unwrap: Unwrap | None = None
+    encoding: str = "utf-8"
+
+    @model_validator(mode="after")
+    def _one_place_and_one_kind(self) -> "Source":
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path or hub")
+        if self.hub is not None and self.revision is None:
+            raise ValueError(
+                "give the revision (a commit) of a hub dataset, so that the same recipe reads the same rows"
+            )
+        if (self.kind is None) == (self.kind_map is None):
+            raise ValueError("give either kind, or columns.kind with kind_map")
+        if self.kind_map is not None and self.columns.kind is None:
+            raise ValueError("kind_map needs columns.kind")
+        return self
+
+    @field_validator("risk_map")
+    @classmethod
+    def _known_risks(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        return _known_map(value, RISK_MAPS, RISK_CATEGORIES)
+
+    @field_validator("style_map")
+    @classmethod
+    def _known_styles(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        return _known_map(value, STYLE_MAPS, ATTACK_STYLES)
+
+    @field_validator("language_pattern")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        try:
+            if value is not None and re.compile(value).groups < 1:
+                raise ValueError("language_pattern needs a group: what the first (...) matches is the language")
+        except re.error as problem:
+            raise ValueError(f"not a regular expression: {problem}") from problem
+        return value
+
+
+def _known_map(
+    value: str | dict[str, str] | None, maps: dict[str, dict[str, str]], values: tuple[str, ...]
+) -> str | dict[str, str] | None:
+    if isinstance(value, str) and value not in maps:
+        raise ValueError(f"no map is called {value!r}; there are {', '.join(maps)}, or give a mapping")
+    if isinstance(value, dict) and (wrong := sorted(set(value.values()) - set(values))):
+        raise ValueError(f"{wrong[0]!r} is not in the taxonomy; allowed are {', '.join(values)}")
+    return value
+
+
+class Embedder(_Strict):
+    """A sentence-transformers model and the languages it was made for."""
+
+    model: str = "all-MiniLM-L6-v2"
+    """A name on the Hub or a folder; `all-MiniLM-L6-v2` is taken from the `embedder` extra when that is installed."""
+    revision: str | None = None
+    languages: list[str] = ["en"]
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto` is bf16 where the processor multiplies it natively, otherwise fp32."""
+    max_unknown: Share = 0.1
+    """A text with a larger share of unknown tokens is not embedded: its vector would say nothing."""
+
+
+class Limits(_Strict):
+    """Which rows are prompts at all."""
+
+    min_characters: int = 3
+    max_characters: int = 20_000
+
+
+class Contamination(_Strict):
+    """How close a training prompt may come to a holdout prompt."""
+
+    ngram: Share = 0.8
+    """Share of the holdout prompt's character 5-grams that the training prompt holds."""
+    semantic: Share = 0.95
+
+
+class Templates(_Strict):
+    """What counts as a wrapper, and how many prompts may share one."""
+
+    find: bool = True
+    min_rows: int = 20
+    min_characters: int = 60
+    max_per_template: int | None = 200
+
+
+class Near(_Strict):
+    """Jaccard similarity of character 5-grams of the normalised text."""
+
+    duplicate: Share = 0.8
+    group: Share = 0.6
+    """Prompts this alike stay on one side of the split; those of opposite kinds are reported as contrast pairs."""
+
+
+class Semantic(_Strict):
+    """Cosine of the embeddings, where the embedder really sees both texts."""
+
+    duplicate: Share = 0.95
+    group: Share = 0.92
+
+
+class Labels(_Strict):
+    """The classifier that gives a type to adversarial rows without one."""
+
+    infer: bool = True
+    min_rows: int = 30
+    min_probability: Share = 0.6
+
+
+class Clusters(_Strict):
+    """Spherical k-means over the embeddings, and the map."""
+
+    count: int | None = None
+    """Without one: the square root of a tenth of the embedded rows."""
+    fit_rows: int = Field(default=5_000, le=10_000)
+    """The map is fitted on this many rows; the others are placed among their neighbours in it."""
+
+
+class Split(_Strict):
+    """Shares of the kept rows. Frozen by the first version."""
+
+    test: Share = 0.1
+    harmless: Share = 0.2
+    """Of the harmless rows: the held-out over-refusal test."""
+    by_request: bool = False
+    """Keep the prompts that share a request on one side too."""
+
+
+class Curation(_Strict):
+    """The steps, in the order in which they run."""
+
+    limits: Limits = Limits()
+    contamination: Contamination = Contamination()
+    templates: Templates = Templates()
+    near: Near | None = Near()
+    """Null: exact duplicates only."""
+    semantic: Semantic | None = Semantic()
+    labels: Labels = Labels()
+    clusters: Clusters = Clusters()
+    split: Split = Split()
+
+
+class Recipe(_Strict):
+    """All of a recipe."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    sources: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Source], Field(min_length=1)]
+    overrides: str | None = None
+    """A CSV of what people decided: prompt_id, decision, label, who, because."""
+    embedders: list[Embedder] = [Embedder()]
+    """For each text the first one declared for its language."""
+    curation: Curation = Curation()
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
+        content = self.model_dump(mode="json", exclude={"overrides"})
+        for source in content["sources"].values():
+            if source["path"] is not None:
+                source["path"] = Path(source["path"]).name
+        for embedder in content["embedders"]:
+            if "/" in embedder["model"] and Path(os.path.expandvars(embedder["model"])).exists():
+                embedder["model"] = Path(embedder["model"]).name
+        return content
+
+    def digest(self) -> str:
+        """Return the SHA-256 of ``canonical``."""
+        content = json.dumps(self.canonical(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load(path: Path, changes: list[str] | None = None) -> Recipe:
+    """Read the recipe at ``path``, with ``changes`` (``a.b=value``, values as in YAML) made to it first.
+
+    Relative paths in it are taken from the folder that it lies in. Raises SeasDataError with the key at fault.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SeasDataError(f"there is no recipe at {path}; recipes that come with the package: {_shipped()}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise SeasDataError(f"{path} cannot be read as YAML: {' '.join(str(problem).split())}") from problem
+    if not isinstance(content, dict):
+        raise SeasDataError(f"{path} is not a recipe: it should be a mapping with the keys name and sources")
+    for change in changes or []:
+        _change(content, change)
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as problem:
+        raise SeasDataError(f"{path}: {_explain(problem)}") from problem
+    folder = path.parent
+    return recipe.model_copy(
+        update={
+            "sources": {
+                name: source if source.path is None else source.model_copy(update={"path": _place(folder, source.path)})
+                for name, source in recipe.sources.items()
+            },
+            "overrides": recipe.overrides and _place(folder, recipe.overrides),
+        }
+    )
+
+
+def shipped(name: str) -> Path:
+    """Return the recipe ``name`` as given, or, where there is no such file, the one of that name in the package."""
+    from seas_data.resources import folder
+
+    path = Path(name)
+    inside = folder("pipelines") / f"{path.stem}.yaml"
+    return inside if not path.exists() and inside.exists() else path
+
+
+def _shipped() -> str:
+    from seas_data.resources import folder
+
+    return ", ".join(sorted(f"pipelines/{path.name}" for path in folder("pipelines").glob("*.yaml")))
+
+
+def _place(folder: Path, path: str) -> str:
+    expanded = os.path.expandvars(path)
+    if unset := re.search(r"\$\{?(\w+)", expanded):
+        raise SeasDataError(f"the recipe reads {path}, but ${unset[1]} is not set; set it to the folder it stands for")
+    return str(folder / Path(expanded).expanduser())
+
+
+def _change(content: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise SeasDataError(f"--set {change}: write it as a.b=value")
+    *parents, last = key.split(".")
+    place = content
+    for parent in parents:
+        if place.get(parent) is None:
+            place[parent] = {}
+        place = place[parent]
+        if not isinstance(place, dict):
+            raise SeasDataError(f"--set {change}: {parent} is a value, so nothing can be set below it")
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as problem:
+        raise SeasDataError(f"--set {change}: {value!r} is not a YAML value") from problem
+
+
+def _explain(problem: ValidationError) -> str:
+    """Say of each fault which key it is and what is allowed there."""
+    return "; ".join(_fault(dict(error)) for error in problem.errors())
+
+
+def _fault(error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "the recipe"
+    if error["type"] == "extra_forbidden":
+        allowed = sorted(_fields_at(error["loc"][:-1]))
+        near = difflib.get_close_matches(str(error["loc"][-1]), allowed, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        return f"{key} is not a key{meant}; allowed there: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    given = error["input"]
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _fields_at(location: tuple[str | int, ...]) -> set[str]:
+    model: Any = Recipe
+    for part in location:
+        model = model.model_fields[part].annotation if isinstance(part, str) and part in model.model_fields else model
+        model = next((kind for kind in _models_in(model)), model)
+    return set(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]

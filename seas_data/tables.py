@@ -1,0 +1,187 @@
+"""The schema of every table: one class a table, one line a column.
+
+Rows never change and decisions are rows: a version holds each of these tables as append-only Parquet shards. Ids are
+``text.content_id`` hashes. ``cast`` puts a frame into its table's columns, order and types, and says what does not fit.
+"""
+
+import dataframely as dy
+import dataframely.exc
+import polars as pl
+
+from seas_data.errors import SeasDataError
+from seas_data.taxonomy import ATTACK_STYLES, DIFFICULTIES, KINDS, RISK_CATEGORIES, SPLITS, TYPES
+
+REASONS = (
+    "exact_duplicate",
+    "near_duplicate",
+    "semantic_duplicate",
+    "contaminated",
+    "template_cap",
+    "contrast_pair",
+    "label_conflict",
+    "not_embeddable",
+    "split_bridge",
+    "manual",
+    "too_long",
+    "too_short",
+    "invalid",
+)
+SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated")
+
+
+def _one_of(*values: str, nullable: bool = False) -> dy.String:
+    return dy.String(nullable=nullable, check=lambda column: column.is_in(list(values)))
+
+
+def _text(*, nullable: bool = False, primary_key: bool = False) -> dy.String:
+    return dy.String(nullable=nullable, primary_key=primary_key)
+
+
+class Prompts(dy.Schema):
+    """Every prompt of the version, kept or not, as it came from its source."""
+
+    prompt_id = _text(primary_key=True)
+    text = _text()
+    text_digest = _text()
+    kind = _one_of(*KINDS)
+    risk_category = _one_of(*RISK_CATEGORIES, nullable=True)
+    attack_style = _one_of(*ATTACK_STYLES, nullable=True)
+    type = _one_of(*TYPES, nullable=True)
+    difficulty = _one_of(*DIFFICULTIES, nullable=True)
+    label_source = _text(nullable=True)  # source | classifier | manual:WHO | judge:NAME
+    label_probability = dy.Float64(nullable=True)  # of the classifier's label
+    source = _text()
+    source_risk = _text(nullable=True)  # the set's own label on the risk axis, unmapped
+    source_style = _text(nullable=True)  # and on the style axis
+    role = _one_of("training", "holdout")
+    priority = dy.Int32()  # of the source: lower is kept first
+    repository = _text(nullable=True)
+    source_id = _text()
+    licence = _text(nullable=True)
+    language = _text(nullable=True)
+    iteration = dy.Int32()
+    seed_id = _text(nullable=True)
+    model = _text(nullable=True)
+
+
+class SetAside(dy.Schema):
+    """A row of a source that could not become a prompt, and why. Its text is not kept: its digest is."""
+
+    source = _text()
+    location = _text()  # file:line
+    reason = _one_of(*SET_ASIDE_REASONS)
+    detail = _text(nullable=True)
+    row_digest = _text()
+
+
+class Decisions(dy.Schema):
+    """The ledger: one row for each drop, flag and manual keep."""
+
+    prompt_id = _text()
+    version = _text()
+    step = _text()
+    decision = _one_of("keep", "drop", "flag")
+    reason = _one_of(*REASONS)
+    witness_id = _text(nullable=True)
+    score = dy.Float64(nullable=True)
+    threshold = dy.Float64(nullable=True)
+    detail = _text(nullable=True)
+
+
+class Relabels(dy.Schema):
+    """A label that a person changed after the row was written; the ``prompts`` view shows the newest."""
+
+    prompt_id = _text()
+    version = _text()
+    kind = _one_of(*KINDS)
+    risk_category = _one_of(*RISK_CATEGORIES, nullable=True)
+    attack_style = _one_of(*ATTACK_STYLES, nullable=True)
+    type = _one_of(*TYPES, nullable=True)
+    difficulty = _one_of(*DIFFICULTIES, nullable=True)
+    label_source = _text()
+    because = _text()
+
+
+class Templates(dy.Schema):
+    """Wrapped prompts and the part of them that changes; plain prompts that share a request have no template."""
+
+    prompt_id = _text(primary_key=True)
+    template_id = _text(nullable=True)
+    payload = _text(nullable=True)
+    request_id = _text(nullable=True)
+
+
+class Wrappers(dy.Schema):
+    """The fixed text of each template, in the order in which its parts stand; the payload fills the gaps."""
+
+    template_id = _text(primary_key=True)
+    segments = dy.List(dy.String())
+
+
+class Splits(dy.Schema):
+    """Where each kept prompt went. A group never crosses a split; a holdout prompt is a group of its own."""
+
+    prompt_id = _text(primary_key=True)
+    split = _one_of(*SPLITS)
+    group_id = _text()
+
+
+class Clusters(dy.Schema):
+    """What each embedded prompt is about, and where it lies on the map."""
+
+    prompt_id = _text(primary_key=True)
+    cluster = dy.Int32()
+    label = _text()  # the cluster's distinguishing terms
+    x = dy.Float32()
+    y = dy.Float32()
+
+
+class Embeddings(dy.Schema):
+    """The unit vector by which a prompt is clustered and searched: of its payload if it is wrapped, else of it all."""
+
+    prompt_id = _text(primary_key=True)
+    model = _text()
+    vector = dy.List(dy.Float32())
+
+
+class Metrics(dy.Schema):
+    """A figure, its 95 % interval, what it counts, and the facets it holds for (a JSON object)."""
+
+    name = _text()
+    version = _text()
+    value = dy.Float64(nullable=True)
+    low = dy.Float64(nullable=True)
+    high = dy.Float64(nullable=True)
+    n = dy.Int64(nullable=True)
+    facets = _text()
+
+
+TABLES: dict[str, type[dy.Schema]] = {
+    "prompts": Prompts,
+    "set_aside": SetAside,
+    "decisions": Decisions,
+    "relabels": Relabels,
+    "templates": Templates,
+    "wrappers": Wrappers,
+    "splits": Splits,
+    "clusters": Clusters,
+    "embeddings": Embeddings,
+    "metrics": Metrics,
+}
+
+
+def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return ``frame`` with exactly the columns of ``table``, in order and typed; raise SeasDataError if it cannot."""
+    schema = TABLES[table]
+    missing = [name for name in schema.column_names() if name not in frame.columns]
+    if missing:
+        raise SeasDataError(f"table {table} lacks the columns {', '.join(missing)}")
+    try:
+        return schema.validate(frame.select(schema.column_names()), cast=True)
+    except (dataframely.exc.ValidationError, pl.exceptions.PolarsError) as problem:
+        raise SeasDataError(f"table {table} does not fit its schema: {problem}") from problem
+
+
+def empty(table: str) -> pl.DataFrame:
+    """Return ``table`` without rows."""
+    return TABLES[table].create_empty()
