@@ -1,0 +1,85 @@
+"""Writing files so that they are whole or not there at all, and Parquet so that the same rows give the same bytes."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TEMPORARY = ".unfinished-"
+ROWS_PER_GROUP = 50_000
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary neighbour of ``path`` that takes its place when the block ends well, and goes when it does not.
+
+    The file and its folder are flushed to the disk first, so a power cut leaves the old state or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Write ``frame`` to ``path``, whole or not at all.
+
+    Content-defined chunking cuts pages by content, so that a file which shares rows with another shares its bytes too
+    and the Hub stores them once.
+    """
+    table = _arrow(frame)
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(
+            temporary, table.schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
+        ) as writer,
+    ):
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what writers that were killed left below ``folder``."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    # Polars hands over large_string; plain string is what other tools write and read.
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return table.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in table.schema]))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_list(kind):
+        return pa.list_(pa.field("element", _plain(kind.value_type)))
+    return kind

@@ -1,0 +1,216 @@
+"""The workspace: content-addressed shards, a manifest for each version, tags, and one lock.
+
+    workspace/
+      shards/TABLE/SHA256.parquet   append-only; named by their content, shared between versions
+      versions/v0.json              the manifest: which shards make the version, its parent, its recipe, its digest
+      tags/1.0.0                    the name of a version
+      runs/v0.parquet               when and how long each stage ran, and with which tools: outside the digest
+      vectors/                      embeddings, kept by text so that none is computed twice
+      stages/                       what an unfinished build has done so far
+
+A version exists once its manifest does; the manifest is written last, in one atomic step. Its digest covers the
+parent's digest, the recipe (less paths) and the shards' hashes, so two workspaces hold the same version exactly when
+the digests are equal.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seas_data import files, tables
+from seas_data.errors import SeasDataError
+
+FORMAT = 1
+
+
+class Shard(BaseModel):
+    """One Parquet file of a table."""
+
+    model_config = ConfigDict(frozen=True)
+    sha256: str
+    rows: int
+    bytes: int
+
+
+class Manifest(BaseModel):
+    """What a version is made of."""
+
+    model_config = ConfigDict(frozen=True)
+    format: int = FORMAT
+    version: str
+    iteration: int
+    parent: str | None
+    parent_digest: str | None
+    recipe: dict[str, Any]
+    recipe_digest: str
+    tables: dict[str, list[Shard]]
+    digest: str = ""
+
+    def computed_digest(self) -> str:
+        """Return the SHA-256 over the parent's digest, the recipe and the shards."""
+        content = {
+            "format": self.format,
+            "iteration": self.iteration,
+            "parent": self.parent_digest,
+            "recipe": self.recipe,
+            "tables": {name: [shard.sha256 for shard in shards] for name, shards in self.tables.items()},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def rows(self) -> dict[str, int]:
+        """Return the number of rows of each table."""
+        return {name: sum(shard.rows for shard in shards) for name, shards in self.tables.items()}
+
+
+class Workspace:
+    """A folder of versions. ``open_workspace`` makes or opens one."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def versions(self) -> list[str]:
+        """Return the names of the versions, oldest first."""
+        names = (path.stem for path in (self.root / "versions").glob("v*.json"))
+        return sorted((name for name in names if name[1:].isdigit()), key=lambda name: int(name[1:]))
+
+    def tags(self) -> dict[str, str]:
+        """Return the version of each tag."""
+        folder = self.root / "tags"
+        return {path.name: path.read_text().strip() for path in sorted(folder.glob("*")) if path.name[0] != "."}
+
+    def manifest(self, version: str | None = None) -> Manifest:
+        """Return the manifest of ``version``: a name or a tag; None is the newest. Raises SeasDataError without one."""
+        names = self.versions()
+        if not names:
+            raise SeasDataError(f"{self.root} holds no version yet; make one with: seas-data build RECIPE")
+        name = names[-1] if version is None else self.tags().get(version, version)
+        if name not in names:
+            raise SeasDataError(f"{self.root} holds no version or tag {version}; there are {', '.join(names)}")
+        path = self.root / "versions" / f"{name}.json"
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as problem:
+            raise SeasDataError(f"the manifest {path} is damaged; restore it from a copy or a release") from problem
+
+    def shard_path(self, table: str, shard: Shard) -> Path:
+        """Return where the shard's file is."""
+        return self.root / "shards" / table / f"{shard.sha256}.parquet"
+
+    def shard_paths(self, manifest: Manifest) -> dict[str, list[Path]]:
+        """Return the files of each table of a version, plus its ``runs``."""
+        paths = {name: [self.shard_path(name, s) for s in shards] for name, shards in manifest.tables.items()}
+        runs = [self.root / "runs" / f"{name}.parquet" for name in self.lineage(manifest)]
+        return paths | {"runs": [path for path in runs if path.exists()]}
+
+    def lineage(self, manifest: Manifest) -> list[str]:
+        """Return the version's ancestors and itself, oldest first."""
+        names = [manifest.version]
+        while manifest.parent is not None:
+            manifest = self.manifest(manifest.parent)
+            names.append(manifest.version)
+        return names[::-1]
+
+    def write_shard(self, table: str, frame: pl.DataFrame) -> Shard:
+        """Store ``frame`` as a shard of ``table``; the same rows make the same shard, which is stored once."""
+        content = tables.cast(table, frame)
+        folder = self.root / "shards" / table
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f"{files.TEMPORARY}shard"
+        files.write_parquet(temporary, content)
+        shard = Shard(sha256=files.sha256(temporary), rows=content.height, bytes=temporary.stat().st_size)
+        temporary.replace(self.shard_path(table, shard))
+        return shard
+
+    def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
+        """Make the version exist: its manifest is written last and in one step."""
+        whole = manifest.model_copy(update={"digest": manifest.computed_digest()})
+        files.write_parquet(self.root / "runs" / f"{whole.version}.parquet", runs)
+        text = json.dumps(whole.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        files.write_text(self.root / "versions" / f"{whole.version}.json", text + "\n")
+        return whole
+
+    def tag(self, version: str, name: str) -> Manifest:
+        """Call ``version`` by ``name`` as well. Raises SeasDataError when the tag stands for another version."""
+        manifest = self.manifest(version)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or re.fullmatch(r"v\d+", name):
+            raise SeasDataError(f"{name!r} cannot be a tag: letters, digits, dot, dash and underscore, and not like v0")
+        standing = self.tags().get(name)
+        if standing not in (None, manifest.version):
+            raise SeasDataError(f"tag {name} stands for {standing} and tags do not move; choose another name")
+        files.write_text(self.root / "tags" / name, manifest.version + "\n")
+        return manifest
+
+    def verify(self, manifest: Manifest) -> list[str]:
+        """Re-hash every file of a version and return one sentence for each that is damaged or missing."""
+        problems = []
+        if manifest.digest != manifest.computed_digest():
+            problems.append(f"versions/{manifest.version}.json: its digest does not fit its content")
+        if manifest.parent is not None and self.manifest(manifest.parent).digest != manifest.parent_digest:
+            problems.append(
+                f"versions/{manifest.parent}.json: it is not the parent that {manifest.version} was built on"
+            )
+        for table, shards in manifest.tables.items():
+            for shard in shards:
+                path = self.shard_path(table, shard)
+                name = path.relative_to(self.root)
+                if not path.exists():
+                    problems.append(f"{name}: missing ({shard.rows} rows of {table})")
+                elif files.sha256(path) != shard.sha256:
+                    problems.append(
+                        f"{name}: damaged ({shard.rows} rows of {table}); its content does not fit its name"
+                    )
+        return problems
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for one builder. Raises SeasDataError when another process holds it."""
+        lock = filelock.FileLock(self.root / "build.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise SeasDataError(
+                f"another seas-data build is at work in {self.root}; wait for it to end, or use another --workspace"
+            ) from None
+        try:
+            for name in ("shards", "stages", "versions", "tags", "runs"):
+                files.remove_unfinished(self.root / name)
+            yield
+        finally:
+            lock.release()
+
+    def forget_stages(self) -> None:
+        """Remove what unfinished builds left: called once a version is whole."""
+        shutil.rmtree(self.root / "stages", ignore_errors=True)
+
+
+def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
+    """Open the workspace at ``path``, or make one there that only its owner can read.
+
+    Raises SeasDataError when there is none, when the folder holds something else, or a newer format.
+    """
+    root = Path(path)
+    mark = root / "workspace.json"
+    if not mark.exists():
+        if not create:
+            raise SeasDataError(f"{root} is not a workspace; make one with: seas-data build RECIPE --workspace {root}")
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise SeasDataError(f"{root} holds other things and is no workspace; name a new folder with --workspace")
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)
+        files.write_text(mark, json.dumps({"format": FORMAT}) + "\n")
+    try:
+        written = json.loads(mark.read_text())["format"]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise SeasDataError(f"{mark} is damaged; it should read {{'format': {FORMAT}}}") from problem
+    if written != FORMAT:
+        raise SeasDataError(f"{root} has format {written}, this program reads format {FORMAT}; update seas-data")
+    return Workspace(root)
