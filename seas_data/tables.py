@@ -26,6 +26,29 @@ REASONS = (
     "too_short",
     "invalid",
 )
+PAIR_ROLES = ("red", "target", "harmless", "general")
+UNPAIRED_REASONS = (
+    "held_out",  # the prompt, its text or an example of its seed belongs to test, harmless or holdout
+    "failed",  # no text came back
+    "empty",
+    "repeated",  # the same text came before, of the same input
+    "too_long",
+    "unparsed",
+    "too_few_verdicts",
+    "contradictory",  # one text, judged safe here and unsafe there
+    "no_safe",
+    "no_unsafe",
+    "no_compliance",
+    "no_refusal",
+    "no_reward",
+    "alone",  # nothing else of the seed to compare with
+    "margin",
+    "other_type",
+    "length_ratio",
+    "near_duplicate",
+    "cap",
+    "balance",
+)
 SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated")
 
 
@@ -156,6 +179,91 @@ class Metrics(dy.Schema):
     facets = _text()
 
 
+class Seeds(dy.Schema):
+    """What a red-team model is shown: k prompts of one type, in the words in which it is asked for another."""
+
+    seed_id = _text(primary_key=True)
+    iteration = dy.Int32()
+    type = _one_of(*TYPES, nullable=True)
+    example_ids = dy.List(dy.String())
+    text = _text()
+
+
+class Responses(dy.Schema):
+    """What a model answered to a prompt. A request that failed is a row without a text."""
+
+    response_id = _text(primary_key=True)
+    prompt_id = _text()
+    model = _text()
+    sample_number = dy.Int32(alias="sample")  # 0 to m - 1 of the prompt; the schema has a method of that name
+    text = _text(nullable=True)
+    finish_reason = _text(nullable=True)
+    tokens = dy.Int32(nullable=True)
+    settings_id = _text(nullable=True)
+
+
+class Verdicts(dy.Schema):
+    """What a judge said of a response. ``unparsed`` is neither safe nor unsafe and is left out of every rate."""
+
+    response_id = _text(primary_key=True)
+    judge = _text(primary_key=True)
+    verdict = _one_of("safe", "unsafe", "unparsed", nullable=True)  # null: this judge classes refusals alone
+    categories = dy.List(dy.String(), nullable=True)
+    score = dy.Float64(nullable=True)  # the probability of unsafe, 0 to 1
+    refusal = _one_of("full_compliance", "full_refusal", "partial_refusal", nullable=True)
+    raw = _text(nullable=True)
+
+
+def _messages() -> dy.List:
+    return dy.List(dy.Struct({"role": dy.String(), "content": dy.String()}))
+
+
+class Pairs(dy.Schema):
+    """Preference pairs as TRL reads them. Of role red both ids are prompts', else responses'."""
+
+    pair_id = _text(primary_key=True)
+    role = _one_of(*PAIR_ROLES)
+    iteration = dy.Int32()
+    prompt = _messages()
+    chosen = _messages()
+    rejected = _messages()
+    chosen_id = _text()
+    rejected_id = _text()
+    margin = dy.Float64(nullable=True)  # red: of the unsafe rates; target: of the scores, where there are any
+    type = _one_of(*TYPES, nullable=True)
+    prompt_id = _text(nullable=True)
+    seed_id = _text(nullable=True)
+    judge = _text(nullable=True)
+    source = _text(nullable=True)  # of a general pair: the set it came from
+
+
+class Demonstrations(dy.Schema):
+    """Rows of supervised fine-tuning, as TRL reads them: what a model should say to a prompt."""
+
+    demonstration_id = _text(primary_key=True)
+    role = _one_of(*PAIR_ROLES)
+    iteration = dy.Int32()
+    prompt = _messages()
+    completion = _messages()
+    completion_id = _text()
+    type = _one_of(*TYPES, nullable=True)
+    prompt_id = _text(nullable=True)
+    seed_id = _text(nullable=True)
+    judge = _text(nullable=True)
+    source = _text(nullable=True)
+
+
+class Unpaired(dy.Schema):
+    """A candidate that is in no pair (red: a prompt; else a response), and the first rule that kept it out."""
+
+    role = _one_of(*PAIR_ROLES)
+    iteration = dy.Int32()
+    candidate_id = _text()
+    prompt_id = _text(nullable=True)
+    seed_id = _text(nullable=True)
+    reason = _one_of(*UNPAIRED_REASONS)
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "prompts": Prompts,
     "set_aside": SetAside,
@@ -167,6 +275,12 @@ TABLES: dict[str, type[dy.Schema]] = {
     "clusters": Clusters,
     "embeddings": Embeddings,
     "metrics": Metrics,
+    "seeds": Seeds,
+    "responses": Responses,
+    "verdicts": Verdicts,
+    "pairs": Pairs,
+    "demonstrations": Demonstrations,
+    "unpaired": Unpaired,
 }
 
 
