@@ -1,0 +1,37 @@
+# Each target works alone on a bare machine with Python 3.11: it makes .venv and installs what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+EXTRAS := embedder,train,dev
+DEMO := demo-workspace
+
+.PHONY: demo test test-slow check clean
+
+demo: .venv/installed
+	rm -rf $(DEMO)
+	$(BIN)/seas-data build pipelines/example.yaml --workspace $(DEMO)
+	@echo
+	@echo "Look at it:"
+	@echo "  $(BIN)/seas-data show --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data sql drop-reasons-by-source --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data sql contrast-pairs --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data why 'what colour is the door?' --workspace $(DEMO)"
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf .venv $(DEMO) build dist

@@ -1,0 +1,318 @@
+"""The command line: parse, call, print.
+
+Facts go to standard output, progress and errors to standard error. A problem that a person can mend is one sentence
+and exit status 2. Heavy libraries are imported by the command that needs them, so that the light ones answer at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from seas_data.errors import SeasDataError
+
+app = typer.Typer(
+    name="seas-data",
+    help="Build, version, question and release adversarial and ambiguous-harmless safety datasets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="The folder that holds the versions.")]
+VersionOption = Annotated[str | None, typer.Option("--version", help="A version or tag; the newest without it.")]
+VersionArgument = Annotated[str | None, typer.Argument(help="A version or tag; the newest without it.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+RevealOption = Annotated[bool, typer.Option("--reveal", help="Show whole prompts, not their first words.")]
+WORKSPACE = Path("workspace")
+
+
+def main() -> None:
+    """Run the command line and turn what goes wrong into one sentence and an exit status."""
+    try:
+        app()
+    except SeasDataError as problem:
+        _fail(str(problem))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except OSError as problem:
+        place = f" at {problem.filename}" if problem.filename else ""
+        _fail(
+            f"{problem.strerror or problem}{place}; nothing was half written: mend that and run the same command again"
+        )
+
+
+def _fail(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+@app.command()
+def build(
+    recipe: Annotated[str, typer.Argument(help="A recipe, such as pipelines/example.yaml.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as a.b=1.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and build nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the next version of a dataset from a recipe, or go on where a killed build stopped.
+
+    \b
+    seas-data build pipelines/example.yaml
+    seas-data build pipelines/public-prompts.yaml --workspace ws --set curation.near.duplicate=0.9
+    """
+    from seas_data import recipe as recipes
+    from seas_data import terminal
+
+    loaded = recipes.load(recipes.shipped(recipe), change)
+    if dry_run:
+        if as_json:
+            _print_json(loaded.model_dump(mode="json"))
+        else:
+            terminal.plan(loaded)
+        return
+    from seas_data.build import build as run
+
+    built = run(loaded, workspace)
+    if as_json:
+        _print_json({"version": built.version.name, "digest": built.version.digest, "new": built.new})
+    elif built.new:
+        _show(workspace, built.version.name, False)
+        print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
+    else:
+        print(f"Nothing changed: {built.version.name} stands as it is. {built.remark}".rstrip())
+
+
+@app.command()
+def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, as_json: JsonOption = False) -> None:
+    """List the versions, oldest first (with --version: those that it was built on, and itself).
+
+    \b
+    seas-data log
+    """
+    from seas_data import summary, terminal
+    from seas_data.store import open_workspace
+
+    entries = summary.log(open_workspace(workspace), version)
+    if as_json:
+        _print_json(entries)
+    else:
+        terminal.records(entries)
+
+
+@app.command()
+def show(
+    version: VersionArgument = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a version holds: rows, kept rows by kind and split, and what was dropped and why.
+
+    \b
+    seas-data show v0
+    seas-data show v0 --json
+    """
+    _show(workspace, version or at, as_json)
+
+
+def _show(workspace: Path, name: str | None, as_json: bool) -> None:
+    from seas_data import summary, terminal, version
+
+    content = summary.show(version.open(workspace).version(name))
+    if as_json:
+        _print_json(content)
+    else:
+        terminal.summary(content)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="The earlier version or tag.")],
+    after: Annotated[str, typer.Argument(help="The later version or tag.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show rows added, dropped and relabelled between two versions, by type and with reasons.
+
+    \b
+    seas-data diff v0 v1
+    """
+    import polars as pl
+
+    from seas_data import explain, terminal, version
+
+    opened = version.open(workspace)
+    changes = explain.difference(opened.version(before), opened.version(after))
+    if as_json:
+        _print_json(
+            {name: part.to_dicts() if isinstance(part, pl.DataFrame) else part for name, part in changes.items()}
+        )
+    else:
+        terminal.difference(changes, before, after)
+
+
+@app.command()
+def why(
+    text_or_id: Annotated[str, typer.Argument(help="A prompt's text, its id, or the start of its id.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    version: VersionOption = None,
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell a prompt's whole story: where it came from, how it is labelled, what was decided and because of which row.
+
+    \b
+    seas-data why 3f2a9c
+    seas-data why "what colour is the door?"
+    """
+    from seas_data import explain, terminal
+    from seas_data import version as versions
+
+    opened = versions.open(workspace).version(version)
+    stories = [explain.story(opened, prompt_id) for prompt_id in explain.find(opened, text_or_id)]
+    if as_json:
+        _print_json(stories)
+    else:
+        terminal.stories(stories, reveal=reveal)
+
+
+@app.command()
+def verify(
+    version: VersionArgument = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hash every file again and name what is damaged or missing (every version without one named).
+
+    \b
+    seas-data verify
+    """
+    from seas_data.store import open_workspace
+
+    opened = open_workspace(workspace)
+    name = version or at
+    names = [opened.manifest(name).version] if name or not opened.versions() else opened.versions()
+    problems = list(dict.fromkeys(problem for each in names for problem in opened.verify(opened.manifest(each))))
+    if as_json:
+        _print_json({"versions": names, "problems": problems})
+    if problems:
+        raise SeasDataError(
+            f"{len(problems)} files of {opened.root} do not verify: "
+            + "; ".join(problems)
+            + "; restore them from a copy, "
+            "or remove the damaged ones and build the recipe into a new workspace: the same content gets the same names"
+        )
+    if not as_json:
+        print(f"{', '.join(names)}: every file is whole and as it was written.")
+
+
+@app.command()
+def tag(
+    version: Annotated[str, typer.Argument(help="A version.")],
+    name: Annotated[str, typer.Argument(help="What to call it, such as 1.0.0.")],
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Give a version a name that every other command understands. Tags do not move.
+
+    \b
+    seas-data tag v0 1.0.0
+    """
+    from seas_data.store import open_workspace
+
+    print(f"{name} is {open_workspace(workspace).tag(version, name).version}.")
+
+
+@app.command()
+def checkout(
+    version: Annotated[str, typer.Argument(help="A version or tag.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    workspace: WorkspaceOption = WORKSPACE,
+) -> None:
+    """Write a version as a folder of Parquet files that `datasets`, Polars and DuckDB open.
+
+    \b
+    seas-data checkout v0 release
+    """
+    from seas_data import version as versions
+    from seas_data.release.folder import checkout as write
+
+    opened = versions.open(workspace).version(version)
+    write(opened, folder)
+    print(f"{opened.name} is in {folder}. Load it: datasets.load_dataset({str(folder / 'data' / 'prompts')!r})")
+
+
+@app.command()
+def sql(
+    name: Annotated[str | None, typer.Argument(help="A query of the library; --list names them.")] = None,
+    query: Annotated[str | None, typer.Option("-q", "--query", help="One SELECT of your own.")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="A file that holds one SELECT.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE")] = None,
+    output: Annotated[str, typer.Option("--format", help="table, csv, json, parquet or markdown.")] = "table",
+    list_them: Annotated[bool, typer.Option("--list", help="List the queries and what each answers.")] = False,
+    as_json: JsonOption = False,
+    reveal: RevealOption = False,
+    workspace: WorkspaceOption = WORKSPACE,
+    version: VersionOption = None,
+) -> None:
+    """Ask a version a question: a query of the library, or one SELECT over its tables. Nothing can be written.
+
+    \b
+    seas-data sql --list
+    seas-data sql drop-reasons-by-source
+    seas-data sql -q "select type, count(*) from kept group by 1" --format json
+    """
+    from seas_data.analysis import library, table
+    from seas_data.resources import folder
+    from seas_data.version import open as open_versions
+
+    output = "json" if as_json else output
+    queries = library.load(folder("sql"))
+    if list_them:
+        table.write(library.overview(queries), output, sys.stdout)
+        return
+    asked = [given for given in (name, query, file) if given is not None]
+    if len(asked) != 1:
+        raise SeasDataError("ask one thing: the name of a query (see: seas-data sql --list), -q SELECT or -f FILE")
+    if name is not None:
+        chosen = library.get(queries, name)
+        text, values = chosen.sql, chosen.values(parameter or [])
+    else:
+        text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
+        values = library.untyped(parameter or [])
+    table.write(open_versions(workspace).version(version).sql(text, values), output, sys.stdout, reveal=reveal)
+
+
+@app.command()
+def review(
+    version: VersionArgument = None,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many prompts.")] = 200,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The CSV to write.")] = Path("review.csv"),
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+) -> None:
+    """Write a stratified sample of the kept prompts for people to judge; filled in, it serves as a recipe's overrides.
+
+    \b
+    seas-data review v0 --sample 200 -o review.csv
+    """
+    from seas_data import review as reviews
+    from seas_data import version as versions
+
+    opened = versions.open(workspace).version(version or at)
+    chosen = reviews.sample(opened.table("kept"), sample)
+    reviews.write(chosen, output)
+    print(
+        f"{chosen.height} prompts of {opened.name} are in {output}; filled in, name it under overrides in the recipe."
+    )
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, ensure_ascii=False, default=str))

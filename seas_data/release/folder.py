@@ -1,0 +1,58 @@
+"""A version as a folder that other tools open.
+
+data/prompts/train.parquet ...     kept rows by split, with their template, request, group and cluster
+tables/TABLE/SHA256.parquet        the version's own shards, unchanged
+views.sql                          the tables and ``kept`` as views: run it in the duckdb shell, in this folder
+manifest.json                      which shards make the version, and its digest
+"""
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+
+from seas_data import files, views
+from seas_data.errors import SeasDataError
+from seas_data.version import Version
+
+_KEPT = """
+select kept.*, template_id, payload, request_id, split, group_id, cluster, clusters.label as cluster_label, x, y
+from kept
+left join templates using (prompt_id) left join splits using (prompt_id) left join clusters using (prompt_id)
+order by prompt_id
+"""
+
+
+def checkout(version: Version, folder: Path) -> None:
+    """Write ``version`` to ``folder``, which appears only when whole. Raises SeasDataError if it is there already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SeasDataError(f"{folder} exists already; name a folder that does not, or remove it first")
+    damaged = version.workspace.verify(version.manifest)
+    if damaged:
+        raise SeasDataError(f"{version.name} does not verify, so it is not written: {'; '.join(damaged)}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f"{files.TEMPORARY}{uuid.uuid4().hex}")
+    unfinished.mkdir(mode=0o700)
+    try:
+        _write(version, unfinished)
+        if folder.exists():
+            folder.rmdir()
+        unfinished.replace(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(version: Version, folder: Path) -> None:
+    kept = version.sql(_KEPT)
+    for (split,), rows in kept.partition_by("split", as_dict=True, maintain_order=True).items():
+        files.write_parquet(folder / "data" / "prompts" / f"{split}.parquet", rows)
+    places: dict[str, list[str]] = {}
+    for table, paths in version.paths().items():
+        places[table] = [f"tables/{table}/{path.name}" for path in paths]
+        for path, place in zip(paths, places[table], strict=True):
+            target = folder / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+    files.write_text(folder / "views.sql", views.script(places))
+    manifest = json.dumps(version.manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    files.write_text(folder / "manifest.json", manifest + "\n")

@@ -1,0 +1,60 @@
+"""What ``log`` and ``show`` tell of versions: small facts, ready for the terminal and for JSON."""
+
+from typing import Any
+
+import polars as pl
+
+from seas_data.store import Workspace
+from seas_data.version import Version
+
+
+def log(workspace: Workspace, version: str | None = None) -> list[dict[str, Any]]:
+    """Return one record a version, oldest first; with ``version``, of its ancestors and itself."""
+    names = workspace.lineage(workspace.manifest(version)) if version else workspace.versions()
+    return [_entry(workspace, name) for name in names]
+
+
+def _entry(workspace: Workspace, name: str) -> dict[str, Any]:
+    manifest = workspace.manifest(name)
+    return {
+        "version": name,
+        "digest": manifest.digest,
+        "parent": manifest.parent,
+        "iteration": manifest.iteration,
+        "recipe": manifest.recipe.get("name"),
+        "prompts": manifest.rows().get("prompts", 0),
+        "tags": [tag for tag, of in workspace.tags().items() if of == name],
+    }
+
+
+def show(version: Version) -> dict[str, Any]:
+    """Return what a version holds.
+
+    Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``tables`` (rows each), ``recipe``, ``tags``, ``kept``,
+    ``kinds`` and ``splits`` (kept rows of each), ``decisions`` (rows by step, decision and reason).
+    """
+    manifest = version.manifest
+    kinds = version.sql(
+        "select kind, split, count(*) as rows from kept left join splits using (prompt_id) group by all"
+    )
+    decisions = version.sql(
+        "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"
+    )
+    return {
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "parent": manifest.parent,
+        "iteration": manifest.iteration,
+        "tables": manifest.rows(),
+        "recipe": manifest.recipe,
+        "tags": [tag for tag, of in version.workspace.tags().items() if of == manifest.version],
+        "kept": int(kinds["rows"].sum()),
+        "kinds": _totals(kinds, "kind"),
+        "splits": _totals(kinds, "split"),
+        "decisions": decisions.to_dicts(),
+    }
+
+
+def _totals(counts: pl.DataFrame, column: str) -> dict[str, int]:
+    totals = counts.group_by(column).agg(pl.col("rows").sum()).sort("rows", column, descending=[True, False])
+    return {str(name): int(rows) for name, rows in totals.iter_rows()}

@@ -1,0 +1,191 @@
+"""What people see: versions, differences and stories as aligned lines, every word from outside made safe first."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seas_data.recipe import Recipe
+from seas_data.text import masked, printable
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = 160  # piped: do not fold lines at an imagined width
+    return console
+
+
+def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> None:
+    grid = Table(title=title and Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    listed = [list(row) for row in rows]
+    for position, column in enumerate(columns):
+        numbers = all(isinstance(row[position], int | float | None) for row in listed)
+        grid.add_column(column, justify="right" if numbers and listed else "left", overflow="fold")
+    for row in listed:
+        grid.add_row(*(Text(_cell(value)) for value in row))
+    _console().print(grid)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list):
+        return ", ".join(_cell(part) for part in value)
+    return printable(str(value))
+
+
+def records(entries: list[dict[str, Any]]) -> None:
+    """Print records as a table, one a line."""
+    if not entries:
+        print("no version yet; make one with: seas-data build RECIPE")
+        return
+    shortened = [entry | {"digest": entry["digest"][:12]} if "digest" in entry else entry for entry in entries]
+    _table(shortened[0], (entry.values() for entry in shortened))
+
+
+def plan(recipe: Recipe) -> None:
+    """Print what a recipe would build: its sources and the settings of each step."""
+    print(f"{recipe.name}: {printable(recipe.description)}\n")
+    _table(
+        ("source", "from", "kind", "language", "licence", "role", "priority"),
+        (
+            (
+                name,
+                source.path or f"{source.hub}@{source.revision}",
+                source.kind or f"by {source.columns.kind}",
+                source.language or f"by {source.columns.language}"
+                if source.columns.language or source.language
+                else None,
+                source.licence or "none stated",
+                source.role,
+                source.priority,
+            )
+            for name, source in recipe.sources.items()
+        ),
+    )
+    print()
+    _table(
+        ("step", "settings"),
+        (
+            (step, ", ".join(f"{key} {value}" for key, value in settings.items()) if settings else "left out")
+            for step, settings in recipe.curation.model_dump().items()
+        ),
+    )
+    embedders = ", ".join(f"{printable(each.model)} for {'/'.join(each.languages)}" for each in recipe.embedders)
+    print(f"\nembedders: {embedders}\nNothing was built. Without --dry-run this recipe is.")
+
+
+def summary(content: dict[str, Any]) -> None:
+    """Print what ``summary.show`` found."""
+    tags = f" ({', '.join(content['tags'])})" if content["tags"] else ""
+    parent = f", after {content['parent']}" if content["parent"] else ""
+    print(f"{content['version']}{tags}{parent}: recipe {content['recipe'].get('name')}, digest {content['digest']}\n")
+    _table(
+        ("prompts", "kept", "set aside"),
+        [(content["tables"]["prompts"], content["kept"], content["tables"]["set_aside"])],
+    )
+    print()
+    _table(("kept, by kind", "rows"), content["kinds"].items())
+    print()
+    _table(("kept, by split", "rows"), content["splits"].items())
+    print()
+    _table(
+        ("decided by", "decision", "reason", "rows"),
+        ((row["step"], row["decision"], row["reason"], row["rows"]) for row in content["decisions"]),
+    )
+
+
+def difference(changes: dict[str, Any], before: str, after: str) -> None:
+    """Print what ``explain.difference`` found."""
+    rows = changes["rows"]
+    print(f"{before} -> {after}: {rows['before']:,} -> {rows['after']:,} prompts")
+    titles = {
+        "added": f"kept rows that {after} adds",
+        "reasons": "new rows that were dropped",
+        "dropped": f"rows that {before} kept and {after} drops",
+        "removed": f"rows that {after} does not hold any more",
+        "relabelled": "rows whose labels changed",
+    }
+    for name, title in titles.items():
+        frame: pl.DataFrame = changes[name]
+        print(f"\n{title}: {int(frame['rows'].sum()) if 'rows' in frame.columns else frame.height:,}")
+        if frame.height:
+            _table(frame.columns, frame.head(20).iter_rows())
+        if frame.height > 20:
+            print(f"... and {frame.height - 20:,} more: --json lists them all")
+
+
+def stories(found: list[dict[str, Any]], *, reveal: bool) -> None:
+    """Print the story of each prompt that was found."""
+    for number, story in enumerate(found):
+        if number:
+            print()
+        _story(story, reveal=reveal)
+
+
+def _story(story: dict[str, Any], *, reveal: bool) -> None:
+    prompt, template, split, cluster = story["prompt"], story["template"], story["split"], story["cluster"]
+    shown = printable if reveal else masked
+    drop = next((each for each in story["decisions"] if each["decision"] == "drop"), None)
+    fate = "kept" if story["kept"] else f"dropped: {drop['reason']}" if drop else "dropped"
+    lines: list[tuple[str, str]] = [
+        ("prompt", f"{prompt['prompt_id']}  {fate}"),
+        ("text", shown(prompt["text"])),
+        (
+            "from",
+            f"{prompt['source']} {prompt['source_id']} ({prompt['repository'] or 'no repository stated'}), "
+            f"licence {prompt['licence'] or 'not stated'}, language {prompt['language'] or 'not stated'}, {prompt['role']}",
+        ),
+        ("labels", _labels(prompt)),
+    ]
+    lines += [("decision", _decision(each)) for each in story["decisions"]]
+    if template and template["template_id"]:
+        lines.append(("template", f"{template['template_id']}, shared by {template['prompts_in_template']:,} prompts"))
+        lines.append(("payload", shown(template["payload"] or "")))
+    if story["same_request"]:
+        lines.append(("same request", f"{len(story['same_request'])} others: {', '.join(story['same_request'][:5])}"))
+    if split:
+        lines.append(("split", f"{split['split']}, group {split['group_id']}"))
+    if cluster:
+        lines.append(("cluster", f"{cluster['cluster']}: {cluster['label']}"))
+    because = story["witness_of"]
+    lines += [
+        ("witness of", f"{each['prompt_id']}  {each['decision']}: {each['reason']}{_score(each['score'])}")
+        for each in because[:10]
+    ]
+    if len(because) > 10:
+        lines.append(("", f"... and {len(because) - 10:,} more"))
+    if not reveal:
+        lines.append(("", "--reveal shows the text"))
+    for name, value in lines:
+        print(f"{name:<13}{printable(value)}".rstrip())
+
+
+def _labels(prompt: dict[str, Any]) -> str:
+    source = f" by {prompt['label_source']}" if prompt["label_source"] else ""
+    chance = f" (probability {prompt['label_probability']:.2f})" if prompt["label_probability"] is not None else ""
+    own = " / ".join(part for part in (prompt["source_risk"], prompt["source_style"]) if part)
+    kind = f"{prompt['kind']}, type {prompt['type'] or 'unknown'} {prompt['difficulty'] or ''}".rstrip()
+    return f"{kind}{source}{chance}" + (f"; its source says: {own}" if own else "")
+
+
+def _decision(each: dict[str, Any]) -> str:
+    witness = f", because of {each['witness_id']}" if each["witness_id"] else ""
+    threshold = f" (threshold {each['threshold']:g})" if each["threshold"] is not None else ""
+    detail = f"; {each['detail']}" if each["detail"] else ""
+    verdict = f"{each['version']} {each['step']}: {each['decision']}, {each['reason']}"
+    return f"{verdict}{witness}{_score(each['score'])}{threshold}{detail}"
+
+
+def _score(score: float | None) -> str:
+    return "" if score is None else f", score {score:.3f}"

@@ -1,0 +1,85 @@
+"""A version as people use it: its tables as frames or datasets, and SQL over them.
+
+    import seas_data as sd
+
+    version = sd.open("workspace").version("v0")
+    version.table("kept")                                   # a Polars frame
+    version.dataset("kept")                                 # a datasets.Dataset
+    version.sql("select type, count(*) from kept group by 1")
+
+What a table holds is said once, by the SQL views in ``views.py``; frames are read through them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from seas_data.analysis import sql
+from seas_data.errors import SeasDataError
+from seas_data.store import Manifest, Workspace, open_workspace
+from seas_data.tables import TABLES
+
+if TYPE_CHECKING:
+    import datasets
+
+VIEWS = ("kept", *TABLES, "runs")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a workspace."""
+
+    workspace: Workspace
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The version's name, such as v0."""
+        return self.manifest.version
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 that covers all of the version's content."""
+        return self.manifest.digest
+
+    def paths(self) -> dict[str, list[Path]]:
+        """Return the Parquet files of each table."""
+        return self.workspace.shard_paths(self.manifest)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame."""
+        if name not in VIEWS:
+            raise SeasDataError(f"there is no table {name}; there are {', '.join(VIEWS)}")
+        return self.sql(f'select * from "{name}"')
+
+    def dataset(self, name: str = "kept") -> "datasets.Dataset":
+        """Return a table or view as a ``datasets.Dataset``."""
+        import datasets
+
+        return datasets.Dataset(self.table(name).to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+    def sql(self, query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
+        """Return what one SELECT says of the version's tables; it can read nothing else and write nothing."""
+        return sql.run(self.paths(), query, parameters)
+
+
+def open(path: Path | str = "workspace") -> "Open":
+    """Open the workspace at ``path`` for reading."""
+    return Open(open_workspace(path))
+
+
+@dataclass(frozen=True)
+class Open:
+    """A workspace opened for reading."""
+
+    workspace: Workspace
+
+    def versions(self) -> list[str]:
+        """Return the names of the versions, oldest first."""
+        return self.workspace.versions()
+
+    def version(self, name: str | None = None) -> Version:
+        """Return a version by name or tag; the newest without one."""
+        return Version(self.workspace, self.workspace.manifest(name))
