@@ -30,6 +30,7 @@ PAIR_ROLES = ("red", "target", "harmless", "general")
 UNPAIRED_REASONS = (
     "held_out",  # the prompt, its text or an example of its seed belongs to test, harmless or holdout
     "failed",  # no text came back
+    "unjudged",
     "empty",
     "repeated",  # the same text came before, of the same input
     "too_long",
@@ -40,12 +41,16 @@ UNPAIRED_REASONS = (
     "no_unsafe",
     "no_compliance",
     "no_refusal",
-    "no_reward",
+    "unsafe",  # a full answer to a harmless prompt, judged unsafe
+    "not_full",  # MART: safe, yet no full answer
+    "no_success",  # MART: an attack that failed too often
+    "reward",
     "alone",  # nothing else of the seed to compare with
     "margin",
     "other_type",
     "length_ratio",
     "near_duplicate",
+    "outranked",  # the pairs of its seed or prompt were better
     "cap",
     "balance",
 )
