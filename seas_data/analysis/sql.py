@@ -1,0 +1,98 @@
+"""Asking a version: one SELECT over its views, answered as a Polars frame.
+
+``run`` is for queries that people write: it answers in a process of its own, which cannot outlive its time or outgrow
+its memory. ``read`` is for the package's own queries: the same closed reader, in this process, a few times faster to
+start. Values are bound to ``$name`` by DuckDB in both; nothing is ever pasted into a query.
+"""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from seas_data import views
+from seas_data.analysis import reader
+from seas_data.errors import SeasDataError
+from seas_data.text import printable
+
+SECONDS = 60.0
+MEMORY = "4GB"
+_GRACE = 3.0  # for the reader to start, and to stop by itself
+_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def run(
+    shards: dict[str, list[Path]],
+    query: str,
+    parameters: dict[str, object] | None = None,
+    *,
+    seconds: float = SECONDS,
+    memory: str = MEMORY,
+) -> pl.DataFrame:
+    """Return what one SELECT, written by anybody, says of the tables in ``shards`` (Parquet files, table by table).
+
+    It reads those files and no other, writes nothing, and is stopped after ``seconds`` or beyond ``memory`` (the whole
+    of what its process takes). Raises SeasDataError with one sentence for whatever it is not allowed or cannot do.
+    """
+    request = _request(shards, query, parameters, seconds, memory)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-P", "-X", "utf8", str(reader.__file__)],
+            input=reader.to_json(request).encode(),
+            capture_output=True,
+            timeout=seconds + _GRACE,
+            env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SeasDataError(reader.too_long(seconds)) from None
+    if ended.returncode < 0:  # killed: by its limit, by the kernel for want of memory, or by a fault in it
+        raise SeasDataError(reader.too_much(request.memory))
+    if ended.returncode:
+        said = ended.stderr.decode(errors="replace").strip().splitlines()
+        if any("MemoryError" in line or "bad_alloc" in line for line in said):
+            raise SeasDataError(reader.too_much(request.memory))
+        raise SeasDataError(f"the query's process failed: {printable(said[-1] if said else str(ended.returncode))}")
+    head, _, content = ended.stdout.partition(b"\n")
+    if refused := json.loads(head).get("refused"):
+        raise SeasDataError(printable(refused))
+    return pl.read_ipc_stream(io.BytesIO(content))
+
+
+def read(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
+    """Return what one of the package's own queries says, with the limits that DuckDB itself keeps. Raises SeasDataError."""
+    try:
+        return cast(pl.DataFrame, pl.from_arrow(reader.answer(_request(shards, query, parameters, SECONDS, MEMORY))))
+    except reader.Refused as problem:
+        raise SeasDataError(printable(str(problem))) from problem
+
+
+# What a process needs to start. The rest of the environment may hold tokens and is nothing to a query.
+_ENVIRONMENT = {"PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT"}
+
+
+def _request(
+    shards: dict[str, list[Path]], query: str, parameters: dict[str, Any] | None, seconds: float, memory: str
+) -> reader.Request:
+    places = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
+    return reader.Request(
+        views=views.statements(places),
+        paths=[path for paths in places.values() for path in paths],
+        query=query,
+        parameters=parameters or {},
+        seconds=seconds,
+        memory=_bytes(memory),
+    )
+
+
+def _bytes(size: str) -> int:
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([KMG]i?B)\s*", size, re.IGNORECASE)
+    if found is None:
+        raise SeasDataError(f"{size!r} is no amount of memory; write it as 500MB or 4GB")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
