@@ -1,0 +1,328 @@
+"""Near duplicates side by side: ours, datatrove's MinHash and datasketch's, on the same real rows in one run.
+
+    python benchmarks/near_duplicates.py --peer-python ENV/bin/python [--rows 10000 30000 69461] [--generated 300000]
+
+Everything runs in a process of its own, so that its peak memory is its own (of datatrove's workers the largest one
+counts). Rows are drawn with a fixed seed, each normalised text once; the clock runs from reading the file to
+the list of dropped rows and leaves imports out. Ours is not told about templates, which is its worst case. The peers
+run with what their documentation gives: datatrove 5-word shingles in 14 bands of 8, on all cores, up to the list of
+rows to remove; datasketch the same 5-grams as ours and its index for 0.8. Neither verifies its candidates.
+
+``--exhaustive-rows`` compares with all pairs: pair recall and precision for ours, and for each how many of its drops
+have no near duplicate at all ("false drops") and how many near duplicates it keeps side by side ("left in").
+
+The peers need an environment of their own: ``pip install "datatrove[processing]==0.10.*" spacy "xxhash<4" datasketch``;
+without --peer-python they are left out. The real rows come from $SEAS_DATA_REAL or ../shared/data.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WORKERS = {"ours": "ours, verified", "datatrove": "datatrove 14 x 8, 5 words", "datasketch": "datasketch, 5-grams"}
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.worker:
+        return worker(arguments.worker, Path(arguments.input), Path(arguments.output), arguments.threshold)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        rows = real_rows()
+        if rows:
+            side_by_side(rows, arguments.rows, place, arguments.peer_python)
+            if arguments.exhaustive_rows:
+                against_all_pairs(rows, arguments.exhaustive_rows, place, arguments.peer_python)
+        else:
+            print("No real rows: set SEAS_DATA_REAL to their folder.\n")
+        if arguments.generated:
+            alone(arguments.generated, place)
+    return None
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Near-duplicate benchmark; prints Markdown.")
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 30_000, 69_461])
+    parser.add_argument("--exhaustive-rows", type=int, default=15_000)
+    parser.add_argument("--generated", type=int, default=300_000)
+    parser.add_argument("--peer-python", help="a Python that has datatrove and datasketch")
+    for hidden in ("--worker", "--input", "--output"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--threshold", type=float, default=0.8, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+# --- the tables
+
+
+def side_by_side(rows: list[str], sizes: list[int], place: Path, peer_python: str | None) -> None:
+    print("## Time and memory on real rows\n")
+    print("| rows | distinct | what | seconds | times ours at 0.8 | peak MB | dropped |")
+    print("|---:|---:|---|---:|---:|---:|---:|")
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for size in sizes:
+        texts = distinct(sample(rows, size))
+        runs = [("ours", 0.8), ("ours", 0.6), ("datatrove", 0.8), ("datasketch", 0.8)]
+        ours = math.nan
+        for name, threshold in runs:
+            result = run(name, texts, threshold, place, peer_python)
+            if result is None:
+                continue
+            label = f"{WORKERS[name]}, {threshold}"
+            if (name, threshold) == ("ours", 0.8):
+                ours = result["seconds"]
+            curves.setdefault(label, []).append((len(texts), result["seconds"]))
+            ratio = result["seconds"] / ours
+            cells = (
+                len(texts),
+                label,
+                f"{result['seconds']:.2f}",
+                f"{ratio:.2f}",
+                result["peak"],
+                len(result["dropped"]),
+            )
+            print(f"| {size} | " + " | ".join(map(str, cells)) + " |", flush=True)
+    print()
+    for label, curve in curves.items():
+        if len(curve) > 1:
+            print(f"- {label}: grows as n^{growth(curve):.2f} from {curve[0][0]} to {curve[-1][0]} texts")
+    print()
+
+
+def against_all_pairs(rows: list[str], size: int, place: Path, peer_python: str | None) -> None:
+    texts = distinct(sample(rows, size))
+    began = time.perf_counter()
+    truth = all_pairs(texts, 0.6)
+    print(f"## Against all pairs of {len(texts)} distinct real texts ({time.perf_counter() - began:.0f} s)\n")
+    print("| what | threshold | true pairs | found | recall | recall within 0.05 | precision | false drops | left in |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    for name, threshold in [("ours", 0.8), ("ours", 0.6), ("datatrove", 0.8), ("datasketch", 0.8)]:
+        result = run(name, texts, threshold, place, peer_python)
+        if result is None:
+            continue
+        true = {pair for pair, score in truth.items() if score >= threshold}
+        border = {pair for pair in true if truth[pair] < threshold + 0.05}
+        dropped = set(result["dropped"])
+        alike = {row for pair in true for row in pair}
+        left_in = sum(1 for left, right in true if left not in dropped and right not in dropped)
+        cells: list[object] = [WORKERS[name], threshold, len(true)]
+        if result["pairs"] is None:
+            cells += ["", "", "", ""]
+        else:
+            found = {(left, right) for left, right in result["pairs"]}
+            cells += [len(found), share(len(found & true), len(true)), share(len(found & border), len(border))]
+            cells += [share(len(found & true), len(found))]
+        cells += [len(dropped - alike), left_in]
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    print()
+
+
+def alone(size: int, place: Path) -> None:
+    print("## Ours alone on generated rows\n")
+    print("| rows | threshold | seconds | peak MB | dropped |")
+    print("|---:|---:|---:|---:|---:|")
+    curves: dict[float, list[tuple[int, float]]] = {}
+    texts = generated(size)
+    for part in (size // 9, size // 3, size):
+        for threshold in (0.8, 0.6):
+            result = run("ours", texts[:part], threshold, place, None)
+            assert result is not None
+            curves.setdefault(threshold, []).append((part, result["seconds"]))
+            dropped = len(result["dropped"])
+            print(f"| {part} | {threshold} | {result['seconds']:.2f} | {result['peak']} | {dropped} |", flush=True)
+    print()
+    for threshold, curve in curves.items():
+        print(f"- at {threshold}: grows as n^{growth(curve):.2f} from {curve[0][0]} to {curve[-1][0]} texts")
+
+
+def share(part: int, whole: int) -> str:
+    return f"{part / whole:.4f}" if whole else "-"
+
+
+def growth(curve: list[tuple[int, float]]) -> float:
+    (few, short), (many, long) = curve[0], curve[-1]
+    return math.log(long / short) / math.log(many / few)
+
+
+# --- the rows
+
+
+def real_rows() -> list[str]:
+    folder = Path(os.environ.get("SEAS_DATA_REAL", Path(__file__).parents[2] / "shared" / "data"))
+    files = sorted(folder.glob("*.jsonl"))
+    lines = (line for file in files for line in file.read_text(encoding="utf-8").split("\n") if line.strip())
+    return [json.loads(line)["prompt"] for line in lines]
+
+
+def sample(rows: list[str], size: int) -> list[str]:
+    return rows if size >= len(rows) else random.Random(size).sample(rows, size)
+
+
+def distinct(rows: list[str]) -> list[str]:
+    from seas_data.text import normalise
+
+    return list({normalise(row): row for row in reversed(rows)}.values())[::-1]
+
+
+def generated(size: int) -> list[str]:
+    """Return texts of 5 to 60 invented words with a natural skew; each tenth is an earlier one with a few new words."""
+    chance = random.Random(1)
+    parts = ["ka", "lo", "mi", "ten", "sur", "va", "be", "rin", "do", "pel", "as", "wu", "gri", "ho", "ny", "sta"]
+    words = ["".join(chance.choices(parts, k=chance.randint(1, 4))) for _ in range(30_000)]
+    odds = [1 / (rank + 3) for rank in range(len(words))]
+    reach = [0.0]
+    for odd in odds:
+        reach.append(reach[-1] + odd)
+    texts: list[list[str]] = []
+    for number in range(size):
+        if number % 10 == 9:
+            text = list(chance.choice(texts))
+            for _ in range(chance.randint(1, 3)):
+                text[chance.randrange(len(text))] = chance.choice(words)
+        else:
+            text = chance.choices(words, cum_weights=reach[1:], k=chance.randint(5, 60))
+        texts.append(text)
+    return [" ".join(text) for text in texts]
+
+
+def all_pairs(texts: list[str], floor: float) -> dict[tuple[int, int], float]:
+    """Return every pair with a Jaccard similarity of 5-grams over ``floor``, by plain sets and products of all rows."""
+    import numpy as np
+    import scipy.sparse
+
+    from seas_data.text import normalise
+
+    numbers: dict[str, int] = {}
+    columns: list[int] = []
+    offsets = [0]
+    for text in map(normalise, texts):
+        grams = {text[at : at + 5] for at in range(max(1, len(text) - 4))}
+        columns += [numbers.setdefault(gram, len(numbers)) for gram in grams]
+        offsets.append(len(columns))
+    held = scipy.sparse.csr_array((np.ones(len(columns), np.float32), columns, offsets), (len(texts), len(numbers)))
+    sizes = np.diff(offsets)
+    pairs: dict[tuple[int, int], float] = {}
+    for start in range(0, len(texts), 500):
+        common = (held[start : start + 500] @ held[start:].T).toarray()
+        score = common / (sizes[start : start + 500, None] + sizes[None, start:] - common)
+        for one, other in np.argwhere(score >= floor).tolist():
+            if one < other:
+                pairs[start + one, start + other] = float(score[one, other])
+    return pairs
+
+
+# --- the processes
+
+
+def run(name: str, texts: list[str], threshold: float, place: Path, peer_python: str | None) -> dict | None:  # type: ignore[type-arg]
+    python = sys.executable if name == "ours" else peer_python
+    if python is None:
+        return None
+    source, target = place / "texts.jsonl", place / "result.json"
+    source.write_text("".join(json.dumps({"text": text, "id": at}) + "\n" for at, text in enumerate(texts)))
+    target.unlink(missing_ok=True)
+    command = [python, __file__, "--worker", name, "--input", str(source), "--output", str(target)]
+    said = subprocess.run([*command, "--threshold", str(threshold)], stderr=subprocess.PIPE, text=True).stderr
+    if not target.exists():
+        print(f"{name} left out: {said.strip().splitlines()[-1]}", file=sys.stderr)
+        return None
+    return json.loads(target.read_text())  # type: ignore[no-any-return]
+
+
+def worker(name: str, source: Path, target: Path, threshold: float) -> None:
+    seconds, dropped, pairs = {"ours": ours, "datatrove": datatrove, "datasketch": datasketch}[name](source, threshold)
+    # Not the process' own ru_maxrss: that starts with what the parent had.
+    own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    peak = round(max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024)
+    target.write_text(json.dumps({"seconds": seconds, "peak": peak, "dropped": dropped, "pairs": pairs}))
+
+
+Result = tuple[float, list[int], list[tuple[int, int]] | None]
+
+
+def ours(source: Path, threshold: float) -> Result:
+    from seas_data import near
+
+    began = time.perf_counter()
+    found = near.pairs(read(source), threshold)
+    left, right = found.left.tolist(), found.right.tolist()
+    dropped = greedy(zip(left, right, strict=True))
+    seconds = time.perf_counter() - began
+    return seconds, dropped, list(zip(left, right, strict=True))
+
+
+def datasketch(source: Path, threshold: float) -> Result:
+    from datasketch import MinHash, MinHashLSH
+
+    began = time.perf_counter()
+    index = MinHashLSH(threshold=threshold, num_perm=128)
+    pairs = []
+    for row, text in enumerate(read(source)):
+        text = " ".join(text.casefold().split())
+        signature = MinHash(num_perm=128)
+        signature.update_batch({text[at : at + 5].encode() for at in range(max(1, len(text) - 4))})
+        pairs += [(other, row) for other in sorted(index.query(signature))]
+        index.insert(row, signature)
+    pairs.sort()
+    dropped = greedy(pairs)
+    return time.perf_counter() - began, dropped, pairs
+
+
+def datatrove(source: Path, threshold: float) -> Result:
+    import struct
+
+    from datatrove.executor.local import LocalPipelineExecutor
+    from datatrove.pipeline.dedup import MinhashDedupSignature
+    from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupBuckets, MinhashDedupCluster
+    from datatrove.pipeline.readers import JsonlReader
+
+    cores = len(os.sched_getaffinity(0))
+    config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        place = Path(folder)
+        lines = source.read_text().splitlines(keepends=True)
+        part = math.ceil(len(lines) / cores)
+        (place / "in").mkdir()
+        for task in range(cores):
+            (place / "in" / f"{task:03d}.jsonl").write_text("".join(lines[task * part : (task + 1) * part]))
+        began = time.perf_counter()
+        steps = [
+            ([JsonlReader(f"{place}/in"), MinhashDedupSignature(f"{place}/signatures", config)], cores),
+            ([MinhashDedupBuckets(f"{place}/signatures", f"{place}/buckets", config=config)], config.num_buckets),
+            ([MinhashDedupCluster(f"{place}/buckets", f"{place}/remove", config=config)], 1),
+        ]
+        for number, (pipeline, tasks) in enumerate(steps):
+            logs = f"{place}/logs{number}"
+            LocalPipelineExecutor(pipeline, tasks=tasks, workers=min(cores, tasks), logging_dir=logs).run()
+        dropped = []
+        for task in range(cores):
+            file = place / "remove" / f"{task:06d}.remove"
+            if file.exists():
+                dropped += [task * part + row for (row,) in struct.iter_unpack("<I", file.read_bytes())]
+        return time.perf_counter() - began, dropped, None
+
+
+def greedy(pairs) -> list[int]:  # type: ignore[no-untyped-def]
+    """Return the rows that have a kept earlier neighbour; ``pairs`` come sorted."""
+    dropped: set[int] = set()
+    for left, right in pairs:
+        if left not in dropped:
+            dropped.add(right)
+    return sorted(dropped)
+
+
+def read(source: Path) -> list[str]:
+    return [json.loads(line)["text"] for line in source.read_text().splitlines()]
+
+
+if __name__ == "__main__":
+    main()
