@@ -1,0 +1,225 @@
+"""CSV and TSV, read so that one broken quote costs one row and not the rest of the file.
+
+`csv.reader` takes everything from an unclosed quote to the next one, or to the end of the file, for one field, says
+nothing, and lets a quote inside an unquoted field pass. Here a record must be as RFC 4180 has it: a field that holds
+a quote, the delimiter or a line break is quoted, and its quotes are doubled. So a line with an even number of quotes
+ends where it ends, and one with an odd number opens a field that the next odd line closes. Such a record of several
+lines is taken for broken when it does not parse, has not the header's number of fields, holds a merge-conflict marker,
+runs over ``MOST_LINES``, or when every line inside it would be a record by itself (see ``_Familiar``). Then only its
+first line is set aside and reading goes on from the next one, where lines up to the presumed end must look familiar to
+be taken. No line is looked at
+more than a few times, however many quotes are broken.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from seas_data.errors import SeasDataError
+from seas_data.recipe import Columns
+from seas_data.sources.raw import (
+    CONFLICT_MARKER,
+    FIELDS,
+    Fault,
+    Raw,
+    Row,
+    check_columns,
+    decodable,
+    decoded,
+    raw,
+    row_digest,
+    wanted,
+)
+
+MOST_LINES = 500
+"""A field of more lines than this is taken for an unclosed quote."""
+FEWEST_ROWS = 8
+"""Fewer rows than this say nothing about what a record of the file looks like."""
+DELIMITERS = ",;\t"
+
+
+class Record(NamedTuple):
+    """A row of the file: the line it starts at, its text, and its fields or, if there are none, what is wrong."""
+
+    line: int
+    text: str
+    fields: list[str] | None
+    fault: str = ""
+
+
+def read_delimited(path: Path, columns: Columns, encoding: str = "utf-8") -> Raw:
+    """Read the file; raise SeasDataError if it has no header or lacks a column that ``columns`` names."""
+    header, records = parse(decoded(path, encoding), "\t" if path.suffix.casefold() == ".tsv" else None)
+    check_columns(columns, header)
+    place = {field: header.index(name) for field, name in wanted(columns).items()}
+    rows: list[Row] = []
+    faults: list[Fault] = []
+    for ordinal, (line, text, fields, fault) in enumerate(records, start=1):
+        if not decodable(text):
+            detail = "bytes that are not of the file's encoding"
+            faults.append((ordinal, line, "undecodable", detail, row_digest(text)))
+        elif fields is None:
+            faults.append((ordinal, line, "unreadable", fault, row_digest(text)))
+        else:
+            values = [fields[place[field]] if field in place else None for field in FIELDS]
+            prompt, row_id, risk, style, kind, language = values
+            rows.append((ordinal, line, prompt, row_id or None, risk or None, style or None, kind, language or None))
+    return raw(path.name, rows, faults)
+
+
+def parse(text: str, delimiter: str | None = None) -> tuple[list[str], list[Record]]:
+    """Return the header and the records of ``text``, broken ones too; the delimiter is else the header's commonest.
+
+    Raises SeasDataError if there is no header to go by.
+    """
+    lines = text.split("\n")
+    records: list[Record] = []
+    at = 0
+    while at < len(lines) and (_blank(lines[at]) or CONFLICT_MARKER.fullmatch(_bare(lines[at]))):
+        if not _blank(lines[at]):
+            records.append(Record(at + 1, lines[at], None, "a merge-conflict marker"))
+        at += 1
+    if at == len(lines):
+        raise SeasDataError("the file has no header: its first line should name the columns")
+    first = _bare(lines[at])
+    delimiter = delimiter or max(DELIMITERS, key=lambda mark: (first.count(mark), mark == ","))
+    header = split(first, delimiter)
+    if header is None or len(set(header)) < len(header):
+        raise SeasDataError(f"line {at + 1} should name each column once, and its quotes should be closed")
+    return header, records + _records(lines, at + 1, header, delimiter)
+
+
+def split(record: str, delimiter: str) -> list[str] | None:
+    """Return the fields of one record, or None if a quote stands where RFC 4180 allows none."""
+    if '"' not in record:
+        return record.split(delimiter)
+    pattern = _FIELD[delimiter]
+    fields: list[str] = []
+    at = 0
+    while found := pattern.match(record, at):
+        quoted, plain, end = found.groups()
+        fields.append(plain if quoted is None else quoted.replace('""', '"'))
+        if not end:
+            return fields
+        at = found.end()
+    return None
+
+
+_FIELD = {mark: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{mark}]*))({mark}|\Z)') for mark in DELIMITERS}
+
+
+def _records(lines: list[str], start: int, header: list[str], delimiter: str) -> list[Record]:
+    records: list[Record] = []
+    odd = [at for at in range(start, len(lines)) if lines[at].count('"') % 2]
+    closes = dict(zip(odd, [*odd[1:], None], strict=True))
+    familiar = _Familiar(lines[start:], len(header), delimiter)
+    suspect, culprit = -1, -1
+    at = start
+    while at < len(lines):
+        if at in closes:
+            end = closes[at]
+            record = None if end is None else _joined(lines, at, end, header, delimiter, familiar)
+            if record is not None and end is not None:
+                records.append(record)
+                at = end
+            else:
+                culprit = at if at > suspect else culprit
+                suspect = max(suspect, len(lines) if end is None else end)
+                records.append(Record(at + 1, lines[at], None, "a quote that is not closed, or stands inside a field"))
+        elif not _blank(lines[at]):
+            record = _alone(at, _bare(lines[at]), header, delimiter)
+            if record.fields is not None and at <= suspect and not familiar.like_a_record(record.fields):
+                fault = f"inside what the broken quote of line {culprit + 1} may have been meant to hold"
+                record = Record(at + 1, record.text, None, fault)
+            records.append(record)
+        at += 1
+    return records
+
+
+def _alone(at: int, line: str, header: list[str], delimiter: str) -> Record:
+    """Return the record on one line, with what is wrong with it."""
+    fields = split(line, delimiter)
+    if CONFLICT_MARKER.fullmatch(line):
+        fault = "a merge-conflict marker"
+    elif fields is None:
+        fault = "a quote stands inside a field"
+    elif len(fields) != len(header):
+        fault = f"{len(fields)} fields where the header has {len(header)}"
+    elif "\0" in line:
+        fault = "a NUL byte"
+    else:
+        fault = "the header again" if fields == header else ""
+    return Record(at + 1, line, None if fault else fields, fault)
+
+
+def _joined(
+    lines: list[str], at: int, end: int, header: list[str], delimiter: str, familiar: "_Familiar"
+) -> Record | None:
+    """Return the record over the lines ``at`` to ``end``, or None if they are no one record."""
+    inside = [_bare(line) for line in lines[at + 1 : end]]
+    conflict = any(CONFLICT_MARKER.fullmatch(line) and not line.startswith("=") for line in inside)
+    if end - at >= MOST_LINES or conflict:
+        return None
+    text = _bare("\n".join(lines[at : end + 1]))
+    fields = split(text, delimiter)
+    if fields is None or len(fields) != len(header) or familiar.swallowed(inside):
+        return None
+    return Record(at + 1, text, None, "a NUL byte") if "\0" in text else Record(at + 1, text, fields)
+
+
+class _Familiar:
+    """What the records of this file look like, so that a line of prose is told from a swallowed record.
+
+    A column tells something when it has few different values (a label), or its values few different shapes (a number,
+    an id); a line looks like a record when it has a value or shape seen at least twice in every such column. Files
+    without such a column tell nothing: there a record of several lines is taken as it stands.
+    """
+
+    def __init__(self, lines: Sequence[str], width: int, delimiter: str) -> None:
+        self.lines = lines
+        self.width = width
+        self.delimiter = delimiter
+        self._seen: list[tuple[int, bool, frozenset[str]]] | None = None
+
+    def like_a_record(self, fields: list[str]) -> bool:
+        """Tell whether ``fields`` of a line could be a record of this file."""
+        return all((_shape(fields[at]) if shaped else fields[at]) in seen for at, shaped, seen in self._telling())
+
+    def swallowed(self, inside: Sequence[str]) -> bool:
+        """Tell whether all the lines inside a record of several lines would be records by themselves."""
+        if not inside or not self._telling():
+            return False
+        parsed = [split(line, self.delimiter) for line in inside]
+        return all(fields is not None and len(fields) == self.width and self.like_a_record(fields) for fields in parsed)
+
+    def _telling(self) -> list[tuple[int, bool, frozenset[str]]]:
+        if self._seen is None:
+            parsed = [split(_bare(line), self.delimiter) for line in self.lines if line.count('"') % 2 == 0]
+            rows = [fields for fields in parsed if fields is not None and len(fields) == self.width]
+            self._seen = []
+            for at in range(self.width if len(rows) >= FEWEST_ROWS else 0):
+                values = Counter(fields[at] for fields in rows)
+                shapes = Counter(_shape(fields[at]) for fields in rows)
+                if len(values) <= len(rows) // 4:
+                    self._seen.append((at, False, _repeated(values)))
+                elif len(shapes) <= max(1, len(rows) // 20):
+                    self._seen.append((at, True, _repeated(shapes)))
+        return self._seen
+
+
+def _repeated(counts: Counter[str]) -> frozenset[str]:
+    return frozenset(value for value, count in counts.items() if count > 1)
+
+
+def _shape(value: str) -> str:
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", value[:40]))
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix("\r")
+
+
+def _blank(line: str) -> bool:
+    return not line.strip(" \t\r")
