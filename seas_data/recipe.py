@@ -53,10 +53,13 @@ class Source(_Strict):
     """A JSONL, CSV or Parquet file, or a folder written by `datasets`; `$NAME` is read from the environment."""
     hub: str | None = None
     """A dataset of the Hugging Face Hub, in place of a path."""
+    file: str | None = None
+    """A file of the Hub dataset, read like a local one, in place of a config and split."""
     config: str | None = None
     split: str | None = None
+    """A split of the Hub dataset or of the `datasets` folder."""
     revision: str | None = None
-    """The commit of the Hub dataset. Pinned, so that the same recipe reads the same rows."""
+    """The commit of the Hub dataset (7 to 40 hex digits). Pinned, so that the same recipe reads the same rows."""
     columns: Columns = Columns()
     kind: Literal["adversarial", "harmless", "general"] | None = None
     kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
@@ -86,6 +89,10 @@ class Source(_Strict):
             raise ValueError(
                 "give the revision (a commit) of a hub dataset, so that the same recipe reads the same rows"
             )
+        if self.hub is not None and not re.fullmatch("[0-9a-f]{7,40}", str(self.revision)):
+            raise ValueError(f"revision should be a commit, 7 to 40 hex digits: {self.revision} may move to other rows")
+        if self.file is not None and (self.hub is None or self.config is not None or self.split is not None):
+            raise ValueError("file is a file of a hub dataset, in place of config and split")
         if (self.kind is None) == (self.kind_map is None):
             raise ValueError("give either kind, or columns.kind with kind_map")
         if self.kind_map is not None and self.columns.kind is None:
@@ -188,7 +195,7 @@ class Clusters(_Strict):
 
     count: int | None = None
     """Without one: the square root of a tenth of the embedded rows."""
-    fit_rows: int = Field(default=5_000, le=10_000)
+    fit_rows: int = Field(default=3_000, ge=1, le=10_000)
     """The map is fitted on this many rows; the others are placed among their neighbours in it."""
 
 

@@ -16,8 +16,10 @@ def normalise(text: str) -> str:
 
 def content_id(kind: str, *parts: str | int | None) -> str:
     """Return 24 hex digits of the SHA-256 of ``parts``, told apart by ``kind``: the id of whatever they make up."""
-    content = json.dumps([kind, *parts], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()[:24]
+    return hashlib.sha256(_compact([kind, *parts]).encode()).hexdigest()[:24]
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: half of an id's time else
 
 
 def text_digest(text: str) -> str:

@@ -113,7 +113,7 @@ _FIELD = {mark: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{mark}]*))({mark}|\Z)
 def _records(lines: list[str], start: int, header: list[str], delimiter: str) -> list[Record]:
     records: list[Record] = []
     odd = [at for at in range(start, len(lines)) if lines[at].count('"') % 2]
-    closes = dict(zip(odd, [*odd[1:], None], strict=True))
+    closes = dict(zip(odd, [*odd[1:], None], strict=False))
     familiar = _Familiar(lines[start:], len(header), delimiter)
     suspect, culprit = -1, -1
     at = start
