@@ -32,8 +32,8 @@ class Items:
 def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series | None = None) -> Items:
     """Return what to compare of ``prompts`` (``prompt_id``, ``text``, ``text_digest``, ``language``).
 
-    ``templates``: ``prompt_id``, ``template_id``, ``payload`` of the wrapped prompts. ``earlier``: the ids of the rows
-    of earlier versions; two of those are never compared again.
+    ``templates``: ``prompt_id``, ``template_id``, ``payload`` of the wrapped prompts (plain ones may be in it, with
+    nulls). ``earlier``: the ids of the rows of earlier versions; two of those are never compared again.
     """
     ids = pl.Series([], dtype=pl.String) if earlier is None else earlier
     units = (
@@ -42,19 +42,17 @@ def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series |
         .with_columns(pl.col("earlier").all().over("text_digest"))
         .unique("text_digest", keep="first", maintain_order=True)
         .join(
-            templates.drop_nulls("template_id").select(
-                "prompt_id",
-                "template_id",
-                "payload",
-                normal=pl.col("payload").map_elements(normalise, return_dtype=pl.String),
-            ),
+            templates.select("prompt_id", "template_id", "payload"),
             on="prompt_id",
             how="left",
             maintain_order="left",
         )
+        # What is a wrapper and nothing else is its own payload: like its like, and unlike all that fill the wrapper.
+        .with_columns(payload=pl.when(pl.col("template_id").is_not_null()).then(pl.coalesce("payload", "text")))
+        .with_columns(normal=pl.col("payload").map_elements(normalise, return_dtype=pl.String))
     )
     payloads = (
-        units.filter(pl.col("normal") != "")
+        units.drop_nulls("normal")
         .group_by("normal", maintain_order=True)
         .agg(pl.col("payload", "language").first(), pl.col("earlier").all())
         .with_row_index("payload_item", offset=units.height)
