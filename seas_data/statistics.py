@@ -1,0 +1,129 @@
+"""Intervals and agreement: how sure a figure can be.
+
+Every share that this project reports goes with a 95 % interval that stays honest where the usual ones fail: at 0 and 1
+(Wilson), when rows come in clusters that are not independent (the design effect), and when a fallible judge counted
+(Rogan and Gladen). All are closed forms over a few numbers; none draws random samples.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Z = 1.959963984540054
+"""The 97.5 % point of the normal distribution: two-sided 95 %."""
+
+
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """Return the 95 % score interval of the share ``successes / n``.
+
+    Its lower end is 0 at 0 successes, its upper end 1 at ``n``, and neither ever has width 0. ``n`` may be an effective
+    number, so both may be fractions. Without observations it is (0, 1).
+
+    Source: Wilson (1927), Journal of the American Statistical Association 22:209.
+    """
+    if n <= 0:
+        return 0.0, 1.0
+    share = min(max(successes / n, 0.0), 1.0)
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    low = 0.0 if share == 0 else max(centre - half, 0.0)
+    high = 1.0 if share == 1 else min(centre + half, 1.0)
+    return low, high
+
+
+def design_effect(values: ArrayLike, clusters: ArrayLike) -> float:
+    """Return by how much clustering inflates the variance of the mean of ``values`` over independent rows.
+
+    ``values`` are numbers or truth values, ``clusters`` says of each which cluster it is in; both have the same length.
+    The variance with clusters is that of the mean as a ratio of cluster totals (linearised), the other is s² / n.
+    Rows all in clusters of their own give exactly 1. Where the values, or the clusters, do not vary, nothing can be
+    learnt of how alike rows of a cluster are: they are taken to be the same, which gives n over the number of clusters.
+
+    Source: Kish (1965), Survey Sampling, sections 5.4 and 6.5.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    n, count = len(numbers), len(names)
+    if n == 0:
+        return 1.0
+    residuals = numbers - numbers.mean()
+    if count == 1 or np.ptp(numbers) == 0:
+        return n / count
+    totals = np.bincount(cluster, weights=residuals, minlength=count)
+    clustered = count / (count - 1) * float(totals @ totals) / n**2
+    independent = float(residuals @ residuals) / (n - 1) / n
+    return clustered / independent
+
+
+def effective_interval(successes: ArrayLike, clusters: ArrayLike) -> tuple[float, float]:
+    """Return the 95 % interval of the share of true ``successes`` among rows that come in ``clusters``.
+
+    It is Wilson's on n over the design effect (at least 1). When all rows agree that is the number of clusters: 40 safe
+    answers to one prompt are one observation.
+
+    Source: Dean and Pagano (2015), Journal of Survey Statistics and Methodology 3:484.
+    """
+    flags = np.asarray(successes, dtype=np.float64)
+    if len(flags) == 0:
+        return 0.0, 1.0
+    n = max(len(flags) / max(design_effect(flags, clusters), 1.0), 1.0)
+    return wilson(float(flags.mean()) * n, n)
+
+
+def cohen_kappa(
+    first: Sequence[object] | NDArray[np.generic], second: Sequence[object] | NDArray[np.generic]
+) -> float | None:
+    """Return the agreement of two raters of the same rows beyond chance: 1 is perfect, 0 what chance gives.
+
+    None when it is undefined: no rows, or both gave one and the same label to all of them.
+
+    Source: Cohen (1960), Educational and Psychological Measurement 20:37.
+    """
+    left, right = np.asarray(first, dtype=np.str_), np.asarray(second, dtype=np.str_)
+    if len(left) == 0:
+        return None
+    labels, codes = np.unique(np.concatenate([left, right]), return_inverse=True)
+    one, two = codes[: len(left)], codes[len(left) :]
+    expected = float(np.bincount(one, minlength=len(labels)) @ np.bincount(two, minlength=len(labels))) / len(left) ** 2
+    return None if expected == 1 else (float(np.mean(one == two)) - expected) / (1 - expected)
+
+
+def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:
+    """Return the true rate behind the ``rate`` that a judge of this sensitivity and specificity sees, within [0, 1].
+
+    None when sensitivity + specificity <= 1: such a judge is no better than chance and its counts say nothing.
+
+    Source: Rogan and Gladen (1978), American Journal of Epidemiology 107:71.
+    """
+    if sensitivity + specificity <= 1:
+        return None
+    return min(max((rate + specificity - 1) / (sensitivity + specificity - 1), 0.0), 1.0)
+
+
+def rogan_gladen_interval(
+    rate: float, n: float, sensitivity: float, positives: float, specificity: float, negatives: float
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of ``rogan_gladen``, which carries the gold sample's error too.
+
+    ``rate`` was seen on ``n`` rows (an effective number where they are clustered); ``sensitivity`` was measured on
+    ``positives`` rows that people found positive, ``specificity`` on ``negatives`` others. None when the judge, after
+    the correction for these small samples, is no better than chance.
+
+    Source: Lang and Reiczigel (2014), Preventive Veterinary Medicine 113:13, equations 4, 6, 7, 16 and 17, with
+    (1 - prevalence)² in equation 4.
+    """
+    seen, seen_n = (n * rate + Z**2 / 2) / (n + Z**2), n + Z**2
+    sensitive, sensitive_n = (positives * sensitivity + 1) / (positives + 2), positives + 2
+    specific, specific_n = (negatives * specificity + 1) / (negatives + 2), negatives + 2
+    gain = sensitive + specific - 1
+    if gain <= 0 or sensitivity + specificity <= 1:
+        return None
+    true = (seen + specific - 1) / gain
+    of_sensitivity = sensitive * (1 - sensitive) / sensitive_n
+    of_specificity = specific * (1 - specific) / specific_n
+    shift = 2 * Z**2 * (true * of_sensitivity - (1 - true) * of_specificity)
+    variance = seen * (1 - seen) / seen_n + true**2 * of_sensitivity + (1 - true) ** 2 * of_specificity
+    half = Z * sqrt(variance) / gain
+    return min(max(true + shift - half, 0.0), 1.0), min(max(true + shift + half, 0.0), 1.0)
