@@ -41,7 +41,7 @@ def find(version: Version, text_or_id: str) -> list[str]:
 
     Raises SeasDataError when there is none.
     """
-    found = version.sql(
+    found = version.select(
         "select prompt_id from prompts where text_digest = $digest or prompt_id = $id "
         "or (length($id) >= 6 and starts_with(prompt_id, $id)) order by prompt_id",
         {"digest": text_digest(text_or_id), "id": text_or_id},
@@ -62,29 +62,29 @@ def story(version: Version, prompt_id: str) -> dict[str, Any]:
     """
     one = {"id": prompt_id}
     return {
-        "prompt": _only(version.sql("select * from prompts where prompt_id = $id", one)),
-        "kept": version.sql("select 1 from kept where prompt_id = $id", one).height == 1,
-        "decisions": version.sql("select * exclude prompt_id from decisions where prompt_id = $id", one).to_dicts(),
-        "witness_of": version.sql(
+        "prompt": _only(version.select("select * from prompts where prompt_id = $id", one)),
+        "kept": version.select("select 1 from kept where prompt_id = $id", one).height == 1,
+        "decisions": version.select("select * exclude prompt_id from decisions where prompt_id = $id", one).to_dicts(),
+        "witness_of": version.select(
             "select prompt_id, decision, reason, score from decisions where witness_id = $id "
             "order by score desc, prompt_id",
             one,
         ).to_dicts(),
         "template": _only(
-            version.sql(
+            version.select(
                 "select template_id, payload, request_id, (select count(*) from templates other "
                 "where other.template_id = templates.template_id) as prompts_in_template "
                 "from templates where prompt_id = $id",
                 one,
             )
         ),
-        "same_request": version.sql(
+        "same_request": version.select(
             "select other.prompt_id from templates mine join templates other using (request_id) "
             "where mine.prompt_id = $id and other.prompt_id <> $id order by 1",
             one,
         )["prompt_id"].to_list(),
-        "split": _only(version.sql("select split, group_id from splits where prompt_id = $id", one)),
-        "cluster": _only(version.sql("select cluster, label, x, y from clusters where prompt_id = $id", one)),
+        "split": _only(version.select("select split, group_id from splits where prompt_id = $id", one)),
+        "cluster": _only(version.select("select cluster, label, x, y from clusters where prompt_id = $id", one)),
     }
 
 

@@ -170,6 +170,14 @@ class Workspace:
                     )
         return problems
 
+    def require_whole(self, manifest: Manifest) -> None:
+        """Raise SeasDataError if a file of the version is damaged or missing."""
+        if problems := self.verify(manifest):
+            raise SeasDataError(
+                f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a copy, or "
+                "build the recipe into a new workspace: the same content gets the same names"
+            )
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace for one builder. Raises SeasDataError when another process holds it."""

@@ -34,10 +34,10 @@ def show(version: Version) -> dict[str, Any]:
     ``kinds`` and ``splits`` (kept rows of each), ``decisions`` (rows by step, decision and reason).
     """
     manifest = version.manifest
-    kinds = version.sql(
+    kinds = version.select(
         "select kind, split, count(*) as rows from kept left join splits using (prompt_id) group by all"
     )
-    decisions = version.sql(
+    decisions = version.select(
         "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"
     )
     return {

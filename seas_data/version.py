@@ -10,6 +10,7 @@
 What a table holds is said once, by the SQL views in ``views.py``; frames are read through them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ class Version:
         """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame."""
         if name not in VIEWS:
             raise SeasDataError(f"there is no table {name}; there are {', '.join(VIEWS)}")
-        return self.sql(f'select * from "{name}"')
+        return self.select(f'select * from "{name}"')
 
     def dataset(self, name: str = "kept") -> "datasets.Dataset":
         """Return a table or view as a ``datasets.Dataset``."""
@@ -60,9 +61,16 @@ class Version:
 
         return datasets.Dataset(self.table(name).to_arrow(compat_level=pl.CompatLevel.oldest()))
 
-    def sql(self, query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
-        """Return what one SELECT says of the version's tables; it can read nothing else and write nothing."""
-        return sql.run(self.paths(), query, parameters)
+    def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """Return what one SELECT, written by anybody, says of the version's tables.
+
+        It can read nothing else and write nothing, and is stopped when it takes too long or too much memory.
+        """
+        return sql.run(self.paths(), query, dict(parameters or {}))
+
+    def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """Return what one of the package's own queries says: as ``sql``, but in this process."""
+        return sql.read(self.paths(), query, dict(parameters or {}))
 
 
 def open(path: Path | str = "workspace") -> "Open":

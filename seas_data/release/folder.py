@@ -27,9 +27,7 @@ def checkout(version: Version, folder: Path) -> None:
     """Write ``version`` to ``folder``, which appears only when whole. Raises SeasDataError if it is there already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SeasDataError(f"{folder} exists already; name a folder that does not, or remove it first")
-    damaged = version.workspace.verify(version.manifest)
-    if damaged:
-        raise SeasDataError(f"{version.name} does not verify, so it is not written: {'; '.join(damaged)}")
+    version.workspace.require_whole(version.manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f"{files.TEMPORARY}{uuid.uuid4().hex}")
     unfinished.mkdir(mode=0o700)
@@ -43,7 +41,7 @@ def checkout(version: Version, folder: Path) -> None:
 
 
 def _write(version: Version, folder: Path) -> None:
-    kept = version.sql(_KEPT)
+    kept = version.select(_KEPT)
     for (split,), rows in kept.partition_by("split", as_dict=True, maintain_order=True).items():
         files.write_parquet(folder / "data" / "prompts" / f"{split}.parquet", rows)
     places: dict[str, list[str]] = {}

@@ -1,0 +1,214 @@
+"""The steps of curation in their order, and what passes between them. Each step is a pure function in ``curate/``.
+
+All of a build's training prompts go the same way: those that an earlier version kept are a frozen reference, which
+later rows are compared with and which no step drops, relabels or moves. (Contamination alone may drop them: a new
+holdout set must not be in what models are trained on.) Holdout prompts only take part in contamination.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seas_data import tables, vectors
+from seas_data.curate import clusters, conflicts, contamination, edges, invalid, items, labels, requests, select, split
+from seas_data.curate import groups as grouping
+from seas_data.curate import templates as wrapping
+from seas_data.curate.outcome import Outcome, no_decisions
+from seas_data.errors import SeasDataError
+from seas_data.incoming import Earlier, Incoming
+from seas_data.recipe import Recipe
+from seas_data.recipe import Templates as TemplateSettings
+from seas_data.stages import Stages
+from seas_data.vectors import Embedded
+
+Frames = dict[str, pl.DataFrame]
+
+
+def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector_folder: Path) -> Frames:
+    """Return the rows that this version adds to each table; a column ``version`` is for the caller to fill.
+
+    Raises SeasDataError if anything that the split must keep apart would cross it.
+    """
+    settings = recipe.curation
+    written = known.prompts["prompt_id"]
+    back = known.prompts.filter(_in(new.forced)).join(known.kept, on="prompt_id", how="anti")
+    prompts = pl.concat([known.kept, back, new.prompts]).filter(~_in(new.forbidden)).sort("prompt_id")
+    ledger = [new.decisions]
+
+    prompts = _spared(invalid.invalid(prompts, settings.limits), prompts, new.forced, ledger)
+    with stages.timed("embed", prompts.height):
+        whole = vectors.embed(prompts.select("text", "language"), recipe.embedders, vector_folder)
+    clean = stages.run(
+        "contamination",
+        prompts.height,
+        lambda: vars(contamination.contamination(prompts, whole, settings.contamination)),
+    )
+    prompts = _spared(Outcome(**clean), prompts, new.forced, ledger)
+    holdout = prompts.filter(pl.col("role") == "holdout")
+    training = prompts.filter(pl.col("role") == "training")
+    earlier = training.join(known.kept, on="prompt_id", how="semi")["prompt_id"]
+    frozen = known.splits.join(training, on="prompt_id", how="semi")
+
+    found = stages.run("templates", training.height, lambda: _templates(training, known, settings.templates))
+    compared = items.collect(training, found["templates"], earlier)
+    with stages.timed("embed items", compared.items.height):
+        embedded = vectors.embed(compared.items, recipe.embedders, vector_folder)
+    if recipe.embedders:
+        ledger.append(items.unseen(training, compared, embedded, earlier))
+    alike = stages.run("edges", compared.items.height, lambda: vars(edges.find(compared, embedded, settings)))
+    with stages.timed("requests", training.height):
+        asked = requests.requests(training, found["templates"], alike["requests"])
+        templates = found["templates"].join(asked, on="prompt_id", how="full", coalesce=True).sort("prompt_id")
+    with stages.timed("select", training.height):
+        barred = split.bridges(training, alike["duplicates"], templates, settings, frozen) if frozen.height else None
+        chosen = select.select(
+            training, alike["duplicates"], templates, settings, earlier=earlier, forced=new.forced, barred=barred
+        )
+        resolved = conflicts.resolve(training, chosen.kept, earlier)
+        ledger += [chosen.decisions, resolved.decisions]
+    kept = resolved.kept
+    standing = edges.among(alike["duplicates"], training, kept)
+
+    focus = _focus(kept, compared, embedded, templates)
+    groups, _ = grouping.groups(kept, standing, templates, settings, frozen if frozen.height else None)
+    labelled = stages.run("labels", focus.rows.height, lambda: vars(_labels(kept, focus, groups, earlier, recipe)))
+    kept = labelled["prompts"]
+    map_ = stages.run("clusters", focus.rows.height, lambda: {"clusters": _clusters(focus, known, recipe)})["clusters"]
+    with stages.timed("split", kept.height):
+        sides = split.split(
+            pl.concat([kept, holdout]), standing, templates, settings, frozen if frozen.height else None
+        )
+        ledger.append(sides.decisions)
+        _require_apart(split.check(sides.kept, sides.splits, standing, templates, settings))
+
+    fresh = pl.concat([new.prompts.join(kept, on="prompt_id", how="anti"), kept.filter(~_in(written))])
+    places = {
+        "templates": templates.join(known.templates, on="prompt_id", how="anti"),
+        "splits": sides.splits.join(known.splits, on="prompt_id", how="anti"),
+        "clusters": map_.join(known.clusters, on="prompt_id", how="anti"),
+    }
+    return {
+        "prompts": fresh.sort("prompt_id"),
+        "set_aside": new.set_aside,
+        "decisions": _versionless("decisions", pl.concat([each.select(no_decisions().columns) for each in ledger])),
+        "relabels": _versionless("relabels", new.relabels),
+        **places,
+        "wrappers": found["wrappers"].join(known.wrappers, on="template_id", how="anti"),
+        "embeddings": focus.embeddings(places["splits"]),
+        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _oversized(sides.reports)], how="diagonal")),
+    }
+
+
+@dataclass(frozen=True)
+class Focus:
+    """What each kept prompt asks, where an embedder sees it: its payload if it is wrapped, else all of its text.
+
+    ``rows``: prompt_id, template_id, text, model, row (of ``matrices[model]``), one for each such prompt.
+    """
+
+    rows: pl.DataFrame
+    matrices: dict[str, NDArray[np.float32]]
+
+    def main(self) -> "tuple[pl.DataFrame, NDArray[np.float32]]":
+        """Return the rows of the model that sees the most prompts, and their vectors: one space, so comparable."""
+        counts = self.rows.group_by("model").len().sort("len", "model", descending=[True, False])
+        if counts.is_empty():
+            return self.rows, np.empty((0, 1), dtype=np.float32)
+        rows = self.rows.filter(pl.col("model") == counts["model"][0])
+        return rows, self.matrices[counts["model"][0]][rows["row"].to_numpy()]
+
+    def embeddings(self, placed: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of the embeddings table for the prompts of ``placed``."""
+        parts = [tables.empty("embeddings")]
+        for (model,), rows in (
+            self.rows.join(placed, on="prompt_id", how="semi").partition_by("model", as_dict=True).items()
+        ):
+            vectors_of_rows = pl.Series("vector", self.matrices[str(model)][rows["row"].to_numpy()])
+            parts.append(rows.select("prompt_id", "model").with_columns(vectors_of_rows.cast(pl.List(pl.Float32))))
+        return pl.concat(parts).sort("prompt_id")
+
+
+def _focus(kept: pl.DataFrame, compared: items.Items, embedded: Embedded, templates: pl.DataFrame) -> Focus:
+    sight = embedded.sight.select("text", "model", "row").with_row_index("item")
+    seen = sight.drop_nulls("model")
+    units = compared.units.with_row_index("unit").with_columns(
+        item=pl.when(pl.col("payload_item").is_in(seen["item"].implode())).then("payload_item").otherwise("unit")
+    )
+    rows = (
+        kept.select("prompt_id", "text_digest")
+        .join(units.select("text_digest", "item"), on="text_digest")
+        .join(seen, on="item")
+        .join(templates.select("prompt_id", "template_id"), on="prompt_id", how="left")
+        .select("prompt_id", "template_id", "text", "model", "row")
+        .sort("prompt_id")
+    )
+    return Focus(rows, embedded.matrices)
+
+
+def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSettings) -> Frames:
+    found = wrapping.find(training, settings, known.wrappers)
+    return {"templates": found.templates, "wrappers": found.wrappers}
+
+
+def _labels(
+    kept: pl.DataFrame, focus: Focus, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
+) -> labels.Labelled:
+    rows, matrix = focus.main()
+    before = kept["prompt_id"].is_in(earlier.implode()).to_numpy()
+    return labels.labels(kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, before)
+
+
+def _clusters(focus: Focus, known: Earlier, recipe: Recipe) -> pl.DataFrame:
+    rows, matrix = focus.main()
+    standing = rows.select("prompt_id").with_row_index("at").join(known.clusters, on="prompt_id", maintain_order="left")
+    old = np.zeros(rows.height, dtype=bool)
+    old[standing["at"].to_numpy()] = True
+    before = clusters.Placed(standing.drop("at"), matrix[old]) if standing.height else None
+    fresh = rows.filter(pl.Series(~old)).select("prompt_id", "text")
+    return clusters.clusters(fresh, matrix[~old], recipe.curation.clusters, before)
+
+
+def _spared(outcome: Outcome, before: pl.DataFrame, forced: pl.Series, ledger: list[pl.DataFrame]) -> pl.DataFrame:
+    """Note the step's decisions and return what it keeps; what people said to keep stays, whatever the step says."""
+    spared = pl.col("prompt_id").is_in(forced.implode())
+    ledger.append(outcome.decisions.filter(~(spared & (pl.col("decision") == "drop"))))
+    return before.filter(pl.col("prompt_id").is_in(outcome.kept["prompt_id"].implode()) | spared)
+
+
+def _in(ids: pl.Series) -> pl.Expr:
+    return pl.col("prompt_id").is_in(ids.implode())
+
+
+def _versionless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    columns = tables.TABLES[table].column_names()
+    return frame.with_columns(version=pl.lit("")).select(columns).sort(columns)
+
+
+def _oversized(reports: pl.DataFrame) -> pl.DataFrame:
+    """Return the components that were too large for one side as metrics: how many groups each was cut into."""
+    return pl.DataFrame(
+        [
+            {
+                "name": "component_cut",
+                "value": float(row["groups"]),
+                "n": row["rows"],
+                "facets": json.dumps({"group_id": row["group_id"], "largest": row["largest"]}, sort_keys=True),
+            }
+            for row in reports.iter_rows(named=True)
+        ],
+        schema={"name": pl.String, "value": pl.Float64, "n": pl.Int64, "facets": pl.String},
+    )
+
+
+def _require_apart(crossing: pl.DataFrame) -> None:
+    if crossing.height:
+        first = crossing.row(0, named=True)
+        raise SeasDataError(
+            f"{crossing.height} pairs cross the split, such as {first['prompt_id']} ({first['split']}) and "
+            f"{first['neighbour_id']} ({first['neighbour_split']}, {first['reason']}); no version was made. If an "
+            "override keeps one of them, take it back; otherwise this is a fault of seas-data: please report it"
+        )

@@ -1,0 +1,155 @@
+"""What a build has to work on: the rows and the human decisions that the parent version does not know yet."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from seas_data import overrides as people
+from seas_data import sources, tables
+from seas_data.curate.outcome import decisions, no_decisions
+from seas_data.errors import SeasDataError
+from seas_data.recipe import Recipe
+from seas_data.taxonomy import KINDS, RISK_CATEGORIES, type_of
+from seas_data.version import Version
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the parent version holds and this one keeps: its rows, and where the kept ones stand. Empty without one."""
+
+    prompts: pl.DataFrame
+    kept: pl.DataFrame
+    set_aside: pl.DataFrame
+    manual: pl.DataFrame
+    templates: pl.DataFrame
+    wrappers: pl.DataFrame
+    splits: pl.DataFrame
+    clusters: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What is new.
+
+    ``prompts`` and ``set_aside``: rows of the recipe's sources that the parent version does not hold. ``decisions``,
+    ``relabels``: what people said that is not in the ledger yet (``decisions`` without a version). ``forced``: every
+    prompt that people said to keep; ``forbidden``: those they said to drop.
+    """
+
+    prompts: pl.DataFrame
+    set_aside: pl.DataFrame
+    decisions: pl.DataFrame
+    relabels: pl.DataFrame
+    forced: pl.Series
+    forbidden: pl.Series
+
+    def nothing(self) -> bool:
+        """Return whether there is nothing to build a version from."""
+        return not any(frame.height for frame in (self.prompts, self.set_aside, self.decisions, self.relabels))
+
+    def digest(self) -> str:
+        """Return a SHA-256 over all of it."""
+        hasher = hashlib.sha256()
+        for frame in (self.prompts, self.set_aside, self.decisions, self.relabels):
+            hasher.update(json.dumps(frame.rows(), ensure_ascii=True, default=str).encode())
+        for ids in (self.forced, self.forbidden):
+            hasher.update(json.dumps(ids.to_list()).encode())
+        return hasher.hexdigest()
+
+
+def earlier(parent: Version | None) -> Earlier:
+    """Read what ``parent`` holds."""
+    if parent is None:
+        names = ("prompts", "set_aside", "templates", "wrappers", "splits", "clusters")
+        return Earlier(
+            kept=tables.empty("prompts"),
+            manual=tables.empty("decisions"),
+            **{name: tables.empty(name) for name in names},
+        )
+    return Earlier(
+        prompts=parent.table("prompts"),
+        kept=parent.table("kept"),
+        set_aside=parent.table("set_aside"),
+        manual=parent.select("select * from decisions where reason = 'manual'"),
+        templates=parent.table("templates"),
+        wrappers=parent.table("wrappers"),
+        splits=parent.table("splits"),
+        clusters=parent.table("clusters"),
+    )
+
+
+def read(recipe: Recipe, known: Earlier) -> Incoming:
+    """Read the recipe's sources and overrides, less what ``known`` has of them.
+
+    Raises SeasDataError when a source or the overrides cannot be read, or an override names a prompt there is not.
+    """
+    found = [sources.read(name, source) for name, source in recipe.sources.items()]
+    prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in found)])
+    set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in found)])
+    new = prompts.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    bad = set_aside.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
+    said = people.read(Path(recipe.overrides)) if recipe.overrides else people.none()
+    strangers = said.join(pl.concat([known.prompts, new]), on="prompt_id", how="anti")
+    if strangers.height:
+        raise SeasDataError(
+            f"{recipe.overrides} names the prompt {strangers['prompt_id'][0]}, which no source of the recipe holds "
+            f"({strangers.height} such rows); take ids from: seas-data review, or seas-data why TEXT"
+        )
+    relabelled = _relabelled(known.prompts, said)
+    written = known.manual.select("prompt_id", "decision", "detail")
+    return Incoming(
+        prompts=pl.concat(
+            [new.join(said.drop_nulls("label"), on="prompt_id", how="anti"), _relabelled(new, said)]
+        ).sort("prompt_id"),
+        set_aside=bad.sort("source", "location", "reason"),
+        decisions=_ledger(said).join(written, on=["prompt_id", "decision", "detail"], how="anti"),
+        relabels=relabelled.join(known.prompts, on=["prompt_id", *_LABELS], how="anti", nulls_equal=True).join(
+            said.select("prompt_id", "because"), on="prompt_id"
+        ),
+        forced=said.filter(pl.col("decision") == "keep")["prompt_id"].sort(),
+        forbidden=said.filter(pl.col("decision") == "drop")["prompt_id"].sort(),
+    )
+
+
+_LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty")
+
+
+def _relabelled(prompts: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of ``prompts`` to which people gave a label, with that label."""
+    rows = []
+    labels = said.drop_nulls("label").select("prompt_id", "label", "who")
+    for row in prompts.join(labels, on="prompt_id", maintain_order="left").iter_rows(named=True):
+        label, who = row.pop("label"), row.pop("who")
+        if label in KINDS:
+            row["kind"] = label
+        else:
+            row["risk_category" if label in RISK_CATEGORIES else "attack_style"] = label
+            if label in RISK_CATEGORIES:
+                row["attack_style"] = None
+            row["kind"] = "adversarial"
+        if row["kind"] != "adversarial":
+            row["risk_category"] = row["attack_style"] = None
+        row["type"], row["difficulty"] = type_of(row["risk_category"], row["attack_style"])
+        rows.append({**row, "label_source": f"manual:{who}", "label_probability": None})
+    return pl.DataFrame(rows, schema=prompts.schema)
+
+
+def _ledger(said: pl.DataFrame) -> pl.DataFrame:
+    """Return what people said as decisions: a keep or drop as that, a label as a flag."""
+    because = pl.format("{}: {}", "who", "because")
+    chosen = [
+        decisions(
+            said.filter(pl.col("decision") == word).with_columns(detail=because).drop("decision"),
+            step="overrides",
+            decision=word,
+            reason="manual",
+        )
+        for word in ("keep", "drop")
+    ]
+    labels = (
+        said.drop_nulls("label").with_columns(detail=pl.format("label {} by {}", "label", because)).drop("decision")
+    )
+    return pl.concat([no_decisions(), *chosen, decisions(labels, step="overrides", decision="flag", reason="manual")])

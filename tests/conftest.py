@@ -1,0 +1,29 @@
+"""What several tests share: the real sets, where they are at hand, and a build of the example that is made once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of the real prompt sets; the test is skipped where there is none."""
+    folder = Path(os.environ.get("SEAS_DATA_REAL", CHECKOUT.parent / "shared" / "data"))
+    if not (folder / "xstest_v2.jsonl").exists():
+        pytest.skip("needs the real prompt sets: set SEAS_DATA_REAL to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that holds a build of the example recipe. Tests read it and change nothing."""
+    from seas_data import recipe
+    from seas_data.build import build
+
+    root = tmp_path_factory.mktemp("example") / "ws"
+    assert build(recipe.load(EXAMPLE), root).new
+    return root

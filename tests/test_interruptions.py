@@ -1,0 +1,131 @@
+"""Whatever happens to a build, nothing is lost: kills, a full disk, a damaged shard, two builds at once."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from seas_data.store import open_workspace
+from tests.conftest import EXAMPLE
+
+COMMAND = [sys.executable, "-c", "from seas_data.cli import main; main()", "build", str(EXAMPLE), "--workspace"]
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1"}
+
+
+def start(workspace: Path, **settings: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, str(workspace)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+        **settings,
+    )
+
+
+def finish(workspace: Path) -> str:
+    process = start(workspace)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return open_workspace(workspace).manifest().digest
+
+
+def kill_at_random(workspace: Path, kills: int, seconds: float, seed: int) -> int:
+    """Kill the build ``kills`` times at moments spread over the ``seconds`` that it takes; return how many hit it."""
+    moments = random.Random(seed)
+    hit = 0
+    for _ in range(kills):
+        process = start(workspace)
+        try:
+            process.communicate(timeout=moments.uniform(0.3, 1.0) * seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            hit += 1
+    return hit
+
+
+def check_kills(example: Path, workspace: Path, kills: int) -> None:
+    started = time.monotonic()
+    undisturbed = finish(workspace.with_name("undisturbed"))
+    seconds = time.monotonic() - started
+    assert undisturbed == open_workspace(example).manifest().digest
+    hit = kill_at_random(workspace, kills, seconds, seed=kills)
+    assert hit > kills // 2, "most kills should find the build at work"
+    assert finish(workspace) == undisturbed
+    opened = open_workspace(workspace)
+    assert opened.verify(opened.manifest()) == []
+    assert list(workspace.rglob(".unfinished-*")) == []
+    assert not (workspace / "stages").exists()
+
+
+def test_a_killed_build_goes_on_and_ends_in_the_same_digest(example: Path, tmp_path: Path) -> None:
+    check_kills(example, tmp_path / "ws", kills=3)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments(example: Path, tmp_path: Path) -> None:
+    check_kills(example, tmp_path / "ws", kills=24)
+
+
+def test_a_damaged_shard_is_named_and_stops_a_build_on_it(example: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    shutil.copytree(example, workspace)
+    opened = open_workspace(workspace)
+    path = opened.shard_path("prompts", opened.manifest().tables["prompts"][0])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    process = subprocess.run(
+        [*COMMAND[:3], "verify", "--workspace", str(workspace)], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert process.returncode == 2
+    assert path.stem in process.stderr
+    assert process.stderr.count("\n") == 1
+    process = subprocess.run([*COMMAND, str(workspace)], capture_output=True, text=True, env=ENVIRONMENT)
+    assert process.returncode == 2
+    assert path.stem in process.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after(example: Path, tmp_path: Path) -> None:
+    def small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    workspace = tmp_path / "ws"
+    process = start(workspace, preexec_fn=small_files_only)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 2, errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "too large" in last.lower() or "space" in last.lower()
+    assert "Traceback" not in errors
+    assert open_workspace(workspace).versions() == []
+    assert finish(workspace) == open_workspace(example).manifest().digest
+
+
+def test_of_two_builds_at_once_one_is_told_to_wait(example: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "ws"
+    builds = [start(workspace), start(workspace)]
+    ends = [build.communicate(timeout=300) for build in builds]
+    codes = sorted(build.returncode for build in builds)
+    assert codes in ([0, 0], [0, 2]), ends
+    if codes == [0, 2]:
+        refused = next(end for end, build in zip(ends, builds, strict=True) if build.returncode == 2)
+        assert "another seas-data build is at work" in refused[1]
+    assert open_workspace(workspace).versions() == ["v0"]
+    assert finish(workspace) == open_workspace(example).manifest().digest
+
+
+def test_the_same_recipe_again_builds_nothing(example: Path) -> None:
+    process = subprocess.run([*COMMAND, str(example), "--json"], capture_output=True, text=True, env=ENVIRONMENT)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["new"] is False
+    assert open_workspace(example).versions() == ["v0"]
