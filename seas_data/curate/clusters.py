@@ -14,6 +14,7 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
@@ -177,10 +178,9 @@ def _place(vectors: Vectors, fitted: Vectors, positions: Vectors) -> Vectors:
     count = min(NEIGHBOURS, len(fitted))
     places = np.empty((len(vectors), 2), dtype=np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        cosines = vectors[start : start + _BLOCK] @ fitted.T
-        nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
-        near = np.take_along_axis(cosines, nearest, axis=1)
-        weights = np.exp((near - near.max(axis=1, keepdims=True)) / _SHARPNESS)
+        cosines = torch.from_numpy(vectors[start : start + _BLOCK] @ fitted.T)
+        near, nearest = (found.numpy() for found in cosines.topk(count, dim=1))
+        weights = np.exp((near - near[:, :1]) / _SHARPNESS)
         weights /= weights.sum(axis=1, keepdims=True)
         places[start : start + _BLOCK] = np.einsum("rk,rkd->rd", weights, positions[nearest])
     return places

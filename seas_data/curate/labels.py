@@ -99,7 +99,7 @@ def _plain(
 ) -> pl.DataFrame:
     """Return the adversarial training rows that have a vector of their whole text, in order of their ids.
 
-    Columns: prompt_id, type, source, ``vector`` (its row), ``group``, ``known`` (may teach), ``wanted`` (a label).
+    Columns: prompt_id, type, source, ``vector`` (its row), ``group``, ``known`` (it teaches), ``wanted`` (a label).
     """
     old = np.zeros(prompts.height, dtype=np.bool_) if earlier is None else earlier
     by_hand = pl.col("label_source").str.starts_with("manual").fill_null(False)
@@ -113,7 +113,7 @@ def _plain(
             "type",
             "source",
             "vector",
-            group=pl.coalesce("group_id", "prompt_id"),
+            group=pl.coalesce("group_id", "prompt_id").rank("dense"),  # numbers, for numpy is slow with texts
             known=pl.col("type").is_not_null() & (by_hand | (pl.col("label_source") == "source").fill_null(False)),
             wanted=pl.col("type").is_null() & ~by_hand & ~pl.col("earlier"),
         )
@@ -214,7 +214,7 @@ def _coverage(judged: pl.DataFrame, settings: recipe.Labels, facets: dict[str, s
     return _share("label_coverage", given, judged["group"].to_numpy(), facets)
 
 
-def _share(name: str, flags: NDArray[np.bool_], groups: NDArray[np.object_], facets: dict[str, str]) -> _Row:
+def _share(name: str, flags: NDArray[np.bool_], groups: NDArray[np.integer], facets: dict[str, str]) -> _Row:
     value = float(flags.mean()) if len(flags) else None
     return (name, value, *effective_interval(flags, groups), len(flags), _json(facets))
 
