@@ -1,0 +1,162 @@
+"""Pairs and nearest neighbours against brute force, whatever the tiles, the filter and the exclusions."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seas_data import neighbours
+from seas_data.errors import SeasDataError
+
+
+def unit(rows: int, dimensions: int, seed: int, spread: float = 0.3) -> np.ndarray:
+    """Unit rows in a few families, so that cosines of every size occur; some rows are repeated bit by bit."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(max(1, rows // 6), dimensions))
+    points = centres[random.integers(0, len(centres), rows)] + spread * random.normal(size=(rows, dimensions))
+    points[random.random(rows) < 0.1] = points[:1]
+    return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+
+
+def cosines(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """All cosines in float64, rounded to float32, one product at a time."""
+    exact = [[(one.astype(np.float64) * other.astype(np.float64)).sum() for other in others] for one in ones]
+    return np.minimum(np.array(exact).reshape(len(ones), len(others)), 1.0).astype(np.float32)
+
+
+def brute_force(vectors, threshold, blocks=None, earlier=None):
+    table = cosines(vectors, vectors).astype(np.float64)
+    wanted = np.triu(table >= threshold, 1)
+    if blocks is not None:
+        wanted &= ~((blocks[:, None] == blocks) & (blocks >= 0))
+    if earlier is not None:
+        wanted &= ~(earlier[:, None] & earlier)
+    left, right = np.nonzero(wanted)
+    return left, right, table[left, right].astype(np.float32)
+
+
+def assert_same(pairs: neighbours.Pairs, expected) -> None:
+    np.testing.assert_array_equal(pairs.left, expected[0])
+    np.testing.assert_array_equal(pairs.right, expected[1])
+    np.testing.assert_array_equal(pairs.score, expected[2])
+    assert (pairs.left.dtype, pairs.right.dtype, pairs.score.dtype) == (np.int64, np.int64, np.float32)
+
+
+@pytest.fixture(params=[True, False], ids=["bf16", "fp32"])
+def filtered(request, monkeypatch):
+    """Both filters, on any machine: where bfloat16 is not native it is only slower."""
+    monkeypatch.setattr(neighbours, "has_native_bf16", lambda: request.param)
+
+
+@pytest.mark.usefixtures("filtered")
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_pairs_are_those_of_brute_force(data):
+    rows = data.draw(st.integers(0, 60))
+    vectors = unit(rows, data.draw(st.sampled_from([2, 17, 64])), data.draw(st.integers(0, 99)))
+    threshold = data.draw(st.sampled_from([-1.0, 0.0, 0.5, 0.92, 0.95, 1.0]))
+    blocks = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=rows, max_size=rows)), dtype=np.int64)
+    earlier = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), dtype=np.bool_)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "TILE", data.draw(st.sampled_from([1, 7, 16, 4096])))
+        assert_same(neighbours.pairs(vectors, threshold), brute_force(vectors, threshold))
+        limited = neighbours.pairs(vectors, threshold, blocks=blocks, earlier=earlier)
+        assert_same(limited, brute_force(vectors, threshold, blocks, earlier))
+
+
+@pytest.mark.usefixtures("filtered")
+def test_a_pair_on_the_threshold_counts_and_one_a_hair_under_it_does_not():
+    vectors = unit(40, 384, 3)
+    table = neighbours.pairs(vectors, 0.2)
+    score = float(np.sort(table.score)[len(table.score) // 2])
+    on, over = neighbours.pairs(vectors, score), neighbours.pairs(vectors, np.nextafter(score, 2))
+    assert score in on.score
+    assert score not in over.score
+    assert len(on.score) - len(over.score) == (table.score == np.float32(score)).sum()
+
+
+def test_a_filter_in_bfloat16_loses_no_pair_at_the_threshold(monkeypatch):
+    """Rows made to have the very cosine 0.95, whose bfloat16 products fall on both sides of it."""
+    random = np.random.default_rng(5)
+    base = random.normal(size=(400, 384))
+    base /= np.linalg.norm(base, axis=1, keepdims=True)
+    aside = random.normal(size=base.shape)
+    aside -= (aside * base).sum(1, keepdims=True) * base
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    vectors = np.concatenate([base, 0.95 * base + np.sqrt(1 - 0.95**2) * aside]).astype(np.float32)
+    rough = torch.from_numpy(vectors).bfloat16()
+    products = (rough[:400] * rough[400:]).float().sum(1)
+    assert (products < 0.9495).any(), "the case should be one that a filter without a margin gets wrong"
+    monkeypatch.setattr(neighbours, "has_native_bf16", lambda: True)
+    pairs = neighbours.pairs(vectors, 0.9499)
+    assert {*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} >= {(row, row + 400) for row in range(400)}
+
+
+def test_the_pairs_of_a_block_of_thousands_are_never_enumerated(monkeypatch):
+    looked_at = []
+    at_least = neighbours._at_least
+
+    def spy(*arguments):
+        found = at_least(*arguments)
+        looked_at.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(neighbours, "_at_least", spy)
+    vectors = np.repeat(unit(1, 8, 0), 3_000, axis=0)
+    vectors[[0, 1_500, 2_999]] = unit(3, 8, 1)
+    blocks = np.full(3_000, 5)
+    blocks[[0, 1_500]] = -1
+    alone = neighbours.pairs(vectors, 0.999, blocks=blocks)
+    assert sum(looked_at) < 3 * len(alone.left) + 100
+    looked_at.clear()
+    monkeypatch.setattr(neighbours, "TILE", 500)
+    neighbours.pairs(np.repeat(unit(1, 8, 0), 3_000, axis=0), 0.999, earlier=np.arange(3_000) >= 500)
+    assert len(looked_at) == 6, "500 new rows against themselves and five tiles of earlier ones"
+
+
+def test_too_many_pairs_are_one_clear_error(monkeypatch):
+    monkeypatch.setattr(neighbours, "MOST_PAIRS", 1_000)
+    with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*thresholds"):
+        neighbours.pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
+
+
+def test_beyond_the_exact_limit_an_index_finds_the_same_pairs(monkeypatch):
+    vectors = unit(1_500, 48, 7, spread=0.15)
+    blocks = np.arange(1_500) % 7 - 1
+    earlier = np.arange(1_500) < 400
+    exact = neighbours.pairs(vectors, 0.9, blocks=blocks, earlier=earlier)
+    assert len(exact.left) > 2_000
+    monkeypatch.setattr(neighbours, "EXACT_ROWS", 1_000)
+    found, again = (neighbours.pairs(vectors, 0.9, blocks=blocks, earlier=earlier) for _ in range(2))
+    assert_same(again, (found.left, found.right, found.score))
+    one, other = ({*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} for pairs in (exact, found))
+    assert other <= one
+    assert len(other) >= 0.995 * len(one)
+
+
+@pytest.mark.usefixtures("filtered")
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_nearest_is_the_first_of_the_best(data):
+    dimensions, seed = data.draw(st.sampled_from([2, 33])), data.draw(st.integers(0, 99))
+    both = unit(data.draw(st.integers(2, 60)), dimensions, seed)
+    cut = data.draw(st.integers(0, len(both)))
+    queries, corpus = both[:cut], both[cut:]
+    exclude = np.array([data.draw(st.integers(-1, max(-1, len(corpus) - 1))) for _ in queries], dtype=np.int64)
+    table = cosines(queries, corpus).astype(np.float64)
+    table[np.flatnonzero(exclude >= 0), exclude[exclude >= 0]] = -np.inf
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "TILE", data.draw(st.sampled_from([1, 7, 4096])))
+        index, score = neighbours.nearest(queries, corpus, exclude=exclude)
+    for row, found in enumerate(index):
+        if found < 0:
+            assert np.isneginf(table[row]).all() and score[row] == -1
+        else:
+            assert found == table[row].argmax() and score[row] == np.float32(table[row].max())
+
+
+def test_nothing_makes_no_pairs_and_no_neighbours():
+    none = np.empty((0, 4), np.float32)
+    assert len(neighbours.pairs(none, 0.5).left) == 0
+    assert neighbours.nearest(unit(2, 4, 0), none)[0].tolist() == [-1, -1]
