@@ -5,15 +5,15 @@ nothing, and lets a quote inside an unquoted field pass. Here a record must be a
 a quote, the delimiter or a line break is quoted, and its quotes are doubled. So a line with an even number of quotes
 ends where it ends, and one with an odd number opens a field that the next odd line closes. Such a record of several
 lines is taken for broken when it does not parse, has not the header's number of fields, holds a merge-conflict marker,
-runs over ``MOST_LINES``, or when every line inside it would be a record by itself (see ``_Familiar``). Then only its
-first line is set aside and reading goes on from the next one, where lines up to the presumed end must look familiar to
-be taken. No line is looked at
-more than a few times, however many quotes are broken.
+runs over ``MOST_LINES``, or when every line inside it looks like a record of this file: the right number of fields,
+and in each ``Telling`` column a value or shape that is at home there. (In a file without such columns the grammar
+decides.) Of a broken record only the first line is set aside. Reading goes on from the next line, where lines up to the
+presumed end must look like records to be taken. No line is looked at more than a few times, however many quotes are
+broken.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +47,14 @@ class Record(NamedTuple):
     text: str
     fields: list[str] | None
     fault: str = ""
+
+
+class Telling(NamedTuple):
+    """A column that tells a record from a line of prose: the values, or shapes, that occur in it at least twice."""
+
+    column: int
+    shaped: bool
+    seen: frozenset[str]
 
 
 def read_delimited(path: Path, columns: Columns, encoding: str = "utf-8") -> Raw:
@@ -111,26 +119,43 @@ _FIELD = {mark: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{mark}]*))({mark}|\Z)
 
 
 def _records(lines: list[str], start: int, header: list[str], delimiter: str) -> list[Record]:
-    records: list[Record] = []
+    """Return the records from line ``start`` on: read by the grammar alone, then with what that shows of the file."""
     odd = [at for at in range(start, len(lines)) if lines[at].count('"') % 2]
     closes = dict(zip(odd, [*odd[1:], None], strict=False))
-    familiar = _Familiar(lines[start:], len(header), delimiter)
+    records = _pass(lines, start, closes, header, delimiter, [])
+    if not odd:
+        return records
+    rows = [record.fields for record in records if record.fields is not None and "\n" not in record.text]
+    return _pass(lines, start, closes, header, delimiter, _telling(rows, len(header)))
+
+
+def _pass(
+    lines: list[str],
+    start: int,
+    closes: dict[int, int | None],
+    header: list[str],
+    delimiter: str,
+    telling: list[Telling],
+) -> list[Record]:
+    records: list[Record] = []
     suspect, culprit = -1, -1
     at = start
     while at < len(lines):
         if at in closes:
             end = closes[at]
-            record = None if end is None else _joined(lines, at, end, header, delimiter, familiar)
+            record = None if end is None else _joined(lines, at, end, header, delimiter, telling)
             if record is not None and end is not None:
                 records.append(record)
                 at = end
+            elif split(_bare(lines[at]) + '"', delimiter) is None:
+                records.append(Record(at + 1, lines[at], None, "a quote stands inside a field"))
             else:
                 culprit = at if at > suspect else culprit
                 suspect = max(suspect, len(lines) if end is None else end)
-                records.append(Record(at + 1, lines[at], None, "a quote that is not closed, or stands inside a field"))
+                records.append(Record(at + 1, lines[at], None, "a quote that is not closed"))
         elif not _blank(lines[at]):
             record = _alone(at, _bare(lines[at]), header, delimiter)
-            if record.fields is not None and at <= suspect and not familiar.like_a_record(record.fields):
+            if record.fields is not None and at <= suspect and not _familiar(record.fields, telling):
                 fault = f"inside what the broken quote of line {culprit + 1} may have been meant to hold"
                 record = Record(at + 1, record.text, None, fault)
             records.append(record)
@@ -155,58 +180,43 @@ def _alone(at: int, line: str, header: list[str], delimiter: str) -> Record:
 
 
 def _joined(
-    lines: list[str], at: int, end: int, header: list[str], delimiter: str, familiar: "_Familiar"
+    lines: list[str], at: int, end: int, header: list[str], delimiter: str, telling: list[Telling]
 ) -> Record | None:
     """Return the record over the lines ``at`` to ``end``, or None if they are no one record."""
     inside = [_bare(line) for line in lines[at + 1 : end]]
     conflict = any(CONFLICT_MARKER.fullmatch(line) and not line.startswith("=") for line in inside)
-    if end - at >= MOST_LINES or conflict:
+    if end - at >= MOST_LINES or conflict or _swallowed(inside, delimiter, len(header), telling):
         return None
     text = _bare("\n".join(lines[at : end + 1]))
     fields = split(text, delimiter)
-    if fields is None or len(fields) != len(header) or familiar.swallowed(inside):
+    if fields is None or len(fields) != len(header):
         return None
     return Record(at + 1, text, None, "a NUL byte") if "\0" in text else Record(at + 1, text, fields)
 
 
-class _Familiar:
-    """What the records of this file look like, so that a line of prose is told from a swallowed record.
+def _swallowed(inside: list[str], delimiter: str, width: int, telling: list[Telling]) -> bool:
+    """Tell whether all the lines inside a record of several lines look like records by themselves."""
+    parsed = [split(line, delimiter) for line in inside] if telling else []
+    return bool(parsed) and all(
+        fields is not None and len(fields) == width and _familiar(fields, telling) for fields in parsed
+    )
 
-    A column tells something when it has few different values (a label), or its values few different shapes (a number,
-    an id); a line looks like a record when it has a value or shape seen at least twice in every such column. Files
-    without such a column tell nothing: there a record of several lines is taken as it stands.
-    """
 
-    def __init__(self, lines: Sequence[str], width: int, delimiter: str) -> None:
-        self.lines = lines
-        self.width = width
-        self.delimiter = delimiter
-        self._seen: list[tuple[int, bool, frozenset[str]]] | None = None
+def _familiar(fields: list[str], telling: list[Telling]) -> bool:
+    return all((_shape(fields[at]) if shaped else fields[at]) in seen for at, shaped, seen in telling)
 
-    def like_a_record(self, fields: list[str]) -> bool:
-        """Tell whether ``fields`` of a line could be a record of this file."""
-        return all((_shape(fields[at]) if shaped else fields[at]) in seen for at, shaped, seen in self._telling())
 
-    def swallowed(self, inside: Sequence[str]) -> bool:
-        """Tell whether all the lines inside a record of several lines would be records by themselves."""
-        if not inside or not self._telling():
-            return False
-        parsed = [split(line, self.delimiter) for line in inside]
-        return all(fields is not None and len(fields) == self.width and self.like_a_record(fields) for fields in parsed)
-
-    def _telling(self) -> list[tuple[int, bool, frozenset[str]]]:
-        if self._seen is None:
-            parsed = [split(_bare(line), self.delimiter) for line in self.lines if line.count('"') % 2 == 0]
-            rows = [fields for fields in parsed if fields is not None and len(fields) == self.width]
-            self._seen = []
-            for at in range(self.width if len(rows) >= FEWEST_ROWS else 0):
-                values = Counter(fields[at] for fields in rows)
-                shapes = Counter(_shape(fields[at]) for fields in rows)
-                if len(values) <= len(rows) // 4:
-                    self._seen.append((at, False, _repeated(values)))
-                elif len(shapes) <= max(1, len(rows) // 20):
-                    self._seen.append((at, True, _repeated(shapes)))
-        return self._seen
+def _telling(rows: list[list[str]], width: int) -> list[Telling]:
+    """Return the columns that have few different values (a label), or values of few shapes (a number, an id)."""
+    telling: list[Telling] = []
+    for at in range(width if len(rows) >= FEWEST_ROWS else 0):
+        values = Counter(fields[at] for fields in rows)
+        shapes = Counter(_shape(fields[at]) for fields in rows)
+        if len(values) <= len(rows) // 4:
+            telling.append(Telling(at, False, _repeated(values)))
+        elif len(shapes) <= max(1, len(rows) // 20):
+            telling.append(Telling(at, True, _repeated(shapes)))
+    return telling
 
 
 def _repeated(counts: Counter[str]) -> frozenset[str]:

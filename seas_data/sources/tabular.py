@@ -68,7 +68,7 @@ def from_frame(frame: pl.DataFrame, columns: Columns, place: str) -> Raw:
     fields = [_as_text(frame[names[field]]).alias(field) for field in names]
     missing = [pl.lit(None, pl.String).alias(field) for field in FIELDS if field not in names]
     rows = pl.DataFrame(fields).with_columns(number.alias("ordinal"), number.alias("line"), *missing)
-    return Raw(place, rows.select(ROW_SCHEMA), pl.DataFrame(schema=FAULT_SCHEMA))
+    return Raw(place, rows.select(*ROW_SCHEMA), pl.DataFrame(schema=FAULT_SCHEMA))
 
 
 def _as_text(column: pl.Series) -> pl.Series:

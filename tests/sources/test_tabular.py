@@ -1,0 +1,78 @@
+"""Parquet files, folders written by `datasets`, and what their typed columns become."""
+
+from pathlib import Path
+
+import datasets
+import polars as pl
+import pytest
+
+from seas_data import sources
+from seas_data.errors import SeasDataError
+from seas_data.recipe import Source
+
+FRAME = pl.DataFrame(
+    {
+        "prompt": ["What colour?", None, "Which key?\nThe old one\u2028?"],
+        "id": [7, 8, None],
+        "tags": [["a", "b"], [], None],
+        "answer": ["green", "red", "old"],
+    }
+)
+COLUMNS = {"id": "id", "risk": "tags"}
+EXPECTED = [("What colour?", "7", '["a", "b"]'), ("Which key?\nThe old one\u2028?", "3", None)]
+
+
+def read(path: Path, **keys: object) -> sources.Read:
+    return sources.read("set", Source(path=str(path), **({"kind": "general", "columns": COLUMNS} | keys)))
+
+
+def check(found: sources.Read, place: str) -> None:
+    assert found.prompts.select("text", "source_id", "source_risk").rows() == EXPECTED
+    assert found.set_aside.select("location", "reason").rows() == [(f"{place}:2", "empty")]
+
+
+def test_parquet(tmp_path: Path) -> None:
+    FRAME.write_parquet(tmp_path / "set.parquet")
+    check(read(tmp_path / "set.parquet"), "set.parquet")
+
+
+def test_a_folder_of_datasets(tmp_path: Path) -> None:
+    datasets.Dataset.from_polars(FRAME).save_to_disk(tmp_path / "saved")
+    check(read(tmp_path / "saved"), "saved")
+
+
+def test_a_folder_keeps_the_order_of_a_selection(tmp_path: Path) -> None:
+    datasets.Dataset.from_dict({"prompt": ["a", "b", "c"]}).select([2, 0]).save_to_disk(tmp_path / "saved")
+    assert read(tmp_path / "saved", columns={}).prompts["text"].to_list() == ["c", "a"]
+
+
+def test_a_folder_of_several_splits_needs_one_named(tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_polars(FRAME)
+    datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(tmp_path / "saved")
+    check(read(tmp_path / "saved", split="test"), "saved/test")
+    with pytest.raises(SeasDataError, match="source set: set split to one of its splits: test, train"):
+        read(tmp_path / "saved")
+
+
+def test_class_labels_are_read_by_name(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {"prompt": datasets.Value("string"), "kind": datasets.ClassLabel(names=["safe", "unsafe"])}
+    )
+    rows = datasets.Dataset.from_dict({"prompt": ["a", "b", "c"], "kind": [1, 0, None]}, features=features)
+    datasets.DatasetDict({"train": rows}).save_to_disk(tmp_path / "saved")
+    kinds = {"safe": "harmless", "unsafe": "adversarial"}
+    found = read(tmp_path / "saved", kind=None, kind_map=kinds, columns={"kind": "kind"})
+    assert found.prompts["kind"].to_list() == ["adversarial", "harmless"]
+    assert found.set_aside["reason"].to_list() == ["unknown_kind"]
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "set.parquet"
+    FRAME.write_parquet(path)
+    with pytest.raises(SeasDataError, match="there is no column text; there are 'prompt', 'id', 'tags', 'answer'"):
+        read(path, columns={"text": "text"})
+    with pytest.raises(SeasDataError, match=r"column 'tags' holds List\(String\), not text"):
+        read(path, columns={"text": "tags"})
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(SeasDataError, match=r"source set: .*set\.parquet cannot be read as Parquet"):
+        read(path)
