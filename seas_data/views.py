@@ -9,6 +9,8 @@ and ``dropped`` has that drop for each of the others. Files are listed one by on
 between versions, so what else lies in their folder belongs to somebody else.
 """
 
+from typing import Any
+
 import polars as pl
 
 from seas_data.tables import TABLES, empty
@@ -83,19 +85,16 @@ def _empty(table: str) -> str:
     return f"select {columns} where false"
 
 
-def _type(kind: pl.DataType) -> str:
+def _type(kind: Any) -> str:
+    """Return DuckDB's name of a Polars type (an instance, or for the parts of a nested one also a class)."""
     if isinstance(kind, pl.List):
-        return f"{_type(_whole(kind.inner))}[]"
+        return f"{_type(kind.inner)}[]"
     if isinstance(kind, pl.Struct):
-        return f"struct({', '.join(f'{_name(field.name)} {_type(_whole(field.dtype))}' for field in kind.fields)})"
-    return _TYPES[type(kind)]
+        return f"struct({', '.join(f'{_name(field.name)} {_type(field.dtype)}' for field in kind.fields)})"
+    return _TYPES[kind.base_type()]
 
 
-def _whole(kind: object) -> pl.DataType:
-    return kind if isinstance(kind, pl.DataType) else kind()  # type: ignore[operator, no-any-return]
-
-
-_TYPES: dict[type[pl.DataType], str] = {
+_TYPES: dict[Any, str] = {
     pl.String: "varchar",
     pl.Float64: "double",
     pl.Float32: "float",

@@ -16,6 +16,7 @@ report read all this, so that a new file is a new command, a new line of the doc
 import difflib
 import re
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -86,7 +87,7 @@ class Query:
 
 
 def load(folder: Path) -> dict[str, Query]:
-    """Return the queries of ``folder`` by name, in the order of their names. Raises SeasDataError for a wrong header."""
+    """Return the queries of ``folder`` by name, in the order of their names. Raises SeasDataError for a bad header."""
     return {path.stem: parse(path.stem, path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.sql"))}
 
 
@@ -164,12 +165,22 @@ def markdown(queries: dict[str, Query]) -> str:
     parts = []
     for query in queries.values():
         lines = [f"### {query.name}", "", f"**{query.title}.** {query.question}", ""]
-        for each in query.parameters.values():
-            lines.append(f"- `--param {each.name}={_shown(each.default)}` ({each.type}): {each.description}.")
+        lines += [
+            f"- `--param {each.name}={_shown(each.default)}` ({each.type}): {each.description}."
+            for each in query.parameters.values()
+        ]
         parts.append("\n".join(lines).rstrip() + "\n")
     return "\n".join(parts)
 
 
+def document(page: Path, folder: Path) -> None:
+    """Write the section of ``page`` that lists the queries of ``folder`` anew."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(_MARK)
+    after = rest.partition(_END)[2]
+    page.write_text(before + _MARK + markdown(load(folder)) + _END + after, encoding="utf-8")
+
+
+_MARK, _END = "<!-- queries -->\n", "<!-- /queries -->"
 _NAME = r"[a-z_][a-z0-9_]*"
 
 
@@ -231,3 +242,9 @@ def _shown(value: Value) -> str:
 
 def _fault(query: str, number: int, sentence: str) -> NoReturn:
     raise SeasDataError(f"{query}.sql, line {number}: {sentence}")
+
+
+if __name__ == "__main__":
+    from seas_data.resources import folder as shipped
+
+    document(Path(sys.argv[1]), shipped("sql"))

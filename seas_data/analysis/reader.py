@@ -5,9 +5,10 @@ What is closed, and how:
 - other files, the network, extensions, settings: ``allowed_paths`` names the version's files, external access is off,
   and the configuration is locked before the query is looked at;
 - Python's variables: replacement scans are off;
-- writing: one statement, of type SELECT, whose every query node is one that reads. Its type alone does not tell: to
-  DuckDB 2.0, ``with x as (copy (select 1) to 'a shard' (use_tmp_file false)) from x`` is a SELECT, and it overwrites
-  the shard, since a path that may be read may be written;
+- writing: one statement, of type SELECT, whose every node reads and whose every table function is one of a few. Its
+  type alone does not tell: to DuckDB 2.0, ``with x as (copy (select 1) to 'a shard' (use_tmp_file false)) from x`` is a
+  SELECT, and it overwrites the shard, since a path that may be read may be written; and table functions
+  (``json_execute_serialized_sql``, ``query``) run such a query from a text that no check sees;
 - time and memory: DuckDB's own limits, which hold where it looks at them. Inside a function (``repeat``, ``lpad``,
   ``levenshtein``) it looks at neither, so queries that people write run in a process of their own (this file, run as a
   program), which has limits of the operating system's and which ``sql.run`` ends when its time is up.
@@ -27,10 +28,14 @@ import pyarrow as pa
 
 # The nodes of a parsed query that only read. COPY, INSERT, UPDATE and DELETE have nodes of their own.
 _READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_TABLE_FUNCTIONS = {
+    *("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"),
+    *("duckdb_columns", "duckdb_views", "duckdb_functions", "duckdb_keywords"),
+}
 _BATCH = 20_000  # rows; the texts of one batch have to stay under 2 GB
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A query that is not run, or did not end well: one sentence for the person who asked."""
 
 
@@ -47,7 +52,7 @@ class Request:
 
 
 def answer(request: Request) -> pa.Table:
-    """Return the answer to the request's query. Raises Refused."""
+    """Return the answer to the request's query. Raises RefusedError."""
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -72,7 +77,9 @@ def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> None:
         for view in request.views:
             connection.execute(view)
     except (duckdb.IOException, duckdb.InvalidInputException) as problem:
-        raise Refused(f"a file of the version cannot be read ({_first(problem)}); see: seas-data verify") from problem
+        raise RefusedError(
+            f"a file of the version cannot be read ({_first(problem)}); see: seas-data verify"
+        ) from problem
     connection.execute("set allowed_paths = $paths", {"paths": request.paths})
     connection.execute("set enable_external_access = false")
     connection.execute("set max_execution_time = $milliseconds", {"milliseconds": int(request.seconds * 1000)})
@@ -85,49 +92,58 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     try:
         given = connection.extract_statements(query)
     except duckdb.Error as problem:
-        raise Refused(f"the query cannot be read: {_first(problem)}") from problem
+        raise RefusedError(f"the query cannot be read: {_first(problem)}") from problem
     if len(given) != 1:
-        raise Refused(f"one SELECT at a time: this is {len(given) or 'no'} statement{'s' if given else ''}")
+        raise RefusedError(f"one SELECT at a time: this is {len(given) or 'no'} statement{'s' if given else ''}")
     if given[0].type == duckdb.StatementType.MULTI:
-        raise Refused("a PIVOT has to name its columns here: pivot ... on column in ('a', 'b') using ...")
+        raise RefusedError("a PIVOT has to name its columns here: pivot ... on column in ('a', 'b') using ...")
     if given[0].type != duckdb.StatementType.SELECT:
-        raise Refused(f"only a SELECT is run here, and this is {_named(given[0].type)}")
+        raise RefusedError(f"only a SELECT is run here, and this is {_named(given[0].type)}")
     parsed = connection.execute("select json_serialize_sql($query)", {"query": query}).fetchall()
     try:
         tree = json.loads(parsed[0][0])
     except RecursionError:
-        raise Refused("the query is nested too deeply; write it in fewer levels") from None
+        raise RefusedError("the query is nested too deeply; write it in fewer levels") from None
     if tree.get("error") is not False:
-        raise Refused("only a SELECT is run here, and this is none")
-    for node in sorted(_nodes(tree) - _READING):
-        raise Refused(f"a SELECT may not hold {_article(node.split('_')[0])}: a version never changes")
+        raise RefusedError("only a SELECT is run here, and this is none")
+    nodes, functions = _parts(tree)
+    for node in sorted(nodes - _READING):
+        raise RefusedError(f"a SELECT may not hold {_article(node.split('_')[0])}: a version never changes")
+    for function in sorted(functions - _TABLE_FUNCTIONS):
+        raise RefusedError(
+            f"the table function {function} is closed: a query reads its version's tables (`show tables` lists them) and "
+            f"may use {', '.join(sorted(_TABLE_FUNCTIONS))}"
+        )
 
 
-def _nodes(tree: Any) -> set[str]:
-    """Return the types of all query nodes of a parsed statement."""
-    found, waiting = set(), [tree]
+def _parts(tree: Any) -> tuple[set[str], set[str]]:
+    """Return the types of all query nodes of a parsed statement, and the names of its table functions."""
+    nodes, functions, waiting = set(), set(), [tree]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
-            if str(part.get("type")).endswith("_NODE"):
-                found.add(part["type"])
+            kind = str(part.get("type"))
+            if kind.endswith("_NODE"):
+                nodes.add(kind)
+            elif kind == "TABLE_FUNCTION":
+                functions.add(str(part.get("function", {}).get("function_name")).casefold())
             waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)
-    return found
+    return nodes, functions
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
     try:
         return connection.sql(request.query, params=request.parameters).to_arrow_table(_BATCH)
     except (duckdb.OutOfMemoryException, MemoryError):
-        raise Refused(too_much(request.memory)) from None
+        raise RefusedError(too_much(request.memory)) from None
     except duckdb.InterruptException:
-        raise Refused(too_long(request.seconds)) from None
+        raise RefusedError(too_long(request.seconds)) from None
     except duckdb.PermissionException as problem:
-        raise Refused(f"a query reads its version's tables and nothing else: {_first(problem)}") from problem
+        raise RefusedError(f"a query reads its version's tables and nothing else: {_first(problem)}") from problem
     except duckdb.Error as problem:
-        raise Refused(f"the query cannot be answered: {_first(problem)}") from problem
+        raise RefusedError(f"the query cannot be answered: {_first(problem)}") from problem
 
 
 def too_much(memory: int) -> str:
@@ -164,7 +180,7 @@ def _column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.json":
         return column.cast(pa.string())
     if _strange(kind):
-        raise Refused(f"column {name} is of a type that no output format has; cast it: {name}::varchar")
+        raise RefusedError(f"column {name} is of a type that no output format has; cast it: {name}::varchar")
     return column
 
 
@@ -194,7 +210,7 @@ def main() -> None:
     _limit(request.memory)
     try:
         table = answer(request)
-    except Refused as problem:
+    except RefusedError as problem:
         print(json.dumps({"refused": str(problem)}), flush=True)
         return
     except MemoryError:

@@ -66,10 +66,10 @@ def run(
 
 
 def read(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
-    """Return what one of the package's own queries says, with the limits that DuckDB itself keeps. Raises SeasDataError."""
+    """Return what one of the package's own queries says, within the limits that DuckDB keeps. Raises SeasDataError."""
     try:
         return cast(pl.DataFrame, pl.from_arrow(reader.answer(_request(shards, query, parameters, SECONDS, MEMORY))))
-    except reader.Refused as problem:
+    except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
 
 

@@ -1,0 +1,18 @@
+-- title: Clusters
+-- question: What are the kept prompts about, and who speaks of it: attacks, harmless look-alikes or general prompts?
+-- parameter: most integer 50 "How many clusters to list"
+-- chart: bar x=kept y=label color=cluster
+select
+    clusters.cluster,
+    min(clusters.label) as label,
+    count(*) as kept,
+    count(*) filter (where kept.kind = 'adversarial') as adversarial,
+    count(*) filter (where kept.kind = 'harmless') as harmless,
+    count(*) filter (where kept.kind = 'general') as general,
+    count(distinct kept.source) as sources,
+    count(distinct kept.type) as types
+from clusters
+join kept using (prompt_id)
+group by clusters.cluster
+order by kept desc, clusters.cluster
+limit $most

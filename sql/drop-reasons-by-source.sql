@@ -1,0 +1,19 @@
+-- title: Drop reasons by source
+-- question: What did curation drop from each source, in which step and why, and what share of the source is that?
+-- parameter: source text '' "Only this source; all of them if empty"
+-- chart: bar x=prompts y=source color=reason
+with sizes as (
+    select source, count(*) as size from prompts group by source
+)
+select
+    prompts.source,
+    dropped.step,
+    dropped.reason,
+    count(*) as prompts,
+    round(count(*) / min(sizes.size), 4) as share_of_source
+from dropped
+join prompts using (prompt_id)
+join sizes on sizes.source = prompts.source
+where $source in ('', prompts.source)
+group by prompts.source, dropped.step, dropped.reason
+order by prompts.source, prompts desc, dropped.step, dropped.reason

@@ -1,0 +1,16 @@
+-- title: Languages
+-- question: Which languages are the prompts in, and which of them does the embedder really see?
+-- chart: bar x=kept y=language
+select
+    prompts.language,
+    count(*) as prompts,
+    count(kept.prompt_id) as kept,
+    count(distinct prompts.source) as sources,
+    count(*) filter (where prompts.prompt_id in (select prompt_id from embeddings)) as embedded,
+    count(*) filter (
+        where prompts.prompt_id in (select prompt_id from decisions where reason = 'not_embeddable')
+    ) as flagged_not_embeddable
+from prompts
+left join kept using (prompt_id)
+group by prompts.language
+order by prompts desc, prompts.language

@@ -1,0 +1,158 @@
+"""Views: what the tables of a version say, from its files alone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from seas_data import tables, views
+from tests.analysis.frames import store, table
+
+
+def ask(shards: dict[str, list[Path]], query: str) -> list[tuple[object, ...]]:
+    connection = duckdb.connect()
+    for statement in views.statements({name: [str(path) for path in paths] for name, paths in shards.items()}):
+        connection.execute(statement)
+    return connection.execute(query).fetchall()
+
+
+def test_every_table_without_rows_is_an_empty_view_with_the_columns_and_types_of_its_schema() -> None:
+    connection = duckdb.connect()
+    for statement in views.statements({"decisions": [], "runs": []}):
+        connection.execute(statement)
+    for name in tables.TABLES:
+        answer = connection.sql(f"select * from {name}").pl()
+        assert answer.schema == tables.empty(name).schema, name
+        assert answer.height == 0
+    assert connection.sql("select * from kept").pl().schema == tables.empty("prompts").schema
+
+
+def test_a_stored_table_has_the_types_of_an_empty_one(tmp_path: Path) -> None:
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", {"prompt_id": "a"}),
+        embeddings=table("embeddings", {"prompt_id": "a"}),
+        pairs=table(
+            "pairs",
+            {
+                "pair_id": "p",
+                "role": "red",
+                "iteration": 1,
+                "prompt": [{"role": "user", "content": "hello"}],
+                "chosen": [],
+                "rejected": [],
+                "chosen_id": "c",
+                "rejected_id": "r",
+            },
+        ),
+    )
+    for name in shards:
+        types = "select column_name, column_type from (describe {})"
+        assert ask(shards, types.format(name)) == ask({}, types.format(name))
+
+
+def test_runs_is_a_view_where_it_has_files(tmp_path: Path) -> None:
+    shards = store(tmp_path, runs=pl.DataFrame({"stage": ["read"], "seconds": [0.5]}))
+    assert ask(shards, "select * from runs") == [("read", 0.5)]
+    with pytest.raises(duckdb.CatalogException):
+        ask({"runs": []}, "select * from runs")
+
+
+def test_the_newest_relabel_by_number_is_what_prompts_shows_and_rows_without_one_stay(tmp_path: Path) -> None:
+    shards = store(
+        tmp_path,
+        prompts=[
+            table("prompts", {"prompt_id": "a", "label_source": "classifier", "label_probability": 0.7}),
+            table("prompts", {"prompt_id": "b", "type": "Role Play", "label_source": "source", "difficulty": "Hard"}),
+        ],
+        relabels=table(
+            "relabels",
+            {"prompt_id": "a", "version": "v9", "kind": "adversarial", "type": "Word Play", "difficulty": "Hard"},
+            {"prompt_id": "a", "version": "v10", "kind": "harmless", "label_source": "manual:bob"},
+        ),
+    )
+    query = "select prompt_id, kind, type, difficulty, label_source, label_probability from prompts order by 1"
+    assert ask(shards, query) == [
+        ("a", "harmless", None, None, "manual:bob", None),
+        ("b", "adversarial", "Role Play", "Hard", "source", None),
+    ]
+
+
+def test_kept_follows_the_newest_keep_or_drop_by_number_and_flags_change_nothing(tmp_path: Path) -> None:
+    decided = [
+        ("again", "v9", "drop", "near_duplicate"),
+        ("again", "v10", "keep", "manual"),
+        ("gone", "v9", "keep", "manual"),
+        ("gone", "v10", "drop", "manual"),
+        ("flagged", "v0", "drop", "invalid"),
+        ("flagged", "v1", "flag", "contrast_pair"),
+        ("overruled", "v0", "drop", "near_duplicate"),
+        ("overruled", "v0", "keep", "manual"),
+        ("pair", "v0", "flag", "contrast_pair"),
+    ]
+    names = ("prompt_id", "version", "decision", "reason")
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", *({"prompt_id": name} for name in sorted({row[0] for row in decided} | {"plain"}))),
+        decisions=table("decisions", *(dict(zip(names, row, strict=True)) for row in decided)),
+    )
+    assert ask(shards, "select prompt_id from kept order by 1") == [("again",), ("overruled",), ("pair",), ("plain",)]
+    assert ask(shards, "select prompt_id, version, reason from dropped order by 1") == [
+        ("flagged", "v0", "invalid"),
+        ("gone", "v10", "manual"),
+    ]
+
+
+def test_kept_has_the_columns_of_prompts_and_its_relabels(tmp_path: Path) -> None:
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", {"prompt_id": "a"}),
+        relabels=table("relabels", {"prompt_id": "a", "version": "v1", "kind": "general"}),
+    )
+    assert ask(shards, "select * from kept") == ask(shards, "select * from prompts")
+    assert ask(shards, "select kind from kept") == [("general",)]
+
+
+def test_only_the_files_that_are_named_are_read_whatever_their_names_and_folders_hold(tmp_path: Path) -> None:
+    folder = tmp_path / 'it\'s [1] "a" x=y * ?'
+    shards = store(folder, prompts=[table("prompts", {"prompt_id": "a"}), table("prompts", {"prompt_id": "b"})])
+    first = {"prompts": shards["prompts"][:1]}
+    assert ask(first, "select prompt_id from prompts") == [("a",)]
+    assert ask(first, "select count(*) from (describe prompts)") == ask({}, "select count(*) from (describe prompts)")
+
+
+def test_shards_of_one_table_may_differ_by_a_column(tmp_path: Path) -> None:
+    shards = store(tmp_path, runs=[pl.DataFrame({"a": [1]}), pl.DataFrame({"b": [2], "a": [3]})])
+    assert ask(shards, "select a, b from runs order by a") == [(1, None), (3, 2)]
+
+
+def _checked_out(folder: Path) -> None:
+    shards = store(
+        folder / "tables",
+        prompts=table("prompts", {"prompt_id": "a"}, {"prompt_id": "b"}),
+        decisions=table("decisions", {"prompt_id": "b", "decision": "drop", "reason": "manual"}),
+    )
+    places = {name: [str(path.relative_to(folder)) for path in paths] for name, paths in shards.items()}
+    (folder / "views.sql").write_text(views.script(places), encoding="utf-8")
+
+
+def test_the_script_makes_the_views_in_a_plain_connection_and_may_be_run_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _checked_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    connection = duckdb.connect()
+    for _ in range(2):
+        connection.execute((tmp_path / "views.sql").read_text(encoding="utf-8"))
+    assert connection.execute("select prompt_id from kept").fetchall() == [("a",)]
+
+
+@pytest.mark.skipif(shutil.which("duckdb") is None, reason="needs the duckdb shell")
+def test_the_script_runs_in_the_duckdb_shell(tmp_path: Path) -> None:
+    _checked_out(tmp_path)
+    command = ["duckdb", "-init", "views.sql", "-csv", "-noheader", "-c", "select prompt_id from kept"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stdout.strip() == "a", ended.stderr
