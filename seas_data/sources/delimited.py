@@ -35,6 +35,8 @@ from seas_data.sources.raw import (
 
 MOST_LINES = 500
 """A field of more lines than this is taken for an unclosed quote."""
+MOST_SHAPES = 10_000
+"""Of more rows than this a part is enough to see what shapes a column has."""
 FEWEST_ROWS = 8
 """Fewer rows than this say nothing about what a record of the file looks like."""
 DELIMITERS = ",;\t"
@@ -211,10 +213,12 @@ def _telling(rows: list[list[str]], width: int) -> list[Telling]:
     telling: list[Telling] = []
     for at in range(width if len(rows) >= FEWEST_ROWS else 0):
         values = Counter(fields[at] for fields in rows)
-        shapes = Counter(_shape(fields[at]) for fields in rows)
         if len(values) <= len(rows) // 4:
             telling.append(Telling(at, False, _repeated(values)))
-        elif len(shapes) <= max(1, len(rows) // 20):
+            continue
+        some = rows[:: len(rows) // MOST_SHAPES + 1]
+        shapes = Counter(_shape(fields[at]) for fields in some)
+        if len(shapes) <= max(1, len(some) // 20):
             telling.append(Telling(at, True, _repeated(shapes)))
     return telling
 
