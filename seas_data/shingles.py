@@ -6,7 +6,7 @@ the other in a single array, so that hashing, MinHash and counting run in numpy 
 and never touch a Python object for a shingle.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,7 @@ from seas_data.progress import bar
 from seas_data.text import normalise
 
 LENGTH = 5  # characters a shingle
+SKETCH = 64  # bytes
 _FILL = "\U0010ffff"  # a code point that no text holds: it fills up texts that are shorter than one shingle
 _HASH_BITS = 56  # what is left of 64 bits beside the number of one of ...
 _TEXTS_A_BLOCK = 256
@@ -49,13 +50,21 @@ def shingles(texts: Sequence[str]) -> Shingles:
     Two different shingles get the same one of 2**56 hashes about once in ten thousand collections of a million texts,
     and then a similarity is off by one shingle.
     """
+    # Under the number of its text within the block, each hash sorts to its own text and repeats fall together.
+    return _gathered(texts, lambda keys: (keys := np.sort(keys))[firsts(keys)])
+
+
+def in_order(texts: Sequence[str]) -> Shingles:
+    """Return the hashed shingles of the normalised ``texts`` as they stand in them: unsorted and with repeats."""
+    return _gathered(texts, lambda keys: keys)
+
+
+def _gathered(texts: Sequence[str], change: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Shingles:
     values, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     with bar(len(texts), "shingling", "texts") as progress:
         for start in range(0, len(texts), _TEXTS_A_BLOCK):
             block = [normalise(text).ljust(LENGTH, _FILL) for text in texts[start : start + _TEXTS_A_BLOCK]]
-            # Under the number of its text within the block, each hash sorts to its own text and repeats fall together.
-            keys = np.sort(_keys(block))
-            keys = keys[firsts(keys)]
+            keys = change(_keys(block))
             sizes.append(np.bincount((keys >> np.uint64(_HASH_BITS)).astype(np.int64), minlength=len(block)))
             values.append(keys & np.uint64((1 << _HASH_BITS) - 1))
             progress.update(len(block))
@@ -84,35 +93,54 @@ def take(sets: Shingles, rows: NDArray[np.int64]) -> Shingles:
     return Shingles(sets.values[ranges(sets.offsets[rows], sizes)], _sums(sizes))
 
 
+def paired(
+    sets: Shingles, left: NDArray[np.int64], right: NDArray[np.int64]
+) -> tuple[Shingles, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sets that take part in a pair, and the pairs in terms of those."""
+    there = np.zeros(len(sets.offsets) - 1, bool)
+    there[left] = there[right] = True
+    position = np.cumsum(there) - 1
+    return take(sets, np.flatnonzero(there)), position[left], position[right]
+
+
 def number(sets: Shingles) -> Shingles:
     """Return ``sets`` with each different value replaced by its rank, so that values can index a table (int32)."""
-    _, ranks = np.unique(sets.values, return_inverse=True)
-    return Shingles(ranks.astype(np.int32), sets.offsets)
+    order = np.argsort(sets.values)
+    ranks = np.empty(len(order), np.int32)
+    ranks[order] = np.cumsum(firsts(sets.values[order]), dtype=np.int32) - np.int32(1)
+    return Shingles(ranks, sets.offsets)
 
 
-def minhash(sets: Shingles, bands: int, rows: int) -> Iterator[NDArray[np.uint64]]:
-    """Yield for each of ``bands`` one key a set, equal for two sets if ``rows`` MinHash values of theirs are.
+def minhash(sets: Shingles, bands: int, rows: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Return keys (bands, texts) and sketches (texts, at most ``SKETCH``) that tell which sets may be alike.
 
-    Under one random order of all shingles two sets have the same first shingle with the probability of their Jaccard
-    similarity s (Broder 1997), hence the same key with s**rows. An order is multiplication by an odd number modulo
-    2**32. Plain numpy does it in a third of the time that rensa needs to hand its signatures to Python.
+    Under a random order of all shingles two sets have the same first shingle with the probability of their Jaccard
+    similarity s (Broder 1997). A key stands for the first shingles under ``rows`` orders, so two sets have the same one
+    with probability s**rows; a sketch holds eight bits of each first shingle (Li, Koenig 2010), so two sets agree in a
+    share s of theirs or more on average. An order is multiplication by an odd number modulo 2**32. (Plain numpy takes
+    a third of the time that rensa needs to hand its signatures to Python.)
     """
-    values = sets.values.astype(np.uint32)
     texts = len(sets.offsets) - 1
-    edges = np.unique(np.searchsorted(sets.offsets, np.arange(0, len(values), _VALUES_A_BLOCK)).clip(max=texts))
-    edges = np.append(edges[edges < texts], texts)
-    factors = _odd_numbers(bands * rows).astype(np.uint32).reshape(bands, rows)
-    scratch = np.empty(np.diff(sets.offsets[edges]).max(initial=0), np.uint32)
-    for band in factors:
-        keys = np.zeros(texts, np.uint64)
-        for start, stop in pairwise(edges):
-            first, last = sets.offsets[start], sets.offsets[stop]
-            starts = sets.offsets[start:stop] - first
-            product = scratch[: last - first]
-            for factor in band:
-                np.multiply(values[first:last], factor, out=product)
-                keys[start:stop] = mixed(keys[start:stop] ^ np.minimum.reduceat(product, starts))
-        yield keys
+    values = sets.values.astype(np.uint32)
+    edges = np.searchsorted(sets.offsets, np.arange(0, len(values), _VALUES_A_BLOCK))
+    edges = np.unique(np.append(edges.clip(max=texts), texts))
+    factors = _odd_numbers(bands * rows).astype(np.uint32)
+    keys = np.zeros((bands, texts), np.uint64)
+    sketches = np.empty((texts, min(SKETCH, bands * rows)), np.uint8)
+    with bar(texts, "minhash", "texts") as progress:
+        for start, stop in pairwise(edges.tolist()):
+            block = values[sets.offsets[start] : sets.offsets[stop]]
+            starts = sets.offsets[start:stop] - sets.offsets[start]
+            product = np.empty_like(block)
+            for order, factor in enumerate(factors):
+                np.multiply(block, factor, out=product)
+                least = np.minimum.reduceat(product, starts)
+                key = keys[order // rows, start:stop]
+                key[:] = mixed(key ^ least)
+                if order < sketches.shape[1]:
+                    sketches[start:stop, order] = least.astype(np.uint8)
+            progress.update(stop - start)
+    return keys, sketches
 
 
 def shared(sets: Shingles, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
