@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from seas_data import progress
 from seas_data.curate import windows
 from seas_data.curate.segments import SHARED, Segments, characters, pieces, shared, spans, with_small_parts
 from seas_data.curate.windows import GUARANTEED, WIDTH, Windows
@@ -55,21 +56,24 @@ class _Search:
         self.pairs = rows[by_row], np.repeat(np.arange(self.hashes.size), counts[frequent])[by_row]
 
     def all(self) -> Iterator[Segments]:
-        explained = np.zeros(len(self.views), np.bool_)
         rows, numbers = self.pairs
-        while groups := _groups((rows, numbers), self.min_rows):
-            useless = np.zeros(rows.size, np.bool_)
-            # Where no passage is named by enough texts, each of them tries its next one.
-            for group in [group for group in groups if group.size >= self.min_rows] or groups:
-                places = _places(group, rows)
-                if wrappers := self.grow(group, (rows[places], numbers[places])):
-                    yield from wrappers
-                    explained[self.wrapped(group, wrappers)] = True
-                else:
-                    counts = np.bincount(numbers[places])[numbers[places]]
-                    useless[places[counts >= SHARED * group.size]] = True
-            left = ~useless & ~explained[rows]
-            rows, numbers = rows[left], numbers[left]
+        explained = np.zeros(len(self.views), np.bool_)
+        in_play = np.unique(rows).size
+        with progress.bar(in_play, "Telling wrappers apart", "texts") as bar:
+            while groups := _groups((rows, numbers), self.min_rows):
+                useless = np.zeros(rows.size, np.bool_)
+                # Where no passage is named by enough texts, each of them tries its next one.
+                for group in [group for group in groups if group.size >= self.min_rows] or groups:
+                    places = _places(group, rows)
+                    if wrappers := self.grow(group, (rows[places], numbers[places])):
+                        yield from wrappers
+                        explained[self.wrapped(group, wrappers)] = True
+                    else:
+                        counts = np.bincount(numbers[places])[numbers[places]]
+                        useless[places[counts >= SHARED * group.size]] = True
+                left = ~useless & ~explained[rows]
+                rows, numbers = rows[left], numbers[left]
+                bar.update(in_play - np.unique(rows).size - bar.n)
 
     def grow(self, group: Rows, pairs: Pairs) -> list[Segments]:
         """Return the wrapper of ``group`` and its variants, none if it has no wrapper. The pairs are the group's."""

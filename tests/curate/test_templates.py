@@ -47,7 +47,7 @@ def test_planted_wrappers_are_found_and_give_their_payloads_back(seed: int, shap
     random = Random(seed)
     planted, expected = [], []
     for _ in range(random.randint(1, 4)):
-        first, second = (words(random, random.randint(12, 60)) for _ in range(2))
+        first, second = (words(random, random.randint(18, 60)) for _ in range(2))
         for _ in range(random.randint(6, 30)):
             asked, other = words(random, random.randint(5, 12)), words(random, random.randint(5, 12))
             text, payload = {
