@@ -31,10 +31,10 @@ def groups(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return ``prompt_id``, ``group_id`` of each row, and a report of the components that were too large.
 
-    ``kept``: ``prompt_id``, ``text_digest``. ``edges``: those among the kept rows (``edges.among``). ``templates``:
-    ``prompt_id``, ``template_id`` and, for ``settings.split.by_request``, ``request_id``. ``earlier``: ``prompt_id``,
-    ``group_id`` of the rows of earlier versions. The report: ``group_id`` (of the uncut component), ``rows``,
-    ``groups`` (that it was cut into), ``largest`` (rows of the largest of them).
+    ``kept``: ``prompt_id``, ``text_digest``. ``edges``: those among the kept rows (``edges.among``), all of which link.
+    ``templates``: ``prompt_id``, ``template_id`` and, for ``settings.split.by_request``, ``request_id``. ``earlier``:
+    ``prompt_id``, ``group_id`` of the rows of earlier versions. The report: ``group_id`` (of the uncut component),
+    ``rows``, ``groups`` (that it was cut into), ``largest`` (rows of the largest of them).
 
     The id of a group is the hash of the smallest ``prompt_id`` in it. A row of an earlier version keeps its group, and
     a later one that is linked to it joins that (of several, the one with the smallest id).
@@ -102,7 +102,7 @@ def _links(rows: pl.DataFrame, edges: pl.DataFrame, settings: Curation) -> pl.Da
         .select("row", left=pl.col("row").first().over(key))
         .filter(pl.col("left") != pl.col("row"))
         .select(pl.lit(key != "request_id").alias("strong"), "left", right="row")
-        for key in ("text_digest", "before_id", *shared(settings))
+        for key in ("text_digest", *shared(settings))
     ]
     return pl.concat([alike, *stars])
 

@@ -50,8 +50,11 @@ def select(
     have the texts of its two. ``templates``: ``prompt_id``, ``template_id``. ``earlier``, ``forced``: ids of rows of
     earlier versions, and of those that a person keeps: never dropped, though they count towards their template.
     ``barred``: rows that the split could put on no side, from ``split.bridges``: unless they are duplicates of a kept
-    row, they are dropped as ``split_bridge``.
+    row, they are dropped as ``split_bridge``, and nobody's wish to keep one makes the test set leak.
     """
+    shut_out = _no_rows(barred)
+    if forced is not None:
+        forced = forced.filter(~forced.is_in(shut_out["prompt_id"].implode()))
     rows = _ranked(prompts, templates, earlier, forced)
     nodes = (
         rows.group_by(_NODE, maintain_order=True)
@@ -64,9 +67,7 @@ def select(
     duplicates = joined.filter("same_side", is_duplicate(settings)).sort(
         "later", "reason", "score", "sooner", descending=[False, False, True, False]
     )
-    shut = rows.join(_no_rows(barred), on="prompt_id", maintain_order="left").unique(
-        "node", keep="first", maintain_order=True
-    )
+    shut = rows.join(shut_out, on="prompt_id", maintain_order="left").unique("node", keep="first", maintain_order=True)
     ground, filler = _decide(nodes, duplicates, shut["node"], settings.templates.max_per_template)
 
     fates = _fates(nodes, ground, filler, duplicates, shut, settings)

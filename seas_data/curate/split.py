@@ -54,9 +54,9 @@ def split(
     """Return the side and group of each row of ``kept``.
 
     ``kept``: ``prompt_id``, ``text_digest``, ``kind``, ``type``, ``role``; holdout rows are a side of their own.
-    ``edges``: the edges among kept rows (``edges.among``). ``templates``: ``prompt_id``, ``template_id`` and, for
-    ``settings.split.by_request``, ``request_id``. ``earlier``: ``prompt_id``, ``split``, ``group_id`` of the rows of
-    earlier versions, whose places do not change; without any, this is the first version.
+    ``edges``: those among kept rows (``edges.among``), all of which link. ``templates``: ``prompt_id``,
+    ``template_id`` and, for ``settings.split.by_request``, ``request_id``. ``earlier``: ``prompt_id``, ``split``,
+    ``group_id`` of the rows of earlier versions, whose places do not change; without any, this is the first version.
     """
     training = kept.filter(pl.col("role") == "training")
     if earlier is None or earlier.is_empty():
@@ -124,7 +124,6 @@ def bridges(
             .join(rows.select("prompt_id", "text_digest"), on="prompt_id")
             .drop("prompt_id")
             .join(later.select("prompt_id", "text_digest"), on="text_digest")
-            .filter(pl.col("score") >= threshold(settings, "group"))
             .select(
                 "prompt_id",
                 "witness_id",

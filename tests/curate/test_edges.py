@@ -191,6 +191,11 @@ def test_rows_of_earlier_versions_are_not_compared_again() -> None:
     rows = prompts(("a", BREAD), ("b", BREADS), ("c", f"{BREADS}!"))
     edges = find(collect(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
     assert pairs(edges.duplicates) == [("a", "c", "near_duplicate"), ("b", "c", "near_duplicate")]
+    # Nor are two that a payload of a new row leads to.
+    wrapped_rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "U", BREAD))
+    edges = find(collect(*wrapped_rows, pl.Series(["a", "b"])), None, NEAR_ONLY)
+    assert edges.duplicates.is_empty()
+    assert pairs(edges.requests) == [("a", "c", "exact_duplicate"), ("b", "c", "near_duplicate")]
     # A text that a new row has too is compared: that row may be of another kind.
     rows = prompts(("a", BREAD), ("b", BREADS), ("c", BREADS))
     edges = find(collect(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)

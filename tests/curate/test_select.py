@@ -135,6 +135,8 @@ def test_a_barred_row_is_dropped_as_a_duplicate_first_and_else_as_a_bridge() -> 
     links = edges(("a", "b", "near_duplicate", 0.85), ("a", "c", "near_duplicate", 0.7))
     outcome = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), barred=barred)
     assert dropped(outcome.decisions) == {"b": ("near_duplicate", "a"), "c": ("split_bridge", "a")}
+    wished = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), forced=ids("c"), barred=barred)
+    assert wished.decisions.equals(outcome.decisions)
 
 
 @dataclass(frozen=True)
