@@ -111,7 +111,7 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
         raise RefusedError(f"a SELECT may not hold {_article(node.split('_')[0])}: a version never changes")
     for function in sorted(functions - _TABLE_FUNCTIONS):
         raise RefusedError(
-            f"the table function {function} is closed: a query reads its version's tables (`show tables` lists them) and "
+            f"the table function {function} is closed: a query reads the tables that `show tables` lists, and "
             f"may use {', '.join(sorted(_TABLE_FUNCTIONS))}"
         )
 
