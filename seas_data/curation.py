@@ -61,7 +61,10 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
         ledger.append(items.unseen(training, compared, embedded, earlier))
     alike = stages.run("edges", compared.items.height, lambda: vars(edges.find(compared, embedded, settings)))
     with stages.timed("requests", training.height):
-        asked = requests.requests(training, found["templates"], alike["requests"])
+        alike_requests = alike["requests"].filter(edges.is_duplicate(settings))
+        asked = requests.requests(
+            training, found["templates"], alike_requests, known.templates.select("prompt_id", "request_id")
+        )
         templates = found["templates"].join(asked, on="prompt_id", how="full", coalesce=True).sort("prompt_id")
     with stages.timed("select", training.height):
         barred = split.bridges(training, alike["duplicates"], templates, settings, frozen) if frozen.height else None
@@ -150,8 +153,13 @@ def _focus(kept: pl.DataFrame, compared: items.Items, embedded: Embedded, templa
 
 
 def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSettings) -> Frames:
-    found = wrapping.find(training, settings, known.wrappers)
-    return {"templates": found.templates, "wrappers": found.wrappers}
+    """Return the templates of all training prompts: the earlier ones' as they are stored, and the later ones'."""
+    later = training.join(known.kept, on="prompt_id", how="anti", maintain_order="left")
+    stored = known.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
+    found = wrapping.find(later, settings, known.wrappers)
+    columns = ("prompt_id", "template_id", "payload")
+    both = pl.concat([stored.select(columns), found.templates.select(columns)]).sort("prompt_id")
+    return {"templates": both, "wrappers": found.wrappers}
 
 
 def _labels(

@@ -1,0 +1,222 @@
+"""The command line as a person meets it: facts on standard output, one sentence for what is wrong."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.conftest import EXAMPLE
+
+PROGRAM = [sys.executable, "-c", "from seas_data.cli import main; main()"]
+
+
+def run(*arguments: object, **settings: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"},
+        check=False,
+        **settings,
+    )
+
+
+def said(*arguments: object) -> str:
+    ended = run(*arguments)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def refused(*arguments: object) -> str:
+    ended = run(*arguments)
+    assert ended.returncode == 2, (ended.stdout, ended.stderr)
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    return ended.stderr
+
+
+@pytest.fixture
+def at(example: Path) -> list[str]:
+    return ["--workspace", str(example)]
+
+
+def test_log_and_show_as_json_have_the_keys_that_others_rely_on(at: list[str]) -> None:
+    (entry,) = json.loads(said("log", *at, "--json"))
+    assert entry["version"] == "v0"
+    shown = json.loads(said("show", "v0", *at, "--json"))
+    assert {"version", "digest", "parent", "iteration", "tables", "recipe"} <= shown.keys()
+    assert shown["digest"] == entry["digest"]
+    assert shown["parent"] is None
+    assert shown["tables"]["prompts"] == entry["prompts"]
+    assert shown["recipe"]["name"] == "example"
+    assert str(EXAMPLE.parent) not in json.dumps(shown), "a manifest names no path of the machine"
+
+
+def test_show_tells_the_same_to_people(at: list[str]) -> None:
+    text = said("show", *at)
+    shown = json.loads(said("show", *at, "--json"))
+    for count in (*shown["kinds"].values(), *shown["splits"].values()):
+        assert str(count) in text
+    assert "near_duplicate" in text
+
+
+def test_why_tells_the_story_by_id_by_its_start_and_by_text(at: list[str]) -> None:
+    rows = json.loads(
+        said(
+            "sql",
+            "-q",
+            "select p.prompt_id, p.text, witness_id from decisions d join prompts p using (prompt_id) "
+            "where reason = 'near_duplicate' order by 1 limit 1",
+            *at,
+            "--format",
+            "json",
+        )
+    )
+    prompt_id, text, witness = rows[0]["prompt_id"], rows[0]["text"], rows[0]["witness_id"]
+    by_id = said("why", prompt_id, *at)
+    assert by_id == said("why", prompt_id[:12], *at) == said("why", f"  {text.upper()} ", *at)
+    assert "dropped: near_duplicate" in by_id
+    assert witness in by_id
+    assert text not in by_id, "prompts are masked"
+    assert text in said("why", prompt_id, *at, "--reveal")
+    assert prompt_id in said("why", witness, *at), "the witness tells what it was the witness of"
+    assert json.loads(said("why", prompt_id, *at, "--json"))[0]["kept"] is False
+
+
+def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) -> None:
+    query = ["sql", "-q", "select type, count(*) as rows from kept where type is not null group by 1 order by 1", *at]
+    expected = json.loads(said(*query, "--format", "json"))
+    assert expected == json.loads(said(*query, "--json"))
+    assert [
+        dict(type=row["type"], rows=int(row["rows"]))
+        for row in csv.DictReader(io.StringIO(said(*query, "--format", "csv")))
+    ] == expected
+    parquet = subprocess.run([*PROGRAM, *query, "--format", "parquet"], capture_output=True, check=True).stdout
+    assert pl.read_parquet(io.BytesIO(parquet)).to_dicts() == expected
+    for row in expected:
+        assert re.search(rf"{row['type']} +\|? *{row['rows']}\b", said(*query, "--format", "markdown"))
+        assert re.search(rf"{row['type']} +{row['rows']}\b", said(*query))
+
+
+def test_every_query_of_the_library_runs_on_the_example(at: list[str]) -> None:
+    names = [row["name"] for row in json.loads(said("sql", "--list", *at, "--format", "json"))]
+    assert len(names) >= 10
+    for name in names:
+        json.loads(said("sql", name, *at, "--format", "json"))
+
+
+def test_control_characters_of_a_prompt_never_reach_the_terminal(at: list[str]) -> None:
+    hostile = json.loads(
+        said("sql", "-q", "select prompt_id from prompts where regexp_matches(text, '[\\x1b\\x{202e}]')", *at, "--json")
+    )
+    assert hostile, "the example should hold bidi marks or terminal escapes"
+    for row in hostile:
+        shown = said("why", row["prompt_id"], *at, "--reveal")
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+
+
+def test_review_is_a_sheet_that_a_spreadsheet_does_not_execute(at: list[str], tmp_path: Path) -> None:
+    sheet = tmp_path / "review.csv"
+    said("review", "v0", "--sample", 60, "-o", sheet, *at)
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60
+    assert {"prompt_id", "text", "verdict", "label", "decision", "who", "because"} <= rows[0].keys()
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+
+
+def test_checkout_is_a_folder_that_the_ecosystem_opens(at: list[str], tmp_path: Path) -> None:
+    import datasets
+    import duckdb
+
+    folder = tmp_path / "release"
+    said("checkout", "v0", folder, *at)
+    kept = json.loads(said("sql", "-q", "select count(*) as rows from kept", *at, "--json"))[0]["rows"]
+    loaded = datasets.load_dataset(str(folder / "data" / "prompts"), cache_dir=str(tmp_path / "cache"))
+    assert sum(split.num_rows for split in loaded.values()) == kept
+    assert set(loaded) == {"train", "test", "harmless", "holdout"}
+    assert pl.scan_parquet(folder / "data" / "prompts" / "*.parquet").select(pl.len()).collect().item() == kept
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        connection = duckdb.connect()
+        connection.execute((folder / "views.sql").read_text())
+        assert connection.execute("select count(*) from kept").fetchone() == (kept,)
+    finally:
+        os.chdir(here)
+    assert "exists already" in refused("checkout", "v0", folder, *at)
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
+    text = said("build", EXAMPLE, "--workspace", tmp_path / "ws", "--dry-run", "--set", "curation.near.duplicate=0.9")
+    assert "duplicate 0.9" in text
+    assert "lookalikes" in text
+    assert not (tmp_path / "ws").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["build", "nowhere.yaml"], "there is no recipe at nowhere.yaml"),
+        (
+            ["build", str(EXAMPLE), "--set", "curation.neer.duplicate=1"],
+            "curation.neer is not a key (did you mean near?)",
+        ),
+        (["build", str(EXAMPLE), "--set", "curation.near.duplicate=2"], "curation.near.duplicate"),
+        (["build", str(EXAMPLE), "--set", "name"], "write it as a.b=value"),
+        (["build", str(EXAMPLE), "--set", "sources.general.path=gone.jsonl"], "source general: there is no"),
+        (["build", str(EXAMPLE), "--set", "sources.general.columns.text=txt"], "there is no column txt"),
+        (["build", "public-prompts"], "$SEAS_DATA_REAL is not set"),
+    ],
+)
+def test_a_wrong_recipe_is_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SEAS_DATA_REAL", raising=False)
+    assert sentence in refused(*arguments, "--workspace", tmp_path / "ws")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["show", "v9"], "no version or tag v9; there are v0"),
+        (["why", "no prompt says this"], "no prompt of v0 has that id or text"),
+        (["sql", "no-such-query"], "no-such-query"),
+        (["sql"], "ask one thing"),
+        (["sql", "-q", "select nothing from kept"], "nothing"),
+        (["sql", "-q", "drop view kept"], "SELECT"),
+        (["sql", "rows-by-type", "--param", "a=1"], "rows-by-type"),
+        (["sql", "rows-by-type", "--format", "xlsx"], "xlsx"),
+        (["tag", "v0", "v1"], "cannot be a tag"),
+        (["diff", "v0", "v1"], "no version or tag v1"),
+    ],
+)
+def test_a_wrong_question_is_one_sentence(arguments: list[str], sentence: str, at: list[str]) -> None:
+    assert sentence in refused(*arguments, *at)
+
+
+def test_a_folder_that_is_no_workspace_is_one_sentence(tmp_path: Path) -> None:
+    for command in (["log"], ["show"], ["verify"], ["sql", "rows-by-type"], ["why", "x"], ["review"]):
+        assert "is not a workspace; make one with: seas-data build" in refused(*command, "--workspace", tmp_path / "ws")
+
+
+def test_light_commands_load_no_heavy_library(example: Path) -> None:
+    program = (
+        "import sys; sys.argv = ['seas-data', 'show', '--workspace', sys.argv[1]]\n"
+        "from seas_data.cli import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'sklearn', 'sentence_transformers', 'datasets'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(example)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
