@@ -6,6 +6,7 @@ select
     prompts.source,
     holdout.source as holdout,
     decisions.decision,
+    decisions.detail as measure,
     count(distinct decisions.prompt_id) as prompts,
     count(distinct decisions.witness_id) as holdout_prompts,
     min(decisions.score) as lowest_score,
@@ -17,5 +18,5 @@ from decisions
 join prompts using (prompt_id)
 left join prompts holdout on holdout.prompt_id = decisions.witness_id
 where decisions.reason = 'contaminated'
-group by prompts.source, holdout.source, decisions.decision
-order by prompts desc, prompts.source, holdout, decisions.decision
+group by prompts.source, holdout.source, decisions.decision, decisions.detail
+order by prompts desc, prompts.source, holdout, decisions.decision, measure

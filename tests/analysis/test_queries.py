@@ -78,10 +78,10 @@ DECISIONS = [
     _decision("a5", "flag", "contrast_pair", "a4", score=0.65, detail="near"),
     _decision("b2", "flag", "not_embeddable", step="edges"),
     _decision("b2", "flag", "not_embeddable", step="edges", version="v1"),
-    _decision("b3", "drop", "contaminated", "h1", score=0.9, step="contamination"),
-    _decision("b4", "flag", "contaminated", "h2", score=0.85, step="contamination"),
-    _decision("b5", "drop", "contaminated", "h1", score=1.0, step="contamination"),
-    _decision("b5", "flag", "contaminated", "h2", score=0.8, step="contamination", version="v1"),
+    _decision("b3", "drop", "contaminated", "h1", score=0.9, step="contamination", detail="ngram"),
+    _decision("b4", "flag", "contaminated", "h2", score=0.85, step="contamination", detail="semantic"),
+    _decision("b5", "drop", "contaminated", "h1", score=1.0, step="contamination", detail="ngram"),
+    _decision("b5", "flag", "contaminated", "h2", score=0.8, step="contamination", detail="semantic", version="v1"),
 ]
 WRAPPED = {"a1": ("t1", "p1", "r1"), "a2": ("t1", "p2", None), "a6": ("t1", "p2", None), "a7": ("t2", "p3", None)}
 
@@ -246,9 +246,9 @@ def test_languages(shards: Shards) -> None:
 
 def test_contamination(shards: Shards) -> None:
     assert answer(shards, "contamination") == [
-        # source, holdout, decision, prompts, holdout prompts, lowest, median, highest, weakest, of
-        ("beta", "hold", "drop", 2, 1, 0.9, 0.9, 1.0, "b3", "h1"),
-        ("beta", "hold", "flag", 2, 1, 0.8, 0.8, 0.85, "b5", "h2"),
+        # source, holdout, decision, measure, prompts, holdout prompts, lowest, median, highest, weakest, of
+        ("beta", "hold", "drop", "ngram", 2, 1, 0.9, 0.9, 1.0, "b3", "h1"),
+        ("beta", "hold", "flag", "semantic", 2, 1, 0.8, 0.8, 0.85, "b5", "h2"),
     ]
 
 
