@@ -1,0 +1,78 @@
+"""General pairs: preferences about ordinary questions, mixed in so that the target stays able and does not learn to
+refuse. Each iteration draws its own from the set, by a hash, so that the draw depends on neither order nor chance."""
+
+import polars as pl
+
+from seas_data import recipe
+from seas_data.errors import SeasDataError
+from seas_data.pairs.held import withheld
+from seas_data.pairs.paired import Paired, finished, messages, row_ids, unused
+
+
+def general_pairs(
+    rows: pl.DataFrame, settings: recipe.Pairs, *, pairs: int, iteration: int, held_out: pl.DataFrame
+) -> Paired:
+    """Draw general pairs from ``rows`` to go with ``pairs`` target and harmless ones.
+
+    ``rows``: source, source_id (unique in its source), prompt, chosen, rejected: texts, or lists of messages (role,
+    content) of which the prompt's last is the question. Of a set that is too small all are taken.
+    """
+    wanted = _wanted(settings.general or recipe.GeneralPairs(count=0), pairs)
+    rows = rows.with_columns(prompt_id=row_ids("general", rows, "source", "source_id"))
+    if rows["prompt_id"].n_unique() < rows.height:
+        raise SeasDataError("two general pairs have the same source and source_id; number them apart")
+    plain = rows.select("prompt_id", text=_last_text(rows, "prompt"))
+    same = _last_text(rows, "chosen").str.strip_chars() == _last_text(rows, "rejected").str.strip_chars()
+    blank = pl.any_horizontal(
+        (_last_text(rows, name).str.strip_chars() == "").fill_null(True) for name in ("prompt", "chosen", "rejected")
+    )
+    rows = rows.with_columns(
+        reason=pl.when(blank)
+        .then(pl.lit("empty"))
+        .when(same)
+        .then(pl.lit("repeated"))
+        .when(pl.col("prompt_id").is_in(withheld(plain.drop_nulls(), held_out).implode()))
+        .then(pl.lit("held_out")),
+        draw=row_ids("draw", rows.with_columns(iteration=pl.lit(iteration)), "iteration", "prompt_id"),
+    )
+    usable = rows.filter(pl.col("reason").is_null()).sort("draw")
+    drawn = usable.head(wanted)
+    drawn = drawn.select(
+        "prompt_id",
+        "source",
+        _messages(rows, "prompt", "user"),
+        _messages(rows, "chosen", "assistant"),
+        _messages(rows, "rejected", "assistant"),
+        chosen_id=row_ids("general_chosen", drawn, "prompt_id"),
+        rejected_id=row_ids("general_rejected", drawn, "prompt_id"),
+        role=pl.lit("general"),
+        iteration=pl.lit(iteration),
+        margin=pl.lit(None),
+        type=pl.lit(None),
+        seed_id=pl.lit(None),
+        judge=pl.lit(None),
+    )
+    left_over = pl.concat(
+        [
+            rows.filter(pl.col("reason").is_not_null()).select("prompt_id", "reason"),
+            usable.slice(wanted).select("prompt_id", reason=pl.lit("cap")),
+        ]
+    )
+    left_over = left_over.with_columns(candidate_id="prompt_id")
+    return Paired(finished(drawn), unused(left_over, role="general", iteration=iteration))
+
+
+def _wanted(settings: recipe.GeneralPairs, pairs: int) -> int:
+    if settings.count is not None:
+        return settings.count
+    return round((1.0 if settings.ratio is None else settings.ratio) * pairs)
+
+
+def _last_text(rows: pl.DataFrame, column: str) -> pl.Expr:
+    if rows.schema[column] == pl.String:
+        return pl.col(column)
+    return pl.col(column).list.last().struct.field("content")
+
+
+def _messages(rows: pl.DataFrame, column: str, role: str) -> pl.Expr:
+    return messages(role, column).alias(column) if rows.schema[column] == pl.String else pl.col(column)
