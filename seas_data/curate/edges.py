@@ -88,9 +88,8 @@ def find(compared: Items, embedded: Embedded | None, settings: Curation) -> Edge
     preference = (
         pl.when(pl.col("reason") == "semantic_duplicate").then(1).when(is_duplicate(settings)).then(0).otherwise(2)
     )
-    alike = (
-        pl.concat(passes).sort("left", "right", preference).unique(["left", "right"], keep="first", maintain_order=True)
-    )
+    ordered = pl.concat(passes).sort("left", "right", preference)
+    alike = ordered.filter(pl.any_horizontal(pl.col("left", "right").ne_missing(pl.col("left", "right").shift())))
     return Edges(
         duplicates=_as_edges(compared, _duplicates(compared, alike, with_near=settings.near is not None)),
         requests=_as_edges(compared, _requests(compared, alike)),
