@@ -20,7 +20,7 @@ from seas_data.candidates import Int64s, distinct, parts
 from seas_data.shingles import Shingles, firsts, in_order, number, paired, ranges, shared, shingles
 from seas_data.text import normalise
 
-Scores = NDArray[np.float32]
+Scores = NDArray[np.float64]
 
 _STEPS = 4  # a stretch is four steps of half the query's length
 _PLACES_AT_A_TIME = 1 << 20
@@ -31,8 +31,7 @@ def containment(queries: Sequence[str], texts: Sequence[str], threshold: float) 
 
     Exact, sorted by query and text. Raises SeasDataError above 50 million candidates.
     """
-    query, text, score = _contained(_Sought.of(queries, texts), threshold)
-    return query, text, score.astype(np.float32)
+    return _contained(_Sought.of(queries, texts), threshold)
 
 
 def quoted(queries: Sequence[str], texts: Sequence[str], threshold: float) -> tuple[Int64s, Int64s, Scores]:
@@ -49,7 +48,7 @@ def quoted(queries: Sequence[str], texts: Sequence[str], threshold: float) -> tu
     weights = np.rint(1000 * np.log1p(len(texts) / np.maximum(sought.holders, 1))).astype(np.int64)
     score = np.minimum(share, _stretches(sought, weights, queries, texts, query, text))
     enough = score >= threshold
-    return query[enough], text[enough], score[enough].astype(np.float32)
+    return query[enough], text[enough], score[enough]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class _Sought:
         return _Sought(sets, len(queries), values, owner, shingle, text, held, np.bincount(held, minlength=len(values)))
 
 
-def _contained(sought: _Sought, threshold: float) -> tuple[Int64s, Int64s, NDArray[np.float64]]:
+def _contained(sought: _Sought, threshold: float) -> tuple[Int64s, Int64s, Scores]:
     """Count the pairs that share one of a query's rarest shingles.
 
     A text that lacks all of the n - ceil(threshold * n) + 1 rarest of a query's n shingles cannot hold enough of them
@@ -107,7 +106,7 @@ def _contained(sought: _Sought, threshold: float) -> tuple[Int64s, Int64s, NDArr
 
 def _stretches(
     sought: _Sought, weights: Int64s, queries: Sequence[str], texts: Sequence[str], query: Int64s, text: Int64s
-) -> NDArray[np.float64]:
+) -> Scores:
     """Return for each pair the greatest weighted share of the query's shingles within one stretch of the text."""
     best = np.zeros(len(query), np.int64)
     used, text = np.unique(text, return_inverse=True)
@@ -134,7 +133,7 @@ def _stretches(
         if len(heads):
             np.maximum.at(best, part.start + stretch[heads] // width, np.add.reduceat(weights[shingle], heads))
     total = np.bincount(sought.owner, weights=weights[sought.shingle], minlength=sought.queries)
-    share: NDArray[np.float64] = best / total[query]
+    share: Scores = best / total[query]
     return share
 
 

@@ -154,7 +154,8 @@ class Contamination(_Strict):
     """How close a training prompt may come to a holdout prompt."""
 
     ngram: Share = 0.8
-    """Share of the holdout prompt's character 5-grams that the training prompt holds."""
+    """Share of the holdout prompt's character 5-grams that the training prompt holds in one stretch, the rare ones
+    counting most; and the plain share too."""
     semantic: Share = 0.95
 
 

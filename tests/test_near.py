@@ -1,0 +1,136 @@
+"""Near duplicates: against all pairs by definition, and what must never be listed is never listed."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seas_data import candidates, near
+from seas_data.errors import SeasDataError
+from seas_data.text import normalise
+
+WORDS = ["apple", "bread", "candle", "dinner", "engine", "forest", "garden", "harbour", "island", "jacket", "kettle"]
+
+
+def family(seed: int, size: int) -> list[str]:
+    """Texts of which many are changed copies of earlier ones."""
+    chance = random.Random(seed)
+    texts: list[str] = []
+    for _ in range(size):
+        if texts and chance.random() < 0.6:
+            words = chance.choice(texts).split()
+            for _ in range(chance.randint(1, 3)):
+                words[chance.randrange(len(words))] = chance.choice(WORDS) + str(chance.randrange(50))
+        else:
+            words = [chance.choice(WORDS) + str(chance.randrange(50)) for _ in range(chance.randint(3, 25))]
+        texts.append(" ".join(words))
+    return list(dict.fromkeys(texts))
+
+
+def all_pairs(texts: list[str], threshold: float) -> dict[tuple[int, int], float]:
+    numbers: dict[str, int] = {}
+    sets = []
+    for text in map(normalise, texts):
+        grams = {text[at : at + 5] for at in range(max(1, len(text) - 4))}
+        sets.append([numbers.setdefault(gram, len(numbers)) for gram in grams])
+    sizes = np.array([len(one) for one in sets])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    held = scipy.sparse.csr_array((np.ones(offsets[-1]), np.concatenate(sets), offsets), (len(texts), len(numbers)))
+    common = (held @ held.T).toarray()
+    score = common / (sizes[:, None] + sizes[None] - common)
+    return {(i, j): score[i, j] for i, j in np.argwhere(score >= threshold).tolist() if i < j}
+
+
+def as_dict(found: near.Pairs) -> dict[tuple[int, int], float]:
+    return dict(
+        zip(
+            zip(found.left.tolist(), found.right.tolist(), strict=True), found.score.astype(float).tolist(), strict=True
+        )
+    )
+
+
+@pytest.mark.parametrize("threshold", [0.4, 0.6, 0.8, 0.9])
+def test_pairs_are_those_of_the_definition_with_their_scores(threshold: float) -> None:
+    texts = family(1, 700)
+    truth, found = all_pairs(texts, threshold), as_dict(near.pairs(texts, threshold))
+    assert len(truth) > 20
+    assert found.keys() <= truth.keys()
+    assert len(found) >= 0.995 * len(truth)
+    assert all(abs(score - truth[pair]) < 1e-6 for pair, score in found.items())
+
+
+def test_pairs_come_once_sorted_and_typed() -> None:
+    found = near.pairs(family(2, 300), 0.5)
+    pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    assert pairs == sorted(set(pairs))
+    assert (found.left < found.right).all()
+    assert (found.left.dtype, found.right.dtype, found.score.dtype) == (np.int64, np.int64, np.float32)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.data())
+def test_blocks_and_earlier_texts_leave_out_just_their_pairs(seed: int, data: st.DataObject) -> None:
+    texts = family(seed, 60)
+    blocks = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=len(texts), max_size=len(texts))))
+    earlier = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))))
+    everything = as_dict(near.pairs(texts, 0.5))
+    wanted = {
+        (i, j): score
+        for (i, j), score in everything.items()
+        if not (blocks[i] == blocks[j] >= 0) and not (earlier[i] and earlier[j])
+    }
+    assert as_dict(near.pairs(texts, 0.5, blocks=blocks, earlier=earlier)) == wanted
+
+
+def test_a_block_of_texts_in_one_wrapper_is_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = "Please imagine that you are a very patient gardener who explains everything slowly and in detail: "
+    texts = [f"{wrapper} {at}" for at in range(2000)] + ["Please describe a windmill.", "Please describe a windmill!"]
+    blocks = np.array([0] * 2000 + [-1, -1])
+    monkeypatch.setattr(candidates, "MOST_PAIRS", 100)
+    assert as_dict(near.pairs(texts, 0.6, blocks=blocks)).keys() == {(2000, 2001)}
+    earlier = np.array([True] * 2000 + [False, False])
+    assert as_dict(near.pairs(texts, 0.6, earlier=earlier)).keys() == {(2000, 2001)}
+    with pytest.raises(SeasDataError, match=r"templates\.find"):
+        near.pairs(texts, 0.6)
+
+
+def test_so_many_copies_that_listing_them_would_never_end_are_refused() -> None:
+    with pytest.raises(SeasDataError, match="50 million pairs"):
+        near.pairs(["a walk along the river in spring"] * 12_000, 0.8)
+
+
+def test_case_spacing_and_shortness() -> None:
+    texts = ["Green  Tea and cake", "green tea\nand cake", "tea", "TEA", "te", ""]
+    assert as_dict(near.pairs(texts, 0.8)) == {(0, 1): 1.0, (2, 3): 1.0}
+
+
+def test_nothing_and_one_text_have_no_pairs() -> None:
+    assert len(near.pairs([], 0.8).left) == len(near.pairs(["a cup of tea"], 0.8).left) == 0
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.6, 0.8, 0.9, 0.99, 1.0])
+def test_bands_find_a_pair_at_the_threshold_often_enough(threshold: float) -> None:
+    bands, rows = near.banding(threshold)
+    assert 1 - (1 - threshold**rows) ** bands >= near.RECALL
+    assert bands * rows <= near.MOST_PERMUTATIONS
+
+
+def test_a_threshold_that_would_compare_all_with_all_is_refused() -> None:
+    with pytest.raises(SeasDataError, match=r"0\.05 or more"):
+        near.pairs(["a cup of tea", "a cup of coffee"], 0.0)
+
+
+@pytest.mark.real
+def test_recall_on_real_prompts(real: Path) -> None:
+    lines = [line for file in sorted(real.glob("*.jsonl")) for line in file.read_text("utf-8").split("\n") if line]
+    rows = random.Random(3).sample(lines, 3000)
+    texts = list({normalise(prompt): prompt for prompt in (json.loads(row)["prompt"] for row in rows)}.values())
+    truth, found = all_pairs(texts, 0.6), as_dict(near.pairs(texts, 0.6))
+    assert len(truth) > 200
+    assert found.keys() <= truth.keys()
+    assert len(found) >= 0.99 * len(truth)
