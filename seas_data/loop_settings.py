@@ -3,7 +3,6 @@
 The recipe takes these classes in as they are, so they follow its rules: an unknown key or a wrong value is refused.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -147,12 +146,5 @@ class Sandbox(_Strict):
     target_rows: int = Field(default=10_000, ge=1)
     """Rows on which the first target is trained: attacks, look-alikes and general questions with their answers."""
     general_pairs: int = Field(default=3_000, ge=1)
-    evaluation: int = Field(default=400, ge=1)
+    evaluation: int = Field(default=300, ge=1, le=300)
     """Prompts in each of the evaluation sets."""
-
-
-def template_text(setting: str | None) -> str | None:
-    """Return the Jinja text that a ``chat_template`` setting stands for."""
-    if setting is not None and setting.endswith(".jinja"):
-        return Path(setting).read_text(encoding="utf-8")
-    return setting
