@@ -5,7 +5,7 @@ The recipe takes these classes in as they are, so they follow its rules: an unkn
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -148,3 +148,162 @@ class Sandbox(_Strict):
     general_pairs: int = Field(default=3_000, ge=1)
     evaluation: int = Field(default=300, ge=1, le=300)
     """Prompts in each of the evaluation sets."""
+
+
+class Sampling(_Strict):
+    """How answers are drawn from a model. The defaults are the paper's."""
+
+    temperature: float = Field(default=0.8, ge=0)
+    """0 takes the likeliest token each time."""
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_new_tokens: int = Field(default=2048, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class ModelInProcess(_Strict):
+    """A model that this process loads with transformers. Code that comes with a checkpoint is never run."""
+
+    backend: Literal["transformers"] = "transformers"
+    model: str
+    """A folder or a name on the Hub."""
+    revision: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto` is bf16 on a GPU, fp32 elsewhere."""
+    batch_tokens: int = Field(default=65_536, ge=1)
+    """Tokens of a batch, asked and answered, padding included: what its memory grows with."""
+    batch_rows: int = Field(default=256, ge=1)
+    chat_template: str | None = None
+    """The Jinja text, or a file that ends in .jinja: for a base model, which has none."""
+
+
+class ModelHttp(_Strict):
+    """A model behind a server that speaks OpenAI's protocol."""
+
+    backend: Literal["http"]
+    model: str
+    """Its name there; with `serve`, the folder or Hub name that is served."""
+    url: str | None = None
+    """Up to the version, such as `http://127.0.0.1:8000/v1`."""
+    serve: list[str] | None = None
+    """In place of a url: the command that serves it, with {model} and {port}, such as `[vllm, serve, "{model}", --port,
+    "{port}"]`. No shell reads it, and it listens on this machine alone."""
+    form: Literal["chat", "completion"] = "chat"
+    """`completion` sends the text that the chat template gives, for servers that have none."""
+    tokenizer: str | None = None
+    """Of the form completion: whose chat template it is, if not the model's."""
+    chat_template: str | None = None
+    """Of the form completion: the Jinja text, or a file that ends in .jinja."""
+    key_variable: str | None = None
+    """The environment variable that holds the key. It is not stored anywhere."""
+    concurrency: int = Field(default=64, ge=1)
+    """Requests under way at once."""
+    timeout: float = Field(default=600, gt=0)
+    """Seconds for one request."""
+    patience: float = Field(default=1800, ge=0)
+    """Seconds to wait for a server that is starting, busy or gone."""
+    options: dict[str, Any] = {}
+    """Anything else that the server takes in a request; null leaves a field out."""
+
+    @model_validator(mode="after")
+    def _one_server(self) -> "ModelHttp":
+        if (self.url is None) == (self.serve is None):
+            raise ValueError("give either url, or serve with the command that starts a server")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url should begin with http:// or https://")
+        if self.form == "chat" and (self.tokenizer is not None or self.chat_template is not None):
+            raise ValueError("tokenizer and chat_template need form: completion (in a chat the server has the template)")
+        return self
+
+
+def _backend(content: Any) -> str:
+    given = content.get("backend", "transformers") if isinstance(content, dict) else content.backend
+    return str(given)
+
+
+Model = Annotated[
+    Annotated[ModelInProcess, Tag("transformers")] | Annotated[ModelHttp, Tag("http")], Discriminator(_backend)
+]
+
+GuardName = Literal[
+    "llama-guard-2",
+    "llama-guard-3",
+    "llama-guard-3-1b",
+    "llama-guard-4",
+    "wildguard",
+    "qwen3guard",
+    "shieldgemma",
+    "granite-guardian-3.2",
+    "granite-guardian-3.3",
+    "granite-guardian-4.1",
+]
+
+
+class JudgeGuard(_Strict):
+    """A safety classifier that gives verdicts, asked and read as its makers published it."""
+
+    by: Literal["guard"]
+    guard: GuardName
+    model: str
+    """One of `models`."""
+    name: str = ""
+    """As verdicts name it; without one, as its guard."""
+    controversial: Literal["safe", "unsafe"] = "unsafe"
+    """What Qwen3Guard's third verdict counts as."""
+
+    @property
+    def label(self) -> str:
+        """Return what verdicts name this judge."""
+        return self.name or self.guard
+
+
+class JudgePatterns(_Strict):
+    """What is looked for in a response."""
+
+    patterns: list[str] = []
+    """Regular expressions in Rust's syntax, which takes linear time: no look-around, no back-references."""
+    words: list[str] = []
+    """Whole words or phrases, whatever their case."""
+
+
+class JudgeRules(_Strict):
+    """Verdicts and refusal classes by what a response says."""
+
+    by: Literal["rules"]
+    name: str = "rules"
+    unsafe: JudgePatterns | None = None
+    """A response in which one of these is found is unsafe, any other is safe; null: no verdicts."""
+    refusal: JudgePatterns | None = None
+    """A response in which one of these is found is a refusal, any other full compliance; null: no classes."""
+    compliance: JudgePatterns | None = None
+    """A refusal in which one of these is found too is a partial one."""
+
+    @property
+    def label(self) -> str:
+        """Return what verdicts name this judge."""
+        return self.name
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "JudgeRules":
+        if self.unsafe is None and self.refusal is None:
+            raise ValueError("rules need unsafe, refusal or both")
+        if self.compliance is not None and self.refusal is None:
+            raise ValueError("compliance tells partial refusals from full ones, so it needs refusal")
+        return self
+
+
+class JudgeRefusal(_Strict):
+    """A model that is asked, by the XSTest protocol, whether a response answers or refuses."""
+
+    by: Literal["refusal"]
+    model: str
+    """One of `models`."""
+    name: str = "xstest"
+
+    @property
+    def label(self) -> str:
+        """Return what verdicts name this judge."""
+        return self.name
+
+
+Judge = Annotated[JudgeGuard | JudgeRules | JudgeRefusal, Field(discriminator="by")]
