@@ -3,16 +3,17 @@
     python benchmarks/near_duplicates.py --peer-python ENV/bin/python [--rows 10000 30000 69461] [--generated 300000]
 
 Everything runs in a process of its own, so that its peak memory is its own (of datatrove's workers the largest one
-counts; ours includes 200 MB of torch, which the package imports). Rows are drawn with a fixed seed, each normalised text once; the clock runs from reading the file to
-the list of dropped rows and leaves imports out. Ours is not told about templates, which is its worst case. The peers
-run with what their documentation gives: datatrove 5-word shingles in 14 bands of 8, on all cores, up to the list of
-rows to remove; datasketch the same 5-grams as ours and its index for 0.8. Neither verifies its candidates.
+counts; ours includes 200 MB of torch, which the package imports). Rows are drawn with a fixed seed, each normalised
+text once; the clock runs from reading the file to the list of dropped rows and leaves imports out. Ours is not told
+about templates, which is its worst case. The peers run with what their documentation gives: datatrove 5-word shingles
+in 14 bands of 8, on all cores, up to the list of rows to remove; datasketch the same 5-grams as ours and its index for
+0.8. Neither verifies its candidates.
 
 ``--exhaustive-rows`` compares with all pairs: pair recall and precision for ours, and for each how many of its drops
 have no near duplicate at all ("false drops") and how many near duplicates it keeps side by side ("left in"). Near means
 what it means in this project, a Jaccard similarity of 5-grams; datatrove's own measure is another one.
 
-The peers need an environment of their own: ``pip install "datatrove[processing]==0.10.*" spacy "xxhash<4" datasketch``;
+The peers need an environment of their own: ``pip install "datatrove[processing]==0.10.*" spacy "xxhash<4" orjson datasketch``;
 without --peer-python they are left out. The real rows come from $SEAS_DATA_REAL or ../shared/data.
 """
 
