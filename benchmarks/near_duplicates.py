@@ -13,8 +13,9 @@ in 14 bands of 8, on all cores, up to the list of rows to remove; datasketch the
 have no near duplicate at all ("false drops") and how many near duplicates it keeps side by side ("left in"). Near means
 what it means in this project, a Jaccard similarity of 5-grams; datatrove's own measure is another one.
 
-The peers need an environment of their own: ``pip install "datatrove[processing]==0.10.*" spacy "xxhash<4" orjson datasketch``;
-without --peer-python they are left out. The real rows come from $SEAS_DATA_REAL or ../shared/data.
+The peers need an environment of their own (without --peer-python they are left out):
+``pip install "datatrove[processing]==0.10.*" spacy "xxhash<4" orjson datasketch``.
+The real rows come from $SEAS_DATA_REAL or ../shared/data.
 """
 
 import argparse
