@@ -2,10 +2,11 @@
 
 A folder for each model key holds two kinds of parts, both by text key (a hash of the text as it is): ``tokens-*`` with
 how many tokens a text has, the share of them that are unknown, and how many the model reads; ``vectors-*`` with the
-unit vectors, as little-endian float32 bytes. Parts are small, so that a killed build loses seconds. A part that does
-not read back (every page carries a checksum) is put aside, and its texts are computed again.
+unit vectors, as little-endian float32 bytes. Parts are small, so that a killed build loses seconds. A part's name holds
+the digest of its bytes: one that is damaged is put aside, and its texts are computed again.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def text_keys(texts: pl.Series) -> pl.Series:
 
 def token_counts(folder: Path) -> pl.DataFrame:
     """Return what is known of texts' tokens: ``key``, ``tokens``, ``unknown`` (a share), ``longest``; a key once."""
-    parts = [pl.DataFrame(table).match_to_schema(_TOKENS) for table in _parts(folder, "tokens", _TOKENS.names())]
+    parts = [pl.DataFrame(table).match_to_schema(_TOKENS) for table in _parts(folder, "tokens")]
     return pl.concat([_TOKENS.to_frame(), *parts]).unique("key", keep="first", maintain_order=True)
 
 
@@ -49,7 +50,7 @@ def vectors(folder: Path, keys: pl.Series) -> tuple[NDArray[np.bool_], NDArray[n
     """
     asked = pl.DataFrame({"key": keys}).with_row_index("place")
     stored, matrix = np.zeros(len(keys), np.bool_), np.empty((len(keys), 0), np.float32)
-    for table in _parts(folder, "vectors", ["key", "vector"]):
+    for table in _parts(folder, "vectors"):
         here = pl.DataFrame({"key": pl.from_arrow(table["key"])}).with_row_index("row").join(asked, on="key")
         places = here["place"].to_numpy()
         values = table["vector"].combine_chunks()
@@ -69,25 +70,29 @@ def add_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> Non
     _write(folder, "vectors", pa.table({"key": keys.to_arrow(), "vector": column}))
 
 
-def _parts(folder: Path, kind: str, columns: list[str]) -> Iterator[pa.Table]:
+def _parts(folder: Path, kind: str) -> Iterator[pa.Table]:
     for path in sorted(folder.glob(f"{kind}-*.parquet")):
-        try:
-            table = pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
-        except (pa.ArrowException, OSError, KeyError):
-            # Named so that nobody reads it again; what it held is computed anew.
+        content = path.read_bytes()
+        if path.stem == f"{kind}-{_digest(content)}":
+            yield pq.read_table(pa.BufferReader(content))
+        else:
             path.replace(path.with_suffix(".damaged"))
-            continue
-        if table.num_rows:
-            yield table
 
 
 def _write(folder: Path, kind: str, table: pa.Table) -> None:
+    output = pa.BufferOutputStream()
+    pq.write_table(table, output, use_dictionary=False, compression="none")
+    content = output.getvalue().to_pybytes()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(folder / f"{kind}-{content_id(kind, *table['key'].to_pylist())}.parquet") as temporary:
-            pq.write_table(table, temporary, write_page_checksum=True, use_dictionary=False, compression="zstd")
+        with replacing(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
+            temporary.write_bytes(content)
     except OSError as problem:
         raise SeasDataError(
             f"embeddings cannot be stored in {folder} ({problem.strerror or problem}); "
             "mend that and run again: what was embedded before is kept"
         ) from problem
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:24]
