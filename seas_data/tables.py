@@ -54,6 +54,7 @@ UNPAIRED_REASONS = (
     "cap",
     "balance",
 )
+ATTACK_REASONS = ("failed", "empty", "cut_off", "repeats_example", "repeated")
 SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated")
 
 
@@ -188,10 +189,27 @@ class Seeds(dy.Schema):
     """What a red-team model is shown: k prompts of one type, in the words in which it is asked for another."""
 
     seed_id = _text(primary_key=True)
-    iteration = dy.Int32()
+    iteration = dy.Int32()  # an evaluation seed serves all of them and is of iteration 0
     type = _one_of(*TYPES, nullable=True)
     example_ids = dy.List(dy.String())
     text = _text()
+    split = _one_of("train", "test", nullable=True)  # of its examples; from test for evaluation alone
+
+
+class Attacks(dy.Schema):
+    """Every prompt that a red team wrote. Those of ``train`` that worked are among the prompts too, by the same id."""
+
+    prompt_id = _text(primary_key=True)
+    seed_id = _text()
+    iteration = dy.Int32()  # in which it was written; for evaluation, that of the red team
+    split = _one_of("train", "test")  # of its seed
+    model = _text()
+    number = dy.Int32()  # 0 to n - 1 of the seed
+    text = _text()
+    finish_reason = _text(nullable=True)
+    tokens = dy.Int32(nullable=True)
+    settings_id = _text(nullable=True)
+    reason = _one_of(*ATTACK_REASONS, nullable=True)  # why no target was asked it
 
 
 class Responses(dy.Schema):
@@ -205,6 +223,35 @@ class Responses(dy.Schema):
     finish_reason = _text(nullable=True)
     tokens = dy.Int32(nullable=True)
     settings_id = _text(nullable=True)
+
+
+class Settings(dy.Schema):
+    """How a model wrote: which checkpoint, and how it was sampled (a JSON object)."""
+
+    settings_id = _text(primary_key=True)
+    model = _text()
+    checkpoint = _text()  # its digest
+    sampling = _text()
+
+
+class Checkpoints(dy.Schema):
+    """The models: what each was made from, how, and the SHA-256 of its files."""
+
+    model = _text(primary_key=True)  # R0, T0, R1 ...
+    role = _one_of("red", "target")
+    iteration = dy.Int32()
+    digest = _text()
+    parent = _text(nullable=True)
+    method = _one_of("given", "sft", "dpo", "unchanged")
+    rows = dy.Int64()  # that it was trained on
+    statement = _text(nullable=True)  # why it is unchanged
+
+
+class Expected(dy.Schema):
+    """The words that a right answer to a prompt holds, where its set gives them."""
+
+    prompt_id = _text(primary_key=True)
+    answer = _text()
 
 
 class Verdicts(dy.Schema):
@@ -281,7 +328,11 @@ TABLES: dict[str, type[dy.Schema]] = {
     "embeddings": Embeddings,
     "metrics": Metrics,
     "seeds": Seeds,
+    "attacks": Attacks,
     "responses": Responses,
+    "settings": Settings,
+    "checkpoints": Checkpoints,
+    "expected": Expected,
     "verdicts": Verdicts,
     "pairs": Pairs,
     "demonstrations": Demonstrations,
