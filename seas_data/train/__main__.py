@@ -1,0 +1,53 @@
+"""``python -m seas_data.train JOB``: the entry of a launcher, which starts it once for each process.
+
+JOB is a JSON file with the fields of ``job.Job``, rows among them, or the working folder of a job that is prepared.
+"""
+
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from seas_data.errors import SeasDataError
+from seas_data.train import job as jobs
+
+
+def main() -> None:
+    """Do the job. Exits with status 2 and one sentence for what a person can mend."""
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    path = Path(sys.argv[1])
+    try:
+        _do(jobs.read(path), prepared=path.is_dir())
+    except SeasDataError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        raise SystemExit(2) from problem
+
+
+def _do(job: jobs.Job, *, prepared: bool) -> None:
+    from accelerate import PartialState
+
+    from seas_data.train.fit import fit
+
+    state = PartialState(cpu=job.settings.device == "cpu")
+    if not prepared and state.is_main_process:
+        jobs.prepare(job, _rows(job.rows))
+    state.wait_for_everyone()
+    if (job.output / jobs.REPORT).exists():
+        return
+    fit(job)
+    if not prepared and state.is_main_process:
+        jobs.publish(job)
+
+
+def _rows(path: Path | None) -> pl.DataFrame:
+    if path is None:
+        raise SeasDataError("the job names no rows; give a Parquet or JSONL file")
+    try:
+        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ndjson(path)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        raise SeasDataError(f"rows: {path} cannot be read: {' '.join(str(problem).split())}") from problem
+
+
+if __name__ == "__main__":
+    main()

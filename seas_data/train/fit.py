@@ -1,0 +1,219 @@
+"""The training itself, in one process of one or many: TRL's trainer, set up from the job, run, and its model written.
+
+Weights are trained in fp32 (under bf16 autocast where that is chosen) and written in the type in which they came. With
+adapters only those are trained; what is written is the base model with them merged in, so that whatever reads a model
+folder reads this one.
+"""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from seas_data import files, progress
+from seas_data.errors import SeasDataError
+from seas_data.loop_settings import TrainingLora, TrainingSettings
+from seas_data.train import rows
+from seas_data.train.job import Job, prepared_rows, write_report
+
+_WHOLE = "whole"
+"""Marks a checkpoint that was written to its end."""
+_NEVER = ("trust_remote_code", "model_init_kwargs", "push_to_hub", "report_to", "output_dir")
+
+
+def fit(job: Job) -> None:
+    """Train what ``job.prepare`` laid out and leave the model and its report in the working folder."""
+    settings = job.settings
+    _refuse_idle_gpus(settings)
+    if (job.work / _WHOLE).exists():
+        return
+    with progress.libraries_quiet():
+        trainer, adapted = _trainer(job)
+        trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
+        config = trainer.accelerator.unwrap_model(trainer.model).config
+        config.use_cache = True  # the trainer turned it off, and generation from the folder would crawl
+        trainer.save_model(str(job.work / "trained"))
+        trainer.accelerator.wait_for_everyone()
+        if trainer.is_world_process_zero():
+            _write_whole(job, adapted=adapted)
+            write_report(job, job.work / "writing", trainer.state.log_history)
+            (job.work / "writing").rename(job.work / _WHOLE)
+        trainer.accelerator.wait_for_everyone()
+
+
+def arguments(config: Any, job: Job, **own: Any) -> Any:
+    """Return an instance of ``config`` (TRL's SFTConfig or DPOConfig) with the shared settings and those of ``own``."""
+    settings = job.settings
+    micro_batch, accumulation = _batches(settings)
+    cpu = _on_cpu(settings)
+    given: dict[str, Any] = {
+        "output_dir": str(job.work / "checkpoints"),
+        "learning_rate": settings.learning_rate,
+        "per_device_train_batch_size": micro_batch,
+        "gradient_accumulation_steps": accumulation,
+        "num_train_epochs": settings.epochs,
+        "max_length": settings.max_length,
+        "warmup_steps": settings.warm_up,
+        "lr_scheduler_type": settings.scheduler,
+        "optim": settings.optimizer,
+        "weight_decay": settings.weight_decay,
+        "max_grad_norm": settings.max_gradient_norm,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+        "use_cpu": settings.device == "cpu",
+        "bf16": in_bf16(settings),
+        "gradient_checkpointing": None,  # the old name, which TRL sets
+        "activation_checkpointing": settings.gradient_checkpointing,
+        "logging_steps": settings.log_steps,
+        "save_strategy": "no" if settings.save_steps is None else "steps",
+        "save_steps": settings.save_steps or 500,
+        "save_total_limit": 2,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": not cpu,
+        **own,
+    }
+    allowed = {field.name for field in dataclasses.fields(config)} - set(given) - set(_NEVER)
+    for name in settings.options:
+        if name not in allowed or name.startswith("hub_"):
+            why = "has a setting of its own" if name in given else f"cannot be set for {config.__name__}"
+            raise SeasDataError(f"options: {name} {why}")
+    return config(**given, **settings.options)
+
+
+def in_bf16(settings: TrainingSettings) -> bool:
+    """Tell whether to train under bf16 autocast."""
+    import torch
+
+    if settings.precision == "auto":
+        return not _on_cpu(settings) and torch.cuda.is_bf16_supported()
+    return settings.precision == "bf16"
+
+
+def load(model: str, settings: TrainingSettings) -> Any:
+    """Return the model in the type in which it is trained: fp32, or bf16 under adapters, where it is frozen."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if settings.lora is not None and in_bf16(settings) else torch.float32
+    return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+
+
+def adapters(lora: TrainingLora | None) -> Any:
+    """Return PEFT's configuration for ``lora``."""
+    if lora is None:
+        return None
+    from peft import LoraConfig
+
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    return LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
+
+
+class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
+    """Shows our bar, logs the last update too, and marks checkpoints that are whole."""
+
+    def __init__(self, name: str):
+        self._name = name
+        self._bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self._bar = progress.bar(state.max_steps, f"training {self._name}", "updates")
+            self._bar.update(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._bar is not None:
+            self._bar.update(1)
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if self._bar is not None and logs is not None and "loss" in logs:
+            self._bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            files.write_text(Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE, "")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _trainer(job: Job) -> tuple[Any, bool]:
+    from datasets import Dataset
+    from transformers import PrinterCallback
+
+    from seas_data.train.dpo import trainer as preference_trainer
+    from seas_data.train.sft import trainer as supervised_trainer
+
+    make = supervised_trainer if job.method == "sft" else preference_trainer
+    dataset = Dataset.from_file(str(prepared_rows(job)))
+    trainer = make(job, dataset, rows.tokenizer(job.model, job.settings), [_Progress(job.output.name)])
+    trainer.remove_callback(PrinterCallback)
+    return trainer, job.settings.lora is not None
+
+
+def _write_whole(job: Job, *, adapted: bool) -> None:
+    """Make the model folder ``writing`` of what the trainer saved: adapters merged, in the type in which it came."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trained, whole = job.work / "trained", job.work / "writing"
+    shutil.rmtree(whole, ignore_errors=True)
+    came_in = AutoConfig.from_pretrained(job.model, trust_remote_code=False).dtype or torch.float32
+    if adapted or came_in != torch.float32:
+        source = job.model if adapted else str(trained)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
+        if adapted:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, str(trained)).merge_and_unload()
+        model.to(came_in).save_pretrained(whole)
+        rows.tokenizer(job.model, job.settings).save_pretrained(whole)
+        shutil.rmtree(trained)
+    else:
+        trained.rename(whole)
+    for name in ("training_args.bin", "README.md"):
+        (whole / name).unlink(missing_ok=True)
+
+
+def _last_checkpoint(work: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end."""
+    found = [path.parent for path in (work / "checkpoints").glob(f"checkpoint-*/{_WHOLE}")]
+    newest = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return None if newest is None else str(newest)
+
+
+def _batches(settings: TrainingSettings) -> tuple[int, int]:
+    """Return rows a process takes at once, and how many times before an update."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    share, rest = divmod(settings.batch, processes)
+    if rest or share == 0:
+        raise SeasDataError(f"a batch of {settings.batch} cannot be shared by {processes} processes; set a multiple")
+    micro_batch = settings.micro_batch or share
+    if share % micro_batch:
+        raise SeasDataError(f"micro_batch {micro_batch} does not divide the {share} rows of a process's share")
+    return micro_batch, share // micro_batch
+
+
+def _on_cpu(settings: TrainingSettings) -> bool:
+    import torch
+
+    return settings.device == "cpu" or not torch.cuda.is_available()
+
+
+def _refuse_idle_gpus(settings: TrainingSettings) -> None:
+    import torch
+
+    if not _on_cpu(settings) and torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
+        raise SeasDataError(
+            f"there are {torch.cuda.device_count()} GPUs and one process trains on one of them; set accelerate to ddp, "
+            "fsdp2 or zero3, or show it one with CUDA_VISIBLE_DEVICES"
+        )

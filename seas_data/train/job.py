@@ -1,0 +1,194 @@
+"""One training as a job: what goes in, where it works, and how its model folder comes to be whole or not at all.
+
+A job works in a hidden folder beside its output. There lie the rows as they will be read, the checkpoints, and at the
+end the finished model, which is renamed to the output's name. Everything that decides the result makes up the job's
+*key*: a working folder of the same key is gone on with, one of another key is cleared, and a finished model of the same
+key is not made again. With ``accelerate`` set, the working folder is handed to a launcher that starts this package once
+for each process; only the first of them writes.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from seas_data import files
+from seas_data.errors import SeasDataError
+from seas_data.loop_settings import TrainingDpo, TrainingSft
+from seas_data.train import figures, rows
+
+REPORT = "training.json"
+"""Inside a finished model folder: its job, its key and its figures."""
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+_JOB, _ROWS, _COUNTS = "job.json", "rows.arrow", "counts.json"
+
+
+class Job(BaseModel):
+    """What to train, on what, how, and where to. As a JSON file it is what ``python -m seas_data.train`` reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Literal["sft", "dpo"]
+    model: str
+    settings: TrainingSft | TrainingDpo
+    output: Path
+    rows: Path | None = None
+    """A Parquet or JSONL file; without it the rows are given along with the job."""
+    reference: str | None = None
+    facets: dict[str, str | int] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settings_of_the_method(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("settings"), dict):
+            kind = TrainingSft if content.get("method") == "sft" else TrainingDpo
+            content = {**content, "settings": kind.model_validate(content["settings"])}
+        return content
+
+    @property
+    def work(self) -> Path:
+        """The folder in which the job works, on the same disk as its output."""
+        return self.output.with_name(f".training-{self.output.name}")
+
+
+def run(job: Job, table: pl.DataFrame) -> pl.DataFrame:
+    """Do ``job`` on the rows of ``table``, in as many processes as its settings say, and return its figures."""
+    if not prepare(job, table):
+        return report(job)
+    if job.settings.accelerate is None:
+        from seas_data.train.fit import fit
+
+        fit(job)
+    else:
+        _launch(job)
+    publish(job)
+    return report(job)
+
+
+def prepare(job: Job, table: pl.DataFrame) -> bool:
+    """Check the rows and lay out the working folder; return False if the output is there already, made by this job.
+
+    Raises SeasDataError if something else is there.
+    """
+    key = _key(job, table)
+    if (job.output / REPORT).exists():
+        if json.loads((job.output / REPORT).read_text(encoding="utf-8"))["key"] == key:
+            return False
+        raise SeasDataError(f"{job.output} holds a model of another training; remove it or name another folder")
+    if job.output.exists():
+        raise SeasDataError(f"{job.output} is there already and no finished training; name another folder")
+    known = job.work / _JOB
+    if known.exists() and json.loads(known.read_text(encoding="utf-8"))["key"] == key:
+        return True
+    shutil.rmtree(job.work, ignore_errors=True)
+    checked = rows.check(table, job.method, job.model, job.settings)
+    rows.write(job.work / _ROWS, checked.rows)
+    files.write_text(job.work / _COUNTS, json.dumps(checked.counts))
+    files.write_text(known, json.dumps({"key": key, "job": job.model_dump(mode="json")}))
+    return True
+
+
+def publish(job: Job) -> None:
+    """Give the finished model its name, and remove what it was made with."""
+    whole = job.work / "whole"
+    if not (whole / REPORT).exists():
+        raise SeasDataError(f"the training of {job.output.name} ended without a model; what it said is above")
+    _flush(whole)
+    whole.rename(job.output)
+    shutil.rmtree(job.work, ignore_errors=True)
+
+
+def report(job: Job) -> pl.DataFrame:
+    """Return the figures of the finished training."""
+    return figures.frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
+
+
+def write_report(job: Job, folder: Path, history: list[dict[str, float]]) -> None:
+    """Write ``REPORT`` to ``folder``. It holds no times, so that a model folder's bytes are its rows' and settings'."""
+    prepared = json.loads((job.work / _JOB).read_text(encoding="utf-8"))
+    counts = json.loads((job.work / _COUNTS).read_text(encoding="utf-8"))
+    found = figures.of_training(history, counts, job.facets, batch=job.settings.batch)
+    made_by = {"method": job.method, "settings": job.settings.model_dump(mode="json"), "facets": job.facets}
+    content = {"key": prepared["key"], **made_by, "figures": found}
+    files.write_text(folder / REPORT, json.dumps(content, indent=1) + "\n")
+
+
+def prepared_rows(job: Job) -> Path:
+    """Return the Arrow file of the checked rows."""
+    return job.work / _ROWS
+
+
+def read(path: Path) -> Job:
+    """Return the job of the JSON file, or of the working folder, at ``path``."""
+    place = path / _JOB if path.is_dir() else path
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        return Job.model_validate(content["job"] if path.is_dir() else content)
+    except (OSError, ValueError, KeyError, ValidationError) as problem:
+        raise SeasDataError(f"{place} is no training job: {' '.join(str(problem).split())}") from problem
+
+
+def launch_command(job: Job) -> list[str]:
+    """Return the command that does the prepared ``job`` in several processes."""
+    chosen = str(job.settings.accelerate)
+    shipped = CONFIGURATIONS / f"{chosen}.yaml"
+    configuration = shipped if shipped.exists() else Path(chosen)
+    if not configuration.exists():
+        names = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml")))
+        raise SeasDataError(f"accelerate: there is no configuration {chosen}; there are {names}, or give a file")
+    processes = [] if job.settings.processes is None else ["--num_processes", str(job.settings.processes)]
+    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration), *processes]
+    return [*accelerate, "-m", "seas_data.train", str(job.work)]
+
+
+def _launch(job: Job) -> None:
+    command = launch_command(job)
+    print(f"starting {' '.join(command)}", file=sys.stderr)
+    status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    if status != 0:
+        raise SeasDataError(
+            f"training {job.output.name} in several processes ended with status {status}; what they said is above, "
+            "and the same command goes on from the last checkpoint"
+        )
+
+
+def _key(job: Job, table: pl.DataFrame) -> str:
+    content = io.BytesIO()
+    rows.messages_only(table, job.method).rechunk().write_ipc(content)
+    parts = {
+        "rows": hashlib.sha256(content.getbuffer()).hexdigest(),
+        "model": _identity(job.model),
+        "reference": job.reference and _identity(job.reference),
+        "method": job.method,
+        "settings": job.settings.model_dump(mode="json"),
+        "facets": job.facets,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(model: str) -> str | dict[str, str]:
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    return {
+        path.relative_to(folder).as_posix(): files.sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != REPORT
+    }
+
+
+def _flush(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
