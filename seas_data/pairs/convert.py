@@ -39,7 +39,7 @@ def run_from(path: Path, role: Role, output: Path, *, settings: recipe.Pairs = S
     """
     if settings.mode == "mart":
         raise SeasDataError("MART needs to know which responses are full answers, and these rows do not say")
-    if output.exists() and output.samefile(path):
+    if path.exists() and output.exists() and output.samefile(path):
         raise SeasDataError(f"{output} is the file to be read; write the pairs elsewhere")
     file = reference.read(path, role)
     matched, unpaired = (_red if role == "red" else _target)(file, settings)

@@ -106,7 +106,7 @@ def _parsed(
 def _framed(block: bytes, spans: NDArray[np.int64]) -> bool:
     """Return whether every line starts with ``{`` and ends with ``}``.
 
-    ``}``, a line end and ``{`` follow each other only between two objects, so as many rows as such lines are one a line.
+    A ``}``, a line end and a ``{`` follow each other only between objects: as many rows as such lines are one a line.
     """
     content = np.frombuffer(block, np.uint8)
     last = spans[:, 1] - 1

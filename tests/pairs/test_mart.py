@@ -1,0 +1,79 @@
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from seas_data import recipe, tables
+from seas_data.pairs import chosen_only, mart_red, mart_target, target_pairs
+from tests.pairs.worlds import NOTHING, World, world, worlds
+
+SETTINGS = recipe.Pairs(mode="mart")
+
+
+def test_the_red_team_learns_the_attacks_that_succeeded() -> None:
+    made = world(
+        {"s": {"a": ["unsafe", "unsafe", "safe", "safe"], "b": ["unsafe", "safe", "safe"], "c": ["unsafe", "unsafe"]}}
+    )
+    found = mart_red(made.prompts, made.seeds, made.responses, made.verdicts, SETTINGS, iteration=1, held_out=NOTHING)
+    row = found.pairs.row(0, named=True)
+    assert found.pairs.height == 1
+    assert row["prompt"] == [{"role": "user", "content": "seed s"}]
+    assert row["completion"] == [{"role": "assistant", "content": "attack a"}]
+    assert (row["completion_id"], row["seed_id"], row["role"]) == ("a", "s", "red")
+    assert dict(found.unpaired.select("candidate_id", "reason").rows()) == {"b": "no_success", "c": "too_few_verdicts"}
+
+
+ANSWERS = [
+    {"verdict": "safe", "refusal": "full_compliance", "text": "an answer"},
+    {"verdict": "safe", "refusal": "full_compliance", "text": "an answer "},
+    {"verdict": "safe", "refusal": "full_refusal"},
+    {"verdict": "unsafe", "refusal": "full_compliance"},
+    {"verdict": "unparsed", "refusal": "full_compliance"},
+]
+
+
+def test_the_target_learns_responses_that_are_safe_and_full_answers() -> None:
+    made = world({"s": {"a": ANSWERS}})
+    found = mart_target(made.prompts, made.responses, made.verdicts, SETTINGS, iteration=1, held_out=NOTHING)
+    assert found.pairs["completion_id"].to_list() == ["a.0"]
+    assert dict(found.unpaired.select("candidate_id", "reason").rows()) == {
+        **{"a.1": "repeated", "a.2": "not_full", "a.3": "unsafe", "a.4": "unparsed"}
+    }
+
+
+def test_a_reward_may_take_the_place_of_the_refusal_class() -> None:
+    made = world({"s": {"a": ANSWERS}})
+    rewards = pl.DataFrame({"response_id": ["a.0", "a.2", "a.3"], "reward": [0.1, 0.8, 0.9]})
+    rules = recipe.Pairs(mode="mart", mart=recipe.MartRows(min_reward=0.5))
+    found = mart_target(
+        made.prompts, made.responses, made.verdicts, rules, iteration=1, held_out=NOTHING, rewards=rewards
+    )
+    assert found.pairs["completion_id"].to_list() == ["a.2"]
+    assert set(found.unpaired["reason"]) == {"reward", "unsafe", "unparsed"}
+
+
+def test_the_chosen_sides_of_pairs_can_be_fine_tuned_on_instead() -> None:
+    made = world({"s": {"a": ["safe", "unsafe"]}})
+    paired = target_pairs(made.prompts, made.responses, made.verdicts, recipe.Pairs(), iteration=1, held_out=NOTHING)
+    rows = chosen_only(paired.pairs)
+    assert rows["completion"].to_list() == paired.pairs["chosen"].to_list()
+    assert rows["completion_id"].to_list() == ["a.0"]
+    assert_frame_equal(chosen_only(paired.pairs.clear()), tables.empty("demonstrations"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds(), st.integers(0, 9))
+def test_whatever_comes_in(made: World, order: int) -> None:
+    said = {row["response_id"]: row for row in made.verdicts.iter_rows(named=True)}
+    found, again = (
+        mart_target(rows.prompts, rows.responses, rows.verdicts, SETTINGS, iteration=1, held_out=NOTHING)
+        for rows in (made, made.mixed(order))
+    )
+    for row in found.pairs.iter_rows(named=True):
+        assert said[row["completion_id"]]["verdict"] == "safe"
+        assert said[row["completion_id"]]["refusal"] == "full_compliance"
+        assert row["completion"][0]["content"].strip()
+    everything = [*found.pairs["completion_id"], *found.unpaired["candidate_id"]]
+    assert sorted(everything) == sorted(made.responses["response_id"])
+    assert_frame_equal(found.pairs, again.pairs)
+    assert_frame_equal(found.unpaired, again.unpaired)
