@@ -1,0 +1,1 @@
+"""Text generation behind one protocol: in this process with transformers, or from a server over HTTP."""
