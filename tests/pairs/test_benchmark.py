@@ -35,7 +35,7 @@ def test_the_rule_as_the_reference_applies_it_and_what_is_wrong_with_it(benchmar
         *rows("uneven", "d", "unsafe", "safe", "unsafe"),
         *rows("alone", "e", "unsafe", "safe"),
         *rows("garbled", "f", "", "", "unsafe"),
-        *rows("garbled", "g", "Unsafe?", "is safe", "unsafe"),
+        *rows("garbled", "g", "unclear", "is safe", "unsafe"),
     ]
     source.write_text("".join(json.dumps(row) + "\n" for row in every))
     found = {}
