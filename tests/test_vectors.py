@@ -175,7 +175,7 @@ def test_a_killed_run_keeps_its_parts_and_ends_in_the_same_bytes(tmp_path):
         import os, signal
         from pathlib import Path
         import polars as pl
-        from seas_data import encoder, vectors
+        from seas_data import encoder, vector_store, vectors
         from seas_data.recipe import Embedder
         vectors.PART_ROWS = 16
         encoder._BATCH_TOKENS = dict.fromkeys(encoder._BATCH_TOKENS, 64)
