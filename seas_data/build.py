@@ -23,7 +23,7 @@ from seas_data.stages import Stages
 from seas_data.store import Manifest, Workspace, open_workspace
 from seas_data.version import Version
 
-_TOOLS = ("seas-data", "polars", "pyarrow", "torch", "sentence-transformers", "scikit-learn", "scipy", "rensa")
+_TOOLS = ("seas-data", "polars", "pyarrow", "torch", "sentence-transformers", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,10 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
         prompts.height,
         lambda: vars(contamination.contamination(prompts, whole, settings.contamination)),
     )
+    known_flags = (
+        (pl.col("decision") == "flag") & _in(known.kept["prompt_id"]) & _in(known.kept["prompt_id"], "witness_id")
+    )
+    clean["decisions"] = clean["decisions"].filter(~known_flags)
     prompts = _spared(Outcome(**clean), prompts, new.forced, ledger)
     holdout = prompts.filter(pl.col("role") == "holdout")
     training = prompts.filter(pl.col("role") == "training")
@@ -187,8 +191,8 @@ def _spared(outcome: Outcome, before: pl.DataFrame, forced: pl.Series, ledger: l
     return before.filter(pl.col("prompt_id").is_in(outcome.kept["prompt_id"].implode()) | spared)
 
 
-def _in(ids: pl.Series) -> pl.Expr:
-    return pl.col("prompt_id").is_in(ids.implode())
+def _in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:
+    return pl.col(column).is_in(ids.implode())
 
 
 def _versionless(table: str, frame: pl.DataFrame) -> pl.DataFrame:

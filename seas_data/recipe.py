@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from seas_data.errors import SeasDataError
+from seas_data.loop_settings import Judge, Loop, Model, Sandbox, Training
 from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -25,6 +26,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+SandboxSet = Literal[
+    "attacks", "look-alikes", "general", "held-out-attacks", "test-look-alikes", "held-out-look-alikes", "test-general"
+]
 
 
 class Columns(_Strict):
@@ -55,6 +61,8 @@ class Source(_Strict):
     """A dataset of the Hugging Face Hub, in place of a path."""
     file: str | None = None
     """A file of the Hub dataset, read like a local one, in place of a config and split."""
+    sandbox: SandboxSet | None = None
+    """A set of the mini-world that the recipe's `sandbox` describes, in place of a path."""
     config: str | None = None
     split: str | None = None
     """A split of the Hub dataset or of the `datasets` folder."""
@@ -83,8 +91,8 @@ class Source(_Strict):
 
     @model_validator(mode="after")
     def _one_place_and_one_kind(self) -> "Source":
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("give either path or hub")
+        if sum(place is not None for place in (self.path, self.hub, self.sandbox)) != 1:
+            raise ValueError("give either path or hub (or sandbox, in a recipe that has one)")
         if self.hub is not None and self.revision is None:
             raise ValueError(
                 "give the revision (a commit) of a hub dataset, so that the same recipe reads the same rows"
@@ -140,7 +148,7 @@ class Embedder(_Strict):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`auto` is bf16 where the processor multiplies it natively, otherwise fp32."""
     max_unknown: Share = 0.1
-    """A text with a larger share of unknown tokens is not embedded: its vector would say nothing."""
+    """A text of which a larger share is unknown tokens, or encoded, is not embedded: its vector would say nothing."""
 
 
 class Limits(_Strict):
@@ -337,10 +345,32 @@ class Recipe(_Strict):
     embedders: list[Embedder] = [Embedder()]
     """For each text the first one declared for its language."""
     curation: Curation = Curation()
+    sandbox: Sandbox | None = None
+    loop: Loop | None = None
+    """Without one, a build ends with the version that the sources make."""
+    models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Model] = {}
+    judges: list[Judge] = []
+    pairs: Pairs = Pairs()
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Recipe":
+        if self.sandbox is None:
+            named = [name for name, source in self.sources.items() if source.sandbox is not None]
+            if named:
+                raise ValueError(f"source {named[0]} is of the sandbox, and the recipe has no sandbox")
+        if self.loop is not None:
+            _require_models(self)
+        return self
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
-        content = self.model_dump(mode="json", exclude={"overrides"})
+        content = self.model_dump(mode="json", exclude={"overrides"} | (_LOOP_KEYS if self.loop is None else set()))
+        if self.sandbox is None:
+            for source in content["sources"].values():
+                del source["sandbox"]
+        if self.loop is not None:
+            _without_places(content)
         for source in content["sources"].values():
             if source["path"] is not None:
                 source["path"] = Path(source["path"]).name
@@ -353,6 +383,45 @@ class Recipe(_Strict):
         """Return the SHA-256 of ``canonical``."""
         content = json.dumps(self.canonical(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
+
+
+_LOOP_KEYS = {"sandbox", "loop", "models", "judges", "pairs", "training"}
+
+
+def _require_models(recipe: Recipe) -> None:
+    """Raise ValueError if the loop names a model or judge that the recipe does not have."""
+    loop = recipe.loop
+    assert loop is not None
+    wanted = {"loop.red_team": loop.red_team.model, "loop.target": loop.target.model}
+    wanted |= {f"judges.{judge.label}": judge.model for judge in recipe.judges if judge.by != "rules"}
+    for place, name in wanted.items():
+        if name not in recipe.models:
+            raise ValueError(f"{place} names the model {name}, and models has {', '.join(recipe.models) or 'none'}")
+    labels = [judge.label for judge in recipe.judges]
+    if not labels:
+        raise ValueError("a loop needs judges: without verdicts nothing can be learned")
+    if len(set(labels)) < len(labels):
+        raise ValueError("two judges have the same name; give one of them another")
+    for place, named in (("pairs.judge", recipe.pairs.judge), ("pairs.refusal_judge", recipe.pairs.refusal_judge)):
+        if named is not None and named not in labels:
+            raise ValueError(f"{place} is {named}, and the judges are {', '.join(labels)}")
+    if loop.target.start == "sft" and loop.instructions is None:
+        raise ValueError("loop.target starts with fine-tuning, so it needs loop.instructions; or set start: given")
+    if recipe.sandbox is None and "sandbox" in (loop.instructions, loop.preferences):
+        raise ValueError("instructions or preferences of the sandbox need a recipe with a sandbox")
+
+
+def _without_places(content: dict[str, Any]) -> None:
+    """Take from a recipe's data what does not change its rows: where files are, and how far the loop goes."""
+    del content["loop"]["iterations"]
+    for key in ("instructions", "preferences"):
+        if content["loop"][key] is not None:
+            content["loop"][key] = Path(content["loop"][key]).name
+    answers = content["loop"]["evaluation"]["answers"]
+    content["loop"]["evaluation"]["answers"] = {name: Path(path).name for name, path in answers.items()}
+    for model in content["models"].values():
+        if Path(os.path.expandvars(model["model"])).exists():
+            model["model"] = Path(model["model"]).name
 
 
 def load(path: Path, changes: list[str] | None = None) -> Recipe:
@@ -382,7 +451,17 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
                 for name, source in recipe.sources.items()
             },
             "overrides": recipe.overrides and _place(folder, recipe.overrides),
+            "loop": recipe.loop and _placed(folder, recipe.loop),
         }
+    )
+
+
+def _placed(folder: Path, loop: Loop) -> Loop:
+    places = {key: getattr(loop, key) for key in ("instructions", "preferences")}
+    placed = {key: path if path in (None, "sandbox") else _place(folder, path) for key, path in places.items()}
+    answers = {name: _place(folder, path) for name, path in loop.evaluation.answers.items()}
+    return loop.model_copy(
+        update={**placed, "evaluation": loop.evaluation.model_copy(update={"answers": answers})}
     )
 
 

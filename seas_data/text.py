@@ -6,6 +6,7 @@ is ``printable``, in which nothing can move the cursor, reorder a line or open a
 
 import hashlib
 import json
+import re
 import unicodedata
 
 
@@ -34,6 +35,15 @@ def printable(text: str) -> str:
     )
 
 
+def encoded_share(text: str) -> float:
+    """Return the share of ``text`` in runs of 40 or more letters and digits that no blank breaks: Base64, URL escapes.
+
+    An encoded request is unlike every other to a person, and nothing but noise to an embedder.
+    """
+    return sum(len(run) for run in _ENCODED.findall(text)) / max(1, len(text))
+
+
+_ENCODED = re.compile(r"[A-Za-z0-9+/=%_\\-]{40,}")
 _UNSAFE = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 
 

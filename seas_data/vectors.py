@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from seas_data import encoder, vector_store
 from seas_data.encoder import Model
 from seas_data.recipe import Embedder
+from seas_data.text import encoded_share
 
 PART_SECONDS = 20.0
 PART_ROWS = 50_000
@@ -76,7 +77,7 @@ _REASON = (
 )
 _DETAIL = (
     pl.when(pl.col("unknown") > pl.col("limit"))
-    .then(pl.format("unknown_tokens: {} % of the tokens", (pl.col("unknown") * 100).round(1)))
+    .then(pl.format("unknown_tokens: {} % is unknown or encoded", (pl.col("unknown") * 100).round(1)))
     .when(pl.col("tokens") > pl.col("longest"))
     .then(pl.format("truncated: {} of {} tokens", "tokens", "longest"))
 )
@@ -121,6 +122,8 @@ def _vectors(model: Model, distinct: pl.DataFrame, folder: Path) -> tuple[pl.Dat
     texts = candidates[missing]
     tokens = encoder.tokenise(loaded, texts["text"].to_list())
     lengths, unknown = encoder.counts(loaded, tokens)
+    # What is encoded is made of known tokens and says nothing all the same.
+    unknown = np.maximum(unknown, [encoded_share(text) for text in texts["text"]])
     texts = texts.with_columns(
         uncounted=pl.col("tokens").is_null(), tokens=lengths, unknown=unknown, longest=pl.lit(loaded.longest)
     )

@@ -50,10 +50,10 @@ class Version:
         return self.workspace.shard_paths(self.manifest)
 
     def table(self, name: str) -> pl.DataFrame:
-        """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame."""
+        """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame sorted by its columns."""
         if name not in VIEWS:
             raise SeasDataError(f"there is no table {name}; there are {', '.join(VIEWS)}")
-        return self.select(f'select * from "{name}"')
+        return self.select(f'select * from "{name}" order by all')
 
     def dataset(self, name: str = "kept") -> "datasets.Dataset":
         """Return a table or view as a ``datasets.Dataset``."""

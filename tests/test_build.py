@@ -130,7 +130,8 @@ def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(first: Ver
     assert after.manifest.parent_digest == before.digest == first.digest
     for table in ("prompts", "splits", "clusters", "templates", "decisions"):
         old, new = before.table(table), after.table(table)
-        assert old.equals(new.head(old.height)), table
+        first_rows = new.filter(version="v0") if "version" in new.columns else new.join(old, on="prompt_id", how="semi")
+        assert old.equals(first_rows), table
         shards = before.manifest.tables[table]
         assert after.manifest.tables[table][: len(shards)] == shards
     fate = {

@@ -14,6 +14,13 @@ payload - whole text         nothing                        with a plain text: t
 
 A pair of payloads becomes one duplicate edge for each template that holds both, but a single request edge.
 
+Two kinds of pairs reach a duplicate threshold and are no duplicates; they are ``related``, which keeps them on one side
+of the split and drops neither. *The same request as another attack*: embeddings see what is asked and hardly how, so a
+question and the same question with "begin with: Of course" have almost one vector; a semantic duplicate must have the
+same attack style, or both none. *Different requests in wrappers that are nearly the same*: compared whole, two long
+stories that differ in a sentence make all that they wrap alike; prompts of two templates are duplicates only if their
+payloads are.
+
 Every edge here reaches the group threshold of its measure, which keeps two prompts on one side of the split; those that
 also reach the duplicate threshold (``is_duplicate``) are grounds for a drop.
 """
@@ -31,8 +38,8 @@ from seas_data.neighbours import Pairs
 from seas_data.recipe import Curation
 from seas_data.vectors import Embedded
 
-EDGE_REASONS = pl.Enum(["exact_duplicate", "near_duplicate", "semantic_duplicate"])
-"""The measures, the surest first."""
+EDGE_REASONS = pl.Enum(["exact_duplicate", "near_duplicate", "semantic_duplicate", "related"])
+"""The measures, the surest first; and what reaches a duplicate threshold without being a duplicate."""
 
 EDGE_COLUMNS: dict[str, pl.DataType] = {
     "prompt_id": pl.String(),
@@ -90,8 +97,11 @@ def find(compared: Items, embedded: Embedded | None, settings: Curation) -> Edge
     )
     ordered = pl.concat(passes).sort("left", "right", preference)
     alike = ordered.filter(pl.any_horizontal(pl.col("left", "right").ne_missing(pl.col("left", "right").shift())))
+    duplicates = _duplicates(compared, alike, with_near=settings.near is not None)
     return Edges(
-        duplicates=_as_edges(compared, _duplicates(compared, alike, with_near=settings.near is not None)),
+        duplicates=_as_edges(
+            compared, _set_apart(compared, duplicates, alike.filter(is_duplicate(settings)), settings)
+        ),
         requests=_as_edges(compared, _requests(compared, alike)),
     )
 
@@ -106,12 +116,19 @@ def threshold(settings: Curation, level: Literal["duplicate", "group"] = "duplic
         if measure is not None:
             # Duplicates are always of one group, whatever the settings say.
             chosen[reason] = measure.duplicate if level == "duplicate" else min(measure.group, measure.duplicate)
+    if level == "group":
+        chosen["related"] = min(chosen.values())
     return pl.col("reason").cast(pl.String).replace_strict(chosen, default=None, return_dtype=pl.Float32)
 
 
 def is_duplicate(settings: Curation) -> pl.Expr:
     """Return whether an edge (``reason``, ``score``) reaches the duplicate threshold of its measure."""
     return (pl.col("score").cast(pl.Float32) >= threshold(settings)).fill_null(False)
+
+
+def holds_together(settings: Curation) -> pl.Expr:
+    """Return whether an edge reaches a duplicate threshold, duplicate or only related: never to cross the split."""
+    return is_duplicate(settings) | (pl.col("reason").cast(pl.String) == "related")
 
 
 def among(edges: pl.DataFrame, prompts: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
@@ -180,6 +197,33 @@ def _duplicates(compared: Items, alike: pl.DataFrame, *, with_near: bool) -> pl.
             expanded.select("reason", "score", left="unit", right="unit_right").select(list(_PAIR_COLUMNS)),
         ]
     )
+
+
+def _set_apart(compared: Items, pairs: pl.DataFrame, same: pl.DataFrame, settings: Curation) -> pl.DataFrame:
+    """Return ``pairs`` of units with those as ``related`` that reach a threshold and are no duplicates (see the top).
+
+    ``same``: the pairs of items that reach a duplicate threshold.
+    """
+    units = compared.units.select("attack_style", "template_id", payload="payload_item").with_row_index("unit")
+    ends = (
+        pairs.with_columns(pl.col("left", "right").cast(pl.UInt32))
+        .join(units, left_on="left", right_on="unit", maintain_order="left")
+        .join(units, left_on="right", right_on="unit", maintain_order="left", suffix="_right")
+    )
+    first, second = pl.min_horizontal("payload", "payload_right"), pl.max_horizontal("payload", "payload_right")
+    width = compared.items.height
+    known = same.select(pl.col("left") * width + pl.col("right")).to_series().implode()
+    other_attack = (pl.col("reason") == "semantic_duplicate") & pl.col("attack_style").ne_missing(
+        pl.col("attack_style_right")
+    )
+    other_request = (
+        pl.col("template_id").ne(pl.col("template_id_right"))
+        & pl.col("payload").ne(pl.col("payload_right"))
+        & ~(first.cast(pl.Int64) * width + second).is_in(known)
+    ).fill_null(False)
+    apart = is_duplicate(settings) & (other_attack | other_request)
+    related = pl.when(apart).then(pl.lit("related", dtype=EDGE_REASONS)).otherwise("reason").alias("reason")
+    return ends.with_columns(related).select(pl.col(name).cast(kind) for name, kind in _PAIR_COLUMNS.items())
 
 
 def _requests(compared: Items, alike: pl.DataFrame) -> pl.DataFrame:

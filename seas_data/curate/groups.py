@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from seas_data.curate.edges import is_duplicate
+from seas_data.curate.edges import holds_together
 from seas_data.recipe import Curation
 from seas_data.text import content_id
 
@@ -91,7 +91,7 @@ def _links(rows: pl.DataFrame, edges: pl.DataFrame, settings: Curation) -> pl.Da
     """Return ``left``, ``right`` (row numbers), ``strong`` (not cut in a large component) of all that is linked."""
     number = rows.select("prompt_id", "row")
     alike = (
-        edges.select("prompt_id", "neighbour_id", strong=is_duplicate(settings))
+        edges.select("prompt_id", "neighbour_id", strong=holds_together(settings))
         .join(number, on="prompt_id")
         .join(number, left_on="neighbour_id", right_on="prompt_id", suffix="_right")
         .select("strong", left="row", right="row_right")

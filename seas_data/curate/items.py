@@ -19,8 +19,8 @@ class Items:
     """What there is to compare.
 
     ``units``: one row for each distinct normalised text, sorted by ``prompt_id`` (its representative), with
-    ``text_digest``, ``template_id`` (or null), ``earlier`` (all its rows are of earlier versions) and ``payload_item``
-    (UInt32, the row of ``items`` that holds its payload, or null). Unit i's whole text is item i.
+    ``text_digest``, ``template_id`` and ``attack_style`` (or null), ``earlier`` (all its rows are of earlier versions)
+    and ``payload_item`` (UInt32, the row of ``items`` that holds its payload, or null). Unit i's whole text is item i.
     ``items``: ``text``, ``language``, ``earlier``; the whole text of each unit, then each distinct normalised payload
     (in the spelling and language of its first unit). ``vectors.embed`` takes this frame.
     """
@@ -30,14 +30,21 @@ class Items:
 
 
 def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series | None = None) -> Items:
-    """Return what to compare of ``prompts`` (``prompt_id``, ``text``, ``text_digest``, ``language``).
+    """Return what to compare of ``prompts``: ``prompt_id``, ``text``, ``text_digest``, ``language``, ``attack_style``.
 
     ``templates``: ``prompt_id``, ``template_id``, ``payload`` of the wrapped prompts (plain ones may be in it, with
     nulls). ``earlier``: the ids of the rows of earlier versions; two of those are never compared again.
     """
     ids = pl.Series([], dtype=pl.String) if earlier is None else earlier
     units = (
-        prompts.select("prompt_id", "text", "text_digest", "language", earlier=pl.col("prompt_id").is_in(ids.implode()))
+        prompts.select(
+            "prompt_id",
+            "text",
+            "text_digest",
+            "language",
+            "attack_style",
+            earlier=pl.col("prompt_id").is_in(ids.implode()),
+        )
         .sort("prompt_id")
         .with_columns(pl.col("earlier").all().over("text_digest"))
         .unique("text_digest", keep="first", maintain_order=True)
@@ -60,7 +67,7 @@ def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series |
     return Items(
         units=units.join(
             payloads.select("normal", "payload_item"), on="normal", how="left", maintain_order="left"
-        ).select("prompt_id", "text_digest", "template_id", "earlier", "payload_item"),
+        ).select("prompt_id", "text_digest", "template_id", "attack_style", "earlier", "payload_item"),
         items=pl.concat(
             [
                 units.select("text", "language", "earlier"),

@@ -30,6 +30,7 @@ _ALIKE = {
     "exact_duplicate": "the same text",
     "near_duplicate": "alike by characters",
     "semantic_duplicate": "alike by meaning",
+    "related": "alike in wrapper or request",
 }
 
 

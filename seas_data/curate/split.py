@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from seas_data.curate.edges import is_duplicate, threshold
+from seas_data.curate.edges import holds_together, threshold
 from seas_data.curate.groups import group_id, groups, shared
 from seas_data.curate.outcome import decisions, no_decisions
 from seas_data.recipe import Curation
@@ -26,6 +26,7 @@ _LINKS = {
     "text_digest": "the same text as",
     "near_duplicate": "alike by characters to",
     "semantic_duplicate": "alike by meaning to",
+    "related": "alike in wrapper or request to",
     "template_id": "the same template as",
     "request_id": "the same request as",
 }
@@ -165,7 +166,7 @@ def check(
     side = rows.select("prompt_id", "split")
     shape = ["prompt_id", "neighbour_id", "split", "neighbour_split", "reason", "score"]
     crossing = [
-        edges.filter(is_duplicate(settings))
+        edges.filter(holds_together(settings))
         .join(side, on="prompt_id")
         .join(side.rename({"prompt_id": "neighbour_id", "split": "neighbour_split"}), on="neighbour_id")
         .filter(pl.col("split") != pl.col("neighbour_split"))

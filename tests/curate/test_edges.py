@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.curate.edges import EDGE_COLUMNS, Edges, among, find, is_duplicate
+from seas_data.curate.edges import EDGE_COLUMNS, Edges, among, find, holds_together, is_duplicate
 from seas_data.curate.items import Items, collect, unseen
 from seas_data.recipe import Curation
 from seas_data.text import normalise, text_digest
@@ -20,10 +20,10 @@ BREAD_AGAIN = "how should a baker store fresh rye bread over a short week"  # ne
 LAMP = "which lamp is best for reading small print at night"
 
 
-def prompts(*texts: tuple[str, str]) -> pl.DataFrame:
+def prompts(*texts: tuple[str, str], styles: dict[str, str] = {}) -> pl.DataFrame:  # noqa: B006
     return pl.DataFrame(
-        [(name, text, text_digest(text), "en") for name, text in texts],
-        schema=["prompt_id", "text", "text_digest", "language"],
+        [(name, text, text_digest(text), "en", styles.get(name)) for name, text in texts],
+        schema=dict.fromkeys(("prompt_id", "text", "text_digest", "language", "attack_style"), pl.String),
         orient="row",
     )
 
@@ -259,3 +259,23 @@ def check_families(edges: Edges, rows: list[tuple[str, str | None, str]], famili
         joined = family[a] | family[b]
         family.update(dict.fromkeys(joined, joined))
     assert {frozenset(members) for members in family.values()} == families
+
+
+def test_the_same_request_as_another_attack_is_related_and_no_duplicate() -> None:
+    rows = prompts(("a", BREAD), ("b", LAMP), ("c", "a third text"), styles={"b": "Role Play", "c": "Role Play"})
+    compared = collect(rows, wrapped())
+    embedded = seeing(compared, {BREAD: 0, LAMP: 10, "a third text": 25})
+    found = find(compared, embedded, SEMANTIC_ONLY).duplicates
+    assert pairs(found) == [("a", "b", "related"), ("b", "c", "semantic_duplicate")]
+    assert found.filter(is_duplicate(SEMANTIC_ONLY))["prompt_id"].to_list() == ["b"]
+    assert found.filter(holds_together(SEMANTIC_ONLY)).height == 2
+
+
+@pytest.mark.parametrize(("other", "reason"), [(BREADS, "near_duplicate"), (LAMP, "related")])
+def test_in_wrappers_that_are_nearly_the_same_it_is_the_requests_that_count(other: str, reason: str) -> None:
+    story = in_wrapper("T", "") + " ".join(f"At {hour} you strike gong number {hour * 37}." for hour in range(1, 40))
+    rows = prompts(("a", f"{story} {BREAD}"), ("b", f"{story.replace('winding', 'twisted')} {other}"))
+    compared = collect(rows, wrapped(("a", "T", BREAD), ("b", "T2", other)))
+    found = find(compared, None, NEAR_ONLY).duplicates
+    assert pairs(found) == [("a", "b", reason)]
+    assert found["score"].item() >= 0.8

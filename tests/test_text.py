@@ -1,0 +1,56 @@
+"""Text: equal when it counts as the same, safe when it is shown."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seas_data.text import content_id, encoded_share, masked, normalise, printable, text_digest
+
+
+@given(st.text())
+def test_normalising_twice_changes_nothing_more(text: str) -> None:
+    assert normalise(normalise(text)) == normalise(text)
+
+
+def test_case_white_space_and_composition_make_no_other_text() -> None:
+    assert text_digest("Caf\u00e9  au\u2028lait ") == text_digest("cafe\u0301 AU lait")
+    assert text_digest("a b") != text_digest("ab")
+
+
+def test_the_parts_of_an_id_do_not_run_together() -> None:
+    assert (
+        len(
+            {content_id("x", "ab", "c"), content_id("x", "a", "bc"), content_id("y", "ab", "c"), content_id("x", "abc")}
+        )
+        == 4
+    )
+    assert content_id("x", None) != content_id("x", "None")
+
+
+@given(st.text())
+def test_what_is_printed_moves_no_cursor_and_turns_no_line(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable() or shown == ""
+    assert "\n" not in shown
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\u202e", "\u2066", "\u200b", "\u009b31m", "\r", "\ue000", "\u2028"])
+def test_what_could_act_on_a_terminal_is_spelled_out(hostile: str) -> None:
+    assert hostile[0] not in printable(f"a{hostile}b")
+
+
+def test_a_masked_prompt_shows_its_first_words_and_its_length() -> None:
+    text = "What colour is the door of the third vault?"
+    assert masked(text) == "What colour is the… (43 characters)"
+    assert len(masked("x" * 10_000)) < 80
+
+
+def test_encoded_text_is_told_from_words() -> None:
+    question = "What colour is the door of the third vault, and who painted it in the year of the flood?"
+    assert encoded_share(question) == 0
+    assert encoded_share("") == 0
+    assert encoded_share(f"Decode this: {base64.b64encode(question.encode()).decode()}") > 0.8
+    assert encoded_share("Decode this: " + "%E4%BD%A0%E7%9A%84" * 5) > 0.8
+    assert encoded_share("antidisestablishmentarianism is a long word, and so is floccinaucinihilipilification") == 0
