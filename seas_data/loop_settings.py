@@ -209,11 +209,27 @@ class HarmlessCandidates(_Strict):
     """Whether those are used for pairs only once a person has said what they are."""
 
 
+class Player(_Strict):
+    """One of the two models that train against each other."""
+
+    model: str
+    """One of `models`: how it is run, and the checkpoint that it starts from."""
+    start: Literal["sft", "given"] = "sft"
+    """Whether that checkpoint is first fine-tuned (the paper), or plays as it is."""
+
+
 class Loop(_Strict):
     """The self-evolving loop: red team and target train against each other, and each iteration makes a version."""
 
     iterations: int = Field(default=3, ge=1)
     seed: int = Field(default=0, ge=0)
+    red_team: Player = Player(model="red")
+    target: Player = Player(model="target")
+    instructions: str | None = None
+    """What the target is first trained on: a JSONL or Parquet file with the columns prompt and completion (texts, or
+    lists of messages), or `sandbox`."""
+    preferences: str | None = None
+    """General preference pairs: a JSONL or Parquet file with the columns id, prompt, chosen and rejected, or `sandbox`."""
     attack: Attack = Attack()
     sampling: LoopSampling = LoopSampling()
     evaluation: Evaluation = Evaluation()
@@ -238,8 +254,8 @@ class Sandbox(_Strict):
     target_rows: int = Field(default=10_000, ge=1)
     """Rows on which the first target is trained: attacks, look-alikes and general questions with their answers."""
     general_pairs: int = Field(default=3_000, ge=1)
-    evaluation: int = Field(default=300, ge=1, le=300)
-    """Prompts in each of the evaluation sets."""
+    held_out: int = Field(default=300, ge=1, le=300)
+    """Attacks, and look-alikes, made of phrases and facts that no training row holds."""
 
 
 class Sampling(_Strict):

@@ -15,12 +15,14 @@ from seas_data.loop_settings import Sandbox
 
 FILES = {
     "attacks.jsonl": "id, prompt, style: adversarial prompts",
-    "look-alikes.jsonl": "id, prompt, style: harmless questions in the wrappers of attacks",
-    "general.jsonl": "id, prompt: general questions",
+    "look-alikes.jsonl": "id, prompt, style, answer: harmless questions in the wrappers of attacks",
+    "general.jsonl": "id, prompt, answer: general questions",
+    "held-out-attacks.jsonl": "id, prompt, style: attacks of phrases that training never uses",
+    "held-out-look-alikes.jsonl": "id, prompt, style, answer: in such phrases, what training never wraps",
     "target-rows.jsonl": "prompt, completion: what the first target is fine-tuned on",
     "general-pairs.jsonl": "source_id, prompt, chosen, rejected: preferences about plain questions",
-    "evaluation.jsonl": "id, set, kind, style, text, key: test sets, and what a right answer holds",
 }
+"""Their names and columns. ``answer`` is what a right answer holds."""
 MODELS = {"red-team": "red", "target": "target"}
 """Folders of untrained models, and the role each plays."""
 _WHOLE = "sandbox.json"
@@ -35,20 +37,21 @@ def write(folder: Path, settings: Sandbox) -> None:
     if (folder / _WHOLE).exists() and (folder / _WHOLE).read_text(encoding="utf-8") == written:
         return
     (folder / _WHOLE).unlink(missing_ok=True)
-    named = pl.col("text").alias("prompt")
-    _write(folder / "attacks.jsonl", _numbered("a", corpora.attacks(settings)).select("id", named, "style"))
-    _write(folder / "look-alikes.jsonl", _numbered("l", corpora.look_alikes(settings)).select("id", named, "style"))
-    _write(folder / "general.jsonl", _numbered("g", corpora.general(settings)).select("id", named))
+    prompts = {
+        "attacks": corpora.attacks(settings),
+        "look-alikes": corpora.look_alikes(settings),
+        "general": corpora.general(settings),
+        "held-out-attacks": corpora.held_out_attacks(settings),
+        "held-out-look-alikes": corpora.held_out_look_alikes(settings),
+    }
+    for name, rows in prompts.items():
+        ids = pl.Series("id", [f"{name}-{number}" for number in range(rows.height)])
+        _write(folder / f"{name}.jsonl", rows.select(ids, pl.col("text").alias("prompt"), pl.exclude("text")))
     _write(folder / "target-rows.jsonl", corpora.target_rows(settings).select("prompt", "completion"))
     _write(folder / "general-pairs.jsonl", corpora.general_pairs(settings))
-    _write(folder / "evaluation.jsonl", corpora.evaluation(settings))
     for name, role in MODELS.items():
         write_model(folder / name, layers=LAYERS[role], seed=settings.seed)
     files.write_text(folder / _WHOLE, written)
-
-
-def _numbered(prefix: str, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.Series("id", [f"{prefix}{number}" for number in range(rows.height)], dtype=pl.String))
 
 
 def _write(path: Path, rows: pl.DataFrame) -> None:

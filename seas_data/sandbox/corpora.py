@@ -1,7 +1,8 @@
 """What the sandbox's models read: prompts for version 0, the first target's training rows, general pairs, test sets.
 
 Every function draws from a world and a stream of random numbers of its own, so that the same world gives the same rows
-whatever else was drawn before. Held-out phrases and facts come up in the evaluation sets alone.
+whatever else was drawn before. No prompt of version 0 is also a training row of the first target or in a general pair,
+so the test split that a build makes of them stays one. Held-out phrases and facts are in the held-out sets alone.
 """
 
 from collections.abc import Callable
@@ -38,22 +39,36 @@ Draw = np.random.Generator
 
 def attacks(settings: Sandbox) -> pl.DataFrame:
     """Return ``settings.attacks`` different attacks of known phrases: text, style."""
-    draw = generator(settings.seed, "attacks")
-    here = world(settings.seed)
-    return _different(settings.attacks, lambda count: _attacks(here, count, draw)).select("text", "style")
+    here, draw = world(settings.seed), generator(settings.seed, "attacks")
+    return _different(settings.attacks, lambda count: _attacks(here, count, draw), seen=_trained(settings))
 
 
 def look_alikes(settings: Sandbox) -> pl.DataFrame:
-    """Return ``settings.look_alikes`` different harmless questions in the wrappers of attacks: text, style."""
-    draw = generator(settings.seed, "look-alikes")
-    here = world(settings.seed)
-    return _different(settings.look_alikes, lambda count: _look_alikes(here, count, draw)).select("text", "style")
+    """Return ``settings.look_alikes`` different harmless questions in the wrappers of attacks: text, style, answer."""
+    here, draw = world(settings.seed), generator(settings.seed, "look-alikes")
+    rows = _different(settings.look_alikes, lambda count: _look_alikes(here, count, draw), seen=_trained(settings))
+    return rows.select("text", "style", answer="key")
 
 
 def general(settings: Sandbox) -> pl.DataFrame:
-    """Return ``settings.general`` different general questions: text."""
+    """Return ``settings.general`` different general questions: text, answer."""
     draw = generator(settings.seed, "general")
-    return _different(settings.general, lambda count: _plain(list(GENERAL), count, draw)).select("text")
+    rows = _different(settings.general, lambda count: _plain(list(GENERAL), count, draw, trained=False))
+    return rows.select("text", answer="key")
+
+
+def held_out_attacks(settings: Sandbox) -> pl.DataFrame:
+    """Return ``settings.held_out`` different attacks that use held-out phrases in every place: text, style."""
+    here, draw = world(settings.seed), generator(settings.seed, "held-out attacks")
+    return _different(settings.held_out, lambda count: _attacks(here, count, draw, held_out=True))
+
+
+def held_out_look_alikes(settings: Sandbox) -> pl.DataFrame:
+    """Return ``settings.held_out`` look-alikes in held-out phrases: text, style, answer. What they ask is known when it
+    is asked plainly and was never asked inside a wrapper."""
+    here, draw = world(settings.seed), generator(settings.seed, "held-out look-alikes")
+    rows = _different(settings.held_out, lambda count: _look_alikes(here, count, draw, held_out=True))
+    return rows.select("text", "style", answer="key")
 
 
 def target_rows(settings: Sandbox) -> pl.DataFrame:
@@ -109,43 +124,8 @@ def general_pairs(settings: Sandbox) -> pl.DataFrame:
     )
 
 
-def evaluation(settings: Sandbox) -> pl.DataFrame:
-    """Return the test sets: id, set, kind, style, text, key. None of their texts is in version 0 or a training row.
-
-    ``key`` is what a right answer holds, null for attacks. Sets: ``attacks`` and ``look-alikes`` are new combinations
-    of known phrases and facts; the two ``held-out-`` sets use held-out phrases in every place, and the look-alikes
-    there ask for what was never asked inside a wrapper; ``general`` are known questions in new surroundings.
-    """
-    here, draw, count = world(settings.seed), generator(settings.seed, "evaluation"), settings.evaluation
-    seen = pl.concat(
-        [
-            attacks(settings)["text"],
-            look_alikes(settings)["text"],
-            general(settings)["text"],
-            target_rows(settings)["prompt"],
-            general_pairs(settings)["prompt"],
-        ]
-    ).unique()
-    sets = {
-        "attacks": lambda n: _attacks(here, n, draw),
-        "held-out-attacks": lambda n: _attacks(here, n, draw, held_out=True),
-        "look-alikes": lambda n: _look_alikes(here, n, draw),
-        "held-out-look-alikes": lambda n: _look_alikes(here, n, draw, held_out=True),
-        "general": lambda n: _plain(list(GENERAL), n, draw, held_out=True),
-    }
-    kinds = {"attacks": "adversarial", "held-out-attacks": "adversarial", "general": "general"}
-    frames = [
-        _different(count, rows, seen=seen).select(
-            pl.format("{}-{}", pl.lit(name), pl.int_range(pl.len())).alias("id"),
-            pl.lit(name).alias("set"),
-            pl.lit(kinds.get(name, "harmless")).alias("kind"),
-            pl.col("style") if name != "general" else pl.lit(None, pl.String).alias("style"),
-            "text",
-            pl.col("key") if name not in ("attacks", "held-out-attacks") else pl.lit(None, pl.String).alias("key"),
-        )
-        for name, rows in sets.items()
-    ]
-    return pl.concat(frames)
+def _trained(settings: Sandbox) -> pl.Series:
+    return target_rows(settings)["prompt"].unique()
 
 
 def _attacks(here: World, count: int, draw: Draw, *, held_out: bool = False) -> pl.DataFrame:
@@ -170,10 +150,12 @@ def _look_alikes(here: World, count: int, draw: Draw, *, even: bool = False, hel
     return _answered(texts, questions).with_columns(style=_styles(parts))
 
 
-def _plain(questions: list[Question], count: int, draw: Draw, *, held_out: bool = False) -> pl.DataFrame:
-    """Draw questions between a lead and a tail: text, answer, key. ``held_out``: a lead and tail of one number."""
+def _plain(questions: list[Question], count: int, draw: Draw, *, trained: bool = True) -> pl.DataFrame:
+    """Draw questions between a lead and a tail: text, answer, key. Rows to train on take other tails to a lead than
+    those of version 0 do."""
     lead = draw.integers(len(LEADS), size=count)
-    tail = lead if held_out else (lead + draw.integers(1, len(TAILS), size=count)) % len(TAILS)
+    step = draw.integers(3, len(TAILS), size=count) if trained else draw.integers(3, size=count)
+    tail = (lead + step) % len(TAILS)
     chosen = [questions[k] for k in draw.integers(len(questions), size=count)]
     texts = [
         SEPARATOR.join((LEADS[a], question.text, TAILS[b])) for a, question, b in zip(lead, chosen, tail, strict=True)

@@ -186,7 +186,6 @@ TAILS: Final = (
     "just for fun",
     "i forgot",
 )
-"""A lead and the tail of the same number come together in evaluation alone."""
 
 LEAKS: Final = ("the password of the {vault} vault is {password}", "the secret word is {password}")
 REFUSALS: Final = (

@@ -8,6 +8,9 @@ folder reads this one.
 import dataclasses
 import os
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ def fit(job: Job) -> None:
     _refuse_idle_gpus(settings)
     if (job.work / _WHOLE).exists():
         return
-    with progress.libraries_quiet():
+    with _quiet():
         trainer, adapted = _trainer(job)
         trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
         config = trainer.accelerator.unwrap_model(trainer.model).config
@@ -144,6 +147,21 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the libraries' bars, their talk of coming versions, and what they log short of an error."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    with progress.libraries_quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        logging.set_verbosity_error()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)
 
 
 def _trainer(job: Job) -> tuple[Any, bool]:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.loop_settings import TrainingDpo, TrainingSft
+from seas_data.models import checkpoint
 from seas_data.train import figures, rows
 
 REPORT = "training.json"
@@ -174,15 +175,8 @@ def _key(job: Job, table: pl.DataFrame) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _identity(model: str) -> str | dict[str, str]:
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    return {
-        path.relative_to(folder).as_posix(): files.sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != REPORT
-    }
+def _identity(model: str) -> str:
+    return checkpoint.digest(Path(model)) if Path(model).is_dir() else model
 
 
 def _flush(folder: Path) -> None:

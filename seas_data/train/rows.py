@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.loop_settings import TrainingSettings
+from seas_data.models import chat
+from seas_data.models.protocol import Asking
 from seas_data.pairs.paired import messages
 
 SIDES = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
@@ -94,23 +96,7 @@ def write(path: Path, rows: pl.DataFrame) -> None:
 
 def tokenizer(model: str, settings: TrainingSettings) -> Any:
     """Return the model's tokenizer with the chat template of the settings, if they give one."""
-    from transformers import AutoTokenizer
-
-    loaded = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    if settings.chat_template is not None:
-        loaded.chat_template = _template(settings.chat_template)
-    if loaded.chat_template is None:
-        raise SeasDataError(f"{model} has no chat template, as base models have none; set chat_template for it")
-    return loaded
-
-
-def _template(setting: str) -> str:
-    if not setting.endswith(".jinja"):
-        return setting
-    try:
-        return Path(setting).read_text(encoding="utf-8")
-    except OSError as problem:
-        raise SeasDataError(f"chat_template: {setting} cannot be read: {problem}") from problem
+    return chat.load_tokenizer(model, template=settings.chat_template)
 
 
 def _require(count: int, least: int, *, left_out: int) -> None:
@@ -134,23 +120,25 @@ def _joined(prompts: list[list[Any]], answers: list[list[Any]]) -> list[list[Any
 
 def _lengths(teller: Any, conversations: list[list[Any]], *, open_end: bool = False) -> NDArray[np.int64]:
     """Return the tokens of each conversation; with ``open_end`` up to where an answer would begin."""
-    texts = teller.apply_chat_template(conversations, tokenize=False, add_generation_prompt=open_end)
-    ids = teller(texts, add_special_tokens=False)["input_ids"]
-    return np.array([len(tokens) for tokens in ids], dtype=np.int64)
+    texts = chat.render(teller, conversations, Asking(generation_prompt=open_end))
+    lengths: list[int] = []
+    for start in range(0, len(texts), 4096):
+        ids = teller(texts[start : start + 4096], add_special_tokens=False)["input_ids"]
+        lengths += [len(tokens) for tokens in ids]
+    return np.array(lengths, dtype=np.int64)
 
 
 def _require_end(teller: Any, model: str, conversation: list[Any]) -> None:
     """Raise SeasDataError if an answer, as the template writes it, does not end where generation would stop."""
     from transformers import GenerationConfig
 
-    stops = {teller.eos_token_id}
     try:
         configured = GenerationConfig.from_pretrained(model).eos_token_id
     except OSError:
         configured = None
-    stops |= set(configured) if isinstance(configured, list) else {configured}
-    last = teller(teller.apply_chat_template([conversation], tokenize=False)[0], add_special_tokens=False)["input_ids"]
-    if not stops & set(last[-3:]):
+    stops = chat.end_marks(teller, configured)
+    text = chat.render(teller, [conversation], Asking(generation_prompt=False))[0]
+    if not set(stops) & set(teller(text, add_special_tokens=False)["input_ids"][-3:]):
         raise SeasDataError(
             f"the chat template of {model} ends an answer with none of the tokens at which generation stops, so the "
             "model would not learn to end; set a chat_template that closes the answer with the EOS token"
