@@ -226,10 +226,10 @@ class Loop(_Strict):
     red_team: Player = Player(model="red")
     target: Player = Player(model="target")
     instructions: str | None = None
-    """What the target is first trained on: a JSONL or Parquet file with the columns prompt and completion (texts, or
-    lists of messages), or `sandbox`."""
+    """What the target is first trained on: a JSONL or Parquet file with the columns prompt and completion, which are
+    texts or lists of messages."""
     preferences: str | None = None
-    """General preference pairs: a JSONL or Parquet file with the columns id, prompt, chosen and rejected, or `sandbox`."""
+    """General preference pairs: a JSONL or Parquet file with the columns source_id, prompt, chosen and rejected."""
     attack: Attack = Attack()
     sampling: LoopSampling = LoopSampling()
     evaluation: Evaluation = Evaluation()

@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -22,15 +23,11 @@ from seas_data.loop_settings import Judge, Loop, Model, Sandbox, Training
 from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
 Share = Annotated[float, Field(ge=0, le=1)]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-SandboxSet = Literal[
-    "attacks", "look-alikes", "general", "held-out-attacks", "test-look-alikes", "held-out-look-alikes", "test-general"
-]
 
 
 class Columns(_Strict):
@@ -61,8 +58,6 @@ class Source(_Strict):
     """A dataset of the Hugging Face Hub, in place of a path."""
     file: str | None = None
     """A file of the Hub dataset, read like a local one, in place of a config and split."""
-    sandbox: SandboxSet | None = None
-    """A set of the mini-world that the recipe's `sandbox` describes, in place of a path."""
     config: str | None = None
     split: str | None = None
     """A split of the Hub dataset or of the `datasets` folder."""
@@ -91,8 +86,8 @@ class Source(_Strict):
 
     @model_validator(mode="after")
     def _one_place_and_one_kind(self) -> "Source":
-        if sum(place is not None for place in (self.path, self.hub, self.sandbox)) != 1:
-            raise ValueError("give either path or hub (or sandbox, in a recipe that has one)")
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path or hub")
         if self.hub is not None and self.revision is None:
             raise ValueError(
                 "give the revision (a commit) of a hub dataset, so that the same recipe reads the same rows"
@@ -346,6 +341,7 @@ class Recipe(_Strict):
     """For each text the first one declared for its language."""
     curation: Curation = Curation()
     sandbox: Sandbox | None = None
+    """With one, `$SANDBOX` stands in paths for the folder into which its files and models are written."""
     loop: Loop | None = None
     """Without one, a build ends with the version that the sources make."""
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Model] = {}
@@ -355,10 +351,6 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> "Recipe":
-        if self.sandbox is None:
-            named = [name for name, source in self.sources.items() if source.sandbox is not None]
-            if named:
-                raise ValueError(f"source {named[0]} is of the sandbox, and the recipe has no sandbox")
         if self.loop is not None:
             _require_models(self)
         return self
@@ -366,9 +358,6 @@ class Recipe(_Strict):
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
         content = self.model_dump(mode="json", exclude={"overrides"} | (_LOOP_KEYS if self.loop is None else set()))
-        if self.sandbox is None:
-            for source in content["sources"].values():
-                del source["sandbox"]
         if self.loop is not None:
             _without_places(content)
         for source in content["sources"].values():
@@ -407,8 +396,6 @@ def _require_models(recipe: Recipe) -> None:
             raise ValueError(f"{place} is {named}, and the judges are {', '.join(labels)}")
     if loop.target.start == "sft" and loop.instructions is None:
         raise ValueError("loop.target starts with fine-tuning, so it needs loop.instructions; or set start: given")
-    if recipe.sandbox is None and "sandbox" in (loop.instructions, loop.preferences):
-        raise ValueError("instructions or preferences of the sandbox need a recipe with a sandbox")
 
 
 def _without_places(content: dict[str, Any]) -> None:
@@ -420,7 +407,7 @@ def _without_places(content: dict[str, Any]) -> None:
     answers = content["loop"]["evaluation"]["answers"]
     content["loop"]["evaluation"]["answers"] = {name: Path(path).name for name, path in answers.items()}
     for model in content["models"].values():
-        if Path(os.path.expandvars(model["model"])).exists():
+        if model["model"].startswith(SANDBOX) or Path(model["model"]).exists():
             model["model"] = Path(model["model"]).name
 
 
@@ -443,26 +430,37 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
         recipe = Recipe.model_validate(content)
     except ValidationError as problem:
         raise SeasDataError(f"{path}: {_explain(problem)}") from problem
-    folder = path.parent
-    return recipe.model_copy(
-        update={
-            "sources": {
-                name: source if source.path is None else source.model_copy(update={"path": _place(folder, source.path)})
-                for name, source in recipe.sources.items()
-            },
-            "overrides": recipe.overrides and _place(folder, recipe.overrides),
-            "loop": recipe.loop and _placed(folder, recipe.loop),
-        }
+    return placed(
+        recipe, lambda place: place if recipe.sandbox and place.startswith(SANDBOX) else _place(path.parent, place)
     )
 
 
-def _placed(folder: Path, loop: Loop) -> Loop:
-    places = {key: getattr(loop, key) for key in ("instructions", "preferences")}
-    placed = {key: path if path in (None, "sandbox") else _place(folder, path) for key, path in places.items()}
-    answers = {name: _place(folder, path) for name, path in loop.evaluation.answers.items()}
-    return loop.model_copy(
-        update={**placed, "evaluation": loop.evaluation.model_copy(update={"answers": answers})}
-    )
+SANDBOX = "$SANDBOX"
+"""In the paths of a recipe with a `sandbox`: the folder of its files, which a build makes."""
+
+
+def in_sandbox(recipe: Recipe, folder: Path) -> Recipe:
+    """Return ``recipe`` with ``folder`` where its paths say ``SANDBOX``."""
+    return placed(recipe, lambda place: place.replace(SANDBOX, str(folder), 1) if place.startswith(SANDBOX) else place)
+
+
+def placed(recipe: Recipe, place: Callable[[str], str]) -> Recipe:
+    """Return ``recipe`` with every path in it put through ``place``, and the model folders of a sandbox too."""
+
+    def put(settings: _Model, *keys: str) -> _Model:
+        changed = {key: place(path) for key in keys if (path := getattr(settings, key)) is not None}
+        return settings.model_copy(update=changed)
+
+    loop = recipe.loop
+    if loop is not None:
+        answers = {name: place(path) for name, path in loop.evaluation.answers.items()}
+        evaluation = loop.evaluation.model_copy(update={"answers": answers})
+        loop = put(loop, "instructions", "preferences").model_copy(update={"evaluation": evaluation})
+    models = {
+        name: put(model, "model") if model.model.startswith(SANDBOX) else model for name, model in recipe.models.items()
+    }
+    sources = {name: put(source, "path") for name, source in recipe.sources.items()}
+    return put(recipe, "overrides").model_copy(update={"sources": sources, "loop": loop, "models": models})
 
 
 def shipped(name: str) -> Path:
