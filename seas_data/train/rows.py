@@ -77,7 +77,8 @@ def messages_only(table: pl.DataFrame, method: str) -> pl.DataFrame:
     except pl.exceptions.PolarsError as problem:
         raise SeasDataError("prompt and answers should be texts, or lists of messages (role, content)") from problem
     for name in columns:
-        blank = rows[name].is_null() | (rows[name].list.len() == 0)
+        silent = pl.col(name).list.eval(pl.element().struct.field("content").is_null()).list.any()
+        blank = rows.select(silent.fill_null(True) | (pl.col(name).list.len() == 0)).to_series()
         if blank.any():
             raise SeasDataError(f"row {blank.arg_true()[0] + 1} to train on has no {name}")
     return rows
