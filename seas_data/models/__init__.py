@@ -1,1 +1,51 @@
 """Text generation behind one protocol: in this process with transformers, or from a server over HTTP."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from seas_data.errors import SeasDataError
+from seas_data.loop_settings import ModelHttp, ModelInProcess
+from seas_data.models.protocol import Generator
+
+__all__ = ["Generator", "opened"]
+
+
+@contextmanager
+def opened(
+    name: str,
+    settings: ModelInProcess | ModelHttp,
+    folder: Path,
+    *,
+    checkpoint: Path | None = None,
+    trusted: bool = True,
+) -> Iterator[Generator]:
+    """Yield the model that ``settings`` describe, ready to answer, and free what it takes when the block ends.
+
+    ``name`` is what rows call it; ``checkpoint`` takes the place of the settings' model (a model that the loop has
+    trained). A serve command is started and stopped here, and writes its log to ``folder``; it needs ``trusted``.
+    Raises SeasDataError if there is no such model or its server does not start.
+    """
+    if checkpoint is not None:
+        settings = settings.model_copy(update={"model": str(checkpoint)})
+    if isinstance(settings, ModelInProcess):
+        from seas_data.models.in_process import in_process
+
+        with in_process(name, settings) as generator:
+            yield generator
+        return
+    from seas_data.models import checkpoint as checkpoints
+    from seas_data.models.http import OverHttp
+    from seas_data.models.serve import serving
+
+    if settings.serve is None:
+        if checkpoint is not None:
+            raise SeasDataError(
+                f"{name} was trained here, and the server at {settings.url} has another model; give serve, the command "
+                "that serves a checkpoint, in place of url"
+            )
+        yield OverHttp(name, settings, str(settings.url))
+        return
+    digest = checkpoints.digest(checkpoints.place(settings.model, None))
+    with serving(settings.serve, settings.model, folder, trusted=trusted, patience=settings.patience) as server:
+        yield OverHttp(name, settings, server.url, checkpoint_digest=digest, alive=server.alive)

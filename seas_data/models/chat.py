@@ -57,6 +57,8 @@ def render(
         )
     from jinja2 import TemplateError
 
+    if not conversations:
+        return []
     said = [[_content(message, asking.as_parts) for message in messages] for messages in conversations]
     try:
         texts = tokenizer.apply_chat_template(

@@ -5,7 +5,6 @@ exactly. A server shows the likeliest tokens alone; a side that is not among the
 """
 
 import re
-from collections.abc import Sequence
 from math import exp
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +85,16 @@ def scores(
     return found
 
 
-def score_of_logprobs(decision: Decision, steps: Sequence[tuple[str, dict[str, float]]]) -> float | None:
-    """Return the probability of unsafe from (token written, likeliest tokens with their log-probabilities) by step."""
+def score_of_choice(decision: Decision, choice: dict[str, Any]) -> float | None:
+    """Return the probability of unsafe of a server's choice; None where it shows none, or not of the token that counts.
+
+    A side whose words are not among the likeliest tokens counts as 0.
+    """
     before = ""
-    for token, likeliest in steps:
+    for token, likeliest in logprobs_of(choice):
         if decision.after is None or (side(decision, token) and decided(decision, before)):
             shares = {1: 0.0, -1: 0.0, 0: 0.0}
-            for word, logprob in (likeliest | {token: likeliest.get(token, -9999.0)}).items():
+            for word, logprob in likeliest.items():
                 shares[side(decision, word)] += exp(logprob)
             total = shares[1] + shares[-1]
             return shares[1] / total if total > 0 else None
@@ -101,14 +103,20 @@ def score_of_logprobs(decision: Decision, steps: Sequence[tuple[str, dict[str, f
 
 
 def logprobs_of(choice: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
-    """Return the steps of a server's choice, in the form of chats or that of completions; none where it shows none."""
-    shown = choice.get("logprobs") or {}
-    if isinstance(shown.get("content"), list):
-        return [
-            (step["token"], {step["token"]: step["logprob"]} | {t["token"]: t["logprob"] for t in step["top_logprobs"]})
-            for step in shown["content"]
-        ]
-    tokens, own, likeliest = shown.get("tokens"), shown.get("token_logprobs"), shown.get("top_logprobs")
-    if not tokens or not own or not likeliest:
-        return []
-    return [(t, {t: p} | dict(top or {})) for t, p, top in zip(tokens, own, likeliest, strict=False) if p is not None]
+    """Return what was written step by step, each with the likeliest tokens (itself among them) and log-probabilities.
+
+    Chats and completions have a form each; a server that shows neither gives no steps.
+    """
+    shown = choice.get("logprobs")
+    try:
+        if isinstance(shown, dict) and shown.get("content"):
+            return [
+                (step["token"], {top["token"]: top["logprob"] for top in (*step["top_logprobs"], step)})
+                for step in shown["content"]
+            ]
+        if isinstance(shown, dict) and shown.get("top_logprobs"):
+            steps = zip(shown["tokens"], shown["token_logprobs"], shown["top_logprobs"], strict=True)
+            return [(token, dict(top) | ({} if own is None else {token: own})) for token, own, top in steps]
+    except (KeyError, TypeError, ValueError):
+        pass  # some form of its own
+    return []

@@ -1,0 +1,103 @@
+"""Servers that speak OpenAI's form and misbehave as real ones do."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Reply = tuple[int, dict[str, str], Any] | None
+"""Status, headers and content; None drops the connection."""
+
+
+@dataclass
+class Seen:
+    """What a server was asked, in order."""
+
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    paths: Counter[str] = field(default_factory=Counter)
+    at_once: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def completion(body: dict[str, Any], count: int | None = None, **choice: Any) -> Reply:
+    """An answer as it should be: ``n`` choices (or ``count``) that repeat what was asked."""
+    asked = body["prompt"] if "prompt" in body else _text(body["messages"][-1]["content"])
+    texts = [f"{asked} / {number} / {body.get('seed')}" for number in range(count or body.get("n", 1))]
+    said = [
+        {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}} for text in texts
+    ]
+    choices = [{"index": n, "finish_reason": "stop"} | one | choice for n, one in enumerate(said)]
+    return 200, {}, {"choices": choices, "usage": {"completion_tokens": 7 * len(choices)}}
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+@contextmanager
+def server(answer: Callable[[dict[str, Any], int], Reply], port: int = 0) -> Iterator[tuple[str, Seen]]:
+    """Run a server that gives ``answer(body, how often the same text was asked before)``; yield its URL."""
+    seen = Seen()
+    asked: Counter[str] = Counter()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            seen.paths[self.path] += 1
+            listed = {"data": [{"id": "served", "owned_by": "us", "created": seen.paths[self.path]}]}
+            self._send(200, {}, listed if self.path.endswith("/models") else {"status": "ok"})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with seen.lock:
+                seen.paths[self.path] += 1
+                seen.bodies.append(body)
+                seen.headers.append(dict(self.headers))
+                seen.at_once += 1
+                seen.most_at_once = max(seen.most_at_once, seen.at_once)
+                what = json.dumps(body.get("messages") or body.get("prompt"))
+                before = asked[what]
+                asked[what] += 1
+            reply = answer(body, before)
+            with seen.lock:
+                seen.at_once -= 1
+            if reply is None:
+                self.close_connection = True
+                self.connection.close()
+                return
+            self._send(*reply)
+
+        def _send(self, status: int, headers: dict[str, str], content: Any) -> None:
+            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+        def handle_error(self, *_: Any) -> None:
+            pass  # a connection that we dropped ourselves
+
+    running = Quiet(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{running.server_address[1]}/v1", seen
+    finally:
+        running.shutdown()
+        running.server_close()

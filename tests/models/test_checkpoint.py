@@ -1,0 +1,46 @@
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.models import checkpoint
+
+
+def test_a_digest_changes_with_weights_settings_and_template_and_with_nothing_else(tiny: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tiny, tmp_path / "copy")
+    digest = checkpoint.digest(tiny)
+    assert checkpoint.digest(copy) == digest
+
+    for name in ("optimizer.pt", "trainer_state.json", "README.md"):
+        (copy / name).write_text("x")
+    (copy / "checkpoint-10").mkdir()
+    (copy / "checkpoint-10" / "model.safetensors").write_text("x")
+    assert checkpoint.digest(copy) == digest
+
+    seen = {digest}
+    for name in ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"):
+        with (copy / name).open("ab") as file:
+            file.write(b" ")
+        seen.add(checkpoint.digest(copy))
+    assert len(seen) == 6
+
+
+def test_the_hubs_cache_knows_the_digest_of_weights_by_their_name(tiny: Path, tmp_path: Path) -> None:
+    cached = shutil.copytree(tiny, tmp_path / "snapshot")
+    weights = cached / "model.safetensors"
+    content = weights.read_bytes()
+    blob = tmp_path / hashlib.sha256(content).hexdigest()
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    assert checkpoint.digest(cached) == checkpoint.digest(tiny)
+    blob.write_bytes(b"not read")
+    assert checkpoint.digest(cached) == checkpoint.digest(tiny)
+
+
+def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SeasDataError, match=r"no config\.json"):
+        checkpoint.digest(tmp_path)
+    with pytest.raises(SeasDataError, match="no model at"):
+        checkpoint.place(str(tmp_path / "missing"), None)

@@ -1,0 +1,294 @@
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.loop_settings import ModelHttp, Sampling
+from seas_data.models import line, parts
+from seas_data.models.http import OverHttp
+from seas_data.models.protocol import ANSWERS, Asking, Decision
+from tests.models.conftest import asking
+from tests.models.servers import Reply, completion, server
+
+SAMPLING = Sampling(max_new_tokens=9, seed=4)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(line, "LONGEST_PAUSE", 0.05)
+
+
+def model(url: str, **changes: Any) -> OverHttp:
+    return OverHttp(
+        "T0", ModelHttp(**{"backend": "http", "model": "served", "url": url, "patience": 10} | changes), url
+    )
+
+
+def ask(url: str, folder: Path, samples: int = 1, count: int = 12, **changes: Any) -> pl.DataFrame:
+    return model(url, **changes).generate(asking(count), SAMPLING, samples, folder, "answers")
+
+
+def test_a_chat_is_asked_with_the_settings_and_gives_rows_of_the_protocol(tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body)) as (url, seen):
+        answers = ask(url, tmp_path, samples=3, options={"top_k": -1, "top_p": None})
+
+    assert answers.schema == ANSWERS
+    assert answers.height == 36 and answers.equals(answers.sort("request_id", "sample"))
+    assert set(answers["finish_reason"]) == {"stop"}
+    assert answers["tokens"].null_count() == 36, "the server says the tokens of all three together"
+    assert len(seen.bodies) == 12
+    for body in seen.bodies:
+        assert {"model": "served", "temperature": 0.8, "max_tokens": 9, "n": 3, "top_k": -1}.items() <= body.items()
+        assert "top_p" not in body, "an option of null leaves the field out"
+    assert len({body["seed"] for body in seen.bodies}) == 12
+    texts = {row["request_id"]: row["messages"][0]["content"] for row in asking(12).iter_rows(named=True)}
+    for request_id, text in answers.select("request_id", "text").iter_rows():
+        assert text.startswith(texts[request_id] + " / ")
+
+
+def test_a_server_that_ignores_n_is_asked_again_for_the_rest(tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body, count=1)) as (url, seen):
+        answers = ask(url, tmp_path, samples=4)
+    assert answers.height == 48
+    assert answers["sample"].to_list() == [0, 1, 2, 3] * 12
+    assert answers["text"].n_unique() >= 4 * 7, "each time with a seed of its own"
+    assert set(answers["tokens"]) == {7}
+    assert len(seen.bodies) == 48
+
+
+def test_a_server_that_gives_more_than_was_asked_is_cut(tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body, count=5)) as (url, _):
+        assert ask(url, tmp_path, samples=2).height == 24
+
+
+def test_a_server_that_refuses_n_is_asked_for_one_at_a_time(tmp_path: Path) -> None:
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        return (422, {}, {"error": "n is not supported"}) if "n" in body else completion(body)
+
+    with server(answer) as (url, seen):
+        answers = ask(url, tmp_path, samples=2, count=150, concurrency=4)
+    assert answers.height == 300 and answers["error"].null_count() == 300
+    assert sum("n" in body for body in seen.bodies) < 150, "those not yet under way ask for one"
+
+
+def test_busy_lost_and_dropped_requests_are_sent_again(tmp_path: Path) -> None:
+    replies: list[Reply] = [
+        (429, {"retry-after": "0.02"}, {}),
+        (503, {}, {}),
+        None,
+        (500, {}, {"error": "oops"}),
+        (200, {}, b"not JSON"),
+    ]
+
+    def answer(body: dict[str, Any], before: int) -> Reply:
+        return replies[before] if before < len(replies) else completion(body)
+
+    with server(answer) as (url, seen):
+        answers = ask(url, tmp_path, count=3)
+    assert answers["error"].null_count() == 3
+    assert len(seen.bodies) == 18
+
+
+def test_what_the_server_refuses_is_a_failed_row_that_is_kept(tmp_path: Path) -> None:
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        long = len(body["messages"][0]["content"]) > 20
+        return (400, {}, {"error": "too long\x1b[2J for this model, key sesame"}) if long else completion(body)
+
+    with pytest.MonkeyPatch.context() as environment, server(answer) as (url, seen):
+        environment.setenv("A_KEY", "sesame")
+        answers = ask(url, tmp_path, samples=2, key_variable="A_KEY")
+        asked = len(seen.bodies)
+        again = ask(url, tmp_path, samples=2, key_variable="A_KEY")
+        assert len(seen.bodies) == asked, "nothing is asked twice"
+        assert {headers["Authorization"] for headers in seen.headers} == {"Bearer sesame"}
+    failed = answers.filter(finish_reason="error")
+    assert 0 < failed.height < answers.height == 24
+    assert failed["text"].null_count() == failed.height
+    assert failed["error"].str.contains("status 400.*too long").all()
+    assert not failed["error"].str.contains("sesame|\x1b").any(), "neither the key nor control characters are stored"
+    assert again.equals(answers)
+    for path in tmp_path.rglob("*"):
+        assert b"sesame" not in path.read_bytes()
+
+
+def test_what_the_server_loses_is_a_failed_row_that_the_next_run_asks_for_again(tmp_path: Path) -> None:
+    healthy = False
+
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        poison = body["messages"][0]["content"] == "what"
+        return None if poison and not healthy else completion(body)
+
+    with server(answer) as (url, seen):
+        first = ask(url, tmp_path)
+        lost = first.filter(finish_reason="error")
+        assert 0 < lost.height < 12
+        healthy = True
+        second = ask(url, tmp_path)
+        assert second["error"].null_count() == 12
+        asked = len(seen.bodies)
+        assert ask(url, tmp_path).equals(second) and len(seen.bodies) == asked
+
+
+def test_a_server_that_answers_nothing_ends_the_run(tmp_path: Path) -> None:
+    with server(lambda *_: (500, {}, {})) as (url, _), pytest.raises(SeasDataError, match="none of the last 20"):
+        ask(url, tmp_path, count=40)
+
+
+@pytest.mark.parametrize(("status", "says"), [(401, "key_variable"), (403, "forbids"), (404, "url and model")])
+def test_a_wrong_key_or_address_ends_the_run_at_once(tmp_path: Path, status: int, says: str) -> None:
+    with server(lambda *_: (status, {}, {"error": "no"})) as (url, seen), pytest.raises(SeasDataError, match=says):
+        ask(url, tmp_path, concurrency=1)
+    assert len(seen.bodies) <= 2
+
+
+def test_a_key_that_is_not_there_is_named_and_its_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A_KEY", raising=False)
+    with pytest.raises(SeasDataError, match="A_KEY"):
+        model("http://127.0.0.1:9/v1", key_variable="A_KEY")
+
+
+def test_a_server_that_goes_down_in_mid_run_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server(lambda body, _: completion(body)) as (url, _):
+        port = int(url.split(":")[2].split("/")[0])
+        undisturbed = ask(url, tmp_path / "undisturbed", count=30)
+    served = threading.Event()
+
+    def slow(body: dict[str, Any], _: int) -> Reply:
+        time.sleep(0.02)
+        served.set()
+        return completion(body)
+
+    answers: list[pl.DataFrame] = []
+    down = False
+
+    def falls_over(body: dict[str, Any], before: int) -> Reply:
+        return None if down else slow(body, before)
+
+    run = threading.Thread(target=lambda: answers.append(ask(url, tmp_path / "run", count=30, concurrency=2)))
+    with server(falls_over, port):
+        run.start()
+        assert served.wait(10)
+        down = True
+    time.sleep(0.5)
+    assert run.is_alive(), "it waits"
+    with server(slow, port):
+        run.join(20)
+    assert not run.is_alive()
+    assert answers[0].equals(undisturbed)
+    said = capsys.readouterr().err
+    assert said.count("is away") == 1 and said.count("answers again") == 1
+
+
+def test_patience_ends(tmp_path: Path) -> None:
+    with server(lambda *_: (503, {}, {})) as (url, _), pytest.raises(SeasDataError, match="away for"):
+        ask(url, tmp_path, patience=0.3)
+    with pytest.raises(SeasDataError, match="no server answers"):
+        ask("http://127.0.0.1:9/v1", tmp_path, patience=0.1)
+
+
+def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, written = parts.write, []
+
+    def killed_after_one(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+        if written:
+            raise KeyboardInterrupt
+        written.append(name)
+        return write(folder, name, rows)
+
+    with server(lambda body, _: completion(body)) as (url, seen):
+        monkeypatch.setattr(parts, "write", killed_after_one)
+        with pytest.raises(BaseException):  # noqa: B017 - asyncio may wrap it
+            ask(url, tmp_path, count=200, concurrency=4)
+        monkeypatch.setattr(parts, "write", write)
+        seen.bodies.clear()
+        answers = ask(url, tmp_path, count=200, concurrency=4)
+        assert len(seen.bodies) == 200 - 64
+        assert answers.height == 200 and answers["error"].null_count() == 200
+
+
+def test_no_more_requests_are_under_way_than_allowed(tmp_path: Path) -> None:
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        time.sleep(0.01)
+        return completion(body)
+
+    with server(answer) as (url, seen):
+        ask(url, tmp_path, count=40, concurrency=5)
+    assert 2 <= seen.most_at_once <= 5
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason", "error"),
+    [
+        ({"finish_reason": "length"}, "length", None),
+        ({"finish_reason": "eos_token"}, "stop", None),
+        ({"finish_reason": "content_filter"}, "error", "content_filter"),
+        ({"message": {"role": "assistant", "content": None}}, "error", "no text"),
+        ({"message": None}, "error", "no text"),
+    ],
+)
+def test_finish_reasons(tmp_path: Path, choice: dict[str, Any], reason: str, error: str | None) -> None:
+    with server(lambda body, _: completion(body, **choice)) as (url, _):
+        answers = ask(url, tmp_path, count=2)
+    assert set(answers["finish_reason"]) == {reason}
+    assert answers["error"].null_count() == 2 if error is None else answers["error"].str.contains(error).all()
+
+
+def test_a_reply_without_choices_is_a_failed_row(tmp_path: Path) -> None:
+    for reply in ({}, {"choices": []}, {"choices": "none"}, {"choices": [3]}):
+        with server(lambda *_, reply=reply: (200, {}, reply)) as (url, _):  # type: ignore[misc]
+            assert set(ask(url, tmp_path / str(len(str(reply))), count=2)["finish_reason"]) == {"error"}
+
+
+def test_a_completion_sends_the_templates_text_or_the_bare_one(tiny: Path, tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body)) as (url, seen):
+        ask(url, tmp_path, count=2, form="completion", tokenizer=str(tiny))
+        bare = pl.DataFrame({"request_id": ["a"], "text": ["[INST] as it is"]})
+        model(url, form="completion").generate(bare, SAMPLING, 1, tmp_path, "answers")
+    assert set(seen.paths) == {"/v1/completions", "/v1/models"}
+    assert sorted(body["prompt"] for body in seen.bodies) == [
+        "<begin> <user> what <end> <assistant> ",
+        "<begin> <user> what colour is the door of <end> <assistant> ",
+        "[INST] as it is",
+    ]
+
+
+def test_a_bare_text_in_a_chat_is_refused(tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body)) as (url, _), pytest.raises(SeasDataError, match="form: completion"):
+        model(url).generate(pl.DataFrame({"request_id": ["a"], "text": ["x"]}), SAMPLING, 1, tmp_path, "answers")
+
+
+def test_template_keywords_parts_and_probabilities_are_asked_for_and_read(tmp_path: Path) -> None:
+    logprobs = {
+        "content": [
+            {"token": "\n\n", "logprob": -0.1, "top_logprobs": []},
+            {
+                "token": "unsafe",
+                "logprob": -0.2,
+                "top_logprobs": [{"token": "unsafe", "logprob": -0.2}, {"token": "safe", "logprob": -1.8}],
+            },
+        ]
+    }
+    asked = Asking(
+        template={"guideline": "be kind"}, as_parts=True, decision=Decision(unsafe=("unsafe",), safe=("safe",))
+    )
+    with server(lambda body, _: completion(body, logprobs=logprobs)) as (url, seen):
+        answers = model(url).generate(asking(3), SAMPLING, 1, tmp_path, "answers", asked)
+    assert answers["score"].to_list() == pytest.approx([0.8320183851339245] * 3)
+    for body in seen.bodies:
+        assert body["chat_template_kwargs"] == {"guideline": "be kind"}
+        assert body["logprobs"] is True
+        assert body["messages"][0]["content"][0]["type"] == "text"
+
+
+def test_the_digest_is_of_the_name_and_what_the_server_says_less_what_changes() -> None:
+    with server(lambda body, _: completion(body)) as (url, _):
+        one, two, other = model(url).digest, model(url).digest, model(url, model="another").digest
+    assert one == two != other
+    assert (
+        OverHttp("T1", ModelHttp(backend="http", model="m", serve=["x"]), url, checkpoint_digest="abc").digest == "abc"
+    )

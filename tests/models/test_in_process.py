@@ -1,0 +1,211 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from seas_data.errors import SeasDataError
+from seas_data.loop_settings import ModelInProcess, Sampling
+from seas_data.models import parts
+from seas_data.models.in_process import InProcess, in_process
+from seas_data.models.protocol import ANSWERS, Asking, Decision
+from tests.models.conftest import asking
+
+SAMPLING = Sampling(max_new_tokens=6, seed=5)
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Path) -> InProcess:
+    return InProcess("T0", ModelInProcess(model=str(tiny), device="cpu", batch_rows=8))
+
+
+def test_answers_have_the_columns_and_order_of_the_protocol(
+    model: InProcess, requests: pl.DataFrame, tmp_path: Path
+) -> None:
+    answers = model.generate(requests.reverse(), SAMPLING, 3, tmp_path, "answers")
+
+    assert answers.schema == ANSWERS
+    assert answers.height == 36
+    assert answers.equals(answers.sort("request_id", "sample"))
+    assert set(answers["finish_reason"]) <= {"stop", "length"}
+    assert answers.filter(finish_reason="length")["tokens"].to_list() == [6] * len(
+        answers.filter(finish_reason="length")
+    )
+    assert answers.filter(finish_reason="stop")["tokens"].max() < 6  # type: ignore[operator]
+    assert answers["text"].n_unique() > 10
+
+
+def test_a_killed_run_goes_on_and_ends_in_the_same_rows(
+    model: InProcess, requests: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = model.generate(requests, SAMPLING, 3, tmp_path / "whole", "answers")
+    write, written = parts.write, []
+
+    def killed_after_two(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(name)
+        return write(folder, name, rows)
+
+    monkeypatch.setattr(parts, "write", killed_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
+    assert len(list((tmp_path / "killed").glob("*.parquet"))) == 2
+    monkeypatch.setattr(parts, "write", write)
+
+    calls = []
+    generate = model.model.generate
+    monkeypatch.setattr(model.model, "generate", lambda **given: calls.append(given) or generate(**given))
+    again = model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
+
+    assert again.equals(whole)
+    assert len(calls) == len(list((tmp_path / "whole").glob("*.parquet"))) - 2
+    model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
+    assert len(calls) == 3, "a stored part is never computed again"
+
+
+def test_another_process_gives_the_same_rows(tiny: Path, requests: pl.DataFrame, tmp_path: Path) -> None:
+    code = f"""
+import polars as pl
+from pathlib import Path
+from seas_data.loop_settings import ModelInProcess, Sampling
+from seas_data.models.in_process import InProcess
+from tests.models.conftest import asking
+import torch
+torch.set_num_threads(1)
+torch.manual_seed(99)
+model = InProcess("T0", ModelInProcess(model={str(tiny)!r}, device="cpu", batch_rows=8))
+answers = model.generate(asking(12), Sampling(max_new_tokens=6, seed=5), 2, Path({str(tmp_path)!r}) / "a", "answers")
+answers.write_parquet({str(tmp_path / "answers.parquet")!r})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        model = InProcess("T0", ModelInProcess(model=str(tiny), device="cpu", batch_rows=8))
+        here = model.generate(requests, SAMPLING, 2, tmp_path / "b", "answers")
+    finally:
+        torch.set_num_threads(threads)
+    assert here.equals(pl.read_parquet(tmp_path / "answers.parquet"))
+
+
+def test_the_seed_and_the_callers_random_state_are_told_apart(
+    model: InProcess, requests: pl.DataFrame, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = model.generate(requests, SAMPLING, 1, tmp_path / "1", "answers")
+    assert torch.equal(before, torch.get_rng_state())
+    other = model.generate(requests, SAMPLING.model_copy(update={"seed": 6}), 1, tmp_path / "1", "answers")
+    assert not one["text"].equals(other["text"])
+
+
+def test_greedy_answers_are_those_of_the_bare_model(
+    model: InProcess, tiny: Path, requests: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Padding, the template and the end mark are right: each row alone, by transformers itself, says the same."""
+    answers = model.generate(requests, Sampling(temperature=0, top_p=1, max_new_tokens=6), 1, tmp_path, "answers")
+    bare, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    for request, text in zip(requests["messages"], answers["text"], strict=True):
+        asked = tokenizer.apply_chat_template(
+            list(request), add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        written = bare.generate(**asked, do_sample=False, max_new_tokens=6)[0, asked["input_ids"].shape[1] :]
+        assert tokenizer.decode(written, skip_special_tokens=True) == text
+
+
+def test_what_the_checkpoint_would_sample_with_is_not_applied(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    model.generation_config.update(top_k=1, repetition_penalty=9.0, do_sample=True, temperature=0.1)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    plain = InProcess("a", ModelInProcess(model=str(tiny), device="cpu"))
+    changed = InProcess("b", ModelInProcess(model=str(folder), device="cpu"))
+    sampling = Sampling(temperature=1, top_p=1, max_new_tokens=8)
+    one = plain.generate(asking(5), sampling, 2, tmp_path / "1", "answers")
+    assert one.equals(changed.generate(asking(5), sampling, 2, tmp_path / "2", "answers"))
+    assert one.filter(request_id="request-0000")["text"].n_unique() == 2
+    assert plain.digest != changed.digest
+
+
+def test_a_request_that_leaves_no_room_is_a_failed_row_and_the_rest_is_answered(
+    model: InProcess, tmp_path: Path
+) -> None:
+    long = pl.DataFrame({"request_id": ["long", "fits", "none"], "text": ["the " * 96, "the " * 92, ""]})
+    answers = model.generate(long, SAMPLING, 2, tmp_path, "answers")
+
+    failed = answers.filter(finish_reason="error")
+    assert set(failed["request_id"]) == {"long", "none"}
+    assert failed["text"].null_count() == 4
+    assert "96 tokens" in failed.filter(request_id="long")["error"][0]
+    assert answers.filter(request_id="fits")["tokens"].max() <= 4  # type: ignore[operator]
+
+
+def test_a_bare_text_is_asked_as_it_is(model: InProcess, tiny: Path, tmp_path: Path) -> None:
+    sampling = Sampling(temperature=0, top_p=1, max_new_tokens=5)
+    messages = asking(1)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    text = tokenizer.apply_chat_template(messages["messages"].to_list()[0], tokenize=False, add_generation_prompt=True)
+    bare = pl.DataFrame({"request_id": ["request-0000"], "text": [text]})
+    assert model.generate(bare, sampling, 1, tmp_path, "answers").equals(
+        model.generate(messages, sampling, 1, tmp_path, "answers")
+    )
+
+
+def test_the_score_is_the_share_of_the_deciding_words_among_all_logits(
+    model: InProcess, tiny: Path, requests: pl.DataFrame, tmp_path: Path
+) -> None:
+    sampling = Sampling(temperature=0, top_p=1, max_new_tokens=3)
+    first = Asking(decision=Decision(unsafe=("Yes",), safe=("No",), after=None, exact=True))
+    answers = model.generate(requests, sampling, 1, tmp_path, "answers", first)
+
+    bare, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
+    yes, no = tokenizer.convert_tokens_to_ids(["Yes", "No"])
+    for request, score in zip(requests["messages"], answers["score"], strict=True):
+        asked = tokenizer.apply_chat_template(
+            list(request), add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        with torch.inference_mode():
+            logits = bare(**asked).logits[0, -1]
+        assert score == pytest.approx(torch.softmax(logits[[yes, no]], 0)[0].item(), abs=1e-5)
+
+    word = Decision(unsafe=("unsafe",), safe=("safe",))
+    later = model.generate(requests, sampling, 1, tmp_path, "answers", Asking(decision=word))
+    decided = later["text"].str.contains(r"^(safe|unsafe)\b")
+    assert later["score"].is_not_null().equals(decided.alias("score"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        ({"request_id": ["a"]}, "messages or text"),
+        ({"request_id": ["a"], "text": ["x"], "messages": [[{"role": "user", "content": "x"}]]}, "messages or text"),
+        ({"request_id": ["a", "a"], "text": ["x", "y"]}, "give each its own"),
+    ],
+)
+def test_frames_that_are_no_requests_are_refused(
+    model: InProcess, tmp_path: Path, frame: dict[str, list[object]], says: str
+) -> None:
+    with pytest.raises(SeasDataError, match=says):
+        model.generate(pl.DataFrame(frame), SAMPLING, 1, tmp_path, "answers")
+
+
+def test_no_requests_give_no_rows(model: InProcess, requests: pl.DataFrame, tmp_path: Path) -> None:
+    assert model.generate(requests.clear(), SAMPLING, 2, tmp_path, "answers").equals(ANSWERS.to_frame())
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SeasDataError, match="no model at"),
+        in_process("T0", ModelInProcess(model=str(tmp_path / "nothing"))),
+    ):
+        pass
+    with (
+        pytest.raises(SeasDataError, match=r"no config\.json|cannot be loaded"),
+        in_process("T0", ModelInProcess(model=str(tmp_path))),
+    ):
+        pass
