@@ -3,9 +3,10 @@
     python benchmarks/pairs.py [--rows 125000] [--runs 3]
 
 The file is generated: the harmless words of the sandbox's vault keeper, 2 KB a row, 25 responses a seed, one verdict in
-fifty malformed. Each run is a process of its own, the two take turns, and the figures are medians: seconds from the
-open file to the written pairs (imports apart), seconds of processor time, peak memory. Every pair that either wrote is
-then held against the strictly read verdicts, and the table says how many are wrong.
+fifty malformed. ``ours, its rule`` is the paper's rule computed rightly (``mode: reference``), ``ours`` the defaults.
+Each run is a process of its own, they take turns, and the figures are medians: seconds from the open file to the
+written pairs (imports apart), seconds of processor time, peak memory. Every pair is then held against the strictly read
+verdicts, and the table says how many are wrong.
 
 The reference's rule is written here from its description: a verdict counts as unsafe if it contains ``unsafe`` and as
 safe otherwise; *red*: of a seed's attacks by share of unsafe responses the first against the last, less pairs of equal
@@ -145,13 +146,16 @@ def _strict(evaluation: str) -> str:
 
 def work(who: str, source: Path, role: str, output: Path) -> dict[str, float]:
     """Do the work in this process and measure it."""
-    if who == "ours":
-        from seas_data.pairs.convert import run_from
+    if who != "reference":
+        from seas_data import recipe
+        from seas_data.pairs import convert
+
+        settings = recipe.Pairs(mode="reference") if who == "ours, its rule" else convert.SETTINGS
     before, start = time.process_time(), time.perf_counter()
-    if who == "ours":
-        run_from(source, "red" if role == "red" else "target", output)
-    else:
+    if who == "reference":
         reference_rule(source, role, output)
+    else:
+        convert.run_from(source, "red" if role == "red" else "target", output, settings=settings)
     return {
         "seconds": time.perf_counter() - start,
         "processor_seconds": time.process_time() - before,
@@ -181,7 +185,7 @@ def main() -> None:
 def _compare(source: Path, role: str, runs: int) -> None:
     measured: dict[str, list[dict[str, float]]] = defaultdict(list)
     for _ in range(runs):
-        for who in ("reference", "ours"):
+        for who in ("reference", "ours, its rule", "ours"):
             output = source.with_name(f"{who}-{role}.jsonl")
             command: list[Any] = [sys.executable, __file__, "--work", who, source, role, output]
             done = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 
-_BLOCK = 1 << 23  # bytes read at a time
-_PARSED = 1 << 21  # bytes that a thread parses at a time
+_BLOCK = 1 << 22  # bytes read at a time
+_PARSED = 1 << 20  # bytes that a thread parses at a time
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -41,7 +41,7 @@ class Block:
 
 
 def blocks(path: Path, needed: Sequence[str], optional: str) -> Iterator[Block]:
-    """Yield the file at ``path`` in blocks of some 8 MB.
+    """Yield the file at ``path`` in blocks of some 4 MB.
 
     A line is right if it is a JSON object in which all ``needed`` keys are texts; ``optional`` is null where it is not
     a text. Reasons: undecodable (no UTF-8, or half a surrogate pair), unreadable (no JSON object), no_text.

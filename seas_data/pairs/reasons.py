@@ -3,31 +3,31 @@
 import polars as pl
 
 REASONS = {
-    "held_out": "belong to test, harmless or holdout",
-    "failed": "have no text",
-    "empty": "are blank",
-    "repeated": "repeat another",
-    "too_long": "are too long",
-    "unjudged": "have no verdict",
-    "unparsed": "have a verdict that does not parse",
-    "too_few_verdicts": "have too few verdicts that parsed",
-    "contradictory": "were judged both ways",
-    "no_safe": "have no safe counterpart",
-    "no_unsafe": "have no unsafe counterpart",
-    "no_compliance": "have no full and safe answer beside them",
-    "no_refusal": "answer a prompt that was not refused",
-    "unsafe": "are unsafe",
-    "not_full": "are no full answer",
-    "no_success": "failed too often",
-    "reward": "have too low a reward",
-    "alone": "are the only usable one of their seed",
-    "margin": "differ too little from the others of their seed",
-    "other_type": "are of another type than those they could be paired with",
-    "length_ratio": "differ too much in length from those they could be paired with",
-    "near_duplicate": "are too like those they could be paired with",
-    "outranked": "have better pairs before them",
-    "cap": "are over the number asked for",
-    "balance": "are more than the other types have",
+    "held_out": "of test, harmless or holdout",
+    "failed": "without a text",
+    "empty": "blank",
+    "repeated": "that repeat another",
+    "too_long": "too long",
+    "unjudged": "without a verdict",
+    "unparsed": "whose verdict does not parse",
+    "too_few_verdicts": "with too few verdicts that parsed",
+    "contradictory": "judged both ways",
+    "no_safe": "without a safe counterpart",
+    "no_unsafe": "without an unsafe counterpart",
+    "no_compliance": "without a full and safe answer beside them",
+    "no_refusal": "without a refusal beside them",
+    "unsafe": "judged unsafe",
+    "not_full": "that are no full answer",
+    "no_success": "that failed too often",
+    "reward": "of too low a reward",
+    "alone": "without another usable one of their seed",
+    "margin": "too little apart from the others of their seed",
+    "other_type": "of another type than those they could be paired with",
+    "length_ratio": "too different in length from those they could be paired with",
+    "near_duplicate": "too like those they could be paired with",
+    "outranked": "behind better pairs of their seed or prompt",
+    "cap": "over the number asked for",
+    "balance": "over the number of the other types",
 }
 
 
@@ -46,4 +46,4 @@ def sentence(role: str, made: int, reasons: dict[str, int]) -> str:
     if not left:
         return f"{head}; no candidate was left over" if made else f"{head}: there were no {candidates} to pair"
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    return f"{head}; of the {left} {candidates} in none " + ", ".join(f"{n} {REASONS[why]}" for why, n in ranked)
+    return f"{head}; {left} {candidates} in none: " + ", ".join(f"{count} {REASONS[why]}" for why, count in ranked)

@@ -90,7 +90,7 @@ def attacks_of(
             pl.col("valid", "unsafe").fill_null(0),
             type=pl.coalesce("own_type", "type"),
             characters=pl.col("text").str.len_chars().cast(pl.Int64),
-            text_key=text,
+            text_key=text.hash(),
             reason=pl.when(pl.col("prompt_id").is_in(withheld(prompts, held_out, seeds).implode()))
             .then(pl.lit("held_out"))
             .when(text == "")

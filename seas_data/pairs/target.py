@@ -99,31 +99,33 @@ def answers_of(
     score, refusal, reason (null, or why the response cannot be in a pair).
     """
     text = pl.col("text").str.strip_chars()
+    measured = responses.select(
+        *(name for name in ("response_id", "prompt_id", "sample", "model") if name in responses.columns),
+        characters=pl.col("text").str.len_chars().cast(pl.Int64),
+        text_key=text.hash(),  # texts themselves take no part in the joins, which would copy them
+        reason=pl.when(text.is_null()).then(pl.lit("failed")).when(text == "").then(pl.lit("empty")),
+    )
     about = prompts.select(
         "prompt_id",
         *(pl.col(name) if name in prompts.columns else pl.lit(None, pl.String).alias(name) for name in _ABOUT),
+        held=pl.col("prompt_id").is_in(withheld(prompts, held_out, seeds).implode()),
     )
     said = judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
     return (
-        answers_to(prompts, responses)
-        .select("response_id", "prompt_id", "sample", "text")
+        answers_to(prompts, measured)
         .join(about, on="prompt_id", how="left")
         .join(said, on="response_id", how="left")
         .with_columns(
-            characters=pl.col("text").str.len_chars().cast(pl.Int64),
-            text_key=text,
-            reason=pl.when(pl.col("prompt_id").is_in(withheld(prompts, held_out, seeds).implode()))
+            reason=pl.when("held")
             .then(pl.lit("held_out"))
-            .when(text.is_null())
-            .then(pl.lit("failed"))
-            .when(text == "")
-            .then(pl.lit("empty"))
+            .when(pl.col("reason").is_not_null())
+            .then("reason")
             .when(pl.col("verdict").is_null())
             .then(pl.lit("unjudged"))
             .when(pl.col("verdict") == "unparsed")
             .then(pl.lit("unparsed")),
         )
-        .drop("text")
+        .drop("held")
     )
 
 

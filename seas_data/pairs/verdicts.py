@@ -41,8 +41,8 @@ def rates(responses: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
 
 
 def answers_to(prompts: pl.DataFrame, responses: pl.DataFrame) -> pl.DataFrame:
-    """Return the responses to ``prompts``; raise SeasDataError if they come from more than one model."""
-    answers = responses.join(prompts.select("prompt_id"), on="prompt_id", how="semi")
+    """Return the responses to ``prompts``, less their texts; raise SeasDataError if they come from several models."""
+    answers = responses.select(pl.exclude("text")).join(prompts.select("prompt_id"), on="prompt_id", how="semi")
     models = answers["model"].unique().sort().to_list() if "model" in answers.columns else []
     if len(models) > 1:
         raise SeasDataError(

@@ -109,7 +109,7 @@ def test_no_pair_is_an_empty_file_and_a_statement(tmp_path: Path) -> None:
             assert pairs(tmp_path, rows, "red", end=end) == []
             assert pairs(tmp_path, rows, "target", end=end) == []
     summary = run_from(write(tmp_path / "in.jsonl", rows), "target", tmp_path / "out.jsonl")
-    assert summary["statement"] == "no target pairs; of the 2 responses in none 2 have no unsafe counterpart"
+    assert summary["statement"] == "no target pairs; 2 responses in none: 2 without an unsafe counterpart"
     assert json.loads(json.dumps(summary)) == summary
 
 

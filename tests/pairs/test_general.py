@@ -39,7 +39,7 @@ def test_as_many_as_the_ratio_or_the_count_says() -> None:
     used = general(rows(50), count=3)
     assert used.unpaired.height == 47 and set(used.unpaired["reason"]) == {"cap"}
     assert statement("general", used.pairs, used.unpaired) == (
-        "3 general pairs; of the 47 general pairs in none 47 are over the number asked for"
+        "3 general pairs; 47 general pairs in none: 47 over the number asked for"
     )
     with pytest.raises(ValueError, match="either ratio or count"):
         recipe.GeneralPairs(ratio=1, count=1)

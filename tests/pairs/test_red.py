@@ -173,7 +173,7 @@ def test_no_pairs_are_a_statement_and_two_empty_tables_of_the_right_shape() -> N
     assert statement("red", paired.pairs, paired.unpaired) == "no red pairs: there were no attacks to pair"
     refused = red(world({"s": {"a": ["safe"], "b": ["safe"]}}))
     said = statement("red", refused.pairs, refused.unpaired)
-    assert said == "no red pairs; of the 2 attacks in none 2 have no unsafe counterpart"
+    assert said == "no red pairs; 2 attacks in none: 2 without an unsafe counterpart"
 
 
 def test_attacks_without_their_seed_and_responses_of_two_models_are_refused() -> None:
