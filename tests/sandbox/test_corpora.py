@@ -117,7 +117,10 @@ def test_general_pairs_prefer_right_answers(folder: Path) -> None:
 
 def test_the_files_are_sources_like_any_other(folder: Path) -> None:
     source = Source(
-        path=str(folder / "attacks.jsonl"), columns=Columns(id="id", style="style"), kind="adversarial", style_map="seas"
+        path=str(folder / "attacks.jsonl"),
+        columns=Columns(id="id", style="style"),
+        kind="adversarial",
+        style_map="seas",
     )
     styled = source.model_copy(update={"style_map": {style: style for style in phrases.STYLES}})
     found = read("attacks", styled)

@@ -1,4 +1,4 @@
-"""A tiny world to train in: two-layer models that know twenty words, and rows in which a colour is asked for."""
+"""A tiny world to train in: one-layer models that know twenty words, and rows in which a colour is asked for."""
 
 import os
 from pathlib import Path

@@ -103,9 +103,7 @@ def test_losses_can_be_mixed(taught: Path, pairs: pl.DataFrame, tmp_path: Path) 
     assert weights(tmp_path / "mixed") != weights(tmp_path / "plain")
 
 
-def test_the_same_training_twice_gives_the_same_bytes(
-    taught: Path, pairs: pl.DataFrame, tmp_path: Path
-) -> None:
+def test_the_same_training_twice_gives_the_same_bytes(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     for name in ("one", "two"):
         dpo(taught, pairs, preference(), tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
