@@ -56,7 +56,7 @@ def test_rows_that_are_too_long_do_not_count_as_rows(base: Path, rows: pl.DataFr
 
 def test_equal_sides_are_refused(base: Path, pairs: pl.DataFrame) -> None:
     twisted = pairs.with_columns(rejected=pl.when(pl.int_range(pl.len()) == 4).then("chosen").otherwise("rejected"))
-    with pytest.raises(SeasDataError, match="1 of 32 pairs .* row 5"):
+    with pytest.raises(SeasDataError, match=r"1 of 32 pairs .* row 5"):
         checks.check(twisted, "dpo", str(base), preference())
 
 
@@ -64,7 +64,7 @@ def test_missing_and_empty_columns_are_named(base: Path, rows: pl.DataFrame) -> 
     with pytest.raises(SeasDataError, match="columns chosen, rejected"):
         checks.check(rows, "dpo", str(base), preference())
     hole = rows.with_columns(completion=pl.when(pl.int_range(pl.len()) != 2).then("completion"))
-    with pytest.raises(SeasDataError, match="row 3 .* has no completion"):
+    with pytest.raises(SeasDataError, match=r"row 3 .* has no completion"):
         checks.check(hole, "sft", str(base), supervised())
 
 
