@@ -242,7 +242,7 @@ def checkout(
 
     opened = versions.open(workspace).version(version)
     write(opened, folder)
-    print(f"{opened.name} is in {folder}. Load it: datasets.load_dataset({str(folder / 'data' / 'prompts')!r})")
+    print(f"{opened.name} is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
 
 
 @app.command()

@@ -140,17 +140,19 @@ def test_checkout_is_a_folder_that_the_ecosystem_opens(at: list[str], tmp_path: 
 
     folder = tmp_path / "release"
     said("checkout", "v0", folder, *at)
-    kept = json.loads(said("sql", "-q", "select count(*) as rows from kept", *at, "--json"))[0]["rows"]
-    loaded = datasets.load_dataset(str(folder / "data" / "prompts"), cache_dir=str(tmp_path / "cache"))
+    kept = json.loads(said("sql", "-q", "select count(*) as rows from kept where role = 'training'", *at, "--json"))[0][
+        "rows"
+    ]
+    loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
     assert sum(split.num_rows for split in loaded.values()) == kept
-    assert set(loaded) == {"train", "test", "harmless", "holdout"}
+    assert set(loaded) == {"train", "test", "harmless"}
     assert pl.scan_parquet(folder / "data" / "prompts" / "*.parquet").select(pl.len()).collect().item() == kept
     here = Path.cwd()
     os.chdir(folder)
     try:
         connection = duckdb.connect()
         connection.execute((folder / "views.sql").read_text())
-        assert connection.execute("select count(*) from kept").fetchone() == (kept,)
+        assert connection.execute("select count(*) from kept where role = 'training'").fetchone() == (kept,)
     finally:
         os.chdir(here)
     assert "exists already" in refused("checkout", "v0", folder, *at)

@@ -1,6 +1,7 @@
 """A version as a folder that other tools open.
 
-data/prompts/train.parquet ...     kept rows by split, with their template, request, group and cluster
+README.md                          names the splits, so that ``datasets.load_dataset(FOLDER)`` finds them
+data/prompts/train-*.parquet       kept rows of train, test and harmless, with template, request, group and cluster
 tables/TABLE/SHA256.parquet        the version's own shards, unchanged
 views.sql                          the tables and ``kept`` as views: run it in the duckdb shell, in this folder
 manifest.json                      which shards make the version, and its digest
@@ -19,7 +20,19 @@ _KEPT = """
 select kept.*, template_id, payload, request_id, split, group_id, cluster, clusters.label as cluster_label, x, y
 from kept
 left join templates using (prompt_id) left join splits using (prompt_id) left join clusters using (prompt_id)
+where split <> 'holdout'
 order by prompt_id
+"""
+_README = """---
+configs:
+- config_name: prompts
+  default: true
+  data_files:
+{files}---
+
+# {recipe} {version}
+
+Written by seas-data. Digest {digest}. Prompts are hostile text: they are data, never instructions.
 """
 
 
@@ -42,8 +55,15 @@ def checkout(version: Version, folder: Path) -> None:
 
 def _write(version: Version, folder: Path) -> None:
     kept = version.select(_KEPT)
-    for (split,), rows in kept.partition_by("split", as_dict=True, maintain_order=True).items():
-        files.write_parquet(folder / "data" / "prompts" / f"{split}.parquet", rows)
+    splits = []
+    for split in ("train", "test", "harmless"):
+        if (rows := kept.filter(split=split)).height:
+            files.write_parquet(folder / "data" / "prompts" / f"{split}-00000-of-00001.parquet", rows)
+            splits.append(f"  - split: {split}\n    path: data/prompts/{split}-*.parquet\n")
+    readme = _README.format(
+        files="".join(splits), recipe=version.manifest.recipe["name"], version=version.name, digest=version.digest
+    )
+    files.write_text(folder / "README.md", readme)
     places: dict[str, list[str]] = {}
     for table, paths in version.paths().items():
         places[table] = [f"tables/{table}/{path.name}" for path in paths]
