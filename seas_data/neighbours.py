@@ -201,7 +201,7 @@ def _tiles(count: int) -> list[slice]:
 
 
 def _one_block(rows: Rows, columns: Rows) -> bool:
-    return bool(rows[0] >= 0 and rows[0] == rows[-1] == columns[0] == columns[-1])
+    return bool(rows[0] >= 0 and (rows == rows[0]).all() and (columns == rows[0]).all())
 
 
 def _at_least(product: torch.Tensor, least: torch.Tensor) -> tuple[Rows, Rows]:

@@ -115,6 +115,15 @@ def test_the_pairs_of_a_block_of_thousands_are_never_enumerated(monkeypatch):
     assert len(looked_at) == 6, "500 new rows against themselves and five tiles of earlier ones"
 
 
+def test_a_tile_that_begins_and_ends_in_one_block_may_hold_another(monkeypatch):
+    """Rows stand in the order of (earlier, block), so here as 1 (block 0), 2 (block 1), 0 (block 0), in one tile."""
+    monkeypatch.setattr(neighbours, "TILE", 3)
+    vectors, blocks, earlier = unit(3, 8, 0), np.array([0, 0, 1]), np.array([False, True, True])
+    assert_same(
+        neighbours.pairs(vectors, -1, blocks=blocks, earlier=earlier), brute_force(vectors, -1, blocks, earlier)
+    )
+
+
 def test_too_many_pairs_are_one_clear_error(monkeypatch):
     monkeypatch.setattr(neighbours, "MOST_PAIRS", 1_000)
     with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*thresholds"):
