@@ -95,7 +95,8 @@ class InProcess:
         column = check_requests(requests)
         requests = requests.sort("request_id")
         asked = requests[column].to_list()
-        texts = asked if column == "text" else chat.render(self.tokenizer, asked, asking)
+        bare = column == "text"
+        texts = [asking.begin + text for text in asked] if bare else chat.render(self.tokenizer, asked, asking)
         tokens = _tokenised(self.tokenizer, texts)
         rows, long = [], []
         for request_id, text, ids in zip(requests["request_id"], texts, tokens, strict=True):

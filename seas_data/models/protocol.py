@@ -27,8 +27,6 @@ ANSWERS: Final = pl.Schema(
         "score": pl.Float64(),  # the probability of unsafe, where a decision was asked for and the backend gives it
     }
 )
-GREEDY: Final = {"temperature": 0.0, "top_p": 1.0}
-"""How a judge is sampled: the likeliest token each time."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,8 @@ class Asking:
     as_parts: bool = False
     """Contents as lists of typed parts, which some chat templates want."""
     generation_prompt: bool = True
+    begin: str = ""
+    """What stands before a bare text: its beginning-of-text mark. Servers put one there themselves."""
     decision: Decision | None = None
 
 
@@ -97,6 +97,11 @@ def check_requests(requests: pl.DataFrame) -> str:
     if twice := requests.height - requests["request_id"].n_unique():
         raise SeasDataError(f"{twice} requests have an id that another one has; give each its own")
     return columns[0]
+
+
+def greedy(max_new_tokens: int) -> Sampling:
+    """Return how a judge is sampled: the likeliest token each time."""
+    return Sampling(temperature=0, top_p=1, max_new_tokens=max_new_tokens)
 
 
 def settings_id(digest: str, sampling: Sampling) -> str:
