@@ -3,6 +3,8 @@
     sources -> prompts -> invalid -> contamination -> templates -> edges -> selection -> labels -> requests
             -> clusters -> split -> checks -> shards and manifest
 
+A recipe with a ``loop`` goes on from there: each iteration makes a version of its own (``seas_data.loop``).
+
 Rows of earlier versions are a frozen reference: a build adds rows and decisions and changes none. Everything that is
 computed depends only on the rows, the recipe, the parent version and the program, so the same build gives the same
 digest wherever it was interrupted.
@@ -17,6 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import incoming
+from seas_data import recipe as recipes
 from seas_data.curation import curate
 from seas_data.recipe import Recipe
 from seas_data.stages import Stages
@@ -24,6 +27,7 @@ from seas_data.store import Manifest, Workspace, open_workspace
 from seas_data.version import Version
 
 _TOOLS = ("seas-data", "polars", "pyarrow", "torch", "sentence-transformers", "scikit-learn", "scipy")
+_LOOP_TOOLS = ("transformers", "trl", "accelerate")
 
 
 @dataclass(frozen=True)
@@ -38,38 +42,86 @@ class Built:
 def build(recipe: Recipe, root: Path) -> Built:
     """Build the next version of the workspace at ``root`` from ``recipe``, or find that there is nothing to build.
 
+    With a loop: one version from what is new in the sources, and one for each iteration that is yet to be played.
+
     Raises SeasDataError when a source, an embedder or the workspace cannot be had, or a check fails; then no version
     is made, and what was computed serves the next try.
     """
     workspace = open_workspace(root, create=True)
     with workspace.lock():
+        if recipe.sandbox is not None:
+            recipe = _in_sandbox(recipe, workspace)
         parent = Version(workspace, workspace.manifest()) if workspace.versions() else None
         if parent is not None:
             workspace.require_whole(parent.manifest)
-        known = incoming.earlier(parent)
-        new = incoming.read(recipe, known)
-        if parent is not None and new.nothing():
-            workspace.forget_stages()
-            return Built(parent, False, _remark(recipe, parent.manifest))
-        name = "v0" if parent is None else f"v{int(parent.name[1:]) + 1}"
-        stages = Stages(workspace.root / "stages", _key(recipe, parent, new))
-        made = curate(recipe, new, known, stages, workspace.root / "vectors")
-        with stages.timed("write", sum(frame.height for frame in made.values())):
-            manifest = _manifest(workspace, recipe, parent, name, made)
-        tools = json.dumps({tool: installed(tool) for tool in _TOOLS})
-        built = Version(workspace, workspace.commit(manifest, stages.runs(name, tools)))
+        version = _from_sources(recipe, workspace, parent)
+        while recipe.loop is not None and version.manifest.iteration < recipe.loop.iterations:
+            version = _next_iteration(recipe, workspace, version)
         workspace.forget_stages()
-        return Built(built, True)
+        if parent is not None and version.digest == parent.digest:
+            return Built(version, False, _remark(recipe, version.manifest))
+        return Built(version, True)
 
 
-def _key(recipe: Recipe, parent: Version | None, new: incoming.Incoming) -> str:
-    """Return what the stages depend on, as one name."""
-    parts = [recipe.digest(), parent.digest if parent else None, new.digest(), installed("seas-data")]
+def _in_sandbox(recipe: Recipe, workspace: Workspace) -> Recipe:
+    """Write the sandbox's files and models, and return the recipe with their places in it."""
+    from seas_data import sandbox
+
+    assert recipe.sandbox is not None
+    folder = workspace.root / "sandbox"
+    sandbox.write(folder, recipe.sandbox)
+    return recipes.in_sandbox(recipe, folder)
+
+
+def _from_sources(recipe: Recipe, workspace: Workspace, parent: Version | None) -> Version:
+    """Build the version that what is new in the sources makes, or return ``parent`` if nothing is."""
+    known = incoming.earlier(parent)
+    new = incoming.read(recipe, known)
+    if parent is not None and new.nothing():
+        return parent
+    stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest()]))
+    made = curate(recipe, new, known, stages, workspace.root / "vectors")
+    return _commit(recipe, workspace, parent, made, stages, parent.manifest.iteration if parent else 0)
+
+
+def _next_iteration(recipe: Recipe, workspace: Workspace, parent: Version) -> Version:
+    """Play an iteration of the loop after ``parent`` and commit its version."""
+    from seas_data import loop
+
+    key = _key(recipe, parent, loop.inputs(recipe))
+    stages = Stages(workspace.root / "stages", key)
+    made = loop.iterate(recipe, workspace, parent, stages, key)
+    return _commit(recipe, workspace, parent, made, stages, parent.manifest.iteration + 1)
+
+
+def _commit(
+    recipe: Recipe,
+    workspace: Workspace,
+    parent: Version | None,
+    made: dict[str, pl.DataFrame],
+    stages: Stages,
+    iteration: int,
+) -> Version:
+    name = "v0" if parent is None else f"v{int(parent.name[1:]) + 1}"
+    with stages.timed("write", sum(frame.height for frame in made.values())):
+        manifest = _manifest(workspace, recipe, parent, name, made, iteration)
+    tools = json.dumps({tool: installed(tool) for tool in (*_TOOLS, *(_LOOP_TOOLS if iteration else ()))})
+    return Version(workspace, workspace.commit(manifest, stages.runs(name, tools)))
+
+
+def _key(recipe: Recipe, parent: Version | None, inputs: list[str]) -> str:
+    """Return what the stages depend on, as one name; ``inputs`` are digests of what they read."""
+    parts = [recipe.digest(), parent.digest if parent else None, *inputs, installed("seas-data")]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
 def _manifest(
-    workspace: Workspace, recipe: Recipe, parent: Version | None, name: str, made: dict[str, pl.DataFrame]
+    workspace: Workspace,
+    recipe: Recipe,
+    parent: Version | None,
+    name: str,
+    made: dict[str, pl.DataFrame],
+    iteration: int,
 ) -> Manifest:
     """Write the new rows of each table as shards behind the parent's, and return the manifest of them all."""
     shards = dict(parent.manifest.tables) if parent else {}
@@ -78,7 +130,7 @@ def _manifest(
         shards[table] = [*shards.get(table, []), *([workspace.write_shard(table, rows)] if rows.height else [])]
     return Manifest(
         version=name,
-        iteration=0,
+        iteration=iteration,
         parent=parent.name if parent else None,
         parent_digest=parent.digest if parent else None,
         recipe=recipe.canonical(),

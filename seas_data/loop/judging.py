@@ -1,0 +1,42 @@
+"""Verdicts in the loop: each judge's model is loaded by itself, judges all that there is to judge, and goes."""
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from seas_data import judge, models
+from seas_data.loop.scene import Scene
+from seas_data.loop_settings import Judge, JudgeRules
+from seas_data.models.protocol import Generator
+
+
+def verdicts(scene: Scene, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> pl.DataFrame:
+    """Return the table ``verdicts`` of all judges of the recipe for ``responses`` to ``prompts`` (prompt_id, text)."""
+    place = scene.parts(label)
+    asked = prompts.unique("prompt_id", keep="first", maintain_order=True)
+
+    def by(one: Judge, generators: Mapping[str, Generator]) -> pl.DataFrame:
+        return judge.judge(asked, responses, [one], generators, place)
+
+    return _by_each(scene, scene.recipe.judges, by).sort("response_id", "judge")
+
+
+def of_prompts(scene: Scene, prompts: pl.DataFrame, name: str, label: str) -> pl.DataFrame:
+    """Return what the judge called ``name`` says of ``prompts`` alone: the columns of ``judge.judge_prompts``."""
+    chosen = [one for one in scene.recipe.judges if one.label == name]
+    place = scene.parts(label)
+    return _by_each(scene, chosen, lambda one, generators: judge.judge_prompts(prompts, [one], generators, place))
+
+
+def _by_each(
+    scene: Scene, judges: list[Judge], by: Callable[[Judge, Mapping[str, Generator]], pl.DataFrame]
+) -> pl.DataFrame:
+    found = []
+    for one in judges:
+        if isinstance(one, JudgeRules):
+            found.append(by(one, {}))
+            continue
+        place = scene.parts(f"server {one.model}")
+        with models.opened(one.model, scene.recipe.models[one.model], place) as generator:
+            found.append(by(one, {one.model: generator}))
+    return pl.concat(found)

@@ -1,0 +1,138 @@
+"""Who plays: the first red team and target, and the next ones, each trained from the one before.
+
+A training with no or too few rows is no failure: the model stays as it is under its next name, and its row in
+``checkpoints`` says why.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from seas_data import attack, tables, train
+from seas_data.errors import SeasDataError
+from seas_data.loop.scene import Frames, Role, Scene
+from seas_data.loop_settings import TrainingDpo, TrainingSettings, TrainingSft
+from seas_data.models import checkpoint as files_of
+from seas_data.train import NotEnoughPairsError
+
+LETTER: dict[Role, str] = {"red": "R", "target": "T"}
+
+
+def start(scene: Scene, examples: pl.DataFrame, role: Role) -> Frames:
+    """Make R0 or T0: fine-tune the role's checkpoint, or take it as it is.
+
+    ``examples`` (prompt_id, type, text): the adversarial prompts of ``train``, of which the red team's rows are made.
+    Returns ``checkpoints``, ``metrics`` (less version) and, of a red team that was trained, ``seeds`` and
+    ``demonstrations``.
+    """
+    name, loop = f"{LETTER[role]}0", scene.loop
+    if scene.player(role).start == "given":
+        given = scene.recipe.models[scene.player(role).model]
+        from seas_data import models
+
+        with models.opened(name, given, scene.parts(f"server {name}")) as generator:
+            return {"checkpoints": checkpoint(name, role, 0, generator.digest, None, "given", 0)}
+    made: Frames = {}
+    if role == "red":
+        seeds, rows = attack.demonstrations(examples, loop.red_rows, loop.attack, draw=(loop.seed, "red team"))
+        made = {"seeds": seeds, "demonstrations": rows}
+        settings = scene.recipe.training.red_sft
+    else:
+        rows, settings = table(str(loop.instructions), ("prompt", "completion")), scene.recipe.training.target_sft
+    output = scene.output(name)
+    facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}
+    figures = train.sft(scene.base(role), rows, settings, output, facets=facets)
+    digest = files_of.digest(output)
+    return {**made, "checkpoints": checkpoint(name, role, 0, digest, None, "sft", rows.height), "metrics": figures}
+
+
+def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Frames:
+    """Train the next red team or target on ``rows`` (``pairs`` or ``demonstrations``); return its ``checkpoints`` row
+    and ``metrics``.
+
+    ``informative``: how many of the rows are about attacks and look-alikes; general ones alone are no reason to train.
+    """
+    letter = LETTER[role]
+    before, name = f"{letter}{scene.iteration - 1}", f"{letter}{scene.iteration}"
+    old = scene.checkpoints.row(by_predicate=pl.col("model") == before, named=True)
+    settings = getattr(scene.recipe.training, role)
+    model = str(scene.place(before) or scene.base(role))
+    facets: dict[str, str | int] = {"role": role, "model": name, "iteration": scene.iteration}
+    try:
+        if informative < settings.min_rows:
+            raise NotEnoughPairsError(f"there are {informative} pairs, and at least {settings.min_rows} are needed")
+        output = scene.output(name)
+        if "chosen" in rows.columns:
+            method = "dpo"
+            first = str(scene.place(f"{letter}0") or scene.base(role)) if settings.reference == "first" else None
+            figures = train.dpo(model, rows, settings, output, reference=first, facets=facets)
+        else:
+            method = "sft"
+            figures = train.sft(model, rows, as_sft(settings, completion_only=True), output, facets=facets)
+    except NotEnoughPairsError as few:
+        statement = f"{name} is {before} unchanged: {few}"
+        return {
+            "checkpoints": checkpoint(
+                name, role, scene.iteration, str(old["digest"]), before, "unchanged", rows.height, statement
+            )
+        }
+    digest = files_of.digest(output)
+    return {
+        "checkpoints": checkpoint(name, role, scene.iteration, digest, before, method, rows.height),
+        "metrics": figures,
+    }
+
+
+def as_sft(settings: TrainingDpo, *, completion_only: bool) -> TrainingSft:
+    """Return the settings of an update for supervised fine-tuning: all that both kinds of training have."""
+    common = {name: getattr(settings, name) for name in TrainingSettings.model_fields}
+    return TrainingSft(**common | {"epochs": settings.epochs, "completion_only": completion_only})
+
+
+def checkpoint(
+    name: str,
+    role: Role,
+    iteration: int,
+    digest: str,
+    parent: str | None,
+    method: str,
+    rows: int,
+    statement: str | None = None,
+) -> pl.DataFrame:
+    """Return one row of the table ``checkpoints``."""
+    row = {
+        "model": name,
+        "role": role,
+        "iteration": iteration,
+        "digest": digest,
+        "parent": parent,
+        "method": method,
+        "rows": rows,
+        "statement": statement,
+    }
+    return tables.cast("checkpoints", pl.DataFrame([row]))
+
+
+def table(path: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Return the rows of a JSONL or Parquet file. Raises SeasDataError if it cannot be read or lacks a column."""
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
+        ".jsonl": lambda file: pl.read_ndjson(file, infer_schema_length=None),
+        ".parquet": pl.read_parquet,
+    }
+    place = Path(path)
+    if place.suffix not in readers:
+        raise SeasDataError(f"{place} is of no known format; its name should end in {' or '.join(readers)}")
+    try:
+        rows = readers[place.suffix](place)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        raise SeasDataError(f"{place} cannot be read: {problem}") from problem
+    if missing := [name for name in columns if name not in rows.columns]:
+        raise SeasDataError(f"{place} lacks the columns {', '.join(missing)}; it has {', '.join(rows.columns)}")
+    return rows
+
+
+def contents(paths: list[str]) -> list[str]:
+    """Return the SHA-256 of each file: what an iteration depends on besides the recipe and its parent version."""
+    return [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]

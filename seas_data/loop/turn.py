@@ -1,0 +1,151 @@
+"""One turn: seeds, attacks, answers, verdicts, pairs, and the next two models.
+
+Everything here comes from ``train``. Each function is one stage: frames in, the rows of some tables out.
+"""
+
+from typing import Any
+
+import polars as pl
+
+from seas_data import attack, pairs, recipe
+from seas_data.loop import judging, players
+from seas_data.loop import scene as scenes
+from seas_data.loop.scene import Frames, Role, Scene
+from seas_data.pairs.paired import row_ids
+from seas_data.version import Version
+
+
+def seeds(scene: Scene, parent: Version, prompts: pl.DataFrame) -> Frames:
+    """Draw the iteration's seeds from the adversarial ``prompts`` of ``train``."""
+    loop = scene.loop
+    weakness = _weakness(scene, parent) if loop.attack.types == "weakness" else None
+    drawn = attack.seeds(
+        prompts,
+        loop.attack.seeds,
+        loop.attack,
+        iteration=scene.iteration,
+        split="train",
+        draw=(loop.seed, "attack"),
+        weakness=weakness,
+    )
+    return {"seeds": drawn}
+
+
+def attacks(scene: Scene, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
+    """Have the last red team attack, and set aside what no target is asked. ``prompts`` holds the seeds' examples."""
+    name = f"R{scene.iteration - 1}"
+    found = scenes.attacks(scene, name, seeds, scene.loop.attack.prompts, scene.iteration, "attacks")
+    return found | {"attacks": attack.set_aside(found["attacks"], seeds, prompts)}
+
+
+def responses(scene: Scene, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:
+    """Have the last target answer the attacks, and the ``harmless`` prompts of ``train`` drawn for this turn."""
+    samples = scene.loop.attack.responses
+    asked = attacks.filter(pl.col("reason").is_null())
+    prompts = [(asked, samples), (harmless, samples)]
+    return scenes.responses(scene, f"T{scene.iteration - 1}", prompts, "responses")
+
+
+def verdicts(scene: Scene, responses: pl.DataFrame, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:
+    """Judge the answers."""
+    prompts = pl.concat([attacks.select("prompt_id", "text"), harmless.select("prompt_id", "text")])
+    return {"verdicts": judging.verdicts(scene, responses, prompts, "verdicts")}
+
+
+def harmless_drawn(scene: Scene, prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return those of the harmless ``prompts`` of ``train`` that this turn asks: others in each.
+
+    What a judge called harmless is asked only once a person has said so, unless the recipe says otherwise.
+    """
+    settings = scene.loop.harmless
+    if scene.recipe.pairs.harmless is None or settings.prompts == 0:
+        return prompts.clear()
+    if settings.reviewed_only:
+        prompts = prompts.filter(~pl.col("label_source").str.starts_with("judge:").fill_null(False))
+    rows = prompts.with_columns(turn=pl.lit(scene.iteration))
+    return (
+        rows.with_columns(draw=row_ids("drawn", rows, "turn", "prompt_id"))
+        .sort("draw")
+        .head(settings.prompts)[prompts.columns]
+    )
+
+
+def made_pairs(
+    scene: Scene,
+    attacks: pl.DataFrame,
+    harmless: pl.DataFrame,
+    seeds: pl.DataFrame,
+    answers: Frames,
+    held_out: pl.DataFrame,
+) -> Frames:
+    """Make the iteration's pairs, or MART's rows; return ``pairs``, ``demonstrations`` and ``unpaired``.
+
+    ``answers``: ``responses`` and ``verdicts`` of this turn.
+    """
+    settings, said, judged = scene.recipe.pairs, answers["responses"], answers["verdicts"]
+    asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
+    about: dict[str, Any] = {"iteration": scene.iteration, "held_out": held_out}
+    if settings.mode == "mart":
+        both = [
+            pairs.mart_red(asked, seeds, said, judged, settings, **about),
+            pairs.mart_target(asked, said, judged, settings, seeds=seeds, **about),
+        ]
+        return {
+            "demonstrations": pl.concat([each.pairs for each in both]),
+            "unpaired": pl.concat([each.unpaired for each in both]),
+        }
+    found = [
+        pairs.red_pairs(asked, seeds, said, judged, settings, **about),
+        pairs.target_pairs(asked, said, judged, settings, seeds=seeds, **about),
+    ]
+    if settings.harmless is not None:
+        found.append(pairs.harmless_pairs(harmless, said, judged, settings, **about))
+    informative = sum(each.pairs.height for each in found[1:])
+    if settings.general is not None and scene.loop.preferences is not None and informative:
+        rows = players.table(scene.loop.preferences, ("source_id", "prompt", "chosen", "rejected"))
+        if "source" not in rows.columns:
+            rows = rows.with_columns(source=pl.lit("preferences"))
+        # The set is large and the same for all iterations: what is left of it is not listed each time.
+        found.append(pairs.Paired(pairs.general_pairs(rows, settings, pairs=informative, **about).pairs, _none(found)))
+    made = {"pairs": pl.concat([each.pairs for each in found]), "unpaired": pl.concat([e.unpaired for e in found])}
+    if scene.loop.update == "sft":
+        made["demonstrations"] = pairs.chosen_only(made["pairs"].filter(pl.col("role") != "general"))
+    return made
+
+
+def trained(scene: Scene, role: Role, made: Frames) -> Frames:
+    """Train the next red team or target on what ``made_pairs`` made."""
+    roles = ["red"] if role == "red" else ["target", "harmless", "general"]
+    rows = made["demonstrations" if "demonstrations" in made else "pairs"]
+    rows = rows.filter(pl.col("role").is_in(roles))
+    return players.update(scene, role, rows, rows.filter(pl.col("role") != "general").height)
+
+
+def joining(scene: Scene, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: Frames) -> pl.DataFrame:
+    """Return the attacks that worked as rows of ``prompts``."""
+    settings = scene.loop.success
+    return attack.joining(
+        attacks,
+        seeds,
+        _rates(scene.recipe.pairs, answers["responses"], answers["verdicts"]),
+        rate=settings.rate,
+        min_verdicts=settings.min_verdicts,
+    )
+
+
+def _rates(settings: recipe.Pairs, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    return pairs.rates(responses, pairs.judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge))
+
+
+def _weakness(scene: Scene, parent: Version) -> dict[str, float] | None:
+    """Return how often each type got through in the iteration before, or None before there is one."""
+    before = parent.table("attacks").filter(pl.col("iteration") == scene.iteration - 1, pl.col("split") == "train")
+    if before.is_empty():
+        return None
+    said = parent.table("responses").join(before, on="prompt_id", how="semi")
+    judged = parent.table("verdicts").join(said, on="response_id", how="semi")
+    return attack.weaknesses(before, parent.table("seeds"), _rates(scene.recipe.pairs, said, judged))
+
+
+def _none(found: list[pairs.Paired]) -> pl.DataFrame:
+    return found[0].unpaired.clear()
