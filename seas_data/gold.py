@@ -77,10 +77,11 @@ def corrected(verdicts: pl.DataFrame, gold: pl.DataFrame, strata: Sequence[str],
     """Return the share of unsafe verdicts of each judge in each stratum, as seen and less the judge's errors.
 
     ``verdicts`` has id, judge, verdict, the columns ``strata`` (such as iteration and type) and ``clusters`` (such as
-    seed_id: rows of one cluster are not independent; without one a row is its own). Only verdicts that parsed count. Columns: judge, the strata, n,
-    unparsed, rate, low and high (Wilson on the effective n), gold_n (gold rows of the stratum with a verdict that
-    parsed), corrected, corrected_low and corrected_high (Rogan and Gladen's, within 0 and 1, carrying the error of the
-    gold sample): null where the stratum has no gold rows of both kinds, or its judge is no better than chance there.
+    seed_id: rows of one cluster are not independent; without one a row is its own). Only verdicts that parsed count.
+    Columns: judge, the strata, n, unparsed, rate, low and high (Wilson on the effective n), gold_n (gold rows of the
+    stratum with a verdict that parsed), corrected, corrected_low and corrected_high (Rogan and Gladen's, within 0 and
+    1, carrying the error of the gold sample): null where the stratum has no gold rows of both kinds, or its judge is
+    no better than chance there.
     """
     given = verdicts.filter(pl.col("verdict").is_not_null())
     measured = {name: _counts(rows) for name, rows in _both(given, gold).group_by("judge", *strata)}
