@@ -31,7 +31,12 @@ def text_digest(text: str) -> str:
 def printable(text: str) -> str:
     """Return ``text`` on one line with every control, format (bidi, zero-width) and private character made visible."""
     return "".join(
-        " " if c in "\n\r\t" else c if unicodedata.category(c) not in _UNSAFE else f"\\u{{{ord(c):x}}}" for c in text
+        " "
+        if c in "\n\r\t" or unicodedata.category(c) == "Zs"
+        else c
+        if unicodedata.category(c) not in _UNSAFE
+        else f"\\u{{{ord(c):x}}}"
+        for c in text
     )
 
 
