@@ -157,6 +157,7 @@ def _by_index(vectors: Vectors, threshold: float, new: NDArray[np.bool_]) -> _Ca
             asked, wanted = searched[part], 32
             while asked.size:
                 wanted = min(wanted, count)
+                asked = np.resize(asked, max(2, len(asked)))  # to one query usearch gives a result of another shape
                 found = index.search(vectors[asked], wanted)
                 one = np.repeat(asked, wanted)
                 other = np.asarray(found.keys, dtype=np.int64).reshape(-1)

@@ -139,6 +139,8 @@ def test_beyond_the_exact_limit_an_index_finds_the_same_pairs(monkeypatch):
     monkeypatch.setattr(neighbours, "EXACT_ROWS", 1_000)
     found, again = (neighbours.pairs(vectors, 0.9, blocks=blocks, earlier=earlier) for _ in range(2))
     assert_same(again, (found.left, found.right, found.score))
+    alone = neighbours.pairs(vectors, 0.9, earlier=np.arange(1_500) > 0)
+    assert set(alone.left) == {0} and len(alone.left) > 1
     one, other = ({*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} for pairs in (exact, found))
     assert other <= one
     assert len(other) >= 0.995 * len(one)
