@@ -69,7 +69,6 @@ def build(recipe: Path, data: Path, workspace: Path) -> tuple[float, int]:
         "from seas_data import recipe\n"
         "from seas_data.build import build\n"
         "assert build(recipe.load(Path(sys.argv[1])), Path(sys.argv[2])).new\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     environment = {**os.environ, "SEAS_DATA_REAL": str(data), "HF_HUB_OFFLINE": "1"}
     started = time.perf_counter()
@@ -107,7 +106,6 @@ def main() -> None:
                     before[key] = rows, seconds
                     print(f"| {rows:,} | {key} | {seconds:.1f} | {peak:,} | {growth} |", flush=True)
     print(
-        f"\n{os.cpu_count()} cores; peak of this script itself {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
     )
 
 
