@@ -15,13 +15,14 @@ from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.files import replacing
 from seas_data.pairs import reference
+from seas_data.pairs.lines import ahead
 from seas_data.pairs.paired import messages, row_ids
 from seas_data.pairs.reasons import sentence
 from seas_data.pairs.red import match, shuffled
 from seas_data.pairs.reference import Role
 from seas_data.pairs.target import safe_against_unsafe
 
-_AT_A_TIME = 25_000  # pairs whose texts are in memory
+_AT_A_TIME = 4_000  # pairs whose texts are in memory
 
 SETTINGS = recipe.Pairs(
     red=recipe.RedPairs(max_length_ratio=None, near_duplicate=None), target=recipe.TargetPairs(choose="first")
@@ -111,9 +112,9 @@ def _placed(matched: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
 
 def _composed(file: reference.Reference, matched: pl.DataFrame, role: Role, *, turned: bool) -> Iterator[pl.DataFrame]:
     """Yield ``matched`` with texts and ids, some pairs at a time; once, without rows, where there are none."""
-    for start in range(0, max(1, matched.height), _AT_A_TIME):
-        rows = matched.slice(start, _AT_A_TIME)
-        texts = file.texts(pl.concat([rows["chosen_row"], rows["rejected_row"]]))
+    slices = (matched.slice(start, _AT_A_TIME) for start in range(0, max(1, matched.height), _AT_A_TIME))
+    fetched = ((rows, file.texts(pl.concat([rows["chosen_row"], rows["rejected_row"]]))) for rows in slices)
+    for rows, texts in ahead(fetched):
         rows = rows.with_columns(
             *(texts[name].head(rows.height).alias(f"chosen_{name}") for name in texts.columns),
             *(texts[name].tail(rows.height).alias(f"rejected_{name}") for name in texts.columns),

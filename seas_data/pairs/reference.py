@@ -7,7 +7,6 @@ classifier wrote). Such a file is gigabytes of text, and pairs use a part of it:
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 from seas_data.pairs import lines
+from seas_data.pairs.lines import ahead
 from seas_data.progress import bar
 
 Role = Literal["red", "target"]
@@ -57,7 +57,7 @@ def read(path: Path, role: Role) -> Reference:
     ties: dict[int, int] = {}
     parts, aside, spans = [_measured(_no_texts(needed), [], role, ties)], [], [np.empty((0, 2), np.int64)]
     with bar(_size(path, parquet), "reading", "rows" if parquet else "bytes") as progress:
-        for block in _ahead(_parquet(path, needed) if parquet else lines.blocks(path, needed, _EVALUATION)):
+        for block in ahead(_parquet(path, needed) if parquet else lines.blocks(path, needed, _EVALUATION)):
             parts.append(_measured(block.frame, block.lines, role, ties))
             aside.extend(block.aside)
             spans.append(block.spans)
@@ -121,15 +121,6 @@ def _size(path: Path, parquet: bool) -> int:
 
 def _no_texts(needed: tuple[str, ...]) -> pl.DataFrame:
     return pl.DataFrame(schema=dict.fromkeys((*needed, _EVALUATION), pl.String))
-
-
-def _ahead(blocks: Iterator[lines.Block]) -> Iterator[lines.Block]:
-    """Yield ``blocks``, each read in a thread while the one before it is worked on."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = pool.submit(next, blocks, None)
-            yield block
 
 
 def _parquet(path: Path, needed: tuple[str, ...]) -> Iterator[lines.Block]:
