@@ -6,6 +6,7 @@ folder reads this one.
 """
 
 import dataclasses
+import gc
 import os
 import shutil
 import warnings
@@ -45,6 +46,9 @@ def fit(job: Job) -> None:
             write_report(job, job.work / "writing", trainer.state.log_history)
             (job.work / "writing").rename(job.work / _WHOLE)
         trainer.accelerator.wait_for_everyone()
+        trainer.accelerator.free_memory()
+    del trainer
+    _free_gpu()
 
 
 def arguments(config: Any, job: Job, **own: Any) -> Any:
@@ -135,6 +139,9 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
             self._bar.update(1)
         if state.global_step >= state.max_steps:
             control.should_log = True
+            # The model itself comes next. Gone on with from here, the trainer would make one update too many where
+            # the last epoch is a part of one.
+            control.should_save = False
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if self._bar is not None and logs is not None and "loss" in logs:
@@ -200,6 +207,15 @@ def _write_whole(job: Job, *, adapted: bool) -> None:
         trained.rename(whole)
     for name in ("training_args.bin", "README.md"):
         (whole / name).unlink(missing_ok=True)
+
+
+def _free_gpu() -> None:
+    """Give back what the training held, for the model that is loaded next."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _last_checkpoint(work: Path) -> str | None:

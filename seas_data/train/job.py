@@ -91,6 +91,9 @@ def prepare(job: Job, table: pl.DataFrame) -> bool:
         return True
     shutil.rmtree(job.work, ignore_errors=True)
     checked = rows.check(table, job.method, job.model, job.settings)
+    if left_out := int(checked.counts["too_long"]):
+        limit = job.settings.max_length
+        print(f"{left_out} rows are left out: their prompts fill max_length ({limit} tokens)", file=sys.stderr)
     rows.write(job.work / _ROWS, checked.rows)
     files.write_text(job.work / _COUNTS, json.dumps(checked.counts))
     files.write_text(known, json.dumps({"key": key, "job": job.model_dump(mode="json")}))

@@ -95,6 +95,21 @@ def test_killed_adapters_end_in_the_same_weights_and_figures(base: Path, pairs: 
     check_equal(*undisturbed_and_resumed("dpo", base, pairs, settings, tmp_path))
 
 
+def test_a_kill_between_the_last_update_and_the_model_changes_nothing(
+    base: Path, pairs: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = preference(epochs=1.5, save_steps=2)
+    dpo(base, pairs, settings, tmp_path / "whole")
+    monkeypatch.setattr("seas_data.train.fit._write_whole", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        dpo(base, pairs, settings, tmp_path / "late" / "whole")
+    monkeypatch.undo()
+    assert not (tmp_path / "late" / "whole").exists()
+    assert (tmp_path / "late/.training-whole/checkpoints/checkpoint-4/whole").exists()
+    dpo(base, pairs, settings, tmp_path / "late" / "whole")
+    check_equal(tmp_path / "whole", tmp_path / "late" / "whole")
+
+
 def test_a_finished_training_is_not_done_again(
     base: Path, rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +149,14 @@ def test_what_another_training_left_is_not_gone_on_with(base: Path, rows: pl.Dat
     (changed / "config.json").write_text((changed / "config.json").read_text() + " ")
     assert job.prepare(other, rows.head(16))
     assert not (first.work / "checkpoints").exists(), "another model is another job"
+
+
+def test_rows_that_are_left_out_are_told(
+    base: Path, rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = sft(base, rows, supervised(epochs=1, max_length=12), tmp_path / "T0")
+    assert "8 rows are left out" in capsys.readouterr().err
+    assert figures.filter(pl.col("name") == "training/too_long")["value"].to_list() == [8]
 
 
 def test_a_failure_leaves_no_model(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
