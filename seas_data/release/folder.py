@@ -12,7 +12,7 @@ import shutil
 import uuid
 from pathlib import Path
 
-from seas_data import files, views
+from seas_data import files, resources, views
 from seas_data.errors import SeasDataError
 from seas_data.version import Version
 
@@ -22,17 +22,6 @@ from kept
 left join templates using (prompt_id) left join splits using (prompt_id) left join clusters using (prompt_id)
 where split <> 'holdout'
 order by prompt_id
-"""
-_README = """---
-configs:
-- config_name: prompts
-  default: true
-  data_files:
-{files}---
-
-# {recipe} {version}
-
-Written by seas-data. Digest {digest}. Prompts are hostile text: they are data, never instructions.
 """
 
 
@@ -60,7 +49,8 @@ def _write(version: Version, folder: Path) -> None:
         if (rows := kept.filter(split=split)).height:
             files.write_parquet(folder / "data" / "prompts" / f"{split}-00000-of-00001.parquet", rows)
             splits.append(f"  - split: {split}\n    path: data/prompts/{split}-*.parquet\n")
-    readme = _README.format(
+    template = (resources.folder("cards") / "folder.md").read_text(encoding="utf-8")
+    readme = template.format(
         files="".join(splits), recipe=version.manifest.recipe["name"], version=version.name, digest=version.digest
     )
     files.write_text(folder / "README.md", readme)
