@@ -64,7 +64,7 @@ def judge(
         generators: the models that judges name, ready to answer.
         folder: where what was judged is kept, for a run that is killed and started again.
 
-    Raises SeasDataError if a response answers a prompt that is not there.
+    Raises SeasDataError if a response answers a prompt that is not there, and if a judge answers nothing at all.
     """
     rows = responses.filter(pl.col("text").is_not_null()).join(
         prompts.select("prompt_id", prompt="text"), on="prompt_id", how="left"
@@ -124,7 +124,7 @@ def _by_guard(rows: pl.DataFrame, guard: Guard, label: str, generator: Generator
     for question in guard.questions(of):
         progress = " ".join([label, *question.categories])
         answered = generator.generate(requests, sampling, 1, folder, progress, question.asking)
-        answers.append(_parsed(answered, guard, question, of))
+        answers.append(_parsed(_some(answered, label), guard, question, of))
     return _combined(answers)
 
 
@@ -172,7 +172,7 @@ def _by_protocol(rows: pl.DataFrame, judge: JudgeRefusal, generator: Generator, 
     texts = [refusal.ask(prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
     requests = rows.select("request_id").with_columns(_column("messages", texts))
     sampling = greedy(refusal.MAX_NEW_TOKENS)
-    answered = generator.generate(requests, sampling, 1, folder, judge.label, Asking())
+    answered = _some(generator.generate(requests, sampling, 1, folder, judge.label, Asking()), judge.label)
     classes = [None if text is None else refusal.parse(text) for text in answered["text"]]
     return answered.select(
         "request_id",
@@ -182,6 +182,13 @@ def _by_protocol(rows: pl.DataFrame, judge: JudgeRefusal, generator: Generator, 
         refusal=pl.Series(classes, dtype=pl.String),
         raw="text",
     )
+
+
+def _some(answered: pl.DataFrame, label: str) -> pl.DataFrame:
+    """Return ``answered``; raise SeasDataError if every request failed: then it is the settings that are wrong."""
+    if answered.height and answered["text"].null_count() == answered.height:
+        raise SeasDataError(f"the judge {label} answered none of {answered.height} requests: {answered['error'][0]}")
+    return answered
 
 
 def _column(name: str, texts: Sequence[object]) -> pl.Series:

@@ -186,6 +186,13 @@ def test_prompts_alone_are_judged_by_those_who_can(tmp_path: Path) -> None:
     assert said.height == 6
 
 
+def test_a_judge_that_answers_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+    judges: list[Judge] = [guard("llama-guard-3"), JudgeRefusal(by="refusal", model="m")]
+    for one in judges:
+        with pytest.raises(SeasDataError, match=f"{one.label} answered none of 5 requests: lost"):
+            judge(prompts(), responses(), [one], {"m": Scripted(lambda *_: (None, "error", None))}, tmp_path)
+
+
 def test_a_response_to_a_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match="2 responses answer a prompt"):
         judge(prompts().head(1), responses().filter(pl.col("prompt_id") != "p3"), [RULES], {}, tmp_path)

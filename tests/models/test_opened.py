@@ -1,0 +1,69 @@
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.loop_settings import ModelHttp, ModelInProcess
+from seas_data.models import checkpoint, opened
+from seas_data.models.http import OverHttp
+from seas_data.models.in_process import InProcess
+from tests.models.servers import completion, server
+
+SERVER = """
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+"""
+
+
+def served(**changes: Any) -> ModelHttp:
+    command = [sys.executable, "-c", SERVER, "{model}", "{port}", "--host", "127.0.0.1"]
+    return ModelHttp(**{"backend": "http", "model": "served", "serve": command, "patience": 20} | changes)
+
+
+def test_a_trained_checkpoint_takes_the_place_of_the_settings_model(tiny: Path, tmp_path: Path) -> None:
+    with opened("T1", ModelInProcess(model="some/base", device="cpu"), tmp_path, checkpoint=tiny) as model:
+        assert isinstance(model, InProcess) and model.name == "T1"
+        assert model.digest == checkpoint.digest(tiny)
+    with opened("T1", served(), tmp_path, checkpoint=tiny) as model:
+        assert isinstance(model, OverHttp) and model.settings.model == str(tiny)
+        assert model.digest == checkpoint.digest(tiny), "served or not, it is the same model"
+
+
+def test_a_server_that_has_another_model_cannot_stand_for_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body)) as (url, _):
+        with opened("T0", served(serve=None, url=url), tmp_path) as model:
+            assert model.name == "T0"
+        with (
+            pytest.raises(SeasDataError, match="give serve"),
+            opened("T1", served(serve=None, url=url), tmp_path, checkpoint=tiny),
+        ):
+            pass
+
+
+def test_a_recipe_from_elsewhere_starts_nothing(tiny: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(SeasDataError, match="--trust"),
+        opened("T0", served(), tmp_path, checkpoint=tiny, trusted=False),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "http://x"},
+        {"serve": None},
+        {"serve": None, "url": "x:8000"},
+        {"tokenizer": "y"},
+        {"chat_template": "z"},
+    ],
+)
+def test_settings_that_contradict_themselves(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"url|completion"):
+        served(**changes)
