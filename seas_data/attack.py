@@ -216,15 +216,19 @@ def joining(
     )
     style = pl.when(pl.col("type").is_in(ATTACK_STYLES)).then("type")
     risk = pl.when(~pl.col("type").is_in(ATTACK_STYLES)).then("type")
-    rows = worked.with_columns(attack_style=style, risk_category=risk)
+    return as_prompts(worked.with_columns(attack_style=style, risk_category=risk), "adversarial", "seed")
+
+
+def as_prompts(rows: pl.DataFrame, kind: str, label_source: str) -> pl.DataFrame:
+    """Return attacks (the table, with type, attack_style and risk_category) as rows of the table ``prompts``."""
     difficulties = [type_of(*row)[1] for row in rows.select("risk_category", "attack_style").iter_rows()]
     return tables.cast(
         "prompts",
         rows.with_columns(
             pl.Series("difficulty", difficulties, dtype=pl.String),
             pl.Series("text_digest", [text_digest(text) for text in rows["text"]], dtype=pl.String),
-            kind=pl.lit("adversarial"),
-            label_source=pl.lit("seed"),
+            kind=pl.lit(kind),
+            label_source=pl.lit(label_source),
             label_probability=pl.lit(None),
             source=pl.lit("red-team"),
             source_risk=pl.lit(None),

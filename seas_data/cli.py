@@ -58,6 +58,9 @@ def build(
     change: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as a.b=1.")
     ] = None,
+    iterations: Annotated[
+        int | None, typer.Option("--iterations", min=1, help="How many iterations of the loop there are to be in all.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and build nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,7 +73,8 @@ def build(
     from seas_data import recipe as recipes
     from seas_data import terminal
 
-    loaded = recipes.load(recipes.shipped(recipe), change)
+    changes = [*(change or []), *([f"loop.iterations={iterations}"] if iterations else [])]
+    loaded = recipes.load(recipes.shipped(recipe), changes)
     if dry_run:
         if as_json:
             _print_json(loaded.model_dump(mode="json"))
@@ -82,6 +86,8 @@ def build(
     built = run(loaded, workspace)
     if as_json:
         _print_json({"version": built.version.name, "digest": built.version.digest, "new": built.new})
+    elif built.new and loaded.loop is not None:
+        terminal.loop(built.version)
     elif built.new:
         _show(workspace, built.version.name, False)
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
@@ -308,6 +314,147 @@ def review(
     print(
         f"{chosen.height} prompts of {opened.name} are in {output}; filled in, name it under overrides in the recipe."
     )
+
+
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe with a loop, such as pipelines/seas-llama3.yaml.")]
+FolderArgument = Annotated[Path, typer.Argument(help="A folder of tables, one Parquet file each.")]
+ChangeOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as a.b=1.")
+]
+RedOption = Annotated[str | None, typer.Option("--red", help="The red team's checkpoint, in place of the recipe's.")]
+TargetOption = Annotated[
+    str | None, typer.Option("--target", help="The target's checkpoint, in place of the recipe's.")
+]
+
+
+@app.command()
+def attack(
+    recipe: RecipeArgument,
+    folder: FolderArgument,
+    prompts: Annotated[Path, typer.Option("--prompts", help="A JSONL or Parquet file with the columns text and type.")],
+    red: RedOption = None,
+    target: TargetOption = None,
+    change: ChangeOption = None,
+) -> None:
+    """Draw seeds, have the red team write attacks and the target answer them: tables seeds, attacks, responses.
+
+    \b
+    seas-data attack pipelines/seas-llama3.yaml round --prompts attacks.jsonl --red models/R0 --target models/T0
+    """
+    from seas_data.loop import alone
+
+    found = alone.attack(_scene(recipe, change, folder, red, target), folder, prompts)
+    asked = found["attacks"]["reason"].null_count()
+    print(
+        f"{found['attacks'].height} attacks, {asked} of them asked; {found['responses'].height} responses in {folder}."
+    )
+
+
+@app.command()
+def judge(
+    recipe: RecipeArgument,
+    folder: FolderArgument,
+    change: ChangeOption = None,
+) -> None:
+    """Judge the responses of a folder of tables: table verdicts.
+
+    \b
+    seas-data judge pipelines/seas-llama3.yaml round
+    """
+    from seas_data.loop import alone
+
+    found = alone.verdicts(_scene(recipe, change, folder), folder)["verdicts"]
+    counts = found.group_by("judge", "verdict").len().sort("judge", "verdict")
+    for name, verdict, count in counts.iter_rows():
+        print(f"{name}: {count} {verdict or 'without a verdict'}")
+
+
+@app.command()
+def pairs(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe with a loop; none with --from.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="A folder of tables, one Parquet file each.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--from", help="Rows of the SEAS reference code: JSONL or Parquet.")
+    ] = None,
+    role: Annotated[str, typer.Option("--role", help="With --from: red or target.")] = "target",
+    output: Annotated[Path, typer.Option("-o", "--output", help="With --from: the file to write.")] = Path(
+        "pairs.jsonl"
+    ),
+    change: ChangeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make preference pairs of a folder of tables, or of a file that the SEAS reference code wrote.
+
+    \b
+    seas-data pairs pipelines/seas-llama3.yaml round
+    seas-data pairs --from reference.jsonl --role red -o pairs.jsonl
+    """
+    if reference is not None:
+        from seas_data.pairs.convert import run_from
+
+        if role not in ("red", "target"):
+            raise SeasDataError(f"--role is {role}; it should be red or target")
+        told = run_from(reference, "red" if role == "red" else "target", output)
+        if as_json:
+            _print_json(told)
+        else:
+            print(told["statement"])
+        return
+    if recipe is None or folder is None:
+        raise SeasDataError("name a recipe and a folder of tables, or a file with --from")
+    from seas_data.loop import alone
+
+    made = alone.make_pairs(_scene(recipe, change, folder), folder)
+    _print_json({name: frame.height for name, frame in made.items()})
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    folder: FolderArgument,
+    role: Annotated[str, typer.Option("--role", help="red or target.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The model folder to write.")],
+    red: RedOption = None,
+    target: TargetOption = None,
+    change: ChangeOption = None,
+) -> None:
+    """Train the red team or the target on the pairs of a folder of tables.
+
+    \b
+    seas-data train pipelines/seas-llama3.yaml round --role target --target models/T0 -o models/T1
+    """
+    from seas_data.loop import alone
+
+    if role not in ("red", "target"):
+        raise SeasDataError(f"--role is {role}; it should be red or target")
+    alone.train(_scene(recipe, change, folder, red, target), folder, "red" if role == "red" else "target", output)
+    print(f"The model is in {output}.")
+
+
+@app.command()
+def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Measure the attacks of a folder of tables, with intervals that know of seeds: table metrics.
+
+    \b
+    seas-data evaluate round
+    """
+    from seas_data import terminal
+    from seas_data.loop import alone
+
+    found = alone.metrics(folder).drop("version")
+    if as_json:
+        _print_json(found.to_dicts())
+    else:
+        terminal.records(found.to_dicts())
+
+
+def _scene(
+    recipe: str, change: list[str] | None, folder: Path, red: str | None = None, target: str | None = None
+) -> Any:
+    from seas_data import recipe as recipes
+    from seas_data.loop import alone
+
+    return alone.scene(recipes.load(recipes.shipped(recipe), change), folder, red, target)
 
 
 def _print_json(content: Any) -> None:

@@ -391,7 +391,8 @@ def _require_models(recipe: Recipe) -> None:
         raise ValueError("a loop needs judges: without verdicts nothing can be learned")
     if len(set(labels)) < len(labels):
         raise ValueError("two judges have the same name; give one of them another")
-    for place, named in (("pairs.judge", recipe.pairs.judge), ("pairs.refusal_judge", recipe.pairs.refusal_judge)):
+    judges = {"pairs.judge": recipe.pairs.judge, "pairs.refusal_judge": recipe.pairs.refusal_judge}
+    for place, named in (judges | {"loop.harmless.judge": loop.harmless.judge}).items():
         if named is not None and named not in labels:
             raise ValueError(f"{place} is {named}, and the judges are {', '.join(labels)}")
     if loop.target.start == "sft" and loop.instructions is None:

@@ -22,6 +22,7 @@ REASONS = (
     "not_embeddable",
     "split_bridge",
     "manual",
+    "unreviewed",  # a harmless prompt by a judge's word alone
     "too_long",
     "too_short",
     "invalid",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from seas_data.recipe import Recipe
 from seas_data.text import masked, printable
+from seas_data.version import Version
 
 
 def _console() -> Console:
@@ -103,6 +104,46 @@ def summary(content: dict[str, Any]) -> None:
         ("decided by", "decision", "reason", "rows"),
         ((row["step"], row["decision"], row["reason"], row["rows"]) for row in content["decisions"]),
     )
+
+
+def loop(version: Version) -> None:
+    """Print how a loop went: the matrix, what safety cost, and where to look next."""
+    from seas_data.analysis import library
+    from seas_data.resources import folder
+
+    queries = library.load(folder("sql"))
+
+    def answered(name: str) -> pl.DataFrame:
+        return version.select(queries[name].sql, queries[name].values([]))
+
+    print(f"{version.name}, after iteration {version.manifest.iteration}: digest {version.digest}\n")
+    cells = answered("attack-success-matrix")
+    targets = cells["target"].unique(maintain_order=True).to_list()
+    figures = {(red, target): rest for red, target, *rest in cells.iter_rows()}
+    _table(
+        ("attack success", *targets),
+        (
+            (red, *(_interval(figures.get((red, target))) for target in targets))
+            for red in cells["red_team"].unique(maintain_order=True)
+        ),
+        title="How often each red team gets through to each target (95 % interval)",
+    )
+    print()
+    frontier = answered("safety-frontier")
+    _table(frontier.columns, frontier.iter_rows(), title="What safety cost, on prompts that no model was trained on")
+    for statement in version.table("checkpoints")["statement"].drop_nulls():
+        print(printable(statement))
+    print(
+        "\nNext: seas-data sql target-sets; seas-data sql attack-success-by-type; seas-data sql pairs-by-role; "
+        "seas-data log"
+    )
+
+
+def _interval(figure: list[Any] | None) -> str:
+    if figure is None:
+        return ""
+    value, low, high, _ = figure
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def difference(changes: dict[str, Any], before: str, after: str) -> None:

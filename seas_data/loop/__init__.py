@@ -14,11 +14,11 @@ from functools import partial
 
 import polars as pl
 
-from seas_data import evaluate, incoming, judge, pairs, tables
-from seas_data.curate.outcome import no_decisions
+from seas_data import incoming, judge, pairs, tables
+from seas_data.curate.outcome import decisions
 from seas_data.curation import curate
 from seas_data.incoming import Earlier, Incoming
-from seas_data.loop import measure, players, turn
+from seas_data.loop import measure, players, turn, writing
 from seas_data.loop.scene import Frames, Role, Scene, merged
 from seas_data.recipe import Recipe
 from seas_data.stages import Stages
@@ -99,8 +99,10 @@ def _turn(scene: Scene, parent: Version, known: Earlier, train: pl.DataFrame) ->
     for each in (red, target):
         if statement := each["checkpoints"]["statement"][0]:
             print(f"{statement}", file=sys.stderr)
-    joining = {"joining": turn.joining(scene, attacks, seeds, answers)}
-    return [drawn, written, said, judged, paired, red, target, joining]
+    worked = turn.joining(scene, attacks, seeds, answers)
+    candidates = run("join", attacks.height, lambda: {"prompts": turn.harmless_candidates(scene, attacks, answers)})
+    harmless = candidates["prompts"].join(worked, on="prompt_id", how="anti")
+    return [drawn, written, said, judged, paired, red, target, {"joining": pl.concat([worked, harmless])}]
 
 
 def _measured(scene: Scene, parent: Version, known: Earlier) -> list[Frames]:
@@ -118,7 +120,7 @@ def _measured(scene: Scene, parent: Version, known: Earlier) -> list[Frames]:
         written = run(f"evaluate {red}", seeds.height, partial(measure.attacks, scene, red, seeds, test))
         attacks.append(written["attacks"])
         typed = written["attacks"].join(seeds.select("seed_id", "type"), on="seed_id")
-        made += [written, {"metrics": evaluate.red_team(typed, red)}]
+        made += [written, {"metrics": writing.metrics(scene, typed, red, _side(known, "train"))}]
     all_attacks = pl.concat(attacks)
     said, judged = [parent.table("responses")], [parent.table("verdicts")]
     for number in range(scene.iteration + 1):
@@ -148,12 +150,14 @@ def _side(known: Earlier, split: str) -> pl.DataFrame:
 
 
 def _incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
-    """Return the attacks that worked as what is new to curation."""
+    """Return the attacks that join as what is new to curation; what only a judge called harmless is flagged."""
     nobody = pl.Series("prompt_id", [], dtype=pl.String)
+    new = joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    unreviewed = new.filter(pl.col("kind") == "harmless").select("prompt_id", detail="label_source")
     return Incoming(
-        prompts=joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id"),
+        prompts=new,
         set_aside=tables.empty("set_aside"),
-        decisions=no_decisions(),
+        decisions=decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
         relabels=tables.empty("relabels").drop("version"),
         forced=nobody,
         forbidden=nobody,

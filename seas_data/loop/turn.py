@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import attack, pairs, recipe
+from seas_data import attack, pairs, recipe, tables
 from seas_data.loop import judging, players
 from seas_data.loop import scene as scenes
 from seas_data.loop.scene import Frames, Role, Scene
@@ -15,10 +15,13 @@ from seas_data.pairs.paired import row_ids
 from seas_data.version import Version
 
 
-def seeds(scene: Scene, parent: Version, prompts: pl.DataFrame) -> Frames:
-    """Draw the iteration's seeds from the adversarial ``prompts`` of ``train``."""
+def seeds(scene: Scene, parent: Version | None, prompts: pl.DataFrame) -> Frames:
+    """Draw the iteration's seeds from the adversarial ``prompts`` of ``train``.
+
+    ``parent``: the version before, whose attacks tell which types are weak.
+    """
     loop = scene.loop
-    weakness = _weakness(scene, parent) if loop.attack.types == "weakness" else None
+    weakness = _weakness(scene, parent) if parent is not None and loop.attack.types == "weakness" else None
     drawn = attack.seeds(
         prompts,
         loop.attack.seeds,
@@ -131,6 +134,35 @@ def joining(scene: Scene, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: F
         rate=settings.rate,
         min_verdicts=settings.min_verdicts,
     )
+
+
+def harmless_candidates(scene: Scene, attacks: pl.DataFrame, answers: Frames) -> pl.DataFrame:
+    """Return as rows of ``prompts`` those attacks that a judge of prompts calls harmless and the target refused.
+
+    Refused: at least ``success.rate`` of the classed answers, of ``success.min_verdicts``, are refusals. Without
+    ``harmless.judge`` there are none.
+    """
+    settings, rules = scene.loop.harmless, scene.loop.success
+    asked = attacks.filter(pl.col("reason").is_null())
+    said = pairs.judged(
+        answers["verdicts"], judge=scene.recipe.pairs.judge, refusal_judge=scene.recipe.pairs.refusal_judge
+    )
+    refused = (
+        answers["responses"]
+        .select("response_id", "prompt_id")
+        .join(said.drop_nulls("refusal"), on="response_id")
+        .group_by("prompt_id")
+        .agg(share=(pl.col("refusal") != "full_compliance").mean(), classed=pl.len())
+        .filter(pl.col("share") >= rules.rate, pl.col("classed") >= rules.min_verdicts)
+    )
+    asked = asked.join(refused, on="prompt_id", how="semi").sort("prompt_id")
+    if settings.judge is None or asked.is_empty():
+        return tables.empty("prompts")
+    verdicts = judging.of_prompts(scene, asked.select("prompt_id", "text"), settings.judge, "prompts judged")
+    chosen = asked.join(verdicts.filter(pl.col("verdict") == "safe"), on="prompt_id", how="semi")
+    nothing = pl.lit(None, pl.String)
+    unlabelled = chosen.with_columns(type=nothing, attack_style=nothing, risk_category=nothing)
+    return attack.as_prompts(unlabelled, "harmless", f"judge:{settings.judge}")
 
 
 def _rates(settings: recipe.Pairs, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:

@@ -111,6 +111,47 @@ METRICS = [
     _metric("label_confusion", 1.0, 2, true="Health Harm", predicted="Role Play"),
     _metric("attack_success", 0.5, 10),
 ]
+# Two turns of a loop: the judge "rules" made the pairs, "other" only looked on.
+LOOP_METRICS = [
+    _metric("attack_success", value, 20, red_team=red, target=target, judge=judge, set="evaluation")
+    for red, target, judge, value in (
+        ("R0", "T0", "rules", 0.5),
+        ("R10", "T0", "rules", 0.9),
+        ("R2", "T0", "rules", 0.7),
+        ("R0", "T1", "rules", 0.2),
+        ("R0", "T0", "other", 0.4),
+    )
+] + [
+    _metric("attack_success", 0.6, 30, target="T0", judge="rules", set="test"),
+    _metric("attack_success", 0.7, 12, target="T0", judge="rules", set="test", type="Role Play"),
+    _metric("attack_success", 0.3, 8, target="T0", judge="rules", set="test", type="Word Play"),
+    _metric("attack_success", 0.6, 30, target="T0", judge="rules", set="test", difficulty="Hard"),
+    _metric("over_refusal", 0.1, 10, target="T0", judge="rules", set="harmless"),
+    _metric("over_refusal", 0.4, 10, target="T0", judge="rules", set="xstest"),
+    _metric("right_answer", 0.9, 10, target="T0", set="harmless"),
+    _metric("retention", 1.0, 10, target="T0", set="general"),
+    _metric("validity", 0.75, 40, red_team="R0"),
+    _metric("diversity", 0.25, 30, red_team="R0", against="train"),
+]
+
+
+def _message(role: str) -> list[dict[str, str]]:
+    return [{"role": role, "content": "a word"}]
+
+
+def _pair(pair_id: str, role: str) -> dict[str, Any]:
+    said = {"chosen": _message("assistant"), "rejected": _message("assistant")}
+    about = {"iteration": 1, "chosen_id": "c", "rejected_id": "r", "judge": "rules"}
+    return {"pair_id": pair_id, "role": role, "prompt": _message("user")} | said | about
+
+
+def _attack(prompt_id: str, reason: str | None) -> dict[str, Any]:
+    about = {"seed_id": "s", "iteration": 1, "split": "train", "model": "R0", "number": 0, "text": "open"}
+    return {"prompt_id": prompt_id, "reason": reason} | about
+
+
+def _left_out(role: str, reason: str) -> dict[str, Any]:
+    return {"role": role, "iteration": 1, "candidate_id": "c", "reason": reason}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +183,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
         embeddings=table(
             "embeddings", *({"prompt_id": each["prompt_id"]} for each in PROMPTS if each["prompt_id"] != "b2")
         ),
-        metrics=table("metrics", *METRICS),
+        metrics=[table("metrics", *METRICS), table("metrics", *LOOP_METRICS)],
+        pairs=table("pairs", _pair("p1", "red"), _pair("p2", "red"), _pair("p3", "target")),
+        unpaired=table("unpaired", _left_out("red", "margin"), _left_out("target", "no_safe")),
+        attacks=table("attacks", _attack("x1", None), _attack("x2", None), _attack("x3", "empty")),
     )
 
 
@@ -250,6 +294,61 @@ def test_contamination(shards: Shards) -> None:
         ("beta", "hold", "drop", "ngram", 2, 1, 0.9, 0.9, 1.0, "b3", "h1"),
         ("beta", "hold", "flag", "semantic", 2, 1, 0.8, 0.8, 0.85, "b5", "h2"),
     ]
+
+
+def test_attack_success_matrix(shards: Shards) -> None:
+    assert answer(shards, "attack-success-matrix") == [
+        # red team, target, value, low, high, n
+        ("R0", "T0", 0.5, 0.4, 0.6, 20),
+        ("R0", "T1", 0.2, 0.1, pytest.approx(0.3), 20),
+        ("R2", "T0", 0.7, pytest.approx(0.6), pytest.approx(0.8), 20),
+        ("R10", "T0", 0.9, 0.8, 1, 20),
+    ]
+    assert answer(shards, "attack-success-matrix", "judge=other") == [
+        ("R0", "T0", 0.4, pytest.approx(0.3), 0.5, 20),
+    ]
+
+
+def test_safety_frontier(shards: Shards) -> None:
+    assert answer(shards, "safety-frontier") == [("T0", 0.6, 0.1, 0.9, 1.0)]
+
+
+def test_target_sets(shards: Shards) -> None:
+    found = [row[:5] for row in answer(shards, "target-sets", "target=T0")]
+    assert found == [
+        ("T0", "test", "rules", "attack_success", 0.6),
+        ("T0", "harmless", "rules", "over_refusal", 0.1),
+        ("T0", "xstest", "rules", "over_refusal", 0.4),
+        ("T0", "general", None, "retention", 1.0),
+        ("T0", "harmless", None, "right_answer", 0.9),
+    ]
+
+
+def test_attack_success_by_type(shards: Shards) -> None:
+    assert [row[:4] for row in answer(shards, "attack-success-by-type")] == [
+        ("T0", "rules", "Role Play", 0.7),
+        ("T0", "rules", "Word Play", 0.3),
+    ]
+
+
+def test_red_teams(shards: Shards) -> None:
+    assert [row[:4] for row in answer(shards, "red-teams")] == [
+        ("R0", "diversity", "train", 0.25),
+        ("R0", "validity", None, 0.75),
+    ]
+
+
+def test_pairs_by_role(shards: Shards) -> None:
+    assert answer(shards, "pairs-by-role") == [
+        (1, "red", "paired", 2),
+        (1, "red", "margin", 1),
+        (1, "target", "paired", 1),
+        (1, "target", "no_safe", 1),
+    ]
+
+
+def test_attacks_set_aside(shards: Shards) -> None:
+    assert answer(shards, "attacks-set-aside") == [("R0", "train", "asked", 2), ("R0", "train", "empty", 1)]
 
 
 @pytest.mark.parametrize("name", QUERIES)

@@ -1,0 +1,119 @@
+"""Each stage of the loop by itself: tables in a folder in, tables in the folder out.
+
+    seas-data attack RECIPE FOLDER --prompts FILE     seeds, attacks, responses
+    seas-data judge RECIPE FOLDER                     verdicts
+    seas-data pairs RECIPE FOLDER                     pairs (or demonstrations), unpaired
+    seas-data train RECIPE FOLDER --role red -o MODEL a model folder
+    seas-data evaluate RECIPE FOLDER                  metrics
+
+The recipe gives the settings and the models; ``--red`` and ``--target`` name other checkpoints. The tables are those of
+a version, as Parquet files of their names, so what one stage wrote can be looked at, changed, and handed to the next.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from seas_data import evaluate, files, judge, sandbox, tables
+from seas_data.errors import SeasDataError
+from seas_data.loop import measure, players, turn
+from seas_data.loop.scene import Frames, Role, Scene
+from seas_data.recipe import Recipe, in_sandbox
+from seas_data.stages import Stages
+from seas_data.store import Workspace
+from seas_data.text import content_id
+
+
+def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | None = None) -> Scene:
+    """Return a scene of one iteration in ``folder``, between R0 and T0: the recipe's models, or those named.
+
+    Raises SeasDataError if the recipe has no loop, or a judge cannot judge.
+    """
+    if recipe.loop is None:
+        raise SeasDataError(f"the recipe {recipe.name} has no loop, so it does not say how to attack or to judge")
+    judge.check(recipe.judges, recipe.models)
+    if recipe.sandbox is not None:
+        sandbox.write(folder / "sandbox", recipe.sandbox)
+        recipe = in_sandbox(recipe, folder / "sandbox")
+        assert recipe.loop is not None
+    models = dict(recipe.models)
+    for player, model in ((recipe.loop.red_team, red), (recipe.loop.target, target)):
+        if model is not None:
+            models[player.model] = models[player.model].model_copy(update={"model": model})
+    roles: tuple[tuple[str, Role], ...] = (("R0", "red"), ("T0", "target"))
+    given = [players.checkpoint(name, role, 0, "", None, "given", 0) for name, role in roles]
+    stages = Stages(folder / ".stages", "alone")
+    changed = recipe.model_copy(update={"models": models})
+    return Scene(changed, Workspace(folder), stages, "alone", 1, pl.concat(given))
+
+
+def attack(here: Scene, folder: Path, prompts: Path) -> Frames:
+    """Draw seeds from ``prompts`` (a JSONL or Parquet file: text and type, maybe prompt_id), and attack with them."""
+    rows = players.table(str(prompts), ("text", "type"))
+    if "prompt_id" not in rows.columns:
+        ids = [content_id("prompt", "file", text) for text in rows["text"]]
+        rows = rows.with_columns(pl.Series("prompt_id", ids, dtype=pl.String))
+    rows = rows.select("prompt_id", "type", "text").unique("prompt_id", keep="first").sort("prompt_id")
+    drawn = turn.seeds(here, None, rows)
+    written = turn.attacks(here, drawn["seeds"], rows)
+    answered = turn.responses(here, written["attacks"], rows.clear())
+    settings = pl.concat([written["settings"], answered["settings"]])
+    return _write(folder, drawn | written | answered | {"settings": settings})
+
+
+def verdicts(here: Scene, folder: Path) -> Frames:
+    """Judge the folder's responses to its attacks."""
+    attacks = _read(folder, "attacks")
+    found = turn.verdicts(here, _read(folder, "responses"), attacks, attacks.clear())
+    return _write(folder, found)
+
+
+def make_pairs(here: Scene, folder: Path) -> Frames:
+    """Make pairs, or MART's rows, of the folder's attacks, responses and verdicts."""
+    nobody = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
+    attacks = _read(folder, "attacks")
+    answers = {"responses": _read(folder, "responses"), "verdicts": _read(folder, "verdicts")}
+    made = turn.made_pairs(here, attacks, attacks.clear(), _read(folder, "seeds"), answers, nobody)
+    return _write(folder, made)
+
+
+def train(here: Scene, folder: Path, role: Role, output: Path) -> pl.DataFrame:
+    """Train the role's model on the folder's pairs, or demonstrations if there are any; return the figures."""
+    from seas_data import train as training
+
+    table = "demonstrations" if (folder / "demonstrations.parquet").exists() else "pairs"
+    roles = ["red"] if role == "red" else ["target", "harmless", "general"]
+    rows = _read(folder, table).filter(pl.col("role").is_in(roles))
+    settings = here.recipe.training.red if role == "red" else here.recipe.training.target
+    if table == "demonstrations":
+        return training.sft(here.base(role), rows, players.as_sft(settings, completion_only=True), output)
+    return training.dpo(here.base(role), rows, settings, output)
+
+
+def metrics(folder: Path) -> pl.DataFrame:
+    """Measure the folder's red team against its target, seed by seed; write and return the table ``metrics``."""
+    attacks, seeds = _read(folder, "attacks"), _read(folder, "seeds")
+    cells = measure.cells(
+        attacks.with_columns(split=pl.lit("test")), _read(folder, "responses"), _read(folder, "verdicts")
+    )
+    typed = attacks.join(seeds.select("seed_id", "type"), on="seed_id")
+    found = [evaluate.matrix(cells)]
+    found += [
+        evaluate.red_team(rows, str(name))
+        for (name,), rows in typed.partition_by("model", as_dict=True, maintain_order=True).items()
+    ]
+    rows = pl.concat(found).with_columns(version=pl.lit("")).select(tables.TABLES["metrics"].column_names())
+    return _write(folder, {"metrics": rows})["metrics"]
+
+
+def _read(folder: Path, table: str) -> pl.DataFrame:
+    path = folder / f"{table}.parquet"
+    if not path.exists():
+        raise SeasDataError(f"there is no {path}; the stage before this one writes it (see: seas-data --help)")
+    return tables.cast(table, pl.read_parquet(path))
+
+
+def _write(folder: Path, frames: Frames) -> Frames:
+    for table, frame in frames.items():
+        files.write_parquet(folder / f"{table}.parquet", tables.cast(table, frame))
+    return frames

@@ -1,0 +1,75 @@
+"""What a red team's prompts are worth as prompts: of the type asked for, whole, different, and how varied.
+
+Where the recipe has embedders, an attack is of the type of the training prompt that it is nearest to, and variety is
+the paper's measure. In the sandbox, which has none, the grammar tells both exactly.
+"""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seas_data import evaluate, vectors
+from seas_data.loop.scene import Scene
+from seas_data.neighbours import nearest
+
+
+def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) -> pl.DataFrame:
+    """Return the metrics of the red team ``red`` as a writer of ``attacks`` (the table, with the seed's type).
+
+    ``train``: the prompts of that split, which attacks are compared with.
+    """
+    whole = attacks.filter(pl.col("reason").is_null()).sort("prompt_id")
+    if scene.recipe.sandbox is not None:
+        return _by_grammar(attacks, whole, red)
+    if not scene.recipe.embedders or whole.is_empty():
+        return evaluate.red_team(attacks, red)
+    known = train.filter(pl.col("kind") == "adversarial").sort("prompt_id")
+    rows = pl.concat([whole.select("prompt_id", "text"), known.select("prompt_id", "text")])
+    # What a red team writes is taken to be in the language of most prompts, which is what its seeds show it.
+    language = known["language"].drop_nulls().mode().sort()
+    texts = rows.select("text", language=pl.lit(language[0] if len(language) else None, pl.String))
+    embedded = vectors.embed(texts, scene.recipe.embedders, scene.workspace.root / "vectors")
+    sight = rows.join(
+        embedded.sight.select("text", "model", "row").unique("text"), on="text", how="left", maintain_order="left"
+    )
+    model = sight.drop_nulls("model").group_by("model").len().sort("len", "model", descending=[True, False])["model"]
+    if model.is_empty():
+        return evaluate.red_team(attacks, red)
+    seen = sight.filter(pl.col("model") == model[0])
+    matrix = embedded.matrices[model[0]]
+    mine = seen.join(whole, on="prompt_id", how="semi", maintain_order="left")
+    theirs = seen.join(known, on="prompt_id", how="semi", maintain_order="left")
+    own, others = _rows(matrix, mine), _rows(matrix, theirs)
+    parts = []
+    types = None
+    if len(others):
+        closest, _ = nearest(own, others)
+        kinds = theirs.join(known.select("prompt_id", "type"), on="prompt_id", maintain_order="left")["type"]
+        types = mine.select("prompt_id").with_columns(found=kinds[closest])
+        parts.append(evaluate.diversity("diversity", own, others, {"red_team": red, "against": "train"}))
+    parts.append(evaluate.diversity("diversity", own, None, {"red_team": red, "against": "itself"}))
+    return pl.concat([evaluate.red_team(attacks, red, types), *parts])
+
+
+def _by_grammar(attacks: pl.DataFrame, whole: pl.DataFrame, red: str) -> pl.DataFrame:
+    from seas_data.sandbox import grammar
+
+    read = pl.concat([whole.select("prompt_id", "seed_id"), grammar.check(whole["text"])], how="horizontal")
+    types = read.select("prompt_id", found="style")
+    facets = {"red_team": red}
+    entropies = [
+        evaluate.metric("phrase_entropy", evaluate.entropy(read[place]), {**facets, "place": place}, n=read.height)
+        for place in ("opener", "modifier", "ask", "closer")
+    ]
+    return pl.concat(
+        [
+            evaluate.red_team(attacks, red, types),
+            evaluate.shares("grammatical", read, "valid", "seed_id", (), facets),
+            evaluate.frame(entropies),
+        ]
+    )
+
+
+def _rows(matrix: NDArray[np.float32], rows: pl.DataFrame) -> NDArray[np.float32]:
+    chosen: NDArray[np.float32] = matrix[rows["row"].to_numpy()]
+    return chosen

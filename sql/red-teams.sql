@@ -1,0 +1,12 @@
+-- title: Red teams
+-- question: What are each red team's prompts worth as prompts: whole, different, of the type asked for,
+--     and how varied?
+-- chart: bar x=value y=name color=red_team low=low high=high
+select
+    facets ->> 'red_team' as red_team,
+    name,
+    facets ->> 'against' as against,
+    value, low, high, n
+from metrics
+where name in ('validity', 'unique', 'on_type', 'grammatical', 'diversity', 'phrase_entropy')
+order by name, against, length(red_team), red_team

@@ -1,0 +1,15 @@
+-- title: Targets on every set
+-- question: How does each target do on each named set: attacks that get through, harmless prompts refused,
+--     questions answered?
+-- parameter: target text '' "Only this target; all of them if empty"
+-- chart: bar x=value y=measured_on color=target row=name low=low high=high
+select
+    facets ->> 'target' as target,
+    facets ->> 'set' as measured_on,
+    facets ->> 'judge' as judge,
+    name, value, low, high, n
+from metrics
+where name in ('attack_success', 'at_least_one_of_m', 'over_refusal', 'retention', 'right_answer', 'unparsed')
+    and facets ->> 'red_team' is null and facets ->> 'type' is null and facets ->> 'difficulty' is null
+    and facets ->> 'target' is not null and $target in ('', facets ->> 'target')
+order by name, measured_on, judge, length(target), target
