@@ -174,8 +174,8 @@ class Workspace:
         """Raise SeasDataError if a file of the version is damaged or missing."""
         if problems := self.verify(manifest):
             raise SeasDataError(
-                f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a copy, or "
-                "build the recipe into a new workspace: the same content gets the same names"
+                f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a "
+                "copy, or build the recipe into a new workspace: the same content gets the same names"
             )
 
     @contextmanager

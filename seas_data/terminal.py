@@ -185,7 +185,8 @@ def _story(story: dict[str, Any], *, reveal: bool) -> None:
         (
             "from",
             f"{prompt['source']} {prompt['source_id']} ({prompt['repository'] or 'no repository stated'}), "
-            f"licence {prompt['licence'] or 'not stated'}, language {prompt['language'] or 'not stated'}, {prompt['role']}",
+            f"licence {prompt['licence'] or 'not stated'}, language {prompt['language'] or 'not stated'}, "
+            f"{prompt['role']}",
         ),
         ("labels", _labels(prompt)),
     ]

@@ -97,7 +97,7 @@ def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) 
     expected = json.loads(said(*query, "--format", "json"))
     assert expected == json.loads(said(*query, "--json"))
     assert [
-        dict(type=row["type"], rows=int(row["rows"]))
+        {"type": row["type"], "rows": int(row["rows"])}
         for row in csv.DictReader(io.StringIO(said(*query, "--format", "csv")))
     ] == expected
     parquet = subprocess.run([*PROGRAM, *query, "--format", "parquet"], capture_output=True, check=True).stdout
