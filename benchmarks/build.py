@@ -105,8 +105,7 @@ def main() -> None:
                     growth = "" if key not in before else f"n^{exponent(before[key], (rows, seconds)):.2f}"
                     before[key] = rows, seconds
                     print(f"| {rows:,} | {key} | {seconds:.1f} | {peak:,} | {growth} |", flush=True)
-    print(
-    )
+    print()
 
 
 def exponent(small: tuple[int, float], large: tuple[int, float]) -> float:
