@@ -37,6 +37,7 @@ def test_a_small_recipe_has_the_documented_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(path.name for path in (CHECKOUT / "pipelines").glob("*.yaml")))
 def test_recipes_that_come_with_the_package_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAS_DATA_REAL", "/somewhere")
+    monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
     loaded = recipe.load(CHECKOUT / "pipelines" / name)
     assert loaded.name == Path(name).stem
     assert loaded.description

@@ -32,12 +32,12 @@ def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | No
     if recipe.loop is None:
         raise SeasDataError(f"the recipe {recipe.name} has no loop, so it does not say how to attack or to judge")
     judge.check(recipe.judges, recipe.models)
+    loop = recipe.loop
     if recipe.sandbox is not None:
         sandbox.write(folder / "sandbox", recipe.sandbox)
         recipe = in_sandbox(recipe, folder / "sandbox")
-        assert recipe.loop is not None
     models = dict(recipe.models)
-    for player, model in ((recipe.loop.red_team, red), (recipe.loop.target, target)):
+    for player, model in ((loop.red_team, red), (loop.target, target)):
         if model is not None:
             models[player.model] = models[player.model].model_copy(update={"model": model})
     roles: tuple[tuple[str, Role], ...] = (("R0", "red"), ("T0", "target"))
