@@ -69,6 +69,7 @@ def build(recipe: Path, data: Path, workspace: Path) -> tuple[float, int]:
         "from seas_data import recipe\n"
         "from seas_data.build import build\n"
         "assert build(recipe.load(Path(sys.argv[1])), Path(sys.argv[2])).new\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     environment = {**os.environ, "SEAS_DATA_REAL": str(data), "HF_HUB_OFFLINE": "1"}
     started = time.perf_counter()
