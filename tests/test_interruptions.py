@@ -38,42 +38,50 @@ def finish(workspace: Path) -> str:
     return open_workspace(workspace).manifest().digest
 
 
-def kill_at_random(workspace: Path, kills: int, seconds: float, seed: int) -> int:
-    """Kill the build ``kills`` times at moments spread over the ``seconds`` that it takes; return how many hit it."""
-    moments = random.Random(seed)
-    hit = 0
-    for _ in range(kills):
+def check_kills(example: Path, folder: Path, kills: int) -> None:
+    """Kill builds ``kills`` times at random moments; whenever one gets through, and at the end, hold it to the example.
+
+    A build that gets through is followed by one in a new workspace, so that every kill finds a build at work.
+    """
+    expected = open_workspace(example).manifest().digest
+    started = time.monotonic()
+    assert finish(folder / "undisturbed") == expected
+    seconds = time.monotonic() - started
+    moments = random.Random(kills)
+    hit, workspace = 0, folder / "0"
+    for attempt in range(1, 4 * kills):
         process = start(workspace)
         try:
-            process.communicate(timeout=moments.uniform(0.3, 1.0) * seconds)
+            process.communicate(timeout=moments.uniform(0.1, 1.0) * seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
             hit += 1
-    return hit
+        else:
+            check_whole(workspace, expected)
+            workspace = folder / str(attempt)
+        if hit == kills:
+            break
+    assert hit == kills
+    assert finish(workspace) == expected
+    check_whole(workspace, expected)
 
 
-def check_kills(example: Path, workspace: Path, kills: int) -> None:
-    started = time.monotonic()
-    undisturbed = finish(workspace.with_name("undisturbed"))
-    seconds = time.monotonic() - started
-    assert undisturbed == open_workspace(example).manifest().digest
-    hit = kill_at_random(workspace, kills, seconds, seed=kills)
-    assert hit > kills // 2, "most kills should find the build at work"
-    assert finish(workspace) == undisturbed
+def check_whole(workspace: Path, digest: str) -> None:
     opened = open_workspace(workspace)
+    assert opened.manifest().digest == digest
     assert opened.verify(opened.manifest()) == []
     assert list(workspace.rglob(".unfinished-*")) == []
     assert not (workspace / "stages").exists()
 
 
 def test_a_killed_build_goes_on_and_ends_in_the_same_digest(example: Path, tmp_path: Path) -> None:
-    check_kills(example, tmp_path / "ws", kills=3)
+    check_kills(example, tmp_path, kills=3)
 
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(example: Path, tmp_path: Path) -> None:
-    check_kills(example, tmp_path / "ws", kills=24)
+    check_kills(example, tmp_path, kills=24)
 
 
 def test_a_damaged_shard_is_named_and_stops_a_build_on_it(example: Path, tmp_path: Path) -> None:
