@@ -9,6 +9,7 @@ fewer is asked again for the rest, and one that refuses to give several is asked
 import asyncio
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,14 @@ class OverHttp:
         with bar(len(asked) * samples, label, "answers") as progress:
             progress.update(sum(rows.height for rows in stored.values()))
             work = self._all(missing, samples, sampling, asking, folder, progress.update)
-            return parts.together([*stored.values(), *asyncio.run(work)])
+            answers = parts.together([*stored.values(), *asyncio.run(work)])
+        if sampling.temperature > 0 and samples > 1 and _all_alike(answers):
+            print(
+                f"The server at {self.url} gave each request the same text {samples} times: it does not draw; "
+                "see docs/judges.md, Servers.",
+                file=sys.stderr,
+            )
+        return answers
 
     async def _all(
         self,
@@ -212,6 +220,13 @@ class OverHttp:
         except (json.JSONDecodeError, KeyError, TypeError):
             return ""
         return json.dumps([{name: entry.get(name) for name in _SAID} for entry in listed[:1]])
+
+
+def _all_alike(answers: pl.DataFrame) -> bool:
+    """Return whether each of at least five requests got one text alone, however often it was asked."""
+    texts = answers.drop_nulls("text").group_by("request_id").agg(pl.len(), pl.col("text").n_unique())
+    several = texts.filter(pl.col("len") > 1)
+    return several.height >= 5 and bool((several["text"] == 1).all())
 
 
 def _key(variable: str | None) -> str | None:

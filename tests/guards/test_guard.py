@@ -1,6 +1,8 @@
 from typing import Any, get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.guards import GUARDS, check
@@ -34,3 +36,23 @@ def test_a_backend_that_cannot_serve_a_guard_is_refused_with_one_that_can() -> N
 def test_the_others_can_be_served_either_way(name: GuardName) -> None:
     check(GUARDS[name], served())
     check(GUARDS[name], served(form="completion"))
+
+
+SAFE = {
+    "wildguard": "Harmful request: no\nResponse refusal: no\nHarmful response: no",
+    "qwen3guard": "Safety: Safe\nCategories: None\nRefusal: No",
+    "shieldgemma": "No",
+    "granite-guardian-3.2": "No\n<confidence> High </confidence>",
+    "granite-guardian-3.3": "<score> no </score>",
+    "granite-guardian-4.1": "<think>\n</think>\n<score> no </score>",
+}
+
+
+@pytest.mark.parametrize("name", GUARDS)
+@settings(deadline=None, max_examples=40)
+@given(words=st.text(min_size=1).filter(lambda text: text.strip() != ""))
+def test_no_words_around_a_safe_answer_leave_it_safe(name: GuardName, words: str) -> None:
+    guard, safe = GUARDS[name], SAFE.get(name, "safe")
+    assert guard.parse(safe, "response").verdict == "safe"
+    for text in (words, words + safe, f"{words}\n{safe}", safe + words, f"{safe}\n{words}"):
+        assert guard.parse(text, "response").verdict != "safe" or text.split() == safe.split()

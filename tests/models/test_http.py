@@ -211,6 +211,16 @@ def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, m
         assert answers.height == 200 and answers["error"].null_count() == 200
 
 
+def test_a_server_that_does_not_draw_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with server(lambda body, _: completion(body | {"seed": 0}, count=1)) as (url, _):
+        ask(url, tmp_path, samples=2)
+        assert "it does not draw" in capsys.readouterr().err
+        model(url).generate(asking(12), SAMPLING.model_copy(update={"temperature": 0}), 2, tmp_path, "answers")
+    with server(lambda body, _: completion(body, count=1)) as (url, _):
+        ask(url, tmp_path / "drawing", samples=2)
+    assert "draw" not in capsys.readouterr().err
+
+
 def test_no_more_requests_are_under_way_than_allowed(tmp_path: Path) -> None:
     def answer(body: dict[str, Any], _: int) -> Reply:
         time.sleep(0.01)
