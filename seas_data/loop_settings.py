@@ -239,8 +239,6 @@ class Loop(_Strict):
     """Rows of the red team's first training: examples of a type, and another of that type."""
     update: Literal["dpo", "sft"] = "dpo"
     """`sft` trains on the chosen side of each pair alone: an ablation. With `pairs.mode: mart` it is always SFT."""
-    together: bool = False
-    """An ablation: after the last iteration T0 is also trained once, on the pairs of all of them."""
 
 
 class Sandbox(_Strict):
