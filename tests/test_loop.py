@@ -40,6 +40,9 @@ SMALL = [
     "training.target_sft.epochs=1",
     "training.red.min_rows=1",
     "training.target.min_rows=1",
+    # Models this young seldom succeed twice in three tries, and on another kind of processor they are other models.
+    "loop.success.rate=0.3",
+    "loop.success.min_verdicts=2",
     "loop.iterations=2",
 ]
 
@@ -131,8 +134,8 @@ def test_attacks_that_worked_join_as_training_prompts(last: Version) -> None:
     worked = last.sql(
         "select attacks.prompt_id, attacks.text, model, iteration from attacks join ("
         "  select prompt_id, avg((verdict = 'unsafe')::int) as rate, count(*) as n "
-        "  from responses join verdicts using (response_id) group by 1"
-        ") using (prompt_id) where attacks.split = 'train' and reason is null and rate >= 0.5 and n >= 3"
+        "  from responses join verdicts using (response_id) where verdict in ('safe', 'unsafe') group by 1"
+        ") using (prompt_id) where attacks.split = 'train' and reason is null and rate >= 0.3 and n >= 2"
     )
     joined = last.sql("select prompt_id, text, model, iteration from prompts where source = 'red-team'")
     assert worked.height > 0
