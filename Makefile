@@ -8,13 +8,15 @@ DEMO := demo-workspace
 
 demo: .venv/installed
 	rm -rf $(DEMO)
-	$(BIN)/seas-data build pipelines/example.yaml --workspace $(DEMO)
+	$(BIN)/seas-data build pipelines/sandbox.yaml --workspace $(DEMO)
 	@echo
 	@echo "Look at it:"
-	@echo "  $(BIN)/seas-data show --workspace $(DEMO)"
-	@echo "  $(BIN)/seas-data sql drop-reasons-by-source --workspace $(DEMO)"
-	@echo "  $(BIN)/seas-data sql contrast-pairs --workspace $(DEMO)"
-	@echo "  $(BIN)/seas-data why 'what colour is the door?' --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data log --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data sql attack-success-by-type --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data sql target-sets --workspace $(DEMO)"
+	@echo "  $(BIN)/seas-data sql pairs-by-role --workspace $(DEMO)"
+	@echo "And the curation of a small set, with duplicates, wrappers and leaks in it:"
+	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace example"
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow"
