@@ -273,6 +273,8 @@ class ModelInProcess(_Strict):
     model: str
     """A folder or a name on the Hub."""
     revision: str | None = None
+    licence: str | None = None
+    """Its makers' licence, such as Apache-2.0 or llama3.1: a release of what it wrote must keep to it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`auto` is bf16 on a GPU, fp32 elsewhere."""
@@ -289,6 +291,8 @@ class ModelHttp(_Strict):
     backend: Literal["http"]
     model: str
     """Its name there; with `serve`, the folder or Hub name that is served."""
+    licence: str | None = None
+    """Its makers' licence, such as Apache-2.0 or llama3.1: a release of what it wrote must keep to it."""
     url: str | None = None
     """Up to the version, such as `http://127.0.0.1:8000/v1`."""
     serve: list[str] | None = None

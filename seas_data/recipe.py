@@ -329,6 +329,17 @@ class Pairs(_Strict):
         return content | defaults
 
 
+class Release(_Strict):
+    """What a release is held to."""
+
+    licence: str | None = None
+    """The licence that it is to have; without one, that which follows from its sources and models."""
+    licences: dict[str, str] = {}
+    """Of sets that are no `sources`: of general preference pairs, by what their column `source` says."""
+    unparsed_share: Share = 0.05
+    """Of each judge's verdicts, how many may be unparsed."""
+
+
 class Recipe(_Strict):
     """All of a recipe."""
 
@@ -348,6 +359,7 @@ class Recipe(_Strict):
     judges: list[Judge] = []
     pairs: Pairs = Pairs()
     training: Training = Training()
+    release: Release = Release()
 
     @model_validator(mode="after")
     def _whole(self) -> "Recipe":
