@@ -232,23 +232,39 @@ def tag(
     print(f"{name} is {open_workspace(workspace).tag(version, name).version}.")
 
 
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help="public: without what models answered; gated: all of it.")
+]
+
+
 @app.command()
 def checkout(
     version: Annotated[str, typer.Argument(help="A version or tag.")],
     folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    profile: ProfileOption = "public",
     workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write a version as a folder of Parquet files that `datasets`, Polars and DuckDB open.
+    """Write a version as the folder that push uploads: Parquet that `datasets`, Polars and DuckDB open, and its card.
 
     \b
     seas-data checkout v0 release
+    seas-data checkout v3 release --profile gated
     """
     from seas_data import version as versions
     from seas_data.release.folder import checkout as write
+    from seas_data.release.profile import named
 
     opened = versions.open(workspace).version(version)
-    write(opened, folder)
-    print(f"{opened.name} is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
+    manifest = write(opened, folder, named(profile))
+    if as_json:
+        withheld = [each.model_dump() for each in manifest.withheld]
+        told = {"version": opened.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
+        _print_json(told | {"full_digest": manifest.full_digest, "withheld": withheld})
+        return
+    print(f"{opened.name} ({profile}) is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
+    if manifest.withheld:
+        print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json says which and why.")
 
 
 @app.command()
@@ -295,20 +311,30 @@ def sql(
 @app.command()
 def review(
     version: VersionArgument = None,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="How many prompts.")] = 200,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="How many rows.")] = 200,
+    responses: Annotated[bool, typer.Option("--responses", help="Responses and not prompts, to judge judges by.")] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="The CSV to write.")] = Path("review.csv"),
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
 ) -> None:
-    """Write a stratified sample of the kept prompts for people to judge; filled in, it serves as a recipe's overrides.
+    """Write a stratified sample for people to judge: of the kept prompts, or of the responses.
+
+    The sheet of prompts, filled in, serves as a recipe's overrides; that of responses, which does not say what the
+    judges said, as a gold set.
 
     \b
     seas-data review v0 --sample 200 -o review.csv
+    seas-data review v3 --responses --sample 400 -o gold.csv
     """
     from seas_data import review as reviews
     from seas_data import version as versions
 
     opened = versions.open(workspace).version(version or at)
+    if responses:
+        chosen = reviews.responses(opened, sample)
+        reviews.write(chosen, output, reviews.RESPONSE_GIVEN, reviews.RESPONSE_ASKED)
+        print(f"{chosen.height} responses of {opened.name} are in {output}; filled in: seas-data judge --gold {output}")
+        return
     chosen = reviews.sample(opened.table("kept"), sample)
     reviews.write(chosen, output)
     print(
@@ -352,21 +378,53 @@ def attack(
 
 @app.command()
 def judge(
-    recipe: RecipeArgument,
-    folder: FolderArgument,
+    recipe: Annotated[str | None, typer.Argument(help="A recipe with a loop; none with --gold.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="A folder of tables, one Parquet file each.")] = None,
     change: ChangeOption = None,
+    gold: Annotated[
+        Path | None, typer.Option("--gold", help="What people said: the sheet of review --responses, filled in.")
+    ] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    version: VersionOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="With --gold: figures as rows of metrics, .parquet or .json.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Judge the responses of a folder of tables: table verdicts.
+    """Judge the responses of a folder of tables (table verdicts); or, with --gold, judge a version's judges.
 
     \b
     seas-data judge pipelines/seas-llama3.yaml round
+    seas-data judge --gold review.csv --version v3
     """
+    if gold is not None:
+        _judge_judges(gold, workspace, version, output, as_json)
+        return
+    if recipe is None or folder is None:
+        raise SeasDataError("name a recipe and a folder of tables, or a gold file with --gold")
     from seas_data.loop import alone
 
     found = alone.verdicts(_scene(recipe, change, folder), folder)["verdicts"]
     counts = found.group_by("judge", "verdict").len().sort("judge", "verdict")
     for name, verdict, count in counts.iter_rows():
         print(f"{name}: {count} {verdict or 'without a verdict'}")
+
+
+def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
+    import polars as pl
+
+    from seas_data import files, gold, terminal
+    from seas_data import version as versions
+
+    opened = versions.open(workspace).version(version)
+    found = gold.report(opened, path)
+    if output is not None:
+        files.write_rows(output, found.metrics.with_columns(version=pl.lit(opened.name)))
+    tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
+    if as_json:
+        _print_json({"version": opened.name, "gold": found.name, **tables})
+    else:
+        terminal.trust(opened.name, found)
 
 
 @app.command()

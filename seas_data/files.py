@@ -47,7 +47,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Write ``frame`` to ``path``, whole or not at all.
 
     Content-defined chunking cuts pages by content, so that a file which shares rows with another shares its bytes too
-    and the Hub stores them once.
+    and the Hub stores them once. Without rows there is no group of rows: `datasets` cannot read one that is empty.
     """
     table = _arrow(frame)
     with (
@@ -56,7 +56,8 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
             temporary, table.schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
         ) as writer,
     ):
-        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        if table.num_rows:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
 
 
 def sha256(path: Path) -> str:

@@ -30,6 +30,7 @@ from seas_data import files, tables
 from seas_data.errors import SeasDataError
 
 FORMAT = 1
+_OF_A_RELEASE = {"profile", "full_digest", "withheld"}
 
 
 class Shard(BaseModel):
@@ -41,8 +42,19 @@ class Shard(BaseModel):
     bytes: int
 
 
+class Withheld(BaseModel):
+    """A shard of the full version that a release leaves out, or has in another form, and why."""
+
+    model_config = ConfigDict(frozen=True)
+    table: str
+    sha256: str
+    instead: str | None = None
+    """The SHA-256 of the shard that the release has in its place."""
+    because: str
+
+
 class Manifest(BaseModel):
-    """What a version is made of."""
+    """What a version is made of. ``profile``, ``full_digest`` and ``withheld`` are a release's: see ``profile.py``."""
 
     model_config = ConfigDict(frozen=True)
     format: int = FORMAT
@@ -54,17 +66,28 @@ class Manifest(BaseModel):
     recipe_digest: str
     tables: dict[str, list[Shard]]
     digest: str = ""
+    profile: str | None = None
+    full_digest: str | None = None
+    """The digest of the version that the release was made from."""
+    withheld: list[Withheld] = []
 
     def computed_digest(self) -> str:
-        """Return the SHA-256 over the parent's digest, the recipe and the shards."""
-        content = {
+        """Return the SHA-256 over the parent's digest, the recipe and the shards, and what a release withholds."""
+        content: dict[str, Any] = {
             "format": self.format,
             "iteration": self.iteration,
             "parent": self.parent_digest,
             "recipe": self.recipe,
             "tables": {name: [shard.sha256 for shard in shards] for name, shards in self.tables.items()},
         }
+        if self.profile is not None:
+            content |= self.model_dump(mode="json", include=_OF_A_RELEASE)
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the manifest as it is written to a file."""
+        content = self.model_dump(mode="json", exclude=_OF_A_RELEASE if self.profile is None else None)
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     def rows(self) -> dict[str, int]:
         """Return the number of rows of each table."""
@@ -112,12 +135,18 @@ class Workspace:
         return paths | {"runs": [path for path in runs if path.exists()]}
 
     def lineage(self, manifest: Manifest) -> list[str]:
-        """Return the version's ancestors and itself, oldest first."""
+        """Return the version's ancestors and itself, oldest first: of a release those that are here as well."""
         names = [manifest.version]
-        while manifest.parent is not None:
+        while self._has_parent(manifest):
             manifest = self.manifest(manifest.parent)
             names.append(manifest.version)
         return names[::-1]
+
+    def _has_parent(self, manifest: Manifest) -> bool:
+        """Whether the version has a parent that should be here: a release may have come alone."""
+        if manifest.parent is None or manifest.profile is None:
+            return manifest.parent is not None
+        return manifest.parent in self.versions()
 
     def write_shard(self, table: str, frame: pl.DataFrame) -> Shard:
         """Store ``frame`` as a shard of ``table``; the same rows make the same shard, which is stored once."""
@@ -134,8 +163,7 @@ class Workspace:
         """Make the version exist: its manifest is written last and in one step."""
         whole = manifest.model_copy(update={"digest": manifest.computed_digest()})
         files.write_parquet(self.root / "runs" / f"{whole.version}.parquet", runs)
-        text = json.dumps(whole.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        files.write_text(self.root / "versions" / f"{whole.version}.json", text + "\n")
+        files.write_text(self.root / "versions" / f"{whole.version}.json", whole.to_json())
         return whole
 
     def tag(self, version: str, name: str) -> Manifest:
@@ -154,10 +182,14 @@ class Workspace:
         problems = []
         if manifest.digest != manifest.computed_digest():
             problems.append(f"versions/{manifest.version}.json: its digest does not fit its content")
-        if manifest.parent is not None and self.manifest(manifest.parent).digest != manifest.parent_digest:
-            problems.append(
-                f"versions/{manifest.parent}.json: it is not the parent that {manifest.version} was built on"
-            )
+        if self._has_parent(manifest):
+            parent = self.manifest(manifest.parent)
+            # A release names its parent by the full version's digest: the parent here may be a release as well.
+            digest = parent.digest if manifest.profile is None else parent.full_digest or parent.digest
+            if digest != manifest.parent_digest:
+                problems.append(
+                    f"versions/{manifest.parent}.json: it is not the parent that {manifest.version} was built on"
+                )
         for table, shards in manifest.tables.items():
             for shard in shards:
                 path = self.shard_path(table, shard)

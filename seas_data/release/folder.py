@@ -1,66 +1,140 @@
-"""A version as a folder that other tools open.
+"""A version as a folder that other tools open, and as ``push`` uploads it.
 
-README.md                          names the splits, so that ``datasets.load_dataset(FOLDER)`` finds them
-data/prompts/train-*.parquet       kept rows of train, test and harmless, with template, request, group and cluster
-tables/TABLE/SHA256.parquet        the version's own shards, unchanged
-views.sql                          the tables and ``kept`` as views: run it in the duckdb shell, in this folder
-manifest.json                      which shards make the version, and its digest
+README.md                            the card; names configs and splits, so that ``datasets.load_dataset(FOLDER)`` works
+data/CONFIG/SPLIT-00000-of-00001.parquet   what people load (``configs.py``), made anew for each version
+tables/TABLE/SHA256.parquet          the shards that the profile holds (``profile.py``): the version's own, or redacted
+views.sql                            the tables and ``kept`` as views: run it in the duckdb shell, in this folder
+croissant.json                       the same for machines
+manifest.json                        the profile's manifest: its shards, the full version's digest, what is withheld
+
+The manifest is a workspace's own kind (``store.Manifest``), so a release can be pulled into one and verifies there.
 """
 
-import json
 import shutil
 import uuid
 from pathlib import Path
 
+import polars as pl
+import yaml
+
 from seas_data import files, resources, views
 from seas_data.errors import SeasDataError
+from seas_data.release import configs, scrub
+from seas_data.release.profile import Profile, redact, rule
+from seas_data.store import Manifest, Shard, Withheld
 from seas_data.version import Version
 
-_KEPT = """
-select kept.*, template_id, payload, request_id, split, group_id, cluster, clusters.label as cluster_label, x, y
-from kept
-left join templates using (prompt_id) left join splits using (prompt_id) left join clusters using (prompt_id)
-where split <> 'holdout'
-order by prompt_id
-"""
 
+def checkout(
+    version: Version, folder: Path, profile: Profile = "public", allowed: dict[str, str] | None = None
+) -> Manifest:
+    """Write what ``profile`` holds of ``version`` to ``folder``, which appears only when whole; return its manifest.
 
-def checkout(version: Version, folder: Path) -> None:
-    """Write ``version`` to ``folder``, which appears only when whole. Raises SeasDataError if it is there already."""
+    ``allowed``: checks that a person let pass, and why, for the card. The same version gives the same bytes.
+    Raises SeasDataError if the folder is there already, or the version is itself a release that holds less.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SeasDataError(f"{folder} exists already; name a folder that does not, or remove it first")
+    if version.manifest.profile not in (None, "gated", profile):
+        raise SeasDataError(
+            f"{version.name} of {version.workspace.root} is a {version.manifest.profile} release and holds no more "
+            f"than that; check out its own profile, or the {profile} one from the workspace that it was made in"
+        )
     version.workspace.require_whole(version.manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f"{files.TEMPORARY}{uuid.uuid4().hex}")
     unfinished.mkdir(mode=0o700)
     try:
-        _write(version, unfinished)
+        manifest = _write(version, unfinished, profile, allowed or {})
         if folder.exists():
             folder.rmdir()
         unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return manifest
 
 
-def _write(version: Version, folder: Path) -> None:
-    kept = version.select(_KEPT)
-    splits = []
-    for split in ("train", "test", "harmless"):
-        if (rows := kept.filter(split=split)).height:
-            files.write_parquet(folder / "data" / "prompts" / f"{split}-00000-of-00001.parquet", rows)
-            splits.append(f"  - split: {split}\n    path: data/prompts/{split}-*.parquet\n")
-    template = (resources.folder("cards") / "folder.md").read_text(encoding="utf-8")
-    readme = template.format(
-        files="".join(splits), recipe=version.manifest.recipe["name"], version=version.name, digest=version.digest
-    )
-    files.write_text(folder / "README.md", readme)
-    places: dict[str, list[str]] = {}
-    for table, paths in version.paths().items():
-        places[table] = [f"tables/{table}/{path.name}" for path in paths]
-        for path, place in zip(paths, places[table], strict=True):
-            target = folder / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, str]) -> Manifest:
+    manifest = _shards(version, folder, profile)
+    places = {
+        table: [f"tables/{table}/{shard.sha256}.parquet" for shard in shards]
+        for table, shards in manifest.tables.items()
+    }
+    places["runs"] = []
+    for path in version.paths()["runs"]:
+        places["runs"].append(f"tables/runs/{path.name}")
+        _copy(path, folder / places["runs"][-1])
     files.write_text(folder / "views.sql", views.script(places))
-    manifest = json.dumps(version.manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    files.write_text(folder / "manifest.json", manifest + "\n")
+    files.write_text(folder / "manifest.json", manifest.to_json())
+    shards = {table: [folder / place for place in listed] for table, listed in places.items()}
+    for config in configs.of(profile):
+        for split, rows in configs.splits(shards, config):
+            _write_split(folder / "data" / config.name, split, rows)
+    files.write_text(folder / "README.md", _readme(version, manifest, configs.counts(shards, profile)))
+    return manifest
+
+
+def _shards(version: Version, folder: Path, profile: Profile) -> Manifest:
+    """Write the shards that the profile holds, and return the profile's manifest."""
+    full = version.manifest
+    tables: dict[str, list[Shard]] = {}
+    withheld = list(full.withheld)
+    for table, shards in full.tables.items():
+        tables[table] = []
+        found = rule(table, profile)
+        for shard in shards:
+            path = version.workspace.shard_path(table, shard)
+            instead = shard if found is None else _redacted(table, path, shard, folder, profile)
+            if instead == shard:
+                _copy(path, folder / "tables" / table / path.name)
+            elif found is not None:
+                sha256 = instead.sha256 if instead else None
+                withheld.append(Withheld(table=table, sha256=shard.sha256, instead=sha256, because=found.because))
+            tables[table] += [instead] if instead else []
+    release = full.model_copy(
+        update={
+            "recipe": scrub.recipe(full.recipe),
+            "tables": tables,
+            "profile": profile,
+            "full_digest": full.full_digest or full.digest,
+            "withheld": withheld,
+        }
+    )
+    return release.model_copy(update={"digest": release.computed_digest()})
+
+
+def _redacted(table: str, path: Path, shard: Shard, folder: Path, profile: Profile) -> Shard | None:
+    """Write what the profile holds of a shard; return the shard itself if that is all of it, None if it is nothing."""
+    frame = pl.read_parquet(path)
+    held = redact(table, frame, profile)
+    if held.equals(frame):
+        return shard
+    if held.is_empty():
+        return None
+    del frame
+    place = folder / "tables" / table
+    place.mkdir(parents=True, exist_ok=True)
+    temporary = place / f"{files.TEMPORARY}shard"
+    files.write_parquet(temporary, held)
+    written = Shard(sha256=files.sha256(temporary), rows=held.height, bytes=temporary.stat().st_size)
+    temporary.replace(place / f"{written.sha256}.parquet")
+    return written
+
+
+def _write_split(folder: Path, split: str, rows: pl.DataFrame) -> None:
+    count = max(1, -(-rows.to_arrow().nbytes // configs.BYTES_PER_FILE))
+    height = -(-rows.height // count)
+    for number in range(count):
+        place = folder / f"{split}-{number:05d}-of-{count:05d}.parquet"
+        files.write_parquet(place, rows.slice(number * height, height))
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _readme(version: Version, manifest: Manifest, rows: dict[str, dict[str, int]]) -> str:
+    listed = yaml.safe_dump({"configs": configs.metadata(rows)}, sort_keys=False)
+    template = (resources.folder("cards") / "folder.md").read_text(encoding="utf-8")
+    return template.format(configs=listed, recipe=manifest.recipe["name"], version=version.name, digest=manifest.digest)

@@ -1,0 +1,58 @@
+"""A recipe as others may see it: without secrets, places on a machine, and addresses of servers.
+
+What a recipe passes on to a server or a trainer is free, so it may hold a key or a path, and so may a description. A
+release has ``withheld`` in the place of secrets and servers, and of a path its last name. All else, and the recipe's
+form, stays: a recipe without any of it is the same afterwards.
+"""
+
+import re
+from typing import Any
+
+WITHHELD = "withheld"
+
+# The words of a setting's name, as in api_key, extra-headers or apiKey. A number (batch_tokens) is no secret.
+_SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization"}
+_SECRET |= {"header", "headers", "cookie", "cookies", "credential", "credentials"}
+_NO_SECRET = {"key_variable"}  # the name of an environment variable, which the recipe asks for in place of the key
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_LIKE_A_SECRET = re.compile(
+    r"\b(?:sk|rk|pk|hf|gh[pousr]|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}"
+    r"|\bAIza[A-Za-z0-9_-]{20,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|\b[Bb]earer\s+\S+"
+)
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+_PATH = re.compile(
+    r"(?<![^\s\"'=(,:;])(?:"
+    r"(?:file://)?(?:/[^\s/\"']+){2,}/?"  # two names at least: a prompt's wrapper may begin with /command
+    r"|(?:file://)?~[\w.-]*(?:/[^\s/\"']+)+/?"
+    r"|[A-Za-z]:[\\/][^\s\"']+"
+    r"|\\\\[\w.-]+\\[^\s\"']+)"
+)
+
+
+def recipe(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe of a manifest as a release may hold it."""
+    cleaned: dict[str, Any] = _clean(content)
+    for model in cleaned.get("models", {}).values():
+        if model.get("url"):
+            model["url"] = model["url"].split("://")[0] + f"://{WITHHELD}"
+        if model.get("serve"):
+            model["serve"] = model["serve"][:1]  # the program: its arguments may be anything
+    return cleaned
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_text(key): WITHHELD if each and _secret(key, each) else _clean(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    return _text(value) if isinstance(value, str) else value
+
+
+def _secret(name: str, value: Any) -> bool:
+    words = {word.lower() for word in _WORDS.findall(name)}
+    return isinstance(value, str | dict | list) and name not in _NO_SECRET and not words.isdisjoint(_SECRET)
+
+
+def _text(text: str) -> str:
+    text = _LIKE_A_SECRET.sub(WITHHELD, _LOGIN.sub("", text))
+    return _PATH.sub(lambda found: re.split(r"[\\/]", found[0].rstrip("\\/"))[-1], text)
