@@ -27,3 +27,13 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("example") / "ws"
     assert build(recipe.load(EXAMPLE), root).new
     return root
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with three versions and no empty table, made without a model. Tests read it and change nothing."""
+    from tests import made
+
+    root = tmp_path_factory.mktemp("made") / "ws"
+    made.workspace(root)
+    return root

@@ -1,0 +1,324 @@
+"""A workspace of any size, made without any model: the loop itself, with what models and judges say drawn by lot.
+
+Seeds, what is set aside, pairs, metrics and what joins come from the package's own functions, so that the rows are as
+the loop writes them; only attacks, answers and verdicts are invented. Attacks get stronger with each red team, targets
+safer with each iteration, and refuse a little more. All text is about a castle garden.
+
+    made.workspace(folder, prompts=20_000, iterations=3, seeds=5_000, attacks=5, responses=5)    # the paper's scale
+"""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from seas_data import attack, evaluate, loop, pairs, tables
+from seas_data.build import _manifest
+from seas_data.curate.outcome import decisions
+from seas_data.loop import measure, players
+from seas_data.loop.scene import Role
+from seas_data.recipe import Recipe
+from seas_data.stages import RUNS
+from seas_data.store import Workspace, open_workspace
+from seas_data.version import Version
+from tests import made_models, made_sources
+from tests.made_sources import Frames
+
+ROLES: tuple[tuple[str, Role], ...] = (("R", "red"), ("T", "target"))
+
+
+def recipe(*, iterations: int = 2, seeds: int = 30, attacks: int = 4, responses: int = 3) -> Recipe:
+    """Return the recipe that a made workspace says it was built from."""
+    sources = {
+        name: {"path": f"{name}.jsonl", "language": "en", "columns": {"id": "id"}} | about
+        for name, about in made_sources.SOURCES.items()
+    }
+    return Recipe.model_validate(
+        {
+            "name": "made",
+            "description": "Invented prompts about a castle garden, and a loop whose models and judges are dice.",
+            "sources": sources,
+            "embedders": [],
+            "models": {name: {"model": f"made-{name}"} for name in ("red", "target", "guard")},
+            "judges": [
+                {"by": "rules", "name": "keeper", "unsafe": {"words": ["box"]}, "refusal": {"patterns": ["^i "]}},
+                {"by": "guard", "name": "guard", "guard": "llama-guard-2", "model": "guard"},
+            ],
+            "loop": {
+                "iterations": iterations,
+                "attack": {"seeds": seeds, "prompts": attacks, "responses": responses},
+                "evaluation": {"seeds": max(30, seeds // 10), "prompts": 2, "responses": 2},
+                "success": {"min_verdicts": min(3, responses)},
+                "harmless": {"prompts": max(10, seeds), "judge": "guard"},
+                "instructions": "instructions.jsonl",
+                "preferences": "preferences.jsonl",
+            },
+            "pairs": {
+                "judge": "keeper",
+                "red": {"near_duplicate": None, "min_verdicts": min(2, responses)},
+                "target": {"max_pairs": max(20, seeds * attacks // 4)},
+            },
+        }
+    )
+
+
+def workspace(
+    root: Path,
+    *,
+    prompts: int = 400,
+    iterations: int = 2,
+    seeds: int = 30,
+    attacks: int = 4,
+    responses: int = 3,
+    dimensions: int = 16,
+    seed: int = 0,
+) -> Version:
+    """Write a workspace with versions v0 to v``iterations`` below ``root`` and return the newest.
+
+    ``prompts``: of version 0. ``seeds``: of each iteration, ``attacks`` on each, ``responses`` to each attack; the
+    evaluation has a tenth of the seeds, at least thirty. ``dimensions``: of the vectors.
+    """
+    plan = recipe(iterations=iterations, seeds=seeds, attacks=attacks, responses=responses)
+    place = open_workspace(root, create=True)
+    first = made_sources.first(prompts, dimensions, seed)
+    version = _commit(place, plan, None, first, ("contamination", "templates", "edges", "select", "split", "write"))
+    for iteration in range(1, iterations + 1):
+        made = _iteration(plan, version, iteration, dimensions, np.random.default_rng([seed, iteration]))
+        stages = ("seeds", "attacks", "responses", "verdicts", "pairs", "train red team", "train target", "join")
+        measured = tuple(f"evaluate {letter}{iteration}" for letter in "RT")
+        version = _commit(place, plan, version, made, (*stages, *measured, "select", "write"))
+    return version
+
+
+def _commit(place: Workspace, plan: Recipe, parent: Version | None, made: Frames, stages: tuple[str, ...]) -> Version:
+    number = int(parent.name[1:]) + 1 if parent else 0
+    frames = {name: tables.cast(name, frame) for name, frame in made.items()}
+    manifest = _manifest(place, plan, parent, f"v{number}", frames, number)
+    runs = [
+        {
+            "version": f"v{number}",
+            "stage": stage,
+            "started": f"2026-01-0{number + 1}T10:{minute:02}:00+00:00",
+            "seconds": 1.5 * minute + 0.25,
+            "rows": frames["prompts"].height,
+            "peak_megabytes": 500 + minute,
+            "tools": "{}",
+        }
+        for minute, stage in enumerate(stages)
+    ]
+    return Version(place, place.commit(manifest, pl.DataFrame(runs, schema=RUNS)))
+
+
+def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: np.random.Generator) -> Frames:
+    """Play iteration ``k`` and return the rows that it adds, as ``loop.iterate`` does."""
+    assert plan.loop is not None
+    settings = plan.loop.attack
+    prompts, kept, splits = (parent.table(name) for name in ("prompts", "kept", "splits"))
+    train = kept.join(splits.filter(split="train"), on="prompt_id", how="semi").sort("prompt_id")
+    test = kept.join(splits.filter(split="test"), on="prompt_id", how="semi").sort("prompt_id")
+    attackable = train.filter(pl.col("kind") == "adversarial")
+    made: dict[str, list[pl.DataFrame]] = {}
+
+    def add(**frames: pl.DataFrame) -> None:
+        for name, frame in frames.items():
+            made.setdefault(name, []).append(frame)
+
+    if k == 1:
+        shown, rows = attack.demonstrations(attackable, settings.seeds, settings, draw=(0, "start"))
+        add(seeds=shown, demonstrations=rows, relabels=_relabels(train), decisions=_manual(prompts, kept))
+        for letter, role in ROLES:
+            add(
+                checkpoints=players.checkpoint(
+                    f"{letter}0", role, 0, made_models.digest(f"{letter}0"), None, "sft", rows.height
+                )
+            )
+    seeds = attack.seeds(attackable, settings.seeds, settings, iteration=k, split="train", draw=(0, "attack"))
+    attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.prompts, k, numbers)
+    attacks = attack.set_aside(attacks, seeds, attackable)
+    asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
+    harmless = train.filter(pl.col("kind") == "harmless").head(plan.loop.harmless.prompts)
+    answers = made_models.answered(
+        pl.concat([made_models.asked(asked), made_models.asked(harmless)]), k - 1, settings.responses, numbers
+    )
+    add(seeds=seeds, attacks=attacks, settings=said)
+    add(**answers)
+    paired = _paired(plan, asked, harmless, seeds, answers, pairs.held_out(prompts, splits), k)
+    add(**paired)
+    add(**_trained(k, paired["pairs"]))
+    joining = _joining(plan, attacks, seeds, answers, prompts)
+    clusters = parent.select("select max(cluster) + 1 from clusters").item()
+    add(**_curated(joining, int(clusters), dimensions, numbers))
+
+    standing = parent.table("seeds").filter(split="test")
+    if standing.is_empty():
+        natural = settings.model_copy(update={"types": "natural"})
+        adversarial = test.filter(pl.col("kind") == "adversarial")
+        standing = attack.seeds(
+            adversarial, plan.loop.evaluation.seeds, natural, iteration=0, split="test", draw=(0, "evaluation")
+        )
+        add(seeds=standing)
+    add(**_measured(plan, parent, kept, splits, standing, k, numbers))
+    whole = {name: pl.concat(frames, how="diagonal") for name, frames in made.items()}
+    return {name: loop._unique(name, frame, parent) for name, frame in whole.items()}
+
+
+def _measured(
+    plan: Recipe,
+    parent: Version,
+    kept: pl.DataFrame,
+    splits: pl.DataFrame,
+    seeds: pl.DataFrame,
+    k: int,
+    numbers: np.random.Generator,
+) -> Frames:
+    assert plan.loop is not None
+    sets = measure.sets(kept, splits, plan)
+    general = sets.filter(pl.col("set") == "general")
+    expected = general.select("prompt_id", answer=pl.lit("box"))
+    new = [0, 1] if k == 1 else [k]
+    attacks, said = [parent.table("attacks").filter(split="test")], []
+    metrics = []
+    for number in new:
+        red = f"R{number}"
+        written, how = made_models.attacks(seeds, red, plan.loop.evaluation.prompts, number, numbers)
+        written = attack.set_aside(written, seeds, kept, repeats=False)
+        attacks.append(written)
+        said.append(how)
+        typed = written.join(seeds.select("seed_id", "type"), on="seed_id")
+        types = typed.with_columns(found=pl.when(pl.col("number") > 0).then("type")).select("prompt_id", "found")
+        metrics.append(evaluate.red_team(typed, red, types))
+        value = 0.4 + 0.05 * number
+        for against in ("train", "itself"):
+            facets = {"red_team": red, "against": against}
+            row = evaluate.metric("diversity", value, facets, low=value - 0.02, high=value + 0.02, n=written.height)
+            metrics.append(evaluate.frame([row]))
+    rivals = pl.concat(attacks)
+    answers: list[Frames] = []
+    for number in range(k + 1):
+        theirs = rivals if number in new else attacks[-1]
+        theirs = theirs.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
+        asked = (
+            pl.concat([made_models.asked(theirs), made_models.asked(sets)])
+            if number in new
+            else made_models.asked(theirs)
+        )
+        answers.append(made_models.answered(asked, number, plan.loop.evaluation.responses, numbers))
+    responses = pl.concat([parent.table("responses"), *(each["responses"] for each in answers)])
+    verdicts = pl.concat([parent.table("verdicts"), *(each["verdicts"] for each in answers)])
+    cells = measure.cells(rivals, responses, verdicts)
+    for number in new:
+        told = measure.judged_sets(sets, responses, verdicts, f"T{number}")
+        metrics.append(measure.metrics(number, cells, told, expected, f"T{number}"))
+    parts = [{"attacks": pl.concat(attacks[1:]), "settings": pl.concat(said), "expected": expected}, *answers]
+    merged = {name: pl.concat([each[name] for each in parts if name in each]) for part in parts for name in part}
+    merged["metrics"] = pl.concat(metrics).with_columns(version=pl.lit(""))
+    return merged
+
+
+def _paired(
+    plan: Recipe,
+    asked: pl.DataFrame,
+    harmless: pl.DataFrame,
+    seeds: pl.DataFrame,
+    answers: Frames,
+    held_out: pl.DataFrame,
+    k: int,
+) -> Frames:
+    settings, said, judged = plan.pairs, answers["responses"], answers["verdicts"]
+    red = pairs.red_pairs(asked, seeds, said, judged, settings, iteration=k, held_out=held_out)
+    target = pairs.target_pairs(asked, said, judged, settings, iteration=k, held_out=held_out, seeds=seeds)
+    both = pairs.harmless_pairs(harmless, said, judged, settings, iteration=k, held_out=held_out)
+    count = target.pairs.height + both.pairs.height
+    rows = pl.DataFrame({"source_id": [str(number) for number in range(2 * count + 10)]}).with_columns(
+        source=pl.lit("preferences"),
+        prompt=pl.format("How do I plant {} bulbs?", "source_id"),
+        chosen=pl.format("Plant all {} of them in October.", "source_id"),
+        rejected=pl.format("{} bulbs? No.", "source_id"),
+    )
+    general = pairs.general_pairs(rows, settings, pairs=count, iteration=k, held_out=held_out)
+    return {
+        "pairs": pl.concat([each.pairs for each in (red, target, both, general)]),
+        "unpaired": pl.concat([each.unpaired for each in (red, target, both)]),
+    }
+
+
+def _trained(k: int, paired: pl.DataFrame) -> Frames:
+    """Return the next models' ``checkpoints``, and what their training would have written to ``metrics``."""
+    rows = {"red": paired.filter(role="red").height, "target": paired.filter(pl.col("role") != "red").height}
+    models, metrics = [], []
+    for letter, role in ROLES:
+        name, before = f"{letter}{k}", f"{letter}{k - 1}"
+        models.append(players.checkpoint(name, role, k, made_models.digest(name), before, "dpo", rows[role]))
+        facets = {"role": role, "model": name, "iteration": k}
+        metrics.append(evaluate.metric("training/rows", float(rows[role]), facets, n=rows[role]))
+        metrics += [
+            evaluate.metric("training/loss", 0.7 / (1 + step / 20), facets | {"step": step}, n=8)
+            for step in range(10, 60, 10)
+        ]
+    return {"checkpoints": pl.concat(models), "metrics": evaluate.frame(metrics).with_columns(version=pl.lit(""))}
+
+
+def _joining(
+    plan: Recipe, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: Frames, known: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the attacks that worked, and a few refused ones that a judge called harmless, as ``prompts``."""
+    assert plan.loop is not None
+    rules = plan.loop.success
+    rates = pairs.rates(answers["responses"], pairs.judged(answers["verdicts"], judge="keeper", refusal_judge="keeper"))
+    worked = attack.joining(attacks, seeds, rates, rate=rules.rate, min_verdicts=rules.min_verdicts)
+    refused = attacks.filter(pl.col("reason").is_null()).join(
+        rates.filter(pl.col("valid") > 0, pl.col("unsafe") == 0), on="prompt_id", how="semi"
+    )
+    nothing = pl.lit(None, pl.String)
+    unlabelled = refused.gather_every(10).with_columns(type=nothing, attack_style=nothing, risk_category=nothing)
+    harmless = attack.as_prompts(unlabelled, "harmless", "judge:guard")
+    return pl.concat([worked, harmless]).join(known, on="prompt_id", how="anti").sort("prompt_id")
+
+
+def _curated(joining: pl.DataFrame, clusters: int, dimensions: int, numbers: np.random.Generator) -> Frames:
+    """Return what curation would write of the prompts that join: one in twenty resembles the one before it."""
+    rows = joining.with_row_index("number").with_columns(dropped=pl.col("number") % 20 == 7)
+    gone = rows.filter("dropped").with_columns(
+        witness_id=rows["prompt_id"].gather(rows.filter("dropped")["number"] - 1),
+        score=pl.lit(0.85),
+        threshold=pl.lit(0.8),
+    )
+    unreviewed = rows.filter(pl.col("kind") == "harmless").select("prompt_id", detail="label_source")
+    kept = rows.filter(~pl.col("dropped"))
+    decided = pl.concat(
+        [
+            decisions(gone, step="select", decision="drop", reason="near_duplicate"),
+            decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
+        ]
+    )
+    cluster = numbers.integers(0, clusters, kept.height)
+    return {
+        "prompts": joining,
+        "decisions": decided.with_columns(version=pl.lit("")),
+        "splits": kept.select("prompt_id", split=pl.lit("train"), group_id="seed_id"),
+        **made_sources.located(kept["prompt_id"], cluster, dimensions, numbers),
+    }
+
+
+def _relabels(train: pl.DataFrame) -> pl.DataFrame:
+    """Return what a person said of two attacks without a type."""
+    unlabelled = train.filter(pl.col("kind") == "adversarial", pl.col("type").is_null()).head(2)
+    return unlabelled.with_columns(
+        version=pl.lit(""),
+        type=pl.lit("Health Harm"),
+        risk_category=pl.lit("Health Harm"),
+        difficulty=pl.lit("Easy"),
+        label_source=pl.lit("manual:ann"),
+        because=pl.lit("it asks about cake"),
+    )
+
+
+def _manual(prompts: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Return a prompt of ``train`` that a person dropped."""
+    rows = (
+        kept.filter(pl.col("kind") == "general")
+        .sort("prompt_id")
+        .head(1)
+        .select("prompt_id", detail=pl.lit("ann: too plain"))
+    )
+    return decisions(rows, step="overrides", decision="drop", reason="manual").with_columns(version=pl.lit(""))
