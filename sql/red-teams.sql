@@ -9,4 +9,4 @@ select
     value, low, high, n
 from metrics
 where name in ('validity', 'unique', 'on_type', 'grammatical', 'diversity', 'phrase_entropy')
-order by name, against, length(red_team), red_team
+order by name, against, length(red_team), red_team, facets

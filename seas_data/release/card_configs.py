@@ -1,0 +1,94 @@
+"""The tables to load as the card's metadata describes them: ``dataset_info``, one entry a config.
+
+Features come from the config's query over the version, rows and bytes are counted by DuckDB without a row leaving it.
+``num_bytes`` is what the values take in memory as Arrow holds them: the width of numbers, the bytes of texts and four
+for each text's offset; nested values count as their JSON.
+"""
+
+from typing import Any
+
+import polars as pl
+
+from seas_data.release import configs
+from seas_data.release.configs import Config
+from seas_data.release.profile import Profile
+from seas_data.version import Version
+
+Facts = dict[str, Any]
+
+
+def describe(version: Version, profile: Profile) -> list[Facts]:
+    """Return of each config of ``profile`` that has rows its ``name``, ``about``, ``features`` and ``splits``.
+
+    A split is its ``name``, ``rows`` and ``bytes``; those without rows are left out, as they are in the folder's list.
+    """
+    return [found for config in configs.of(profile) if (found := _config(version, config))["splits"]]
+
+
+def listed(described: list[Facts]) -> list[dict[str, object]]:
+    """Return ``describe``'s configs with their files, as the metadata lists them."""
+    return configs.metadata({each["name"]: {one["name"]: one["rows"] for one in each["splits"]} for each in described})
+
+
+def dataset_info(described: list[Facts]) -> list[Facts]:
+    """Return ``describe``'s configs as the Hub's ``dataset_info``."""
+    return [
+        {
+            "config_name": config["name"],
+            "features": config["features"],
+            "splits": [
+                {"name": split["name"], "num_bytes": split["bytes"], "num_examples": split["rows"]}
+                for split in config["splits"]
+            ],
+            "dataset_size": sum(split["bytes"] for split in config["splits"]),
+        }
+        for config in described
+    ]
+
+
+def _config(version: Version, config: Config) -> Facts:
+    schema = configs.schema(config)
+    side = "split" if len(config.splits) > 1 else "'train'"
+    size = " + ".join(_bytes(name, kind) for name, kind in schema.items())
+    counted = version.select(
+        f"select {side} as name, count(*) as rows, cast(sum({size}) as bigint) as bytes "
+        f"from ({config.query}) group by all"
+    )
+    found = {row["name"]: row for row in counted.to_dicts() if row["rows"]}
+    splits = [found[name] for name in config.splits if name in found]
+    return {"name": config.name, "about": config.about, "features": _features(schema), "splits": splits}
+
+
+def _bytes(name: str, kind: pl.DataType) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    if kind.is_numeric():
+        return "4" if kind in (pl.Int32, pl.Float32) else "8"
+    text = column if kind == pl.String else f"cast(to_json({column}) as varchar)"
+    return f"coalesce(strlen({text}), 0) + 4"
+
+
+def _features(schema: pl.Schema) -> list[Facts]:
+    from datasets import Features
+
+    features: list[Facts] = Features({name: _feature(kind) for name, kind in schema.items()})._to_yaml_list()
+    return features
+
+
+def _feature(kind: Any) -> Any:
+    from datasets import List, Value
+
+    if isinstance(kind, pl.List):
+        return List(_feature(kind.inner))
+    if isinstance(kind, pl.Struct):
+        return {field.name: _feature(field.dtype) for field in kind.fields}
+    return Value(_NAMES[kind.base_type()])
+
+
+_NAMES: dict[Any, str] = {
+    pl.String: "string",
+    pl.Int32: "int32",
+    pl.Int64: "int64",
+    pl.Float32: "float32",
+    pl.Float64: "float64",
+    pl.Boolean: "bool",
+}

@@ -1,0 +1,85 @@
+"""The figures of a card: each is an answer of the library's queries, so that a reader can ask for it again.
+
+``gather`` returns the answers by the query's name (``_`` for ``-``), as rows. What a card shows is these rows, some of
+them side by side (``grid``) or less the models of another role (``of_model``); nothing is counted here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from seas_data.analysis import library
+from seas_data.resources import folder
+from seas_data.taxonomy import TYPES
+from seas_data.version import Version
+
+Row = dict[str, Any]
+Figures = dict[str, list[Row]]
+
+DATASET: dict[str, list[str]] = {
+    "overview": [],
+    "rows-by-kind": [],
+    "rows-by-type": [],
+    "rows-by-split": [],
+    "rows-by-source": [],
+    "languages": [],
+    "lengths": [],
+    "clusters": ["most=10"],
+    "drop-reasons": [],
+    "contamination": [],
+    "leaks": [],
+    "label-sources": [],
+    "label-agreement": [],
+    "models": [],
+    "judges": [],
+    "iterations": [],
+    "attack-success-matrix": [],
+    "attack-success-by-type": [],
+    "target-sets": [],
+    "red-teams": [],
+}
+"""The queries of a dataset card, with the parameters that differ from their defaults."""
+
+_OF_MODELS = "models judges iterations attack-success-matrix attack-success-by-type target-sets red-teams"
+MODEL: dict[str, list[str]] = {name: [] for name in _OF_MODELS.split()}
+"""Those of a model card."""
+
+
+def gather(version: Version, names: Mapping[str, list[str]]) -> Figures:
+    """Return the answers of the queries ``names`` on ``version``, by name with ``_`` for ``-``."""
+    queries = library.load(folder("sql"))
+    return {
+        name.replace("-", "_"): version.select(queries[name].sql, queries[name].values(given)).to_dicts()
+        for name, given in names.items()
+    }
+
+
+def grid(cells: Sequence[Row], row: str, column: str) -> tuple[list[str], list[tuple[str, list[Row | None]]]]:
+    """Return ``cells`` as a grid: the names of its columns, and of each row its name and its cells (None: no cell)."""
+    found = {(cell[row], cell[column]): cell for cell in cells}
+    columns = list(dict.fromkeys(cell[column] for cell in cells))
+    columns.sort(key=natural)
+    names = list(dict.fromkeys(cell[row] for cell in cells))
+    return columns, [(name, [found.get((name, each)) for each in columns]) for name in names]
+
+
+def natural(name: str) -> tuple[int, str]:
+    """Return a key that sorts T2 before T10."""
+    return len(name), name
+
+
+def missing_types(by_type: Sequence[Row]) -> list[str]:
+    """Return the types of the taxonomy of which no attack is kept."""
+    kept = {row["type"] for row in by_type if row["kind"] == "adversarial" and row["kept"]}
+    return [name for name in TYPES if name not in kept]
+
+
+def changes(before: Sequence[Row], after: Sequence[Row], keys: Sequence[str], value: str) -> list[Row]:
+    """Return how ``value`` differs between two answers of one query: the keys, ``before``, ``after``, ``more``."""
+    old = {tuple(row[key] for key in keys): row[value] for row in before}
+    new = {tuple(row[key] for key in keys): row[value] for row in after}
+    every = list(dict.fromkeys([*new, *old]))
+    found = []
+    for at in every:
+        first, second = old.get(at, 0), new.get(at, 0)
+        found.append(dict(zip(keys, at, strict=True)) | {"before": first, "after": second, "more": second - first})
+    return found

@@ -1,0 +1,48 @@
+-- title: Iterations
+-- question: What did each iteration of the loop write, how much of it worked, and what did training take from it?
+-- chart: line x=iteration y=attacks_joined
+with written as (
+    select
+        iteration,
+        count(distinct seed_id) as seeds,
+        count(*) as attacks,
+        count(*) filter (reason is null) as asked
+    from attacks where split = 'train'
+    group by iteration
+),
+answered as (
+    select attacks.iteration, count(distinct responses.response_id) as responses
+    from attacks
+    join responses using (prompt_id)
+    where attacks.split = 'train'
+    group by attacks.iteration
+),
+joined as (
+    select
+        kept.iteration,
+        count(*) filter (kept.kind = 'adversarial') as attacks_joined,
+        count(*) filter (kept.kind = 'harmless') as look_alikes_joined
+    from kept
+    where kept.model is not null
+    group by kept.iteration
+),
+paired as (
+    select
+        iteration,
+        count(*) filter (role = 'red') as red_pairs,
+        count(*) filter (role = 'target') as target_pairs,
+        count(*) filter (role = 'harmless') as harmless_pairs,
+        count(*) filter (role = 'general') as general_pairs
+    from pairs
+    group by iteration
+)
+select
+    iteration, seeds, attacks, asked, coalesce(responses, 0) as responses,
+    coalesce(attacks_joined, 0) as attacks_joined, coalesce(look_alikes_joined, 0) as look_alikes_joined,
+    coalesce(red_pairs, 0) as red_pairs, coalesce(target_pairs, 0) as target_pairs,
+    coalesce(harmless_pairs, 0) as harmless_pairs, coalesce(general_pairs, 0) as general_pairs
+from written
+left join answered using (iteration)
+left join joined using (iteration)
+left join paired using (iteration)
+order by iteration

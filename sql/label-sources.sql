@@ -1,0 +1,12 @@
+-- title: Where labels come from
+-- question: Who gave the kept attacks their type: their set, the classifier, a judge, or a person?
+-- chart: bar x=kept y=label_source
+select
+    split_part(coalesce(label_source, 'none'), ':', 1) as label_source,
+    count(*) as kept,
+    count(*) / sum(count(*)) over () as share,
+    avg(label_probability) as mean_probability
+from kept
+where kind = 'adversarial'
+group by all
+order by kept desc, label_source

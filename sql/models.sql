@@ -1,0 +1,17 @@
+-- title: Models
+-- question: Which models were trained, from what, how and on how many rows, and how did they sample?
+-- chart: table
+with sampled as (
+    select
+        model,
+        min(sampling ->> 'temperature') as temperature,
+        min(sampling ->> 'top_p') as top_p,
+        min(sampling ->> 'max_new_tokens') as max_new_tokens
+    from settings
+    group by model
+)
+select
+    model, role, iteration, parent, method, rows, temperature, top_p, max_new_tokens, statement, digest
+from checkpoints
+left join sampled using (model)
+order by role, iteration, model

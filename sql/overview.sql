@@ -1,0 +1,18 @@
+-- title: Overview
+-- question: How large is the version, in one line?
+-- chart: table
+select
+    (select count(*) from prompts) as prompts,
+    (select count(*) from kept) as kept,
+    (select count(*) from dropped) as dropped,
+    (select count(*) from set_aside) as set_aside,
+    (select count(distinct source) from kept) as sources,
+    (select count(distinct type) from kept where kind = 'adversarial') as types,
+    (select count(*) from kept where kind = 'adversarial' and type is null) as without_type,
+    (select count(distinct language) from kept) as languages,
+    (select count(*) from kept where model is not null) as written_by_models,
+    (select count(distinct template_id) from templates) as templates,
+    (select count(*) from responses) as responses,
+    (select count(*) from verdicts) as verdicts,
+    (select count(*) from pairs) as pairs,
+    (select count(*) from decisions where reason = 'manual') + (select count(*) from relabels) as decided_by_people

@@ -1,0 +1,21 @@
+-- title: Splits
+-- question: How many kept prompts and groups of near relatives are in each split, how large is the largest group, and
+--     how many groups are in another split as well? That last figure is to be 0.
+-- chart: bar x=kept y=split
+with sides as (
+    select splits.split, splits.group_id, count(*) as size
+    from splits join kept using (prompt_id)
+    group by splits.split, splits.group_id
+),
+shared as (
+    select group_id from sides group by group_id having count(*) > 1
+)
+select
+    split,
+    cast(sum(size) as bigint) as kept,
+    count(*) as groups,
+    max(size) as largest_group,
+    count(*) filter (group_id in (select group_id from shared)) as groups_shared
+from sides
+group by split
+order by list_position(['train', 'test', 'harmless', 'holdout'], split)
