@@ -268,6 +268,52 @@ def checkout(
 
 
 @app.command()
+def card(
+    version: VersionArgument = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write, or with --check to read.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare a card with the version; exit status 1 if they differ.")
+    ] = False,
+    model: Annotated[str | None, typer.Option("--model", help="The card of a trained model, such as R2.")] = None,
+    profile: ProfileOption = "public",
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the card of a version or of a model it trained, every figure computed from the data; or check one.
+
+    \b
+    seas-data card v3 -o README.md
+    seas-data card v3 --check -o release/README.md
+    seas-data card v3 --model T3
+    """
+    from seas_data import version as versions
+    from seas_data.release import card as cards
+    from seas_data.release.profile import named
+
+    opened = versions.open(workspace).version(version or at)
+    fresh = cards.model_card(opened, model) if model else cards.dataset_card(opened, named(profile))
+    if not check:
+        cards.write(fresh, output) if output else print(fresh, end="")
+        return
+    found = cards.check(output or Path("README.md"), fresh)
+    if as_json:
+        _print_json({"version": opened.name, "current": not found, "differences": found})
+    elif found:
+        print(
+            f"{output or 'README.md'} is not what {opened.name} says ({len(found)} lines differ); write it anew "
+            f"with: seas-data card {opened.name} -o {output or 'README.md'}"
+        )
+        print("\n".join(found))
+    else:
+        print(f"{output or 'README.md'} is what {opened.name} says.")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def sql(
     name: Annotated[str | None, typer.Argument(help="A query of the library; --list names them.")] = None,
     query: Annotated[str | None, typer.Option("-q", "--query", help="One SELECT of your own.")] = None,
