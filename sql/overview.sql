@@ -16,3 +16,4 @@ select
     (select count(*) from verdicts) as verdicts,
     (select count(*) from pairs) as pairs,
     (select count(*) from decisions where reason = 'manual') + (select count(*) from relabels) as decided_by_people
+where exists (from prompts)

@@ -187,6 +187,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
         pairs=table("pairs", _pair("p1", "red"), _pair("p2", "red"), _pair("p3", "target")),
         unpaired=table("unpaired", _left_out("red", "margin"), _left_out("target", "no_safe")),
         attacks=table("attacks", _attack("x1", None), _attack("x2", None), _attack("x3", "empty")),
+        verdicts=table("verdicts", {"response_id": "y1", "judge": "rules", "verdict": "safe"}),
+        checkpoints=table(
+            "checkpoints", {"model": "R0", "role": "red", "iteration": 0, "digest": "d", "method": "given", "rows": 0}
+        ),
     )
 
 
