@@ -314,6 +314,55 @@ def card(
 
 
 @app.command()
+def push(
+    version: Annotated[str, typer.Argument(help="A version or tag.")],
+    repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],
+    tag_name: Annotated[str | None, typer.Option("--tag", help="What to call it there, such as 1.2.0.")] = None,
+    profile: ProfileOption = "public",
+    model: Annotated[str | None, typer.Option("--model", help="Push this model that the version trained.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it; without this it is private.")] = False,
+    allow: Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; say --because.")] = None,
+    because: Annotated[list[str] | None, typer.Option("--because", help="Why, one for each --allow.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and write nothing.")] = False,
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Push a version, or a model, to the Hugging Face Hub: checked first, private unless told otherwise, tagged last.
+
+    \b
+    seas-data push v3 org/name --tag 1.2.0 --dry-run
+    seas-data push v3 org/name-gated --profile gated --tag 1.2.0
+    seas-data push v3 org/red-team --model R2
+    """
+    from seas_data import version as versions
+    from seas_data.release import hub_print
+    from seas_data.release import push as pushes
+    from seas_data.release.profile import named
+
+    wanted = pushes.Wanted(
+        repository,
+        tag=tag_name,
+        public=public,
+        allowed=_allowed(allow, because),
+        dry_run=dry_run,
+        confirm=typer.confirm if sys.stdin.isatty() else None,
+    )
+    opened = versions.open(workspace).version(version)
+    done = pushes.push_model(opened, model, wanted) if model else pushes.push(opened, wanted, named(profile))
+    if as_json:
+        _print_json(hub_print.as_json(done, tag=tag_name))
+    else:
+        hub_print.pushed(model or opened.name, done, tag=tag_name)
+
+
+def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:
+    names, reasons = names or [], reasons or []
+    if len(names) != len(reasons) or not all(reason.strip() for reason in reasons):
+        raise SeasDataError('say why each failed check may pass: --allow NAME --because "..."')
+    return dict(zip(names, reasons, strict=True))
+
+
+@app.command()
 def sql(
     name: Annotated[str | None, typer.Argument(help="A query of the library; --list names them.")] = None,
     query: Annotated[str | None, typer.Option("-q", "--query", help="One SELECT of your own.")] = None,
@@ -358,7 +407,9 @@ def sql(
 def review(
     version: VersionArgument = None,
     sample: Annotated[int, typer.Option("--sample", min=1, help="How many rows.")] = 200,
-    responses: Annotated[bool, typer.Option("--responses", help="Responses and not prompts, to judge judges by.")] = False,
+    responses: Annotated[
+        bool, typer.Option("--responses", help="Responses and not prompts, to judge judges by.")
+    ] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="The CSV to write.")] = Path("review.csv"),
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
@@ -457,20 +508,21 @@ def judge(
 
 
 def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
-    import polars as pl
-
-    from seas_data import files, gold, terminal
+    from seas_data import gold, terminal
     from seas_data import version as versions
 
     opened = versions.open(workspace).version(version)
     found = gold.report(opened, path)
     if output is not None:
-        files.write_rows(output, found.metrics.with_columns(version=pl.lit(opened.name)))
-    tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
+        gold.write(found.metrics, opened.name, output)
     if as_json:
+        tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
         _print_json({"version": opened.name, "gold": found.name, **tables})
-    else:
-        terminal.trust(opened.name, found)
+        return
+    print(f"{opened.name} beside the gold set {found.name}")
+    for title, table in found.shown().items():
+        print(f"\n{title}")
+        terminal.records(table.to_dicts())
 
 
 @app.command()
