@@ -28,12 +28,13 @@ _SPLITS = ("train", "test", "harmless")
 
 @dataclass(frozen=True)
 class Config:
-    """One table to load: what a row of it is, its splits, the query, and the profiles that hold it."""
+    """One table to load: what a row of it is, the query, its splits, the columns that name a row, its profiles."""
 
     name: str
     about: str
     query: str
     splits: tuple[str, ...] = _UNSPLIT
+    key: tuple[str, ...] = ()
     profiles: tuple[Profile, ...] = ("public", "gated")
 
 
@@ -102,22 +103,43 @@ order by pair_id
 """
 
 CONFIGS = (
-    Config("prompts", "The dataset: a prompt that is kept, with its labels and where it came from.", _PROMPTS, _SPLITS),
     Config(
-        "judged", "A judge's verdict on a response to a prompt or an attack, without the response.", _JUDGED, _SPLITS
+        "prompts",
+        "The dataset: a prompt that is kept, with its labels and where it came from.",
+        _PROMPTS,
+        _SPLITS,
+        key=("prompt_id",),
+    ),
+    Config(
+        "judged",
+        "A judge's verdict on a response to a prompt or an attack, without the response.",
+        _JUDGED,
+        _SPLITS,
+        key=("response_id", "judge"),
     ),
     Config("decisions", "A drop, a flag or a manual keep, and why.", _DECISIONS),
     Config("metrics", "A figure with its 95 % interval.", "from metrics order by all"),
     Config(
-        "pairs-red", "A preference pair for the red team: two attacks of one seed.", _PAIRS.format(roles="role = 'red'")
+        "pairs-red",
+        "A preference pair for the red team: two attacks of one seed.",
+        _PAIRS.format(roles="role = 'red'"),
+        key=("pair_id",),
     ),
     Config(
         "pairs-target",
         "A preference pair for the target: two responses to one prompt.",
         _PAIRS.format(roles="role <> 'red'"),
+        key=("pair_id",),
         profiles=("gated",),
     ),
-    Config("responses", "A model's response to a prompt or an attack.", _RESPONSES, _SPLITS, profiles=("gated",)),
+    Config(
+        "responses",
+        "A model's response to a prompt or an attack.",
+        _RESPONSES,
+        _SPLITS,
+        key=("response_id",),
+        profiles=("gated",),
+    ),
 )
 
 

@@ -10,6 +10,7 @@ manifest.json                        the profile's manifest: its shards, the ful
 The manifest is a workspace's own kind (``store.Manifest``), so a release can be pulled into one and verifies there.
 """
 
+import json
 import shutil
 import uuid
 from pathlib import Path
@@ -19,7 +20,7 @@ import yaml
 
 from seas_data import files, resources, views
 from seas_data.errors import SeasDataError
-from seas_data.release import configs, scrub
+from seas_data.release import configs, croissant, scrub
 from seas_data.release.profile import Profile, redact, rule
 from seas_data.store import Manifest, Shard, Withheld
 from seas_data.version import Version
@@ -70,6 +71,8 @@ def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, 
     for config in configs.of(profile):
         for split, rows in configs.splits(shards, config):
             _write_split(folder / "data" / config.name, split, rows)
+    written = croissant.describe(manifest, folder, shards, _licences(version))
+    files.write_text(folder / "croissant.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
     files.write_text(folder / "README.md", _readme(version, manifest, configs.counts(shards, profile)))
     return manifest
 
@@ -132,6 +135,11 @@ def _write_split(folder: Path, split: str, rows: pl.DataFrame) -> None:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
+
+
+def _licences(version: Version) -> list[str]:
+    found = {row.get("licence") for row in version.manifest.recipe["sources"].values()}
+    return sorted(f"https://spdx.org/licenses/{name}.html" for name in found if name)
 
 
 def _readme(version: Version, manifest: Manifest, rows: dict[str, dict[str, int]]) -> str:

@@ -1,0 +1,215 @@
+"""``croissant.json``: the release as machines read it, in Croissant 1.1 with its responsible-AI fields (RAI 1.0).
+
+    distribution    each file of ``data/``, and ``manifest.json``, with its SHA-256; a set of files for each config
+    recordSet       each config that has rows, with its columns and their types
+
+The manifest in turn has the SHA-256 of every shard of ``tables/``. Nothing here depends on the day or the machine: the
+date of publication, the creator and the address are not known before somebody publishes.
+
+Sources: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html and croissant-rai-spec.html; the context is
+that of the first's appendix.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seas_data import files
+from seas_data.analysis import sql
+from seas_data.release import configs, profile
+from seas_data.release.columns import ABOUT
+from seas_data.release.configs import Config
+from seas_data.store import Manifest
+
+Json = dict[str, Any]
+
+_CONFORMS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
+_TERMS = """
+    arrayShape citeAs column containedIn equivalentProperty extract field fileProperty fileObject fileSet format
+    includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace
+    samplingRate separator source subField transform
+"""
+_CONTEXT: Json = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    "sc": "https://schema.org/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    **{term: f"cr:{term}" for term in _TERMS.split()},
+}
+_TYPES: dict[Any, str] = {
+    pl.String: "sc:Text",
+    pl.Float64: "cr:Float64",
+    pl.Float32: "cr:Float32",
+    pl.Int64: "cr:Int64",
+    pl.Int32: "cr:Int32",
+}
+_PARQUET = "application/x-parquet"
+
+
+def describe(manifest: Manifest, folder: Path, shards: dict[str, list[Path]], licences: list[str]) -> Json:
+    """Return what ``croissant.json`` says of the release in ``folder``, whose other files are written.
+
+    ``shards``: the Parquet files of each table in it. ``licences``: those of the release, as identifiers or links.
+    """
+    recipe, held = manifest.recipe, profile.named(str(manifest.profile))
+    rows = configs.counts(shards, held)
+    filled = [config for config in configs.of(held) if any(rows[config.name].values())]
+    title = f"{recipe['name']} {manifest.version} ({held})"
+    languages = sql.read(shards, "select distinct language from kept where language is not null order by 1")
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": _CONFORMS,
+        "name": recipe["name"],
+        "alternateName": title,
+        "description": recipe.get("description") or f"Prompts for the safety of language models: {recipe['name']}.",
+        "version": f"{manifest.version.removeprefix('v')}.0.0",
+        "identifier": manifest.digest,
+        "license": licences,
+        "inLanguage": languages["language"].to_list(),
+        "keywords": ["safety", "red teaming", "adversarial prompts", "over-refusal", "preference pairs"],
+        "citeAs": f"@misc{{{recipe['name']}-{manifest.version}, title = {{{title}}}, note = {{{manifest.digest}}}}}",
+        **_responsible(manifest, shards),
+        "distribution": [*_files(folder), *(_file_set(config) for config in filled)],
+        "recordSet": [_record_set(config) for config in filled],
+    }
+
+
+def _files(folder: Path) -> list[Json]:
+    places = [*sorted((folder / "data").rglob("*.parquet")), folder / "manifest.json"]
+    return [
+        {
+            "@type": "cr:FileObject",
+            "@id": (name := path.relative_to(folder).as_posix()),
+            "name": name,
+            "contentUrl": name,
+            "contentSize": f"{path.stat().st_size} B",
+            "encodingFormat": _PARQUET if path.suffix == ".parquet" else "application/json",
+            "sha256": files.sha256(path),
+        }
+        for path in places
+    ]
+
+
+def _file_set(config: Config) -> Json:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{config.name}-files",
+        "name": f"{config.name}-files",
+        "description": f"The Parquet files of {config.name}.",
+        "encodingFormat": _PARQUET,
+        "includes": f"data/{config.name}/*.parquet",
+    }
+
+
+def _record_set(config: Config) -> Json:
+    schema = configs.schema(config)
+    key = {"key": [{"@id": f"{config.name}/{name}"} for name in config.key]} if config.key else {}
+    return {
+        "@type": "cr:RecordSet",
+        "@id": config.name,
+        "name": config.name,
+        "description": config.about,
+        **key,
+        "field": [_field(config, name, kind) for name, kind in schema.items()],
+    }
+
+
+def _field(config: Config, name: str, kind: pl.DataType) -> Json:
+    field = {"@type": "cr:Field", "@id": f"{config.name}/{name}", "name": name, "description": ABOUT[name]}
+    source = {"fileSet": {"@id": f"{config.name}-files"}, "extract": {"column": name}}
+    listed: Json = {"isArray": True, "arrayShape": "-1"} if isinstance(kind, pl.List) else {}
+    inner = kind.inner if isinstance(kind, pl.List) else kind
+    if isinstance(inner, pl.Struct):
+        parts = [
+            {
+                "@type": "cr:Field",
+                "@id": f"{config.name}/{name}/{part.name}",
+                "name": part.name,
+                "dataType": _TYPES[part.dtype],
+                "source": source | {"transform": {"jsonPath": part.name}},
+            }
+            for part in inner.fields
+        ]
+        return field | listed | {"subField": parts}
+    types = [_TYPES[inner.base_type()], "cr:Split"] if name == "split" else _TYPES[inner.base_type()]
+    return field | listed | {"dataType": types, "source": source}
+
+
+_SOURCES = """
+select prompts.source, min(prompts.role) as role, min(repository) as repository, min(licence) as licence,
+    count(*) as prompts, count(kept.prompt_id) as kept
+from prompts left join (select prompt_id from kept) as kept using (prompt_id)
+group by all order by all
+"""
+_STEPS = "select step, reason, count(*) as prompts from decisions where decision = 'drop' group by all order by all"
+_JUDGES = "select judge, count(*) as verdicts from verdicts group by all order by all"
+_LABELS = """
+select split_part(label_source, ':', 1) as by, count(*) as prompts from kept where label_source is not null
+group by all order by all
+"""
+_BIASES = """
+select coalesce(language, 'unknown') as value, count(*) as prompts from kept group by all order by prompts desc, value
+"""
+
+
+def _responsible(manifest: Manifest, shards: dict[str, list[Path]]) -> Json:
+    """Return the RAI properties; figures are counted over the shards."""
+
+    def ask(query: str) -> list[Json]:
+        return sql.read(shards, query).to_dicts()
+
+    sources = ask(_SOURCES)
+    collected = "; ".join(
+        f"{row['source']} ({row['repository'] or 'no repository'}, {row['licence'] or 'no licence stated'}): "
+        f"{row['prompts']} prompts, {row['kept']} kept"
+        for row in sources
+    )
+    judges = [f"judge {row['judge']}: {row['verdicts']} verdicts" for row in ask(_JUDGES)]
+    labels = ", ".join(f"{row['by']} {row['prompts']}" for row in ask(_LABELS))
+    languages = ", ".join(f"{row['value']} {row['prompts']}" for row in ask(_BIASES))
+    dropped = [f"{row['step']} dropped {row['prompts']} prompts as {row['reason']}" for row in ask(_STEPS)]
+    withheld = sorted({f"{each.table}: {each.because}" for each in manifest.withheld})
+    told: Json = {
+        "dataCollection": f"Prompts of published sets, brought together and curated; {manifest.iteration} iterations "
+        "of a loop in which a red-team model writes attacks, a target model answers and judges give verdicts, and the "
+        "attacks that worked become prompts.",
+        "dataCollectionType": ["Secondary Data analysis", *(["Experiments"] if manifest.iteration else [])],
+        "dataCollectionRawData": collected,
+        "dataCollectionMissingData": "Withheld: " + "; ".join(withheld) if withheld else "Nothing is withheld.",
+        "dataPreprocessingProtocol": dropped or ["Nothing was dropped."],
+        "dataManipulationProtocol": "Rows never change. Each drop, flag and relabel is a row of its own that names its "
+        "reason and its witness; texts are as they came.",
+        "dataAnnotationProtocol": f"Labels of kept prompts by who gave them: {labels or 'none'}. Verdicts on responses "
+        "are the judges'; one that did not parse is in no rate.",
+        "machineAnnotationTools": judges,
+        "annotationsPerItem": "A verdict for each response and judge.",
+        "dataUseCases": [
+            "Safety training of language models, and the evaluation of attack success and over-refusal.",
+            "Not for attacking systems: the splits test and harmless are for evaluation and never for training.",
+        ],
+        "dataBiases": [
+            f"Kept prompts by language: {languages or 'none'}.",
+            "What counts as an attack is what the sources and the judges call one; their errors and leanings are kept.",
+        ],
+        "dataLimitations": [
+            "Attacks that a model wrote are as varied as that model is, and grow alike over iterations.",
+            "A verdict is a model's or a rule's, not a person's.",
+        ],
+        "dataSocialImpact": "Models become harder to misuse, and refuse less of what is harmless. The same prompts "
+        "could be used against models that were not trained on them.",
+        "personalSensitiveInformation": [
+            "Prompts may name people and touch on sensitive traits; a release is searched for contact data and "
+            "secrets, and a row can be taken down on request."
+        ],
+        "dataReleaseMaintenancePlan": "Versions only grow, and earlier ones stay as they are; a row that is taken down "
+        "is left out of the next version, which says so by the row's id.",
+    }
+    return {f"rai:{name}": value for name, value in told.items() if value}
