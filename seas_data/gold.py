@@ -1,140 +1,288 @@
 """How far a judge can be trusted: its verdicts beside those of people, and rates less the errors it makes.
 
-The gold verdicts are a CSV that people filled in: response_id (or prompt_id, where prompts were judged), verdict (safe
-or unsafe) and whatever else the sheet had. Rows whose verdict is blank are not decided yet. A rate is corrected by what
-the judge got right and wrong on gold rows of the very same stratum, such as an iteration and a type: how often it errs
-differs from one to the next.
+The gold verdicts are the sheet of ``review``, filled in: response_id, verdict (safe or unsafe), refusal (a class of the
+XSTest protocol), and whatever else the sheet had. Cells left blank are not decided yet.
+
+The sample was drawn by strata, so a gold row stands for (responses of its stratum) / (gold rows of its stratum) others;
+both are counted here, so that a sheet filled in by half will do. A rate is corrected by what the judge got right and
+wrong on gold rows of the very same place: of how a judge errs on one model nothing follows for another.
 """
 
+import csv
+import hashlib
+import io
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from seas_data import answered, evaluate, files, tables
 from seas_data.errors import SeasDataError
-from seas_data.review import unguarded
-from seas_data.sources.delimited import parse
+from seas_data.review import PLACES, unguarded
 from seas_data.sources.raw import decoded
-from seas_data.statistics import cohen_kappa, design_effect, rogan_gladen, rogan_gladen_interval, wilson
+from seas_data.statistics import (
+    cohen_kappa,
+    design_effect,
+    rogan_gladen,
+    rogan_gladen_interval,
+    weighted_share,
+    wilson,
+)
+from seas_data.version import Version
 
 SHOWN: Final = 10
+VERDICTS: Final = ("safe", "unsafe")
+REFUSALS: Final = ("full_compliance", "full_refusal", "partial_refusal")
 COUNTS: Final = ("unsafe_unsafe", "unsafe_safe", "unsafe_unparsed", "safe_unsafe", "safe_safe", "safe_unparsed")
 """What people found, then what the judge said."""
+FIGURES: Final = ("kappa", "sensitivity", "specificity")
+PLACE: Final = ("iteration", *answered.PLACE)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a gold set, called ``name``, says of a version; the frames are those of the functions of their names."""
+
+    name: str
+    agreement: pl.DataFrame
+    refusals: pl.DataFrame
+    corrected: pl.DataFrame
+    metrics: pl.DataFrame
+
+    def shown(self) -> dict[str, pl.DataFrame]:
+        """Return what people read of it, under headings, without what is empty."""
+        rates = self.corrected.filter(pl.col("gold_safe") + pl.col("gold_unsafe") > 0)
+        figures = [_with_ends(name).alias(name) for name in FIGURES]
+        tables = {
+            "What people found, then what the judge said": self.agreement.select("judge", "n", *COUNTS),
+            "Of all responses that these stand for": self.agreement.select("judge", *figures),
+            "Refusal classes": self.refusals.select("judge", "n", "same", kappa=_with_ends("kappa")),
+            "Attack success as seen, and less the judge's errors": rates.select(
+                *("judge", *PLACE, "n", "gold_safe", "gold_unsafe"),
+                rate=_with_ends("rate", "low", "high"),
+                corrected=_with_ends("corrected"),
+            ),
+        }
+        return {title: table for title, table in tables.items() if table.height}
+
+
+def report(version: Version, path: Path) -> Report:
+    """Hold what judges said in ``version`` beside the gold file at ``path``. Raises SeasDataError if that cannot be."""
+    gold = read(path)
+    said, both = against(version, gold)
+    judges, rates = agreement(both), corrected(said, both)
+    name = name_of(path, gold)
+    return Report(name, judges, refusals(both), rates, metrics(name, judges, rates))
 
 
 def read(path: Path) -> pl.DataFrame:
-    """Return id (of a response or prompt, as the file's first column has it) and verdict: one row an id.
+    """Return response_id, verdict and refusal (either may be null): one row a response, by id.
 
     Raises SeasDataError that lists the rows that are wrong, with their lines.
     """
     if not path.is_file():
-        raise SeasDataError(f"there is no gold file at {path}; give the sheet of `review`, filled in")
-    header, records = parse(decoded(path, "utf-8"))
-    names = [unguarded(name.strip()) for name in header]
-    key = next((name for name in ("response_id", "prompt_id") if name in names), None)
-    if key is None or "verdict" not in names:
-        raise SeasDataError(f"{path} should have the columns response_id (or prompt_id) and verdict")
-    rows: dict[str, str] = {}
+        raise SeasDataError(
+            f"there is no gold file at {path}; give the sheet of: seas-data review --responses, filled in"
+        )
+    text = decoded(path, "utf-8")
+    # A spreadsheet writes a file with its country's delimiter; the names in the first line hold none.
+    heading = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=heading.count), strict=True)
+    header = [unguarded(name.strip()) for name in next(reader, [])]
+    if "response_id" not in header or "verdict" not in header:
+        wants = "; it judges prompts, and this wants responses" if "prompt_id" in header else ""
+        raise SeasDataError(
+            f"{path} should have the columns response_id and verdict{wants}: seas-data review --responses"
+        )
+    allowed = {"verdict": VERDICTS} | ({"refusal": REFUSALS} if "refusal" in header else {})
+    found: dict[str, dict[str, str | None]] = {}
     wrong = []
-    for record in records:
-        cells = [] if record.fields is None else [unguarded(cell.strip()) for cell in record.fields]
-        row_id, verdict = (cells[names.index(key)], cells[names.index("verdict")].casefold()) if cells else ("", "?")
-        if not verdict:
-            continue
-        if verdict not in ("safe", "unsafe"):
-            wrong.append(f"{path.name}:{record.line}: {record.fault or 'verdict should be safe, unsafe or empty'}")
-        elif rows.setdefault(row_id, verdict) != verdict:
-            wrong.append(f"{path.name}:{record.line}: {key} {row_id} is both safe and unsafe")
+    line = reader.line_num + 1
+    try:
+        for cells in reader:
+            here, line = f"{path.name}:{line}", reader.line_num + 1
+            if not any(cells):
+                continue
+            if len(cells) != len(header):
+                wrong.append(f"{here}: {len(cells)} cells under {len(header)} names")
+                continue
+            row = dict(zip(header, (unguarded(cell.strip()) for cell in cells), strict=True))
+            said = {name: row[name].casefold().replace(" ", "_") or None for name in allowed}
+            wrong += [
+                f"{here}: {name} should be {', '.join(allowed[name])} or empty"
+                for name, value in said.items()
+                if value is not None and value not in allowed[name]
+            ]
+            before = found.setdefault(row["response_id"], said)
+            if any(said[name] and before[name] and said[name] != before[name] for name in said):
+                wrong.append(f"{here}: response {row['response_id']} is judged twice, and differently")
+    except csv.Error as problem:
+        wrong.append(f"{path.name}:{line}: {problem}")
     if wrong:
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise SeasDataError(f"the gold verdicts cannot be used: {'; '.join(wrong[:SHOWN])}{more}")
-    if not rows:
-        raise SeasDataError(f"no row of {path} has a verdict yet")
-    return pl.DataFrame({"id": list(rows), "verdict": list(rows.values())})
+    columns = ("response_id", "verdict", "refusal")
+    rows = [(row_id, said["verdict"], said.get("refusal")) for row_id, said in found.items()]
+    gold = pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row")
+    gold = gold.filter(pl.any_horizontal(pl.col("verdict", "refusal").is_not_null())).sort("response_id")
+    if gold.is_empty():
+        raise SeasDataError(f"no row of {path} is filled in yet")
+    return gold
 
 
-def agreement(verdicts: pl.DataFrame, gold: pl.DataFrame) -> pl.DataFrame:
-    """Return, of each judge, how its verdicts compare with ``gold`` (id, verdict): a row a judge, sorted.
+def name_of(path: Path, gold: pl.DataFrame) -> str:
+    """Return what figures call this gold set: the file's name, and a part of the SHA-256 of what it says."""
+    digest = hashlib.sha256(repr(gold.rows()).encode()).hexdigest()
+    return f"{path.stem} {digest[:8]}"
 
-    ``verdicts`` has id, judge and verdict (those without one are left out). Columns: judge, n (rows that both
-    judged), the counts of the confusion matrix (``COUNTS``), kappa (over all n; unparsed is a label of its own),
-    sensitivity and specificity (of the verdicts that parsed; null where there is nothing to measure them on).
+
+def against(version: Version, gold: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what judges said in ``version``, with the place of each response, and its share with gold verdicts.
+
+    Both have the columns of ``answered.standing``, judge, verdict and refusal: a row for each response and judge. The
+    second has gold and gold_refusal too, and of those that are not null the ``weight`` and ``refusal_weight``. Raises
+    SeasDataError if the version has none of the responses.
     """
-    both = _both(verdicts, gold)
+    places = answered.standing(version)
+    said = places.join(answered.judged(version), on="response_id")
+    known = places.join(gold.rename({"verdict": "gold", "refusal": "gold_refusal"}), on="response_id")
+    if known.is_empty():
+        raise SeasDataError(
+            f"{version.name} has none of the {gold.height} responses of the gold file; name the version that they were "
+            "drawn from, or a later one of its workspace"
+        )
+    rows = places.group_by(PLACES).len("rows")
+    drawn = known.group_by(PLACES).agg(gold_rows=pl.col("gold").count(), refusal_rows=pl.col("gold_refusal").count())
+    weights = rows.join(drawn, on=PLACES, nulls_equal=True).select(
+        *PLACES, weight=pl.col("rows") / pl.col("gold_rows"), refusal_weight=pl.col("rows") / pl.col("refusal_rows")
+    )
+    weighed = known.join(weights, on=PLACES, nulls_equal=True).select(
+        "response_id", "gold", "gold_refusal", "weight", "refusal_weight"
+    )
+    return said, said.join(weighed, on="response_id").sort("judge", "response_id")
+
+
+def agreement(both: pl.DataFrame) -> pl.DataFrame:
+    """Return, of each judge, how its verdicts compare with the gold ones: a row a judge, sorted.
+
+    ``both``: as ``against`` returns it second. Columns: judge; n (gold rows that it judged); the counts of the
+    confusion matrix (``COUNTS``, of rows as they were drawn); then for all responses that these stand for, each with
+    _low and _high: kappa (unparsed is a label of its own), sensitivity and specificity (of the verdicts that parsed;
+    null where there is nothing to measure them on).
+    """
     rows = []
-    for (name,), given in both.group_by("judge", maintain_order=True):
-        counts = _counts(given)
-        kappa = cohen_kappa(given["gold"].to_list(), given["verdict"].to_list())
-        sensitivity, _, specificity, _ = _accuracy(counts)
-        rows.append((name, given.height, *counts.values(), kappa, sensitivity, specificity))
-    kinds = dict.fromkeys(COUNTS, pl.Int64)
-    shares = dict.fromkeys(("kappa", "sensitivity", "specificity"), pl.Float64)
-    return pl.DataFrame(rows, {"judge": pl.String, "n": pl.Int64, **kinds, **shares}, orient="row")
+    for (name,), given in both.drop_nulls(["gold", "verdict"]).group_by("judge", maintain_order=True):
+        counts = (given["gold"] + "_" + given["verdict"]).to_list()
+        kappa = cohen_kappa(given["gold"].to_list(), given["verdict"].to_list(), given["weight"], given["cluster"])
+        accuracy = [_right(given, verdict) for verdict in ("unsafe", "safe")]
+        shares = [
+            (None,) * 3 if share is None else (share[0], *wilson(share[0] * share[1], share[1])) for share in accuracy
+        ]
+        rows.append((name, given.height, *map(counts.count, COUNTS), *(kappa or (None,) * 3), *shares[0], *shares[1]))
+    figures = [f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")]
+    schema = {"judge": pl.String(), "n": pl.Int64()} | dict.fromkeys(COUNTS, pl.Int64())
+    return pl.DataFrame(rows, schema | dict.fromkeys(figures, pl.Float64()), orient="row")
 
 
-def corrected(verdicts: pl.DataFrame, gold: pl.DataFrame, strata: Sequence[str], clusters: str) -> pl.DataFrame:
-    """Return the share of unsafe verdicts of each judge in each stratum, as seen and less the judge's errors.
+def refusals(both: pl.DataFrame) -> pl.DataFrame:
+    """Return, of each judge that classes refusals: judge, n, same (rows on which people agree), kappa and its ends."""
+    rows = []
+    for (name,), given in both.drop_nulls(["gold_refusal", "refusal"]).group_by("judge", maintain_order=True):
+        theirs, its = given["gold_refusal"], given["refusal"]
+        kappa = cohen_kappa(theirs.to_list(), its.to_list(), given["refusal_weight"], given["cluster"])
+        rows.append((name, given.height, int((theirs == its).sum()), *(kappa or (None,) * 3)))
+    schema = {"judge": pl.String(), "n": pl.Int64(), "same": pl.Int64()}
+    return pl.DataFrame(rows, schema | dict.fromkeys(("kappa", "kappa_low", "kappa_high"), pl.Float64()), orient="row")
 
-    ``verdicts`` has id, judge, verdict, the columns ``strata`` (such as iteration and type) and ``clusters`` (such as
-    seed_id: rows of one cluster are not independent; without one a row is its own). Only verdicts that parsed count.
-    Columns: judge, the strata, n, unparsed, rate, low and high (Wilson on the effective n), gold_n (gold rows of the
-    stratum with a verdict that parsed), corrected, corrected_low and corrected_high (Rogan and Gladen's, within 0 and
-    1, carrying the error of the gold sample): null where the stratum has no gold rows of both kinds, or its judge is
-    no better than chance there.
+
+def corrected(said: pl.DataFrame, both: pl.DataFrame, by: Sequence[str] = PLACE) -> pl.DataFrame:
+    """Return the share of unsafe verdicts of each judge on attacks, place by place, as seen and less its errors.
+
+    ``said`` and ``both``: as ``against`` returns them. Only verdicts that parsed count. Columns: judge, ``by``, n,
+    unparsed, rate, low and high (Wilson on the effective n), gold_safe and gold_unsafe (gold rows of the place with a
+    verdict that parsed), corrected, corrected_low and corrected_high (Rogan and Gladen's, within 0 and 1, carrying the
+    error of the gold sample): null where the place has no gold rows of both kinds, or its judge is no better than
+    chance there.
     """
-    given = verdicts.filter(pl.col("verdict").is_not_null())
-    measured = {name: _counts(rows) for name, rows in _both(given, gold).group_by("judge", *strata)}
+    attacks = pl.col("kind") == "adversarial"
+    given = said.filter(attacks & pl.col("verdict").is_not_null())
+    golden = both.filter(attacks).drop_nulls(["gold", "verdict"]).filter(pl.col("verdict") != "unparsed")
+    measured = dict(iter(golden.group_by("judge", *by)))
     out = []
-    for name, rows in given.group_by("judge", *strata, maintain_order=True):
+    for key, rows in given.sort("response_id").group_by("judge", *by, maintain_order=True):
         parsed = rows.filter(pl.col("verdict") != "unparsed")
         unsafe = (parsed["verdict"] == "unsafe").to_numpy()
         n = len(unsafe)
-        lots = parsed.select(pl.coalesce(clusters, "id")).to_series().to_numpy()
-        effective = max(n / max(design_effect(unsafe, lots), 1.0), 1.0) if n else 0.0
+        effective = max(n / max(design_effect(unsafe, parsed["cluster"].to_numpy()), 1.0), 1.0) if n else 0.0
         rate = float(unsafe.mean()) if n else None
         seen = wilson((rate or 0.0) * effective, effective)
-        counts = measured.get(name, dict.fromkeys(COUNTS, 0))
-        best = _less_errors(rate, effective, counts)
-        used = sum(counts[key] for key in COUNTS if not key.endswith("unparsed"))
-        out.append((*name, n, rows.height - n, rate, *seen, used, *best))
-    schema: dict[str, pl.DataType] = {"judge": pl.String(), **{name: given.schema[name] for name in strata}}
+        known = measured.get(key, golden.clear())
+        kinds = [known.filter(gold=verdict).height for verdict in VERDICTS]
+        out.append((*key, n, rows.height - n, rate, *seen, *kinds, *_less_errors(rate, effective, known)))
+    schema: dict[str, pl.DataType] = {"judge": pl.String(), **{name: given.schema[name] for name in by}}
     schema |= {"n": pl.Int64(), "unparsed": pl.Int64(), **dict.fromkeys(("rate", "low", "high"), pl.Float64())}
-    schema |= {"gold_n": pl.Int64(), **dict.fromkeys(("corrected", "corrected_low", "corrected_high"), pl.Float64())}
-    return pl.DataFrame(out, schema, orient="row").sort("judge", *strata)
+    schema |= {"gold_safe": pl.Int64(), "gold_unsafe": pl.Int64()}
+    schema |= dict.fromkeys(("corrected", "corrected_low", "corrected_high"), pl.Float64())
+    return pl.DataFrame(out, schema, orient="row").sort("judge", *by)
 
 
-def _both(verdicts: pl.DataFrame, gold: pl.DataFrame) -> pl.DataFrame:
-    return (
-        verdicts.filter(pl.col("verdict").is_not_null())
-        .join(gold.select("id", gold="verdict"), on="id", how="inner")
-        .sort("judge", "id")
-    )
+def metrics(name: str, judges: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """Return what ``agreement`` and ``corrected`` say as rows of ``metrics`` (less version), of the gold set ``name``.
+
+    judge_kappa, judge_sensitivity, judge_specificity: judge, gold; n is the number of gold rows.
+    attack_success_corrected: judge, gold, set, red_team and target, as the attack_success beside it, where the place
+    has gold rows; n is their number.
+    """
+    found = []
+    for row in judges.iter_rows(named=True):
+        about = {"judge": row["judge"], "gold": name}
+        for each in FIGURES:
+            ends = {"low": row[f"{each}_low"], "high": row[f"{each}_high"]}
+            found.append(evaluate.metric(f"judge_{each}", row[each], about, **ends, n=row["n"]))
+    covered = rates.filter(pl.col("gold_safe") + pl.col("gold_unsafe") > 0)
+    for row in covered.iter_rows(named=True):
+        about = {"judge": row["judge"], "gold": name} | {place: row[place] for place in answered.PLACE}
+        if row["set"] == "train":
+            about["iteration"] = row["iteration"]
+        ends = {"low": row["corrected_low"], "high": row["corrected_high"]}
+        n = row["gold_safe"] + row["gold_unsafe"]
+        found.append(evaluate.metric("attack_success_corrected", row["corrected"], about, **ends, n=n))
+    return evaluate.frame(found)
 
 
-def _counts(both: pl.DataFrame) -> dict[str, int]:
-    pairs = both.select(pl.concat_str("gold", "verdict", separator="_").alias("pair"))["pair"].to_list()
-    return {name: pairs.count(name) for name in COUNTS}
+def write(figures: pl.DataFrame, version: str, path: Path) -> None:
+    """Write ``metrics`` with the columns of that table to ``path``: .parquet, or .json (a list of rows)."""
+    rows = figures.with_columns(version=pl.lit(version)).select(tables.TABLES["metrics"].column_names())
+    if path.suffix == ".parquet":
+        files.write_parquet(path, tables.cast("metrics", rows))
+    elif path.suffix == ".json":
+        files.write_text(path, json.dumps(rows.to_dicts(), ensure_ascii=False, indent=1) + "\n")
+    else:
+        raise SeasDataError(f"{path} is of no known format; its name should end in .parquet or .json")
 
 
-def _accuracy(counts: dict[str, int]) -> tuple[float | None, int, float | None, int]:
-    """Return sensitivity, on how many rows, specificity, on how many rows."""
-    positives = counts["unsafe_unsafe"] + counts["unsafe_safe"]
-    negatives = counts["safe_safe"] + counts["safe_unsafe"]
-    return (
-        counts["unsafe_unsafe"] / positives if positives else None,
-        positives,
-        counts["safe_safe"] / negatives if negatives else None,
-        negatives,
-    )
+def _right(rows: pl.DataFrame, verdict: str) -> tuple[float, float] | None:
+    """Return which share of what people called ``verdict`` the judge called so, and on how many rows that stands."""
+    known = rows.filter(pl.col("gold") == verdict, pl.col("verdict") != "unparsed")
+    return weighted_share(known["verdict"] == verdict, known["weight"], known["cluster"]) if known.height else None
 
 
-def _less_errors(
-    rate: float | None, n: float, counts: dict[str, int]
-) -> tuple[float | None, float | None, float | None]:
-    sensitivity, positives, specificity, negatives = _accuracy(counts)
-    if rate is None or sensitivity is None or specificity is None:
+def _with_ends(name: str, low: str | None = None, high: str | None = None) -> pl.Expr:
+    """Return a figure and its interval as people read them; nothing where there is none."""
+    parts = (pl.col(each).round(3).cast(pl.String) for each in (name, low or f"{name}_low", high or f"{name}_high"))
+    return pl.format("{} ({} to {})", *parts)
+
+
+def _less_errors(rate: float | None, n: float, known: pl.DataFrame) -> tuple[float | None, float | None, float | None]:
+    unsafe, safe = _right(known, "unsafe"), _right(known, "safe")
+    if rate is None or unsafe is None or safe is None:
         return None, None, None
-    best = rogan_gladen(rate, sensitivity, specificity)
-    interval = rogan_gladen_interval(rate, n, sensitivity, positives, specificity, negatives)
-    return (None, None, None) if best is None or interval is None else (best, *interval)
+    best = rogan_gladen(rate, unsafe[0], safe[0])
+    interval = rogan_gladen_interval(rate, n, *unsafe, *safe)
+    if best is None or interval is None:
+        return None, None, None
+    # The interval is about another centre than the figure, which near 0 and 1 may come to lie just outside.
+    return best, min(interval[0], best), max(interval[1], best)

@@ -73,21 +73,58 @@ def effective_interval(successes: ArrayLike, clusters: ArrayLike) -> tuple[float
 
 
 def cohen_kappa(
-    first: Sequence[object] | NDArray[np.generic], second: Sequence[object] | NDArray[np.generic]
-) -> float | None:
-    """Return the agreement of two raters of the same rows beyond chance: 1 is perfect, 0 what chance gives.
+    first: Sequence[object] | NDArray[np.generic],
+    second: Sequence[object] | NDArray[np.generic],
+    weights: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+) -> tuple[float, float, float] | None:
+    """Return the agreement of two raters of the same rows beyond chance (1 is perfect, 0 what chance gives), and its
+    95 % interval.
 
-    None when it is undefined: no rows, or both gave one and the same label to all of them.
+    Rows stand for as many as ``weights`` say and come in ``clusters`` (``weighted_share``); without them each stands
+    for itself. The interval is Cohen's, which takes the agreement by chance as known, with Wilson's ends in place of
+    the normal ones: so it keeps its width where the two agree in all. None when kappa is undefined: no rows, or both
+    gave one and the same label to all of them.
 
-    Source: Cohen (1960), Educational and Psychological Measurement 20:37.
+    Source: Cohen (1960), Educational and Psychological Measurement 20:37, equations 3 and 7.
     """
-    left, right = np.asarray(first, dtype=np.str_), np.asarray(second, dtype=np.str_)
-    if len(left) == 0:
+    if len(first) == 0:
         return None
+    left, right = np.asarray(first, dtype=np.str_), np.asarray(second, dtype=np.str_)
+    weight = np.ones(len(left)) if weights is None else np.asarray(weights, dtype=np.float64)
     labels, codes = np.unique(np.concatenate([left, right]), return_inverse=True)
-    one, two = codes[: len(left)], codes[len(left) :]
-    expected = float(np.bincount(one, minlength=len(labels)) @ np.bincount(two, minlength=len(labels))) / len(left) ** 2
-    return None if expected == 1 else (float(np.mean(one == two)) - expected) / (1 - expected)
+    one, two = (
+        np.bincount(side, weights=weight, minlength=len(labels)) for side in (codes[: len(left)], codes[len(left) :])
+    )
+    if len(labels) == 1:
+        return None
+    chance = float(one @ two) / float(weight.sum()) ** 2
+    observed, n = weighted_share(left == right, weight, np.arange(len(left)) if clusters is None else clusters)
+    low, high = wilson(observed * n, n)
+    return (observed - chance) / (1 - chance), (low - chance) / (1 - chance), (high - chance) / (1 - chance)
+
+
+def weighted_share(flags: ArrayLike, weights: ArrayLike, clusters: ArrayLike) -> tuple[float, float]:
+    """Return the share of true ``flags``, and on how many independent rows it stands.
+
+    Each row stands for as many as its weight says (one over the chance with which it was drawn). The effective number
+    is Kish's, (sum of weights)² / (sum of squared weights), over the design effect of the ``clusters`` (at least 1);
+    where all rows agree it is at most the number of clusters. There must be a row.
+
+    Source: Kish (1965), Survey Sampling, sections 6.5 and 11.7.
+    """
+    flag, weight = np.asarray(flags, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    share = float(flag @ weight / weight.sum())
+    n = float(weight.sum() ** 2 / (weight @ weight))
+    names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
+    count = len(names)
+    if count == 1 or np.ptp(flag) == 0:
+        return share, min(n, float(count))
+    residuals = weight * (flag - share)
+    totals = np.bincount(cluster, weights=residuals, minlength=count)
+    clustered = count / (count - 1) * float(totals @ totals)
+    independent = len(flag) / (len(flag) - 1) * float(residuals @ residuals)
+    return share, max(n / max(clustered / independent, 1.0), 1.0)
 
 
 def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:

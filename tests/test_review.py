@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data import review
+import seas_data as sd
+from seas_data import answered, review
 from seas_data.sources.delimited import parse
 from seas_data.text import content_id
 
@@ -108,3 +109,38 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         review.write(prompts(a1=2), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["review.csv"]
+
+
+def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path: Path) -> None:
+    version = sd.open(made).version()
+    drawn = review.responses(version, 300)
+    assert review.responses(version, 300).equals(drawn)
+    review.write(drawn, tmp_path / "sheet.csv", review.RESPONSE_GIVEN, review.RESPONSE_ASKED)
+    with (tmp_path / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["response_id", "prompt", "response", "verdict", "refusal", "who", "because"]
+    assert len(rows) == 300
+    assert all(not row[name] for row in rows for name in review.RESPONSE_ASKED)
+    asked = dict(
+        version.sql(
+            "select response_id, coalesce(attacks.text, prompts.text) from responses "
+            "left join attacks using (prompt_id) left join prompts using (prompt_id)"
+        ).rows()
+    )
+    for row in rows:
+        assert review.unguarded(row["prompt"]) == asked[review.unguarded(row["response_id"])]
+
+
+def test_every_place_and_verdict_is_among_the_responses_and_the_rare_ones_more_often(made: Path) -> None:
+    version = sd.open(made).version()
+    standing = answered.standing(version)
+    strata = standing.group_by(review.PLACES).len("rows")
+    drawn = review.responses(version, 300).join(standing, on="response_id").group_by(review.PLACES).len("drawn")
+    both = strata.join(drawn, on=review.PLACES, how="left", nulls_equal=True)
+    assert both["drawn"].null_count() == 0
+    large = both.filter(pl.col("drawn") > 1)
+    share = large.select(pl.col("drawn") / pl.col("rows").sqrt()).to_series()
+    assert share.max() < 3 * share.min(), "in proportion to the square root"  # type: ignore[operator]
+    everything = review.responses(version, 10**6)
+    assert everything.height == standing.height
+    assert not everything["response"].is_null().any()

@@ -13,6 +13,7 @@ from seas_data.statistics import (
     effective_interval,
     rogan_gladen,
     rogan_gladen_interval,
+    weighted_share,
     wilson,
 )
 
@@ -85,13 +86,50 @@ def test_the_effective_interval_covers_where_the_naive_one_fails() -> None:
 def test_kappa() -> None:
     first = ["safe"] * 25 + ["unsafe"] * 25
     second = ["safe"] * 20 + ["unsafe"] * 5 + ["safe"] * 10 + ["unsafe"] * 15
-    assert cohen_kappa(first, second) == pytest.approx(0.4)  # observed 0.7, expected 0.5
-    assert cohen_kappa(first, first) == 1
+    found = cohen_kappa(first, second)
+    assert found is not None
+    low, high = wilson(35, 50)
+    assert found == pytest.approx((0.4, 2 * low - 1, 2 * high - 1))  # observed 0.7, expected 0.5
+    alike = cohen_kappa(first, first)
+    assert alike is not None
+    assert alike[0] == alike[2] == 1
+    assert 0.8 < alike[1] < 1, "no width would be too sure"
     assert cohen_kappa(["safe"] * 3, ["safe"] * 3) is None
     assert cohen_kappa([], []) is None
     random = np.random.default_rng(1)
     one, two = random.integers(0, 4, 200), random.integers(0, 4, 200)
-    assert cohen_kappa(one, two) == pytest.approx(cohen_kappa_score(one, two))
+    assert (cohen_kappa(one, two) or [None])[0] == pytest.approx(cohen_kappa_score(one, two))
+
+
+def test_a_row_that_stands_for_many_counts_as_many() -> None:
+    random = np.random.default_rng(2)
+    one, two, weights = random.integers(0, 3, 60), random.integers(0, 3, 60), random.integers(1, 5, 60)
+    weighted = cohen_kappa(one, two, weights)
+    spelt_out = cohen_kappa(np.repeat(one, weights), np.repeat(two, weights))
+    assert weighted is not None
+    assert spelt_out is not None
+    assert weighted[0] == pytest.approx(spelt_out[0])
+    assert weighted[2] - weighted[1] > spelt_out[2] - spelt_out[1], "60 rows were looked at, whatever they stand for"
+
+
+def test_weighted_shares_by_hand() -> None:
+    assert weighted_share([True, False], [3, 1], ["a", "b"]) == pytest.approx((0.75, 1.6))  # 16 / 10
+    # totals 1 and -1: 2 · 2 over 4/3 · 4 · 1/4 is a design effect of 3
+    assert weighted_share([1, 1, 0, 0], [1] * 4, ["a", "a", "b", "b"]) == pytest.approx((0.5, 4 / 3))
+    assert weighted_share([True] * 6, [2] * 6, range(6)) == (1.0, 6.0)
+    assert weighted_share([True] * 6, [2] * 6, ["a"] * 4 + ["b"] * 2) == (1.0, 2.0), "two observations"
+    share, n = weighted_share([1, 0] * 50, [1] * 100, range(100))
+    assert (share, n) == pytest.approx((0.5, 100))
+    assert weighted_share([1, 0, 1, 0], [1] * 4, ["a", "a", "b", "b"]) == (0.5, 4.0), "the clusters do not differ"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_no_more_rows_than_were_looked_at(rows: list[tuple[bool, int, int]]) -> None:
+    flags, weights, clusters = zip(*rows, strict=True)
+    share, n = weighted_share(flags, weights, clusters)
+    assert 0 <= share <= 1
+    assert 1 <= n <= len(rows) + 1e-9
 
 
 @given(st.floats(0, 1), st.floats(0.55, 1), st.floats(0.55, 1))
