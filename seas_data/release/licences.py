@@ -1,0 +1,224 @@
+"""The licence of a release: what follows from the licences of its sources and of the models that wrote for it.
+
+A release is one work made of many. So it may be licensed under nothing that asks less than any of its parts:
+
+- one part without a licence, or with an unknown one, or with one that allows no derivatives: there is none;
+- share-alike parts: their licence, in its newest version, if all other parts allow that. Two share-alike families, or
+  a non-commercial part beside a share-alike one that is commercial, allow none;
+- else non-commercial parts: Creative Commons' non-commercial licence;
+- else the licence of the part that asks most.
+
+A model's licence is no licence of what it wrote, but it may say what outputs may be used for: a sentence of each goes
+with the release. Where outputs may improve only models of one family, and the version trained others, that is a fault.
+What each licence asks is in ``licence_table``. This is an engineer's reading, no advice of a lawyer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from seas_data.recipe import Recipe
+from seas_data.release.licence_table import Licence, creative_commons, find
+from seas_data.release.profile import Profile, redact
+from seas_data.version import Version
+
+
+@dataclass(frozen=True)
+class Part:
+    """A source, a model or a set of general pairs with rows in the release, and the licence it is said to have."""
+
+    kind: Literal["source", "model", "pairs"]
+    name: str
+    licence: str | None
+    trained: bool = False
+    """Whether it is a model that this version trained."""
+
+    @property
+    def known(self) -> Licence | None:
+        """What the licence asks, if it is one that is known."""
+        return find(self.licence) if self.licence else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``licence``: that of the release, or None. ``notices``: what has to be said with it.
+
+    ``faults``: a sentence for each reason why it cannot be released so, and the names of the parts at fault.
+    """
+
+    licence: Licence | None
+    notices: tuple[str, ...]
+    faults: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def of(version: Version, profile: Profile) -> Outcome:
+    """Return the licence under which ``profile`` of ``version`` can be released."""
+    return derive(parts(version, profile), Recipe.model_validate(version.manifest.recipe).release.licence)
+
+
+def derive(parts: Iterable[Part], stated: str | None = None) -> Outcome:
+    """Return the licence that follows from ``parts``; ``stated``, if it asks no less, in its place."""
+    parts = sorted(parts, key=lambda part: (part.kind, part.name))
+    known = [(part, licence) for part in parts if (licence := part.known) is not None]
+    faults = [fault for fault in (*_unusable(parts), *_misused(known)) if fault[1]]
+    followed = None
+    if not faults:
+        followed, fault = _followed(known)
+        faults += [fault] if fault else []
+    if followed is not None and stated is not None:
+        followed, fault = _stated(stated, followed)
+        faults += [fault] if fault else []
+    outputs = [f"{part.name} ({licence.id}): {licence.outputs}" for part, licence in known if licence.outputs]
+    return Outcome(followed, tuple(outputs), tuple(faults))
+
+
+Fault = tuple[str, tuple[str, ...]]
+
+
+def _unusable(parts: list[Part]) -> list[Fault]:
+    """Return what is wrong with parts by themselves."""
+    missing = [part for part in parts if not part.licence]
+    unknown = [part for part in parts if part.licence and part.known is None]
+    closed = [part for part in parts if part.known is not None and not part.known.derivatives]
+    return [
+        (
+            f"no licence is stated for {_list(missing)}; state it in the recipe (sources.NAME.licence, "
+            "models.NAME.licence, release.licences), or leave out what has none",
+            _names(missing),
+        ),
+        (f"the licence of {_list(unknown)} is not known; name it by its SPDX identifier", _names(unknown)),
+        (f"the licence of {_list(closed)} allows no derivatives; leave it out", _names(closed)),
+    ]
+
+
+def _misused(known: list[tuple[Part, Licence]]) -> list[Fault]:
+    """Return where outputs trained a model that their model's licence rules out."""
+    faults: list[Fault] = []
+    for part, licence in known:
+        others = [each for each, own in known if each.trained and licence.only_for and own.only_for != licence.only_for]
+        if others:
+            sentence = f"outputs of {part.name} ({licence.id}) may improve no other models, and {_list(others)} learned"
+            faults.append((f"{sentence} from them; use another model", (part.name,)))
+    return faults
+
+
+def _followed(known: list[tuple[Part, Licence]]) -> tuple[Licence | None, Fault | None]:
+    """Return the licence that follows from parts that are all usable, or why there is none."""
+    families: dict[str, list[tuple[Part, Licence]]] = {}
+    for part, licence in known:
+        # Who publishes a set under a model's licence passes that licence's terms on.
+        own = licence.id if licence.of_model and part.kind != "model" else None
+        if family := licence.share_alike or own if not (licence.of_model and part.kind == "model") else None:
+            families.setdefault(family, []).append((part, licence))
+    limited = [part for part, licence in known if not licence.commercial]
+    if len(families) > 1:
+        parts = [part for each in families.values() for part, _ in each]
+        return None, (
+            f"{_list(parts)} must each stay under a licence of their own, so they cannot be in one release; leave out "
+            "all but those of one licence",
+            _names(parts),
+        )
+    if families:
+        members = next(iter(families.values()))
+        licence = max((licence for _, licence in members), key=lambda each: each.version)
+        if licence.commercial and limited:
+            parts = [*limited, *(part for part, _ in members)]
+            return None, (
+                f"{_list(limited)} may not be used commercially, and {licence.id} must allow it; leave one of them out",
+                _names(parts),
+            )
+        return licence, None
+    sets = [licence for part, licence in known if not licence.of_model]
+    if limited:
+        versions = [licence.version for licence in sets if licence.version]
+        return creative_commons("by-nc", max(versions, default=4.0)), None
+    duty = max((licence.duty for _, licence in known), default=0)
+    best = max(sets, key=lambda each: (each.duty, each.version, each.id), default=None)
+    return (best if best is not None and best.duty >= duty else creative_commons("by")), None
+
+
+def _stated(name: str, followed: Licence) -> tuple[Licence | None, Fault | None]:
+    """Return the stated licence, or why it asks less than the one that follows."""
+    stated = find(name)
+    if stated is None:
+        return None, (f"release.licence is {name}, which is not known; name it by its SPDX identifier", (name,))
+    kept = followed.share_alike in (None, stated.share_alike) and (followed.share_alike is None or stated.derivatives)
+    same = followed.share_alike is None or stated.version >= followed.version
+    if kept and same and stated.duty >= followed.duty and stated.commercial <= followed.commercial:
+        return stated, None
+    return None, (
+        f"release.licence is {stated.id}, which allows more than {followed.id}, the licence that follows from the "
+        "sources and models; state that one, or none",
+        (stated.id,),
+    )
+
+
+def _list(parts: list[Part]) -> str:
+    return ", ".join(f"{part.kind} {part.name}" + f" ({part.licence})" * bool(part.licence) for part in parts)
+
+
+def _names(parts: list[Part]) -> tuple[str, ...]:
+    return tuple(part.name for part in parts)
+
+
+def parts(version: Version, profile: Profile) -> list[Part]:
+    """Return the sources and sets of pairs with texts in ``profile`` of ``version``, and the models that had a part."""
+    recipe = Recipe.model_validate(version.manifest.recipe)
+    # A source of which the profile shows no text is not passed on. Which rows it shows does not hang on the texts.
+    sources = version.select(
+        "select source, role, '' as text, max(licence) as licence from prompts where model is null group by all"
+    )
+    shown = redact("prompts", sources, profile).drop_nulls("text").unique("source").sort("source")
+    stated = {name: source.licence for name, source in recipe.sources.items()}
+    return [
+        *(
+            Part("source", name, licence or stated.get(name))
+            for name, licence in shown["source", "licence"].iter_rows()
+        ),
+        *(Part("pairs", name, recipe.release.licences.get(name)) for name in _general_sets(version, profile)),
+        *_models(version, recipe),
+    ]
+
+
+def _general_sets(version: Version, profile: Profile) -> list[str]:
+    """Return the sets whose general pairs or rows the profile releases."""
+    names: set[str] = set()
+    for table in ("pairs", "demonstrations"):
+        rows = version.select(f"select distinct role, source from {table} where source is not null")
+        names |= set(redact(table, rows, profile)["source"])
+    return sorted(names)
+
+
+def _models(version: Version, recipe: Recipe) -> list[Part]:
+    """Return the models that wrote attacks, responses or verdicts, by their names in the recipe."""
+    wrote = version.select(
+        """
+        with writers as (
+            select model from attacks union select model from responses union
+            select model from prompts where model is not null
+        )
+        select distinct role, bool_or(method in ('sft', 'dpo')) as trained
+        from checkpoints where role in (select role from checkpoints join writers using (model))
+        group by role
+        """
+    )
+    judged = version.select(
+        """
+        select distinct judge from verdicts union
+        select distinct substr(label_source, 7) from prompts where label_source like 'judge:%'
+        """
+    )
+    trained: dict[str, bool] = {}
+    if recipe.loop is not None:
+        players = {"red": recipe.loop.red_team.model, "target": recipe.loop.target.model}
+        trained = {players[role]: learned for role, learned in wrote.select("role", "trained").iter_rows()}
+    by_label: dict[str, Any] = {judge.label: judge for judge in recipe.judges}
+    for name in judged["judge"].drop_nulls():
+        judge = by_label.get(name)
+        if judge is None or judge.by != "rules":
+            trained.setdefault(judge.model if judge is not None else name, False)
+    return [Part("model", name, _licence(recipe, name), learned) for name, learned in sorted(trained.items())]
+
+
+def _licence(recipe: Recipe, model: str) -> str | None:
+    return recipe.models[model].licence if model in recipe.models else None
