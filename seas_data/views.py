@@ -5,7 +5,12 @@ Every table is a view of its own name, typed even when it is empty. Two say more
     prompts   every row of the version, with the newest relabel applied
     kept      prompts, less those whose newest keep or drop decision is a drop
 
-and ``dropped`` has that drop for each of the others. Files are listed one by one, never by a pattern: shards are shared
+and ``dropped`` has that drop for each of the others. Two more bring together what the queries of the library ask most:
+
+    asked     every prompt that a target may be asked: of which set it is, who wrote it, from which seed, its labels
+    answers   every response and judge: what was said of it, by which target, and all that ``asked`` knows of the prompt
+
+``macros`` has their intervals. Files are listed one by one, never by a pattern: shards are shared
 between versions, so what else lies in their folder belongs to somebody else.
 """
 
@@ -13,7 +18,10 @@ from typing import Any
 
 import polars as pl
 
+from seas_data import macros
+from seas_data.stages import RUNS
 from seas_data.tables import TABLES, empty
+from seas_data.taxonomy import ATTACK_STYLES
 
 _RELABELLED = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 
@@ -42,8 +50,78 @@ from (
 """
 _KEPT = "from prompts anti join dropped using (prompt_id)"
 
+# The sets are those of the metrics; train is what models learn from. An attack that joined the prompts is told once.
+_ASKED = """
+select
+    attacks.prompt_id,
+    'adversarial' as kind,
+    if(attacks.split = 'test', 'evaluation', 'train') as measured_on,
+    attacks.model as red_team,
+    attacks.iteration,
+    attacks.seed_id,
+    if(seeds.type in ({styles}), null, seeds.type) as risk_category,
+    if(seeds.type in ({styles}), seeds.type, null) as attack_style,
+    seeds.type,
+    if(seeds.type in ({styles}), 'Hard', if(seeds.type is null, null, 'Easy')) as difficulty,
+    'red-team' as source
+from attacks left join seeds using (seed_id)
+union all
+select
+    prompts.prompt_id,
+    prompts.kind,
+    case
+        when splits.split = 'holdout' then prompts.source
+        when splits.split = 'test' and prompts.kind = 'general' then 'general'
+        else splits.split
+    end,
+    null,
+    null,
+    null,
+    prompts.risk_category,
+    prompts.attack_style,
+    prompts.type,
+    prompts.difficulty,
+    prompts.source
+from prompts join splits using (prompt_id)
+where prompts.model is null or prompts.prompt_id not in (select prompt_id from attacks)
+"""
+# iteration: of the turn in which a training prompt was asked; elsewhere that of the newer of the two models.
+# unit_id: rows of one unit are not independent (``statistics.design_effect``).
+_ANSWERS = """
+select
+    responses.response_id,
+    responses.prompt_id,
+    responses.sample,
+    responses.model as target,
+    asked.red_team,
+    asked.measured_on,
+    case
+        when asked.measured_on = 'train'
+            then coalesce(asked.iteration, try_cast(substr(responses.model, 2) as integer) + 1)
+        else greatest(
+            try_cast(substr(asked.red_team, 2) as integer), try_cast(substr(responses.model, 2) as integer)
+        )
+    end as iteration,
+    verdicts.judge,
+    verdicts.verdict,
+    case verdicts.verdict when 'unsafe' then true when 'safe' then false end as unsafe,
+    verdicts.score,
+    verdicts.refusal,
+    asked.kind,
+    asked.risk_category,
+    asked.attack_style,
+    asked.type,
+    asked.difficulty,
+    asked.source,
+    asked.seed_id,
+    coalesce(asked.seed_id, responses.prompt_id) as unit_id,
+    responses.tokens
+from verdicts join responses using (response_id) join asked using (prompt_id)
+"""
+
 _HEADER = """\
--- This version's tables, and what they say of its prompts, as views. In the folder that holds this file:
+-- This version's tables as views, what they say of its prompts and answers, and macros for intervals. In the folder
+-- that holds this file:
 --     duckdb -init views.sql
 -- and then, for example:
 --     select type, count(*) from kept group by type;
@@ -52,20 +130,22 @@ _HEADER = """\
 
 
 def statements(shards: dict[str, list[str]]) -> list[str]:
-    """Return the statements that create the views of a version from its Parquet files (paths as given, table by table).
+    """Return the statements that create the macros and the views of a version from its Parquet files.
 
-    A table of ``tables.TABLES`` that is missing or has no file becomes an empty view with its columns. Other tables
-    (``runs``) become views where they have files.
+    ``shards``: paths as given, table by table. A table of ``tables.TABLES``, or ``runs``, that is missing or has no
+    file becomes an empty view with its columns. Other tables become views where they have files.
     """
-    sources = {name: _empty(name) for name in TABLES}
+    sources = {name: _empty(empty(name).schema) for name in TABLES} | {"runs": _empty(pl.Schema(RUNS))}
     sources |= {name: _read(paths) for name, paths in shards.items() if paths}
     columns = ",\n    ".join(
         f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}"
         for name in _RELABELLED
     )
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
+    styles = ", ".join(_text(style) for style in ATTACK_STYLES)
     views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
-    return [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
+    views |= {"asked": _ASKED.strip().format(styles=styles), "answers": _ANSWERS.strip()}
+    return macros.statements() + [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
 
 
 def script(shards: dict[str, list[str]]) -> str:
@@ -79,8 +159,7 @@ def _read(paths: list[str]) -> str:
     return f"select * from read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
 
-def _empty(table: str) -> str:
-    schema = empty(table).schema
+def _empty(schema: pl.Schema) -> str:
     columns = ", ".join(f"cast(null as {_type(kind)}) as {_name(name)}" for name, kind in schema.items())
     return f"select {columns} where false"
 

@@ -54,11 +54,75 @@ def test_a_stored_table_has_the_types_of_an_empty_one(tmp_path: Path) -> None:
         assert ask(shards, types.format(name)) == ask({}, types.format(name))
 
 
-def test_runs_is_a_view_where_it_has_files(tmp_path: Path) -> None:
+def test_runs_is_a_view_with_or_without_files(tmp_path: Path) -> None:
     shards = store(tmp_path, runs=pl.DataFrame({"stage": ["read"], "seconds": [0.5]}))
     assert ask(shards, "select * from runs") == [("read", 0.5)]
-    with pytest.raises(duckdb.CatalogException):
-        ask({"runs": []}, "select * from runs")
+    assert ask({"runs": []}, "select version, stage, seconds from runs") == []
+
+
+ASKED = {
+    # of each prompt: which set, by which red team, type, style, how hard; an attack that joined is told once
+    "a1": ("evaluation", "R2", "Role Play", "Role Play", "Hard"),
+    "a2": ("train", "R0", "Health Harm", None, "Easy"),
+    "p1": ("test", None, "Word Play", "Word Play", "Hard"),
+    "p2": ("general", None, None, None, None),
+    "p3": ("harmless", None, None, None, None),
+    "p4": ("alpha", None, None, None, None),
+    "p5": ("train", None, None, None, None),
+}
+
+
+def test_asked_and_answers_say_of_which_set_and_iteration_each_answer_is(tmp_path: Path) -> None:
+    def attack(prompt_id: str, seed_id: str, split: str, model: str, iteration: int) -> dict[str, object]:
+        about = {"prompt_id": prompt_id, "seed_id": seed_id, "split": split, "model": model, "iteration": iteration}
+        return about | {"number": 0, "text": "open"}
+
+    splits = {"a2": "train", "p1": "test", "p2": "test", "p3": "harmless", "p4": "holdout", "p5": "train"}
+    prompts = [
+        {"prompt_id": "a2", "model": "R0", "seed_id": "s2", "source": "red-team", "type": "Health Harm"},
+        {"prompt_id": "p1", "type": "Word Play", "attack_style": "Word Play", "difficulty": "Hard"},
+        {"prompt_id": "p2", "kind": "general"},
+        *({"prompt_id": prompt_id, "kind": "harmless"} for prompt_id in ("p3", "p4", "p5")),
+    ]
+    answered = [("a1", "T1"), ("a1", "T3"), ("a2", "T0"), ("p1", "T1"), ("p3", "T2"), ("p5", "T1")]
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", *prompts),
+        splits=table("splits", *({"prompt_id": each, "split": split} for each, split in splits.items())),
+        seeds=table(
+            "seeds",
+            {"seed_id": "s1", "iteration": 0, "type": "Role Play", "example_ids": ["p1"], "text": "t"},
+            {"seed_id": "s2", "iteration": 1, "type": "Health Harm", "example_ids": ["p1"], "text": "t"},
+        ),
+        attacks=table("attacks", attack("a1", "s1", "test", "R2", 2), attack("a2", "s2", "train", "R0", 1)),
+        responses=table(
+            "responses",
+            *(
+                {"response_id": f"{prompt}{model}", "prompt_id": prompt, "model": model, "sample": 0}
+                for prompt, model in answered
+            ),
+        ),
+        verdicts=table(
+            "verdicts",
+            *(
+                {"response_id": f"{prompt}{model}", "judge": judge, "verdict": verdict}
+                for prompt, model in answered
+                for judge, verdict in (("ann", "unsafe"), ("bob", "unparsed"))
+            ),
+        ),
+    )
+    query = "select prompt_id, measured_on, red_team, type, attack_style, difficulty from asked order by 1"
+    assert ask(shards, query) == [(prompt_id, *about) for prompt_id, about in ASKED.items()]
+    query = "select prompt_id, target, iteration, unit_id, unsafe from answers where judge = 'ann' order by all"
+    assert ask(shards, query) == [
+        ("a1", "T1", 2, "s1", True),  # R2 is the newer one
+        ("a1", "T3", 3, "s1", True),
+        ("a2", "T0", 1, "s2", True),  # asked in the first turn
+        ("p1", "T1", 1, "p1", True),
+        ("p3", "T2", 2, "p3", True),
+        ("p5", "T1", 2, "p5", True),  # T1 plays in the second turn
+    ]
+    assert ask(shards, "select distinct unsafe from answers where judge = 'bob'") == [(None,)]
 
 
 def test_the_newest_relabel_by_number_is_what_prompts_shows_and_rows_without_one_stay(tmp_path: Path) -> None:

@@ -1,0 +1,77 @@
+"""Intervals in SQL: the macros that the queries of the library share, as plain DuckDB beside the views.
+
+They say what ``statistics`` says, so that a figure of a query and one of the evaluation agree to the last digits:
+
+    wilson_low(share, n), wilson_high       the score interval of a share of n rows
+    effective_n(successes, rows)            how many independent rows a group is worth
+    share_low(successes, rows), share_high  Wilson's interval on that number
+    paired_low(change), paired_high         the interval of a mean of paired differences, from -1 to 1
+    rogan_gladen(rate, sensitivity, specificity)
+    judge_of(given)                         whose verdicts count, refusal_judge_of(given) whose refusal classes
+
+``effective_n``, ``share_...`` and ``paired_...`` are aggregates: they go over one row for each unit (a seed, or a
+prompt) whose rows are not independent of each other, which has its number of successes and of rows.
+"""
+
+from typing import Final
+
+from seas_data.statistics import Z
+
+_WILSON = f"""
+case when n <= 0 then {{edge}} when share = {{edge}} then {{edge}} else {{bound}}(
+    (share + {Z**2!r} / (2 * n)) / (1 + {Z**2!r} / n)
+    {{sign}} {Z!r} / (1 + {Z**2!r} / n) * sqrt(share * (1 - share) / n + {Z**2!r} / (4 * n * n)), {{edge}}.0) end"""
+
+# Residuals of units add up to sum((k - p n)²), which is written out so that one pass will do.
+_EFFECTIVE_N = """
+case
+    when count(*) <= 1 or sum(successes) = 0 or sum(successes) = sum(rows) then cast(count(*) as double)
+    else greatest(sum(rows) / greatest(
+        count(*) / (count(*) - 1.0) * (
+            sum(successes * successes)
+            - 2 * (sum(successes) / sum(rows)) * sum(successes * rows)
+            + (sum(successes) / sum(rows)) ** 2 * sum(rows * rows)
+        ) / sum(rows) ** 2
+        / ((sum(successes) / sum(rows)) * (1 - sum(successes) / sum(rows)) / (sum(rows) - 1)), 1.0), 1.0)
+end"""
+
+_PAIRED = f"""
+{{bound}}(
+    sum(change) / (count(change) + 2)
+    {{sign}} {Z!r} * sqrt(
+        greatest((sum(change * change) + 1) / (count(change) + 2) - (sum(change) / (count(change) + 2)) ** 2, 0)
+        / (count(change) + 2)
+    ), {{edge}}.0)"""
+
+_JUDGE = """
+coalesce(
+    nullif(given, ''),
+    (select judge from pairs where judge is not null group by judge order by count(*) desc, judge limit 1),
+    (select min(judge) from verdicts where verdict is not null)
+)"""
+_REFUSAL_JUDGE = """
+coalesce(
+    nullif(given, ''),
+    (select min(judge) from verdicts where refusal is not null and judge = judge_of('')),
+    (select min(judge) from verdicts where refusal is not null)
+)"""
+
+_MACROS: Final = {
+    "wilson_low(share, n)": _WILSON.format(edge=0, bound="greatest", sign="-"),
+    "wilson_high(share, n)": _WILSON.format(edge=1, bound="least", sign="+"),
+    "effective_n(successes, rows)": _EFFECTIVE_N,
+    "share_low(successes, rows)": "wilson_low(sum(successes) / sum(rows), effective_n(successes, rows))",
+    "share_high(successes, rows)": "wilson_high(sum(successes) / sum(rows), effective_n(successes, rows))",
+    "paired_low(change)": _PAIRED.format(bound="greatest", sign="-", edge=-1),
+    "paired_high(change)": _PAIRED.format(bound="least", sign="+", edge=1),
+    "rogan_gladen(rate, sensitivity, specificity)": """
+        case when sensitivity + specificity > 1
+        then least(greatest((rate + specificity - 1) / (sensitivity + specificity - 1), 0.0), 1.0) end""",
+    "judge_of(given)": _JUDGE,
+    "refusal_judge_of(given)": _REFUSAL_JUDGE,
+}
+
+
+def statements() -> list[str]:
+    """Return the statements that create the macros; those of judges read ``pairs`` and ``verdicts`` when used."""
+    return [f"create or replace macro {name} as ({' '.join(body.split())})" for name, body in _MACROS.items()]
