@@ -53,13 +53,19 @@ _TYPES: dict[Any, str] = {
 _PARQUET = "application/x-parquet"
 
 
-def describe(manifest: Manifest, folder: Path, shards: dict[str, list[Path]], licences: list[str]) -> Json:
-    """Return what ``croissant.json`` says of the release in ``folder``, whose other files are written.
+def describe(
+    manifest: Manifest,
+    folder: Path,
+    shards: dict[str, list[Path]],
+    rows: dict[str, dict[str, int]],
+    licences: list[str],
+) -> Json:
+    """Return what ``croissant.json`` says of the release in ``folder``, whose data files and manifest are written.
 
-    ``shards``: the Parquet files of each table in it. ``licences``: those of the release, as identifiers or links.
+    ``shards``: the Parquet files of each table in it. ``rows``: of each split of each config. ``licences``: those of
+    the release, as identifiers or links.
     """
     recipe, held = manifest.recipe, profile.named(str(manifest.profile))
-    rows = configs.counts(shards, held)
     filled = [config for config in configs.of(held) if any(rows[config.name].values())]
     title = f"{recipe['name']} {manifest.version} ({held})"
     languages = sql.read(shards, "select distinct language from kept where language is not null order by 1")

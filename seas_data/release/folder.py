@@ -68,12 +68,15 @@ def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, 
     files.write_text(folder / "views.sql", views.script(places))
     files.write_text(folder / "manifest.json", manifest.to_json())
     shards = {table: [folder / place for place in listed] for table, listed in places.items()}
+    rows: dict[str, dict[str, int]] = {}
     for config in configs.of(profile):
-        for split, rows in configs.splits(shards, config):
-            _write_split(folder / "data" / config.name, split, rows)
-    written = croissant.describe(manifest, folder, shards, _licences(version))
+        rows[config.name] = {}
+        for split, held in configs.splits(shards, config):
+            rows[config.name][split] = held.height
+            _write_split(folder / "data" / config.name, split, held)
+    written = croissant.describe(manifest, folder, shards, rows, _licences(version))
     files.write_text(folder / "croissant.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    files.write_text(folder / "README.md", _readme(version, manifest, configs.counts(shards, profile)))
+    files.write_text(folder / "README.md", _readme(version, manifest, rows))
     return manifest
 
 
