@@ -39,7 +39,10 @@ def recipe(*, iterations: int = 2, seeds: int = 30, attacks: int = 4, responses:
             "description": "Invented prompts about a castle garden, and a loop whose models and judges are dice.",
             "sources": sources,
             "embedders": [],
-            "models": {name: {"model": f"made-{name}"} for name in ("red", "target", "guard")},
+            "models": {
+                name: {"model": f"made-{name}", "licence": "Apache-2.0"} for name in ("red", "target", "guard")
+            },
+            "release": {"licences": {"preferences": "CC0-1.0"}},
             "judges": [
                 {"by": "rules", "name": "keeper", "unsafe": {"words": ["box"]}, "refusal": {"patterns": ["^i "]}},
                 {"by": "guard", "name": "guard", "guard": "llama-guard-2", "model": "guard"},

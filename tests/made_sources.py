@@ -236,13 +236,17 @@ def _places(rows: pl.DataFrame, dimensions: int, numbers: np.random.Generator) -
     split = (
         pl.when(pl.col("role") == "holdout")
         .then(pl.lit("holdout"))
+        .when(pl.col("wrapper") >= 0)  # a template lies on one side, whole
+        .then(pl.when(pl.col("wrapper") == 3).then(pl.lit("test")).otherwise(pl.lit("train")))
         .when(harmless & (pl.col("request") % 5 == 0))
         .then(pl.lit("harmless"))
         .when(~harmless & (pl.col("request") % 10 < 2))
         .then(pl.lit("test"))
         .otherwise(pl.lit("train"))
     )
-    groups = row_ids("group", kept, "source", "request")
+    together = pl.when(pl.col("wrapper") >= 0).then(pl.format("wrapper {}", "wrapper"))
+    kept = kept.with_columns(group=together.otherwise(pl.format("{} {}", "source", "request")))
+    groups = row_ids("group", kept, "group")
     alone = pl.col("role").eq("holdout") | general
     splits = kept.with_columns(split=split, group_id=pl.when(alone).then("prompt_id").otherwise(groups))
     seen = kept.filter(pl.col("role") == "training", pl.col("language") == "en")
