@@ -1,0 +1,83 @@
+"""The gates of a release: what stops one that would do harm, leak, or not hold together.
+
+Each check is one function of a candidate (``check.py``). ``run`` runs them all, and by ``refuse_unless_allowed`` a push
+takes their word. ``structure`` asks whether the version is whole, ``curation`` whether its promises hold, ``content``
+whether what is in it may be there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from seas_data.errors import SeasDataError
+from seas_data.release.checks import content, curation, structure
+from seas_data.release.checks.check import Candidate, Check
+from seas_data.release.profile import named
+from seas_data.version import Version
+
+__all__ = ["Check", "described", "names", "refuse_unless_allowed", "run"]
+
+_FOUNDATION: tuple[Callable[[Candidate], Check], ...] = (structure.manifest, structure.schemas)
+"""Nothing else can be asked of files that are damaged or have other columns, so no one can allow these to fail."""
+_CHECKS: tuple[Callable[[Candidate], Check], ...] = (
+    structure.unique_ids,
+    structure.references,
+    curation.witnesses,
+    curation.splits,
+    curation.held_out,
+    content.licences,
+    content.personal_data,
+    content.secrets,
+    content.unparsed,
+    content.profile,
+    content.card,
+)
+
+
+def run(
+    version: Version,
+    profile: str = "public",
+    card: str | None = None,
+    allowed: Mapping[str, str] | None = None,
+) -> list[Check]:
+    """Return what every check says of releasing ``version`` in ``profile``.
+
+    ``card``: the text of a stored card, which has to be current; ``allowed``: the checks that it says were overruled.
+    Where the files or tables are damaged, that check alone is returned: the others could not be asked.
+    """
+    candidate = Candidate(version, named(profile), card, allowed or {})
+    found: list[Check] = []
+    for check in _FOUNDATION:
+        found.append(check(candidate))
+        if not found[-1].passed:
+            return found
+    return [*found, *(check(candidate) for check in _CHECKS)]
+
+
+def names() -> list[str]:
+    """Return the names of the checks, in the order in which they run."""
+    return [_name(check) for check in (*_FOUNDATION, *_CHECKS)]
+
+
+def described() -> str:
+    """Return the checks as a Markdown list, as docs/release.md has it."""
+    lines = [(_name(check), " ".join((check.__doc__ or "").split())) for check in (*_FOUNDATION, *_CHECKS)]
+    return "".join(f"- `{name}`: {sentence}\n" for name, sentence in lines)
+
+
+def refuse_unless_allowed(checks: Sequence[Check], allowed: Mapping[str, str]) -> None:
+    """Raise SeasDataError if a check fails that ``allowed`` (its name, and why it may) does not hold.
+
+    Also where ``allowed`` names no check or gives no reason, and whatever it says where the files are damaged.
+    """
+    if strange := sorted(set(allowed) - set(names())):
+        raise SeasDataError(f"--allow {strange[0]} names no check; there are {', '.join(names())}")
+    if silent := sorted(name for name, because in allowed.items() if not because.strip()):
+        raise SeasDataError(f"--allow {silent[0]} needs a reason, which the card will show: --because '...'")
+    foundation = {_name(check) for check in _FOUNDATION}
+    failed = [each for each in checks if not each.passed and (each.name in foundation or each.name not in allowed)]
+    if failed:
+        told = "; ".join(f"{each.name} ({len(each.ids)}): {each.sentence}" for each in failed)
+        raise SeasDataError(f"{len(failed)} checks fail: {told}. See the ids with seas-data check --json")
+
+
+def _name(check: Callable[[Candidate], Check]) -> str:
+    return check.__name__.replace("_", "-")
