@@ -47,6 +47,7 @@ def build(recipe: Recipe, root: Path) -> Built:
     Raises SeasDataError when a source, an embedder or the workspace cannot be had, or a check fails; then no version
     is made, and what was computed serves the next try.
     """
+    recipes.require_trust(recipe)
     workspace = open_workspace(root, create=True)
     with workspace.lock():
         if recipe.sandbox is not None:

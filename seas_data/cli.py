@@ -61,6 +61,9 @@ def build(
     iterations: Annotated[
         int | None, typer.Option("--iterations", min=1, help="How many iterations of the loop there are to be in all.")
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Let a pulled recipe run the commands and call the servers it names.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and build nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,6 +77,7 @@ def build(
     from seas_data import terminal
 
     changes = [*(change or []), *([f"loop.iterations={iterations}"] if iterations else [])]
+    changes += ["pulled=null"] if trust else []
     loaded = recipes.load(recipes.shipped(recipe), changes)
     if dry_run:
         if as_json:
@@ -355,6 +359,29 @@ def push(
         hub_print.pushed(model or opened.name, done, tag=tag_name)
 
 
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="REPOSITORY@TAG, or REPOSITORY for the newest, such as org/name@1.2.0.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a published version into a new workspace, with the same digest; every file's hash is checked first.
+
+    \b
+    seas-data pull org/name@1.2.0 --workspace ws2
+    """
+    from seas_data.release.pull import pull as run
+
+    done = run(name, workspace)
+    if as_json:
+        told = {"version": done.version.name, "digest": done.version.digest, "commit": done.commit, "new": done.new}
+        _print_json(told | {"profile": done.version.manifest.profile, "recipe": str(done.recipe)})
+        return
+    what = "is now" if done.new else "was already"
+    print(f"{done.version.name} ({done.version.manifest.profile}) {what} in {workspace}: digest {done.version.digest}.")
+    print(f"How it was made is in {done.recipe}; what that would start or call runs only with --trust.")
+
+
 def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:
     names, reasons = names or [], reasons or []
     if len(names) != len(reasons) or not all(reason.strip() for reason in reasons):
@@ -401,6 +428,33 @@ def sql(
         text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
         values = library.untyped(parameter or [])
     table.write(open_versions(workspace).version(version).sql(text, values), output, sys.stdout, reveal=reveal)
+
+
+@app.command()
+def report(
+    version: VersionArgument = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="The version to compare with; its parent without it.")
+    ] = None,
+    with_text: Annotated[bool, typer.Option("--with-text", help="Embed prompts' texts, hidden until a click.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")] = Path("report.html"),
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+) -> None:
+    """Write a version's report: one HTML file of charts and tables that opens offline. It holds ids, not prompts.
+
+    \b
+    seas-data report v3 -o report.html
+    seas-data report v3 --against v1 -o report.html
+    """
+    from seas_data import version as versions
+    from seas_data.analysis.report import write
+
+    opened = versions.open(workspace)
+    told = opened.version(version or at)
+    write(told, output, against=opened.version(against) if against else None, with_text=with_text)
+    marked = "; it holds prompts' texts, so do not publish it" if with_text else ""
+    print(f"The report of {told.name} is in {output} ({output.stat().st_size / 1e6:.1f} MB){marked}.")
 
 
 @app.command()

@@ -19,8 +19,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import Judge, Loop, Model, Sandbox, Training
+from seas_data.loop_settings import Judge, Loop, Model, ModelHttp, Sandbox, Training
 from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
+from seas_data.text import printable
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -346,6 +347,8 @@ class Recipe(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     sources: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Source], Field(min_length=1)]
+    pulled: str | None = None
+    """Whose recipe this is, where `pull` wrote it: what it would start or call runs with `--trust` only."""
     overrides: str | None = None
     """A CSV of what people decided: prompt_id, decision, label, who, because."""
     embedders: list[Embedder] = [Embedder()]
@@ -369,7 +372,7 @@ class Recipe(_Strict):
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
-        content = self.model_dump(mode="json", exclude={"overrides"} | (_LOOP_KEYS if self.loop is None else set()))
+        content = self.model_dump(mode="json", exclude={"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set()))
         if self.loop is not None:
             _without_places(content)
         for source in content["sources"].values():
@@ -419,6 +422,8 @@ def _without_places(content: dict[str, Any]) -> None:
             content["loop"][key] = Path(content["loop"][key]).name
     answers = content["loop"]["evaluation"]["answers"]
     content["loop"]["evaluation"]["answers"] = {name: Path(path).name for name, path in answers.items()}
+    if content["loop"]["evaluation"]["gold"] is not None:
+        content["loop"]["evaluation"]["gold"] = Path(content["loop"]["evaluation"]["gold"]).name
     for model in content["models"].values():
         if model["model"].startswith(SANDBOX) or Path(model["model"]).exists():
             model["model"] = Path(model["model"]).name
@@ -448,6 +453,19 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
     )
 
 
+def require_trust(recipe: Recipe) -> None:
+    """Raise SeasDataError if the recipe is somebody else's, and would start a command here or call a server."""
+    if recipe.pulled is None:
+        return
+    for name, model in recipe.models.items():
+        if isinstance(model, ModelHttp):
+            does = f"run {' '.join(model.serve)!r}" if model.serve else f"call {model.url}"
+            raise SeasDataError(
+                f"the recipe came from {printable(recipe.pulled)}, and its model {name} would {printable(does)}: read "
+                "it, and build it with --trust if that is what you want"
+            )
+
+
 SANDBOX = "$SANDBOX"
 """In the paths of a recipe with a `sandbox`: the folder of its files, which a build makes."""
 
@@ -467,7 +485,7 @@ def placed(recipe: Recipe, place: Callable[[str], str]) -> Recipe:
     loop = recipe.loop
     if loop is not None:
         answers = {name: place(path) for name, path in loop.evaluation.answers.items()}
-        evaluation = loop.evaluation.model_copy(update={"answers": answers})
+        evaluation = put(loop.evaluation, "gold").model_copy(update={"answers": answers})
         loop = put(loop, "instructions", "preferences").model_copy(update={"evaluation": evaluation})
     models = {
         name: put(model, "model") if model.model.startswith(SANDBOX) else model for name, model in recipe.models.items()

@@ -18,7 +18,7 @@ from seas_data import evaluate, files, judge, sandbox, tables
 from seas_data.errors import SeasDataError
 from seas_data.loop import measure, players, turn
 from seas_data.loop.scene import Frames, Role, Scene
-from seas_data.recipe import Recipe, in_sandbox
+from seas_data.recipe import Recipe, in_sandbox, require_trust
 from seas_data.stages import Stages
 from seas_data.store import Workspace
 from seas_data.text import content_id
@@ -31,6 +31,7 @@ def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | No
     """
     if recipe.loop is None:
         raise SeasDataError(f"the recipe {recipe.name} has no loop, so it does not say how to attack or to judge")
+    require_trust(recipe)
     judge.check(recipe.judges, recipe.models)
     loop = recipe.loop
     if recipe.sandbox is not None:

@@ -37,6 +37,7 @@ def _by_each(
             found.append(by(one, {}))
             continue
         place = scene.parts(f"server {one.model}")
-        with models.opened(one.model, scene.recipe.models[one.model], place) as generator:
+        trusted = scene.recipe.pulled is None
+        with models.opened(one.model, scene.recipe.models[one.model], place, trusted=trusted) as generator:
             found.append(by(one, {one.model: generator}))
     return pl.concat(found)

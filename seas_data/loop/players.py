@@ -32,7 +32,8 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role) -> Frames:
         given = scene.recipe.models[scene.player(role).model]
         from seas_data import models
 
-        with models.opened(name, given, scene.parts(f"server {name}")) as generator:
+        trusted = scene.recipe.pulled is None
+        with models.opened(name, given, scene.parts(f"server {name}"), trusted=trusted) as generator:
             return {"checkpoints": checkpoint(name, role, 0, generator.digest, None, "given", 0)}
     made: Frames = {}
     if role == "red":
@@ -52,10 +53,12 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
     """Train the next red team or target on ``rows`` (``pairs`` or ``demonstrations``); return its ``checkpoints`` row
     and ``metrics``.
 
-    ``informative``: how many of the rows are about attacks and look-alikes; general ones alone are no reason to train.
+    It is made of the one before, or, with ``loop.rounds: all``, of the first. ``informative``: how many of the rows are
+    about attacks and look-alikes; general ones alone are no reason to train.
     """
     letter = LETTER[role]
-    before, name = f"{letter}{scene.iteration - 1}", f"{letter}{scene.iteration}"
+    name = f"{letter}{scene.iteration}"
+    before = f"{letter}{0 if scene.loop.rounds == 'all' else scene.iteration - 1}"
     old = scene.checkpoints.row(by_predicate=pl.col("model") == before, named=True)
     settings = getattr(scene.recipe.training, role)
     model = str(scene.place(before) or scene.base(role))

@@ -84,7 +84,8 @@ class Scene:
         """Yield the model ``name`` (R0, T1 ...), ready to answer."""
         role: Role = "red" if name.startswith("R") else "target"
         settings = self.recipe.models[self.player(role).model]
-        with models.opened(name, settings, self.parts(f"server {name}"), checkpoint=self.place(name)) as generator:
+        place, trusted = self.parts(f"server {name}"), self.recipe.pulled is None
+        with models.opened(name, settings, place, checkpoint=self.place(name), trusted=trusted) as generator:
             yield generator
 
     def base(self, role: Role) -> str:

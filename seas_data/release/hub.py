@@ -41,7 +41,7 @@ def speaking(repository: str, kind: Kind = "dataset") -> Iterator[None]:
         raise
     except (errors.HFValidationError, errors.HfUriError):
         raise SeasDataError(
-            f"{printable(repository)} is no name of a repository; write it as ORGANISATION/NAME, of letters, digits, - and _"
+            f"{printable(repository)} is no name of a repository; write it as ORGANISATION/NAME"
         ) from None
     except (httpx2.HTTPError, OSError, RuntimeError, ValueError) as problem:
         cause = _root(problem)

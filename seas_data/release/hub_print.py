@@ -25,8 +25,8 @@ def pushed(name: str, done: Pushed, *, tag: str | None) -> None:
         print(f"{done.remark}.")
     else:
         print(
-            f"{name} is at {done.url}, commit {done.commit[:7]}: {len(plan.new)} new files, {len(plan.changed)} changed, "
-            f"{len(plan.deleted)} deleted, {len(plan.same)} as they were."
+            f"{name} is at {done.url}, commit {done.commit[:7]}: {len(plan.new)} files new, {len(plan.changed)} "
+            f"changed, {len(plan.deleted)} deleted, {len(plan.same)} as they were."
         )
     if tag:
         print(f"Its tag is {tag}.")
