@@ -16,11 +16,10 @@ import uuid
 from pathlib import Path
 
 import polars as pl
-import yaml
 
-from seas_data import files, resources, views
+from seas_data import files, views
 from seas_data.errors import SeasDataError
-from seas_data.release import configs, croissant, scrub
+from seas_data.release import card, configs, croissant, licences, scrub
 from seas_data.release.profile import Profile, redact, rule
 from seas_data.store import Manifest, Shard, Withheld
 from seas_data.version import Version
@@ -61,10 +60,6 @@ def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, 
         table: [f"tables/{table}/{shard.sha256}.parquet" for shard in shards]
         for table, shards in manifest.tables.items()
     }
-    places["runs"] = []
-    for path in version.paths()["runs"]:
-        places["runs"].append(f"tables/runs/{path.name}")
-        _copy(path, folder / places["runs"][-1])
     files.write_text(folder / "views.sql", views.script(places))
     files.write_text(folder / "manifest.json", manifest.to_json())
     shards = {table: [folder / place for place in listed] for table, listed in places.items()}
@@ -74,9 +69,11 @@ def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, 
         for split, held in configs.splits(shards, config):
             rows[config.name][split] = held.height
             _write_split(folder / "data" / config.name, split, held)
-    written = croissant.describe(manifest, folder, shards, rows, _licences(version))
+    written = croissant.describe(manifest, folder, shards, rows, _licences(version, profile))
     files.write_text(folder / "croissant.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    files.write_text(folder / "README.md", _readme(version, manifest, rows))
+    files.write_text(folder / "README.md", card.dataset_card(version, profile, allowed))
+    for place, picture in card.pictures(version).items():
+        files.write_text(folder / place, picture)
     return manifest
 
 
@@ -140,12 +137,10 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _licences(version: Version) -> list[str]:
-    found = {row.get("licence") for row in version.manifest.recipe["sources"].values()}
-    return sorted(f"https://spdx.org/licenses/{name}.html" for name in found if name)
-
-
-def _readme(version: Version, manifest: Manifest, rows: dict[str, dict[str, int]]) -> str:
-    listed = yaml.safe_dump({"configs": configs.metadata(rows)}, sort_keys=False)
-    template = (resources.folder("cards") / "folder.md").read_text(encoding="utf-8")
-    return template.format(configs=listed, recipe=manifest.recipe["name"], version=version.name, digest=manifest.digest)
+def _licences(version: Version, profile: Profile) -> list[str]:
+    """Return where to read the licence of the release; where none follows from its parts, theirs."""
+    followed = licences.of(version, profile).licence
+    if followed is not None:
+        return [followed.read]
+    stated = {part.licence: part.known for part in licences.parts(version, profile) if part.licence}
+    return sorted({known.read if known else name for name, known in stated.items()})
