@@ -11,18 +11,18 @@ only at our part.
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
-from markupsafe import Markup
 
 from seas_data import files
 from seas_data.errors import SeasDataError
-from seas_data.release import card_facts, figures, markdown, metadata
+from seas_data.release import card_facts, card_tables, figures, markdown, metadata
+from seas_data.release import pictures as drawing
 from seas_data.release.profile import Profile
 from seas_data.resources import folder
 from seas_data.version import Version
@@ -37,14 +37,19 @@ def dataset_card(version: Version, profile: Profile = "public", allowed: Mapping
     ``allowed``: the checks that a person overruled, and why.
     """
     known = card_facts.dataset(version, profile, allowed or {})
-    about = f"{version.name} {profile} {version.digest}"
+    about = f"{version.name} {profile} {known['digest']}"
     return _card(metadata.dump(known.pop("metadata")), about, _environment().get_template("dataset.md.jinja"), known)
+
+
+def pictures(version: Version) -> dict[str, str]:
+    """Return the pictures that the dataset card shows: the SVG text of each file, by its path beside the card."""
+    return drawing.draw(figures.gather(version, figures.PICTURES))
 
 
 def model_card(version: Version, model: str) -> str:
     """Return the card of a model that ``version`` knows. Raises SeasDataError when it knows none of that name."""
     known = card_facts.model(version, model)
-    about = f"{version.name} {re.sub(r'[^A-Za-z0-9_.]', '_', model)} {version.digest}"
+    about = f"{version.name} {re.sub(r'[^A-Za-z0-9_.]', '_', model)} {known['digest']}"
     return _card(metadata.dump(known.pop("metadata")), about, _environment().get_template("model.md.jinja"), known)
 
 
@@ -136,37 +141,7 @@ def _environment() -> SandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # Only what is listed here can be called: a filter that joins or replaces would escape for HTML, not for Markdown.
-    environment.filters = {"of_kind": _of_kind}
-    environment.globals = {"table": _table, "grid": _grid, "named": _named}
+    # What is not in ``card_tables`` cannot be called: a filter that joins or replaces escapes for HTML, not Markdown.
+    environment.filters, environment.tests = {}, {"several": lambda values: len(values) > 1}
+    environment.globals = dict(card_tables.FUNCTIONS)
     return environment
-
-
-def _table(columns: Mapping[str, Any], rows: list[figures.Row]) -> Markup:
-    """Return ``rows`` as a table; ``columns`` gives each heading its key, or its key and a filter's name."""
-    filters: dict[str, Callable[[Any], Markup]] = {"share": markdown.share, "code": markdown.code}
-
-    def cell(row: figures.Row, column: Any) -> object:
-        if isinstance(column, str):
-            return markdown.interval(row) if column == "interval" else row[column]
-        key, name = column
-        return filters[name](row[key])
-
-    return markdown.table(columns, [[cell(row, column) for column in columns.values()] for row in rows])
-
-
-def _grid(corner: str, cells: list[figures.Row], row: str, column: str) -> Markup:
-    """Return cells of metrics as a table of intervals, one row a ``row`` and one column a ``column``."""
-    columns, rows = figures.grid(cells, row, column)
-    filled = [[name, *(markdown.interval(cell) if cell else None for cell in found)] for name, found in rows]
-    return markdown.table([corner, *columns], filled)
-
-
-def _named(values: list[object]) -> Markup:
-    """Return values as a list within a sentence."""
-    return Markup(", ".join(markdown.escape(value) for value in values))
-
-
-def _of_kind(rows: list[figures.Row], kind: str) -> list[figures.Row]:
-    """Return the rows of a kind that are kept."""
-    return [row for row in rows if row["kind"] == kind and row["kept"]]

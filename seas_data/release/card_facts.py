@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from seas_data.errors import SeasDataError
-from seas_data.release import card_configs, figures, metadata, profile, scrub
+from seas_data.release import card_configs, figures, licences, metadata, profile, scrub
 from seas_data.release.profile import Profile
 from seas_data.version import Version
 
@@ -12,82 +14,133 @@ Facts = dict[str, Any]
 
 _TAGS = ["safety", "red-teaming", "adversarial-prompts", "over-refusal", "jailbreak", "not-for-all-audiences"]
 _LOOP_TAGS = ["preference-data", "self-evolving"]
+_PAPER_TAG = f"arxiv:{metadata.ARXIV}"  # the Hub makes it of the link in the text; given here for who reads no text
 
-GATE_FIELDS: dict[str, Any] = {
+_FORM: Facts = {
     "Name": "text",
     "Affiliation": "text",
     "Country": "country",
     "What I will use it for": {"type": "select", "options": ["Safety training", "Safety evaluation", "Other research"]},
     "I will use it to make models safer and not to attack systems that are not mine": "checkbox",
-    "I will not pass on responses or attacks to people who have not agreed to this": "checkbox",
+    "I will not pass it on to people who have not agreed to this": "checkbox",
 }
-GATE = (
-    "This set holds attacks on language models and harmful text that models wrote in answer to them. It is for people "
-    "who make models safer. Say who you are and what you will use it for; a person reads every request."
-)
+_GATES = {
+    "dataset": "This set holds attacks on language models and harmful text that models wrote in answer to them. It is "
+    "for people who make models safer. Say who you are and what you will use it for; a person reads every request.",
+    "model": "This model writes attacks on language models. It is for people who make models safer. Say who you are "
+    "and what you will use it for; a person reads every request.",
+}
+_KINDS = {"guard": "safety classifier", "rules": "patterns in the text", "refusal": "model, by the XSTest protocol"}
+_TRAININGS = {"red_sft": "R0, at the start", "target_sft": "T0, at the start", "red": "red teams", "target": "targets"}
 
 
 def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str]) -> Facts:
     """Return what the template of the dataset card is filled with, and ``metadata``."""
     found = figures.gather(version, figures.DATASET)
     recipe = scrub.recipe(version.manifest.recipe)
-    overview = found["overview"][0]
-    title = _title(recipe)
+    size = found["overview"][0] if found["overview"] else {}
     described = card_configs.describe(version, kept_profile)
-    licences = [row["licence"] for row in found["rows_by_source"]]
+    followed = licences.of(version, kept_profile)
+    licence = metadata.licence(followed.licence.id if followed.licence else None)
     head: Facts = {
-        "pretty_name": title,
+        "pretty_name": _title(recipe),
         "language": metadata.languages(row["language"] for row in found["languages"] if row["kept"]),
-        **_licence(licences),
-        "multilinguality": ["multilingual" if overview["languages"] > 1 else "monolingual"],
-        "size_categories": [metadata.size_category(overview["kept"])],
-        "source_datasets": metadata.hub_ids(source.get("hub") for source in recipe.get("sources", {}).values())
+        **licence,
+        "multilinguality": ["multilingual" if size.get("languages", 0) > 1 else "monolingual"],
+        "size_categories": [metadata.size_category(size.get("kept", 0))],
+        "source_datasets": metadata.hub_ids(source.get("hub") for source in (recipe.get("sources") or {}).values())
         or ["original"],
         "task_categories": ["text-generation", "text-classification"],
-        "annotations_creators": _annotators(found),
-        "language_creators": ["found", *(["machine-generated"] if overview["written_by_models"] else [])],
-        "tags": [*_TAGS, *(_LOOP_TAGS if found["iterations"] else []), f"arxiv:{metadata.ARXIV}"],
+        "annotations_creators": _annotators(found, size),
+        "language_creators": ["found", *(["machine-generated"] if size.get("written_by_models") else [])],
+        "tags": [*_TAGS, *(_LOOP_TAGS if found["iterations"] else []), _PAPER_TAG],
         "configs": card_configs.listed(described),
         "dataset_info": card_configs.dataset_info(described),
     }
     if kept_profile == "gated":
-        head |= {"extra_gated_prompt": GATE, "extra_gated_fields": GATE_FIELDS, "extra_gated_button_content": "Ask"}
+        head |= _gate("dataset")
     return found | {
         "metadata": {key: value for key, value in head.items() if value != []},
-        "title": title,
-        "version": version.name,
-        "digest": version.digest,
+        "size": size,
         "profile": kept_profile,
-        "description": recipe.get("description") or "",
-        "judging": _judges(recipe),
-        "bases": _bases(recipe),
-        "loads": [
-            {"config": config["name"], "split": split["name"], "rows": split["rows"], "about": config["about"]}
-            for config in described
-            for split in config["splits"]
-        ],
-        "held_out": any(row["split"] == "holdout" for row in found["rows_by_split"]),
-        "licence": head.get("license_name") or head["license"],
+        "licence": followed.licence.id if followed.licence else None,
+        "unlicensed": sorted({name for _, names in followed.faults for name in names}),
+        "outputs": _outputs(version, kept_profile),
         "missing_types": figures.missing_types(found["rows_by_type"]),
-        "withheld": withheld(kept_profile),
+        "withheld": _withheld(kept_profile),
+        "configs": described,
+        "judges": _judges(recipe, found["judges"]),
+        "bases": _bases(recipe),
+        "training": _training(recipe) if found["models"] else [],
         "allowed": [{"check": name, "because": allowed[name]} for name in sorted(allowed)],
-        "parent": version.manifest.parent,
-        "changes": _changes(version, found),
+        **_changes(version, found),
+        **_about(version, recipe),
     }
 
 
 def model(version: Version, name: str) -> Facts:
-    """Return what the template of a model card is filled with, and ``metadata``. Raises SeasDataError without one."""
+    """Return what the template of a model card is filled with, and ``metadata``.
+
+    Raises SeasDataError when the version knows no model of that name.
+    """
     found = figures.gather(version, figures.MODEL)
     rows = [row for row in found["models"] if row["model"] == name]
     if not rows:
         known = ", ".join(row["model"] for row in found["models"]) or "none"
         raise SeasDataError(f"{version.name} knows no model {name}; it knows {known}")
-    raise NotImplementedError
+    row = rows[0]
+    recipe = scrub.recipe(version.manifest.recipe)
+    part = "red team" if row["role"] == "red" else "target"
+    base = next((each for each in _bases(recipe) if each["part"] == part), None)
+    head: Facts = {
+        "pretty_name": f"{_title(recipe)} {name}",
+        "language": metadata.languages(each["language"] for each in found["languages"] if each["kept"]),
+        **metadata.licence(base["licence"] if base else None),
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "base_model": metadata.hub_ids([base["model"]] if base else []),
+        "tags": ["safety", "red-teaming", "self-evolving", _PAPER_TAG]
+        + (["not-for-all-audiences", "attack-generator"] if row["role"] == "red" else []),
+    }
+    if row["role"] == "red":
+        head |= _gate("model")
+    stage = row["role"] + ("_sft" if row["iteration"] == 0 else "")
+    roles = ["red"] if row["role"] == "red" else ["target", "harmless", "general"]
+    return found | {
+        "metadata": {key: value for key, value in head.items() if value != []},
+        "model": row,
+        "base": base,
+        "training": [each for each in _training(recipe) if each["stage"] == stage],
+        "learned": [
+            each
+            for each in found["pairs_by_role"]
+            if each["outcome"] == "paired" and each["iteration"] == row["iteration"] and each["role"] in roles
+        ],
+        "judges": _judges(recipe, found["judges"]),
+        **_about(version, recipe),
+    }
 
 
-def withheld(kept_profile: Profile) -> list[dict[str, str]]:
-    """Return the tables of which ``kept_profile`` leaves something out: table, what and because."""
+def _about(version: Version, recipe: Facts) -> Facts:
+    return {
+        "title": _title(recipe),
+        "description": str(recipe.get("description") or ""),
+        "version": version.name,
+        "digest": version.manifest.full_digest or version.digest,
+        "parent": version.manifest.parent,
+    }
+
+
+def _gate(what: str) -> Facts:
+    return {
+        "extra_gated_prompt": _GATES[what],
+        "extra_gated_fields": _FORM,
+        "extra_gated_button_content": "Ask for access",
+    }
+
+
+def _withheld(kept_profile: Profile) -> list[Facts]:
+    """Return the tables of which the profile leaves something out: table, what and because."""
     rules = ((table, profile.rule(table, kept_profile)) for table in profile.PUBLIC)
     return [
         {"table": table, "what": ", ".join(rule.empty) or "rows", "because": rule.because}
@@ -96,12 +149,12 @@ def withheld(kept_profile: Profile) -> list[dict[str, str]]:
     ]
 
 
-def _bases(recipe: Mapping[str, Any]) -> list[Facts]:
-    """Return the models that the recipe's loop and judges run: part, model, revision and licence."""
+def _bases(recipe: Facts) -> list[Facts]:
+    """Return the models that the recipe's loop starts from and its judges run: part, model, revision and licence."""
     loop, models = recipe.get("loop") or {}, recipe.get("models") or {}
-    named = {"red team": loop.get("red_team"), "target": loop.get("target")}
-    parts = {part: player["model"] for part, player in named.items() if player}
-    parts |= {f"judge {_name(judge)}": judge["model"] for judge in recipe.get("judges") or [] if "model" in judge}
+    players = {"red team": loop.get("red_team"), "target": loop.get("target")}
+    parts = {part: player["model"] for part, player in players.items() if player}
+    parts |= {f"judge {_label(judge)}": judge["model"] for judge in recipe.get("judges") or [] if "model" in judge}
     return [
         {"part": part, "model": models[name]["model"]} | {key: models[name].get(key) for key in ("revision", "licence")}
         for part, name in parts.items()
@@ -109,50 +162,63 @@ def _bases(recipe: Mapping[str, Any]) -> list[Facts]:
     ]
 
 
-def _judges(recipe: Mapping[str, Any]) -> list[Facts]:
-    """Return the recipe's judges: name, what they are, and which model they run."""
-    kinds = {
-        "guard": "safety classifier",
-        "rules": "patterns in the text",
-        "refusal": "model asked by the XSTest protocol",
-    }
-    return [
-        {"judge": _name(judge), "kind": kinds.get(judge["by"], judge["by"]), "guard": judge.get("guard")}
-        for judge in recipe.get("judges") or []
-    ]
+def _judges(recipe: Facts, found: list[figures.Row]) -> list[Facts]:
+    """Return what each judge said, with what kind of judge it is."""
+    kinds = {_label(judge): judge.get("guard") or _KINDS.get(judge["by"]) for judge in recipe.get("judges") or []}
+    return [row | {"kind": kinds.get(row["judge"])} for row in found]
 
 
-def _name(judge: Mapping[str, Any]) -> str:
-    return str(judge.get("name") or judge.get("guard") or judge.get("by"))
+def _label(judge: Facts) -> str:
+    return str(judge.get("name") or judge.get("guard") or {"refusal": "xstest"}.get(judge["by"], judge["by"]))
 
 
-def _title(recipe: Mapping[str, Any]) -> str:
-    words = str(recipe.get("name", "dataset")).replace("-", " ")
+def _training(recipe: Facts) -> list[Facts]:
+    """Return the settings of each of the loop's trainings."""
+    found = []
+    for stage, of in _TRAININGS.items():
+        settings = (recipe.get("training") or {}).get(stage)
+        if settings is None:
+            continue
+        lora = settings.get("lora")
+        found.append(
+            {"stage": stage, "of": of, "loss": ", ".join(settings.get("loss") or ["likelihood"])}
+            | {key: settings.get(key) for key in ("learning_rate", "batch", "epochs", "beta")}
+            | {"weights": f"LoRA of rank {lora['rank']}" if lora else "all"}
+        )
+    return found
+
+
+def _title(recipe: Facts) -> str:
+    words = str(recipe.get("name") or "dataset").replace("-", " ")
     return words[:1].upper() + words[1:]
 
 
-def _licence(names: list[str | None]) -> dict[str, str]:
-    known = {name for name in names if name is not None}
-    if len(known) == 1:
-        return metadata.licence(known.pop())
-    return metadata.licence(" and ".join(sorted(known)) if known else None)
+def _outputs(version: Version, kept_profile: Profile) -> list[Facts]:
+    """Return what the licences of models say of what they wrote: part, licence and says (the package's own words)."""
+    return [
+        {"part": part.name, "licence": part.known.id, "says": Markup(part.known.outputs)}
+        for part in licences.parts(version, kept_profile)
+        if part.known is not None and part.known.outputs
+    ]
 
 
-def _annotators(found: figures.Figures) -> list[str]:
+def _annotators(found: figures.Figures, size: Facts) -> list[str]:
     sources = {row["label_source"] for row in found["label_sources"]}
     creators = ["found"] if "source" in sources else []
     if sources & {"classifier", "judge", "seed"} or found["judges"]:
         creators.append("machine-generated")
-    if "manual" in sources or found["overview"][0]["decided_by_people"]:
+    if size.get("decided_by_people"):
         creators.append("expert-generated")
     return creators or ["no-annotation"]
 
 
-def _changes(version: Version, found: figures.Figures) -> list[figures.Row]:
-    """Return the kept prompts of each kind before and now; none where the parent is not in the workspace."""
+def _changes(version: Version, found: figures.Figures) -> Facts:
+    """Return how the kept prompts and the drops differ from the parent; nothing where it is not in the workspace."""
     parent = version.manifest.parent
     if parent is None or parent not in version.workspace.versions():
-        return []
+        return {"changed_kinds": [], "changed_drops": []}
     before = Version(version.workspace, version.workspace.manifest(parent))
-    then = figures.gather(before, {"rows-by-kind": []})["rows_by_kind"]
-    return figures.changes(then, found["rows_by_kind"], ("kind", "difficulty"), "kept")
+    then = figures.gather(before, {"rows-by-kind": [], "drop-reasons": []})
+    kinds = figures.changes(then["rows_by_kind"], found["rows_by_kind"], ("kind", "difficulty"), "kept")
+    drops = figures.changes(then["drop_reasons"], found["drop_reasons"], ("reason",), "prompts")
+    return {"changed_kinds": kinds, "changed_drops": drops}

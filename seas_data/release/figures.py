@@ -22,7 +22,6 @@ DATASET: dict[str, list[str]] = {
     "rows-by-split": [],
     "rows-by-source": [],
     "languages": [],
-    "lengths": [],
     "clusters": ["most=10"],
     "drop-reasons": [],
     "contamination": [],
@@ -39,7 +38,10 @@ DATASET: dict[str, list[str]] = {
 }
 """The queries of a dataset card, with the parameters that differ from their defaults."""
 
-_OF_MODELS = "models judges iterations attack-success-matrix attack-success-by-type target-sets red-teams"
+PICTURES: dict[str, list[str]] = {"attack-success-matrix": [], "target-sets": []}
+"""Those of the pictures."""
+
+_OF_MODELS = "models languages pairs-by-role judges attack-success-matrix attack-success-by-type target-sets red-teams"
 MODEL: dict[str, list[str]] = {name: [] for name in _OF_MODELS.split()}
 """Those of a model card."""
 
@@ -51,15 +53,6 @@ def gather(version: Version, names: Mapping[str, list[str]]) -> Figures:
         name.replace("-", "_"): version.select(queries[name].sql, queries[name].values(given)).to_dicts()
         for name, given in names.items()
     }
-
-
-def grid(cells: Sequence[Row], row: str, column: str) -> tuple[list[str], list[tuple[str, list[Row | None]]]]:
-    """Return ``cells`` as a grid: the names of its columns, and of each row its name and its cells (None: no cell)."""
-    found = {(cell[row], cell[column]): cell for cell in cells}
-    columns = list(dict.fromkeys(cell[column] for cell in cells))
-    columns.sort(key=natural)
-    names = list(dict.fromkeys(cell[row] for cell in cells))
-    return columns, [(name, [found.get((name, each)) for each in columns]) for name in names]
 
 
 def natural(name: str) -> tuple[int, str]:

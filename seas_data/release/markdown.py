@@ -83,14 +83,16 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
     cells = [[escape(cell) for cell in row] for row in rows]
     if any(len(row) != len(names) for row in cells):
         raise ValueError(f"a row of the table {names} has another number of cells")
-    rules = [
-        "---:" if cells and all(_NUMBER.match(row[place]) for row in cells) else "---" for place in range(len(names))
-    ]
+    rules = ["---:" if _numbers([row[place] for row in cells]) else "---" for place in range(len(names))]
     lines: list[Sequence[str]] = [[escape(name) for name in names], rules, *cells]
     return Markup("\n".join(f"| {' | '.join(row)} |" for row in lines))
 
 
-_NUMBER = re.compile(r"[-–]?[\d,.]*( %.*)?$|–$")
+def _numbers(cells: Sequence[str]) -> bool:
+    return any(cell != "–" for cell in cells) and all(cell == "–" or _NUMBER.fullmatch(cell) for cell in cells)
+
+
+_NUMBER = re.compile(r"-?\d[\d,.]*( %( \(.*\))?)?")
 
 
 def _spelled(text: str) -> str:

@@ -16,6 +16,7 @@ import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from seas_data.errors import SeasDataError
+from seas_data.release import licence_table
 from seas_data.release.markdown import line
 
 ARXIV = "2408.02632"
@@ -72,14 +73,16 @@ def size_category(rows: int) -> str:
     return next((name for limit, name in _SIZES.items() if rows < limit), "100M<n<1B")
 
 
-def licence(name: str | None, link: str | None = None) -> dict[str, str]:
-    """Return the metadata of a licence: its id on the Hub, or ``other`` with its name (and link). None is unknown."""
+def licence(name: str | None) -> dict[str, str]:
+    """Return the metadata of a licence: its id on the Hub, or ``other`` with its name and link. None is unknown."""
     if name is None:
         return {"license": "unknown"}
-    if name.casefold() in HUB_LICENCES:
-        return {"license": name.casefold()}
-    slug = re.sub(r"[^a-z0-9.]+", "-", line(name).casefold()).strip("-.") or "custom"
-    return {"license": "other", "license_name": slug} | ({"license_link": line(link)} if link else {})
+    known = licence_table.find(name)
+    hub = known.hub if known else name.casefold()
+    if hub in HUB_LICENCES:
+        return {"license": hub}
+    called = re.sub(r"[^a-z0-9.]+", "-", line(known.id if known else name).casefold()).strip("-.")
+    return {"license": "other", "license_name": called or "custom"} | ({"license_link": known.read} if known else {})
 
 
 def languages(codes: Iterable[str | None]) -> list[str]:
