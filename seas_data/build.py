@@ -21,6 +21,7 @@ import polars as pl
 from seas_data import incoming
 from seas_data import recipe as recipes
 from seas_data.curation import curate
+from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
 from seas_data.stages import Stages
 from seas_data.store import Manifest, Workspace, open_workspace
@@ -55,6 +56,7 @@ def build(recipe: Recipe, root: Path) -> Built:
         parent = Version(workspace, workspace.manifest()) if workspace.versions() else None
         if parent is not None:
             workspace.require_whole(parent.manifest)
+            _require_all_texts(parent)
         version = _from_sources(recipe, workspace, parent)
         while recipe.loop is not None and version.manifest.iteration < recipe.loop.iterations:
             version = _next_iteration(recipe, workspace, version)
@@ -62,6 +64,15 @@ def build(recipe: Recipe, root: Path) -> Built:
         if parent is not None and version.digest == parent.digest:
             return Built(version, False, _remark(recipe, version.manifest))
         return Built(version, True)
+
+
+def _require_all_texts(parent: Version) -> None:
+    """Raise SeasDataError for a release that withholds something: new rows could not be compared with its texts."""
+    if parent.manifest.withheld:
+        raise SeasDataError(
+            f"{parent.name} is a {parent.manifest.profile} release, which withholds texts that new rows have to be "
+            "compared with; build on the gated release, or build its sources into a new workspace"
+        )
 
 
 def _in_sandbox(recipe: Recipe, workspace: Workspace) -> Recipe:

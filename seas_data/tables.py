@@ -56,7 +56,7 @@ UNPAIRED_REASONS = (
     "balance",
 )
 ATTACK_REASONS = ("failed", "empty", "cut_off", "repeats_example", "repeated")
-SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated")
+SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated", "forgotten")
 
 
 def _one_of(*values: str, nullable: bool = False) -> dy.String:
@@ -71,7 +71,7 @@ class Prompts(dy.Schema):
     """Every prompt of the version, kept or not, as it came from its source."""
 
     prompt_id = _text(primary_key=True)
-    text = _text()
+    text = _text(nullable=True)  # null of a holdout prompt alone, in a release that does not pass it on
     text_digest = _text()
     kind = _one_of(*KINDS)
     risk_category = _one_of(*RISK_CATEGORIES, nullable=True)
@@ -92,6 +92,11 @@ class Prompts(dy.Schema):
     iteration = dy.Int32()
     seed_id = _text(nullable=True)
     model = _text(nullable=True)
+
+    @dy.rule()
+    def text_is_there(cls) -> pl.Expr:  # noqa: N805
+        """Only a holdout prompt may come without its text."""
+        return pl.col("text").is_not_null() | (pl.col("role") == "holdout")
 
 
 class SetAside(dy.Schema):
@@ -317,6 +322,15 @@ class Unpaired(dy.Schema):
     reason = _one_of(*UNPAIRED_REASONS)
 
 
+class Tombstones(dy.Schema):
+    """A row that was taken out because somebody asked for it: its id, and why. Nothing of what it said."""
+
+    prompt_id = _text(nullable=True)
+    response_id = _text(nullable=True)  # of a response that was taken out by itself; one of the two ids is there
+    version = _text()  # the first one without it
+    because = _text()
+
+
 TABLES: dict[str, type[dy.Schema]] = {
     "prompts": Prompts,
     "set_aside": SetAside,
@@ -338,6 +352,7 @@ TABLES: dict[str, type[dy.Schema]] = {
     "pairs": Pairs,
     "demonstrations": Demonstrations,
     "unpaired": Unpaired,
+    "tombstones": Tombstones,
 }
 
 
