@@ -318,6 +318,39 @@ def card(
 
 
 @app.command()
+def check(
+    version: VersionArgument = None,
+    profile: ProfileOption = "public",
+    card: Annotated[Path | None, typer.Option("--card", help="A stored card, which has to be current.")] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a version may be released: every check, and the ids of the rows that fail it.
+
+    The exit status is 1 when a check fails. Rows are named and never shown.
+
+    \b
+    seas-data check v3
+    seas-data check v3 --profile gated --json
+    seas-data check v3 --card release/README.md
+    """
+    from seas_data import terminal
+    from seas_data import version as versions
+    from seas_data.release import checks
+
+    opened = versions.open(workspace).version(version or at)
+    found = checks.run(opened, profile, card.read_text(encoding="utf-8") if card else None)
+    if as_json:
+        told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "sentence": c.sentence} for c in found]
+        _print_json({"version": opened.name, "profile": profile, "checks": told})
+    else:
+        terminal.checks(found)
+    if not all(each.passed for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def push(
     version: Annotated[str, typer.Argument(help="A version or tag.")],
     repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],

@@ -1,7 +1,7 @@
 """What people see: versions, differences and stories as aligned lines, every word from outside made safe first."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.text import Text
 from seas_data.recipe import Recipe
 from seas_data.text import masked, printable
 from seas_data.version import Version
+
+if TYPE_CHECKING:
+    from seas_data.release.checks import Check
 
 
 def _console() -> Console:
@@ -137,6 +140,19 @@ def loop(version: Version) -> None:
         "\nNext: seas-data sql target-sets; seas-data sql attack-success-by-type; seas-data sql pairs-by-role; "
         "seas-data log"
     )
+
+
+def checks(found: "Sequence[Check]") -> None:
+    """Print each check with what it found, and the first ids that fail it."""
+    _table(("check", "", ""), [(each.name, "passed" if each.passed else "FAILED", each.sentence) for each in found])
+    for each in found:
+        if not each.passed and each.ids:
+            shown = ", ".join(printable(name) for name in each.ids[:_IDS])
+            more = f", and {len(each.ids) - _IDS} more (--json has them all)" if len(each.ids) > _IDS else ""
+            print(f"{each.name}: {len(each.ids)} fail: {shown}{more}")
+
+
+_IDS = 10
 
 
 def _interval(figure: list[Any] | None) -> str:
