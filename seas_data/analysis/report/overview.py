@@ -1,0 +1,59 @@
+"""The first page: the numbers that matter as tiles, and what changed since the parent version or another one."""
+
+from typing import Any
+
+import polars as pl
+
+from seas_data import explain, figures
+from seas_data.version import Version
+
+
+def tiles(after: pl.DataFrame, before: pl.DataFrame | None, before_name: str | None) -> list[dict[str, Any]]:
+    """Return a tile for each figure: name, value, interval, change, and whether that is better or worse, as texts."""
+    return [_tile(row, before_name) for row in figures.compared(after, before).iter_rows(named=True)]
+
+
+def _tile(row: dict[str, Any], before_name: str | None) -> dict[str, Any]:
+    rate = row["better"] is not None
+    tile: dict[str, Any] = {
+        "name": f"{row['figure']}, {row['of']}" if row["of"] else row["figure"],
+        "value": f"{row['value']:.3f}" if rate else f"{row['value']:,.0f}",
+        "interval": f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] is not None else None,
+        "change": None,
+        "direction": figures.verdict(row) or "",
+    }
+    if row["change"] is not None:
+        moved = f"{row['change']:+.3f}" if rate else f"{row['change']:+,.0f}"
+        tile["change"] = f"{moved} since {before_name}" if row["change"] else f"as in {before_name}"
+    return tile
+
+
+def changes(before: Version, after: Version) -> pl.DataFrame:
+    """Return what ``after`` added, dropped and relabelled: change, kind, type, because, rows."""
+    found = explain.difference(before, after)
+    parts = [
+        found["added"].select(pl.lit("added").alias("change"), "kind", "type", pl.lit(None, pl.String).alias("because"), "rows"),
+        found["removed"].select(pl.lit("gone").alias("change"), "kind", "type", pl.lit(None, pl.String).alias("because"), "rows"),
+        _because("new, dropped", found["reasons"]),
+        _because("kept before, dropped", found["dropped"].group_by("step", "reason").agg(rows=pl.len())),
+    ]
+    relabelled = found["relabelled"]
+    if relabelled.height:
+        parts.append(
+            relabelled.group_by(kind="kind_after", type="type_after")
+            .agg(rows=pl.len())
+            .select(pl.lit("relabelled").alias("change"), "kind", "type", pl.lit(None, pl.String).alias("because"), "rows")
+        )
+    return pl.concat([part.cast({"rows": pl.Int64}) for part in parts]).sort(
+        "change", "rows", "kind", "type", "because", descending=[False, True, False, False, False], nulls_last=True
+    )
+
+
+def _because(change: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(
+        pl.lit(change).alias("change"),
+        pl.lit(None, pl.String).alias("kind"),
+        pl.lit(None, pl.String).alias("type"),
+        pl.concat_str("step", "reason", separator=": ").alias("because"),
+        "rows",
+    )

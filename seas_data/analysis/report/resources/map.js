@@ -1,0 +1,67 @@
+"use strict";
+// The map: thousands of points, so packed columns and a canvas. It is drawn anew for another colour.
+function unpack(text, Kind) {
+  const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+  return new Kind(bytes.buffer);
+}
+
+function pointsOf(map) {
+  if (map.points) return map.points;
+  const x = unpack(map.x, Uint16Array), y = unpack(map.y, Uint16Array), ids = unpack(map.ids, Uint8Array), wide = ids.length / x.length;
+  const columns = map.columns.map((column) => ({...column, values: unpack(column.packed, Uint16Array)}));
+  map.points = Array.from(x, (_, at) => {
+    const point = {x: x[at], y: y[at], id: ""};
+    for (let byte = 0; byte < wide; byte += 1) point.id += ids[at * wide + byte].toString(16).padStart(2, "0");
+    for (const column of columns) {
+      const value = column.values[at];
+      point[column.key] = column.names ? column.names[value] : value === 65535 ? null : value / 1000;
+    }
+    return point;
+  });
+  return map.points;
+}
+
+async function drawMap(box) {
+  const map = page.map, select = box.querySelector("select"), place = box.querySelector("[data-map-chart]");
+  if (!select.options.length) {
+    for (const column of map.columns.filter((each) => each.colour)) select.append(make("option", {value: column.key}, column.title));
+    select.addEventListener("change", () => drawMap(box));
+    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawMap(box));
+    for (const button of box.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => zoom(place.view, Number(button.dataset.zoom)));
+  }
+  const chosen = map.columns.find((column) => column.key === select.value), room = place.clientWidth;
+  const spec = structuredClone(chosen.names ? map.categories : map.shares);
+  spec.width = room - 4;
+  spec.height = Math.max(300, Math.min(620, room * 0.62));
+  const points = pointsOf(map).map((point) => ({...point, colour: point[chosen.key]}));
+  spec.datasets = {rows: chosen.names ? points : points.filter((point) => point.colour !== null)};
+  const config = structuredClone(page.config), ink = getComputedStyle(document.body).color;
+  for (const name of ["labelColor", "titleColor"]) config.legend[name] = ink;
+  config.legend.columns = Math.max(1, Math.floor(room / 165));
+  config.legend.labelLimit = 140;
+  try {
+    await embed(place, spec, config, "canvas");
+    place.view.addEventListener("click", (event, item) => { if (item?.datum?.id) pick(box, item.datum); });
+  } catch (problem) {
+    place.textContent = "The map could not be drawn.";
+    console.error("map", problem);
+  }
+}
+
+function zoom(view, factor) {
+  const whole = [0, 65535];
+  for (const name of ["view_x", "view_y"]) {
+    const now = factor ? view.signal(name) ?? whole : whole, middle = (now[0] + now[1]) / 2, half = ((now[1] - now[0]) / 2) * (factor || 1);
+    view.signal(name, factor ? [middle - half, middle + half] : null);
+  }
+  view.runAsync();
+}
+
+function pick(box, point) {
+  const place = box.querySelector(".picked"), code = make("code");
+  code.textContent = point.id;
+  const told = page.map.columns.filter((column) => column.names).map((column) => `${column.title}: ${point[column.key]}`).join(", ");
+  place.replaceChildren(code, ` ${told} `);
+  const button = revealer(point.id, (text) => place.append(text));
+  if (button) place.append(button);
+}

@@ -1,0 +1,144 @@
+"""What stands in the report: a section for each query of the library, by topic, and what the page has to know of each.
+
+A query finds its topic by the words of its file's name; one that has none of them comes under "More". So a new file in
+``sql/`` is a new section, with no line to add here.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from seas_data.analysis import table
+from seas_data.analysis.library import Query
+from seas_data.analysis.report.charts import Drawing, draw
+from seas_data.text import printable
+
+ROWS = 1_000  # of an answer that the page holds
+_LONG = 160  # characters of a cell: labels, sentences and reasons are shorter
+
+TOPICS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("pairs", "Preference pairs", ("pairs", "pair", "unpaired", "margin", "candidates")),
+    ("quality", "Labels and judges", ("label", "labels", "judge", "judges", "unparsed", "corrected", "confusion")),
+    ("cost", "Time and tokens", ("runs", "time", "tokens", "stages", "cost", "seconds")),
+    (
+        "curation",
+        "Curation",
+        ("drop", "drops", "dropped", "decisions", "ledger", "contamination", "contrast", "template", "leaks", "reasons"),
+    ),
+    (
+        "safety",
+        "Attack and defence",
+        (
+            *("attack", "attacks", "safety", "target", "targets", "matrix", "success", "refusal", "red", "flips"),
+            *("flipped", "models", "iterations", "least", "requests", "hardest", "training"),
+        ),
+    ),
+    ("coverage", "Coverage and novelty", ("clusters", "cluster", "coverage", "novelty", "diversity", "thin")),
+    (
+        "data",
+        "What the data holds",
+        (
+            *("rows", "overview", "sources", "source", "licences", "licence", "languages", "language", "lengths"),
+            *("types", "type", "kind", "split", "styles", "style"),
+        ),
+    ),
+    ("more", "More", ()),
+)
+ORDER = ("safety", "coverage", "data", "curation", "pairs", "quality", "cost", "more")
+
+
+@dataclass
+class Section:
+    """One section: what the template writes and, in ``content``, what the scripts draw."""
+
+    id: str
+    title: str
+    question: str
+    kind: str = "query"
+    command: str | None = None
+    note: str | None = None
+    rows: str | None = None
+    chart: bool = False
+    svg: Markup | None = None
+    content: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Topic:
+    """Sections under one heading; the overview has tiles too."""
+
+    id: str
+    title: str
+    sections: list[Section]
+    tiles: list[dict[str, Any]] = field(default_factory=list)
+
+
+def topic(name: str) -> str:
+    """Return the id of the topic that a query belongs to by the words of its name."""
+    words = set(re.split(r"[-_]", name))
+    return next((each for each, _, known in TOPICS if words & set(known)), "more")
+
+
+def section(query: Query, answer: pl.DataFrame, version: str) -> Section:
+    """Return the section of one query, whose answer has rows."""
+    drawing = draw(query, answer.head(ROWS))
+    command = f"seas-data sql {query.name} --version {version}"
+    made = tabled(f"q-{query.name}", query.title, query.question, answer, drawing)
+    made.command = command
+    return made
+
+
+def tabled(
+    name: str, title: str, question: str, answer: pl.DataFrame, drawing: Drawing | None = None
+) -> Section:
+    """Return a section that shows ``answer`` as a table, and as a chart if there is a ``drawing``."""
+    shown = answer.head(ROWS)
+    columns = [_column(shown[column]) for column in shown.columns]
+    content = {
+        "id": name,
+        "title": title,
+        "total": answer.height,
+        "columns": [{"name": printable(column), "kind": kind} for column, (kind, _) in zip(shown.columns, columns, strict=True)],
+        "values": [values for _, values in columns],
+    }
+    made = Section(name, title, question, content=content, rows=_count(answer.height))
+    if drawing is not None:
+        made.note, made.chart = drawing.note, bool(drawing.spec)
+        content |= {"spec": drawing.spec} if drawing.spec else {}
+        content |= {"drawn": drawing.rows} if drawing.rows is not None else {}
+    return made
+
+
+def prompt_ids(content: dict[str, Any]) -> list[str]:
+    """Return the ids in the table of a section."""
+    return [
+        value
+        for column, values in zip(content["columns"], content["values"], strict=True)
+        if column["kind"] == "id"
+        for value in values
+        if value is not None
+    ]
+
+
+def _count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def _column(column: pl.Series) -> tuple[str, list[Any]]:
+    """Return a column's kind (number, id, text) and its cells: no text of a prompt or an answer, nothing that acts."""
+    if column.dtype.is_numeric():
+        finite = column.cast(pl.Float64).is_finite() if column.dtype.is_float() else column.is_not_null()
+        values = [value if good else None for value, good in zip(column.to_list(), finite, strict=True)]
+        return "number", [round(value, 6) if isinstance(value, float) else value for value in values]
+    kind = "id" if column.name.endswith("_id") and column.dtype == pl.String else "text"
+    return kind, [None if value is None else _cell(column.name, value) for value in column.to_list()]
+
+
+def _cell(name: str, value: Any) -> str:
+    text = table.shown(name, value, reveal=True)
+    if name in table.TEXTS or len(text) > _LONG:
+        return f"({len(text):,} characters)"
+    return text

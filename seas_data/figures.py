@@ -1,0 +1,107 @@
+"""The few numbers of a version that matter most, by one name each, so that two versions can be compared.
+
+Sizes, how safe the newest target is, what that costs, and how far the labels can be trusted. The report's first page
+and ``show`` print these; each is a row of ``metrics`` or a count, and its interval is the one that stands there.
+"""
+
+from typing import Any
+
+import polars as pl
+
+from seas_data.version import Version
+
+SCHEMA = {
+    "figure": pl.String(),
+    "of": pl.String(),
+    "value": pl.Float64(),
+    "low": pl.Float64(),
+    "high": pl.Float64(),
+    "better": pl.String(),
+}
+
+_COUNTS = """
+select
+    (select count(*) from prompts) as "prompts",
+    (select count(*) from kept) as "kept prompts",
+    (select count(*) from kept where kind = 'adversarial') as "kept attacks",
+    (select count(*) from kept where kind = 'harmless') as "kept harmless look-alikes",
+    (select count(*) from pairs) as "preference pairs"
+"""
+# Every figure of the newest red team and target; the judge is the one that training listened to.
+_MEASURED = """
+with rates as (
+    select
+        name, value, low, high,
+        facets ->> 'red_team' as red_team,
+        facets ->> 'target' as target,
+        facets ->> 'set' as measured_on,
+        facets ->> 'judge' as judge
+    from metrics
+    where facets ->> 'type' is null and facets ->> 'difficulty' is null
+),
+chosen as (
+    select coalesce(
+        (select judge from pairs where judge is not null group by judge order by count(*) desc, judge limit 1),
+        (select min(judge) from rates)
+    ) as judge
+),
+newest as (
+    select model, role from checkpoints qualify row_number() over (partition by role order by iteration desc, model) = 1
+)
+select
+    case
+        when name = 'attack_success' and red_team is not null then 'attack success, newest models'
+        when name = 'attack_success' then 'attack success, test prompts'
+        when name = 'at_least_one_of_m' then 'at least one success of m, newest models'
+        when name = 'over_refusal' then 'over-refusal, harmless prompts'
+        when name = 'retention' then 'general questions answered'
+    end as figure,
+    concat_ws(' on ', red_team, target) as of,
+    value, low, high,
+    if(name = 'retention', 'higher', 'lower') as better
+from rates, chosen
+where (rates.judge is null or rates.judge = chosen.judge)
+    and target = (select model from newest where role = 'target')
+    and (red_team is null or red_team = (select model from newest where role = 'red'))
+    and (name, coalesce(measured_on, ''), red_team is not null) in (
+        ('attack_success', 'evaluation', true), ('at_least_one_of_m', 'evaluation', true),
+        ('attack_success', 'test', false), ('over_refusal', 'harmless', false), ('retention', 'general', false)
+    )
+order by
+    list_position(['attack_success', 'at_least_one_of_m', 'over_refusal', 'retention'], name), red_team is null
+"""
+_LABELS = """
+select 'label accuracy, cross-validated' as figure, null as of, value, low, high, 'higher' as better
+from metrics
+where name = 'label_accuracy' and facets ->> 'validation' = 'group' and facets ->> 'source' is null
+qualify row_number() over (order by cast(substr(version, 2) as integer) desc, facets) = 1
+"""
+
+
+def figures(version: Version) -> pl.DataFrame:
+    """Return the figures of ``version``: figure, of (which models), value, low, high, better (lower, higher or null)."""
+    counts = [
+        {"figure": name, "value": float(value)}
+        for name, value in version.select(_COUNTS).row(0, named=True).items()
+        if value
+    ]
+    parts = [pl.DataFrame(counts, schema=SCHEMA)]
+    parts += [version.select(query).cast(SCHEMA) for query in (_MEASURED, _LABELS)]  # type: ignore[arg-type]
+    return pl.concat(parts).unique("figure", keep="first", maintain_order=True)
+
+
+def compared(after: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+    """Return ``figures`` with ``before`` (the other version's value), ``of_before`` and ``change``, null where there is none."""
+    other = pl.DataFrame(schema=SCHEMA) if before is None else before
+    renamed = other.select("figure", before="value", of_before="of")
+    return after.join(renamed, on="figure", how="left", maintain_order="left").with_columns(
+        change=pl.col("value") - pl.col("before")
+    )
+
+
+def verdict(row: dict[str, Any]) -> str | None:
+    """Say whether a row of ``compared`` went the right way: better, worse, or None where nobody can tell."""
+    change, better = row["change"], row["better"]
+    if not change or not better:
+        return None
+    return "better" if (change < 0) == (better == "lower") else "worse"
