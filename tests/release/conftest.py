@@ -1,4 +1,4 @@
-"""A local Hub that the real client in this process speaks to, and workspaces of one's own to push from."""
+"""A local Hub that the real client in this process speaks to, workspaces of one's own to push from, and releases."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from seas_data.release import hub as sentences
+from seas_data.release.profile import Profile
 from tests.hub import Hub
 
 
@@ -32,3 +33,23 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
 def mine(made: Path, tmp_path: Path) -> Path:
     """A copy of the generated workspace that a test may change."""
     return Path(shutil.copytree(made, tmp_path / "mine"))
+
+
+@pytest.fixture(scope="session")
+def public(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The public release of the generated workspace's newest version. Tests read it and change nothing."""
+    return _release(made, tmp_path_factory.mktemp("release") / "public", "public")
+
+
+@pytest.fixture(scope="session")
+def gated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gated release of the same version."""
+    return _release(made, tmp_path_factory.mktemp("release") / "gated", "gated")
+
+
+def _release(root: Path, folder: Path, profile: Profile) -> Path:
+    from seas_data import version
+    from seas_data.release.folder import checkout
+
+    checkout(version.open(root).version(), folder, profile)
+    return folder
