@@ -7,10 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
+from seas_data import forgotten, sources, tables
 from seas_data import overrides as people
-from seas_data import sources, tables
 from seas_data.curate.outcome import decisions, no_decisions
 from seas_data.errors import SeasDataError
+from seas_data.forgotten import Forgotten
 from seas_data.recipe import Recipe
 from seas_data.taxonomy import KINDS, RISK_CATEGORIES, type_of
 from seas_data.version import Version
@@ -28,6 +29,7 @@ class Earlier:
     wrappers: pl.DataFrame
     splits: pl.DataFrame
     clusters: pl.DataFrame
+    forgotten: Forgotten
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def earlier(parent: Version | None) -> Earlier:
     if parent is None:
         names = ("prompts", "set_aside", "templates", "wrappers", "splits", "clusters")
         return Earlier(
+            forgotten=forgotten.nothing(),
             kept=tables.empty("prompts"),
             manual=tables.empty("decisions"),
             **{name: tables.empty(name) for name in names},
@@ -78,6 +81,7 @@ def earlier(parent: Version | None) -> Earlier:
         wrappers=parent.table("wrappers"),
         splits=parent.table("splits"),
         clusters=parent.table("clusters"),
+        forgotten=forgotten.known(parent),
     )
 
 
@@ -90,7 +94,8 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
     prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in found)])
     set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in found)])
     new = prompts.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
-    bad = set_aside.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
+    new, refused = forgotten.refuse(new, known.forgotten)
+    bad = pl.concat([set_aside, refused]).join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
     said = people.read(Path(recipe.overrides)) if recipe.overrides else people.none()
     strangers = said.join(pl.concat([known.prompts, new]), on="prompt_id", how="anti")
     if strangers.height:

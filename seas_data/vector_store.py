@@ -70,6 +70,19 @@ def add_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> Non
     _write(folder, "vectors", pa.table({"key": keys.to_arrow(), "vector": column}))
 
 
+def forget(folder: Path, keys: pl.Series) -> None:
+    """Remove all that is stored of the texts ``keys`` from every model's parts below ``folder``, damaged ones too."""
+    for path in sorted(folder.rglob("*.parquet")):
+        table = pq.read_table(path)
+        gone = pl.Series(pl.from_arrow(table["key"])).is_in(keys.implode())
+        if gone.any():
+            if not gone.all():
+                _write(path.parent, path.name.partition("-")[0], table.filter((~gone).to_arrow()))
+            path.unlink()
+    for path in folder.rglob("*.damaged"):
+        path.unlink()
+
+
 def _parts(folder: Path, kind: str) -> Iterator[pa.Table]:
     for path in sorted(folder.glob(f"{kind}-*.parquet")):
         content = path.read_bytes()

@@ -11,10 +11,11 @@ has it, so a killed build goes on where it was and ends in the same tables.
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
-from seas_data import incoming, judge, pairs, tables
+from seas_data import evaluate, forgotten, gold, incoming, judge, pairs, tables
 from seas_data.curate.outcome import decisions
 from seas_data.curation import curate
 from seas_data.incoming import Earlier, Incoming
@@ -33,12 +34,14 @@ def inputs(recipe: Recipe) -> list[str]:
     loop = recipe.loop
     if loop is None:
         return []
-    return players.contents([path for path in (loop.instructions, loop.preferences) if path is not None])
+    paths = (loop.instructions, loop.preferences, loop.evaluation.gold)
+    return players.contents([path for path in paths if path is not None])
 
 
 def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stages, key: str) -> Frames:
     """Play one iteration after ``parent`` and return the rows that its version adds to each table."""
     judge.check(recipe.judges, recipe.models)
+    trusted = _trusted(recipe, parent)
     iteration = parent.manifest.iteration + 1
     known = incoming.earlier(parent)
     train = _side(known, "train")
@@ -66,11 +69,27 @@ def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stage
     fresh = _incoming(done["joining"], known)
     curated = curate(recipe, fresh, known, stages, workspace.root / "vectors")
     metrics = pl.concat(
-        [curated["metrics"], *(each["metrics"].with_columns(version=pl.lit("")) for each in made if "metrics" in each)],
+        [
+            curated["metrics"],
+            trusted.with_columns(version=pl.lit("")),
+            *(each["metrics"].with_columns(version=pl.lit("")) for each in made if "metrics" in each),
+        ],
         how="diagonal",
     )
     loop_tables = {name: frame for name, frame in done.items() if name in tables.TABLES and name != "metrics"}
     return curated | {name: _unique(name, frame, parent) for name, frame in loop_tables.items()} | {"metrics": metrics}
+
+
+def _trusted(recipe: Recipe, parent: Version) -> pl.DataFrame:
+    """Return what the recipe's gold set says of ``parent`` as metrics, less what is told there already.
+
+    Asked before anything is played: a sheet with a fault in it should not come to light after hours.
+    """
+    assert recipe.loop is not None
+    if recipe.loop.evaluation.gold is None:
+        return evaluate.frame([])
+    found = gold.report(parent, Path(recipe.loop.evaluation.gold)).metrics
+    return found.join(parent.table("metrics"), on=["name", "facets"], how="anti")
 
 
 def _turn(scene: Scene, parent: Version, known: Earlier, train: pl.DataFrame) -> list[Frames]:
@@ -94,8 +113,9 @@ def _turn(scene: Scene, parent: Version, known: Earlier, train: pl.DataFrame) ->
         lambda: turn.made_pairs(scene, attacks, harmless, seeds, answers, held_out),
     )
     _say(paired)
-    red = run("train red team", 0, lambda: turn.trained(scene, "red", paired))
-    target = run("train target", 0, lambda: turn.trained(scene, "target", paired))
+    learned = turn.learned(scene, parent, paired)
+    red = run("train red team", 0, lambda: turn.trained(scene, "red", learned))
+    target = run("train target", 0, lambda: turn.trained(scene, "target", learned))
     for each in (red, target):
         if statement := each["checkpoints"]["statement"][0]:
             print(f"{statement}", file=sys.stderr)
@@ -153,10 +173,12 @@ def _incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
     """Return the attacks that join as what is new to curation; what only a judge called harmless is flagged."""
     nobody = pl.Series("prompt_id", [], dtype=pl.String)
     new = joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    new, refused = forgotten.refuse(new, known.forgotten)
+    refused = refused.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
     unreviewed = new.filter(pl.col("kind") == "harmless").select("prompt_id", detail="label_source")
     return Incoming(
         prompts=new,
-        set_aside=tables.empty("set_aside"),
+        set_aside=refused,
         decisions=decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
         relabels=tables.empty("relabels").drop("version"),
         forced=nobody,
