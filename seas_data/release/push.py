@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import CommitOperationAdd
 
@@ -200,14 +199,10 @@ def _require_checks(version: Version, profile: Profile, allowed: dict[str, str])
     """Raise SeasDataError if a check fails that nobody allowed."""
     from seas_data.release import checks
 
-    run: Any = getattr(checks, "run", lambda *_: [])
-    failed = [check for check in run(version, profile) if not check.passed and check.name not in allowed]
-    if failed:
-        sentences = "; ".join(f"{check.name}: {check.sentence}" for check in failed)
-        raise SeasDataError(
-            f"{version.name} was not pushed, for {len(failed)} checks fail: {sentences}. Mend them (see: seas-data "
-            f'check {version.name}), or say why not with --allow {failed[0].name} --because "..."'
-        )
+    try:
+        checks.refuse_unless_allowed(checks.run(version, profile), allowed)
+    except SeasDataError as problem:
+        raise SeasDataError(f"{version.name} was not pushed: {problem}") from None
 
 
 def _require_same_profile(there: Manifest | None, profile: Profile, repository: str) -> None:
