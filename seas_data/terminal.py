@@ -133,6 +133,7 @@ def loop(version: Version) -> None:
     )
     print()
     frontier = answered("safety-frontier")
+    frontier = frontier.select(name for name in frontier.columns if not name.endswith(("_low", "_high")))
     _table(frontier.columns, frontier.iter_rows(), title="What safety cost, on prompts that no model was trained on")
     for statement in version.table("checkpoints")["statement"].drop_nulls():
         print(printable(statement))

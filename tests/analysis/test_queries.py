@@ -314,7 +314,10 @@ def test_attack_success_matrix(shards: Shards) -> None:
 
 
 def test_safety_frontier(shards: Shards) -> None:
-    assert answer(shards, "safety-frontier") == [("T0", 0.6, 0.1, 0.9, 1.0)]
+    assert answer(shards, "safety-frontier") == [
+        # target, attack success, over-refusal, harmless right, retention, and both intervals
+        ("T0", 0.6, 0.1, 0.9, 1.0, 0.5, 0.7, 0.0, 0.2)
+    ]
 
 
 def test_target_sets(shards: Shards) -> None:
