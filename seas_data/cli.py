@@ -415,6 +415,28 @@ def pull(
     print(f"How it was made is in {done.recipe}; what that would start or call runs only with --trust.")
 
 
+@app.command()
+def forget(
+    ids: Annotated[list[str], typer.Argument(help="Ids of prompts, attacks or responses.")],
+    because: Annotated[str, typer.Option("--because", help="Why; it stands in the new version, for good.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a row out, with all that holds its words or hangs on it: a new version, which has its id and why, no more.
+
+    \b
+    seas-data forget 3f2a9c0d1e4b5a6978877665 --because "asked for by the person it names"
+    """
+    from seas_data.release import forget as forgets
+    from seas_data.release import hub_print
+
+    done = forgets.forget(workspace, ids, because)
+    if as_json:
+        _print_json(hub_print.forgot_as_json(done))
+    else:
+        hub_print.forgot(done, str(workspace))
+
+
 def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:
     names, reasons = names or [], reasons or []
     if len(names) != len(reasons) or not all(reason.strip() for reason in reasons):

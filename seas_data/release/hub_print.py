@@ -1,5 +1,6 @@
 """What push, pull and forget say to a person: sizes, places and sentences, and nothing that a terminal would obey."""
 
+from seas_data.release.forget import Forgot
 from seas_data.release.push import Pushed
 from seas_data.text import printable
 
@@ -44,4 +45,36 @@ def as_json(done: Pushed, *, tag: str | None) -> dict[str, object]:
         "others": plan.others,
         "bytes": plan.bytes,
         "card": plan.card,
+    }
+
+
+def forgot(done: Forgot, workspace: str) -> None:
+    """Print what a forgetting took out, and who still holds it."""
+    lost = ", ".join(f"{table} {rows:,}" for table, rows in done.rows.items() if rows)
+    print(f"{done.version.name} is without them; rows taken out: {lost}.")
+    forgotten = [*done.prompts, *done.responses]
+    shown = ", ".join(forgotten[:20]) + (f" and {len(forgotten) - 20} more" if len(forgotten) > 20 else "")
+    print(f"Forgotten (they and what holds their words): {shown}.")
+    if done.versions:
+        print(
+            f"Still held by {', '.join(done.versions)} in {workspace}: nothing but a new workspace is without them. "
+            f"Push {done.version.name}, pull it into a new one, and remove {workspace}."
+        )
+    for each in done.published:
+        print(f"Still held by {each}: delete that tag, and squash the history or delete the repository.")
+    if done.models:
+        print(f"Trained on it, and may still know it: {', '.join(done.models)}. Weights forget by being trained anew.")
+
+
+def forgot_as_json(done: Forgot) -> dict[str, object]:
+    """Return what ``forgot`` prints, as JSON data."""
+    return {
+        "version": done.version.name,
+        "digest": done.version.digest,
+        "rows": done.rows,
+        "prompts": done.prompts,
+        "responses": done.responses,
+        "versions": done.versions,
+        "published": done.published,
+        "models": done.models,
     }

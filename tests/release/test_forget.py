@@ -1,0 +1,123 @@
+"""Forgetting a row: its words are in no file of the new version, what hangs on it is gone, and it does not come back."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seas_data import tables
+from seas_data import version as versions
+from seas_data.errors import SeasDataError
+from seas_data.release.forget import Forgot, forget
+from seas_data.version import Version
+
+MADE_OF_PROMPTS = ("templates", "splits", "clusters", "embeddings", "expected", "relabels")
+
+
+def shown_prompt(version: Version) -> str:
+    """A kept prompt of train that seeds show, so that there is a lot hanging on it."""
+    query = """
+        select example as prompt_id from (select unnest(example_ids) as example from seeds where iteration = 1)
+        semi join kept on kept.prompt_id = example group by 1 order by count(*) desc, 1 limit 1
+    """
+    return str(version.select(query)["prompt_id"][0])
+
+
+def holding(version: Version, words: str) -> list[str]:
+    """The tables of which a shard holds the words, in whatever column."""
+    found = []
+    for table, paths in version.paths().items():
+        frames = (pl.read_parquet(path) for path in paths)
+        if any(words in str(frame.rows()) for frame in frames):
+            found.append(table)
+    return found
+
+
+def references_are_whole(version: Version) -> None:
+    """Every id that a table names is there, or has a tombstone."""
+    known = "(select prompt_id from prompts union select prompt_id from attacks)"
+    asked = {
+        "responses": f"select 1 from responses anti join {known} using (prompt_id)",
+        "verdicts": "select 1 from verdicts anti join responses using (response_id)",
+        "attacks": "select 1 from attacks anti join seeds using (seed_id)",
+        "prompts": "select 1 from prompts where seed_id is not null and seed_id not in (select seed_id from seeds)",
+        "seeds": f"select 1 from (select unnest(example_ids) as prompt_id from seeds) anti join {known} using (prompt_id)",
+        "decisions": "select 1 from decisions anti join prompts using (prompt_id)",
+        "witnesses": "select 1 from decisions where witness_id is not null and witness_id not in "
+        "(select prompt_id from prompts union select prompt_id from tombstones where prompt_id is not null)",
+        "kept witnesses": "select 1 from dropped where reason like '%duplicate' "
+        "and witness_id not in (select prompt_id from kept)",
+        "target pairs": "select 1 from pairs where role in ('target', 'harmless') and "
+        "(chosen_id not in (select response_id from responses) or rejected_id not in (select response_id from responses))",
+        "red pairs": f"select 1 from pairs where role = 'red' and "
+        f"(chosen_id not in (from {known}) or rejected_id not in (from {known}))",
+    }
+    broken = {name: version.select(query).height for name, query in asked.items()}
+    assert not any(broken.values()), broken
+
+
+def forget_one(root: Path, prompt_id: str) -> Forgot:
+    return forget(root, [prompt_id], "asked for by its author")
+
+
+def test_nothing_of_a_forgotten_prompt_is_left(mine: Path) -> None:
+    before = versions.open(mine).version()
+    prompt_id = shown_prompt(before)
+    words = str(before.select("select text from prompts where prompt_id = $id", {"id": prompt_id})["text"][0])
+    assert {"prompts", "seeds"} <= set(holding(before, words))
+    done = forget_one(mine, prompt_id)
+    after = done.version
+    assert after.name == "v3" and after.manifest.parent == before.name
+    assert after.manifest.iteration == before.manifest.iteration
+    assert after.workspace.verify(after.manifest) == []
+    assert holding(after, words) == []
+    assert holding(after, prompt_id) == ["tombstones"]
+    references_are_whole(after)
+    assert after.table("tombstones").filter(prompt_id=prompt_id).to_dicts() == [
+        {"prompt_id": prompt_id, "response_id": None, "version": "v3", "because": "asked for by its author"}
+    ]
+    assert done.versions == ["v0", "v1", "v2"]
+    assert {"R1", "R2"} <= set(done.models)
+
+
+def test_what_does_not_hang_on_it_stays_byte_for_byte(mine: Path) -> None:
+    before = versions.open(mine).version()
+    after = forget_one(mine, shown_prompt(before)).version
+    for table in ("metrics", "settings", "checkpoints", "set_aside"):
+        old = before.manifest.tables[table]
+        assert after.manifest.tables[table][: len(old)] == old
+    for table in tables.TABLES:
+        if table in ("tombstones", "set_aside"):
+            continue
+        old, new = before.table(table), after.table(table)
+        assert new.height <= old.height
+        keys = [name for name, kind in old.schema.items() if not kind.is_nested()]
+        assert new.join(old, on=keys, how="anti", nulls_equal=True).is_empty(), table
+
+
+def test_a_response_goes_alone(mine: Path) -> None:
+    before = versions.open(mine).version()
+    row = before.select(
+        "select response_id, prompt_id, text from responses where text is not null order by response_id limit 1"
+    ).row(0)
+    done = forget(mine, [row[0]], "names a person")
+    assert done.prompts == [] and done.responses == [row[0]]
+    after = done.version
+    assert row[0] not in after.table("responses")["response_id"]
+    assert row[0] not in after.table("verdicts")["response_id"]
+    references_are_whole(after)
+    assert after.table("prompts").height == before.table("prompts").height
+
+
+def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
+    prompt_id = shown_prompt(versions.open(mine).version())
+    for ids, because, said in (
+        (["0" * 24], "x", "is in no table"),
+        ([prompt_id], "  ", "say why"),
+    ):
+        with pytest.raises(SeasDataError, match=said):
+            forget(mine, ids, because)
+    assert versions.open(mine).versions() == ["v0", "v1", "v2"]
+    forget_one(mine, prompt_id)
+    with pytest.raises(SeasDataError, match="forgotten in v3 already"):
+        forget_one(mine, prompt_id)
