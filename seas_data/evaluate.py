@@ -15,6 +15,7 @@ Names of metrics, and their facets:
     retention                   target, judge, set: general questions answered
     right_answer                target, set: answers that hold the expected words
     validity, unique, on_type, diversity    red_team: see ``red_team``
+    novelty                     iteration: how close its attacks come to earlier ones (``loop.writing.novelty``)
 """
 
 import json

@@ -7,7 +7,8 @@ They say what ``statistics`` says, so that a figure of a query and one of the ev
     share_low(successes, rows), share_high  Wilson's interval on that number
     paired_low(change), paired_high         the interval of a mean of paired differences, from -1 to 1
     rogan_gladen(rate, sensitivity, specificity)
-    judge_of(given)                         whose verdicts count, refusal_judge_of(given) whose refusal classes
+    judge_of(given), refusal_judge_of       whose verdicts count, and whose refusal classes
+    target_of(given), target_before(given, later)    which target: as given, or the newest; the one before ``later``
 
 ``effective_n``, ``share_...`` and ``paired_...`` are aggregates: they go over one row for each unit (a seed, or a
 prompt) whose rows are not independent of each other, which has its number of successes and of rows.
@@ -56,6 +57,15 @@ coalesce(
     (select min(judge) from verdicts where refusal is not null)
 )"""
 
+_TARGET = """
+coalesce(nullif(given, ''), (select model from responses group by model order by length(model) desc, model desc limit 1))
+"""
+_BEFORE = """
+coalesce(nullif(given, ''), (
+    select model from responses where (length(model), model) < (length(later), later)
+    group by model order by length(model) desc, model desc limit 1
+))"""
+
 _MACROS: Final = {
     "wilson_low(share, n)": _WILSON.format(edge=0, bound="greatest", sign="-"),
     "wilson_high(share, n)": _WILSON.format(edge=1, bound="least", sign="+"),
@@ -69,6 +79,8 @@ _MACROS: Final = {
         then least(greatest((rate + specificity - 1) / (sensitivity + specificity - 1), 0.0), 1.0) end""",
     "judge_of(given)": _JUDGE,
     "refusal_judge_of(given)": _REFUSAL_JUDGE,
+    "target_of(given)": _TARGET,
+    "target_before(given, later)": _BEFORE,
 }
 
 

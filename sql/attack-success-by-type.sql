@@ -1,13 +1,27 @@
 -- title: Attack success by type
--- question: Which types of attack from the test split still get through to each target?
+-- question: Which types of attack still get through to each target? Of the test split unless another set is named; each
+--     cell of the evaluation has its own red team.
+-- parameter: iteration integer -1 "Only this iteration; all of them if -1"
+-- parameter: measured_on text test "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: target text '' "Only this target; all of them if empty"
+-- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
 -- chart: bar x=value y=type color=target low=low high=high
+with units as (
+    select
+        iteration, red_team, target, judge, type, unit_id,
+        count(*) filter (unsafe) as successes,
+        count(*) as answers
+    from answers
+    where kind = 'adversarial' and unsafe is not null and type is not null and judge = judge_of($judge)
+        and $measured_on in ('', measured_on) and $target in ('', target) and $iteration in (-1, iteration)
+    group by all
+)
 select
-    facets ->> 'target' as target,
-    facets ->> 'judge' as judge,
-    facets ->> 'type' as type,
-    value, low, high, n
-from metrics
-where name = 'attack_success' and facets ->> 'set' = 'test' and facets ->> 'type' is not null
-    and $target in ('', facets ->> 'target')
-order by judge, length(target), target, value desc, type
+    iteration, red_team, target, judge, type,
+    sum(successes) / sum(answers) as value,
+    share_low(successes, answers) as low,
+    share_high(successes, answers) as high,
+    cast(sum(answers) as bigint) as n
+from units
+group by iteration, red_team, target, judge, type
+order by iteration, length(target), target, length(red_team), red_team, value desc, type

@@ -15,7 +15,7 @@ import polars as pl
 from seas_data import attack, evaluate, loop, pairs, tables
 from seas_data.build import _manifest
 from seas_data.curate.outcome import decisions
-from seas_data.loop import measure, players
+from seas_data.loop import measure, players, writing
 from seas_data.loop.scene import Role
 from seas_data.recipe import Recipe
 from seas_data.stages import RUNS
@@ -39,9 +39,7 @@ def recipe(*, iterations: int = 2, seeds: int = 30, attacks: int = 4, responses:
             "description": "Invented prompts about a castle garden, and a loop whose models and judges are dice.",
             "sources": sources,
             "embedders": [],
-            "models": {
-                name: {"model": f"made-{name}", "licence": "Apache-2.0"} for name in ("red", "target", "guard")
-            },
+            "models": {name: {"model": f"made-{name}", "licence": "Apache-2.0"} for name in ("red", "target", "guard")},
             "release": {"licences": {"preferences": "CC0-1.0"}},
             "judges": [
                 {"by": "rules", "name": "keeper", "unsafe": {"words": ["box"]}, "refusal": {"patterns": ["^i "]}},
@@ -150,7 +148,9 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
     add(**_trained(k, paired["pairs"]))
     joining = _joining(plan, attacks, seeds, answers, prompts)
     clusters = parent.select("select max(cluster) + 1 from clusters").item()
-    add(**_curated(joining, int(clusters), dimensions, numbers))
+    curated = _curated(joining, int(clusters), dimensions, numbers)
+    newness = writing.novelty(curated["embeddings"], joining, parent, k).with_columns(version=pl.lit(""))
+    add(**curated, metrics=newness)
 
     standing = parent.table("seeds").filter(split="test")
     if standing.is_empty():

@@ -73,6 +73,9 @@ def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stage
             curated["metrics"],
             trusted.with_columns(version=pl.lit("")),
             *(each["metrics"].with_columns(version=pl.lit("")) for each in made if "metrics" in each),
+            writing.novelty(curated["embeddings"], curated["prompts"], parent, iteration).with_columns(
+                version=pl.lit("")
+            ),
         ],
         how="diagonal",
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seas_data import evaluate, vectors
 from seas_data.loop.scene import Scene
 from seas_data.neighbours import nearest
+from seas_data.version import Version
 
 
 def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) -> pl.DataFrame:
@@ -45,10 +46,34 @@ def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) 
     if len(others):
         closest, _ = nearest(own, others)
         kinds = theirs.join(known.select("prompt_id", "type"), on="prompt_id", maintain_order="left")["type"]
-        types = mine.select("prompt_id").with_columns(found=kinds[closest])
+        # Next to a prompt that nobody gave a type, nothing is known of it.
+        types = mine.select("prompt_id").with_columns(found=kinds[closest]).drop_nulls("found")
         parts.append(evaluate.diversity("diversity", own, others, {"red_team": red, "against": "train"}))
     parts.append(evaluate.diversity("diversity", own, None, {"red_team": red, "against": "itself"}))
     return pl.concat([evaluate.red_team(attacks, red, types), *parts])
+
+
+def novelty(embeddings: pl.DataFrame, joined: pl.DataFrame, parent: Version, iteration: int) -> pl.DataFrame:
+    """Return how close the attacks that joined in ``iteration`` come to their nearest earlier attack, as ``METRICS``.
+
+    ``embeddings`` and ``joined`` are the rows that the iteration adds to ``embeddings`` and ``prompts``; earlier
+    attacks are those that ``parent`` keeps. One row, ``novelty``: the highest cosine of each, averaged (lower is
+    newer); none where nothing is embedded.
+    """
+    attacks = joined.filter(pl.col("kind") == "adversarial")
+    own = embeddings.join(attacks, on="prompt_id", how="semi").sort("prompt_id")
+    if own.is_empty():
+        return evaluate.frame([])
+    model = own["model"].mode().sort()[0]
+    query = "from embeddings semi join (from kept where kind = 'adversarial') using (prompt_id) where model = $model"
+    others = parent.select(f"{query} order by prompt_id", {"model": model})
+    own = own.filter(pl.col("model") == model)
+    return evaluate.diversity("novelty", _matrix(own), _matrix(others), {"iteration": iteration})
+
+
+def _matrix(embeddings: pl.DataFrame) -> NDArray[np.float32]:
+    flat: NDArray[np.float32] = embeddings["vector"].explode().to_numpy(writable=True)
+    return flat.reshape(embeddings.height, -1) if embeddings.height else flat.reshape(0, 1)
 
 
 def _by_grammar(attacks: pl.DataFrame, whole: pl.DataFrame, red: str) -> pl.DataFrame:

@@ -1,0 +1,47 @@
+-- title: Diversity
+-- question: How alike are the attacks of one type, iteration or source among themselves: the cosine of each with the
+--     nearest other one, averaged (the measure of the SEAS paper)? Of a sample of each. Lower is more diverse.
+-- parameter: by text type "What to tell apart: all, type, iteration or source"
+-- parameter: sample integer 200 "How many prompts of each to look at, and to compare them with"
+-- chart: bar x=nearest_other y=label low=low high=high
+with placed as (
+    select
+        kept.prompt_id,
+        case $by
+            when 'type' then kept.type
+            when 'iteration' then cast(kept.iteration as varchar)
+            when 'source' then kept.source
+            else 'all'
+        end as label,
+        embeddings.model
+    from kept
+    join embeddings using (prompt_id)
+    where kept.kind = 'adversarial'
+),
+drawn as (
+    select chosen.label, chosen.model, chosen.prompt_id, embeddings.vector
+    from (
+        from placed
+        where label is not null
+        qualify row_number() over (partition by label, model order by md5(prompt_id), prompt_id) <= $sample
+    ) as chosen
+    join embeddings using (prompt_id)
+),
+nearest as (
+    select one.label, one.prompt_id, least(max(list_dot_product(one.vector, other.vector)), 1.0) as score
+    from drawn as one
+    join drawn as other on one.label = other.label and one.model = other.model and one.prompt_id <> other.prompt_id
+    group by one.label, one.prompt_id
+),
+sizes as (select label, count(*) as of_prompts from placed group by label)
+select
+    label,
+    avg(score) as nearest_other,
+    avg(score) - 1.959963984540054 * stddev_samp(score) / sqrt(count(*)) as low,
+    avg(score) + 1.959963984540054 * stddev_samp(score) / sqrt(count(*)) as high,
+    count(*) as n,
+    any_value(of_prompts) as of_prompts
+from nearest
+join sizes using (label)
+group by label
+order by nearest_other desc, label

@@ -1,0 +1,23 @@
+-- title: Risks and styles
+-- question: Which risks are asked for in which styles, and which combinations are missing?
+-- chart: heatmap x=attack_style y=risk_category color=kept
+with seen as (
+    select
+        coalesce(risk_category, 'unknown') as risk_category,
+        coalesce(attack_style, 'plain') as attack_style,
+        count(*) as kept,
+        count(distinct source) as sources
+    from kept
+    where kind = 'adversarial' and role = 'training'
+    group by all
+),
+risks as (select distinct risk_category from seen),
+styles as (select distinct attack_style from seen)
+select
+    risks.risk_category, styles.attack_style,
+    coalesce(seen.kept, 0) as kept,
+    coalesce(seen.sources, 0) as sources
+from risks
+cross join styles
+left join seen using (risk_category, attack_style)
+order by risk_category, attack_style

@@ -1,0 +1,35 @@
+-- title: What a style adds
+-- question: How much more often does a request get through in a style than plain? Request by request, so that easy and
+--     hard requests weigh the same on both sides.
+-- parameter: target text '' "Which target; the newest if empty"
+-- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
+-- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- chart: point x=difference y=attack_style low=low high=high
+with styles as (
+    select
+        templates.request_id,
+        attack_style,
+        count(*) filter (unsafe) / count(*) as value
+    from answers
+    join templates using (prompt_id)
+    where kind = 'adversarial' and unsafe is not null and templates.request_id is not null
+        and judge = judge_of($judge) and $measured_on in ('', measured_on) and target = target_of($target)
+    group by all
+),
+changes as (
+    select styled.attack_style, plain.value as plain, styled.value as styled, styled.value - plain.value as change
+    from styles as styled
+    join styles as plain using (request_id)
+    where styled.attack_style is not null and plain.attack_style is null
+)
+select
+    attack_style,
+    avg(plain) as plain,
+    avg(styled) as styled,
+    avg(change) as difference,
+    paired_low(change) as low,
+    paired_high(change) as high,
+    count(*) as requests
+from changes
+group by attack_style
+order by difference desc, attack_style
