@@ -111,6 +111,7 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
         ).sort("prompt_id"),
         set_aside=bad.sort("source", "location", "reason"),
         decisions=_ledger(said).join(written, on=["prompt_id", "decision", "detail"], how="anti"),
+        # A label that a person confirms is a relabel too: it was a judge's or a classifier's, and is now theirs.
         relabels=relabelled.join(known.prompts, on=["prompt_id", *_LABELS], how="anti", nulls_equal=True).join(
             said.select("prompt_id", "because"), on="prompt_id"
         ),
@@ -119,7 +120,7 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
     )
 
 
-_LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty")
+_LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 
 
 def _relabelled(prompts: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:

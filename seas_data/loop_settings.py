@@ -189,6 +189,9 @@ class Evaluation(_Strict):
     """Holdout sources to measure on as well; all of them without it."""
     answers: dict[str, str] = {}
     """For a source, a JSONL file with the columns id and answer: the words that a right answer holds."""
+    gold: str | None = None
+    """What people said of earlier responses (the sheet of `review --responses`): figures of the judges, and rates less
+    their errors, of what the version before holds."""
 
 
 class Success(_Strict):
@@ -239,6 +242,9 @@ class Loop(_Strict):
     """Rows of the red team's first training: examples of a type, and another of that type."""
     update: Literal["dpo", "sft"] = "dpo"
     """`sft` trains on the chosen side of each pair alone: an ablation. With `pairs.mode: mart` it is always SFT."""
+    rounds: Literal["last", "all"] = "last"
+    """What an update learns from: this iteration's pairs, from the models before; or those of all iterations so far,
+    in one update of R0 and T0: an ablation."""
 
 
 class Sandbox(_Strict):

@@ -104,20 +104,28 @@ def made_pairs(
     if settings.harmless is not None:
         found.append(pairs.harmless_pairs(harmless, said, judged, settings, **about))
     informative = sum(each.pairs.height for each in found[1:])
-    if settings.general is not None and scene.loop.preferences is not None and informative:
+    if settings.general is not None and scene.loop.preferences is not None:
         rows = players.table(scene.loop.preferences, ("source_id", "prompt", "chosen", "rejected"))
         if "source" not in rows.columns:
             rows = rows.with_columns(source=pl.lit("preferences"))
-        # The set is large and the same for all iterations: what is left of it is not listed each time.
-        found.append(pairs.Paired(pairs.general_pairs(rows, settings, pairs=informative, **about).pairs, _none(found)))
+        found.append(pairs.general_pairs(rows, settings, pairs=informative, **about))
     made = {"pairs": pl.concat([each.pairs for each in found]), "unpaired": pl.concat([e.unpaired for e in found])}
     if scene.loop.update == "sft":
         made["demonstrations"] = pairs.chosen_only(made["pairs"].filter(pl.col("role") != "general"))
     return made
 
 
+def learned(scene: Scene, parent: Version, made: Frames) -> Frames:
+    """Return what the next models learn from: what ``made_pairs`` made, or that and what earlier iterations made."""
+    if scene.loop.rounds == "last":
+        return made
+    # Iteration 0 has no pairs, and its demonstrations are what R0 was first fine-tuned on.
+    before = {name: parent.table(name).filter(pl.col("iteration") > 0) for name in ("pairs", "demonstrations")}
+    return {name: pl.concat([before[name], made[name]]) for name in before if name in made}
+
+
 def trained(scene: Scene, role: Role, made: Frames) -> Frames:
-    """Train the next red team or target on what ``made_pairs`` made."""
+    """Train the next red team or target on what ``learned`` returns."""
     roles = ["red"] if role == "red" else ["target", "harmless", "general"]
     rows = made["demonstrations" if "demonstrations" in made else "pairs"]
     rows = rows.filter(pl.col("role").is_in(roles))
@@ -177,7 +185,3 @@ def _weakness(scene: Scene, parent: Version) -> dict[str, float] | None:
     said = parent.table("responses").join(before, on="prompt_id", how="semi")
     judged = parent.table("verdicts").join(said, on="response_id", how="semi")
     return attack.weaknesses(before, parent.table("seeds"), _rates(scene.recipe.pairs, said, judged))
-
-
-def _none(found: list[pairs.Paired]) -> pl.DataFrame:
-    return found[0].unpaired.clear()
