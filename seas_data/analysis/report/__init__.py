@@ -69,17 +69,17 @@ def _topics(version: Version, against: Version | None) -> "tuple[list[Topic], li
 
     by_topic: dict[str, list[sections.Section]] = {name: [] for name in sections.ORDER}
     nothing = []
-    for query in library.load(folder("sql")).values():
+    for query, given in sections.ordered(library.load(folder("sql"))):
         told = {"name": query.name, "title": query.title, "because": None}
         try:
-            answer = version.select(query.sql, query.values([]))
+            answer = version.select(query.sql, query.values(list(given)))
         except SeasDataError as problem:  # one file of sql/ that is not right costs its own section, not the report
             nothing.append(told | {"because": str(problem)})
             continue
         if answer.is_empty():
             nothing.append(told)
         else:
-            by_topic[sections.topic(query.name)].append(sections.section(query, answer, version.name))
+            by_topic[sections.topic(query.name)].append(sections.section(query, given, answer, version.name))
     rows, picture = flow.flow(version)
     if picture is not None:
         made = sections.tabled("flow", "From sources to kept", "What became of every row that came in?", rows)

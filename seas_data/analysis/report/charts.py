@@ -33,13 +33,14 @@ CONFIG: dict[str, Any] = {
     "background": None,
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
-    "range": {"category": list(PALETTE), "ramp": [COOL, ACCENT]},
+    "range": {"category": list(PALETTE), "ordinal": list(PALETTE), "ramp": [COOL, ACCENT]},
     "axis": {
         **{name: "currentColor" for name in ("labelColor", "titleColor", "domainColor", "tickColor", "gridColor")},
         **{"gridOpacity": 0.12, "domainOpacity": 0.35, "tickOpacity": 0.35, "labelFontSize": 11, "titleFontSize": 11},
         **{"titleFontWeight": "normal", "titleOpacity": 0.75, "labelLimit": 220, "labelOverlap": True},
     },
     "axisBand": {"grid": False, "labelOverlap": False},
+    "axisQuantitative": {"tickCount": 6},
     "header": {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "labelFontWeight": 600},
     "legend": {
         **{"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 11, "titleFontSize": 11},
@@ -51,6 +52,7 @@ CONFIG: dict[str, Any] = {
 """What all charts share; the page hands it to Vega-Embed."""
 
 _NUMBERED = ("iteration", "cluster", "sample", "number", "round")  # whole numbers that name rather than count
+_ZERO: Any = {"condition": {"test": "datum.value === 0", "value": 0.7}, "value": 0.12}
 _MOST_CATEGORIES = 40
 _MOST_SERIES = 8  # lines in one panel
 _MOST_COLOURS = len(PALETTE)
@@ -102,8 +104,17 @@ class _Picture:
         self.channels = dict(asked.channels)
         if "color" in self.channels and self.categorical("color") and self.values("color") > _MOST_COLOURS:
             del self.channels["color"]
+        if asked.mark == "bar" and "color" in self.channels and self._colour_repeats():
+            del self.channels["color"]
         if not {"low", "high"} <= self.channels.keys() or self.shown[self.channels["low"]].null_count() == shown.height:
             self.channels = {name: column for name, column in self.channels.items() if name not in ("low", "high")}
+
+    def _colour_repeats(self) -> bool:
+        """Tell whether each bar has a colour of its own, which says nothing that its name does not."""
+        name = self.channels["y" if self.value() == "x" else "x"]
+        colour = self.channels["color"]
+        told = self.shown.select(name, colour).unique()
+        return name != colour and told.height == told[name].n_unique() == told[colour].n_unique() > 1
 
     def has(self, *channels: str) -> bool:
         return all(channel in self.channels for channel in channels)
@@ -181,11 +192,16 @@ def _first_categories(asked: Chart, answer: pl.DataFrame) -> tuple[pl.DataFrame,
 
 def _category(picture: _Picture, channel: str, cls: Any, **more: Any) -> Any:
     kind = "ordinal" if picture.answer.schema[picture.channels[channel]].is_numeric() else "nominal"
+    if cls is alt.X and kind == "ordinal":
+        more["axis"] = alt.Axis(labelAngle=0)
     title = None if cls is alt.Y else picture.title(channel)  # beside the names themselves it only takes room
     return cls(picture.field(channel), type=kind, title=title, sort=None, **more)
 
 
 def _quantity(picture: _Picture, channel: str, cls: Any, **more: Any) -> Any:
+    least = picture.shown[picture.channels[channel]].min()
+    if cls in (alt.X, alt.Y) and isinstance(least, int | float) and least < 0:
+        more["axis"] = alt.Axis(gridOpacity=_ZERO)  # a line at zero
     return cls(picture.field(channel), type="quantitative", title=picture.title(channel), **more)
 
 
@@ -231,7 +247,7 @@ def _lines(picture: _Picture) -> Any:
         panels = [picture.channels["color"]]
         del picture.channels["color"]
     x = (
-        _category(picture, "x", alt.X, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.3))
+        _category(picture, "x", alt.X, scale=alt.Scale(padding=0.3))
         if picture.categorical("x")
         else _quantity(picture, "x", alt.X)
     )
@@ -390,7 +406,8 @@ def _put(
         own = [channel for channel in ("x", "y") if picture.categorical(channel)]
         free = {name: "independent" for channel in own for name in (channel, f"{channel}Offset")}
         chart = chart.resolve_scale(**free) if free and panel == 420 else chart
-    return chart.properties(usermeta={"panel": panel, "fixed": width is not None})
+    names = [len(str(name)) for name in picture.shown[picture.channels["y"]].unique()] if picture.categorical("y") else [5]
+    return chart.properties(usermeta={"panel": panel, "fixed": width is not None, "names": max(names)})
 
 
 def _panel_title(picture: _Picture, column: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ POINTS = 15_000
 NOVEL = 5_000  # points whose nearest earlier prompt is looked for
 _WHOLE = 65_535
 _NONE = 65_535
+_EDGE = 1_300  # around the outermost points
 _MOST_NAMES = 14
 
 QUERY = """
@@ -55,7 +56,7 @@ order by kept.prompt_id
 def cluster_map(version: Version) -> tuple[dict[str, Any], str] | None:
     """Return what the page draws the map from, and a sentence on how much of it is shown; None without a map.
 
-    Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed) and the charts ``categories`` and
+    Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed), ``whole`` (the axes) and the charts ``categories`` and
     ``shares``.
     """
     every = version.select(QUERY)
@@ -84,6 +85,7 @@ def cluster_map(version: Version) -> tuple[dict[str, Any], str] | None:
         "y": _packed(_spread(every["y"], shown["y"])),
         "ids": base64.b64encode(bytes.fromhex("".join(shown["prompt_id"]))).decode(),
         "columns": columns,
+        "whole": [-_EDGE, _WHOLE + _EDGE],
         "categories": _chart(told, categories=True),
         "shares": _chart([*told, "colour"], categories=False),
     }
@@ -175,7 +177,7 @@ def _chart(told: list[str], *, categories: bool) -> dict[str, Any]:
         title=None,
         **({"sort": None} if categories else {"scale": alt.Scale(domain=[0, 1], range=["#2f8fa8", "#c9a227", "#d9422b"])}),
     )
-    scale = alt.Scale(domain=[0, _WHOLE], nice=False, zero=False)
+    scale = alt.Scale(domain=[-_EDGE, _WHOLE + _EDGE], nice=False, zero=False)
     chart = (
         alt.Chart(alt.NamedData(ROWS))
         .mark_circle(size=14, clip=True)

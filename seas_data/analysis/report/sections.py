@@ -21,20 +21,20 @@ _LONG = 160  # characters of a cell: labels, sentences and reasons are shorter
 
 TOPICS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("pairs", "Preference pairs", ("pairs", "pair", "unpaired", "margin", "candidates")),
+    (
+        "safety",
+        "Attack and defence",
+        (
+            *("attack", "attacks", "safety", "target", "targets", "matrix", "success", "refusal", "red", "flips"),
+            *("flipped", "models", "iterations", "least", "requests", "hardest", "training", "effect"),
+        ),
+    ),
     ("quality", "Labels and judges", ("label", "labels", "judge", "judges", "unparsed", "corrected", "confusion")),
     ("cost", "Time and tokens", ("runs", "time", "tokens", "stages", "cost", "seconds")),
     (
         "curation",
         "Curation",
         ("drop", "drops", "dropped", "decisions", "ledger", "contamination", "contrast", "template", "leaks", "reasons"),
-    ),
-    (
-        "safety",
-        "Attack and defence",
-        (
-            *("attack", "attacks", "safety", "target", "targets", "matrix", "success", "refusal", "red", "flips"),
-            *("flipped", "models", "iterations", "least", "requests", "hardest", "training"),
-        ),
     ),
     ("coverage", "Coverage and novelty", ("clusters", "cluster", "coverage", "novelty", "diversity", "thin")),
     (
@@ -47,6 +47,11 @@ TOPICS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("more", "More", ()),
 )
+FIRST = (  # what people look for first; the others follow by name
+    *("attack-success-matrix", "safety-frontier", "attack-success-by-iteration", "attack-success-by-type"),
+    *("risk-by-style", "rows-by-type", "rows-by-source", "ledger", "drop-reasons", "pairs-by-role", "judges"),
+)
+VARIANTS = {"attack-success-by-iteration": (("by=type",), ("by=difficulty",))}  # asked more than once
 ORDER = ("safety", "coverage", "data", "curation", "pairs", "quality", "cost", "more")
 
 
@@ -82,12 +87,23 @@ def topic(name: str) -> str:
     return next((each for each, _, known in TOPICS if words & set(known)), "more")
 
 
-def section(query: Query, answer: pl.DataFrame, version: str) -> Section:
-    """Return the section of one query, whose answer has rows."""
+def ordered(queries: dict[str, Query]) -> list[tuple[Query, tuple[str, ...]]]:
+    """Return the queries, with their parameters, in the order of the report: those of ``FIRST``, then by name."""
+    found = sorted(queries.values(), key=lambda query: (_place(query.name), query.name))
+    return [(query, given) for query in found for given in VARIANTS.get(query.name, ((),))]
+
+
+def _place(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def section(query: Query, given: tuple[str, ...], answer: pl.DataFrame, version: str) -> Section:
+    """Return the section of one query, asked with the parameters ``given``, whose answer has rows."""
     drawing = draw(query, answer.head(ROWS))
-    command = f"seas-data sql {query.name} --version {version}"
-    made = tabled(f"q-{query.name}", query.title, query.question, answer, drawing)
-    made.command = command
+    name = "-".join((f"q-{query.name}", *(each.replace("=", "-") for each in given)))
+    title = ", ".join((query.title, *(each.replace("=", " ") for each in given)))
+    made = tabled(name, title, query.question, answer, drawing)
+    made.command = " ".join(("seas-data sql", query.name, *(f"--param {each}" for each in given), f"--version {version}"))
     return made
 
 

@@ -29,8 +29,7 @@ function fitted(spec, room) {
   // Panels, labels and legends take the room that there is; Vega-Lite itself fits a single chart only.
   const fit = structuredClone(spec), labels = Math.max(90, Math.min(220, room * 0.34));
   if (fit.usermeta && !fit.usermeta.fixed) {
-    const inner = fit.spec, lines = fit.usermeta.panel < 400;
-    const beside = lines ? 62 : labels + 40;
+    const inner = fit.spec, beside = Math.min(labels, fit.usermeta.names * 6.4) + 34;
     fit.columns = fit.columns ? Math.max(1, Math.floor(room / Math.max(fit.usermeta.panel, beside + 120))) : undefined;
     inner.width = Math.max(110, Math.floor(room / (fit.columns ?? 1)) - beside - 14);
   }

@@ -35,6 +35,7 @@ async function drawMap(box) {
   spec.height = Math.max(300, Math.min(620, room * 0.62));
   const points = pointsOf(map).map((point) => ({...point, colour: point[chosen.key]}));
   spec.datasets = {rows: chosen.names ? points : points.filter((point) => point.colour !== null)};
+  spec.mark.size = points.length > 4000 ? 12 : 34;
   const config = structuredClone(page.config), ink = getComputedStyle(document.body).color;
   for (const name of ["labelColor", "titleColor"]) config.legend[name] = ink;
   config.legend.columns = Math.max(1, Math.floor(room / 165));
@@ -49,7 +50,7 @@ async function drawMap(box) {
 }
 
 function zoom(view, factor) {
-  const whole = [0, 65535];
+  const whole = page.map.whole;
   for (const name of ["view_x", "view_y"]) {
     const now = factor ? view.signal(name) ?? whole : whole, middle = (now[0] + now[1]) / 2, half = ((now[1] - now[0]) / 2) * (factor || 1);
     view.signal(name, factor ? [middle - half, middle + half] : null);

@@ -18,7 +18,7 @@ function shown(value, kind) {
   if (value === null || value === undefined) return "";
   if (kind !== "number") return String(value);
   if (Number.isInteger(value)) return value.toLocaleString("en");
-  return Math.abs(value) >= 10000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
+  return Math.abs(value) >= 10000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(Math.abs(value) < 1 ? 3 : 4)));
 }
 
 function textOf(id) {

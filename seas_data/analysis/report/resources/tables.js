@@ -1,6 +1,6 @@
 "use strict";
 // Tables that sort, filter and export. A table is built when it is first opened.
-const FIRST = 25, MORE = 200;
+const FIRST = 12, MORE = 200;
 
 function csvCell(value, kind) {
   if (value === null || value === undefined) return "";
@@ -48,7 +48,8 @@ function buildTable(details, section) {
     body.replaceChildren(...left.slice(0, limit).map((row) => {
       const line = make("tr");
       section.columns.forEach((column, at) => {
-        const value = section.values[at][row], cell = make("td", {class: column.kind});
+        const value = section.values[at][row], kind = column.kind === "text" && String(value).length > 36 ? "text long" : column.kind;
+        const cell = make("td", {class: kind});
         cell.append(shown(value, column.kind));
         if (column.kind === "id" && value !== null) {
           const button = revealer(value, (box) => line.after(make("tr", {}, make("td", {colspan: section.columns.length}, box))));
