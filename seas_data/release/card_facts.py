@@ -6,7 +6,8 @@ from typing import Any
 from markupsafe import Markup
 
 from seas_data.errors import SeasDataError
-from seas_data.release import card_configs, figures, licences, metadata, profile, scrub
+from seas_data.release import card_configs, figures, licences, metadata, pictures, profile, scrub
+from seas_data.release.markdown import line
 from seas_data.release.profile import Profile
 from seas_data.version import Version
 
@@ -72,6 +73,7 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
         "judges": _judges(recipe, found["judges"]),
         "bases": _bases(recipe),
         "training": _training(recipe) if found["models"] else [],
+        "course": bool(pictures.courses(found["target_sets"])),
         "allowed": [{"check": name, "because": allowed[name]} for name in sorted(allowed)],
         **_changes(version, found),
         **_about(version, recipe),
@@ -190,7 +192,7 @@ def _training(recipe: Facts) -> list[Facts]:
 
 def _title(recipe: Facts) -> str:
     words = str(recipe.get("name") or "dataset").replace("-", " ")
-    return words[:1].upper() + words[1:]
+    return line(words[:1].upper() + words[1:])
 
 
 def _outputs(version: Version, kept_profile: Profile) -> list[Facts]:

@@ -59,6 +59,7 @@ def word(value: Any) -> Any:
 
 _FILTERS: dict[str, Callable[[Any], object]] = {
     "share": markdown.share,
+    "list": lambda values: named(values),
     "code": markdown.code,
     "word": word,
     "pairs": lambda role: {
@@ -89,19 +90,21 @@ def table(columns: Mapping[str, Any], rows: Iterable[Row]) -> Markup:
     return markdown.table(columns, [[cell(row, column) for column in columns.values()] for row in rows])
 
 
-def grid(corner: str, cells: Iterable[Row], row: str, column: str) -> Markup:
-    """Return metrics as a table of shares: a line for each ``row``, a column for each ``column``, in their order.
+def grid(corner: str, cells: Iterable[Row], row: str, column: str, *, shares: bool = True) -> Markup:
+    """Return metrics as a table: a line for each ``row``, a column for each ``column``, with intervals.
 
-    With more than ``MOST_INTERVALS`` columns the intervals are left out.
+    With more than ``MOST_INTERVALS`` columns the intervals are left out and the corner says that cells are per cent.
+    Metrics that are no ``shares`` are shown as they are.
     """
     found = {(cell[row], cell[column]): cell for cell in cells}
     columns = sorted({at for _, at in found}, key=natural)
-    shown = markdown.interval if len(columns) <= MOST_INTERVALS else _value
+    narrow = len(columns) <= MOST_INTERVALS
+    shown = markdown.plain_interval if not shares else markdown.interval if narrow else markdown.per_cent
     lines = [
         [word(name), *(shown(found[name, at]) if (name, at) in found else None for at in columns)]
         for name in dict.fromkeys(name for name, _ in found)
     ]
-    return markdown.table([corner, *map(word, columns)], lines)
+    return markdown.table([corner if narrow else f"{corner}, %", *map(word, columns)], lines)
 
 
 def of(rows: Iterable[Row], **values: Any) -> list[Row]:
@@ -133,10 +136,6 @@ def loads(configs: Iterable[Row]) -> list[Row]:
         }
         for config in configs
     ]
-
-
-def _value(row: Row) -> Markup:
-    return markdown.share(row["value"])
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

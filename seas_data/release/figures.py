@@ -21,6 +21,7 @@ DATASET: dict[str, list[str]] = {
     "rows-by-type": [],
     "rows-by-split": [],
     "rows-by-source": [],
+    "licences": [],
     "languages": [],
     "clusters": ["most=10"],
     "drop-reasons": [],

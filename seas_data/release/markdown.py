@@ -33,7 +33,7 @@ _PLAIN = re.compile(
 
 def line(value: object, longest: int = LONGEST) -> str:
     """Return ``value`` on one line of at most ``longest`` characters, with nothing invisible in it."""
-    text = " ".join(printable(str(value)[: longest + 1]).split())
+    text = printable(" ".join(str(value).split())[: longest + 1]).strip()
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -70,11 +70,23 @@ def share(value: float | None, digits: int = 1) -> Markup:
 
 def interval(row: Mapping[str, Any]) -> Markup:
     """Return the share ``value`` of a row of metrics with its interval ``low`` to ``high``, in per cent."""
-    if row.get("value") is None:
-        return Markup("–")
-    if row.get("low") is None or row.get("high") is None:
+    if row["value"] is None or row["low"] is None or row["high"] is None:
         return share(row["value"])
-    return Markup(f"{100 * row['value']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f})")
+    return Markup(f"{100 * row['value']:.1f} % ({100 * row['low']:.1f}–{100 * row['high']:.1f})")
+
+
+def per_cent(row: Mapping[str, Any]) -> Markup:
+    """Return the share ``value`` of a row of metrics as a number of per cent."""
+    return Markup("–") if row["value"] is None else Markup(f"{100 * row['value']:.1f}")
+
+
+def plain_interval(row: Mapping[str, Any]) -> Markup:
+    """Return the ``value`` of a row of metrics, which is no share, with its interval."""
+    if row["value"] is None:
+        return Markup("–")
+    if row["low"] is None or row["high"] is None:
+        return Markup(f"{row['value']:.3f}")
+    return Markup(f"{row['value']:.3f} ({row['low']:.3f}–{row['high']:.3f})")
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Markup:
@@ -92,7 +104,7 @@ def _numbers(cells: Sequence[str]) -> bool:
     return any(cell != "–" for cell in cells) and all(cell == "–" or _NUMBER.fullmatch(cell) for cell in cells)
 
 
-_NUMBER = re.compile(r"-?\d[\d,.]*( %( \(.*\))?)?")
+_NUMBER = re.compile(r"-?\d[\d,.]*( %)?( \(.*\))?")
 
 
 def _spelled(text: str) -> str:

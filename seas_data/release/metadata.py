@@ -53,6 +53,7 @@ _SIZES = {
     1_000_000: "100K<n<1M",
     10_000_000: "1M<n<10M",
     100_000_000: "10M<n<100M",
+    1_000_000_000: "100M<n<1B",
 }
 
 # Of the Hub's list (repositories-licenses.md) those that data and language models come under.
@@ -70,7 +71,7 @@ HUB_LICENCES = frozenset(_HUB_LICENCES.split())
 
 def size_category(rows: int) -> str:
     """Return the Hub's name for a set of ``rows`` rows."""
-    return next((name for limit, name in _SIZES.items() if rows < limit), "100M<n<1B")
+    return next((name for limit, name in _SIZES.items() if rows < limit), "1B<n<10B")
 
 
 def licence(name: str | None) -> dict[str, str]:
@@ -99,7 +100,11 @@ def hub_ids(names: Iterable[str | None]) -> list[str]:
 def dump(content: Mapping[str, Any]) -> str:
     """Return ``content`` less what is None as YAML, keys in their order, one line a text."""
     present = {key: value for key, value in content.items() if value is not None}
-    return yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10**9)
+    written = yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10**9)
+    if yaml.safe_load(written) == present:
+        return written
+    # Some characters, such as U+0085, are white space to the reader and letters to the writer.
+    return yaml.safe_dump(present, sort_keys=False, allow_unicode=False, width=10**9)
 
 
 def split(card: str) -> tuple[dict[str, Any], str]:

@@ -4,6 +4,7 @@
 target. Every word is escaped for XML; there is no script, no link and no style from outside in them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import escape
 
@@ -20,13 +21,29 @@ def draw(found: Figures) -> dict[str, str]:
     pictures = {}
     if cells := found["attack_success_matrix"]:
         pictures["assets/attack-success.svg"] = matrix(cells)
-    lines = {
-        "Attack success on test": _of(found["target_sets"], "attack_success", "test"),
-        "Over-refusal on harmless": _of(found["target_sets"], "over_refusal", "harmless"),
-    }
-    if len(lines["Attack success on test"]) > 1:
+    if lines := courses(found["target_sets"]):
         pictures["assets/course.svg"] = course(lines)
     return pictures
+
+
+def courses(target_sets: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the lines of ``course``: a judge's view of two targets or more, if there is one.
+
+    Of several judges it is the one that has seen most, or the first by name.
+    """
+    measures = {
+        "attack_success": ("test", "Attack success on test"),
+        "over_refusal": ("harmless", "Over-refusal on harmless"),
+    }
+    seen = [row for row in target_sets if row["name"] in measures and row["measured_on"] == measures[row["name"]][0]]
+    counts = Counter(str(row["judge"]) for row in seen)
+    judge = min(counts, key=lambda name: (-counts[name], name), default="")
+    lines = {
+        f"{title}, by {judge}": rows
+        for name, (_, title) in measures.items()
+        if (rows := [row for row in seen if row["name"] == name and str(row["judge"]) == judge])
+    }
+    return lines if len({row["target"] for rows in lines.values() for row in rows}) > 1 else {}
 
 
 def matrix(cells: Sequence[Row]) -> str:
@@ -66,8 +83,8 @@ def course(lines: dict[str, list[Row]]) -> str:
         parts.append(_text(left + place * step, top + height + 20, name, anchor="middle"))
     for number, (measure, rows) in enumerate(lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        parts.append(f'<rect x="{left + number * 230}" y="32" width="12" height="12" rx="2" fill="{colour}"/>')
-        parts.append(_text(left + number * 230 + 18, 43, measure))
+        parts.append(f'<rect x="{left + number * 280}" y="32" width="12" height="12" rx="2" fill="{colour}"/>')
+        parts.append(_text(left + number * 280 + 18, 43, measure))
         points = [
             (left + targets.index(str(row["target"])) * step, row)
             for row in sorted(rows, key=lambda row: natural(str(row["target"])))
@@ -89,13 +106,6 @@ def _point(x: float, row: Row, colour: str, top: float, height: float, measure: 
         bar = f'<line x1="{x:.1f}" y1="{low:.1f}" x2="{x:.1f}" y2="{high:.1f}" stroke="{colour}" stroke-width="1.5"/>'
     y = _y(row["value"], top, height)
     return f'<g>{title}{bar}<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/></g>'
-
-
-def _of(rows: Iterable[Row], name: str, measured_on: str) -> list[Row]:
-    """Return the rows of one measure on one set, of its first judge."""
-    found = [row for row in rows if row["name"] == name and row["measured_on"] == measured_on]
-    judge = min((str(row["judge"]) for row in found), default="")
-    return [row for row in found if str(row["judge"]) == judge]
 
 
 def _y(value: float, top: float, height: float) -> float:
