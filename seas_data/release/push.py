@@ -200,7 +200,7 @@ def _require_checks(version: Version, profile: Profile, allowed: dict[str, str])
     from seas_data.release import checks
 
     try:
-        checks.refuse_unless_allowed(checks.run(version, profile), allowed)
+        checks.refuse_unless_allowed(checks.run(version, profile, allowed=allowed), allowed)
     except SeasDataError as problem:
         raise SeasDataError(f"{version.name} was not pushed: {problem}") from None
 

@@ -5,6 +5,7 @@ made once, on the state that it was planned for, so that nothing of anybody's is
 """
 
 import hashlib
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import disable_progress_bars
 
 from seas_data import files
 from seas_data.errors import SeasDataError
@@ -52,6 +54,8 @@ class Remote:
         self.name = name
         self.kind: Kind = kind
         self._api = HfApi(library_name="seas-data")
+        if not sys.stderr.isatty():
+            disable_progress_bars()
 
     @property
     def url(self) -> str:
@@ -144,7 +148,7 @@ class Remote:
     def upload(self, additions: Sequence[CommitOperationAdd]) -> None:
         """Send the contents of large files, those that the Hub does not have; nobody sees them before the commit."""
         with speaking(self.name, self.kind):
-            self._api.preupload_lfs_files(self.name, additions, repo_type=self.kind)
+            self._api.preupload_lfs_files(self.name, additions, repo_type=self.kind, free_memory=False)
 
     def commit(
         self,

@@ -1,29 +1,37 @@
-"""A local Hub that the real client in this process speaks to, workspaces of one's own to push from, and releases."""
+"""A local Hub that the real client in this process speaks to, and workspaces of one's own to push from."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import close_session, constants
+from huggingface_hub.utils import _http
 
+from seas_data.release import checks
 from seas_data.release import hub as sentences
+from seas_data.release import push as pushes
+from seas_data.release.folder import checkout
 from seas_data.release.profile import Profile
+from seas_data.store import Manifest
+from seas_data.version import Version
 from tests.hub import Hub
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    """A Hub, to which ``HF_ENDPOINT`` and a token lead; waiting between tries takes no time."""
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub, to which the client is led as by ``HF_ENDPOINT`` and ``HF_TOKEN``; nobody waits between tries."""
     with Hub() as running:
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
+        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(sentences, "WAITS", (0.0, 0.0, 0.0))
+        monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
         close_session()  # the client keeps the proxies of the environment that it was made in
         yield running
         close_session()
@@ -35,21 +43,27 @@ def mine(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "mine"))
 
 
-@pytest.fixture(scope="session")
-def public(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The public release of the generated workspace's newest version. Tests read it and change nothing."""
-    return _release(made, tmp_path_factory.mktemp("release") / "public", "public")
+Render = Callable[[Version, Path, Profile, dict[str, str] | None], Manifest]
 
 
 @pytest.fixture(scope="session")
-def gated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The gated release of the same version."""
-    return _release(made, tmp_path_factory.mktemp("release") / "gated", "gated")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """A ``checkout`` that renders each release once a session: they are the same bytes every time."""
+    kept: dict[tuple[str, Profile], tuple[Path, Manifest]] = {}
+
+    def copy(version: Version, folder: Path, profile: Profile, allowed: dict[str, str] | None = None) -> Manifest:
+        key = (version.digest, profile)
+        if key not in kept:
+            place = tmp_path_factory.mktemp("rendered") / "release"
+            kept[key] = (place, checkout(version, place, profile))
+        shutil.copytree(kept[key][0], folder)
+        return kept[key][1]
+
+    return copy
 
 
-def _release(root: Path, folder: Path, profile: Profile) -> Path:
-    from seas_data import version
-    from seas_data.release.folder import checkout
-
-    checkout(version.open(root).version(), folder, profile)
-    return folder
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, rendered: Render) -> None:
+    """Push without the checks, and without rendering what was rendered before: both have tests of their own."""
+    monkeypatch.setattr(pushes, "checkout", rendered)
+    monkeypatch.setattr(checks, "run", lambda *_, **__: [])

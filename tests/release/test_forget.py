@@ -1,11 +1,13 @@
-"""Forgetting a row: its words are in no file of the new version, what hangs on it is gone, and it does not come back."""
+"""Forgetting a row: its words are in no file of the new version, what hangs on it is gone, and neither comes back."""
 
+import json
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from seas_data import tables
+from seas_data import tables, vector_store
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
 from seas_data.release.forget import Forgot, forget
@@ -41,14 +43,15 @@ def references_are_whole(version: Version) -> None:
         "verdicts": "select 1 from verdicts anti join responses using (response_id)",
         "attacks": "select 1 from attacks anti join seeds using (seed_id)",
         "prompts": "select 1 from prompts where seed_id is not null and seed_id not in (select seed_id from seeds)",
-        "seeds": f"select 1 from (select unnest(example_ids) as prompt_id from seeds) anti join {known} using (prompt_id)",
+        "seeds": f"select 1 from (select unnest(example_ids) as prompt_id from seeds) "
+        f"anti join {known} using (prompt_id)",
         "decisions": "select 1 from decisions anti join prompts using (prompt_id)",
         "witnesses": "select 1 from decisions where witness_id is not null and witness_id not in "
         "(select prompt_id from prompts union select prompt_id from tombstones where prompt_id is not null)",
         "kept witnesses": "select 1 from dropped where reason like '%duplicate' "
         "and witness_id not in (select prompt_id from kept)",
-        "target pairs": "select 1 from pairs where role in ('target', 'harmless') and "
-        "(chosen_id not in (select response_id from responses) or rejected_id not in (select response_id from responses))",
+        "target pairs": "select 1 from (select unnest([chosen_id, rejected_id]) as response_id from pairs "
+        "where role in ('target', 'harmless')) anti join responses using (response_id)",
         "red pairs": f"select 1 from pairs where role = 'red' and "
         f"(chosen_id not in (from {known}) or rejected_id not in (from {known}))",
     }
@@ -95,6 +98,15 @@ def test_what_does_not_hang_on_it_stays_byte_for_byte(mine: Path) -> None:
         assert new.join(old, on=keys, how="anti", nulls_equal=True).is_empty(), table
 
 
+def test_the_checks_find_no_more_wrong_than_before(mine: Path) -> None:
+    from seas_data.release import checks
+
+    before = versions.open(mine).version()
+    failing = {check.name for check in checks.run(before, "gated") if not check.passed}
+    after = forget_one(mine, shown_prompt(before)).version
+    assert {check.name for check in checks.run(after, "gated") if not check.passed} <= failing
+
+
 def test_a_response_goes_alone(mine: Path) -> None:
     before = versions.open(mine).version()
     row = before.select(
@@ -121,3 +133,65 @@ def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
     forget_one(mine, prompt_id)
     with pytest.raises(SeasDataError, match="forgotten in v3 already"):
         forget_one(mine, prompt_id)
+
+
+def build_again(root: Path) -> str:
+    from seas_data import recipe
+    from seas_data.build import build
+    from tests.conftest import EXAMPLE
+
+    return build(recipe.load(EXAMPLE), root).version.name
+
+
+def test_what_was_forgotten_does_not_come_back(example: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
+    before = versions.open(root).version()
+    witness = before.select(
+        "select witness_id from dropped where reason = 'exact_duplicate' group by 1 order by count(*) desc, 1 limit 1"
+    )["witness_id"][0]
+    doubles = before.select("select prompt_id from dropped where witness_id = $id", {"id": witness})["prompt_id"]
+    text = before.select("select text from prompts where prompt_id = $id", {"id": witness})["text"][0]
+    keys = vector_store.text_keys(pl.Series([text]))
+    folder = next(path for path in (root / "vectors").iterdir() if path.is_dir())
+    assert vector_store.vectors(folder, keys)[0].all()
+    done = forget_one(root, witness)
+    assert {witness, *doubles} <= set(done.prompts)
+    assert not vector_store.vectors(folder, keys)[0].any()
+    assert not vector_store.token_counts(folder).filter(key=keys[0]).height
+    others = vector_store.text_keys(done.version.table("kept")["text"].head(3))
+    assert vector_store.vectors(folder, others)[0].any(), "other texts keep their vectors"
+    assert not (root / "stages").exists()
+    references_are_whole(done.version)
+    name = build_again(root)
+    newest = versions.open(root).version(name)
+    assert not newest.table("prompts")["prompt_id"].is_in(done.prompts).any()
+    assert holding(newest, text) == []
+    assert build_again(root) == name, "and then there is nothing new"
+    aside = newest.table("set_aside").filter(reason="forgotten")
+    assert aside.height == len(done.prompts)
+    assert text not in str(aside.rows())
+
+
+def test_the_same_words_under_another_id_are_refused(example: Path, tmp_path: Path) -> None:
+    from seas_data import recipe
+    from seas_data.build import build
+
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
+    before = versions.open(root).version()
+    prompt_id, text = before.select("select prompt_id, text from kept order by length(text) desc, 1 limit 1").row(0)
+    forget_one(root, prompt_id)
+    (tmp_path / "more.jsonl").write_text(
+        "".join(json.dumps({"prompt": each}) + "\n" for each in (f"  {text.upper()}", "How tall is the garden door?"))
+    )
+    (tmp_path / "more.yaml").write_text(
+        "name: more\nembedders: []\nsources:\n  more: {path: more.jsonl, kind: harmless, language: en}\n"
+    )
+    after = build(recipe.load(tmp_path / "more.yaml"), root).version
+    assert after.select("select text from prompts where source = 'more'")["text"].to_list() == [
+        "How tall is the garden door?"
+    ]
+    assert after.table("set_aside").filter(reason="forgotten", source="more").height == 1
+    kept = json.loads((root / "forgotten.json").read_text())
+    from seas_data.text import text_digest
+
+    assert text_digest(text) not in str(kept) and (root / "forgotten.json").stat().st_mode & 0o077 == 0

@@ -1,15 +1,218 @@
-"""Pushing to a Hub on this machine with the real client."""
+"""Pushing to a Hub on this machine with the real client: what travels, in which order, and what stays."""
 
 from pathlib import Path
 
+import pytest
+
 from seas_data import version as versions
-from seas_data.release.push import Wanted, push
-from tests.hub import Hub
+from seas_data.errors import SeasDataError
+from seas_data.release import published
+from seas_data.release.push import Pushed, Wanted, push, push_model
+from seas_data.release.remote import Remote
+from tests.hub import Hub, Repository
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 
-def test_a_version_is_pushed_whole(hub: Hub, mine: Path) -> None:
-    pushed = push(versions.open(mine).version("v0"), Wanted("org/set", tag="1.0.0"))
-    repository = hub.repository("datasets", "org/set")
+def pushed(root: Path, name: str, tag: str | None = None, **more: object) -> Pushed:
+    return push(versions.open(root).version(name), Wanted("org/set", tag=tag, **more))  # type: ignore[arg-type]
+
+
+def shards(root: Path, name: str) -> set[str]:
+    manifest = versions.open(root).version(name).manifest
+    return {shard.sha256 for each in manifest.tables.values() for shard in each}
+
+
+def test_of_three_versions_only_new_shards_travel(hub: Hub, mine: Path) -> None:
+    for number in range(3):
+        before = sum(hub.repository("datasets", "org/set").received.values()) if number else 0
+        done = pushed(mine, f"v{number}", f"1.{number}.0")
+        repository = hub.repository("datasets", "org/set")
+        tree = repository.head().tree
+        assert repository.tags[f"1.{number}.0"] == done.commit == repository.head().id
+        known = shards(mine, f"v{number - 1}") if number else set()
+        new = [file for path, file in tree.items() if path.startswith("tables/") and file.sha256 not in known]
+        earlier = repository.head(f"1.{number - 1}.0").tree if number else {}
+        again = [path for path in done.plan.new if path in earlier]
+        assert not again
+        travelled = [path for path in (*done.plan.new, *done.plan.changed) if path.startswith("tables/")]
+        if number:
+            assert {Path(path).stem for path in travelled if "runs" not in path}.isdisjoint(known)
+        sent = sum(repository.received.values()) - before
+        assert sent == done.plan.bytes + (138 if not number else 0)  # the Hub's own first commit
+        assert sum(file.size for file in new) >= sum(tree[path].size for path in travelled)
+    assert [commit.title.split(":")[0] for commit in repository.history()][:3] == [
+        "v2 (1.2.0)",
+        "v1 (1.1.0)",
+        "v0 (1.0.0)",
+    ]
+    assert "+" in repository.head().title and "- responses:" in repository.head().message
     assert repository.private
-    assert repository.tags["1.0.0"] == pushed.commit == repository.head().id
-    assert {"README.md", "manifest.json", "views.sql"} <= set(repository.head().tree)
+
+
+def test_the_same_version_again_sends_nothing(hub: Hub, mine: Path) -> None:
+    first = pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    commits, sent, asked = len(repository.commits), sum(repository.received.values()), len(hub.log)
+    again = pushed(mine, "v0", "1.0.0")
+    assert not again.new and again.commit == first.commit and "already" in again.remark
+    assert (len(repository.commits), sum(repository.received.values())) == (commits, sent)
+    assert {each.method for each in hub.log[asked:]} <= {"GET", "HEAD", "POST"}
+    assert not [each for each in hub.log[asked:] if each.method == "POST" and "/tag/" not in each.path]
+    assert len(published.read(mine)) == 1
+    pushed(mine, "v0", "one")
+    assert repository.tags["one"] == first.commit
+
+
+def test_what_others_wrote_stays(hub: Hub, mine: Path) -> None:
+    theirs = "---\npretty_name: The garden\nlicense: mit\ntags:\n- roses\n---\n\n# Our garden\n\nWords of ours.\n"
+    repository = Repository("datasets", "org/set", private=True)
+    files = {"README.md": theirs.encode(), "notes/plan.md": b"plan", "data/ours/train-00000-of-00001.parquet": b"p"}
+    repository.commit("main", "ours", "", "somebody", files=files)
+    hub.repositories["datasets", "org/set"] = repository
+    done = pushed(mine, "v0", "1.0.0")
+    assert done.plan.others == ["data/ours/train-00000-of-00001.parquet", "notes/plan.md"]
+    card = repository.content("README.md").decode()
+    assert "Words of ours." in card and "pretty_name: The garden" in card and "- roses" in card
+    assert "seas-data: begin" in card and "config_name: prompts" in card
+    assert repository.content("notes/plan.md") == b"plan"
+    assert not pushed(mine, "v0").new
+    edited = card.replace("Words of ours.", "Other words.")
+    repository.commit("main", "edit", "", "somebody", files={"README.md": edited.encode()})
+    pushed(mine, "v1", "1.1.0")
+    card = repository.content("README.md").decode()
+    assert "Other words." in card and card.count("seas-data: begin") == 1
+
+
+def test_files_of_ours_that_the_version_has_no_more_are_deleted_in_the_same_commit(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    old = {
+        "data/prompts/train-00001-of-00002.parquet": b"old",
+        f"tables/prompts/{'0' * 64}.parquet": b"old",
+        "tables/prompts/mine.parquet": b"theirs",
+    }
+    repository.commit("main", "old", "", "owner", files=old)
+    commits = len(repository.commits)
+    done = pushed(mine, "v1", "1.1.0")
+    assert set(list(old)[:2]) <= set(done.plan.deleted) and "tables/prompts/mine.parquet" not in done.plan.deleted
+    assert len(repository.commits) == commits + 1
+    tree = repository.head().tree
+    assert not set(list(old)[:2]) & set(tree) and "tables/prompts/mine.parquet" in tree
+    assert set(repository.head("1.0.0").tree) - set(tree) <= set(done.plan.deleted)
+
+
+def test_a_dry_run_writes_nothing_anywhere(hub: Hub, mine: Path) -> None:
+    plan = pushed(mine, "v0", "1.0.0", dry_run=True).plan
+    assert plan.new["manifest.json"] > 0 and not plan.same
+    assert not hub.repositories and not published.read(mine) and not (mine / "push").exists()
+    pushed(mine, "v0", "1.0.0")
+    commits, asked = len(hub.repository("datasets", "org/set").commits), len(hub.log)
+    plan = pushed(mine, "v1", "1.1.0", dry_run=True).plan
+    assert plan.same and plan.changed["README.md"] and any(line.startswith("+") for line in plan.card)
+    assert len(hub.repository("datasets", "org/set").commits) == commits
+    assert not [each for each in hub.log[asked:] if each.method not in ("GET", "HEAD")]
+
+
+def test_a_gate_stands_before_there_is_anything_to_read(hub: Hub, mine: Path) -> None:
+    version = versions.open(mine).version("v0")
+    push(version, Wanted("org/gated", tag="1.0.0"), "gated")
+    repository = hub.repository("datasets", "org/gated")
+    assert repository.private and repository.gated == "manual"
+    assert repository.settings_at == [(0, True, False), (0, True, "manual")]
+    assert "extra_gated_prompt" in repository.content("README.md").decode()
+    push(version, Wanted("org/open", public=True), "gated")
+    repository = hub.repository("datasets", "org/open")
+    assert repository.settings_at == [(0, True, False), (0, True, "manual"), (1, False, "manual")]
+
+
+def test_public_only_when_said_and_confirmed(hub: Hub, mine: Path) -> None:
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    with pytest.raises(SeasDataError, match="nothing was pushed"):
+        pushed(mine, "v0", public=True, confirm=no)
+    assert not hub.repositories and "Everybody" in asked[0]
+    pushed(mine, "v0", public=True, confirm=lambda _: True)
+    repository = hub.repository("datasets", "org/set")
+    assert repository.settings_at == [(0, True, False), (1, False, False)]
+    with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
+        pushed(mine, "v1")
+    assert len(repository.commits) == 2
+
+
+def test_a_repository_holds_one_profile(hub: Hub, mine: Path) -> None:
+    version = versions.open(mine).version("v0")
+    push(version, Wanted("org/set"), "gated")
+    with pytest.raises(SeasDataError, match="its history would show it"):
+        push(version, Wanted("org/set", public=True), "public")
+
+
+def test_tags_do_not_move(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    commits = len(repository.commits)
+    with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/set stands for another version"):
+        pushed(mine, "v1", "1.0.0")
+    assert len(repository.commits) == commits
+
+
+def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    upload = Remote.upload
+
+    def overtaken(self: Remote, additions: object) -> None:
+        upload(self, additions)  # type: ignore[arg-type]
+        repository.commit("main", "a note", "", "somebody", files={"notes.md": b"note"})
+
+    monkeypatch.setattr(Remote, "upload", overtaken)
+    with pytest.raises(
+        SeasDataError, match=r"changed while it was being pushed to .*by somebody.*run the same command"
+    ):
+        pushed(mine, "v1", "1.1.0")
+    assert "1.1.0" not in repository.tags and repository.head().title == "a note"
+    monkeypatch.setattr(Remote, "upload", upload)
+    sent = sum(repository.received.values())
+    done = pushed(mine, "v1", "1.1.0")
+    assert repository.content("notes.md") == b"note"
+    small = sum(size for path, size in (done.plan.new | done.plan.changed).items() if not path.endswith("parquet"))
+    assert sum(repository.received.values()) - sent == small, "large files had arrived"
+
+
+def model_files(root: Path, name: str) -> None:
+    folder = root / "models" / name
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights" * 100)
+
+
+def test_a_red_team_is_always_gated_and_public_only_with_a_reason(hub: Hub, mine: Path) -> None:
+    version = versions.open(mine).version()
+    model_files(mine, "R2")
+    with pytest.raises(SeasDataError, match=r"R2 is a red team.*--allow red-team-model"):
+        push_model(version, "R2", Wanted("org/red", public=True))
+    assert not hub.repositories
+    push_model(version, "R2", Wanted("org/red", tag="1.0.0"))
+    repository = hub.repository("models", "org/red")
+    assert repository.settings_at == [(0, True, False), (0, True, "manual")]
+    assert {"README.md", "config.json", "model.safetensors"} <= set(repository.head().tree)
+    push_model(version, "R2", Wanted("org/open", public=True, allowed={"red-team-model": "a study of it"}))
+    assert hub.repository("models", "org/open").settings_at[-1] == (1, False, "manual")
+    assert [each.kind for each in published.read(mine)] == ["model", "model"]
+
+
+def test_a_target_is_private_and_its_stale_weights_go(hub: Hub, mine: Path) -> None:
+    version = versions.open(mine).version()
+    model_files(mine, "T2")
+    push_model(version, "T2", Wanted("org/target"))
+    repository = hub.repository("models", "org/target")
+    assert repository.private and not repository.gated
+    repository.commit("main", "x", "", "owner", files={"model-00001-of-00002.safetensors": b"old", "eval.md": b"x"})
+    done = push_model(version, "T2", Wanted("org/target"))
+    assert done.plan.deleted == ["model-00001-of-00002.safetensors"] and "eval.md" in repository.head().tree
+    with pytest.raises(SeasDataError, match="has no model R9"):
+        push_model(version, "R9", Wanted("org/target"))

@@ -1,0 +1,176 @@
+"""What goes wrong on the way: what passes is waited for, a push that broke off goes on, the rest is one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from seas_data import version as versions
+from seas_data.errors import SeasDataError
+from seas_data.release import published
+from seas_data.release.push import Pushed, Wanted, push
+from tests.hub import Fault, Hub, Repository
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def pushed(root: Path, tag: str = "1.0.0") -> Pushed:
+    return push(versions.open(root).version("v0"), Wanted("org/set", tag=tag))
+
+
+def is_whole(hub: Hub, done: Pushed) -> None:
+    """One commit of ours, tagged, with every file, each of them sent once."""
+    repository = hub.repository("datasets", "org/set")
+    assert [commit.title for commit in repository.history()][1:] == ["initial commit"]
+    assert repository.tags == {"1.0.0": done.commit}
+    for path, file in repository.head().tree.items():
+        assert repository.received[file.sha256 or path] >= file.size
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("POST", "/repos/create", status=503),
+        Fault("POST", "/repos/create", lost=True),
+        Fault("GET", "/revision/main$", status=429, headers={"Retry-After": "0"}),
+        Fault("GET", "/refs", status=502, times=2),
+        Fault("POST", "/preupload/", status=503),
+        Fault("POST", "/objects/batch", status=429, headers={"Retry-After": "0"}),
+        Fault("PUT", "/lfs/", drop_after=100, skip=3),
+        Fault("PUT", "/lfs/", status=500, skip=2),
+        Fault("POST", "/commit/main", status=503),
+        Fault("POST", "/commit/main", drop_after=1000),
+        Fault("POST", "/commit/main", lost=True),
+        Fault("GET", "/tree/", status=504),
+        Fault("POST", "/tag/", status=503),
+        Fault("POST", "/tag/", lost=True),
+    ],
+    ids=lambda fault: f"{fault.method} {fault.path} {fault.status or fault.drop_after or 'lost'}",
+)
+def test_what_passes_is_waited_for(hub: Hub, mine: Path, fault: Fault) -> None:
+    hub.faults.append(fault)
+    done = pushed(mine)
+    assert fault.times == 0, "the fault struck"
+    is_whole(hub, done)
+    assert [each.commit for each in published.read(mine)] == [done.commit]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (Fault("PUT", "/lfs/", drop_after=500, skip=5, times=99), r"no connection to 127.0.0.1 .*not sent again"),
+        (Fault("POST", "/commit/main", status=503, times=99), r"fault of its own \(503\).*again later"),
+        (Fault("POST", "/commit/main", status=429, times=99), r"fewer requests \(429\).*wait some minutes"),
+        (Fault("POST", "/commit/main", status=429, headers={"Retry-After": "3600"}), r"\(429\).*wait some minutes"),
+        (Fault("POST", "/commit/main", status=403, message="a rule of org"), r"may not do this .*a rule of org.*write"),
+        (Fault("POST", "/commit/main", status=409), r"a conflict over the dataset org/set.*wait a minute"),
+        (Fault("POST", "/repos/create", status=401), r"does not accept your token"),
+    ],
+    ids=lambda each: f"{each.path} {each.status or each.drop_after}" if isinstance(each, Fault) else "",
+)
+def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
+    hub: Hub, mine: Path, fault: Fault, sentence: str
+) -> None:
+    hub.faults.append(fault)
+    with pytest.raises(SeasDataError, match=sentence) as raised:
+        pushed(mine)
+    assert "\n" not in str(raised.value)
+    repository = hub.repositories.get(("datasets", "org/set"))
+    assert repository is None or (not repository.tags and len(repository.commits) == 1)
+    assert not published.read(mine) and not (mine / "push").exists()
+    there = set(repository.large) if repository else set()
+    assert there or "/lfs/" not in fault.path
+    hub.faults.clear()
+    sent = dict(repository.received) if repository else {}
+    is_whole(hub, pushed(mine))
+    after = hub.repository("datasets", "org/set")
+    assert all(after.received[sha256] == sent[sha256] for sha256 in there), "sent again"
+
+
+def test_who_may_not_is_told_what_to_do(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.reader)
+    with pytest.raises(SeasDataError, match=r"may not do this to the dataset org/set .*ask an owner of org"):
+        pushed(mine)
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "n" * 34)
+    with pytest.raises(SeasDataError, match="does not accept your token"):
+        pushed(mine)
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nowhere")
+    with pytest.raises(SeasDataError, match=r"does not know who asks .*hf auth login"):
+        pushed(mine)
+    with pytest.raises(SeasDataError, match="no name of a repository"):
+        push(versions.open(mine).version("v0"), Wanted("not a/name/at all"))
+    assert not hub.repositories
+
+
+def test_no_network_is_said(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(SeasDataError, match=r"no connection to 127\.0\.0\.1 .*check the network"):
+        pushed(mine)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    from huggingface_hub import close_session
+
+    close_session()
+    with pytest.raises(SeasDataError, match="HF_HUB_OFFLINE is set"):
+        pushed(mine)
+
+
+def test_a_token_is_in_no_output_log_or_file(
+    hub: Hub, mine: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    said = []
+    for fault in (
+        None,
+        Fault("POST", "/commit/main", status=403, message=f"the token {hub.owner} is read only"),
+        Fault("PUT", "/lfs/", status=400, message=f"Bearer {hub.owner}", times=99),
+    ):
+        hub.faults[:] = [fault] if fault else []
+        hub.repositories.clear()
+        try:
+            pushed(mine)
+        except SeasDataError as problem:
+            said.append(str(problem))
+    assert len(said) == 2
+    captured = capfd.readouterr()
+    everything = [*said, captured.out, captured.err, caplog.text]
+    everything += [path.read_bytes().decode(errors="replace") for path in mine.rglob("*") if path.is_file()]
+    assert not any(hub.owner in text or "X-Amz" in text for text in everything)
+
+
+CLI = """
+import sys
+from seas_data.release import checks
+checks.run = lambda *_, **__: []
+from seas_data.cli import main
+main()
+"""
+
+
+def test_a_push_killed_in_mid_upload_goes_on(hub: Hub, mine: Path, tmp_path: Path) -> None:
+    fault = Fault("PUT", "/lfs/", drop_after=500, skip=6, stall=60, times=99)
+    hub.faults.append(fault)
+    arguments = ["push", "v0", "org/set", "--tag", "1.0.0", "--workspace", str(mine)]
+    environment = os.environ | hub.environment() | {"HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen([sys.executable, "-c", CLI, *arguments], env=environment)
+    try:
+        deadline = time.monotonic() + 120
+        while fault.times > 97 and time.monotonic() < deadline:
+            assert running.poll() is None, "it ended by itself"
+            time.sleep(0.05)
+        time.sleep(0.5)
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    repository: Repository = hub.repository("datasets", "org/set")
+    assert len(repository.commits) == 1 and 1 <= len(repository.large) <= 6
+    arrived = {sha256: repository.received[sha256] for sha256 in repository.large}
+    assert (mine / "push").exists()
+    hub.faults.clear()
+    is_whole(hub, pushed(mine))
+    assert {sha256: repository.received[sha256] for sha256 in arrived} == arrived
+    assert not (mine / "push").exists()
