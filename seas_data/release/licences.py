@@ -182,11 +182,11 @@ def parts(version: Version, profile: Profile) -> list[Part]:
 
 def _general_sets(version: Version, profile: Profile) -> list[str]:
     """Return the sets whose general pairs or rows the profile releases."""
-    names: set[str] = set()
-    for table in ("pairs", "demonstrations"):
-        rows = version.select(f"select distinct role, source from {table} where source is not null")
-        names |= set(redact(table, rows, profile)["source"])
-    return sorted(names)
+    tables = ("pairs", "demonstrations")
+    asked = [f"select distinct '{name}' as place, role, source from {name} where source is not null" for name in tables]
+    rows = version.select(" union all ".join(asked))
+    shown = [redact(table, rows.filter(place=table), profile)["source"] for table in tables]
+    return sorted({name for names in shown for name in names})
 
 
 def _models(version: Version, recipe: Recipe) -> list[Part]:

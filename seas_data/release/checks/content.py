@@ -40,23 +40,23 @@ def _scanned(candidate: Candidate, name: str, which: pl.Expr, what: str) -> Chec
 def unparsed(candidate: Candidate) -> Check:
     """Of each judge's verdicts no more than the recipe's ``release.unparsed_share`` could not be read."""
     limit = Recipe.model_validate(candidate.version.manifest.recipe).release.unparsed_share
-    shares = candidate.version.select(
+    found = candidate.version.select(
         """
-        select judge, avg((verdict = 'unparsed')::int) as share from verdicts where verdict is not null
-        group by judge having share > $limit order by judge
+        with read as (select *, verdict = 'unparsed' as failed from verdicts where verdict is not null),
+        shared as (select judge, response_id, failed, avg(failed::int) over (partition by judge) as share from read)
+        select judge, response_id, share from shared where failed and share > $limit
         """,
         {"limit": limit},
     )
-    ids = candidate.version.select(
-        "select response_id from verdicts where verdict = 'unparsed' and list_contains($judges, judge)",
-        {"judges": shares["judge"].to_list()},
-    )["response_id"]
-    told = ", ".join(f"{judge}: {share:.1%}" for judge, share in shares.iter_rows())
+    shares = found.select("judge", "share").unique().sort("judge").iter_rows()
+    told = ", ".join(f"{judge}: {share:.1%}" for judge, share in shares)
     ill = (
         f"verdicts could not be read ({told}, and {limit:.1%} may be); mend the judge and judge again, or set "
         "release.unparsed_share"
     )
-    return result("unparsed", ids, f"of no judge more than {limit:.1%} of the verdicts could not be read", ill)
+    return result(
+        "unparsed", found["response_id"], f"of no judge more than {limit:.1%} of the verdicts could not be read", ill
+    )
 
 
 def card(candidate: Candidate) -> Check:

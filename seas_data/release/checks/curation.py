@@ -56,10 +56,14 @@ def splits(candidate: Candidate) -> Check:
 def held_out(candidate: Candidate) -> Check:
     """No row of test, harmless or holdout is in training data or pairs: by id, by text, or as an example of a seed."""
     version = candidate.version
-    rows = version.select("select prompt_id, text_digest, kind = 'adversarial' as adversarial, role from prompts")
-    placed = version.select("select prompt_id, split from splits")
-    away = held(rows, placed)
-    found = [_in_training(rows, placed, away), _in_seeds(version.select(_SEEDS), away)]
+    rows = version.select(
+        """
+        select prompt_id, text_digest, kind = 'adversarial' as adversarial, role, split
+        from prompts left join splits using (prompt_id)
+        """
+    )
+    away = held(rows, rows.drop_nulls("split"))
+    found = [_in_training(rows, away), _in_seeds(version.select(_SEEDS), away)]
     joined = version.select("select prompt_id from attacks semi join prompts using (prompt_id) where split = 'test'")
     ids = [*joined["prompt_id"], *(each for part in found for each in part)]
     for table, key in (("pairs", "pair_id"), ("demonstrations", "demonstration_id")):
@@ -73,12 +77,12 @@ def held_out(candidate: Candidate) -> Check:
 _SEEDS = "select seed_id, unnest(example_ids) as prompt_id from seeds where split is distinct from 'test'"
 
 
-def _in_training(rows: pl.DataFrame, placed: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
+def _in_training(rows: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
     """Return the rows of train that are of a test set, or have the text of a row of the same side in one.
 
     A text that is adversarial in one set and harmless in another is a contrast, which curation keeps on purpose.
     """
-    train = rows.join(placed.filter(split="train"), on="prompt_id", how="semi")
+    train = rows.filter(split="train")
     sided = rows.join(away, on="prompt_id", how="semi").select("text_digest", "adversarial")
     same = train.join(sided, on=["text_digest", "adversarial"], how="semi")["prompt_id"]
     return pl.concat([train.filter(role="holdout")["prompt_id"], same])
