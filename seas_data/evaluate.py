@@ -70,7 +70,7 @@ def shares(
     Rows whose ``value`` is null do not count. ``cluster`` names the column of what is not independent. The facets are
     the group's values and ``facets``.
     """
-    known = rows.drop_nulls(value).with_columns(pl.col(value).cast(pl.Boolean)).sort([*by, cluster])
+    known = rows.drop_nulls(value).with_columns(pl.col(value).cast(pl.Boolean)).sort([*by, cluster, value])
     found: list[Row] = []
     for group in known.partition_by(list(by), maintain_order=True) if by else [known]:
         if group.is_empty():

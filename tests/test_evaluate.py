@@ -154,3 +154,14 @@ def test_entropy_of_a_fair_coin_and_of_one_side() -> None:
     assert evaluate.entropy(pl.Series(["heads", "tails"])) == pytest.approx(np.log(2))
     assert evaluate.entropy(pl.Series(["heads", "heads"])) == 0
     assert evaluate.entropy(pl.Series([], dtype=pl.String)) == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_no_bit_of_a_figure(chance: object) -> None:
+    numbers = np.random.default_rng(1)
+    rows = pl.DataFrame({"unit": numbers.integers(0, 30, 400).astype(str), "flag": numbers.random(400) < 0.37})
+    order = list(range(400))
+    chance.shuffle(order)  # type: ignore[attr-defined]
+    expected = evaluate.shares("share", rows, "flag", "unit", (), {})
+    assert evaluate.shares("share", rows[order], "flag", "unit", (), {}).rows() == expected.rows()
