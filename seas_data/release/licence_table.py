@@ -79,7 +79,7 @@ _LICENCES = (
     _spdx("ODC-By-1.0", ATTRIBUTION, hub="odc-by"),
     _spdx("ODbL-1.0", ATTRIBUTION, hub="odbl", share_alike="odbl"),
     _spdx("CDLA-Sharing-1.0", ATTRIBUTION, share_alike="cdla-sharing"),
-    *(_spdx(f"GPL-3.0-{which}", CHANGES, "gpl-3.0", "gpl") for which in ("only", "or-later")),
+    *(_spdx(f"GPL-3.0-{which}", ATTRIBUTION, "gpl-3.0", "gpl") for which in ("only", "or-later")),
     *(
         creative_commons(parts, version)
         for parts in ("by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd")

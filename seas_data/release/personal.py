@@ -118,8 +118,8 @@ def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _matches(rows: pl.DataFrame, pattern: str) -> pl.DataFrame:
-    """Return ``rows`` with a column ``match``: one row for each match of ``pattern``."""
-    return rows.with_columns(match=pl.col("text").str.extract_all(pattern)).explode("match").drop_nulls("match")
+    """Return id and match: a row for each match of ``pattern``."""
+    return rows.select("id", match=pl.col("text").str.extract_all(pattern)).explode("match").drop_nulls("match")
 
 
 def _where(matches: pl.DataFrame, kind: str, test: Callable[[str], bool]) -> pl.DataFrame:
@@ -145,11 +145,24 @@ def _telephones(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_telephone(text: str) -> bool:
+    if not 7 <= sum(map(str.isdigit, text)) <= 15 or _IN_FICTION.search(text):
+        return False
     level = phonenumbers.Leniency.STRICT_GROUPING
+    # The matcher looks at what stands around and how digits are grouped; it is asked only of what might be a number.
     return any(
-        phonenumbers.PhoneNumberMatcher(text, country, leniency=level).has_next()
+        _is_valid(text, country) and phonenumbers.PhoneNumberMatcher(text, country, leniency=level).has_next()
         for country in (_COUNTRIES if any(c in " -.()" for c in text.strip()) else _COUNTRIES[:1])
     )
+
+
+def _is_valid(text: str, country: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, country))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+_IN_FICTION = re.compile(r"555\D{0,2}01\d\d\D*$")  # kept free for it in North America
 
 
 _IPV4 = r"(?:^|[^\d.])\d{1,3}(?:\.\d{1,3}){3}(?:$|[^\d.]|\.(?:$|\D))"
@@ -254,6 +267,7 @@ SCANNER = content_id(
     *(_EMAIL, _RESERVED, _DIGITS, _IPV4, _IPV6, _STREET, _POSTCODE, _LONG),
     *(part for pattern in _SECRETS for part in pattern),
     *(f"{country}" for country in _COUNTRIES),
+    _IN_FICTION.pattern,
     installed("phonenumbers"),
 )
 """Named by all that decides what is found: a scan by another scanner counts for nothing."""
