@@ -17,6 +17,7 @@ from seas_data.release.folder import checkout
 from seas_data.release.profile import Profile
 from seas_data.store import Manifest
 from seas_data.version import Version
+from seas_data.version import open as open_versions
 from tests.hub import Hub
 
 
@@ -41,6 +42,23 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def mine(made: Path, tmp_path: Path) -> Path:
     """A copy of the generated workspace that a test may change."""
     return Path(shutil.copytree(made, tmp_path / "mine"))
+
+
+@pytest.fixture(scope="session")
+def public(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The public release of the generated workspace's newest version. Tests read it and change nothing."""
+    return _release(made, tmp_path_factory.mktemp("public") / "release", "public")
+
+
+@pytest.fixture(scope="session")
+def gated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The gated release of the same version."""
+    return _release(made, tmp_path_factory.mktemp("gated") / "release", "gated")
+
+
+def _release(root: Path, folder: Path, profile: Profile) -> Path:
+    checkout(open_versions(root).version(), folder, profile)
+    return folder
 
 
 Render = Callable[[Version, Path, Profile, dict[str, str] | None], Manifest]
