@@ -79,7 +79,7 @@ qualify row_number() over (order by cast(substr(version, 2) as integer) desc, fa
 
 
 def figures(version: Version) -> pl.DataFrame:
-    """Return the figures of ``version``: figure, of (which models), value, low, high, better (lower, higher or null)."""
+    """Return the figures of ``version``: figure, of (which models), value, low, high, better (lower, higher, null)."""
     counts = [
         {"figure": name, "value": float(value)}
         for name, value in version.select(_COUNTS).row(0, named=True).items()
@@ -91,7 +91,7 @@ def figures(version: Version) -> pl.DataFrame:
 
 
 def compared(after: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
-    """Return ``figures`` with ``before`` (the other version's value), ``of_before`` and ``change``, null where there is none."""
+    """Return the figures ``after`` with ``before`` (the other's value), ``of_before`` and ``change``, or nulls."""
     other = pl.DataFrame(schema=SCHEMA) if before is None else before
     renamed = other.select("figure", before="value", of_before="of")
     return after.join(renamed, on="figure", how="left", maintain_order="left").with_columns(

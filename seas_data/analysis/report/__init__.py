@@ -1,10 +1,10 @@
 """The report: a version in one HTML file that opens offline, holds ids and no prompts, and asks no server for anything.
 
-    sections    every query of the library by its header, by topic
-    charts      header and answer to a Vega-Lite chart
-    map, flow   the two pictures that no header describes
-    overview    the numbers that matter, and what changed
-    page        the file itself, and the policy that keeps hostile text inert
+sections    every query of the library by its header, by topic
+charts      header and answer to a Vega-Lite chart
+map, flow   the two pictures that no header describes
+overview    the numbers that matter, and what changed
+page        the file itself, and the policy that keeps hostile text inert
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ def report(version: Version, *, against: Version | None = None, with_text: bool 
     """Return the report as HTML; see ``write``."""
     _require()
     from seas_data.analysis.report import page
-    from seas_data.analysis.report.charts import CONFIG
+    from seas_data.analysis.report.look import CONFIG
 
     parent = version.manifest.parent
     if against is None and parent is not None:
@@ -89,7 +89,10 @@ def _topics(version: Version, against: Version | None) -> "tuple[list[Topic], li
     if mapped is not None:
         note = mapped[1]
         by_topic["coverage"].insert(
-            0, sections.Section("map", "Map", "Where do the kept prompts lie, by what they are about?", kind="map", note=note)
+            0,
+            sections.Section(
+                "map", "Map", "Where do the kept prompts lie, by what they are about?", kind="map", note=note
+            ),
         )
     titles = {name: title for name, title, _ in sections.TOPICS}
     topics = [_overview(version, against)]
@@ -101,7 +104,7 @@ def _overview(version: Version, against: Version | None) -> "Topic":
     from seas_data.analysis.report import overview, sections
 
     before = figures.figures(against) if against else None
-    tiles = overview.tiles(figures.figures(version), before, against and against.name)
+    tiles = overview.tiles(figures.figures(version), before, against.name if against else None)
     topic = sections.Topic("overview", "Overview", [], tiles)
     if against is not None:
         changed = overview.changes(against, version)
@@ -122,12 +125,15 @@ def _about(version: Version, against: Version | None) -> str:
 
 def _texts(version: Version, sections: dict[str, Any], mapped: Any) -> dict[str, str]:
     """Return the text of each prompt that a table or the map names, as it can be shown: nothing in it acts."""
-    from seas_data.analysis.report import map, sections as parts
+    from seas_data.analysis.report import map
+    from seas_data.analysis.report import sections as parts
 
     named = {each for content in sections.values() for each in parts.prompt_ids(content)}
     named |= set(map.ids(mapped)) if mapped else set()
     rows = version.select("select prompt_id, text from prompts union select prompt_id, text from attacks order by all")
-    rows = rows.join(pl.DataFrame({"prompt_id": sorted(named)}, schema={"prompt_id": pl.String}), on="prompt_id", how="semi")
+    rows = rows.join(
+        pl.DataFrame({"prompt_id": sorted(named)}, schema={"prompt_id": pl.String}), on="prompt_id", how="semi"
+    )
     return {prompt_id: _readable(text) for prompt_id, text in rows.iter_rows()}
 
 
@@ -142,5 +148,7 @@ def _require() -> None:
         import jinja2
         import vl_convert
     except ModuleNotFoundError as problem:
-        raise SeasDataError(f"the report needs {problem.name}; install it: pip install 'seas-data[report]'") from problem
+        raise SeasDataError(
+            f"the report needs {problem.name}; install it: pip install 'seas-data[report]'"
+        ) from problem
     del altair, jinja2, vl_convert

@@ -49,14 +49,18 @@ def flow(version: Version) -> tuple[pl.DataFrame, Markup | None]:
 def draw(told: pl.DataFrame) -> Markup:
     """Return ``told`` (source, outcome, fate, rows) as an SVG picture of three columns."""
     sizes = told.group_by("source").agg(pl.col("rows").sum()).sort("rows", "source", descending=[True, False])
-    named = sizes["source"].head(_MOST_SOURCES).to_list() if sizes.height > _MOST_SOURCES + 1 else sizes["source"].to_list()
+    named = (
+        sizes["source"].head(_MOST_SOURCES).to_list() if sizes.height > _MOST_SOURCES + 1 else sizes["source"].to_list()
+    )
     told = told.with_columns(source=pl.when(pl.col("source").is_in(named)).then("source").otherwise(pl.lit(_OTHERS)))
     first = told.group_by("source", "outcome").agg(pl.col("rows").sum())
     second = told.group_by("outcome", "fate").agg(pl.col("rows").sum())
     order = {name: place for place, name in enumerate(("kept", "dropped", "set aside"))}
     sources = [_Node(name, "", rows) for name, rows in _sums(told, "source")]
     sources.sort(key=lambda node: (node.name == _OTHERS, -node.rows, node.name))
-    outcomes = sorted((_Node(name, name, rows) for name, rows in _sums(told, "outcome")), key=lambda node: order[node.name])
+    outcomes = sorted(
+        (_Node(name, name, rows) for name, rows in _sums(told, "outcome")), key=lambda node: order[node.name]
+    )
     fates = [_Node(fate, outcome, rows) for outcome, fate, rows in second.iter_rows()]
     fates.sort(key=lambda node: (order[node.outcome], -node.rows, node.name))
 
@@ -120,7 +124,8 @@ def _node(node: _Node, scale: float, x: float, label: float, anchor: str) -> Mar
     name = printable(node.name)
     return Markup(
         '<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{bar}" height="{tall:.1f}" rx="1.5"></rect>'
-        '<text x="{at:.1f}" y="{middle:.1f}" dy="0.35em" text-anchor="{anchor}">{name} <tspan class="soft">{rows}</tspan></text>'
+        '<text x="{at:.1f}" y="{middle:.1f}" dy="0.35em" text-anchor="{anchor}">{name} '
+        '<tspan class="soft">{rows}</tspan></text>'
     ).format(
         kind=_class(node.outcome),
         x=x,

@@ -1,8 +1,8 @@
-"""The map of the kept prompts in two dimensions, by what they are about: packed columns for the page, and its two charts.
+"""The map of the kept prompts in two dimensions, by what they are about: packed columns, and the charts that show them.
 
-The page cannot hold a hundred thousand points and stay light, so it gets a share of them, the same share of each cluster
-(at least one), chosen by id, which is a hash. Coordinates are rounded to 16 bits, ids are bytes, labels are numbers of
-a list; 15,000 points are 500 KB.
+The page cannot hold a hundred thousand points and stay light, so it gets a share of them, the same share of each
+cluster (at least one), chosen by id, which is a hash. Coordinates are rounded to 16 bits, ids are bytes, labels are
+numbers of a list: 15,000 points are 600 KB.
 
 What a point can be coloured by:
 
@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data.analysis.report.charts import ROWS
+from seas_data.analysis.report.look import ROWS
 from seas_data.text import printable
 from seas_data.version import Version
 
@@ -28,7 +28,8 @@ NOVEL = 5_000  # points whose nearest earlier prompt is looked for
 _WHOLE = 65_535
 _NONE = 65_535
 _EDGE = 1_300  # around the outermost points
-_MOST_NAMES = 14
+_MOST_NAMES = 14  # that can be told apart as colours
+_RAMP = ("#2f8fa8", "#c9a227", "#d9422b")
 
 QUERY = """
 with chosen as (
@@ -56,8 +57,8 @@ order by kept.prompt_id
 def cluster_map(version: Version) -> tuple[dict[str, Any], str] | None:
     """Return what the page draws the map from, and a sentence on how much of it is shown; None without a map.
 
-    Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed), ``whole`` (the axes) and the charts ``categories`` and
-    ``shares``.
+    Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed), ``whole`` (the range of both axes) and
+    the charts ``categories`` and ``shares``.
     """
     every = version.select(QUERY)
     if every.is_empty():
@@ -65,7 +66,9 @@ def cluster_map(version: Version) -> tuple[dict[str, Any], str] | None:
     shown = thinned(every, POINTS)
     shown, note = _with_novelty(version, shown)
     columns = [
-        _categories(shown, name) for name in ("kind", "type", "iteration", "source", "cluster") if shown[name].n_unique() > 1
+        _categories(shown, name)
+        for name in ("kind", "type", "iteration", "source", "cluster")
+        if shown[name].n_unique() > 1
     ]
     columns += [
         {"key": name, "title": title, "colour": True, "packed": _packed(_thousandths(shown[name]))}
@@ -170,12 +173,10 @@ def _chart(told: list[str], *, categories: bool) -> dict[str, Any]:
         zoom="wheel![event.ctrlKey || event.metaKey]",
     )
     chosen = alt.selection_point(name="chosen", fields=["colour"], bind="legend")
-    kind = "nominal" if categories else "quantitative"
-    colour = alt.Color(
-        "colour",
-        type=kind,
-        title=None,
-        **({"sort": None} if categories else {"scale": alt.Scale(domain=[0, 1], range=["#2f8fa8", "#c9a227", "#d9422b"])}),
+    colour = (
+        alt.Color("colour", type="nominal", title=None, sort=None)
+        if categories
+        else alt.Color("colour", type="quantitative", title=None, scale=alt.Scale(domain=[0, 1], range=list(_RAMP)))
     )
     scale = alt.Scale(domain=[-_EDGE, _WHOLE + _EDGE], nice=False, zero=False)
     chart = (
@@ -191,6 +192,6 @@ def _chart(told: list[str], *, categories: bool) -> dict[str, Any]:
         .add_params(*((view, chosen) if categories else (view,)))
         .properties(description="Map of the kept prompts by what they are about")
     )
-    spec = chart.to_dict(validate=False)
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     spec.pop("config", None)
     return spec

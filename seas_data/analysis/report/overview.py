@@ -31,29 +31,30 @@ def _tile(row: dict[str, Any], before_name: str | None) -> dict[str, Any]:
 def changes(before: Version, after: Version) -> pl.DataFrame:
     """Return what ``after`` added, dropped and relabelled: change, kind, type, because, rows."""
     found = explain.difference(before, after)
-    parts = [
-        found["added"].select(pl.lit("added").alias("change"), "kind", "type", pl.lit(None, pl.String).alias("because"), "rows"),
-        found["removed"].select(pl.lit("gone").alias("change"), "kind", "type", pl.lit(None, pl.String).alias("because"), "rows"),
-        _because("new, dropped", found["reasons"]),
-        _because("kept before, dropped", found["dropped"].group_by("step", "reason").agg(rows=pl.len())),
-    ]
+    drops = found["dropped"].group_by("step", "reason").agg(rows=pl.len())
     relabelled = found["relabelled"]
+    parts = [
+        _part("added", found["added"]),
+        _part("gone", found["removed"]),
+        _part("new, dropped", _because(found["reasons"])),
+        _part("kept before, dropped", _because(drops)),
+    ]
     if relabelled.height:
-        parts.append(
-            relabelled.group_by(kind="kind_after", type="type_after")
-            .agg(rows=pl.len())
-            .select(pl.lit("relabelled").alias("change"), "kind", "type", pl.lit(None, pl.String).alias("because"), "rows")
-        )
-    return pl.concat([part.cast({"rows": pl.Int64}) for part in parts]).sort(
-        "change", "rows", "kind", "type", "because", descending=[False, True, False, False, False], nulls_last=True
+        counted = relabelled.group_by(kind="kind_after", type="type_after").agg(rows=pl.len())
+        parts.append(_part("relabelled", counted))
+    return pl.concat(parts).sort(
+        *("change", "rows", "kind", "type", "because"), descending=[False, True, False, False, False], nulls_last=True
     )
 
 
-def _because(change: str, rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select(
-        pl.lit(change).alias("change"),
-        pl.lit(None, pl.String).alias("kind"),
-        pl.lit(None, pl.String).alias("type"),
-        pl.concat_str("step", "reason", separator=": ").alias("because"),
-        "rows",
-    )
+def _part(change: str, rows: pl.DataFrame) -> pl.DataFrame:
+    wanted = {"kind": pl.String(), "type": pl.String(), "because": pl.String(), "rows": pl.Int64()}
+    columns = [
+        pl.col(name).cast(kind) if name in rows.columns else pl.lit(None, kind).alias(name)
+        for name, kind in wanted.items()
+    ]
+    return rows.select(pl.lit(change).alias("change"), *columns)
+
+
+def _because(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(pl.concat_str("step", "reason", separator=": ").alias("because"), "rows")

@@ -1,8 +1,8 @@
 """The page: one HTML file whose policy lets run what it brings and nothing else.
 
-Scripts and the style sheet are allowed by their hashes; there is no ``unsafe-inline`` and no ``unsafe-eval``, and nothing
-may be fetched. Data stands in JSON blocks, which no browser runs and in which no character can end the block. The
-template escapes every word it writes (Jinja2, autoescape on).
+Scripts and the style sheet are allowed by their hashes; there is no ``unsafe-inline`` and no ``unsafe-eval``, and
+nothing may be fetched. Data stands in JSON blocks, which no browser runs and in which no character can end the block.
+The template escapes every word it writes (Jinja2, autoescape on).
 """
 
 import base64
@@ -36,14 +36,20 @@ def render(**told: Any) -> str:
         )
     )
     environment = Environment(
-        loader=FileSystemLoader(_RESOURCES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_RESOURCES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
         **told | {"data": safe_json(told["data"]), "text_data": safe_json(told["text_data"])},
         policy=Markup(policy),
         css=Markup(css),
         scripts=[Markup(script) for script in scripts],
-        remark=Markup("<!--\n{}\n{}\n-->").format(told["marked"] or "No prompt text in this file.", Markup(_resource("LICENCES.txt"))),
+        remark=Markup("<!--\n{}\n{}\n-->").format(
+            told["marked"] or "No prompt text in this file.", Markup(_resource("LICENCES.txt"))
+        ),
     )
 
 
@@ -66,7 +72,9 @@ def _bundle() -> str:
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     if "</script" in bundle.lower() or "<!--" in bundle:
-        raise ValueError(f"vl-convert-python {installed('vl-convert-python')} bundles a script that would end its element")
+        raise ValueError(
+            f"vl-convert-python {installed('vl-convert-python')} bundles a script that would end its element"
+        )
     return bundle
 
 

@@ -34,7 +34,18 @@ TOPICS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "curation",
         "Curation",
-        ("drop", "drops", "dropped", "decisions", "ledger", "contamination", "contrast", "template", "leaks", "reasons"),
+        (
+            "drop",
+            "drops",
+            "dropped",
+            "decisions",
+            "ledger",
+            "contamination",
+            "contrast",
+            "template",
+            "leaks",
+            "reasons",
+        ),
     ),
     ("coverage", "Coverage and novelty", ("clusters", "cluster", "coverage", "novelty", "diversity", "thin")),
     (
@@ -103,13 +114,13 @@ def section(query: Query, given: tuple[str, ...], answer: pl.DataFrame, version:
     name = "-".join((f"q-{query.name}", *(each.replace("=", "-") for each in given)))
     title = ", ".join((query.title, *(each.replace("=", " ") for each in given)))
     made = tabled(name, title, query.question, answer, drawing)
-    made.command = " ".join(("seas-data sql", query.name, *(f"--param {each}" for each in given), f"--version {version}"))
+    made.command = " ".join(
+        ("seas-data sql", query.name, *(f"--param {each}" for each in given), f"--version {version}")
+    )
     return made
 
 
-def tabled(
-    name: str, title: str, question: str, answer: pl.DataFrame, drawing: Drawing | None = None
-) -> Section:
+def tabled(name: str, title: str, question: str, answer: pl.DataFrame, drawing: Drawing | None = None) -> Section:
     """Return a section that shows ``answer`` as a table, and as a chart if there is a ``drawing``."""
     shown = answer.head(ROWS)
     columns = [_column(shown[column]) for column in shown.columns]
@@ -117,7 +128,9 @@ def tabled(
         "id": name,
         "title": title,
         "total": answer.height,
-        "columns": [{"name": printable(column), "kind": kind} for column, (kind, _) in zip(shown.columns, columns, strict=True)],
+        "columns": [
+            {"name": printable(column), "kind": kind} for column, (kind, _) in zip(shown.columns, columns, strict=True)
+        ],
         "values": [values for _, values in columns],
     }
     made = Section(name, title, question, content=content, rows=_count(answer.height))

@@ -1,0 +1,42 @@
+"""What all charts share: colours that can be told apart on light and on dark, and text in the colour of the page.
+
+``currentColor`` is resolved by the browser, so that one picture serves a light screen, a dark one and paper.
+"""
+
+from typing import Any
+
+ROWS = "rows"
+ACCENT = "#d9622b"
+COOL = "#2f8fa8"
+HOT, COLD = "#b0401a", "#1d6a80"  # full cells of a heat map, on which white can be read
+PALETTE = (
+    *("#d9622b", "#2f8fa8", "#8a6fd1", "#4f9d5b", "#c9a227", "#c4568f", "#5b7fd6"),
+    *("#8c6d4f", "#3aa79b", "#b3484f", "#7f8c99", "#94a83a", "#a05fc0", "#d08a5c"),
+)
+CONFIG: dict[str, Any] = {
+    "background": None,
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "range": {"category": list(PALETTE), "ordinal": list(PALETTE), "ramp": [COOL, ACCENT]},
+    "axis": {
+        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), "currentColor"),
+        **{"gridOpacity": 0.12, "domainOpacity": 0.35, "tickOpacity": 0.35, "labelFontSize": 11, "titleFontSize": 11},
+        **{"titleFontWeight": "normal", "titleOpacity": 0.75, "labelLimit": 220, "labelOverlap": True},
+    },
+    "axisBand": {"grid": False, "labelOverlap": False},
+    "axisQuantitative": {"tickCount": 6},
+    "header": {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "labelFontWeight": 600},
+    "legend": {
+        **{"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 11, "titleFontSize": 11},
+        **{
+            "titleFontWeight": "normal",
+            "orient": "top",
+            "symbolStrokeWidth": 2,
+            "titleOpacity": 0.75,
+            "symbolOpacity": 1,
+        },
+    },
+    "text": {"color": "currentColor"},
+    "rule": {"color": "currentColor"},
+}
+"""What all charts share; the page hands it to Vega-Embed."""
