@@ -49,8 +49,8 @@ order by response_id, judge
 """
 _TEXTS = """
 select responses.response_id, coalesce(attacks.text, prompts.text) as prompt, responses.text as response
-from responses left join attacks using (prompt_id) left join prompts using (prompt_id)
-where list_contains($ids, response_id)
+from (select unnest($ids) as response_id) join responses using (response_id)
+left join attacks using (prompt_id) left join prompts using (prompt_id)
 order by response_id
 """
 
