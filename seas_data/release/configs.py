@@ -55,13 +55,13 @@ with withdrawn as (
 ),
 written as (
     select attacks.prompt_id, attacks.text, attacks.split, attacks.iteration, seed_id, attacks.model as red_team,
-        'adversarial' as kind, seeds.type
+        'adversarial' as kind, 'red-team' as source, seeds.type
     from attacks left join seeds using (seed_id)
 ),
 asked as (
     select prompt_id, coalesce(kept.text, written.text) as text, coalesce(written.split, splits.split) as split,
         coalesce(kept.kind, written.kind) as kind, coalesce(kept.type, written.type) as type, kept.difficulty,
-        kept.source, coalesce(written.iteration, kept.iteration) as iteration,
+        coalesce(kept.source, written.source) as source, coalesce(written.iteration, kept.iteration) as iteration,
         coalesce(written.seed_id, kept.seed_id) as seed_id, coalesce(written.red_team, kept.model) as red_team
     from kept full join written using (prompt_id) left join splits using (prompt_id)
     where prompt_id not in (from withdrawn)
