@@ -80,6 +80,9 @@ def test_recipes_that_hold_neither_are_the_same_afterwards(monkeypatch: pytest.M
         monkeypatch.setenv(name, "/data/real")
     for path in sorted(folder("pipelines").glob("*.yaml")):
         content = recipes.load(path).canonical()
+        for model in content.get("models", {}).values():
+            if model.get("serve"):
+                model["serve"] = model["serve"][:1]
         assert scrub.recipe(content) == content, path.name
 
 
