@@ -513,6 +513,32 @@ def report(
 
 
 @app.command()
+def explore(
+    version: VersionArgument = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("map"),
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the kept prompts as a map to walk through, and print the command that opens it in embedding-atlas.
+
+    \b
+    seas-data explore v3 -o map
+    """
+    from seas_data import version as versions
+    from seas_data.analysis.explore import write
+
+    told = versions.open(workspace).version(version or at)
+    made = write(told, output)
+    if as_json:
+        _print_json({"path": str(made.path), "rows": made.rows, "without": made.without, "command": made.command})
+        return
+    left = f"; {made.without:,} more have no vector and so no place" if made.without else ""
+    print(f"{made.rows:,} kept prompts of {told.name}, with their texts, are in {made.path}{left}.\nOpen it:\n")
+    print(f"  {made.command}")
+
+
+@app.command()
 def review(
     version: VersionArgument = None,
     sample: Annotated[int, typer.Option("--sample", min=1, help="How many rows.")] = 200,

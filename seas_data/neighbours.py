@@ -111,6 +111,42 @@ def nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = None) -
     return index, best
 
 
+def ranked(vectors: Vectors, count: int) -> tuple[Rows, Vectors]:
+    """Return for each unit row the ``count`` other rows with the highest cosines, best first, and those cosines.
+
+    Of equal cosines the earlier row comes first. Where there are fewer rows, the rest is row -1 with cosine -1.
+    """
+    index = np.full((len(vectors), count), -1, np.int64)
+    best = np.full((len(vectors), count), -1, np.float32)
+    margin, operand, tiles = _margin(), _operand(vectors), _tiles(len(vectors))
+    with bar(len(tiles) ** 2, "nearest neighbours", "tiles") as progress:
+        for rows in tiles:
+            held = rows.stop - rows.start
+            for columns in tiles:
+                product = operand[rows] @ operand[columns].T
+                if rows == columns:
+                    product.fill_diagonal_(-2)
+                if columns.start == 0 and columns.stop > count:  # something to beat, before there is a best
+                    rivals = product.topk(count).values[:, -1].float() - margin
+                else:
+                    rivals = torch.from_numpy(best[rows][:, -1]).to(product.device)
+                # The product may be off by the margin.
+                one, other = _at_least(product, rivals - margin)
+                score = _score(vectors, one + rows.start, vectors, other + columns.start)
+                one = np.concatenate([np.repeat(np.arange(held), count), one])
+                other = np.concatenate([index[rows].reshape(-1), other + columns.start])
+                score = np.concatenate([best[rows].reshape(-1), score])
+                real = other != one + rows.start
+                one, other, score = one[real], other[real], score[real]
+                order = np.lexsort((other, -score, other < 0, one))
+                one, other, score = one[order], other[order], score[order]
+                place = np.arange(len(one)) - np.searchsorted(one, one)
+                top = place < count
+                index[rows][one[top], place[top]], best[rows][one[top], place[top]] = other[top], score[top]
+                progress.update(1)
+    return index, best
+
+
 _NONE = np.empty(0, np.int64)
 _Candidates = Iterator[tuple[Rows, Rows]]
 
