@@ -13,7 +13,6 @@ WITHHELD = "withheld"
 # The words of a setting's name, as in api_key, extra-headers or apiKey. A number (batch_tokens) is no secret.
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization"}
 _SECRET |= {"header", "headers", "cookie", "cookies", "credential", "credentials"}
-_NO_SECRET = {"key_variable"}  # the name of an environment variable, which the recipe asks for in place of the key
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _LIKE_A_SECRET = re.compile(
     r"\b(?:sk|rk|pk|hf|gh[pousr]|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}"
@@ -40,17 +39,21 @@ def recipe(content: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, free: bool = False) -> Any:
+    """Return ``value`` cleaned; where it is ``free`` to hold anything, what is called a secret is taken for one."""
     if isinstance(value, dict):
-        return {_text(key): WITHHELD if each and _secret(key, each) else _clean(each) for key, each in value.items()}
+        return {
+            _text(key): WITHHELD if free and each and _secret(key, each) else _clean(each, free or key == "options")
+            for key, each in value.items()
+        }
     if isinstance(value, list):
-        return [_clean(each) for each in value]
+        return [_clean(each, free) for each in value]
     return _text(value) if isinstance(value, str) else value
 
 
 def _secret(name: str, value: Any) -> bool:
     words = {word.lower() for word in _WORDS.findall(name)}
-    return isinstance(value, str | dict | list) and name not in _NO_SECRET and not words.isdisjoint(_SECRET)
+    return isinstance(value, str | dict | list) and not words.isdisjoint(_SECRET)
 
 
 def _text(text: str) -> str:

@@ -55,7 +55,12 @@ def test_what_is_called_a_secret_goes_whatever_it_is(name: str, value: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "setting", [{"batch_tokens": 65_536}, {"tokenizer": "org/model"}, {"key_variable": "OPENAI_API_KEY"}, {"key": None}]
+    "setting",
+    [
+        {"options": {"max_tokens": 65_536, "tokenizer": "org/model", "key": None}},
+        {"key_variable": "OPENAI_API_KEY"},
+        {"style_map": {"Token Manipulation": "Token Manipulation", "token": "Token Manipulation"}},
+    ],
 )
 def test_what_only_sounds_like_a_secret_stays(setting: dict[str, Any]) -> None:
     assert scrub.recipe({"models": {"m": setting}}) == {"models": {"m": setting}}
