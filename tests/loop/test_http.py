@@ -53,7 +53,9 @@ def said(body: dict[str, Any], _: int) -> Reply:
 def test_a_server_that_goes_away_in_the_loop_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unchanged = ("given", "training.red.min_rows=9999", "training.target.min_rows=9999")
     with server(said) as (url, seen):
-        expected = build(over_http(tmp_path, {"url": url}, *unchanged), tmp_path / "undisturbed").version
+        expected = build(
+            over_http(tmp_path, {"url": url, "model": "served"}, *unchanged), tmp_path / "undisturbed"
+        ).version
         asked = len(seen.bodies)
     port = int(urlsplit(url).port or 0)
     assert asked > 60
@@ -83,7 +85,7 @@ def test_a_server_that_goes_away_in_the_loop_is_waited_for(tmp_path: Path, capsy
     serving = threading.Thread(target=serve)
     serving.start()
     try:
-        built = build(over_http(tmp_path, {"url": url}, *unchanged), tmp_path / "ws").version
+        built = build(over_http(tmp_path, {"url": url, "model": "served"}, *unchanged), tmp_path / "ws").version
     finally:
         ended.set()
         gone.set()
