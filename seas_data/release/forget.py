@@ -64,15 +64,8 @@ def forget(root: Path, ids: list[str], because: str) -> Forgot:
         for table, rows in {"tombstones": tombstones, "set_aside": aside}.items():
             if rows.height:
                 left[table] = [*left.get(table, []), workspace.write_shard(table, rows)]
-        manifest = Manifest(
-            version=name,
-            iteration=before.manifest.iteration,
-            parent=before.name,
-            parent_digest=before.digest,
-            recipe=before.manifest.recipe,
-            recipe_digest=before.manifest.recipe_digest,
-            tables=left,
-        )
+        parent = {"parent": before.name, "parent_digest": before.manifest.full_digest or before.digest}
+        manifest = before.manifest.model_copy(update={"version": name, **parent, "full_digest": None, "tables": left})
         models = _models(before, gone)
         _purge(workspace, texts["text"])
         version = Version(workspace, workspace.commit(manifest, _runs(name, started, sum(lost.values()))))
