@@ -11,7 +11,8 @@ They say what ``statistics`` says, so that a figure of a query and one of the ev
     target_of(given), target_before(given, later)    which target: as given, or the newest; the one before ``later``
 
 ``effective_n``, ``share_...`` and ``paired_...`` are aggregates: they go over one row for each unit (a seed, or a
-prompt) whose rows are not independent of each other, which has its number of successes and of rows.
+prompt) whose rows are not independent of each other, which has its number of successes and of rows. Whole numbers are
+summed as they come, others in order, so that the same rows give the same bits in however many threads.
 """
 
 from typing import Final
@@ -36,13 +37,11 @@ case
         / ((sum(successes) / sum(rows)) * (1 - sum(successes) / sum(rows)) / (sum(rows) - 1)), 1.0), 1.0)
 end"""
 
+_CHANGES = "(sum(change order by change) / (count(change) + 2))"
 _PAIRED = f"""
-{{bound}}(
-    sum(change) / (count(change) + 2)
-    {{sign}} {Z!r} * sqrt(
-        greatest((sum(change * change) + 1) / (count(change) + 2) - (sum(change) / (count(change) + 2)) ** 2, 0)
-        / (count(change) + 2)
-    ), {{edge}}.0)"""
+{{bound}}({_CHANGES} {{sign}} {Z!r} * sqrt(greatest(
+    (sum(change * change order by change) + 1) / (count(change) + 2) - {_CHANGES} ** 2, 0) / (count(change) + 2)
+), {{edge}}.0)"""
 
 _JUDGE = """
 coalesce(
@@ -58,8 +57,9 @@ coalesce(
 )"""
 
 _TARGET = """
-coalesce(nullif(given, ''), (select model from responses group by model order by length(model) desc, model desc limit 1))
-"""
+coalesce(nullif(given, ''), (
+    select model from responses group by model order by length(model) desc, model desc limit 1
+))"""
 _BEFORE = """
 coalesce(nullif(given, ''), (
     select model from responses where (length(model), model) < (length(later), later)

@@ -21,7 +21,7 @@ select
     cast(sum(prompts) as bigint) as prompts,
     count(*) as clusters,
     count(*) / (select count(distinct cluster) from placed) as coverage,
-    exp(-sum(share * ln(share))) as about,
+    exp(-sum(share * ln(share) order by share)) as about,
     max(share) as largest_share,
     count(*) filter (first_iteration = iteration) as new_clusters
 from shares

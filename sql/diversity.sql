@@ -36,9 +36,9 @@ nearest as (
 sizes as (select label, count(*) as of_prompts from placed group by label)
 select
     label,
-    avg(score) as nearest_other,
-    avg(score) - 1.959963984540054 * stddev_samp(score) / sqrt(count(*)) as low,
-    avg(score) + 1.959963984540054 * stddev_samp(score) / sqrt(count(*)) as high,
+    avg(score order by score) as nearest_other,
+    avg(score order by score) - 1.959963984540054 * stddev_samp(score order by score) / sqrt(count(*)) as low,
+    avg(score order by score) + 1.959963984540054 * stddev_samp(score order by score) / sqrt(count(*)) as high,
     count(*) as n,
     any_value(of_prompts) as of_prompts
 from nearest

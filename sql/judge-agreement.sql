@@ -22,7 +22,7 @@ firsts as (select judges, one_label as label, count(*) as rows from told group b
 seconds as (select judges, other_label as label, count(*) as rows from told group by judges, other_label),
 totals as (select judges, count(*) as n from told group by judges),
 by_chance as (
-    select totals.judges, coalesce(sum(firsts.rows / totals.n * seconds.rows / totals.n), 0) as chance
+    select totals.judges, coalesce(sum(firsts.rows * seconds.rows) / any_value(totals.n * totals.n), 0) as chance
     from totals
     left join firsts on firsts.judges = totals.judges
     left join seconds on seconds.judges = totals.judges and seconds.label = firsts.label

@@ -23,7 +23,7 @@ sides as (
 select
     iteration, role,
     count(*) as pairs,
-    avg(margin) as margin,
+    avg(margin order by margin) as margin,
     quantile_cont(margin, 0.1) as margin_tenth,
     avg(chosen_characters) as chosen_characters,
     avg(rejected_characters) as rejected_characters,

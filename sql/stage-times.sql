@@ -1,13 +1,23 @@
 -- title: Time of each stage
 -- question: How long does each stage of each version take, how many rows a second is that, and with how much memory?
 -- chart: bar x=seconds y=stage row=version
+with stages as (
+    select
+        version, stage,
+        min(started) as started,
+        sum(seconds order by seconds) as seconds,
+        cast(sum(rows) as bigint) as rows,
+        max(peak_megabytes) as peak_megabytes
+    from runs
+    group by version, stage
+),
+versions as (select version, sum(seconds order by seconds) as whole from runs group by version)
 select
-    version, stage,
-    sum(seconds) as seconds,
-    sum(seconds) / nullif(sum(sum(seconds)) over (partition by version), 0) as share_of_version,
-    cast(sum(rows) as bigint) as rows,
-    sum(rows) / nullif(sum(seconds), 0) as rows_per_second,
-    max(peak_megabytes) as peak_megabytes
-from runs
-group by version, stage
-order by length(version), version, min(started), stage
+    version, stage, seconds,
+    seconds / nullif(whole, 0) as share_of_version,
+    rows,
+    rows / nullif(seconds, 0) as rows_per_second,
+    peak_megabytes
+from stages
+join versions using (version)
+order by length(version), version, started, stage

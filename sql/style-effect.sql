@@ -24,9 +24,9 @@ changes as (
 )
 select
     attack_style,
-    avg(plain) as plain,
-    avg(styled) as styled,
-    avg(change) as difference,
+    avg(plain order by plain) as plain,
+    avg(styled order by styled) as styled,
+    avg(change order by change) as difference,
     paired_low(change) as low,
     paired_high(change) as high,
     count(*) as requests

@@ -30,9 +30,9 @@ units as (
     -- A seed that several red teams grew is still one: its cells that both targets answered are averaged.
     select
         later.measured_on, later.label, later.unit_id,
-        avg(earlier.rate) as before,
-        avg(later.rate) as after,
-        avg(later.rate - earlier.rate) as change
+        avg(earlier.rate order by earlier.rate) as before,
+        avg(later.rate order by later.rate) as after,
+        avg(later.rate - earlier.rate order by later.rate - earlier.rate) as change
     from rates as later
     join rates as earlier
         on later.unit_id = earlier.unit_id and later.measured_on = earlier.measured_on
@@ -44,9 +44,9 @@ units as (
 )
 select
     measured_on, label,
-    avg(before) as before,
-    avg(after) as after,
-    avg(change) as difference,
+    avg(before order by before) as before,
+    avg(after order by after) as after,
+    avg(change order by change) as difference,
     paired_low(change) as low,
     paired_high(change) as high,
     count(*) filter (change < 0) as safer,

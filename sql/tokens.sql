@@ -21,10 +21,10 @@ with written as (
     join asked using (prompt_id)
 ),
 took as (
-    select version, stage, sum(seconds) as seconds from runs group by all
+    select version, stage, sum(seconds order by seconds) as seconds from runs group by all
     union all
     -- A target is evaluated again by each later version, which brings a new red team.
-    select null, stage, sum(seconds) from runs where starts_with(stage, 'evaluate T') group by all
+    select null, stage, sum(seconds order by seconds) from runs where starts_with(stage, 'evaluate T') group by all
 )
 select
     written.version, written.stage, written.model, written.work,

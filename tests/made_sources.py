@@ -163,7 +163,10 @@ def _prompts(rows: pl.DataFrame) -> Frames:
         difficulty=pl.when("hard").then(pl.lit("Hard")).when(typed).then(pl.lit("Easy")),
         label_source=pl.when(guessed).then(pl.lit("classifier")).when(typed).then(pl.lit("source")),
         label_probability=pl.when(guessed).then(0.6 + pl.col("number") % 40 / 100),
-        source_risk=pl.when(typed & ~pl.col("hard") & ~guessed).then(pl.col("type").str.to_lowercase()),
+        source_risk=pl.when(typed & ~pl.col("hard") & ~guessed)
+        .then(pl.col("type").str.to_lowercase())
+        .when(pl.col("kind") == "harmless")
+        .then(pl.when(pl.col("number") % 3 == 0).then(pl.lit("homonym")).otherwise(pl.lit("figure of speech"))),
         source_style=pl.when("hard").then(pl.col("type").str.to_lowercase()),
         priority=pl.col("source").replace_strict({name: each.get("priority", 50) for name, each in SOURCES.items()}),
         iteration=pl.lit(0),

@@ -358,25 +358,10 @@ def test_attacks_set_aside(shards: Shards) -> None:
     assert answer(shards, "attacks-set-aside") == [("R0", "train", "asked", 2), ("R0", "train", "empty", 1)]
 
 
-@pytest.mark.parametrize("name", QUERIES)
-def test_a_query_draws_columns_that_it_has_and_prints_no_text(name: str, shards: Shards) -> None:
-    query = QUERIES[name]
-    answered = sql.read(shards, query.sql, query.values([]))
-    assert answered.height > 0
-    assert set(query.chart.channels.values()) <= set(answered.columns)
-    assert not any("xxxxx" in str(value) for row in answered.rows() for value in row)
-
-
 def test_a_query_answers_the_same_in_the_closed_process(shards: Shards) -> None:
     query = QUERIES["template-sizes"]
     values = query.values(["most=1"])
     assert sql.run(shards, query.sql, values).equals(sql.read(shards, query.sql, values))
-
-
-@pytest.mark.parametrize("name", QUERIES)
-def test_a_query_has_an_answer_where_there_are_no_rows_at_all(name: str) -> None:
-    query = QUERIES[name]
-    assert sql.read({}, query.sql, query.values([])).height == 0
 
 
 @pytest.mark.skipif(shutil.which("duckdb") is None, reason="needs the duckdb shell")
