@@ -20,7 +20,8 @@ imports nothing of the package, so that it starts in a fraction of a second.
 import contextlib
 import json
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import duckdb
@@ -53,6 +54,11 @@ class Request:
 
 def answer(request: Request) -> pa.Table:
     """Return the answer to the request's query. Raises RefusedError."""
+    return answers(request, [(request.query, request.parameters)])[0]
+
+
+def answers(request: Request, asked: Sequence[tuple[str, dict[str, Any]]]) -> list[pa.Table]:
+    """Return the answers to several queries, each with its parameters, over views made once. Raises RefusedError."""
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -68,8 +74,11 @@ def answer(request: Request) -> pa.Table:
     )
     with contextlib.closing(connection):
         _open(connection, request)
-        _check(connection, request.query)
-        return _plain(_ask(connection, request))
+        found = []
+        for query, parameters in asked:
+            _check(connection, query)
+            found.append(_plain(_ask(connection, replace(request, query=query, parameters=parameters))))
+        return found
 
 
 def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> None:

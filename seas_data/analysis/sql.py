@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,8 +68,14 @@ def run(
 
 def read(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
     """Return what one of the package's own queries says, within the limits that DuckDB keeps. Raises SeasDataError."""
+    return read_all(shards, [(query, parameters or {})])[0]
+
+
+def read_all(shards: dict[str, list[Path]], asked: Sequence[tuple[str, dict[str, object]]]) -> list[pl.DataFrame]:
+    """Return what several of the package's own queries say, each with its parameters: as ``read``, but opened once."""
     try:
-        return cast(pl.DataFrame, pl.from_arrow(reader.answer(_request(shards, query, parameters, SECONDS, MEMORY))))
+        tables = reader.answers(_request(shards, "", None, SECONDS, MEMORY), asked)
+        return [cast(pl.DataFrame, pl.from_arrow(table)) for table in tables]
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
 

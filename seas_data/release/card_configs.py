@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from seas_data.analysis import sql
 from seas_data.release import configs
 from seas_data.release.configs import Config
 from seas_data.release.profile import Profile
@@ -22,7 +23,16 @@ def describe(version: Version, profile: Profile) -> list[Facts]:
 
     A split is its ``name``, ``rows`` and ``bytes``; those without rows are left out, as they are in the folder's list.
     """
-    return [found for config in configs.of(profile) if (found := _config(version, config))["splits"]]
+    shown = configs.of(profile)
+    schemas = [frame.schema for frame in sql.read_all({}, [(config.query, {}) for config in shown])]
+    asked: list[tuple[str, dict[str, object]]] = [
+        (_counting(config, schema), {}) for config, schema in zip(shown, schemas, strict=True)
+    ]
+    found = [
+        _config(config, schema, counted)
+        for config, schema, counted in zip(shown, schemas, sql.read_all(version.paths(), asked), strict=True)
+    ]
+    return [config for config in found if config["splits"]]
 
 
 def listed(described: list[Facts]) -> list[dict[str, object]]:
@@ -46,14 +56,14 @@ def dataset_info(described: list[Facts]) -> list[Facts]:
     ]
 
 
-def _config(version: Version, config: Config) -> Facts:
-    schema = configs.schema(config)
+def _counting(config: Config, schema: pl.Schema) -> str:
     side = "split" if len(config.splits) > 1 else "'train'"
     size = " + ".join(_bytes(name, kind) for name, kind in schema.items())
-    counted = version.select(
-        f"select {side} as name, count(*) as rows, cast(sum({size}) as bigint) as bytes "
-        f"from ({config.query}) group by all"
-    )
+    counts = f"{side} as name, count(*) as rows, cast(sum({size}) as bigint) as bytes"
+    return f"select {counts} from ({config.query}) group by all"
+
+
+def _config(config: Config, schema: pl.Schema, counted: pl.DataFrame) -> Facts:
     found = {row["name"]: row for row in counted.to_dicts() if row["rows"]}
     splits = [found[name] for name in config.splits if name in found]
     return {"name": config.name, "about": config.about, "features": _features(schema), "splits": splits}

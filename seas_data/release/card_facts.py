@@ -41,7 +41,8 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
     recipe = scrub.recipe(version.manifest.recipe)
     size = found["overview"][0] if found["overview"] else {}
     described = card_configs.describe(version, kept_profile)
-    followed = licences.of(version, kept_profile)
+    parts = licences.parts(version, kept_profile)
+    followed = licences.derive(parts, (recipe.get("release") or {}).get("licence"))
     licence = metadata.licence(followed.licence.id if followed.licence else None)
     head: Facts = {
         "pretty_name": _title(recipe),
@@ -66,7 +67,7 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
         "profile": kept_profile,
         "licence": followed.licence.id if followed.licence else None,
         "unlicensed": sorted({name for _, names in followed.faults for name in names}),
-        "outputs": _outputs(version, kept_profile),
+        "outputs": _outputs(parts),
         "missing_types": figures.missing_types(found["rows_by_type"]),
         "withheld": _withheld(kept_profile),
         "configs": described,
@@ -195,11 +196,11 @@ def _title(recipe: Facts) -> str:
     return line(words[:1].upper() + words[1:])
 
 
-def _outputs(version: Version, kept_profile: Profile) -> list[Facts]:
+def _outputs(parts: list[licences.Part]) -> list[Facts]:
     """Return what the licences of models say of what they wrote: part, licence and says (the package's own words)."""
     return [
         {"part": part.name, "licence": part.known.id, "says": Markup(part.known.outputs)}
-        for part in licences.parts(version, kept_profile)
+        for part in parts
         if part.known is not None and part.known.outputs
     ]
 

@@ -7,7 +7,7 @@ them side by side (``grid``) or less the models of another role (``of_model``); 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seas_data.analysis import library
+from seas_data.analysis import library, sql
 from seas_data.resources import folder
 from seas_data.taxonomy import TYPES
 from seas_data.version import Version
@@ -24,6 +24,7 @@ DATASET: dict[str, list[str]] = {
     "licences": [],
     "languages": [],
     "clusters": ["most=10"],
+    "diversity": [],
     "drop-reasons": [],
     "contamination": [],
     "leaks": [],
@@ -36,6 +37,7 @@ DATASET: dict[str, list[str]] = {
     "attack-success-by-type": [],
     "target-sets": [],
     "red-teams": [],
+    "novelty": [],
 }
 """The queries of a dataset card, with the parameters that differ from their defaults."""
 
@@ -50,10 +52,10 @@ MODEL: dict[str, list[str]] = {name: [] for name in _OF_MODELS.split()}
 def gather(version: Version, names: Mapping[str, list[str]]) -> Figures:
     """Return the answers of the queries ``names`` on ``version``, by name with ``_`` for ``-``."""
     queries = library.load(folder("sql"))
-    return {
-        name.replace("-", "_"): version.select(queries[name].sql, queries[name].values(given)).to_dicts()
-        for name, given in names.items()
-    }
+    answers = sql.read_all(
+        version.paths(), [(queries[name].sql, queries[name].values(given)) for name, given in names.items()]
+    )
+    return {name.replace("-", "_"): frame.to_dicts() for name, frame in zip(names, answers, strict=True)}
 
 
 def natural(name: str) -> tuple[int, str]:

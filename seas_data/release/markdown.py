@@ -80,6 +80,11 @@ def per_cent(row: Mapping[str, Any]) -> Markup:
     return Markup("–") if row["value"] is None else Markup(f"{100 * row['value']:.1f}")
 
 
+def number(value: float | None) -> Markup:
+    """Return a number that is no share, to three places."""
+    return Markup("–") if value is None else Markup(f"{value:.3f}")
+
+
 def plain_interval(row: Mapping[str, Any]) -> Markup:
     """Return the ``value`` of a row of metrics, which is no share, with its interval."""
     if row["value"] is None:

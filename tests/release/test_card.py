@@ -1,0 +1,287 @@
+"""The card: every number a query's, current or not, merged with what people wrote, its snippets run."""
+
+import re
+from pathlib import Path
+
+import jinja2
+import pytest
+from jinja2 import nodes
+from typer.testing import CliRunner
+
+from seas_data import cli, version
+from seas_data.errors import SeasDataError
+from seas_data.release import card, card_tables, figures, markdown, metadata
+from seas_data.resources import folder
+from seas_data.version import Version
+
+OVERRULED = {"licences": "our lawyers looked at it", "personal-data": "the address is invented"}
+
+
+@pytest.fixture(scope="module")
+def newest(made: Path) -> Version:
+    return version.open(made).version()
+
+
+@pytest.fixture(scope="module")
+def text(newest: Version) -> str:
+    return card.dataset_card(newest, "public", OVERRULED)
+
+
+@pytest.fixture(scope="module")
+def gated_text(newest: Version) -> str:
+    return card.dataset_card(newest, "gated")
+
+
+def headings(page: str) -> list[str]:
+    fenced = re.sub(r"```.*?```", "", metadata.split(page)[1], flags=re.DOTALL)
+    return [line for line in fenced.splitlines() if line.startswith("#")]
+
+
+def table_below(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, the columns' names first."""
+    found: list[list[str]] = []
+    for line in page[page.index(f"{heading}\n") :].splitlines():
+        if line.startswith("| "):
+            found.append(line.strip("| ").split(" | "))
+        elif found:
+            break
+    return [found[0], *found[2:]]
+
+
+def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text: str) -> None:
+    found = [line[3:] for line in headings(text) if line.startswith("## ")]
+    assert found == [
+        "Dataset Details",
+        "Uses",
+        "Dataset Structure",
+        "Dataset Creation",
+        "Results",
+        "Bias, Risks, and Limitations",
+        "Licences",
+        "Changes since v1",
+        "Checks that were overruled",
+        "How to ask for a removal",
+        "Citation",
+    ]
+
+
+def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
+    assert card.dataset_card(newest, "public", OVERRULED) == text
+    assert card.pictures(newest) == card.pictures(newest)
+
+
+def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> None:
+    allowed: set[str] = set()
+    for names in (figures.DATASET, {"rows-by-kind": [], "drop-reasons": []}):
+        for opened in (newest, version.open(newest.workspace.root).version(newest.manifest.parent)):
+            for rows in figures.gather(opened, names).values():
+                for row in rows:
+                    allowed |= {str(markdown.escape(value)) for value in row.values() if not isinstance(value, list)}
+                    allowed |= {str(markdown.share(value)) for value in row.values() if isinstance(value, float)}
+                    allowed |= {f"{value:.3f}" for value in row.values() if isinstance(value, float)}
+                    if {"value", "low", "high"} <= row.keys():
+                        allowed |= {str(markdown.interval(row)), str(markdown.plain_interval(row))}
+    for known in ("rows-by-kind", "drop-reasons"):  # the parent beside the version
+        key = known.replace("-", "_")
+        value = "kept" if known == "rows-by-kind" else "prompts"
+        keys = ("kind", "difficulty") if known == "rows-by-kind" else ("reason",)
+        parent = version.open(newest.workspace.root).version(newest.manifest.parent)
+        pair = [figures.gather(each, {known: []})[key] for each in (parent, newest)]
+        for row in figures.changes(pair[0], pair[1], keys, value):
+            allowed |= {f"{row[name]:,}" for name in ("before", "after", "more")}
+    settings = re.findall(r"\| (?:R0|T0|red|target).*likelihood.*|\| .*sigmoid.*", text)
+    loads = re.search(r"\| Config \|.*?\n\n", text, flags=re.DOTALL)
+    assert loads is not None
+    checked = 0
+    for line in text.splitlines():
+        if not line.startswith("| ") or line in settings or line in loads[0] or line.startswith("| ---"):
+            continue
+        for cell in line.strip("| ").split(" | "):
+            if re.match(r"-?[\d,.]+( %| \(|$)", cell) and not re.match(r"\d+ %", cell):
+                assert cell in allowed, line
+                checked += 1
+    assert checked > 300
+
+
+def test_some_numbers_as_a_reader_would_look_them_up(newest: Version, text: str) -> None:
+    kept = newest.table("kept")
+    assert table_below(text, "# Made")[1][2] == f"{kept.height:,}"
+    by_type = {row[0]: row[2] for row in table_below(text, "### Types of attack")[1:]}
+    for name, count in kept.filter(kind="adversarial").group_by("type").len().iter_rows():
+        assert by_type[name or "not stated"] == f"{count:,}"
+    cells = {
+        (row["red_team"], row["target"]): row
+        for row in figures.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
+    }
+    names, *rows = table_below(text, "### Attack success")
+    for red, *values in rows:
+        for target, value in zip(names[1:], values, strict=True):
+            cell = cells[red, target]
+            assert value == f"{100 * cell['value']:.1f} % ({100 * cell['low']:.1f}–{100 * cell['high']:.1f})"
+    assert ["`licences`", OVERRULED["licences"]] in table_below(text, "## Checks that were overruled")
+
+
+def test_the_public_card_says_what_is_withheld_and_the_gated_one_how_to_get_it(text: str, gated_text: str) -> None:
+    gated = gated_text
+    assert "### What is withheld" in text and "`responses`" in text
+    assert "### How to get access" in gated and "### What is withheld" not in gated
+    assert "extra_gated_prompt" in metadata.split(gated)[0]
+    assert "## Checks that were overruled" not in gated
+
+
+def test_columns_of_the_prompts_are_all_told(text: str) -> None:
+    from seas_data.release import configs
+
+    told = {
+        name for row in table_below(text, "### Columns of the prompts")[1:] for name in re.findall(r"`(\w+)`", row[0])
+    }
+    assert told == set(configs.schema(configs.CONFIGS[0]))
+
+
+def test_no_prompt_is_quoted(newest: Version, text: str) -> None:
+    for column in ("prompts", "attacks", "responses"):
+        for quoted in newest.table(column)["text"].drop_nulls():
+            assert len(quoted) < 12 or quoted not in text
+
+
+def test_a_card_is_current_until_something_changes(newest: Version, text: str, gated_text: str) -> None:
+    assert card.card_current(text, newest, "public", OVERRULED) == []
+    assert card.differences("Our words.\n\n" + metadata.split(text)[1], text) != []  # no metadata
+    ours = text.replace("---\n\n<!--", "thumbnail: ours.png\n---\n\n# Before\n\n<!--", 1) + "\n## Behind\n\nThanks.\n"
+    assert card.differences(ours, text) == []
+    assert card.differences(ours.replace("\n", "\r\n"), text) == []
+    found = card.differences(re.sub(r"\| 0 \|", "| 1 |", text, count=1), text)
+    assert len(found) == 2 and found[0].startswith("-") and found[1].startswith("+")
+    assert any("overruled" in line for line in card.differences(text, gated_text))
+    assert card.differences("# Something else\n", text)[-1].startswith("the card has no part")
+    stale = card.differences(text.replace("license: ", "license: x"), text)
+    assert stale == ["metadata: license is not what the data says"]
+
+
+def test_merging_keeps_what_people_wrote_around_our_part(text: str) -> None:
+    people = (
+        text.replace("| 0 |", "| 7 |").replace("---\n\n<!--", "---\n\nOur words before.\n\n<!--", 1)
+        + "\nOur words behind.\n"
+    )
+    merged = card.merge(people, text)
+    assert card.differences(merged, text) == []
+    body = metadata.split(merged)[1]
+    assert body.strip().startswith("Our words before.") and body.strip().endswith("Our words behind.")
+    assert merged.count("<!-- seas-data: begin") == 1
+    assert card.merge(merged, text) == merged
+    assert card.merge(text, text) == text
+    stranger = card.merge("---\nlicense: mit\nthumbnail: t.png\n---\n# Their card\n", text)
+    assert metadata.split(stranger)[0]["thumbnail"] == "t.png"
+    assert stranger.rstrip().endswith("# Their card")
+    assert card.differences(stranger, text) == []
+
+
+@pytest.mark.parametrize("damage", ["<!-- seas-data: end -->", "<!-- seas-data: begin"])
+def test_a_card_whose_marks_are_damaged_is_refused(damage: str, text: str) -> None:
+    with pytest.raises(SeasDataError, match="one line"):
+        card.merge(text.replace(damage, "gone", 1), text)
+
+
+def test_the_command_writes_checks_and_says_what_differs(made: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    page = tmp_path / "README.md"
+    options = ["--workspace", str(made)]
+    assert run(cli.app, ["card", "v2", "-o", str(page), *options]).exit_code == 0
+    assert run(cli.app, ["card", "v2", "--check", "-o", str(page), *options]).exit_code == 0
+    page.write_text(page.read_text() + "\nA note of ours.\n")
+    stale = run(cli.app, ["card", "v1", "--check", "-o", str(page), *options])
+    assert stale.exit_code == 1
+    assert "write it anew with: seas-data card v1" in stale.output
+    assert run(cli.app, ["card", "v1", "-o", str(page), *options]).exit_code == 0
+    assert "A note of ours." in page.read_text() and "v1 public" in page.read_text()
+    printed = run(cli.app, ["card", "v2", "--model", "T1", *options])
+    assert printed.exit_code == 0 and "# Made T1" in printed.output
+    missing = run(cli.app, ["card", "v2", "--check", "-o", str(tmp_path / "none.md"), *options])
+    assert isinstance(missing.exception, SeasDataError)
+
+
+def test_a_model_that_there_is_not_is_answered_with_those_that_there_are(newest: Version) -> None:
+    with pytest.raises(SeasDataError, match="knows no model R9; it knows R0, R1"):
+        card.model_card(newest, "R9")
+
+
+def test_the_card_of_a_red_team_says_that_it_generates_attacks(newest: Version) -> None:
+    red, target = card.model_card(newest, "R2"), card.model_card(newest, "T2")
+    assert "**This model generates attacks.**" in red
+    assert "generates attacks" not in target
+    pairs = newest.table("pairs").filter(iteration=2)
+    assert table_below(red, "### Training data")[1:] == [
+        ["two attacks of one seed", str(pairs.filter(role="red").height)]
+    ]
+    assert {row[1] for row in table_below(target, "### Training data")[1:]} == {
+        f"{count:,}" for _, count in pairs.filter(pairs["role"] != "red").group_by("role").len().iter_rows()
+    }
+    cells = figures.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
+    shown = {row[0]: row[1] for row in table_below(red, "### Against each target")[1:]}
+    assert shown == {cell["target"]: markdown.interval(cell) for cell in cells if cell["red_team"] == "R2"}
+    assert "### Safety, over-refusal and general ability" in target
+
+
+def test_a_version_without_a_loop_says_so_and_leaves_the_rest_out(example: Path) -> None:
+    page = card.dataset_card(version.open(example).version("v0"))
+    assert "no model wrote any of it" in page
+    assert not {"## Results", "### Judges", "### Models and settings"} & set(headings(page))
+    assert card.pictures(version.open(example).version("v0")) == {}
+
+
+def test_templates_print_nothing_that_is_not_escaped() -> None:
+    """No filter and no ``~``: both would make text that counts as Markdown already."""
+    environment = jinja2.Environment()
+    pages = [*folder("cards").rglob("*.jinja")]
+    assert len(pages) > 5
+    for page in pages:
+        tree = environment.parse(page.read_text(encoding="utf-8"))
+        assert not [*tree.find_all((nodes.Concat, nodes.Filter, nodes.CallBlock, nodes.Macro))], page
+        called = {node.node.name for node in tree.find_all(nodes.Call) if isinstance(node.node, nodes.Name)}
+        assert called <= set(card_tables.FUNCTIONS), page
+
+
+def snippets(page: str) -> dict[str, str]:
+    """Return the Python of a card by the library that its introduction names."""
+    return dict(re.findall(r"With \[(\w+)\][^\n]*\n\n```python\n(.*?)```", page, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("profile", ["public", "gated"])
+@pytest.mark.parametrize("library", ["datasets", "Polars", "DuckDB"])
+def test_each_snippet_runs_in_the_folder(
+    library: str,
+    profile: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    release: Path = request.getfixturevalue(profile)
+    monkeypatch.chdir(release)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    code = snippets((release / "README.md").read_text(encoding="utf-8").replace("org/name", str(release)))
+    exec(compile(code[library], library, "exec"), {})
+    assert "train" in capsys.readouterr().out or library != "datasets"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["public", "gated"])
+def test_the_pairs_go_straight_into_trl(
+    profile: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("trl")
+    from seas_data.sandbox.tiny import write_model
+
+    release: Path = request.getfixturevalue(profile)
+    write_model(tmp_path / "model", layers=1, seed=0, hidden=32, heads=2, intermediate=64, vocabulary=["a", "the"])
+    code = snippets((release / "README.md").read_text(encoding="utf-8").replace("org/name", str(release)))["TRL"]
+    assert "path/to/your/model" in code and 'DPOConfig("trained")' in code
+    code = code.replace("path/to/your/model", str(tmp_path / "model"))
+    code = code.replace(
+        'DPOConfig("trained")', f'DPOConfig("{tmp_path}/trained", max_steps=2, use_cpu=True, report_to="none")'
+    )
+    monkeypatch.chdir(release)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    known: dict[str, object] = {}
+    exec(compile(code, "TRL", "exec"), known)
+    assert known["trainer"].state.global_step == 2  # type: ignore[attr-defined]
