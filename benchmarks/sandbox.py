@@ -68,7 +68,7 @@ def report(worlds: dict[str, list[Version]]) -> Iterator[str]:
                 for i in range(ITERATIONS + 1)
             ],
         )
-        yield table(["", "worlds"], [*orders(matrices), *gains(matrices)])
+        yield table(["", "worlds"], [*orders(matrices), *gains(matrices), *preserved(versions)])
         yield table(["", "set", *(f"T{j}" for j in range(ITERATIONS + 1))], list(targets(versions)))
         yield table(["", *(f"R{i}" for i in range(ITERATIONS + 1))], list(red_teams(versions)))
         yield table(["pairs", *(str(i) for i in range(1, ITERATIONS + 1))], list(pairs(versions)))
@@ -101,6 +101,22 @@ def gains(matrices: list[dict[tuple[int, int], float]]) -> Iterator[list[str]]:
     last = ITERATIONS
     yield ["R3 on T0, less R0 on T0", spread([each[last, 0] - each[0, 0] for each in matrices])]
     yield ["R0 on T3, as a share of R0 on T0", spread([each[0, last] / each[0, 0] for each in matrices])]
+
+
+def preserved(versions: list[Version]) -> Iterator[list[str]]:
+    """Yield which share of T0's right answers the last target still gives, world by world."""
+    for measured_on in ("harmless", "general"):
+        shares = []
+        for version in versions:
+            right = dict(
+                version.sql(
+                    "select facets ->> 'target', value from metrics where name = 'right_answer' "
+                    "and facets ->> 'set' = $measured_on",
+                    {"measured_on": measured_on},
+                ).iter_rows()
+            )
+            shares.append(right[f"T{ITERATIONS}"] / right["T0"])
+        yield [f"right answers of T{ITERATIONS}, as a share of T0's: {measured_on}", spread(shares)]
 
 
 def targets(versions: list[Version]) -> Iterator[list[str]]:
