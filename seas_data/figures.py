@@ -25,6 +25,7 @@ select
     (select count(*) from kept) as "kept prompts",
     (select count(*) from kept where kind = 'adversarial') as "kept attacks",
     (select count(*) from kept where kind = 'harmless') as "kept harmless look-alikes",
+    (select count(*) from set_aside) as "rows set aside",
     (select count(*) from pairs) as "preference pairs"
 """
 # Every figure of the newest red team and target; the judge is the one that training listened to.
@@ -90,18 +91,34 @@ def figures(version: Version) -> pl.DataFrame:
     return pl.concat(parts).unique("figure", keep="first", maintain_order=True)
 
 
+def parent(version: Version) -> Version | None:
+    """Return the version that ``version`` was built on, where this workspace has it: one that was pulled may not."""
+    name = version.manifest.parent
+    if name is None or name not in version.workspace.versions():
+        return None
+    return Version(version.workspace, version.workspace.manifest(name))
+
+
 def compared(after: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
-    """Return the figures ``after`` with ``before`` (the other's value), ``of_before`` and ``change``, or nulls."""
+    """Return the figures ``after`` with those of another version, or nulls.
+
+    New columns: before, before_low, before_high, of_before (its value, interval and models) and change.
+    """
     other = pl.DataFrame(schema=SCHEMA) if before is None else before
-    renamed = other.select("figure", before="value", of_before="of")
+    renamed = other.select("figure", before="value", before_low="low", before_high="high", of_before="of")
     return after.join(renamed, on="figure", how="left", maintain_order="left").with_columns(
         change=pl.col("value") - pl.col("before")
     )
 
 
 def verdict(row: dict[str, Any]) -> str | None:
-    """Say whether a row of ``compared`` went the right way: better, worse, or None where nobody can tell."""
+    """Say whether a row of ``compared`` went the right way: better, worse, or None where that is not clear.
+
+    It is clear where each value lies outside the other's interval.
+    """
     change, better = row["change"], row["better"]
-    if not change or not better:
+    if not change or not better or row["low"] is None or row["before_low"] is None:
+        return None
+    if row["low"] <= row["before"] <= row["high"] or row["before_low"] <= row["value"] <= row["before_high"]:
         return None
     return "better" if (change < 0) == (better == "lower") else "worse"

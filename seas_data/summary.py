@@ -4,6 +4,9 @@ from typing import Any
 
 import polars as pl
 
+from seas_data import figures
+from seas_data.analysis import library
+from seas_data.resources import folder
 from seas_data.store import Workspace
 from seas_data.version import Version
 
@@ -31,12 +34,15 @@ def show(version: Version) -> dict[str, Any]:
     """Return what a version holds.
 
     Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``tables`` (rows each), ``recipe``, ``tags``, ``kept``,
-    ``kinds`` and ``splits`` (kept rows of each), ``decisions`` (rows by step, decision and reason).
+    ``kinds`` and ``splits`` (kept rows of each), ``kinds_before`` (of the parent), ``decisions`` (rows by step,
+    decision and reason), ``figures`` (``figures.compared`` with the parent) and ``matrix`` (the answer of the query
+    attack-success-matrix).
     """
     manifest = version.manifest
-    kinds = version.select(
-        "select kind, split, count(*) as rows from kept left join splits using (prompt_id) group by all"
-    )
+    kinds = version.select(_KINDS)
+    before = figures.parent(version)
+    told = figures.compared(figures.figures(version), figures.figures(before) if before else None)
+    matrix = library.load(folder("sql"))["attack-success-matrix"]
     decisions = version.select(
         "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"
     )
@@ -50,9 +56,15 @@ def show(version: Version) -> dict[str, Any]:
         "tags": [tag for tag, of in version.workspace.tags().items() if of == manifest.version],
         "kept": int(kinds["rows"].sum()),
         "kinds": _totals(kinds, "kind"),
+        "kinds_before": _totals(before.select(_KINDS), "kind") if before else {},
         "splits": _totals(kinds, "split"),
         "decisions": decisions.to_dicts(),
+        "figures": told.to_dicts(),
+        "matrix": version.select(matrix.sql, matrix.values([])).to_dicts(),
     }
+
+
+_KINDS = "select kind, split, count(*) as rows from kept left join splits using (prompt_id) group by all"
 
 
 def _totals(counts: pl.DataFrame, column: str) -> dict[str, int]:

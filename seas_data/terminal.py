@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seas_data import figures
 from seas_data.recipe import Recipe
 from seas_data.text import masked, printable
 from seas_data.version import Version
@@ -94,12 +95,19 @@ def summary(content: dict[str, Any]) -> None:
     tags = f" ({', '.join(content['tags'])})" if content["tags"] else ""
     parent = f", after {content['parent']}" if content["parent"] else ""
     print(f"{content['version']}{tags}{parent}: recipe {content['recipe'].get('name')}, digest {content['digest']}\n")
-    _table(
-        ("prompts", "kept", "set aside"),
-        [(content["tables"]["prompts"], content["kept"], content["tables"]["set_aside"])],
-    )
+    if content["matrix"]:
+        _matrix(content["matrix"])
+        print()
+    _figures(content["figures"], content["parent"])
     print()
-    _table(("kept, by kind", "rows"), content["kinds"].items())
+    before = content["kinds_before"]
+    _table(
+        ("kept, by kind", "rows", *([f"since {content['parent']}"] if before else [])),
+        (
+            (kind, rows, *([f"{rows - before.get(kind, 0):+,}"] if before else []))
+            for kind, rows in content["kinds"].items()
+        ),
+    )
     print()
     _table(("kept, by split", "rows"), content["splits"].items())
     print()
@@ -120,17 +128,7 @@ def loop(version: Version) -> None:
         return version.select(queries[name].sql, queries[name].values([]))
 
     print(f"{version.name}, after iteration {version.manifest.iteration}: digest {version.digest}\n")
-    cells = answered("attack-success-matrix")
-    targets = cells["target"].unique(maintain_order=True).to_list()
-    figures = {(red, target): rest for red, target, *rest in cells.iter_rows()}
-    _table(
-        ("attack success", *targets),
-        (
-            (red, *(_interval(figures.get((red, target))) for target in targets))
-            for red in cells["red_team"].unique(maintain_order=True)
-        ),
-        title="How often each red team gets through to each target (95 % interval)",
-    )
+    _matrix(answered("attack-success-matrix").to_dicts())
     print()
     frontier = answered("safety-frontier")
     frontier = frontier.select(name for name in frontier.columns if not name.endswith(("_low", "_high")))
@@ -156,11 +154,34 @@ def checks(found: "Sequence[Check]") -> None:
 _IDS = 10
 
 
-def _interval(figure: list[Any] | None) -> str:
-    if figure is None:
+def _matrix(cells: list[dict[str, Any]]) -> None:
+    """Print ``cells`` (red_team, target, value, low, high), a row for each red team and a column for each target."""
+    told = {(each["red_team"], each["target"]): each for each in cells}
+    targets = dict.fromkeys(each["target"] for each in cells)
+    _table(
+        ("attack success", *targets),
+        ((red, *(_rate(told.get((red, each))) for each in targets)) for red in dict.fromkeys(red for red, _ in told)),
+        title="How often each red team gets through to each target (95 % interval)",
+    )
+
+
+def _figures(rows: list[dict[str, Any]], parent: str | None) -> None:
+    """Print the numbers that matter, with their change since the parent version."""
+    listed = []
+    for row in rows:
+        rate = row["better"] is not None
+        change = "" if row["change"] is None else f"{row['change']:+.3f}" if rate else f"{row['change']:+,.0f}"
+        verdict = figures.verdict(row)
+        value = _rate(row) if rate else f"{row['value']:,.0f}"
+        listed.append((row["figure"], row["of"], value, *([f"{change} {verdict or ''}".strip()] if parent else [])))
+    _table(("figure", "of", "value", *([f"since {parent}"] if parent else [])), listed)
+
+
+def _rate(figure: dict[str, Any] | None) -> str:
+    if figure is None or figure["value"] is None:
         return ""
-    value, low, high, _ = figure
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    interval = "" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})"
+    return f"{figure['value']:.3f}{interval}"
 
 
 def difference(changes: dict[str, Any], before: str, after: str) -> None:

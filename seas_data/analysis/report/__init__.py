@@ -41,9 +41,7 @@ def report(version: Version, *, against: Version | None = None, with_text: bool 
     from seas_data.analysis.report import page
     from seas_data.analysis.report.look import CONFIG
 
-    parent = version.manifest.parent
-    if against is None and parent is not None:
-        against = Version(version.workspace, version.workspace.manifest(parent))
+    against = figures.parent(version) if against is None else against
     topics, nothing, mapped = _topics(version, against)
     sections = {section.id: section.content for topic in topics for section in topic.sections if section.content}
     texts = _texts(version, sections, mapped) if with_text else {}

@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.analysis.report.look import ROWS
+from seas_data.taxonomy import KINDS
 from seas_data.text import printable
 from seas_data.version import Version
 
@@ -149,9 +150,11 @@ def _thousandths(shares: pl.Series) -> NDArray[np.uint16]:
 
 
 def _categories(shown: pl.DataFrame, name: str) -> dict[str, Any]:
-    """Return a column of labels, the most frequent first; only few enough of them can be colours."""
+    """Return a column of labels, kinds in their order, others the most frequent first; only a few can be colours."""
     values = shown[name].fill_null("none")
     names = values.value_counts().sort("count", name, descending=[True, False])[name]
+    if name == "kind":
+        names = pl.Series([kind for kind in KINDS if kind in names])
     codes = values.replace_strict(names, pl.Series(range(len(names)), dtype=pl.UInt16), return_dtype=pl.UInt16)
     return {
         "key": name,

@@ -30,7 +30,7 @@ TOPICS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     ("quality", "Labels and judges", ("label", "labels", "judge", "judges", "unparsed", "corrected", "confusion")),
-    ("cost", "Time and tokens", ("runs", "time", "tokens", "stages", "cost", "seconds")),
+    ("cost", "Time and tokens", ("runs", "time", "times", "tokens", "stage", "stages", "cost", "seconds")),
     (
         "curation",
         "Curation",

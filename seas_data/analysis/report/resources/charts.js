@@ -36,7 +36,7 @@ function fitted(spec, room) {
   const config = structuredClone(page.config);
   config.axis.labelLimit = labels;
   config.legend.columns = Math.max(1, Math.floor(room / 150));
-  config.legend.labelLimit = 130;
+  config.legend.labelLimit = 300; // a label ends where the next column starts
   return [fit, config];
 }
 
