@@ -4,9 +4,9 @@
 
 The version has three iterations of ``seeds`` seeds, five attacks on each and five responses to each attack, with the
 paper's two judges; 3,900 seeds are about 375,000 responses of 500 characters. It is written to ``--workspace`` unless
-that is there already. Each piece of work is a process of its own; figures are medians: seconds from the imported program
-to the last byte, seconds of all processors together (which others at work on the machine hardly change), and the peak
-of its memory. The files lie in the file system's cache.
+that is there already. Each piece of work is a process of its own; figures are medians: seconds from the imported
+program to the last byte, seconds of all processors together (which others at work on the machine hardly change), and
+the peak of its memory. The files lie in the file system's cache.
 """
 
 import argparse
