@@ -219,7 +219,7 @@ def _story(story: dict[str, Any], *, reveal: bool) -> None:
     fate = "kept" if story["kept"] else f"dropped: {drop['reason']}" if drop else "dropped"
     lines: list[tuple[str, str]] = [
         ("prompt", f"{prompt['prompt_id']}  {fate}"),
-        ("text", shown(prompt["text"])),
+        ("text", "(withheld in this release)" if prompt["text"] is None else shown(prompt["text"])),
         (
             "from",
             f"{prompt['source']} {prompt['source_id']} ({prompt['repository'] or 'no repository stated'}), "

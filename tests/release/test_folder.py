@@ -13,9 +13,11 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from seas_data import files, store, tables, version
 from seas_data.analysis import library
+from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
@@ -221,6 +223,15 @@ def test_nothing_is_built_on_a_release_that_withholds_texts(public: Path, tmp_pa
         build(maker.recipe(), tmp_path / "ws")
 
 
+def test_the_story_of_a_prompt_whose_text_is_withheld_is_told_without_it(public: Path, tmp_path: Path) -> None:
+    release = placed(public, tmp_path / "ws")
+    chosen = release.select("select prompt_id from prompts where text is null order by 1 limit 1").item()
+    for more in ([], ["--reveal"]):
+        said = CliRunner().invoke(app, ["why", chosen, "--workspace", str(tmp_path / "ws"), *more])
+        assert said.exception is None, said.exception
+        assert "(withheld in this release)" in said.stdout
+
+
 QUERIES = library.load(resources("sql"))
 
 
@@ -319,10 +330,6 @@ def test_shards_hold_no_place_of_the_machine(example: Path, tmp_path: Path) -> N
 
 
 def test_the_command_says_where_it_is_and_what_is_withheld(made: Path, tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from seas_data.cli import app
-
     at = ["--workspace", str(made)]
     said = CliRunner().invoke(app, ["checkout", "v1", str(tmp_path / "a"), *at])
     assert "v1 (public) is in" in said.stdout and "withheld or redacted" in said.stdout
