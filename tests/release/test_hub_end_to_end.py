@@ -23,19 +23,18 @@ LOAD = """
 import json, sys
 from pathlib import Path
 import datasets
-name, tags, wanted, out = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]), Path(sys.argv[4])
+name, tags, out = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
 for tag in tags:
-    for config in wanted:
+    for config in datasets.get_dataset_config_names(name, revision=tag):
         for split, rows in datasets.load_dataset(name, config, revision=tag).items():
             rows.to_parquet(out / f"{tag}.{config}.{split}.parquet")
 """
 
 
-def load(name: str, tags: list[str], profile: Profile, out: Path, environment: dict[str, str]) -> None:
+def load(name: str, tags: list[str], out: Path, environment: dict[str, str]) -> None:
     """Load every config of every tag in a process that knows nothing but the repository's name."""
     out.mkdir()
-    wanted = [config.name for config in configs.of(profile)]
-    command = [sys.executable, "-c", LOAD, name, json.dumps(tags), json.dumps(wanted), str(out)]
+    command = [sys.executable, "-c", LOAD, name, json.dumps(tags), str(out)]
     environment = os.environ | environment | {"HF_HOME": str(out.parent / "home"), "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
@@ -62,7 +61,7 @@ def test_what_is_loaded_is_the_version_row_for_row(hub: Hub, mine: Path, tmp_pat
     names = {"1.0.0": "v0", "1.1.0": "v1", "1.2.0": "v2"}
     for tag, name in names.items():
         push(versions.open(mine).version(name), Wanted("org/set", tag=tag), "gated")
-    load("org/set", list(names), "gated", tmp_path / "out", hub.environment())
+    load("org/set", list(names), tmp_path / "out", hub.environment())
     is_row_for_row(mine, names, "gated", tmp_path / "out")
 
 
@@ -101,7 +100,7 @@ def test_the_commands_push_and_pull(example: Path, tmp_path: Path) -> None:
 @pytest.mark.hub
 @pytest.mark.usefixtures("quick")
 def test_the_real_hub(mine: Path, tmp_path: Path) -> None:
-    """Needs HF_TOKEN and SEAS_DATA_HUB_REPO, a repository of the token's that may be filled and is left as it is then."""
+    """Fills the repository SEAS_DATA_HUB_REPO, which has to be private and gated, or not there yet."""
     name = os.environ.get("SEAS_DATA_HUB_REPO")
     if not name or not os.environ.get("HF_TOKEN"):
         pytest.skip("needs HF_TOKEN and SEAS_DATA_HUB_REPO, an empty or earlier repository for this test")
@@ -117,7 +116,7 @@ def test_the_real_hub(mine: Path, tmp_path: Path) -> None:
         assert not again.new and again.commit == first.commit
     state = remote.state()
     assert state is not None and state.private and state.gated and set(names) <= set(state.tags)
-    load(name, list(names), "gated", tmp_path / "out", {})
+    load(name, list(names), tmp_path / "out", {})
     is_row_for_row(mine, names, "gated", tmp_path / "out")
     for index, tag in enumerate(names):
         pulled = pull(f"{name}@{tag}", tmp_path / "ws2")
