@@ -109,7 +109,7 @@ def _numbers(cells: Sequence[str]) -> bool:
     return any(cell != "–" for cell in cells) and all(cell == "–" or _NUMBER.fullmatch(cell) for cell in cells)
 
 
-_NUMBER = re.compile(r"-?\d[\d,.]*( %)?( \(.*\))?")
+_NUMBER = re.compile(r"-?\d[\d,.]*(e[+-]?\d+| %)?( \(.*\))?")
 
 
 def _spelled(text: str) -> str:
