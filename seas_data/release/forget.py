@@ -39,6 +39,8 @@ class Forgot:
     """Where they were pushed to, and as what."""
     models: list[str]
     """Models that were trained on what is gone."""
+    alike: list[str]
+    """Prompts that stay, because of which a forgotten one had been dropped: they say much the same."""
 
 
 def forget(root: Path, ids: list[str], because: str) -> Forgot:
@@ -66,7 +68,7 @@ def forget(root: Path, ids: list[str], because: str) -> Forgot:
                 left[table] = [*left.get(table, []), workspace.write_shard(table, rows)]
         parent = {"parent": before.name, "parent_digest": before.manifest.full_digest or before.digest}
         manifest = before.manifest.model_copy(update={"version": name, **parent, "full_digest": None, "tables": left})
-        models = _models(before, gone)
+        models, alike = _models(before, gone), _alike(before, gone)
         _purge(workspace, texts["text"])
         version = Version(workspace, workspace.commit(manifest, _runs(name, started, sum(lost.values()))))
     holding = _holding(workspace, gone, except_for=name)
@@ -78,6 +80,7 @@ def forget(root: Path, ids: list[str], because: str) -> Forgot:
         holding,
         _published(root, holding),
         models,
+        alike,
     )
 
 
@@ -176,6 +179,13 @@ def _models(before: Version, gone: Gone) -> list[str]:
         "select model from checkpoints where iteration >= $first and method in ('sft', 'dpo') order by iteration, model"
     )
     return before.select(known, {"first": first})["model"].to_list()
+
+
+def _alike(before: Version, gone: Gone) -> list[str]:
+    """Return the prompts that stay and that a forgotten one was a duplicate of."""
+    duplicates = before.select("select prompt_id, witness_id from dropped where reason like '%duplicate' order by 2")
+    named = duplicates.filter(pl.col("prompt_id").is_in(gone.forgotten.implode()))["witness_id"]
+    return named.filter(~named.is_in(gone.prompts.implode())).unique(maintain_order=True).to_list()
 
 
 def _holding(workspace: Workspace, gone: Gone, *, except_for: str) -> list[str]:

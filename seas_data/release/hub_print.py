@@ -55,6 +55,10 @@ def forgot(done: Forgot, workspace: str) -> None:
     forgotten = [*done.prompts, *done.responses]
     shown = ", ".join(forgotten[:20]) + (f" and {len(forgotten) - 20} more" if len(forgotten) > 20 else "")
     print(f"Forgotten (they and what holds their words): {shown}.")
+    if done.alike:
+        print(
+            f"Much the same is said by {', '.join(done.alike)}, which stay; forget them too if need be (seas-data why)."
+        )
     if done.versions:
         print(
             f"Still held by {', '.join(done.versions)} in {workspace}: nothing but a new workspace is without them. "
@@ -77,4 +81,5 @@ def forgot_as_json(done: Forgot) -> dict[str, object]:
         "versions": done.versions,
         "published": done.published,
         "models": done.models,
+        "alike": done.alike,
     }

@@ -10,6 +10,7 @@ import pytest
 from seas_data import tables, vector_store
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
+from seas_data.release import published
 from seas_data.release.forget import Forgot, forget
 from seas_data.version import Version
 
@@ -18,6 +19,8 @@ MADE_OF_PROMPTS = ("templates", "splits", "clusters", "embeddings", "expected", 
 
 def shown_prompt(version: Version) -> str:
     """A kept prompt of train that seeds show, so that there is a lot hanging on it."""
+    if version.table("seeds").filter(pl.col("iteration") == 1).is_empty():
+        return str(version.table("kept")["prompt_id"][0])
     query = """
         select example as prompt_id from (select unnest(example_ids) as example from seeds where iteration = 1)
         semi join kept on kept.prompt_id = example group by 1 order by count(*) desc, 1 limit 1
@@ -119,6 +122,27 @@ def test_a_response_goes_alone(mine: Path) -> None:
     assert row[0] not in after.table("verdicts")["response_id"]
     references_are_whole(after)
     assert after.table("prompts").height == before.table("prompts").height
+
+
+def test_who_said_the_same_and_stays_is_named(mine: Path) -> None:
+    before = versions.open(mine).version()
+    near = before.select(
+        "select prompt_id, witness_id from dropped where reason in ('near_duplicate', 'semantic_duplicate') order by 1"
+    )
+    prompt_id, witness = near.row(0)
+    done = forget_one(mine, prompt_id)
+    assert witness in done.alike or witness in done.prompts
+    if witness not in done.prompts:
+        assert witness in done.version.table("prompts")["prompt_id"]
+
+
+def test_what_was_published_is_named(mine: Path) -> None:
+    entry = {"kind": "dataset", "profile": "public", "digest": "", "full_digest": "", "public": False, "at": ""}
+    for tag, version, way in (("1.0.0", "v0", "push"), (None, "v2", "push"), ("9.0.0", "v1", "pull")):
+        given = entry | {"repository": "org/set", "tag": tag, "commit": "c" * 40, "version": version, "way": way}
+        published.record(mine, published.Published.model_validate(given))
+    done = forget_one(mine, shown_prompt(versions.open(mine).version("v0")))
+    assert done.published == ["org/set@1.0.0 (v0, public)", "org/set@ccccccc (v2, public)"]
 
 
 def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
