@@ -171,3 +171,20 @@ def test_nothing_makes_no_pairs_and_no_neighbours():
     none = np.empty((0, 4), np.float32)
     assert len(neighbours.pairs(none, 0.5).left) == 0
     assert neighbours.nearest(unit(2, 4, 0), none)[0].tolist() == [-1, -1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 60), st.integers(1, 6), st.integers(0, 9), st.sampled_from([4, 7, 64]))
+def test_the_ranked_are_those_of_brute_force(rows: int, count: int, seed: int, tile: int) -> None:
+    vectors = unit(rows, 5, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "TILE", tile)
+        index, best = neighbours.ranked(vectors, count)
+    assert index.shape == best.shape == (rows, count)
+    table = cosines(vectors, vectors)
+    for row in range(rows):
+        others = [other for other in range(rows) if other != row]
+        wanted = sorted(others, key=lambda other: (-table[row, other], other))[:count]
+        missing = count - len(wanted)
+        assert index[row].tolist() == wanted + [-1] * missing
+        np.testing.assert_array_equal(best[row], [*table[row, wanted], *[-1] * missing])
