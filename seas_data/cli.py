@@ -373,10 +373,12 @@ def push(
     """
     from seas_data import version as versions
     from seas_data.release import hub_print
-    from seas_data.release import push as pushes
     from seas_data.release.profile import named
+    from seas_data.release.push import Wanted
+    from seas_data.release.push import push as push_version
+    from seas_data.release.push_model import push_model
 
-    wanted = pushes.Wanted(
+    wanted = Wanted(
         repository,
         tag=tag_name,
         public=public,
@@ -385,7 +387,7 @@ def push(
         confirm=typer.confirm if sys.stdin.isatty() else None,
     )
     opened = versions.open(workspace).version(version)
-    done = pushes.push_model(opened, model, wanted) if model else pushes.push(opened, wanted, named(profile))
+    done = push_model(opened, model, wanted) if model else push_version(opened, wanted, named(profile))
     if as_json:
         _print_json(hub_print.as_json(done, tag=tag_name))
     else:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
-from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.release import hub_plan, published
 from seas_data.release.folder import checkout
@@ -29,7 +28,6 @@ from seas_data.release.remote import Remote, State, tag_taken
 from seas_data.store import Manifest
 from seas_data.version import Version
 
-RED_TEAM = "red-team-model"
 _BATCH = 64  # large files that are asked about and sent together
 
 
@@ -59,7 +57,7 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class _Load:
+class Load:
     """What is about to travel: a folder, how it is called in a commit, and how in ``published.json``."""
 
     folder: Path
@@ -75,56 +73,24 @@ def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushe
     """Push ``version`` in ``profile``. Raises SeasDataError when a check fails, or the Hub cannot or will not."""
     allowed = dict(wanted.allowed or {})
     _require_checks(version, profile, allowed)
-    with published.alone(version.workspace.root), _place(version.workspace.root) as folder:
+    with published.alone(version.workspace.root), place(version.workspace.root) as folder:
         manifest = checkout(version, folder, profile, allowed)
         remote = Remote(wanted.repository)
         state = remote.state()
         there = hub_plan.published(remote, state)
         _require_same_profile(there, profile, wanted.repository)
         title, message = hub_plan.message(manifest, there, profile, wanted.tag)
-        load = _Load(
+        load = Load(
             folder, title, message, profile, manifest.digest, manifest.full_digest or version.digest, profile == "gated"
         )
         tagged = state.tags.get(wanted.tag) if state and wanted.tag else None
         if tagged is not None and _digest_at(remote, state, tagged) != manifest.digest:
             raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
-        return _deliver(version, remote, state, load, wanted)
+        return deliver(version, remote, state, load, wanted)
 
 
-def push_model(version: Version, model: str, wanted: Wanted) -> Pushed:
-    """Push a model that the workspace trained, with its card.
-
-    A red team writes attacks: it is always gated, and public only where ``allowed`` says why. Raises SeasDataError.
-    """
-    from seas_data.release import card
-
-    known = version.select("select role, digest from checkpoints where model = $model", {"model": model})
-    source = version.workspace.root / "models" / model
-    if known.is_empty() or not source.is_dir():
-        models = version.select("select model from checkpoints order by model")["model"].to_list()
-        raise SeasDataError(
-            f"{version.name} has no model {model} with files in {source.parent}; it knows {', '.join(models) or 'none'}"
-        )
-    role, digest = known.row(0)
-    if role == "red" and wanted.public and RED_TEAM not in (wanted.allowed or {}):
-        raise SeasDataError(
-            f'{model} is a red team: it writes attacks, so it is public only with --allow {RED_TEAM} --because "..."; '
-            "without --public it is pushed private and gated"
-        )
-    with published.alone(version.workspace.root), _place(version.workspace.root) as folder:
-        shutil.copytree(source, folder)
-        files.write_text(folder / hub_plan.CARD, card.model_card(version, model))
-        remote = Remote(wanted.repository, "model")
-        load = _Load(
-            folder, f"{model} of {version.name}", f"Digest: {digest}", role, digest, version.digest, role == "red"
-        )
-        state = remote.state()
-        if wanted.tag and state and (at := state.tags.get(wanted.tag)) and at != state.commit:
-            raise SeasDataError(tag_taken(wanted.tag, wanted.repository))
-        return _deliver(version, remote, state, load, wanted)
-
-
-def _deliver(version: Version, remote: Remote, state: State | None, load: _Load, wanted: Wanted) -> Pushed:
+def deliver(version: Version, remote: Remote, state: State | None, load: Load, wanted: Wanted) -> Pushed:
+    """Bring ``load`` to the repository, as it was found in ``state``: see the head of this page."""
     plan = hub_plan.make(load.folder, remote, state)
     if state is not None and not state.private and not wanted.public:
         raise SeasDataError(
@@ -170,7 +136,7 @@ def _open(remote: Remote, state: State | None, gated: bool) -> State:
     return state
 
 
-def _upload(remote: Remote, state: State, plan: Plan, load: _Load) -> str:
+def _upload(remote: Remote, state: State, plan: Plan, load: Load) -> str:
     """Send what is new, commit it, and look at every file again; return the commit."""
     places = sorted({**plan.new, **plan.changed})
     additions = [CommitOperationAdd(place, load.folder / place) for place in places]
@@ -219,7 +185,7 @@ def _digest_at(remote: Remote, state: State | None, commit: str) -> str | None:
 
 
 @contextmanager
-def _place(root: Path) -> Iterator[Path]:
+def place(root: Path) -> Iterator[Path]:
     """Yield a folder of the workspace, not there yet, in which a release is made; remove it, and what a kill left."""
     outer = root / "push"
     shutil.rmtree(outer, ignore_errors=True)

@@ -7,7 +7,7 @@ import pytest
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
 from seas_data.release import published
-from seas_data.release.push import Pushed, Wanted, push, push_model
+from seas_data.release.push import Pushed, Wanted, push
 from seas_data.release.remote import Remote
 from tests.hub import Hub, Repository
 
@@ -181,38 +181,3 @@ def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeyp
     assert repository.content("notes.md") == b"note"
     small = sum(size for path, size in (done.plan.new | done.plan.changed).items() if not path.endswith("parquet"))
     assert sum(repository.received.values()) - sent == small, "large files had arrived"
-
-
-def model_files(root: Path, name: str) -> None:
-    folder = root / "models" / name
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"weights" * 100)
-
-
-def test_a_red_team_is_always_gated_and_public_only_with_a_reason(hub: Hub, mine: Path) -> None:
-    version = versions.open(mine).version()
-    model_files(mine, "R2")
-    with pytest.raises(SeasDataError, match=r"R2 is a red team.*--allow red-team-model"):
-        push_model(version, "R2", Wanted("org/red", public=True))
-    assert not hub.repositories
-    push_model(version, "R2", Wanted("org/red", tag="1.0.0"))
-    repository = hub.repository("models", "org/red")
-    assert repository.settings_at == [(0, True, False), (0, True, "manual")]
-    assert {"README.md", "config.json", "model.safetensors"} <= set(repository.head().tree)
-    push_model(version, "R2", Wanted("org/open", public=True, allowed={"red-team-model": "a study of it"}))
-    assert hub.repository("models", "org/open").settings_at[-1] == (1, False, "manual")
-    assert [each.kind for each in published.read(mine)] == ["model", "model"]
-
-
-def test_a_target_is_private_and_its_stale_weights_go(hub: Hub, mine: Path) -> None:
-    version = versions.open(mine).version()
-    model_files(mine, "T2")
-    push_model(version, "T2", Wanted("org/target"))
-    repository = hub.repository("models", "org/target")
-    assert repository.private and not repository.gated
-    repository.commit("main", "x", "", "owner", files={"model-00001-of-00002.safetensors": b"old", "eval.md": b"x"})
-    done = push_model(version, "T2", Wanted("org/target"))
-    assert done.plan.deleted == ["model-00001-of-00002.safetensors"] and "eval.md" in repository.head().tree
-    with pytest.raises(SeasDataError, match="has no model R9"):
-        push_model(version, "R9", Wanted("org/target"))
