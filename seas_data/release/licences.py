@@ -17,6 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import polars as pl
+
+from seas_data.analysis import sql
 from seas_data.recipe import Recipe
 from seas_data.release.licence_table import Licence, creative_commons, find
 from seas_data.release.profile import Profile, redact
@@ -58,7 +61,7 @@ def of(version: Version, profile: Profile) -> Outcome:
 
 def derive(parts: Iterable[Part], stated: str | None = None) -> Outcome:
     """Return the licence that follows from ``parts``; ``stated``, if it asks no less, in its place."""
-    parts = sorted(parts, key=lambda part: (part.kind, part.name))
+    parts = sorted(parts, key=lambda part: (part.kind, part.name, part.licence or ""))
     known = [(part, licence) for part in parts if (licence := part.known) is not None]
     faults = [fault for fault in (*_unusable(parts), *_misused(known)) if fault[1]]
     followed = None
@@ -164,56 +167,58 @@ def _names(parts: list[Part]) -> tuple[str, ...]:
 def parts(version: Version, profile: Profile) -> list[Part]:
     """Return the sources and sets of pairs with texts in ``profile`` of ``version``, and the models that had a part."""
     recipe = Recipe.model_validate(version.manifest.recipe)
+    sources, sets, players, judges = sql.read_all(version.paths(), [(query, {}) for query in _PARTS])
     # A source of which the profile shows no text is not passed on. Which rows it shows does not hang on the texts.
-    sources = version.select(
-        "select source, role, '' as text, max(licence) as licence from prompts where model is null group by all"
-    )
-    shown = redact("prompts", sources, profile).drop_nulls("text").unique("source").sort("source")
-    stated = {name: source.licence for name, source in recipe.sources.items()}
+    shown = redact("prompts", sources, profile).drop_nulls("text")
+    # Rows keep what the recipe said when they came; where it says something else now, both have to be kept to.
+    said: dict[str, set[str | None]] = {
+        name: {recipe.sources[name].licence} if name in recipe.sources else set() for name in shown["source"]
+    }
+    for name, licence in shown["source", "licence"].iter_rows():
+        said[name].add(licence)
+    named = {name for table in ("pairs", "demonstrations") for name in _shown(table, sets, profile)["source"]}
     return [
-        *(
-            Part("source", name, licence or stated.get(name))
-            for name, licence in shown["source", "licence"].iter_rows()
-        ),
-        *(Part("pairs", name, recipe.release.licences.get(name)) for name in _general_sets(version, profile)),
-        *_models(version, recipe),
+        *(Part("source", name, licence) for name, both in said.items() for licence in both - {None} or {None}),
+        *(Part("pairs", name, recipe.release.licences.get(name)) for name in sorted(named)),
+        *_models(recipe, dict(players.iter_rows()), judges["judge"].drop_nulls().to_list()),
     ]
 
 
-def _general_sets(version: Version, profile: Profile) -> list[str]:
-    """Return the sets whose general pairs or rows the profile releases."""
-    tables = ("pairs", "demonstrations")
-    asked = [f"select distinct '{name}' as place, role, source from {name} where source is not null" for name in tables]
-    rows = version.select(" union all ".join(asked))
-    shown = [redact(table, rows.filter(place=table), profile)["source"] for table in tables]
-    return sorted({name for names in shown for name in names})
+def _shown(table: str, sets: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+    return redact(table, sets.filter(pl.col("place") == table), profile)
 
 
-def _models(version: Version, recipe: Recipe) -> list[Part]:
-    """Return the models that wrote attacks, responses or verdicts, by their names in the recipe."""
-    wrote = version.select(
-        """
-        with writers as (
-            select model from attacks union select model from responses union
-            select model from prompts where model is not null
-        )
-        select distinct role, bool_or(method in ('sft', 'dpo')) as trained
-        from checkpoints where role in (select role from checkpoints join writers using (model))
-        group by role
-        """
-    )
-    judged = version.select(
-        """
-        select distinct judge from verdicts union
-        select distinct substr(label_source, 7) from prompts where label_source like 'judge:%'
-        """
-    )
+_PARTS = (
+    "select distinct source, role, licence, '' as text from prompts where model is null",
+    """
+    select distinct 'pairs' as place, role, source from pairs where source is not null
+    union all select distinct 'demonstrations', role, source from demonstrations where source is not null
+    """,
+    """
+    with writers as (select model from attacks union select model from responses union select model from prompts),
+    roles as (select distinct role from checkpoints semi join writers using (model))
+    select role, bool_or(method in ('sft', 'dpo')) as trained
+    from checkpoints semi join roles using (role) group by role
+    """,
+    """
+    select distinct judge from verdicts
+    union select substr(label_source, 7) from prompts where label_source like 'judge:%'
+    """,
+)
+
+
+def _models(recipe: Recipe, roles: dict[str, bool], judges: list[str]) -> list[Part]:
+    """Return the models that wrote or judged, by their names in the recipe.
+
+    ``roles``: of each player that wrote, whether it was trained; ``judges``: who gave verdicts, by their labels.
+    """
     trained: dict[str, bool] = {}
     if recipe.loop is not None:
         players = {"red": recipe.loop.red_team.model, "target": recipe.loop.target.model}
-        trained = {players[role]: learned for role, learned in wrote.select("role", "trained").iter_rows()}
+        for role, learned in roles.items():
+            trained[players[role]] = learned or trained.get(players[role], False)
     by_label: dict[str, Any] = {judge.label: judge for judge in recipe.judges}
-    for name in judged["judge"].drop_nulls():
+    for name in judges:
         judge = by_label.get(name)
         if judge is None or judge.by != "rules":
             trained.setdefault(judge.model if judge is not None else name, False)

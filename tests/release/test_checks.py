@@ -57,9 +57,18 @@ class Copy:
         version.workspace.commit(version.manifest.model_copy(update=changes), runs)
 
 
+@pytest.fixture(scope="module")
+def sound(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The made workspace with its scans done, so that what is copied from it need not be read again."""
+    root = tmp_path_factory.mktemp("sound") / "ws"
+    shutil.copytree(made, root)
+    personal.findings(open_versions(root).version(), "gated")
+    return root
+
+
 @pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Copy:
-    shutil.copytree(made, tmp_path / "ws")
+def copy(sound: Path, tmp_path: Path) -> Copy:
+    shutil.copytree(sound, tmp_path / "ws")
     return Copy(tmp_path / "ws")
 
 
@@ -132,7 +141,7 @@ def harmless_test_words_in_pair(copy: Copy) -> None:
     )
 
 
-def test_example_in_seed(copy: Copy) -> None:
+def example_of_test_in_seed(copy: Copy) -> None:
     test = one(copy, "select prompt_id from splits where split = 'test' order by all")
     seed = one(copy, "select seed_id from seeds where split = 'train' order by all")
     ids = pl.concat_list(pl.lit(test), pl.col("example_ids").list.tail(2))
@@ -209,6 +218,11 @@ def missing_licence(copy: Copy) -> None:
     copy.declare(sources={"letters": {"licence": None}})
 
 
+def licence_that_changed(copy: Copy) -> None:
+    """The rows came under CC-BY-NC-4.0; that the recipe says MIT now does not take that away."""
+    copy.declare(sources={"riddles": {"licence": "MIT"}}, release={"licence": "CC-BY-4.0"})
+
+
 def model_without_licence(copy: Copy) -> None:
     copy.declare(models={"red": {"licence": None}})
 
@@ -258,7 +272,7 @@ DEFECTS: dict[str, tuple[str, Plant]] = {
     "a holdout text in train": ("held-out", holdout_text_in_train),
     "a harmless test row in a pair": ("held-out", harmless_test_in_pair),
     "the words of a harmless test row in a pair": ("held-out", harmless_test_words_in_pair),
-    "a test row in a seed": ("held-out", test_example_in_seed),
+    "a test row in a seed": ("held-out", example_of_test_in_seed),
     "a missing witness": ("witnesses", missing_witness),
     "a dropped witness": ("witnesses", dropped_witness),
     "a damaged shard": ("manifest", damaged_shard),
@@ -270,6 +284,7 @@ DEFECTS: dict[str, tuple[str, Plant]] = {
     "share-alike beside non-commercial": ("licences", incompatible_share_alike),
     "an unknown licence": ("licences", unknown_licence),
     "a source without a licence": ("licences", missing_licence),
+    "a licence that the rows did not come under": ("licences", licence_that_changed),
     "a generating model without a licence": ("licences", model_without_licence),
     "a judge without a licence": ("licences", judge_without_licence),
     "outputs that may improve no other model": ("licences", outputs_that_may_not_teach),
@@ -357,6 +372,7 @@ def test_every_id_that_fails_is_told_and_no_text(copy: Copy) -> None:
 
 def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     in_a_prompt(KEY)(copy)
+    shutil.rmtree(copy.root / "scans")
     first = checks.run(copy.version)
     scanned: list[int] = []
     scan = personal.scan

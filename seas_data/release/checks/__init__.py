@@ -32,6 +32,9 @@ _CHECKS: tuple[Callable[[Candidate], Check], ...] = (
 )
 
 
+_QUESTIONS = structure.QUESTIONS | curation.QUESTIONS | content.QUESTIONS
+
+
 def run(
     version: Version,
     profile: str = "public",
@@ -43,7 +46,7 @@ def run(
     ``card``: the text of a stored card, which has to be current; ``allowed``: the checks that it says were overruled.
     Where the files or tables are damaged, that check alone is returned: the others could not be asked.
     """
-    candidate = Candidate(version, named(profile), card, allowed or {})
+    candidate = Candidate(version, named(profile), _QUESTIONS, card, allowed or {})
     found: list[Check] = []
     for check in _FOUNDATION:
         found.append(check(candidate))

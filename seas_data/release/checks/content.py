@@ -40,14 +40,7 @@ def _scanned(candidate: Candidate, name: str, which: pl.Expr, what: str) -> Chec
 def unparsed(candidate: Candidate) -> Check:
     """Of each judge's verdicts no more than the recipe's ``release.unparsed_share`` could not be read."""
     limit = Recipe.model_validate(candidate.version.manifest.recipe).release.unparsed_share
-    found = candidate.version.select(
-        """
-        with read as (select *, verdict = 'unparsed' as failed from verdicts where verdict is not null),
-        shared as (select judge, response_id, failed, avg(failed::int) over (partition by judge) as share from read)
-        select judge, response_id, share from shared where failed and share > $limit
-        """,
-        {"limit": limit},
-    )
+    found = candidate.answer("unread").filter(pl.col("share") > limit)
     shares = found.select("judge", "share").unique().sort("judge").iter_rows()
     told = ", ".join(f"{judge}: {share:.1%}" for judge, share in shares)
     ill = (
@@ -57,6 +50,13 @@ def unparsed(candidate: Candidate) -> Check:
     return result(
         "unparsed", found["response_id"], f"of no judge more than {limit:.1%} of the verdicts could not be read", ill
     )
+
+
+_UNREAD = """
+with said as (select *, verdict = 'unparsed' as failed from verdicts where verdict is not null),
+shared as (select judge, response_id, failed, avg(failed::int) over (partition by judge) as share from said)
+select judge, response_id, share from shared where failed
+"""
 
 
 def card(candidate: Candidate) -> Check:
@@ -103,9 +103,14 @@ def _not_prompts(candidate: Candidate, table: str, key: str, sides: tuple[str, .
     if rows.is_empty():
         return rows[key]
     wrong = [rows.filter(pl.col("role") != "red")[key]]
-    texts = candidate.version.select("select prompt_id, text from prompts union select prompt_id, text from attacks")
+    texts = candidate.version.select(
+        "select prompt_id, text from prompts union all select prompt_id, text from attacks"
+    )
     for side, named in zip(sides, ids, strict=True):
         told = rows.select(key, prompt_id=named, said=pl.col(side).list.eval(pl.element().struct.field("content")))
         told = told.with_columns(text=pl.col("said").list.join("\n"))
         wrong.append(told.join(texts, on=["prompt_id", "text"], how="anti")[key])
     return pl.concat(wrong)
+
+
+QUESTIONS = {"unread": _UNREAD}

@@ -8,73 +8,69 @@ from seas_data.pairs.held import held_out as held
 from seas_data.release.checks.check import Candidate, Check, result
 from seas_data.text import text_digest
 
-_DUPLICATES = "('exact_duplicate', 'near_duplicate', 'semantic_duplicate', 'contaminated')"
-_TAKEN_OUT = "('manual', 'contaminated')"
-
 
 def witnesses(candidate: Candidate) -> Check:
     """Every row that was dropped as a duplicate, or as too close to a test, has a kept witness."""
-    # A witness may have gone later: a person took it out, or it turned out to be in a new test set. What was dropped
-    # because of it then stays out for the same reason.
-    gone = "select prompt_id from dropped where reason in " + _TAKEN_OUT
-    if "tombstones" in candidate.version.paths():
-        gone += " union all select prompt_id from tombstones"
-    found = candidate.version.select(
-        f"""
-        select prompt_id from dropped where reason in {_DUPLICATES} and (
-            witness_id is null
-            or witness_id not in (select prompt_id from kept union all {gone})
-        )
-        """
-    )
     ill = "rows were dropped as duplicates of rows that are not kept; keep one of each, or build the version again"
-    return result("witnesses", found["prompt_id"], "every duplicate has a kept witness", ill)
+    ids = candidate.answer("unwitnessed")["prompt_id"]
+    return result("witnesses", ids, "every duplicate has a kept witness", ill)
+
+
+# A witness may have gone later: a person took it out, or it turned out to be in a new test set. What was dropped
+# because of it then stays out for the same reason.
+_UNWITNESSED = """
+with standing as (
+    select prompt_id as id from kept
+    union all select prompt_id from dropped where reason in ('manual', 'contaminated')
+    union all select prompt_id from tombstones
+)
+select prompt_id from dropped anti join standing on witness_id = id
+where reason in ('exact_duplicate', 'near_duplicate', 'semantic_duplicate', 'contaminated')
+"""
 
 
 def splits(candidate: Candidate) -> Check:
     """Every kept row has a split, and no group and no template lies in two of them."""
-    found = candidate.version.select(
-        """
-        with placed as (
-            select prompt_id, split, group_id, template_id
-            from kept join splits using (prompt_id) left join templates using (prompt_id)
-            where role = 'training' and split <> 'holdout'
-        ),
-        crossing as (select group_id from placed group by group_id having count(distinct split) > 1),
-        shared as (
-            select template_id from placed where template_id is not null
-            group by template_id having count(distinct split) > 1
-        )
-        select prompt_id from placed where group_id in (from crossing) or template_id in (from shared)
-        union all select prompt_id from kept anti join splits using (prompt_id)
-        """
-    )
     ill = "groups or templates lie in several splits, or rows in none; the split leaks: build the version again"
-    return result("splits", found["prompt_id"], "no group and no template crosses the splits", ill)
+    ids = candidate.answer("crossing")["prompt_id"]
+    return result("splits", ids, "no group and no template crosses the splits", ill)
+
+
+_CROSSING = """
+with placed as (
+    select prompt_id, split, group_id, template_id
+    from kept join splits using (prompt_id) left join templates using (prompt_id)
+    where role = 'training' and split <> 'holdout'
+),
+crossing as (select group_id from placed group by group_id having count(distinct split) > 1),
+shared as (
+    select template_id from placed where template_id is not null group by template_id having count(distinct split) > 1
+)
+select prompt_id from placed where group_id in (from crossing) or template_id in (from shared)
+union all select prompt_id from kept anti join splits using (prompt_id)
+"""
 
 
 def held_out(candidate: Candidate) -> Check:
     """No row of test, harmless or holdout is in training data or pairs: by id, by text, or as an example of a seed."""
-    version = candidate.version
-    rows = version.select(
-        """
-        select prompt_id, text_digest, kind = 'adversarial' as adversarial, role, split
-        from prompts left join splits using (prompt_id)
-        """
-    )
+    rows = candidate.answer("placed")
     away = held(rows, rows.drop_nulls("split"))
-    found = [_in_training(rows, away), _in_seeds(version.select(_SEEDS), away)]
-    joined = version.select("select prompt_id from attacks semi join prompts using (prompt_id) where split = 'test'")
-    ids = [*joined["prompt_id"], *(each for part in found for each in part)]
-    for table, key in (("pairs", "pair_id"), ("demonstrations", "demonstration_id")):
-        ids.extend(_in_rows(candidate, table, key, away))
+    examples = candidate.answer("examples").join(away, on="prompt_id", how="semi")["seed_id"]
+    ids = [*_in_training(rows, away), *examples, *candidate.answer("joined")["prompt_id"]]
+    for table in ("pairs", "demonstrations"):
+        ids.extend(_in_rows(candidate.answer(table), away))
     ill = (
         "rows that models are tested on are in the training split, in seeds or in pairs; take them out and train again"
     )
     return result("held-out", ids, "what models are tested on is in no training data", ill)
 
 
-_SEEDS = "select seed_id, unnest(example_ids) as prompt_id from seeds where split is distinct from 'test'"
+_PLACED = """
+select prompt_id, text_digest, kind = 'adversarial' as adversarial, role, split
+from prompts left join splits using (prompt_id)
+"""
+_EXAMPLES = "select seed_id, unnest(example_ids) as prompt_id from seeds where split is distinct from 'test'"
+_JOINED = "select prompt_id from attacks semi join prompts using (prompt_id) where split = 'test'"
 
 
 def _in_training(rows: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
@@ -88,29 +84,37 @@ def _in_training(rows: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
     return pl.concat([train.filter(role="holdout")["prompt_id"], same])
 
 
-def _in_seeds(examples: pl.DataFrame, away: pl.DataFrame) -> pl.Series:
-    return examples.join(away, on="prompt_id", how="semi")["seed_id"]
-
-
-def _in_rows(candidate: Candidate, table: str, key: str, away: pl.DataFrame) -> Iterator[str]:
-    """Yield the ids of pairs (or demonstrations) that hold something held out."""
-    sides = ("chosen", "rejected") if table == "pairs" else ("completion",)
-    named = ", ".join(f"case when role = 'red' then {side}_id end as {side}_id" for side in sides)
-    said = ", ".join(f"case when role = 'red' then {side}[-1].content end as {side}" for side in sides)
-    rows = candidate.version.select(
-        f"""
-        select {key} as id, prompt_id, {named}, case when role <> 'red' then prompt[-1].content end as prompt, {said},
-            coalesce(seeds.split = 'test', false) as of_test
+def _trained_on(table: str, key: str, sides: tuple[str, ...]) -> str:
+    """Return the query for what the rows of pairs (or demonstrations) hold that could be held out."""
+    parts = [f"case when role = 'red' then {side}_id end as {side}_id" for side in sides]
+    parts += [f"case when role = 'red' then {side}[-1].content end as {side}" for side in sides]
+    return f"""
+        select {key} as id, prompt_id, case when role <> 'red' then prompt[-1].content end as prompt,
+            {", ".join(parts)}, coalesce(seeds.split = 'test', false) as of_test
         from {table} left join seeds using (seed_id)
-        """
-    )
+    """
+
+
+def _in_rows(rows: pl.DataFrame, away: pl.DataFrame) -> Iterator[str]:
+    """Yield the ids of those ``rows`` that hold something held out."""
     yield from rows.filter("of_test")["id"]
     forbidden = away["prompt_id"].implode()
-    for column in ("prompt_id", *(f"{side}_id" for side in sides)):
-        yield from rows.filter(pl.col(column).is_in(forbidden))["id"]
     digests = set(away["text_digest"])
-    for column in ("prompt", *sides):
-        texts = rows.drop_nulls(column).unique([column, "id"])
-        for row, text in texts.select("id", column).iter_rows():
+    for column in rows.columns[1:-1]:
+        if column.endswith("_id"):
+            yield from rows.filter(pl.col(column).is_in(forbidden))["id"]
+            continue
+        for row, text in rows.drop_nulls(column).select("id", column).iter_rows():
             if text_digest(text) in digests:
                 yield row
+
+
+QUESTIONS = {
+    "unwitnessed": _UNWITNESSED,
+    "crossing": _CROSSING,
+    "placed": _PLACED,
+    "examples": _EXAMPLES,
+    "joined": _JOINED,
+    "pairs": _trained_on("pairs", "pair_id", ("chosen", "rejected")),
+    "demonstrations": _trained_on("demonstrations", "demonstration_id", ("completion",)),
+}

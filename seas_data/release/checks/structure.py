@@ -7,7 +7,6 @@ import polars as pl
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.release.checks.check import Candidate, Check, result
-from seas_data.release.profile import rule
 
 
 def manifest(candidate: Candidate) -> Check:
@@ -27,14 +26,14 @@ def schemas(candidate: Candidate) -> Check:
     for table, shards in candidate.version.manifest.tables.items():
         for shard in shards:
             try:
-                _fits(candidate, table, candidate.version.workspace.shard_path(table, shard))
+                _fits(table, candidate.version.workspace.shard_path(table, shard))
             except SeasDataError as problem:
                 wrong[f"{table}/{shard.sha256[:12]}"] = str(problem)
     ill = f"tables do not fit their schemas ({' '.join(next(iter(wrong.values()), '').split())[:200]})"
     return result("schemas", wrong, "every table fits its schema", ill)
 
 
-def _fits(candidate: Candidate, table: str, path: Path) -> None:
+def _fits(table: str, path: Path) -> None:
     if table not in tables.TABLES:
         raise SeasDataError(f"there is no table {table}")
     frame = pl.read_parquet(path)
@@ -42,10 +41,6 @@ def _fits(candidate: Candidate, table: str, path: Path) -> None:
     # An older shard may lack a column that was added since: every reader takes it as null.
     missing = [name for name in empty.columns if name not in frame.columns]
     frame = frame.with_columns(pl.lit(None, dtype=empty.schema[name]).alias(name) for name in missing)
-    release = candidate.version.manifest.profile
-    emptied = rule(table, "public") if release == "public" else None
-    if emptied is not None:
-        frame = frame.with_columns(pl.col(name).fill_null("") for name in emptied.empty)
     if dict(frame.select(empty.columns).schema) != dict(empty.schema):
         other = [name for name in empty.columns if frame.schema[name] != empty.schema[name]]
         raise SeasDataError(f"table {table} has other types in {', '.join(other)}")
@@ -54,13 +49,17 @@ def _fits(candidate: Candidate, table: str, path: Path) -> None:
 
 def unique_ids(candidate: Candidate) -> Check:
     """No id stands for two rows of a table."""
+    ids = candidate.answer("twice")["id"]
+    return result("unique-ids", ids, "no id stands for two rows", "ids stand for several rows; build the version again")
+
+
+def _twice() -> str:
     asked = []
     for table, schema in tables.TABLES.items():
         if keys := schema.primary_key():
             named = ", ".join(f'"{key}"' for key in keys)
             asked.append(f'select "{keys[0]}" as id from "{table}" group by {named} having count(*) > 1')
-    ids = candidate.version.select(" union all ".join(asked))["id"]
-    return result("unique-ids", ids, "no id stands for two rows", "ids stand for several rows; build the version again")
+    return " union all ".join(asked)
 
 
 _ASKED = "(select prompt_id as id from prompts union all select prompt_id from attacks)"
@@ -106,21 +105,24 @@ REFERENCES: tuple[tuple[str, str, str, str, str], ...] = (
 
 def references(candidate: Candidate) -> Check:
     """Every id that a row names is there: witnesses, seeds and examples, models, responses, both sides of pairs."""
-    known = candidate.version.paths().keys()
-    asked = [
-        f"select id, '{table}.{column}' as place "
-        f"from (select {row} as id, {column} as named from {table} where {where}) "
-        f"anti join {_known(column, target, 'tombstones' in known)} target on named = target.id where named is not null"
-        for table, row, column, where, target in REFERENCES
-    ]
-    broken = candidate.version.select(" union all ".join(asked))
+    broken = candidate.answer("broken")
     places = ", ".join(sorted(set(broken["place"])))
     ill = f"rows name others that are not there (in {places}); build the version again, or restore the lost shard"
     return result("references", broken["id"], "every row that another names is there", ill)
 
 
-def _known(column: str, target: str, tombstones: bool) -> str:
+def _broken() -> str:
+    return " union all ".join(
+        f"select id, '{table}.{column}' as place "
+        f"from (select {row} as id, {column} as named from {table} where {where}) "
+        f"anti join {_known(column, target)} target on named = target.id where named is not null"
+        for table, row, column, where, target in REFERENCES
+    )
+
+
+def _known(column: str, target: str) -> str:
     """Return the ids that ``column`` may name. The witness of a decision may have been taken out since."""
-    if column == "witness_id" and tombstones:
-        return f"(select * from {target} union all select prompt_id from tombstones)"
-    return target
+    return f"(from {target} union all select prompt_id from tombstones)" if column == "witness_id" else target
+
+
+QUESTIONS = {"twice": _twice(), "broken": _broken()}
