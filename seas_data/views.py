@@ -10,8 +10,9 @@ and ``dropped`` has that drop for each of the others. Two more bring together wh
     asked     every prompt that a target may be asked: of which set it is, who wrote it, from which seed, its labels
     answers   every response and judge: what was said of it, by which target, and all that ``asked`` knows of the prompt
 
-``macros`` has their intervals. Files are listed one by one, never by a pattern: shards are shared
-between versions, so what else lies in their folder belongs to somebody else.
+and ``taxonomy`` has the types, so that one without a single prompt is missed. ``macros`` has their intervals. Files
+are listed one by one, never by a pattern: shards are shared between versions, so what else lies in their folder belongs
+to somebody else.
 """
 
 from typing import Any
@@ -21,7 +22,7 @@ import polars as pl
 from seas_data import macros
 from seas_data.stages import RUNS
 from seas_data.tables import TABLES, empty
-from seas_data.taxonomy import ATTACK_STYLES
+from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES
 
 _RELABELLED = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 
@@ -119,6 +120,8 @@ select
 from verdicts join responses using (response_id) join asked using (prompt_id)
 """
 
+_TAXONOMY = [(name, "Hard") for name in ATTACK_STYLES] + [(name, "Easy") for name in RISK_CATEGORIES]
+
 _HEADER = """\
 -- This version's tables as views, what they say of its prompts and answers, and macros for intervals. In the folder
 -- that holds this file:
@@ -144,6 +147,8 @@ def statements(shards: dict[str, list[str]]) -> list[str]:
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
     styles = ", ".join(_text(style) for style in ATTACK_STYLES)
     views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
+    types = ", ".join(f"({_text(name)}, {_text(difficulty)})" for name, difficulty in _TAXONOMY)
+    views |= {"taxonomy": f"select * from (values {types}) as taxonomy(type, difficulty)"}
     views |= {"asked": _ASKED.strip().format(styles=styles), "answers": _ANSWERS.strip()}
     return macros.statements() + [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
 

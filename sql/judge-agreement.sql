@@ -9,48 +9,55 @@ with said as (
 told as (
     select
         one.judge || ' and ' || other.judge as judges,
-        asked.seed_id, responses.prompt_id,
+        coalesce(asked.seed_id, responses.prompt_id) as unit_id,
         one.label as one_label,
-        other.label as other_label
+        other.label as other_label,
+        count(*) as rows
     from said as one
     join said as other on one.response_id = other.response_id and one.judge < other.judge
     join responses on responses.response_id = one.response_id
     left join asked on asked.prompt_id = responses.prompt_id
     where one.label is not null and other.label is not null
+    group by all
 ),
-firsts as (select judges, one_label as label, count(*) as rows from told group by judges, one_label),
-seconds as (select judges, other_label as label, count(*) as rows from told group by judges, other_label),
-totals as (select judges, count(*) as n from told group by judges),
-by_chance as (
-    select totals.judges, coalesce(sum(firsts.rows * seconds.rows) / any_value(totals.n * totals.n), 0) as chance
-    from totals
-    left join firsts on firsts.judges = totals.judges
-    left join seconds on seconds.judges = totals.judges and seconds.label = firsts.label
-    group by totals.judges
+firsts as (select judges, one_label as label, sum(rows) as rows from told group by judges, one_label),
+seconds as (select judges, other_label as label, sum(rows) as rows from told group by judges, other_label),
+products as (
+    select judges, sum(firsts.rows * seconds.rows) as product
+    from firsts
+    join seconds using (judges, label)
+    group by judges
 ),
 units as (
     select
-        judges, coalesce(seed_id, prompt_id) as unit_id,
-        count(*) filter (one_label = other_label) as agreements,
-        count(*) as responses
+        judges, unit_id,
+        coalesce(sum(rows) filter (one_label = other_label), 0) as agreements,
+        sum(rows) as responses
     from told
-    group by all
+    group by judges, unit_id
 ),
 agreed as (
     select
         judges,
-        cast(sum(responses) as bigint) as n,
+        sum(responses) as n,
         sum(agreements) / sum(responses) as same,
         share_low(agreements, responses) as same_low,
         share_high(agreements, responses) as same_high
     from units
     group by judges
+),
+figures as (
+    select
+        judges, same, same_low, same_high,
+        cast(n as bigint) as n,
+        coalesce(product, 0) / (n * n) as chance
+    from agreed
+    left join products using (judges)
 )
 select
     judges, n, same, chance,
     (same - chance) / nullif(1 - chance, 0) as kappa,
     (same_low - chance) / nullif(1 - chance, 0) as low,
     (same_high - chance) / nullif(1 - chance, 0) as high
-from agreed
-join by_chance using (judges)
+from figures
 order by judges

@@ -11,8 +11,16 @@ with seen as (
     where kind = 'adversarial' and role = 'training'
     group by all
 ),
-risks as (select distinct risk_category from seen),
-styles as (select distinct attack_style from seen)
+risks as (
+    select risk_category from seen
+    union
+    select type from taxonomy where difficulty = 'Easy' and exists (from seen)
+),
+styles as (
+    select attack_style from seen
+    union
+    select type from taxonomy where difficulty = 'Hard' and exists (from seen)
+)
 select
     risks.risk_category, styles.attack_style,
     coalesce(seen.kept, 0) as kept,
@@ -20,4 +28,4 @@ select
 from risks
 cross join styles
 left join seen using (risk_category, attack_style)
-order by risk_category, attack_style
+order by risks.risk_category, styles.attack_style

@@ -1,30 +1,44 @@
 -- title: Thin types
--- question: Which types have the least data, once wrappers and repeated requests count once, and what of it lies in
---     train and test?
+-- question: Which types have the least data, or none, once wrappers and repeated requests count once, and what of it lies
+--     in train and test?
 -- chart: bar x=different y=type
 with typed as (
-    select kept.*, templates.template_id, templates.request_id, splits.split, clusters.cluster
+    select
+        kept.type, kept.source, kept.language, kept.label_source,
+        coalesce(templates.request_id, kept.text_digest) as request,
+        -- Prompts of one wrapper differ in their payload alone.
+        coalesce(templates.template_id, kept.text_digest) as wording,
+        splits.split, clusters.cluster,
+        count(*) over (partition by kept.type, kept.source) as of_source
     from kept
     left join templates using (prompt_id)
     left join splits using (prompt_id)
     left join clusters using (prompt_id)
     where kept.kind = 'adversarial' and kept.role = 'training'
+),
+counted as (
+    select
+        type,
+        count(*) as kept,
+        count(distinct request) as requests,
+        count(distinct wording) as wordings,
+        least(count(distinct request), count(distinct wording)) as different,
+        count(*) filter (split = 'train') as train,
+        count(*) filter (split = 'test') as test,
+        count(*) filter (label_source = 'classifier') as labelled_by_classifier,
+        count(*) filter (language = 'en') / count(*) as english,
+        count(distinct source) as sources,
+        max(of_source) / count(*) as largest_source,
+        count(distinct cluster) as clusters
+    from typed
+    group by type
 )
+select * from counted
+union all by name
 select
     type,
-    count(*) as kept,
-    -- Prompts of one wrapper differ in their payload alone, and those of one request in their wrapper.
-    count(distinct coalesce(request_id, text_digest)) as requests,
-    count(distinct coalesce(template_id, text_digest)) as wordings,
-    least(count(distinct coalesce(request_id, text_digest)), count(distinct coalesce(template_id, text_digest)))
-        as different,
-    count(*) filter (split = 'train') as train,
-    count(*) filter (split = 'test') as test,
-    count(*) filter (label_source = 'classifier') as labelled_by_classifier,
-    count(*) filter (language = 'en') / count(*) as english,
-    count(distinct source) as sources,
-    max(of_source) / count(*) as largest_source,
-    count(distinct cluster) as clusters
-from (select *, count(*) over (partition by type, source) as of_source from typed)
-group by type
-order by different, type
+    0 as kept, 0 as requests, 0 as wordings, 0 as different, 0 as train, 0 as test, 0 as labelled_by_classifier,
+    0 as sources, 0 as clusters
+from taxonomy
+where type not in (select type from counted where type is not null) and exists (from counted)
+order by different, kept, type

@@ -12,6 +12,7 @@ import seas_data as sd
 from seas_data.analysis import library, sql
 from seas_data.resources import folder
 from seas_data.statistics import Z
+from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from seas_data.version import Version
 from tests.analysis.frames import store, table
 
@@ -53,7 +54,8 @@ def test_thin_types_count_a_wrapper_and_a_request_once(tmp_path: Path) -> None:
     )
     query = QUERIES["thin-types"]
     answer = sql.read(shards, query.sql, query.values([]))
-    assert answer.rows() == [
+    assert answer.filter(pl.col("kept") == 0)["type"].to_list() == sorted(set(TYPES) - {"Role Play", "Health Harm"})
+    assert answer.filter(pl.col("kept") > 0).rows() == [
         # type, kept, requests, wordings, different, train, test, by classifier, English, sources, largest, clusters
         ("Health Harm", 3, 3, 3, 3, 2, 1, 3, 1.0, 1, 1.0, 0),
         ("Role Play", 5, 4, 3, 3, 5, 0, 0, 0.8, 2, 0.8, 2),
@@ -88,7 +90,12 @@ def test_risk_by_style_shows_what_is_missing(tmp_path: Path) -> None:
         for number, (risk, style) in enumerate(rows)
     ]
     query = QUERIES["risk-by-style"]
-    assert sql.read(store(tmp_path, prompts=table("prompts", *prompts)), query.sql).rows() == [
+    answer = sql.read(store(tmp_path, prompts=table("prompts", *prompts)), query.sql)
+    assert answer.height == (len(RISK_CATEGORIES) + 1) * (len(ATTACK_STYLES) + 1)
+    assert answer["kept"].sum() == 4
+    some = pl.col("risk_category").is_in(["Health Harm", "unknown"])
+    some &= pl.col("attack_style").is_in(["Role Play", "Word Play", "plain"])
+    assert answer.filter(some).rows() == [
         ("Health Harm", "Role Play", 1, 1),
         ("Health Harm", "Word Play", 0, 0),
         ("Health Harm", "plain", 2, 1),

@@ -1,0 +1,85 @@
+"""Every query of the library at the paper's scale for three iterations, on generated rows.
+
+    python benchmarks/analysis.py [--workspace DIR] [--runs 3] [--prompts 20000] [--seeds 5000] [--dimensions 384]
+
+15,000 seeds, 75,000 attacks on them and 375,000 responses, each judged by two judges, 20,000 prompts before the loop,
+and the evaluations of four red teams and four targets; ``tests/made.py`` writes it (a minute), unless the folder is
+there already. Each query is asked in one process as the package asks its own (``Version.select``: the closed reader,
+views and all): once to warm up, then ``--runs`` times, of which the median counts. Processor seconds are of all threads
+together: on a machine that others use they say more than the clock. The peak is the process's, which the queries share.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import seas_data as sd
+from seas_data.analysis import library
+from seas_data.resources import folder
+from seas_data.version import Version
+
+
+def generate(root: Path, prompts: int, seeds: int, dimensions: int) -> None:
+    """Write the workspace, in a process of its own: its memory is not the queries'."""
+    if os.fork() == 0:
+        from tests import made
+
+        made.workspace(root, prompts=prompts, iterations=3, seeds=seeds, attacks=5, responses=5, dimensions=dimensions)
+        os._exit(0)
+    if os.wait()[1]:
+        raise SystemExit("the workspace could not be made")
+
+
+def measure(version: Version, query: library.Query, runs: int) -> tuple[float, float, int]:
+    """Return the median seconds and processor seconds of a warm query, and the rows of its answer."""
+    values = query.values([])
+    rows = version.select(query.sql, values).height
+    clock, processor = [], []
+    for _ in range(runs):
+        started, used = time.perf_counter(), time.process_time()
+        version.select(query.sql, values)
+        clock.append(time.perf_counter() - started)
+        processor.append(time.process_time() - used)
+    return statistics.median(clock), statistics.median(processor), rows
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--workspace", type=Path)
+    options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--prompts", type=int, default=20_000)
+    options.add_argument("--seeds", type=int, default=5_000)
+    options.add_argument("--dimensions", type=int, default=384)
+    options.add_argument("queries", nargs="*", help="Only these.")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        root = given.workspace or Path(scratch) / "ws"
+        if not root.exists():
+            generate(root, given.prompts, given.seeds, given.dimensions)
+        version = sd.open(root).version()
+        counts = version.manifest.rows()
+        print(
+            ", ".join(f"{counts[name]:,} {name}" for name in ("prompts", "attacks", "responses", "verdicts", "pairs"))
+        )
+        print(f"load: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores\n")
+        print("| query | rows | seconds | processor seconds |\n|:--|--:|--:|--:|")
+        found = {
+            name: measure(version, query, given.runs)
+            for name, query in library.load(folder("sql")).items()
+            if not given.queries or name in given.queries
+        }
+        for name, (clock, processor, rows) in sorted(found.items(), key=lambda each: -each[1][1]):
+            print(f"| {name} | {rows} | {clock:.2f} | {processor:.2f} |")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\npeak {peak:,.0f} MB; load: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+
+
+if __name__ == "__main__":
+    main()
