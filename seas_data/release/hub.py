@@ -5,6 +5,7 @@ those that are safe to repeat. Whatever is left when patience ends becomes a Sea
 what a server or a library says is put on one line, cut, and cleared of anything that looks like one.
 """
 
+import json
 import logging
 import re
 import sys
@@ -27,7 +28,8 @@ WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further try, where the Hub does not say how long."""
 _LONGEST = 300.0  # that a run waits because the Hub says so; beyond it, the person decides
 _PASSING = {408, 429, 500, 502, 503, 504}
-_NO_CONNECTION = (httpx2.TransportError, errors.OfflineModeIsEnabled)
+_NO_CONNECTION = (httpx2.TransportError, json.JSONDecodeError)  # a page of a proxy is no answer of the Hub's
+_SAID = (errors.OfflineModeIsEnabled, errors.EntryNotFoundError)
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}|\bapi_org_\w{6,}|Bearer\s+\S+")
 
 
@@ -45,7 +47,7 @@ def speaking(repository: str, kind: Kind = "dataset") -> Iterator[None]:
         ) from None
     except (httpx2.HTTPError, OSError, RuntimeError, ValueError) as problem:
         cause = _root(problem)
-        if not isinstance(cause, httpx2.HTTPError | errors.OfflineModeIsEnabled | errors.EntryNotFoundError):
+        if not isinstance(cause, (*_NO_CONNECTION, httpx2.HTTPError, *_SAID)):
             raise
         raise SeasDataError(explain(cause, repository, kind)) from None
 
@@ -58,7 +60,7 @@ def patiently(call: Callable[[], _Result]) -> _Result:
     for wait in WAITS:
         try:
             return call()
-        except (httpx2.HTTPError, OSError, RuntimeError) as problem:
+        except (httpx2.HTTPError, OSError, RuntimeError, json.JSONDecodeError) as problem:
             pause = _pause(_root(problem), wait)
             if pause is None:
                 raise
@@ -132,8 +134,6 @@ def is_status(problem: BaseException, status: int) -> bool:
 
 def _pause(problem: BaseException, wait: float) -> float | None:
     """Return how long to wait before another try, or None where another try is no use."""
-    if isinstance(problem, errors.OfflineModeIsEnabled):
-        return None
     if isinstance(problem, errors.HfHubHTTPError):
         if problem.response.status_code not in _PASSING:
             return None

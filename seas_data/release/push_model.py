@@ -79,6 +79,6 @@ def _link(path: Path, target: Path) -> None:
 
 
 def _holds(tree: dict[str, Held], folder: Path) -> bool:
-    """Return whether a commit has the files of ``folder``; of the card, in which others write too, whether there is one."""
+    """Return whether a commit has the files of ``folder``; of the card, which is shared, whether there is one."""
     here = [path for path in folder.iterdir() if path.name != hub_plan.CARD]
     return hub_plan.CARD in tree and all(path.name in tree and tree[path.name].same_as(path) for path in here)

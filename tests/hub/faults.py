@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 class Fault:
     """The next ``times`` requests of ``method`` whose address matches ``path`` go wrong, after ``skip`` that do not.
 
-    One of: ``status`` (answered instead, with ``headers`` and ``message``), ``drop_after`` (the connection breaks once
-    this many bytes of the request's or the answer's body have passed), ``lost`` (the request is carried out, but the
-    connection breaks before its answer), ``stall`` (seconds of silence after ``drop_after`` bytes).
+    One of: ``status`` (answered instead, with ``headers`` and ``message`` or ``page``), ``drop_after`` (the connection
+    breaks once this many bytes of the request's or the answer's body have passed), ``lost`` (the request is carried
+    out, but the connection breaks before its answer). ``stall``: seconds of silence after ``drop_after`` bytes.
     """
 
     method: str
@@ -18,6 +18,7 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "something went wrong"
+    page: bytes | None = None  # in place of the message: what a proxy shows
     drop_after: int | None = None
     lost: bool = False
     stall: float = 0.0

@@ -128,7 +128,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             try:
                 body = self._body(fault, path)
                 if fault is not None and fault.status is not None:
-                    answer = Answer(fault.status, {"error": fault.message}, dict(fault.headers))
+                    answer = Answer(fault.status, fault.page or {"error": fault.message}, dict(fault.headers))
                 else:
                     request = Request(
                         self.command, path, query, {k.lower(): v for k, v in self.headers.items()}, body, user

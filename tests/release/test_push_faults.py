@@ -47,6 +47,7 @@ def is_whole(hub: Hub, done: Pushed) -> None:
         Fault("POST", "/commit/main", drop_after=1000),
         Fault("POST", "/commit/main", lost=True),
         Fault("GET", "/tree/", status=504),
+        Fault("POST", "/validate-yaml", status=502, page=b"<html>one moment</html>"),
         Fault("POST", "/tag/", status=503),
         Fault("POST", "/tag/", lost=True),
     ],
@@ -70,6 +71,7 @@ def test_what_passes_is_waited_for(hub: Hub, mine: Path, fault: Fault) -> None:
         (Fault("POST", "/commit/main", status=403, message="a rule of org"), r"may not do this .*a rule of org.*write"),
         (Fault("POST", "/commit/main", status=409), r"a conflict over the dataset org/set.*wait a minute"),
         (Fault("POST", "/repos/create", status=401), r"does not accept your token"),
+        (Fault("GET", "/revision/main", status=200, page=b"<html>log in</html>", times=99), r"no connection to 127"),
     ],
     ids=lambda each: f"{each.path} {each.status or each.drop_after}" if isinstance(each, Fault) else "",
 )
