@@ -15,6 +15,7 @@ import json
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -22,7 +23,7 @@ from seas_data import incoming
 from seas_data import recipe as recipes
 from seas_data.curation import curate
 from seas_data.errors import SeasDataError
-from seas_data.recipe import Recipe
+from seas_data.recipe import Recipe, Release
 from seas_data.stages import Stages
 from seas_data.store import Manifest, Workspace, open_workspace
 from seas_data.version import Version
@@ -90,10 +91,26 @@ def _from_sources(recipe: Recipe, workspace: Workspace, parent: Version | None) 
     known = incoming.earlier(parent)
     new = incoming.read(recipe, known)
     if parent is not None and new.nothing():
-        return parent
+        if not _says_anew(recipe.canonical(), parent.manifest.recipe):
+            return parent
+        stages = Stages(workspace.root / "stages", _key(recipe, parent, []))
+        return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration)
     stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest()]))
     made = curate(recipe, new, known, stages, workspace.root / "vectors")
     return _commit(recipe, workspace, parent, made, stages, parent.manifest.iteration if parent else 0)
+
+
+def _says_anew(recipe: dict[str, Any], earlier: dict[str, Any]) -> bool:
+    """Return whether a recipe says other than an earlier one of a licence, or of releases.
+
+    That alone makes a new version too, of the same rows: else a licence could not be stated once rows are there.
+    """
+    both = [(recipe.get(part, {}), earlier.get(part, {})) for part in ("sources", "models")]
+    return Release.model_validate(recipe.get("release", {})) != Release.model_validate(
+        earlier.get("release", {})
+    ) or any(
+        now[name].get("licence") != then[name].get("licence") for now, then in both for name in now.keys() & then.keys()
+    )
 
 
 def _next_iteration(recipe: Recipe, workspace: Workspace, parent: Version) -> Version:

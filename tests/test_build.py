@@ -193,6 +193,18 @@ def test_changed_settings_alone_build_nothing_and_say_so(first: Version, tmp_pat
     assert "build into a new workspace" in built.remark
 
 
+@pytest.mark.parametrize("change", ["release.unparsed_share=0.1", "sources.general.licence=MIT"])
+def test_a_licence_or_release_said_anew_makes_a_version_of_the_same_rows(change: str, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    before = build(recipe_with(tmp_path / "base"), root).version
+    changed = recipes.load(tmp_path / "base" / "recipe.yaml", [change])
+    after = build(changed, root)
+    assert after.new
+    assert after.version.manifest.tables == before.manifest.tables
+    assert after.version.manifest.recipe == changed.canonical()
+    assert not build(changed, root).new
+
+
 def test_without_an_embedder_the_steps_that_need_none_still_run(tmp_path: Path) -> None:
     base = recipe_with(tmp_path / "base")
     built = build(base.model_copy(update={"embedders": []}), tmp_path / "ws").version
