@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from seas_data.analysis import sql
 from seas_data.version import Version
 
 SCHEMA = {
@@ -81,13 +82,9 @@ qualify row_number() over (order by cast(substr(version, 2) as integer) desc, fa
 
 def figures(version: Version) -> pl.DataFrame:
     """Return the figures of ``version``: figure, of (which models), value, low, high, better (lower, higher, null)."""
-    counts = [
-        {"figure": name, "value": float(value)}
-        for name, value in version.select(_COUNTS).row(0, named=True).items()
-        if value
-    ]
-    parts = [pl.DataFrame(counts, schema=SCHEMA)]
-    parts += [version.select(query).cast(SCHEMA) for query in (_MEASURED, _LABELS)]  # type: ignore[arg-type]
+    counts, *rest = sql.read_all(version.paths(), [(query, {}) for query in (_COUNTS, _MEASURED, _LABELS)])
+    sizes = [{"figure": name, "value": float(value)} for name, value in counts.row(0, named=True).items() if value]
+    parts = [pl.DataFrame(sizes, schema=SCHEMA), *(part.cast(SCHEMA) for part in rest)]  # type: ignore[arg-type]
     return pl.concat(parts).unique("figure", keep="first", maintain_order=True)
 
 

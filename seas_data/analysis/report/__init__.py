@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from seas_data import figures
-from seas_data.analysis import library
+from seas_data.analysis import library, sql
 from seas_data.errors import SeasDataError
 from seas_data.files import write_text
 from seas_data.resources import folder
@@ -67,15 +67,10 @@ def _topics(version: Version, against: Version | None) -> "tuple[list[Topic], li
 
     by_topic: dict[str, list[sections.Section]] = {name: [] for name in sections.ORDER}
     nothing = []
-    for query, given in sections.ordered(library.load(folder("sql"))):
-        told = {"name": query.name, "title": query.title, "because": None}
-        try:
-            answer = version.select(query.sql, query.values(list(given)))
-        except SeasDataError as problem:  # one file of sql/ that is not right costs its own section, not the report
-            nothing.append(told | {"because": str(problem)})
-            continue
-        if answer.is_empty():
-            nothing.append(told)
+    for query, given, answer in _answers(version, sections.ordered(library.load(folder("sql")))):
+        if isinstance(answer, str) or answer.is_empty():
+            because = answer if isinstance(answer, str) else None
+            nothing.append({"name": query.name, "title": query.title, "because": because})
         else:
             by_topic[sections.topic(query.name)].append(sections.section(query, given, answer, version.name))
     rows, picture = flow.flow(version)
@@ -96,6 +91,24 @@ def _topics(version: Version, against: Version | None) -> "tuple[list[Topic], li
     topics = [_overview(version, against)]
     topics += [sections.Topic(name, titles[name], each) for name, each in by_topic.items() if each]
     return topics, nothing, mapped and mapped[0]
+
+
+def _answers(
+    version: Version, asked: "list[tuple[library.Query, tuple[str, ...]]]"
+) -> "list[tuple[library.Query, tuple[str, ...], pl.DataFrame | str]]":
+    """Return each query with its answer, or with its error: one file that is not right costs no other its section."""
+    queries = [(query.sql, query.values(list(given))) for query, given in asked]
+    try:
+        return [(*each, answer) for each, answer in zip(asked, sql.read_all(version.paths(), queries), strict=True)]
+    except SeasDataError:
+        return [(*each, _answer(version, *query)) for each, query in zip(asked, queries, strict=True)]
+
+
+def _answer(version: Version, query: str, values: dict[str, object]) -> pl.DataFrame | str:
+    try:
+        return version.select(query, values)
+    except SeasDataError as problem:
+        return str(problem)
 
 
 def _overview(version: Version, against: Version | None) -> "Topic":
