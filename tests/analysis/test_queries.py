@@ -331,13 +331,6 @@ def test_target_sets(shards: Shards) -> None:
     ]
 
 
-def test_attack_success_by_type(shards: Shards) -> None:
-    assert [row[:4] for row in answer(shards, "attack-success-by-type")] == [
-        ("T0", "rules", "Role Play", 0.7),
-        ("T0", "rules", "Word Play", 0.3),
-    ]
-
-
 def test_red_teams(shards: Shards) -> None:
     assert [row[:4] for row in answer(shards, "red-teams")] == [
         ("R0", "diversity", "train", 0.25),
