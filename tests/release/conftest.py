@@ -25,6 +25,7 @@ from tests.hub import Hub
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub, to which the client is led as by ``HF_ENDPOINT`` and ``HF_TOKEN``; nobody waits between tries."""
     with Hub() as running:
+        running.page = 10  # so that every listing has several pages
         for name, value in running.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(constants, "ENDPOINT", running.url)

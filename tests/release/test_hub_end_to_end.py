@@ -5,6 +5,7 @@ The tests marked ``hub`` do the same at huggingface.co, in a repository of their
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,14 @@ def test_the_commands_push_and_pull(example: Path, tmp_path: Path) -> None:
         held = json.loads(hub.repository("datasets", "org/set").content("manifest.json"))
         assert digest == held["digest"]
         assert seas_data(hub, "verify", "--workspace", str(tmp_path / "ws2")).returncode == 0
+        kept = seas_data(
+            hub, "sql", "-q", "select min(prompt_id) as id from kept", "--json", "--workspace", str(example)
+        )
+        prompt_id = json.loads(kept.stdout)[0]["id"]
+        again = shutil.copytree(example, tmp_path / "ws3")
+        gone = seas_data(hub, "forget", prompt_id, "--because", "asked for", "--workspace", str(again))
+        assert gone.returncode == 0 and "Still held by v0" in gone.stdout, gone.stderr
+        assert "Still held by org/set@1.0.0" in gone.stdout
         card = (tmp_path / "README.md").write_bytes(hub.repository("datasets", "org/set").content("README.md"))
         assert card and hub.owner not in done.stdout + done.stderr + got.stdout + got.stderr
 

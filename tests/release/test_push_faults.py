@@ -94,6 +94,21 @@ def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
     assert all(after.received[sha256] == sent[sha256] for sha256 in there), "sent again"
 
 
+def test_what_was_committed_and_not_tagged_is_tagged_by_the_next_push(hub: Hub, mine: Path) -> None:
+    hub.faults.append(Fault("POST", "/tag/", status=500, times=99))
+    with pytest.raises(SeasDataError, match=r"fault of its own \(500\)"):
+        pushed(mine)
+    repository = hub.repository("datasets", "org/set")
+    assert len(repository.commits) == 2 and not repository.tags and not published.read(mine)
+    hub.faults.clear()
+    is_whole(hub, pushed(mine))
+
+
+def test_one_push_at_a_time(hub: Hub, mine: Path) -> None:
+    with published.alone(mine), pytest.raises(SeasDataError, match=r"another push from .* is at work"):
+        pushed(mine)
+
+
 def test_who_may_not_is_told_what_to_do(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", hub.reader)
     with pytest.raises(SeasDataError, match=r"may not do this to the dataset org/set .*ask an owner of org"):
