@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ if not CHROMIUM.exists():
 
 WAIT = 300_000  # milliseconds: charts are many, and the machine may be busy
 ATTEMPTS = (
+    '=HYPERLINK("http://hit.example")',
     "</script><script>window.hit=1</script>",
     '<img src=x onerror="window.hit=1">',
     "'\"><svg/onload=window.hit=1>",
@@ -33,7 +35,6 @@ ATTEMPTS = (
     "');window.hit=1;//",
     "[[window.hit=1]] ${window.hit=1}",
     "\u202egnp.exe\u2066 \u200b\u2028 <!-- \x1b]0;hit\x07",
-    '=HYPERLINK("http://hit.example")',
     "javascript:window.hit=1",
     "https://hit.example/x.png",
     "__proto__",
@@ -50,9 +51,10 @@ class Opened:
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda problem: self.said.append(str(problem)))
         self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        self.page.set_default_timeout(WAIT)
         self.page.route("**/*", self._route)
         self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=WAIT)
+        self.page.wait_for_selector("html[data-ready]", state="attached")
 
     def _route(self, route: Any) -> None:
         self.asked.append(route.request.url)
@@ -99,7 +101,7 @@ def hostile_version(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Ver
             frame = frame.with_columns(same.alias(column))
         frames[name] = frame
     root = tmp_path_factory.mktemp("hostile") / "ws"
-    return made_up._commit(open_workspace(root, create=True), made_up.recipe(), None, frames, (ATTEMPTS[0], "write"))
+    return made_up._commit(open_workspace(root, create=True), made_up.recipe(), None, frames, (ATTEMPTS[1], "write"))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +109,14 @@ def hostile(hostile_version: Version, browser: Any, tmp_path_factory: pytest.Tem
     path = tmp_path_factory.mktemp("report") / "hostile.html"
     report.write(hostile_version, path, with_text=True)
     return Opened(browser, path)
+
+
+def until(page: Any, condition: str, given: Any = None) -> None:
+    """Wait for a condition; ``wait_for_function`` cannot, since it compiles it where the page's policy forbids that."""
+    ends = time.monotonic() + WAIT / 1000
+    while not page.evaluate(condition, given):
+        assert time.monotonic() < ends, condition
+        page.wait_for_timeout(50)
 
 
 MARKS = """(box) => {
@@ -174,7 +184,7 @@ def test_it_fits_phones_and_screens_and_both_themes(plain: Opened) -> None:
     assert len(colours) == 2
     for width in (390, 820):
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_function(f"document.documentElement.dataset.ready === '{width}'", timeout=WAIT)
+        until(page, "(width) => document.documentElement.dataset.ready === String(width)", width)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.emulate_media(media="print")
     assert not page.locator(".tools").first.is_visible()
@@ -203,12 +213,12 @@ def test_the_map_can_be_coloured_zoomed_and_asked(plain: Opened) -> None:
     assert {"kind", "type", "attack success", "novelty"} <= set(offered)
     page.locator(".map-colour").select_option(label="attack success")
     fewer = "(all) => document.querySelector('[data-map-chart]').view?.data('rows').length < all"
-    page.wait_for_function(fewer, arg=points, timeout=WAIT)
+    until(page, fewer, points)
     wide = page.evaluate(SPAN)
     page.get_by_label("Zoom in").click()
-    page.wait_for_function(f"(wide) => ({SPAN})() < wide * 0.7", arg=wide)
+    until(page, f"(wide) => ({SPAN})() < wide * 0.7", wide)
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_function(f"(wide) => ({SPAN})() === wide", arg=wide)
+    until(page, f"(wide) => ({SPAN})() === wide", wide)
     chart.locator("canvas").click(position=chart.evaluate(SPOT))
     assert len(page.locator(".picked code").inner_text()) == 24
     assert plain.said == []
@@ -251,7 +261,7 @@ def test_nothing_hostile_acts(hostile: Opened) -> None:
     page = hostile.page
     for details in page.query_selector_all("details"):
         details.evaluate("(each) => { each.open = true; }")
-    page.wait_for_function("[...document.querySelectorAll('details[data-table]')].every((each) => each.dataset.built)")
+    until(page, "() => [...document.querySelectorAll('details[data-table]')].every((each) => each.dataset.built)")
     for button in page.query_selector_all("button.reveal")[:40]:
         button.evaluate("(each) => each.click()")
     assert page.locator(".prompt").count() >= 20
@@ -266,7 +276,7 @@ def test_nothing_hostile_acts(hostile: Opened) -> None:
     found = page.evaluate(
         """() => ({
           scripts: document.querySelectorAll("script:not([type])").length,
-          foreign: document.querySelectorAll("img, iframe, object, embed, form, link, main a").length,
+          foreign: document.querySelectorAll("img, iframe, object, embed, form:not(.vega-bindings), link, main a").length,
           handlers: [...document.querySelectorAll("*")]
             .filter((each) => [...each.attributes].some((one) => one.name.startsWith("on"))).length,
           text: document.body.innerText,

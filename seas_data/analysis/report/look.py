@@ -11,7 +11,7 @@ COOL = "#2f8fa8"
 HOT, COLD = "#b0401a", "#1d6a80"  # full cells of a heat map, on which white can be read
 PALETTE = (
     *("#d9622b", "#2f8fa8", "#8a6fd1", "#4f9d5b", "#c9a227", "#c4568f", "#5b7fd6"),
-    *("#8c6d4f", "#3aa79b", "#b3484f", "#7f8c99", "#94a83a", "#a05fc0", "#d08a5c"),
+    *("#8c6d4f", "#3aa79b", "#b3484f", "#7f8c99", "#94a83a", "#a05fc0", "#d08a5c", "#5f8f7a", "#a9856f"),
 )
 CONFIG: dict[str, Any] = {
     "background": None,

@@ -25,11 +25,11 @@ from seas_data.text import printable
 from seas_data.version import Version
 
 POINTS = 15_000
-NOVEL = 5_000  # points whose nearest earlier prompt is looked for
+NOVEL = 2_500  # points whose nearest earlier prompt is looked for
 _WHOLE = 65_535
 _NONE = 65_535
 _EDGE = 1_300  # around the outermost points
-_MOST_NAMES = 14  # that can be told apart as colours
+_MOST_NAMES = 16  # that can be told apart as colours
 _RAMP = ("#2f8fa8", "#c9a227", "#d9422b")
 
 QUERY = """
@@ -116,8 +116,6 @@ def _with_novelty(version: Version, shown: pl.DataFrame) -> tuple[pl.DataFrame, 
     later = shown.filter(pl.col("round") > 0).select("prompt_id", "round").sort("prompt_id")
     if later.is_empty():
         return shown.with_columns(novelty=pl.lit(None, pl.Float64)), ""
-    from seas_data.neighbours import nearest  # brings PyTorch, which takes seconds
-
     asked = later.head(NOVEL)
     rows = version.select(
         "select prompt_id, iteration as round, vector from embeddings join kept using (prompt_id) order by prompt_id"
@@ -127,10 +125,19 @@ def _with_novelty(version: Version, shown: pl.DataFrame) -> tuple[pl.DataFrame, 
         new = rows.filter(pl.col("round") == number).join(asked, on="prompt_id", how="semi")
         old = rows.filter(pl.col("round") < number)
         if new.height and old.height:
-            _, best = nearest(_matrix(new["vector"]), _matrix(old["vector"]))
-            found.append(pl.DataFrame({"prompt_id": new["prompt_id"], "novelty": 1 - best.astype(np.float64)}))
+            highest = _highest(_matrix(new["vector"]), _matrix(old["vector"]))
+            found.append(pl.DataFrame({"prompt_id": new["prompt_id"], "novelty": 1 - highest}))
     told = f"Novelty is known for {asked.height:,} of them. " if asked.height < later.height else ""
     return shown.join(pl.concat(found), on="prompt_id", how="left", maintain_order="left"), told
+
+
+def _highest(new: NDArray[np.float32], old: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the highest cosine of each row with one of ``old``, to the three digits that a colour needs.
+
+    ``neighbours.nearest`` is exact to the last bit, and brings PyTorch, whose import takes longer than this.
+    """
+    parts = [(new[start : start + 256] @ old.T).max(axis=1) for start in range(0, len(new), 256)]
+    return np.concatenate(parts).astype(np.float64).round(4)
 
 
 def _matrix(vectors: pl.Series) -> NDArray[np.float32]:
