@@ -18,8 +18,9 @@ demo: .venv/installed
 	@echo "And the curation of a small set, with duplicates, wrappers and leaks in it:"
 	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace example"
 
+# Two processes of one thread each: a file's tests stay together, for they share what was built for them.
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
