@@ -9,6 +9,7 @@ ROWS = "rows"
 ACCENT = "#d9622b"
 COOL = "#2f8fa8"
 HOT, COLD = "#b0401a", "#1d6a80"  # full cells of a heat map, on which white can be read
+GRID = "rgba(128, 128, 128, 0.25)"
 PALETTE = (
     *("#d9622b", "#2f8fa8", "#8a6fd1", "#4f9d5b", "#c9a227", "#c4568f", "#5b7fd6"),
     *("#8c6d4f", "#3aa79b", "#b3484f", "#7f8c99", "#94a83a", "#a05fc0", "#d08a5c", "#5f8f7a", "#a9856f"),
@@ -19,8 +20,8 @@ CONFIG: dict[str, Any] = {
     "view": {"stroke": None},
     "range": {"category": list(PALETTE), "ordinal": list(PALETTE), "ramp": [COOL, ACCENT]},
     "axis": {
-        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), "currentColor"),
-        **{"gridOpacity": 0.12, "domainOpacity": 0.35, "tickOpacity": 0.35, "labelFontSize": 11, "titleFontSize": 11},
+        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), "currentColor"),
+        **{"gridColor": GRID, "domainOpacity": 0.35, "tickOpacity": 0.35, "labelFontSize": 11, "titleFontSize": 11},
         **{"titleFontWeight": "normal", "titleOpacity": 0.75, "labelLimit": 220, "labelOverlap": True},
     },
     "axisBand": {"grid": False, "labelOverlap": False},

@@ -14,10 +14,10 @@ import altair as alt
 import polars as pl
 
 from seas_data.analysis.library import Chart
-from seas_data.analysis.report.look import ACCENT, PALETTE
+from seas_data.analysis.report.look import ACCENT, GRID, PALETTE
 
 _NUMBERED = ("iteration", "cluster", "sample", "number", "round")  # whole numbers that name rather than count
-_ZERO: Any = {"condition": {"test": "datum.value === 0", "value": 0.7}, "value": 0.12}
+_ZERO: Any = {"condition": {"test": "datum.value === 0", "value": "currentColor"}, "value": GRID}
 _MOST_CATEGORIES = 40
 _MOST_COLOURS = len(PALETTE)
 _MOST_PANELS = 16
@@ -129,7 +129,7 @@ def quantity(picture: Picture, channel: str, cls: Any, **more: Any) -> Any:
     """Return ``channel`` as a quantity on the encoding ``cls``, with a line at zero where it goes below."""
     least = picture.shown[picture.channels[channel]].min()
     if cls in (alt.X, alt.Y) and isinstance(least, int | float) and least < 0:
-        more["axis"] = alt.Axis(gridOpacity=_ZERO)
+        more["axis"] = alt.Axis(gridColor=_ZERO)
     return cls(picture.field(channel), type="quantitative", title=picture.title(channel), **more)
 
 
