@@ -276,7 +276,8 @@ def test_nothing_hostile_acts(hostile: Opened) -> None:
     found = page.evaluate(
         """() => ({
           scripts: document.querySelectorAll("script:not([type])").length,
-          foreign: document.querySelectorAll("img, iframe, object, embed, form:not(.vega-bindings), link, main a").length,
+          foreign: document.querySelectorAll("img, iframe, object, embed, link, main a, form:not(.vega-bindings)")
+            .length,
           handlers: [...document.querySelectorAll("*")]
             .filter((each) => [...each.attributes].some((one) => one.name.startsWith("on"))).length,
           text: document.body.innerText,
