@@ -72,10 +72,11 @@ class Load:
 def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushed:
     """Push ``version`` in ``profile``. Raises SeasDataError when a check fails, or the Hub cannot or will not."""
     allowed = dict(wanted.allowed or {})
+    remote = Remote(wanted.repository)
+    remote.state()  # whether it can be reached at all: the checks may take a while
     _require_checks(version, profile, allowed)
     with published.alone(version.workspace.root), place(version.workspace.root) as folder:
         manifest = checkout(version, folder, profile, allowed)
-        remote = Remote(wanted.repository)
         state = remote.state()
         there = hub_plan.published(remote, state)
         _require_same_profile(there, profile, wanted.repository)
@@ -119,7 +120,7 @@ def deliver(version: Version, remote: Remote, state: State | None, load: Load, w
         at=published.now(),
     )
     published.record(version.workspace.root, entry)
-    remark = "" if not plan.nothing else f"{remote.name} holds {load.title} already; nothing was sent"
+    remark = f"{remote.name} holds all of this already; nothing was sent" if plan.nothing else ""
     return Pushed(plan, commit, remote.url, not plan.nothing, remark)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from seas_data import files
@@ -48,9 +49,13 @@ class State:
 
 
 class Remote:
-    """A repository of the Hub, which need not exist yet."""
+    """A repository of the Hub, which need not exist yet. Raises SeasDataError if ``name`` cannot be one's."""
 
     def __init__(self, name: str, kind: Kind = "dataset"):
+        with speaking(name, kind):
+            validate_repo_id(name)
+            if "/" not in name:
+                raise errors.HFValidationError
         self.name = name
         self.kind: Kind = kind
         self._api = HfApi(library_name="seas-data")

@@ -120,8 +120,10 @@ def test_who_may_not_is_told_what_to_do(hub: Hub, mine: Path, monkeypatch: pytes
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nowhere")
     with pytest.raises(SeasDataError, match=r"does not know who asks .*hf auth login"):
         pushed(mine)
-    with pytest.raises(SeasDataError, match="no name of a repository"):
-        push(versions.open(mine).version("v0"), Wanted("not a/name/at all"))
+    for name in ("not a/name/at all", "garden", "org/", "../x", "org/x\x1b[2J"):
+        with pytest.raises(SeasDataError, match="no name of a repository") as raised:
+            push(versions.open(mine).version("v0"), Wanted(name))
+        assert "\x1b" not in str(raised.value)
     assert not hub.repositories
 
 
