@@ -88,6 +88,7 @@ class Hub:
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": self.owner,
             "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "NO_PROXY": "127.0.0.1,localhost",

@@ -10,18 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from seas_data import files, store, tables, version
-from seas_data.analysis import library
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
-from seas_data.resources import folder as resources
 from seas_data.stages import RUNS
 from seas_data.store import Manifest, open_workspace
 from seas_data.version import Version
@@ -230,32 +227,6 @@ def test_the_story_of_a_prompt_whose_text_is_withheld_is_told_without_it(public:
         said = CliRunner().invoke(app, ["why", chosen, "--workspace", str(tmp_path / "ws"), *more])
         assert said.exception is None, said.exception
         assert "(withheld in this release)" in said.stdout
-
-
-QUERIES = library.load(resources("sql"))
-
-
-@pytest.fixture(scope="module")
-def shells(public: Path, gated: Path) -> dict[str, duckdb.DuckDBPyConnection]:
-    """Plain DuckDB in each folder, with its views.sql."""
-    opened = {}
-    for name, folder in (("public", public), ("gated", gated)):
-        script = (folder / "views.sql").read_text()
-        assert "'tables/" in script and str(folder) not in script
-        opened[name] = duckdb.connect()
-        opened[name].execute(f"set file_search_path = '{folder}'")
-        opened[name].execute(script)
-    return opened
-
-
-@pytest.mark.parametrize("name", QUERIES)
-def test_every_query_runs_over_the_views_of_both_folders(
-    name: str, shells: dict[str, duckdb.DuckDBPyConnection]
-) -> None:
-    query = QUERIES[name]
-    values = query.values([])
-    answers = [shell.sql(query.sql, params=values).to_arrow_table() for shell in shells.values()]
-    assert answers[0].schema == answers[1].schema
 
 
 def test_a_folder_that_is_there_is_left_alone_and_a_failed_checkout_leaves_nothing(
