@@ -92,6 +92,7 @@ def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> None:
     connection.execute("set allowed_paths = $paths", {"paths": request.paths})
     connection.execute("set enable_external_access = false")
     connection.execute("set max_execution_time = $milliseconds", {"milliseconds": int(request.seconds * 1000)})
+    connection.execute("set enable_progress_bar = false")  # it would go where the facts go
     connection.execute("set TimeZone = 'UTC'")  # the same answer wherever it is asked
     connection.execute("set lock_configuration = true")
 
