@@ -372,7 +372,9 @@ class Recipe(_Strict):
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
-        content = self.model_dump(mode="json", exclude={"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set()))
+        content = self.model_dump(
+            mode="json", exclude={"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set())
+        )
         if self.loop is not None:
             _without_places(content)
         for source in content["sources"].values():
