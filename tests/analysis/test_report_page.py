@@ -201,8 +201,8 @@ SPAN = """() => {
 }"""
 SPOT = """(box) => {
   box.scrollIntoView({block: "center", behavior: "instant"});
-  const view = box.view, [left, top] = view.origin(), row = view.data("rows")[0];
-  return {x: left + view.scale("x")(row.x), y: top + view.scale("y")(row.y)};
+  const view = box.view, [left, top] = view.origin(), padding = view.padding(), row = view.data("rows")[0];
+  return {x: padding.left + left + view.scale("x")(row.x), y: padding.top + top + view.scale("y")(row.y)};
 }"""
 
 
