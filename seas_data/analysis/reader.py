@@ -57,8 +57,11 @@ def answer(request: Request) -> pa.Table:
     return answers(request, [(request.query, request.parameters)])[0]
 
 
-def answers(request: Request, asked: Sequence[tuple[str, dict[str, Any]]]) -> list[pa.Table]:
-    """Return the answers to several queries, each with its parameters, over views made once. Raises RefusedError."""
+def answers(request: Request, asked: Sequence[tuple[str, dict[str, Any]]], held: Sequence[str] = ()) -> list[pa.Table]:
+    """Return the answers to several queries, each with its parameters, over views made once. Raises RefusedError.
+
+    The views ``held`` are worked out once for all queries, and held in memory.
+    """
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -74,6 +77,8 @@ def answers(request: Request, asked: Sequence[tuple[str, dict[str, Any]]]) -> li
     )
     with contextlib.closing(connection):
         _open(connection, request)
+        for view in held:  # a temporary table is found before the view of its name
+            connection.execute(f'create temp table "{view}" as from main."{view}"')
         found = []
         for query, parameters in asked:
             _check(connection, query)

@@ -71,10 +71,15 @@ def read(shards: dict[str, list[Path]], query: str, parameters: dict[str, object
     return read_all(shards, [(query, parameters or {})])[0]
 
 
-def read_all(shards: dict[str, list[Path]], asked: Sequence[tuple[str, dict[str, object]]]) -> list[pl.DataFrame]:
-    """Return what several of the package's own queries say, each with its parameters: as ``read``, but opened once."""
+def read_all(
+    shards: dict[str, list[Path]], asked: Sequence[tuple[str, dict[str, object]]], held: Sequence[str] = ()
+) -> list[pl.DataFrame]:
+    """Return what several of the package's own queries say, each with its parameters: as ``read``, but opened once.
+
+    ``held`` names views that many of them ask: those are worked out once and held in memory meanwhile.
+    """
     try:
-        tables = reader.answers(_request(shards, "", None, SECONDS, MEMORY), asked)
+        tables = reader.answers(_request(shards, "", None, SECONDS, MEMORY), asked, held)
         return [cast(pl.DataFrame, pl.from_arrow(table)) for table in tables]
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem

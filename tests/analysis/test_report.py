@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 import seas_data as sd
 from seas_data import figures
-from seas_data.analysis import library, report
+from seas_data.analysis import library, report, sql
 from seas_data.analysis.report import charts, flow, map, overview, page, sections
 from seas_data.errors import SeasDataError
 from seas_data.resources import folder
@@ -136,6 +137,14 @@ def test_no_word_of_the_data_stands_in_a_specification(
         drawing = charts.draw(query(f"{mark} {channels}"), data)
         assert drawing is not None
         assert "~" not in json.dumps(drawing.spec).replace(",.4~f", "")
+
+
+def test_views_that_are_held_in_memory_answer_the_same(version: Version) -> None:
+    asked = [(each.sql, each.values([])) for each in library.load(folder("sql")).values()]
+    for plain, held in zip(
+        sql.read_all(version.paths(), asked), sql.read_all(version.paths(), asked, ("answers", "kept")), strict=True
+    ):
+        assert_frame_equal(plain, held)
 
 
 def test_every_chart_of_the_library_can_be_drawn(version: Version) -> None:

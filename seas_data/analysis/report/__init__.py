@@ -23,6 +23,7 @@ from seas_data.version import Version
 if TYPE_CHECKING:
     from seas_data.analysis.report.sections import Topic
 
+_HELD = ("answers", "kept")  # what most queries ask
 _LONGEST = 4_000  # characters of a prompt's text that --with-text embeds
 
 
@@ -99,7 +100,9 @@ def _answers(
     """Return each query with its answer, or with its error: one file that is not right costs no other its section."""
     queries = [(query.sql, query.values(list(given))) for query, given in asked]
     try:
-        return [(*each, answer) for each, answer in zip(asked, sql.read_all(version.paths(), queries), strict=True)]
+        return [
+            (*each, answer) for each, answer in zip(asked, sql.read_all(version.paths(), queries, _HELD), strict=True)
+        ]
     except SeasDataError:
         return [(*each, _answer(version, *query)) for each, query in zip(asked, queries, strict=True)]
 
