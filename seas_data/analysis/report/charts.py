@@ -50,14 +50,12 @@ def draw(query: Query, answer: pl.DataFrame) -> Drawing | None:
         chart = {"bar": _bars, "line": _lines, "point": _points, "heatmap": _heatmap}[asked.mark](picture)
     if chart is None:
         return Drawing({}, note="No chart: there is no figure in the answer that it could show.")
-    chart = chart.properties(description=f"{query.title}. {query.question}")
-    spec = chart.to_dict(validate=False)
-    spec.pop("config", None)  # Altair's own look; the page brings look.CONFIG
+    spec = {"$schema": alt.SCHEMA_URL, "description": f"{query.title}. {query.question}", **chart}
     rows = picture.shown["row"].to_list() if picture.shown.height < answer.height else None
     return Drawing(spec, rows, picture.note)
 
 
-def _bars(picture: Picture) -> Any:
+def _bars(picture: Picture) -> dict[str, Any]:
     value = picture.value()
     across, along = ("y", "x") if value == "x" else ("x", "y")
     column = picture.shown[picture.channels[value]]
@@ -84,7 +82,7 @@ def _bars(picture: Picture) -> Any:
     )
 
 
-def _lines(picture: Picture) -> Any:
+def _lines(picture: Picture) -> dict[str, Any]:
     panels = [picture.channels[name] for name in ("row", "column") if name in picture.channels]
     series = picture.values("color") if picture.has("color") else 1
     if not panels and series > _MOST_SERIES:
@@ -113,7 +111,7 @@ def _lines(picture: Picture) -> Any:
     return _put(picture, parts, height=130 if panels else 260, panel=_SMALL, panels=panels or None)
 
 
-def _points(picture: Picture) -> Any:
+def _points(picture: Picture) -> dict[str, Any]:
     if not picture.categorical("x") and not picture.categorical("y"):
         return _scatter(picture)
     value = picture.value()
@@ -136,7 +134,7 @@ def _points(picture: Picture) -> Any:
     )
 
 
-def _scatter(picture: Picture) -> Any:
+def _scatter(picture: Picture) -> dict[str, Any]:
     """Return points in a plane, with whiskers where the answer has ``<column>_low`` and ``<column>_high``."""
     base = alt.Chart().encode(**colour(picture))
     parts = []
@@ -167,7 +165,7 @@ def _ends(picture: Picture, along: str) -> tuple[str, str] | None:
     return None
 
 
-def _heatmap(picture: Picture) -> Any:
+def _heatmap(picture: Picture) -> dict[str, Any] | None:
     if not picture.has("color"):
         return None
     column = picture.shown[picture.channels["color"]].cast(pl.Float64, strict=False).drop_nulls()
@@ -220,34 +218,35 @@ def _interval(picture: Picture, along: str) -> dict[str, Any]:
 
 def _put(
     picture: Picture, parts: list[Any], *, height: Any, width: Any = None, panel: int, panels: list[str] | None = None
-) -> Any:
+) -> dict[str, Any]:
     """Return ``parts`` as one chart, as wide as the page has room, or in panels, which the page sizes (``panel``)."""
     panels = picture.panels() if panels is None else panels
-    layered = alt.layer(*parts).properties(height=height)
+    layered: dict[str, Any] = {"layer": [_plain(part) for part in parts], "height": height}
     if width is not None or not panels:
-        layered = layered.properties(width=width or "container")
-    data = alt.NamedData(ROWS)
+        layered["width"] = width or "container"
+    data = {"data": {"name": ROWS}}
     if not panels:
-        return layered.properties(data=data)
-    titles = [_panel_title(picture, column) for column in panels]
-    if len(panels) == 2:
-        chart = layered.facet(row=alt.Row(**titles[0]), column=alt.Column(**titles[1]), data=data)
-    else:
-        chart = layered.facet(alt.Facet(**titles[0]), columns=1, data=data)
+        return data | layered
+    facets = [_panel(picture, column) for column in panels]
     own = [channel for channel in ("x", "y") if picture.categorical(channel)]
-    if panel == _WIDE:  # each panel has its own names, and only those
-        free: dict[str, Any] = {name: "independent" for channel in own for name in (channel, f"{channel}Offset")}
-        chart = chart.resolve_scale(**free)
     names = picture.shown[picture.channels["y"]].unique() if "y" in own else ["0.00"]
     longest = max(len(str(name)) for name in names)
-    return chart.properties(usermeta={"panel": panel, "fixed": width is not None, "names": longest})
+    chart = data | {"spec": layered, "usermeta": {"panel": panel, "fixed": width is not None, "names": longest}}
+    if panel == _WIDE:  # each panel has its own names, and only those
+        free = {name: "independent" for channel in own for name in (channel, f"{channel}Offset")}
+        chart["resolve"] = {"scale": free}
+    if len(panels) == 2:
+        return chart | {"facet": dict(zip(("row", "column"), facets, strict=True))}
+    return chart | {"facet": facets[0], "columns": 1}
 
 
-def _panel_title(picture: Picture, column: str) -> dict[str, Any]:
-    return {
-        "shorthand": field(picture.answer, column),
-        "type": "nominal",
-        "title": None,
-        "sort": None,
-        "header": alt.Header(labelAnchor="start", labelPadding=4),
-    }
+def _plain(part: Any) -> dict[str, Any]:
+    """Return a layer without what Altair writes for a chart of its own."""
+    spec: dict[str, Any] = part.to_dict(validate=False)
+    return {name: each for name, each in spec.items() if name not in ("$schema", "config", "data", "datasets")}
+
+
+def _panel(picture: Picture, column: str) -> dict[str, Any]:
+    name = field(picture.answer, column)
+    header = {"labelAnchor": "start", "labelPadding": 4}
+    return {"field": name, "type": "nominal", "title": None, "sort": None, "header": header}

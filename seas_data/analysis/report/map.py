@@ -25,7 +25,7 @@ from seas_data.text import printable
 from seas_data.version import Version
 
 POINTS = 15_000
-NOVEL = 2_500  # points whose nearest earlier prompt is looked for
+NOVEL = 2_000  # points whose nearest earlier prompt is looked for
 _WHOLE = 65_535
 _NONE = 65_535
 _EDGE = 1_300  # around the outermost points
