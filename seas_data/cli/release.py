@@ -1,0 +1,225 @@
+"""Releases: the folder, its card, the checks, to the Hub and back, and a row taken out."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seas_data.cli.shared import (
+    WORKSPACE,
+    JsonOption,
+    ProfileOption,
+    VersionArgument,
+    VersionOption,
+    WorkspaceOption,
+    print_json,
+)
+from seas_data.errors import SeasDataError
+
+commands = typer.Typer()
+
+
+@commands.command()
+def checkout(
+    version: Annotated[str, typer.Argument(help="A version or tag.")],
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    profile: ProfileOption = "public",
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a version as the folder that push uploads: Parquet that `datasets`, Polars and DuckDB open, and its card.
+
+    \b
+    seas-data checkout v0 release
+    seas-data checkout v3 release --profile gated
+    """
+    from seas_data import version as versions
+    from seas_data.release.folder import checkout as write
+    from seas_data.release.profile import named
+
+    opened = versions.open(workspace).version(version)
+    manifest = write(opened, folder, named(profile))
+    if as_json:
+        withheld = [each.model_dump() for each in manifest.withheld]
+        told = {"version": opened.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
+        print_json(told | {"full_digest": manifest.full_digest, "withheld": withheld})
+        return
+    print(f"{opened.name} ({profile}) is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
+    if manifest.withheld:
+        print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json says which and why.")
+
+
+@commands.command()
+def card(
+    version: VersionArgument = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write, or with --check to read.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare a card with the version; exit status 1 if they differ.")
+    ] = False,
+    model: Annotated[str | None, typer.Option("--model", help="The card of a trained model, such as R2.")] = None,
+    profile: ProfileOption = "public",
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the card of a version or of a model it trained, every figure computed from the data; or check one.
+
+    \b
+    seas-data card v3 -o README.md
+    seas-data card v3 --check -o release/README.md
+    seas-data card v3 --model T3
+    """
+    from seas_data import version as versions
+    from seas_data.release import card as cards
+    from seas_data.release.profile import named
+
+    opened = versions.open(workspace).version(version or at)
+    fresh = cards.model_card(opened, model) if model else cards.dataset_card(opened, named(profile))
+    if not check:
+        cards.write(fresh, output) if output else print(fresh, end="")
+        return
+    found = cards.check(output or Path("README.md"), fresh)
+    if as_json:
+        print_json({"version": opened.name, "current": not found, "differences": found})
+    elif found:
+        print(
+            f"{output or 'README.md'} is not what {opened.name} says ({len(found)} lines differ); write it anew "
+            f"with: seas-data card {opened.name} -o {output or 'README.md'}"
+        )
+        print("\n".join(found))
+    else:
+        print(f"{output or 'README.md'} is what {opened.name} says.")
+    if found:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def check(
+    version: VersionArgument = None,
+    profile: ProfileOption = "public",
+    card: Annotated[Path | None, typer.Option("--card", help="A stored card, which has to be current.")] = None,
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a version may be released: every check, and the ids of the rows that fail it.
+
+    The exit status is 1 when a check fails. Rows are named and never shown.
+
+    \b
+    seas-data check v3
+    seas-data check v3 --profile gated --json
+    seas-data check v3 --card release/README.md
+    """
+    from seas_data import terminal
+    from seas_data import version as versions
+    from seas_data.release import checks
+
+    opened = versions.open(workspace).version(version or at)
+    found = checks.run(opened, profile, card.read_text(encoding="utf-8") if card else None)
+    if as_json:
+        told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "sentence": c.sentence} for c in found]
+        print_json({"version": opened.name, "profile": profile, "checks": told})
+    else:
+        terminal.checks(found)
+    if not all(each.passed for each in found):
+        raise typer.Exit(1)
+
+
+@commands.command()
+def push(
+    version: Annotated[str, typer.Argument(help="A version or tag.")],
+    repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],
+    tag_name: Annotated[str | None, typer.Option("--tag", help="What to call it there, such as 1.2.0.")] = None,
+    profile: ProfileOption = "public",
+    model: Annotated[str | None, typer.Option("--model", help="Push this model that the version trained.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see it; without this it is private.")] = False,
+    allow: Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; say --because.")] = None,
+    because: Annotated[list[str] | None, typer.Option("--because", help="Why, one for each --allow.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and write nothing.")] = False,
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Push a version, or a model, to the Hugging Face Hub: checked first, private unless told otherwise, tagged last.
+
+    \b
+    seas-data push v3 org/name --tag 1.2.0 --dry-run
+    seas-data push v3 org/name-gated --profile gated --tag 1.2.0
+    seas-data push v3 org/red-team --model R2
+    """
+    from seas_data import version as versions
+    from seas_data.release import hub_print
+    from seas_data.release.profile import named
+    from seas_data.release.push import Wanted
+    from seas_data.release.push import push as push_version
+    from seas_data.release.push_model import push_model
+
+    wanted = Wanted(
+        repository,
+        tag=tag_name,
+        public=public,
+        allowed=_allowed(allow, because),
+        dry_run=dry_run,
+        confirm=typer.confirm if sys.stdin.isatty() else None,
+    )
+    opened = versions.open(workspace).version(version)
+    done = push_model(opened, model, wanted) if model else push_version(opened, wanted, named(profile))
+    if as_json:
+        print_json(hub_print.as_json(done, tag=tag_name))
+    else:
+        hub_print.pushed(model or opened.name, done, tag=tag_name)
+
+
+@commands.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="REPOSITORY@TAG, or REPOSITORY for the newest, such as org/name@1.2.0.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a published version into a new workspace, with the same digest; every file's hash is checked first.
+
+    \b
+    seas-data pull org/name@1.2.0 --workspace ws2
+    """
+    from seas_data.release.pull import pull as run
+
+    done = run(name, workspace)
+    if as_json:
+        told = {"version": done.version.name, "digest": done.version.digest, "commit": done.commit, "new": done.new}
+        print_json(told | {"profile": done.version.manifest.profile, "recipe": str(done.recipe)})
+        return
+    what = "is now" if done.new else "was already"
+    print(f"{done.version.name} ({done.version.manifest.profile}) {what} in {workspace}: digest {done.version.digest}.")
+    print(f"How it was made is in {done.recipe}; what that would start or call runs only with --trust.")
+
+
+@commands.command()
+def forget(
+    ids: Annotated[list[str], typer.Argument(help="Ids of prompts, attacks or responses.")],
+    because: Annotated[str, typer.Option("--because", help="Why; it stands in the new version, for good.")],
+    workspace: WorkspaceOption = WORKSPACE,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a row out, with all that holds its words or hangs on it: a new version, which has its id and why, no more.
+
+    \b
+    seas-data forget 3f2a9c0d1e4b5a6978877665 --because "asked for by the person it names"
+    """
+    from seas_data.release import forget as forgets
+    from seas_data.release import hub_print
+
+    done = forgets.forget(workspace, ids, because)
+    if as_json:
+        print_json(hub_print.forgot_as_json(done))
+    else:
+        hub_print.forgot(done, str(workspace))
+
+
+def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:
+    names, reasons = names or [], reasons or []
+    if len(names) != len(reasons) or not all(reason.strip() for reason in reasons):
+        raise SeasDataError('say why each failed check may pass: --allow NAME --because "..."')
+    return dict(zip(names, reasons, strict=True))
