@@ -99,8 +99,8 @@ def short_enough(rows: list[str]) -> tuple[list[str], Any]:
     """Return each text once, less those that the model does not read to the end, and their numbers of tokens."""
     import numpy as np
 
-    from seas_data import encoder
     from seas_data.recipe import Embedder
+    from seas_data.similarity import encoder
 
     texts = list(dict.fromkeys(rows))
     model = encoder.load(encoder.find(Embedder(model=MODEL)))
@@ -135,8 +135,8 @@ def work(name: str, folder: Path) -> None:
         import polars as pl
         import sentence_transformers  # noqa: F401, imports are left out of the time of both
 
-        from seas_data import vectors as embeddings
         from seas_data.recipe import Embedder
+        from seas_data.similarity import vectors as embeddings
 
         asked = pl.DataFrame({"text": texts, "language": "any"})
         embedder = Embedder(model=MODEL, languages=["any"], precision=name, max_unknown=1.0)

@@ -265,7 +265,7 @@ Result = tuple[float, list[int], list[tuple[int, int]] | None]
 
 
 def ours(source: Path, threshold: float) -> Result:
-    from seas_data import near
+    from seas_data.similarity import near
 
     began = time.perf_counter()
     found = near.pairs(read(source), threshold)

@@ -117,8 +117,8 @@ def embedded(rows: list[str], store: Path) -> tuple[list[str], Any]:
     """Return each text once, less those that the model does not read to the end, and their vectors."""
     import polars as pl
 
-    from seas_data import vectors
     from seas_data.recipe import Embedder
+    from seas_data.similarity import vectors
 
     asked = pl.DataFrame({"text": list(dict.fromkeys(rows)), "language": "any"})
     found = vectors.embed(asked, [Embedder(languages=["any"], max_unknown=1.0)], store)
@@ -182,7 +182,7 @@ Result = tuple[float, list[int], list[tuple[int, int]] | None]
 
 
 def ours(texts: list[str], vectors: Any, threshold: float) -> Result:
-    from seas_data import neighbours
+    from seas_data.similarity import neighbours
 
     began = time.perf_counter()
     found = neighbours.pairs(vectors, threshold)
@@ -192,7 +192,7 @@ def ours(texts: list[str], vectors: Any, threshold: float) -> Result:
 
 
 def ours32(texts: list[str], vectors: Any, threshold: float) -> Result:
-    from seas_data import neighbours
+    from seas_data.similarity import neighbours
 
     neighbours.has_native_bf16 = lambda: False
     return ours(texts, vectors, threshold)

@@ -21,7 +21,7 @@ import polars as pl
 
 from seas_data import incoming
 from seas_data import recipe as recipes
-from seas_data.curation import curate
+from seas_data.curate.steps import curate
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Release
 from seas_data.stages import Stages

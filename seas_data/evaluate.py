@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data.neighbours import Vectors, nearest
+from seas_data.similarity.neighbours import Vectors, nearest
 from seas_data.statistics import Z, effective_interval, wilson
 from seas_data.text import normalise
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import forgotten, sources, tables
-from seas_data import overrides as people
 from seas_data.curate.outcome import decisions, no_decisions
 from seas_data.errors import SeasDataError
 from seas_data.forgotten import Forgotten
+from seas_data.people import overrides as people
 from seas_data.recipe import Recipe
 from seas_data.taxonomy import KINDS, RISK_CATEGORIES, type_of
 from seas_data.version import Version

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seas_data import attack, evaluate, gold, loop, pairs, tables
+from seas_data import attack, evaluate, loop, pairs, tables
 from seas_data.build import _manifest
 from seas_data.curate.outcome import decisions
 from seas_data.loop import measure, players, writing
 from seas_data.loop.scene import Role
+from seas_data.people import gold
 from seas_data.recipe import Recipe
 from seas_data.stages import RUNS
 from seas_data.store import Workspace, open_workspace

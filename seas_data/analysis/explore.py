@@ -68,7 +68,7 @@ def write(version: Version, folder: Path, *, neighbours: int = NEIGHBOURS) -> Ex
 
 def frame(version: Version, *, neighbours: int = NEIGHBOURS) -> pl.DataFrame:
     """Return the rows of the map; see the module for its columns."""
-    from seas_data.neighbours import ranked
+    from seas_data.similarity.neighbours import ranked
 
     rows = version.select(_QUERY)
     if rows.is_empty():

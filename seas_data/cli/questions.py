@@ -134,8 +134,8 @@ def review(
     seas-data review v0 --sample 200 -o review.csv
     seas-data review v3 --responses --sample 400 -o gold.csv
     """
-    from seas_data import review as reviews
     from seas_data import version as versions
+    from seas_data.people import review as reviews
 
     opened = versions.open(workspace).version(version or at)
     if responses:

@@ -114,8 +114,8 @@ def check(
     seas-data check v3 --profile gated --json
     seas-data check v3 --card release/README.md
     """
-    from seas_data import terminal
     from seas_data import version as versions
+    from seas_data.cli import terminal
     from seas_data.release import checks
 
     opened = versions.open(workspace).version(version or at)

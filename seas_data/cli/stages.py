@@ -76,8 +76,9 @@ def judge(
 
 
 def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
-    from seas_data import gold, terminal
     from seas_data import version as versions
+    from seas_data.cli import terminal
+    from seas_data.people import gold
 
     opened = versions.open(workspace).version(version)
     found = gold.report(opened, path)
@@ -162,7 +163,7 @@ def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
     \b
     seas-data evaluate round
     """
-    from seas_data import terminal
+    from seas_data.cli import terminal
     from seas_data.loop import alone
 
     found = alone.metrics(folder).drop("version")

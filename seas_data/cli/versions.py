@@ -40,7 +40,7 @@ def build(
     seas-data build pipelines/public-prompts.yaml --workspace ws --set curation.near.duplicate=0.9
     """
     from seas_data import recipe as recipes
-    from seas_data import terminal
+    from seas_data.cli import terminal
 
     changes = [*(change or []), *([f"loop.iterations={iterations}"] if iterations else [])]
     changes += ["pulled=null"] if trust else []
@@ -72,7 +72,8 @@ def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, a
     \b
     seas-data log
     """
-    from seas_data import summary, terminal
+    from seas_data.analysis import summary
+    from seas_data.cli import terminal
     from seas_data.store import open_workspace
 
     entries = summary.log(open_workspace(workspace), version)
@@ -99,7 +100,9 @@ def show(
 
 
 def _show(workspace: Path, name: str | None, as_json: bool) -> None:
-    from seas_data import summary, terminal, version
+    from seas_data import version
+    from seas_data.analysis import summary
+    from seas_data.cli import terminal
 
     content = summary.show(version.open(workspace).version(name))
     if as_json:
@@ -122,7 +125,9 @@ def diff(
     """
     import polars as pl
 
-    from seas_data import explain, terminal, version
+    from seas_data import version
+    from seas_data.analysis import explain
+    from seas_data.cli import terminal
 
     opened = version.open(workspace)
     changes = explain.difference(opened.version(before), opened.version(after))
@@ -148,8 +153,9 @@ def why(
     seas-data why 3f2a9c
     seas-data why "what colour is the door?"
     """
-    from seas_data import explain, terminal
     from seas_data import version as versions
+    from seas_data.analysis import explain
+    from seas_data.cli import terminal
 
     opened = versions.open(workspace).version(version)
     stories = [explain.story(opened, prompt_id) for prompt_id in explain.find(opened, text_or_id)]

@@ -12,11 +12,11 @@ rather than a copy: flagged and kept. Holdout prompts themselves are never dropp
 import numpy as np
 import polars as pl
 
-from seas_data import neighbours
-from seas_data.containment import quoted
 from seas_data.curate.outcome import Outcome, decisions, no_decisions
 from seas_data.recipe import Contamination
-from seas_data.vectors import Embedded
+from seas_data.similarity import neighbours
+from seas_data.similarity.containment import quoted
+from seas_data.similarity.vectors import Embedded
 
 HIT_COLUMNS: dict[str, pl.DataType] = {
     "prompt_id": pl.String(),

@@ -32,11 +32,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data import near, neighbours
 from seas_data.curate.items import Items
-from seas_data.neighbours import Pairs
 from seas_data.recipe import Curation
-from seas_data.vectors import Embedded
+from seas_data.similarity import near, neighbours
+from seas_data.similarity.neighbours import Pairs
+from seas_data.similarity.vectors import Embedded
 
 EDGE_REASONS = pl.Enum(["exact_duplicate", "near_duplicate", "semantic_duplicate", "related"])
 """The measures, the surest first; and what reaches a duplicate threshold without being a duplicate."""

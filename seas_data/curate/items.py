@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data.curate.outcome import decisions
+from seas_data.similarity.vectors import Embedded
 from seas_data.text import normalise
-from seas_data.vectors import Embedded
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import evaluate, forgotten, gold, incoming, judge, pairs, tables
+from seas_data import evaluate, forgotten, incoming, judge, pairs, tables
 from seas_data.curate.outcome import decisions
-from seas_data.curation import curate
+from seas_data.curate.steps import curate
 from seas_data.incoming import Earlier, Incoming
 from seas_data.loop import measure, players, turn, writing
 from seas_data.loop.scene import Frames, Role, Scene, merged
+from seas_data.people import gold
 from seas_data.recipe import Recipe
 from seas_data.stages import Stages
 from seas_data.store import Workspace

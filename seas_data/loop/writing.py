@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data import evaluate, vectors
+from seas_data import evaluate
 from seas_data.loop.scene import Scene
-from seas_data.neighbours import nearest
+from seas_data.similarity import vectors
+from seas_data.similarity.neighbours import nearest
 from seas_data.version import Version
 
 

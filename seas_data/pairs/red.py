@@ -18,7 +18,7 @@ from seas_data.pairs.choosing import capped, greedy
 from seas_data.pairs.held import withheld
 from seas_data.pairs.paired import Paired, compose, unused
 from seas_data.pairs.verdicts import answers_to, judge_of, judged, rates
-from seas_data.shingles import number, shared, shingles
+from seas_data.similarity.shingles import number, shared, shingles
 from seas_data.text import content_id
 
 Texts = Callable[[pl.Series], Sequence[str]]

@@ -1,6 +1,6 @@
 """The cards: what a person reads first, written from the data and checked against it.
 
-A card is a template of ``cards/`` filled with figures (``figures.py``), each the answer of a query of the library. The
+A card is a template of ``cards/`` filled with figures (``answers.py``), each the answer of a query of the library. The
 template engine is Jinja's sandbox with undefined names refused, and whatever a template prints goes through
 ``markdown.escape`` unless this package wrote it as Markdown: there is no way to forget it.
 
@@ -21,7 +21,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from seas_data import files
 from seas_data.errors import SeasDataError
-from seas_data.release import card_facts, card_tables, figures, markdown, metadata
+from seas_data.release import answers, card_facts, card_tables, markdown, metadata
 from seas_data.release import pictures as drawing
 from seas_data.release.profile import Profile
 from seas_data.resources import folder
@@ -43,7 +43,7 @@ def dataset_card(version: Version, profile: Profile = "public", allowed: Mapping
 
 def pictures(version: Version) -> dict[str, str]:
     """Return the pictures that the dataset card shows: the SVG text of each file, by its path beside the card."""
-    return drawing.draw(figures.gather(version, figures.PICTURES))
+    return drawing.draw(answers.gather(version, answers.PICTURES))
 
 
 def model_card(version: Version, model: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from markupsafe import Markup
 
 from seas_data.errors import SeasDataError
-from seas_data.release import card_configs, figures, licences, metadata, pictures, profile, scrub
+from seas_data.release import answers, card_configs, licences, metadata, pictures, profile, scrub
 from seas_data.release.markdown import line
 from seas_data.release.profile import Profile
 from seas_data.version import Version
@@ -37,7 +37,7 @@ _TRAININGS = {"red_sft": "R0, at the start", "target_sft": "T0, at the start", "
 
 def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str]) -> Facts:
     """Return what the template of the dataset card is filled with, and ``metadata``."""
-    found = figures.gather(version, figures.DATASET)
+    found = answers.gather(version, answers.DATASET)
     recipe = scrub.recipe(version.manifest.recipe)
     size = found["overview"][0] if found["overview"] else {}
     described = card_configs.describe(version, kept_profile)
@@ -68,7 +68,7 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
         "licence": followed.licence.id if followed.licence else None,
         "unlicensed": sorted({name for _, names in followed.faults for name in names}),
         "outputs": _outputs(parts),
-        "missing_types": figures.missing_types(found["rows_by_type"]),
+        "missing_types": answers.missing_types(found["rows_by_type"]),
         "withheld": _withheld(kept_profile),
         "configs": described,
         "judges": _judges(recipe, found["judges"]),
@@ -86,7 +86,7 @@ def model(version: Version, name: str) -> Facts:
 
     Raises SeasDataError when the version knows no model of that name.
     """
-    found = figures.gather(version, figures.MODEL)
+    found = answers.gather(version, answers.MODEL)
     rows = [row for row in found["models"] if row["model"] == name]
     if not rows:
         known = ", ".join(row["model"] for row in found["models"]) or "none"
@@ -165,7 +165,7 @@ def _bases(recipe: Facts) -> list[Facts]:
     ]
 
 
-def _judges(recipe: Facts, found: list[figures.Row]) -> list[Facts]:
+def _judges(recipe: Facts, found: list[answers.Row]) -> list[Facts]:
     """Return what each judge said, with what kind of judge it is."""
     kinds = {_label(judge): judge.get("guard") or _KINDS.get(judge["by"]) for judge in recipe.get("judges") or []}
     return [row | {"kind": kinds.get(row["judge"])} for row in found]
@@ -205,7 +205,7 @@ def _outputs(parts: list[licences.Part]) -> list[Facts]:
     ]
 
 
-def _annotators(found: figures.Figures, size: Facts) -> list[str]:
+def _annotators(found: answers.Figures, size: Facts) -> list[str]:
     sources = {row["label_source"] for row in found["label_sources"]}
     creators = ["found"] if "source" in sources else []
     if sources & {"classifier", "judge", "seed"} or found["judges"]:
@@ -215,13 +215,13 @@ def _annotators(found: figures.Figures, size: Facts) -> list[str]:
     return creators or ["no-annotation"]
 
 
-def _changes(version: Version, found: figures.Figures) -> Facts:
+def _changes(version: Version, found: answers.Figures) -> Facts:
     """Return how the kept prompts and the drops differ from the parent; nothing where it is not in the workspace."""
     parent = version.manifest.parent
     if parent is None or parent not in version.workspace.versions():
         return {"changed_kinds": [], "changed_drops": []}
     before = Version(version.workspace, version.workspace.manifest(parent))
-    then = figures.gather(before, {"rows-by-kind": [], "drop-reasons": []})
-    kinds = figures.changes(then["rows_by_kind"], found["rows_by_kind"], ("kind", "difficulty"), "kept")
-    drops = figures.changes(then["drop_reasons"], found["drop_reasons"], ("reason",), "prompts")
+    then = answers.gather(before, {"rows-by-kind": [], "drop-reasons": []})
+    kinds = answers.changes(then["rows_by_kind"], found["rows_by_kind"], ("kind", "difficulty"), "kept")
+    drops = answers.changes(then["drop_reasons"], found["drop_reasons"], ("reason",), "prompts")
     return {"changed_kinds": kinds, "changed_drops": drops}

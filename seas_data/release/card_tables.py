@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from seas_data.release import markdown
-from seas_data.release.figures import Row, natural
+from seas_data.release.answers import Row, natural
 
 MOST_INTERVALS = 5
 """Columns of a grid up to which each cell shows its interval; beyond, the table would be wider than the page."""

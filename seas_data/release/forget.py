@@ -15,10 +15,11 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import forgotten, tables, vector_store
+from seas_data import forgotten, tables
 from seas_data.errors import SeasDataError
 from seas_data.release import forget_rows, published
 from seas_data.release.forget_rows import Gone
+from seas_data.similarity import vector_store
 from seas_data.stages import RUNS
 from seas_data.store import Manifest, Shard, Workspace, open_workspace
 from seas_data.text import text_digest

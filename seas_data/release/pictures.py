@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import escape
 
-from seas_data.release.figures import Figures, Row, natural
+from seas_data.release.answers import Figures, Row, natural
 from seas_data.release.markdown import line
 
 _FONT = 'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"'

@@ -2,7 +2,7 @@
 
 ``sft`` fine-tunes on demonstrations, ``dpo`` on preference pairs. A model folder appears whole or not at all; a
 training that was killed goes on from its last checkpoint when it is asked for again. ``job`` tells how that works,
-``rows`` what is checked before, ``fit`` how the trainer is set up, ``figures`` what it reports.
+``rows`` what is checked before, ``fit`` how the trainer is set up, ``logged`` what it reports.
 
     python -m seas_data.train JOB.json              # or: accelerate launch ... -m seas_data.train JOB.json
 """

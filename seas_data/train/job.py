@@ -24,7 +24,7 @@ from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.loop_settings import TrainingDpo, TrainingSft
 from seas_data.models import checkpoint
-from seas_data.train import figures, rows
+from seas_data.train import logged, rows
 
 REPORT = "training.json"
 """Inside a finished model folder: its job, its key and its figures."""
@@ -112,14 +112,14 @@ def publish(job: Job) -> None:
 
 def report(job: Job) -> pl.DataFrame:
     """Return the figures of the finished training."""
-    return figures.frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
+    return logged.frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
 
 
 def write_report(job: Job, folder: Path, history: list[dict[str, float]]) -> None:
     """Write ``REPORT`` to ``folder``. It holds no times, so that a model folder's bytes are its rows' and settings'."""
     prepared = json.loads((job.work / _JOB).read_text(encoding="utf-8"))
     counts = json.loads((job.work / _COUNTS).read_text(encoding="utf-8"))
-    found = figures.of_training(history, counts, job.facets, batch=job.settings.batch)
+    found = logged.of_training(history, counts, job.facets, batch=job.settings.batch)
     made_by = {"method": job.method, "settings": job.settings.model_dump(mode="json"), "facets": job.facets}
     content = {"key": prepared["key"], **made_by, "figures": found}
     files.write_text(folder / REPORT, json.dumps(content, indent=1) + "\n")

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import seas_data as sd
-from seas_data import figures
-from seas_data.analysis import library, report, sql
+from seas_data.analysis import headline, library, report, sql
 from seas_data.analysis.report import charts, flow, map, overview, page, sections
 from seas_data.errors import SeasDataError
 from seas_data.resources import folder
@@ -322,7 +321,7 @@ def test_the_flow_counts_what_the_tables_count(version: Version) -> None:
 
 def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: Path) -> None:
     opened = sd.open(made)
-    after, before = figures.figures(opened.version("v2")), figures.figures(opened.version("v1"))
+    after, before = headline.figures(opened.version("v2")), headline.figures(opened.version("v1"))
     row = after.row(by_predicate=pl.col("figure") == "attack success, newest models", named=True)
     cell = (
         opened.version("v2")
@@ -336,10 +335,10 @@ def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: 
         .filter(red_team="R2", target="T2", judge="keeper", set="evaluation")
     )
     assert (row["of"], row["value"], row["low"]) == ("R2 on T2", cell["value"].item(), cell["low"].item())
-    compared = figures.compared(after, before)
+    compared = headline.compared(after, before)
     kept = compared.row(by_predicate=pl.col("figure") == "kept prompts", named=True)
     assert kept["change"] == opened.version("v2").table("kept").height - opened.version("v1").table("kept").height
-    assert figures.verdict(kept) is None
+    assert headline.verdict(kept) is None
     moved = {
         "value": 0.2,
         "low": 0.1,
@@ -349,9 +348,9 @@ def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: 
         "before_high": 0.6,
         "change": -0.3,
     }
-    assert figures.verdict(moved | {"better": "lower"}) == "better"
-    assert figures.verdict(moved | {"better": "higher"}) == "worse"
-    assert figures.verdict(moved | {"better": "lower", "before_low": 0.15}) is None
+    assert headline.verdict(moved | {"better": "lower"}) == "better"
+    assert headline.verdict(moved | {"better": "higher"}) == "worse"
+    assert headline.verdict(moved | {"better": "lower", "before_low": 0.15}) is None
 
 
 def test_changes_since_the_parent_are_counted(made: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from seas_data.curate.contamination import contamination
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
 from seas_data.recipe import Contamination
+from seas_data.similarity.vectors import Embedded
 from seas_data.text import text_digest
-from seas_data.vectors import Embedded
 
 TEA = "Which teapot keeps green tea warm for the longest time?"
 OTHERS = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from seas_data.curate.edges import EDGE_COLUMNS, Edges, among, find, holds_together, is_duplicate
 from seas_data.curate.items import Items, collect, unseen
 from seas_data.recipe import Curation
+from seas_data.similarity.vectors import Embedded
 from seas_data.text import normalise, text_digest
-from seas_data.vectors import Embedded
 
 NEAR_ONLY = Curation(semantic=None)
 SEMANTIC_ONLY = Curation(near=None)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data import near, recipe, tables
+from seas_data import recipe, tables
 from seas_data.curate import templates, windows
 from seas_data.curate.payloads import cut, trimmed
 from seas_data.curate.segments import pieces, shared, spans
+from seas_data.similarity import near
 from seas_data.text import normalise
 
 SETTINGS = recipe.Templates()

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 import seas_data as sd
-from seas_data import gold, review
 from seas_data.build import build
+from seas_data.people import gold, review
 from seas_data.version import Version
 from tests.loop.conftest import recipe
 

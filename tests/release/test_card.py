@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from seas_data import cli, version
 from seas_data.errors import SeasDataError
-from seas_data.release import card, card_tables, figures, markdown, metadata
+from seas_data.release import answers, card, card_tables, markdown, metadata
 from seas_data.resources import folder
 from seas_data.version import Version
 
@@ -72,9 +72,9 @@ def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
 
 def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> None:
     allowed: set[str] = set()
-    for names in (figures.DATASET, {"rows-by-kind": [], "drop-reasons": []}):
+    for names in (answers.DATASET, {"rows-by-kind": [], "drop-reasons": []}):
         for opened in (newest, version.open(newest.workspace.root).version(newest.manifest.parent)):
-            for rows in figures.gather(opened, names).values():
+            for rows in answers.gather(opened, names).values():
                 for row in rows:
                     allowed |= {str(markdown.escape(value)) for value in row.values() if not isinstance(value, list)}
                     allowed |= {str(markdown.share(value)) for value in row.values() if isinstance(value, float)}
@@ -86,8 +86,8 @@ def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> Non
         value = "kept" if known == "rows-by-kind" else "prompts"
         keys = ("kind", "difficulty") if known == "rows-by-kind" else ("reason",)
         parent = version.open(newest.workspace.root).version(newest.manifest.parent)
-        pair = [figures.gather(each, {known: []})[key] for each in (parent, newest)]
-        for row in figures.changes(pair[0], pair[1], keys, value):
+        pair = [answers.gather(each, {known: []})[key] for each in (parent, newest)]
+        for row in answers.changes(pair[0], pair[1], keys, value):
             allowed |= {f"{row[name]:,}" for name in ("before", "after", "more")}
     settings = re.findall(r"\| (?:R0|T0|red|target).*likelihood.*|\| .*sigmoid.*", text)
     loads = re.search(r"\| Config \|.*?\n\n", text, flags=re.DOTALL)
@@ -111,7 +111,7 @@ def test_some_numbers_as_a_reader_would_look_them_up(newest: Version, text: str)
         assert by_type[name or "not stated"] == f"{count:,}"
     cells = {
         (row["red_team"], row["target"]): row
-        for row in figures.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
+        for row in answers.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
     }
     names, *rows = table_below(text, "### Attack success")
     for red, *values in rows:
@@ -216,7 +216,7 @@ def test_the_card_of_a_red_team_says_that_it_generates_attacks(newest: Version) 
     assert {row[1] for row in table_below(target, "### Training data")[1:]} == {
         f"{count:,}" for _, count in pairs.filter(pairs["role"] != "red").group_by("role").len().iter_rows()
     }
-    cells = figures.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
+    cells = answers.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
     shown = {row[0]: row[1] for row in table_below(red, "### Against each target")[1:]}
     assert shown == {cell["target"]: markdown.interval(cell) for cell in cells if cell["red_team"] == "R2"}
     assert "### Safety, over-refusal and general ability" in target

@@ -7,11 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seas_data import tables, vector_store
+from seas_data import tables
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
 from seas_data.release import published
 from seas_data.release.forget import Forgot, forget
+from seas_data.similarity import vector_store
 from seas_data.version import Version
 
 MADE_OF_PROMPTS = ("templates", "splits", "clusters", "embeddings", "expected", "relabels")

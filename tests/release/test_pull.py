@@ -10,8 +10,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seas_data import explain, summary
 from seas_data import version as versions
+from seas_data.analysis import explain, summary
 from seas_data.errors import SeasDataError
 from seas_data.release import published
 from seas_data.release.profile import Profile

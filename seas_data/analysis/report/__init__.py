@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from seas_data import figures
-from seas_data.analysis import library, sql
+from seas_data.analysis import headline, library, sql
 from seas_data.errors import SeasDataError
 from seas_data.files import write_text
 from seas_data.resources import folder
@@ -42,7 +41,7 @@ def report(version: Version, *, against: Version | None = None, with_text: bool 
     from seas_data.analysis.report import page
     from seas_data.analysis.report.look import CONFIG
 
-    against = figures.parent(version) if against is None else against
+    against = headline.parent(version) if against is None else against
     topics, nothing, mapped = _topics(version, against)
     sections = {section.id: section.content for topic in topics for section in topic.sections if section.content}
     texts = _texts(version, sections, mapped) if with_text else {}
@@ -117,8 +116,8 @@ def _answer(version: Version, query: str, values: dict[str, object]) -> pl.DataF
 def _overview(version: Version, against: Version | None) -> "Topic":
     from seas_data.analysis.report import overview, sections
 
-    before = figures.figures(against) if against else None
-    tiles = overview.tiles(figures.figures(version), before, against.name if against else None)
+    before = headline.figures(against) if against else None
+    tiles = overview.tiles(headline.figures(version), before, against.name if against else None)
     topic = sections.Topic("overview", "Overview", [], tiles)
     if against is not None:
         changed = overview.changes(against, version)

@@ -4,13 +4,13 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import explain, figures
+from seas_data.analysis import explain, headline
 from seas_data.version import Version
 
 
 def tiles(after: pl.DataFrame, before: pl.DataFrame | None, before_name: str | None) -> list[dict[str, Any]]:
     """Return a tile for each figure: name, value, interval, change, and whether that is better or worse, as texts."""
-    return [_tile(row, before_name) for row in figures.compared(after, before).iter_rows(named=True)]
+    return [_tile(row, before_name) for row in headline.compared(after, before).iter_rows(named=True)]
 
 
 def _tile(row: dict[str, Any], before_name: str | None) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def _tile(row: dict[str, Any], before_name: str | None) -> dict[str, Any]:
         "value": f"{row['value']:.3f}" if rate else f"{row['value']:,.0f}",
         "interval": f"{row['low']:.3f} to {row['high']:.3f}" if row["low"] is not None else None,
         "change": None,
-        "direction": figures.verdict(row) or "",
+        "direction": headline.verdict(row) or "",
     }
     if row["change"] is not None:
         moved = f"{row['change']:+.3f}" if rate else f"{row['change']:+,.0f}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.review import unguarded
+from seas_data.people.review import unguarded
 from seas_data.sources.delimited import Record, parse
 from seas_data.sources.raw import decodable, decoded
 from seas_data.taxonomy import KINDS, TYPES, canonical

@@ -15,8 +15,8 @@ from typing import Final
 
 import polars as pl
 
-from seas_data import answered
 from seas_data.files import replacing
+from seas_data.people import answered
 from seas_data.text import content_id
 from seas_data.version import Version
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.shingles import firsts
+from seas_data.similarity.shingles import firsts
 
 MOST_PAIRS = 50_000_000
 _AT_A_TIME = 1 << 22

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seas_data import figures
+from seas_data.analysis import headline
 from seas_data.recipe import Recipe
 from seas_data.text import masked, printable
 from seas_data.version import Version
@@ -171,7 +171,7 @@ def _figures(rows: list[dict[str, Any]], parent: str | None) -> None:
     for row in rows:
         rate = row["better"] is not None
         change = "" if row["change"] is None else f"{row['change']:+.3f}" if rate else f"{row['change']:+,.0f}"
-        verdict = figures.verdict(row)
+        verdict = headline.verdict(row)
         value = _rate(row) if rate else f"{row['value']:,.0f}"
         listed.append((row["figure"], row["of"], value, *([f"{change} {verdict or ''}".strip()] if parent else [])))
     _table(("figure", "of", "value", *([f"since {parent}"] if parent else [])), listed)

@@ -4,8 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import figures
-from seas_data.analysis import library
+from seas_data.analysis import headline, library
 from seas_data.resources import folder
 from seas_data.store import Workspace
 from seas_data.version import Version
@@ -35,13 +34,13 @@ def show(version: Version) -> dict[str, Any]:
 
     Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``tables`` (rows each), ``recipe``, ``tags``, ``kept``,
     ``kinds`` and ``splits`` (kept rows of each), ``kinds_before`` (of the parent), ``decisions`` (rows by step,
-    decision and reason), ``figures`` (``figures.compared`` with the parent) and ``matrix`` (the answer of the query
+    decision and reason), ``figures`` (``headline.compared`` with the parent) and ``matrix`` (the answer of the query
     attack-success-matrix).
     """
     manifest = version.manifest
     kinds = version.select(_KINDS)
-    before = figures.parent(version)
-    told = figures.compared(figures.figures(version), figures.figures(before) if before else None)
+    before = headline.parent(version)
+    told = headline.compared(headline.figures(version), headline.figures(before) if before else None)
     matrix = library.load(folder("sql"))["attack-success-matrix"]
     decisions = version.select(
         "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.shingles import in_order, minhash, number, paired, shared, shingles, take
+from seas_data.similarity.shingles import in_order, minhash, number, paired, shared, shingles, take
 from seas_data.text import normalise
 
 

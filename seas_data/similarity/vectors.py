@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data import encoder, vector_store
-from seas_data.encoder import Model
 from seas_data.recipe import Embedder
+from seas_data.similarity import encoder, vector_store
+from seas_data.similarity.encoder import Model
 from seas_data.text import encoded_share
 
 PART_SECONDS = 20.0

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data import neighbours
 from seas_data.errors import SeasDataError
+from seas_data.similarity import neighbours
 
 
 def unit(rows: int, dimensions: int, seed: int, spread: float = 0.3) -> np.ndarray:

@@ -19,9 +19,10 @@ from typing import Final
 
 import polars as pl
 
-from seas_data import answered, evaluate, files, tables
+from seas_data import evaluate, files, tables
 from seas_data.errors import SeasDataError
-from seas_data.review import PLACES, unguarded
+from seas_data.people import answered
+from seas_data.people.review import PLACES, unguarded
 from seas_data.sources.raw import decoded
 from seas_data.statistics import (
     cohen_kappa,

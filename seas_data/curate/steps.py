@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data import tables, vectors
+from seas_data import tables
 from seas_data.curate import clusters, conflicts, contamination, edges, invalid, items, labels, requests, select, split
 from seas_data.curate import groups as grouping
 from seas_data.curate import templates as wrapping
@@ -22,8 +22,9 @@ from seas_data.errors import SeasDataError
 from seas_data.incoming import Earlier, Incoming
 from seas_data.recipe import Recipe
 from seas_data.recipe import Templates as TemplateSettings
+from seas_data.similarity import vectors
+from seas_data.similarity.vectors import Embedded
 from seas_data.stages import Stages
-from seas_data.vectors import Embedded
 
 Frames = dict[str, pl.DataFrame]
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.containment import containment, quoted
+from seas_data.similarity.containment import containment, quoted
 from seas_data.text import normalise
 
 

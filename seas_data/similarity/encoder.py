@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 from seas_data.files import sha256
-from seas_data.precision import has_native_bf16
 from seas_data.progress import bar
 from seas_data.recipe import Embedder
+from seas_data.similarity.precision import has_native_bf16
 
 SHAPES = 1
 """Which rule gives batches their shape. A new rule changes the last bits, so it makes new model keys."""

@@ -5,8 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seas_data import overrides, recipe, review, sources
+from seas_data import recipe, sources
 from seas_data.errors import SeasDataError
+from seas_data.people import overrides, review
 from tests.conftest import EXAMPLE
 
 A, B = "a" * 24, "b" * 24

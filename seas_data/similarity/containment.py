@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seas_data.candidates import Int64s, distinct, parts
-from seas_data.shingles import Shingles, firsts, in_order, number, paired, ranges, shared, shingles
+from seas_data.similarity.candidates import Int64s, distinct, parts
+from seas_data.similarity.shingles import Shingles, firsts, in_order, number, paired, ranges, shared, shingles
 from seas_data.text import normalise
 
 Scores = NDArray[np.float64]

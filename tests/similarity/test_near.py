@@ -10,8 +10,8 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data import candidates, near
 from seas_data.errors import SeasDataError
+from seas_data.similarity import candidates, near
 from seas_data.text import normalise
 
 WORDS = ["apple", "bread", "candle", "dinner", "engine", "forest", "garden", "harbour", "island", "jacket", "kettle"]

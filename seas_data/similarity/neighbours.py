@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.precision import has_native_bf16
 from seas_data.progress import bar
+from seas_data.similarity.precision import has_native_bf16
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seas_data as sd
-from seas_data import answered, gold, review, tables
+from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.people import answered, gold, review
 from seas_data.statistics import rogan_gladen, rogan_gladen_interval
 from seas_data.version import Version
 

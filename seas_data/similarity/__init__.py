@@ -1,0 +1,1 @@
+"""What is alike: prompts by their characters, and by their meaning through embeddings that are computed once."""
