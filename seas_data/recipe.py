@@ -497,12 +497,16 @@ def placed(recipe: Recipe, place: Callable[[str], str]) -> Recipe:
 
 
 def shipped(name: str) -> Path:
-    """Return the recipe ``name`` as given, or, where there is no such file, the one of that name in the package."""
+    """Return the recipe ``name`` as given, or, where there is no such file, the one of that name in the package.
+
+    A name with a folder other than ``pipelines`` is a file of yours, and is not looked for in the package.
+    """
     from seas_data.resources import folder
 
     path = Path(name)
     inside = folder("pipelines") / f"{path.stem}.yaml"
-    return inside if not path.exists() and inside.exists() else path
+    ours = str(path.parent) in (".", "pipelines")
+    return inside if ours and not path.exists() and inside.exists() else path
 
 
 def _shipped() -> str:
@@ -525,11 +529,12 @@ def _change(content: dict[str, Any], change: str) -> None:
     *parents, last = key.split(".")
     place = content
     for parent in parents:
-        if place.get(parent) is None:
-            place[parent] = {}
-        place = place[parent]
-        if not isinstance(place, dict):
+        below = {} if place.get(parent) is None else place[parent]
+        if not isinstance(below, dict):
             raise SeasDataError(f"--set {change}: {parent} is a value, so nothing can be set below it")
+        # A YAML alias is the very mapping that its anchor names: changed in place, the other would change too.
+        place[parent] = dict(below)
+        place = place[parent]
     try:
         place[last] = yaml.safe_load(value)
     except yaml.YAMLError as problem:

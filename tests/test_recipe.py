@@ -113,6 +113,21 @@ def test_a_change_below_null_makes_a_place_for_it(tmp_path: Path) -> None:
     assert load(tmp_path, off, "curation.near.group=0.7").curation.near.group == 0.7
 
 
+def test_a_change_leaves_what_shares_its_text_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A YAML alias is the very mapping that its anchor names, so what is set in one must not be set in both."""
+    text = yaml.safe_dump(MINIMAL) + "training: {red: &update {beta: 0.2}, target: *update}\n"
+    training = load(tmp_path, text, "training.target.beta=0.3").training
+    assert (training.red.beta, training.target.beta) == (0.2, 0.3)
+
+    monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
+    shipped = CHECKOUT / "pipelines" / "seas-llama3.yaml"
+    changes = ["training.target.reference=first", "models.target.concurrency=1", "training.target_sft.epochs=1"]
+    changed = recipe.load(shipped, changes)
+    assert (changed.training.target.reference, changed.training.red.reference) == ("first", "previous")
+    assert (changed.models["target"].concurrency, changed.models["red"].concurrency) == (1, 512)
+    assert (changed.training.target_sft.epochs, changed.training.red_sft.epochs) == (1, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -188,3 +203,11 @@ def test_shipped_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.M
     assert recipe.shipped("example") == CHECKOUT / "pipelines" / "example.yaml"
     (tmp_path / "example.yaml").write_text("name: mine", encoding="utf-8")
     assert recipe.shipped("example.yaml") == Path("example.yaml")
+
+
+@pytest.mark.parametrize("name", ["my/example.yaml", "../pipelines/example.yaml", "/elsewhere/pipelines/example.yaml"])
+def test_a_file_that_is_missing_from_another_folder_is_no_shipped_recipe(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recipe.shipped(name) == Path(name)
