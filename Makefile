@@ -16,7 +16,7 @@ demo: .venv/installed
 	@echo "  $(BIN)/seas-data sql target-sets --workspace $(DEMO)"
 	@echo "  $(BIN)/seas-data sql pairs-by-role --workspace $(DEMO)"
 	@echo "And the curation of a small set, with duplicates, wrappers and leaks in it:"
-	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace example"
+	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace ws-example"
 
 # Two processes of one thread each: a file's tests stay together, for they share what was built for them.
 test: .venv/installed
@@ -37,4 +37,4 @@ check: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv $(DEMO) build dist
+	rm -rf .venv $(DEMO) ws-example build dist

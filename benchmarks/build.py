@@ -21,7 +21,6 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent
 RECIPE = CHECKOUT / "pipelines" / "public-prompts.yaml"
-DATA = Path(os.environ.get("SEAS_DATA_REAL", CHECKOUT.parent / "shared" / "data"))
 ALL = 69_461
 PLACES = [
     "keeper",
@@ -45,7 +44,9 @@ sources:
 
 
 def sampled(rows: int, folder: Path) -> Path:
-    for path in sorted(DATA.glob("*.jsonl")):
+    if "SEAS_DATA_REAL" not in os.environ:
+        raise SystemExit("set SEAS_DATA_REAL to the folder of the real prompt sets, or give --rows without a number")
+    for path in sorted(Path(os.environ["SEAS_DATA_REAL"]).glob("*.jsonl")):
         lines = path.read_bytes().split(b"\n")[:-1]
         chosen = random.Random(0).sample(range(len(lines)), round(len(lines) * rows / ALL))
         (folder / path.name).write_bytes(b"".join(lines[index] + b"\n" for index in sorted(chosen)))

@@ -9,7 +9,7 @@ cut off and ours leave out; every language counts as the model's own here. ``enc
 of them, and its time on all is that times the ratio of the numbers of tokens, marked ~. The cosine is that to
 ``encode``'s vectors, on the same sample. "again" finds everything stored.
 
-The real rows come from $SEAS_DATA_REAL or ../shared/data.
+The real rows come from the folder in $SEAS_DATA_REAL.
 """
 
 import argparse

@@ -15,7 +15,7 @@ what it means in this project, a Jaccard similarity of 5-grams; datatrove's own 
 
 The peers need an environment of their own (without --peer-python they are left out):
 ``pip install "datatrove[processing]==0.10.*" spacy "xxhash<4" orjson datasketch``.
-The real rows come from $SEAS_DATA_REAL or ../shared/data.
+The real rows come from the folder in $SEAS_DATA_REAL.
 """
 
 import argparse
@@ -166,8 +166,8 @@ def growth(curve: list[tuple[int, float]]) -> float:
 
 
 def real_rows() -> list[str]:
-    folder = Path(os.environ.get("SEAS_DATA_REAL", Path(__file__).parents[2] / "shared" / "data"))
-    files = sorted(folder.glob("*.jsonl"))
+    folder = os.environ.get("SEAS_DATA_REAL")
+    files = sorted(Path(folder).glob("*.jsonl")) if folder else []
     lines = (line for file in files for line in file.read_text(encoding="utf-8").split("\n") if line.strip())
     return [json.loads(line)["prompt"] for line in lines]
 

@@ -10,8 +10,8 @@ their defaults but for the threshold (and communities of two). Against all pairs
 - *pairs*, and the share of the true ones among them that was *found*, where a tool gives pairs;
 - *dropped*; *false drops*: rows dropped with no kept neighbour over the threshold; *left in*: pairs over it both kept.
 
-semhash (``pip install semhash==0.5.*``) is left out where it is not installed. The real rows come from $SEAS_DATA_REAL
-or ../shared/data. Generated rows are random unit vectors, one in ten close to another one.
+semhash (``pip install semhash==0.5.*``) is left out where it is not installed. The real rows come from the folder in
+$SEAS_DATA_REAL. Generated rows are random unit vectors, one in ten close to another one.
 """
 
 import argparse
