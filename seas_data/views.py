@@ -26,7 +26,8 @@ from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES
 
 _RELABELLED = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 
-# v10 is later than v9. Within one version a person's word stands over a step's, then a drop over a keep.
+# v10 is later than v9. Within one version a person's word stands over a step's, unless the row would tie train to test;
+# then a drop over a keep.
 _PROMPTS = """
 with written as ({written}),
 newest as (
@@ -45,7 +46,8 @@ _DROPPED = """
 from (
     from decisions where decision in ('keep', 'drop') qualify row_number() over (
         partition by prompt_id
-        order by cast(substr(version, 2) as integer) desc, reason = 'manual' desc, decision, step, reason, witness_id
+        order by cast(substr(version, 2) as integer) desc,
+            reason = 'split_bridge' desc, reason = 'manual' desc, decision, step, reason, witness_id
     ) = 1
 ) where decision = 'drop'
 """

@@ -156,6 +156,8 @@ def test_kept_follows_the_newest_keep_or_drop_by_number_and_flags_change_nothing
         ("overruled", "v0", "drop", "near_duplicate"),
         ("overruled", "v0", "keep", "manual"),
         ("pair", "v0", "flag", "contrast_pair"),
+        ("tied", "v0", "drop", "split_bridge"),
+        ("tied", "v0", "keep", "manual"),
     ]
     names = ("prompt_id", "version", "decision", "reason")
     shards = store(
@@ -167,6 +169,7 @@ def test_kept_follows_the_newest_keep_or_drop_by_number_and_flags_change_nothing
     assert ask(shards, "select prompt_id, version, reason from dropped order by 1") == [
         ("flagged", "v0", "invalid"),
         ("gone", "v10", "manual"),
+        ("tied", "v0", "split_bridge"),  # nobody's keep ties train to test
     ]
 
 
