@@ -242,7 +242,7 @@ def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
     if not mark.exists():
         if not create:
             raise SeasDataError(f"{root} is not a workspace; make one with: seas-data build RECIPE --workspace {root}")
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if _holds_other_things(root) and not mark.exists():  # which another build may have made since
             raise SeasDataError(f"{root} holds other things and is no workspace; name a new folder with --workspace")
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)
@@ -254,3 +254,10 @@ def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
     if written != FORMAT:
         raise SeasDataError(f"{root} has format {written}, this program reads format {FORMAT}; update seas-data")
     return Workspace(root)
+
+
+def _holds_other_things(root: Path) -> bool:
+    """Return whether there is anything at ``root`` but what a build leaves that is making it, or was killed then."""
+    if not root.is_dir():
+        return root.exists()
+    return any(not path.name.startswith(files.TEMPORARY) for path in root.iterdir())

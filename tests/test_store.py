@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -137,6 +138,28 @@ def test_what_is_not_there_is_said_with_what_is(workspace: Workspace, tmp_path: 
     (workspace.root / "workspace.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(SeasDataError, match="format 99"):
         open_workspace(workspace.root)
+
+
+def test_a_folder_in_which_a_build_was_killed_before_it_made_the_workspace_is_new(tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / f"{files.TEMPORARY}0123").write_text('{"for')
+    assert open_workspace(tmp_path / "ws", create=True).versions() == []
+
+
+def test_a_workspace_that_another_build_makes_at_the_same_time_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, listed = tmp_path / "ws", Path.iterdir
+    root.mkdir()
+
+    def overtaken(path: Path) -> Iterator[Path]:
+        if path == root and not (root / "workspace.json").exists():
+            (root / "workspace.json").write_text(json.dumps({"format": 1}))
+            (root / "build.lock").write_text("")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", overtaken)
+    assert open_workspace(root, create=True).versions() == []
 
 
 def _try_to_lock(root: Path, answers: "multiprocessing.Queue[str]") -> None:
