@@ -94,6 +94,15 @@ class Manifest(BaseModel):
         return {name: sum(shard.rows for shard in shards) for name, shards in self.tables.items()}
 
 
+def version_number(name: str) -> int:
+    """Return the number of a version: 3 of v3; -1 of what is no name of one."""
+    return int(name[1:]) if re.fullmatch(r"v\d{1,9}", name) else -1
+
+
+def _no_earlier(version: str, parent: str) -> str:
+    return f"versions/{version}.json: its parent {parent} is no earlier version; restore it from a copy or a release"
+
+
 class Workspace:
     """A folder of versions. ``open_workspace`` makes or opens one."""
 
@@ -103,7 +112,7 @@ class Workspace:
     def versions(self) -> list[str]:
         """Return the names of the versions, oldest first."""
         names = (path.stem for path in (self.root / "versions").glob("v*.json"))
-        return sorted((name for name in names if name[1:].isdigit()), key=lambda name: int(name[1:]))
+        return sorted((name for name in names if version_number(name) >= 0), key=version_number)
 
     def tags(self) -> dict[str, str]:
         """Return the version of each tag."""
@@ -135,11 +144,17 @@ class Workspace:
         return paths | {"runs": [path for path in runs if path.exists()]}
 
     def lineage(self, manifest: Manifest) -> list[str]:
-        """Return the version's ancestors and itself, oldest first: of a release those that are here as well."""
+        """Return the version's ancestors and itself, oldest first: of a release those that are here as well.
+
+        Raises SeasDataError where a manifest names a parent that is no earlier version.
+        """
         names = [manifest.version]
         while self._has_parent(manifest):
-            manifest = self.manifest(manifest.parent)
-            names.append(manifest.version)
+            parent = str(manifest.parent)
+            if version_number(parent) >= version_number(names[-1]):
+                raise SeasDataError(_no_earlier(names[-1], parent))
+            manifest = self.manifest(parent)
+            names.append(parent)
         return names[::-1]
 
     def _has_parent(self, manifest: Manifest) -> bool:
@@ -182,6 +197,8 @@ class Workspace:
         problems = []
         if manifest.digest != manifest.computed_digest():
             problems.append(f"versions/{manifest.version}.json: its digest does not fit its content")
+        if manifest.parent is not None and version_number(manifest.parent) >= version_number(manifest.version):
+            problems.append(_no_earlier(manifest.version, manifest.parent))
         if self._has_parent(manifest):
             parent = self.manifest(manifest.parent)
             # A release names its parent by the full version's digest: the parent here may be a release as well.

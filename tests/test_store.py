@@ -103,6 +103,17 @@ def test_verify_sees_a_manifest_that_was_edited(workspace: Workspace) -> None:
     assert "v0.json" in problem
 
 
+@pytest.mark.parametrize("parents", [{"v1": "v1"}, {"v1": "v2", "v2": "v1"}])
+def test_a_version_that_comes_from_no_earlier_one_is_named(workspace: Workspace, parents: dict[str, str]) -> None:
+    commit(workspace, "v0", [])
+    for version, parent in parents.items():
+        manifest = commit(workspace, version, []).model_copy(update={"parent": parent})
+        (workspace.root / "versions" / f"{version}.json").write_text(manifest.to_json())
+    with pytest.raises(SeasDataError, match=r"v1\.json: its parent v. is no earlier version"):
+        workspace.lineage(workspace.manifest("v1"))
+    assert any("no earlier version" in problem for problem in workspace.verify(workspace.manifest("v1")))
+
+
 def test_a_damaged_manifest_is_one_sentence(workspace: Workspace) -> None:
     commit(workspace, "v0", [])
     (workspace.root / "versions" / "v0.json").write_text('{"version": "v0"')

@@ -29,10 +29,11 @@ from seas_data.release.profile import PROFILES
 from seas_data.release.published import Published
 from seas_data.release.remote import Held, Remote
 from seas_data.stages import RUNS
-from seas_data.store import FORMAT, Manifest, Shard, Workspace, open_workspace
+from seas_data.store import FORMAT, Manifest, Shard, Workspace, open_workspace, version_number
 from seas_data.version import Version
 
 _LARGEST_MANIFEST = 64_000_000  # bytes
+_VERSION = r"v(0|[1-9]\d{0,8})"
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,12 @@ def _manifest(remote: Remote, commit: str, listed: dict[str, Held]) -> Manifest:
 
 
 def _faults(manifest: Manifest) -> Iterator[str]:
-    if not re.fullmatch(r"v(0|[1-9]\d{0,8})", manifest.version):
+    if not re.fullmatch(_VERSION, manifest.version):
         yield "its version has another name than v0, v1 ..."
-    if manifest.parent is not None and not re.fullmatch(r"v(0|[1-9]\d{0,8})", manifest.parent):
+    if manifest.parent is not None and not re.fullmatch(_VERSION, manifest.parent):
         yield "its parent has another name than v0, v1 ..."
+    if manifest.parent is not None and version_number(manifest.parent) >= version_number(manifest.version):
+        yield "its parent is no earlier version"
     if manifest.profile not in PROFILES:
         yield f"its profile is not {' or '.join(PROFILES)}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", str(manifest.recipe.get("name"))):

@@ -161,6 +161,8 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "a size in words": (with_shard(bytes="many"), "is not a manifest"),
     "a version that leads elsewhere": (lambda content: content | {"version": "../v0"}, "has another name than v0"),
     "a parent that leads elsewhere": (lambda content: content | {"parent": "../../v0"}, "parent has another name"),
+    "itself for a parent": (lambda content: content | {"parent": content["version"]}, "parent is no earlier version"),
+    "a later one for a parent": (lambda content: content | {"parent": "v7"}, "parent is no earlier version"),
     "no profile": (lambda content: content | {"profile": None}, "profile is not public or gated"),
     "another format": (lambda content: content | {"format": 9}, "has format 9, this program reads"),
     "a recipe that leads elsewhere": (
