@@ -1,7 +1,7 @@
 # Each target works alone on a bare machine with Python 3.11: it makes .venv and installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := embedder,train,dev
+EXTRAS := embedder,train,serving,dev
 DEMO := demo-workspace
 
 .PHONY: demo test test-slow check clean
