@@ -43,28 +43,34 @@ _PAIRED = f"""
     (sum(change * change order by change) + 1) / (count(change) + 2) - {_CHANGES} ** 2, 0) / (count(change) + 2)
 ), {{edge}}.0)"""
 
-_JUDGE = """
-coalesce(
-    nullif(given, ''),
-    (select judge from pairs where judge is not null group by judge order by count(*) desc, judge limit 1),
-    (select min(judge) from verdicts where verdict is not null)
-)"""
-_REFUSAL_JUDGE = """
-coalesce(
-    nullif(given, ''),
-    (select min(judge) from verdicts where refusal is not null and judge = judge_of('')),
-    (select min(judge) from verdicts where refusal is not null)
-)"""
-
-_TARGET = """
-coalesce(nullif(given, ''), (
-    select model from responses group by model order by length(model) desc, model desc limit 1
-))"""
+# Worked out once, when a query asks for them: DuckDB then knows them before it reads a row.
+_VARIABLES: Final = {
+    "judge": """
+        select coalesce(
+            (select judge from pairs where judge is not null and role <> 'harmless'
+                group by judge order by count(*) desc, judge limit 1),
+            (select min(judge) from verdicts where verdict is not null),
+            (select min(facets ->> 'judge') from metrics where name = 'attack_success')
+        )""",
+    # A harmless pair names who classed its refusals, unless it was made when all pairs named the judge of harm.
+    "refusal_judge": """
+        select coalesce(
+            (select judge from pairs
+                where role = 'harmless' and judge in (select judge from verdicts where refusal is not null)
+                group by judge order by count(*) desc, judge limit 1),
+            (select min(judge) from verdicts where refusal is not null and judge = getvariable('judge')),
+            (select min(judge) from verdicts where refusal is not null),
+            (select min(facets ->> 'judge') from metrics where name = 'over_refusal')
+        )""",
+    "targets": "select list(model order by length(model), model) from (select distinct model from responses)",
+}
+_JUDGE = "coalesce(nullif(given, ''), getvariable('judge'))"
+_REFUSAL_JUDGE = "coalesce(nullif(given, ''), getvariable('refusal_judge'))"
+_TARGET = "coalesce(nullif(given, ''), list_last(getvariable('targets')))"
 _BEFORE = """
-coalesce(nullif(given, ''), (
-    select model from responses where (length(model), model) < (length(later), later)
-    group by model order by length(model) desc, model desc limit 1
-))"""
+coalesce(nullif(given, ''), list_last(list_filter(
+    getvariable('targets'), lambda model: (length(model), model) < (length(later), later)
+)))"""
 
 _MACROS: Final = {
     "wilson_low(share, n)": _WILSON.format(edge=0, bound="greatest", sign="-"),
@@ -85,5 +91,16 @@ _MACROS: Final = {
 
 
 def statements() -> list[str]:
-    """Return the statements that create the macros; those of judges read ``pairs`` and ``verdicts`` when used."""
+    """Return the statements that create the macros; those of judges and targets need ``variables``."""
     return [f"create or replace macro {name} as ({' '.join(body.split())})" for name, body in _MACROS.items()]
+
+
+def variables() -> list[str]:
+    """Return the statements that look up, in ``pairs``, ``verdicts``, ``metrics`` and ``responses``, who is meant."""
+    return [f"set variable {name} = ({' '.join(body.split())})" for name, body in _VARIABLES.items()]
+
+
+def asked_for(query: str) -> bool:
+    """Tell whether ``query`` may use a macro that needs ``variables``."""
+    text = query.casefold()
+    return any(name.partition("(")[0] in text for name, body in _MACROS.items() if "getvariable" in body)

@@ -134,11 +134,12 @@ _HEADER = """\
 """
 
 
-def statements(shards: dict[str, list[str]]) -> list[str]:
+def statements(shards: dict[str, list[str]], *, variables: bool = True) -> list[str]:
     """Return the statements that create the macros and the views of a version from its Parquet files.
 
     ``shards``: paths as given, table by table. A table of ``tables.TABLES``, or ``runs``, that is missing or has no
-    file becomes an empty view with its columns. Other tables become views where they have files.
+    file becomes an empty view with its columns. Other tables become views where they have files. Without ``variables``
+    nothing is read, and the macros of judges and targets know none (``macros.asked_for``).
     """
     sources = {name: _empty(empty(name).schema) for name in TABLES} | {"runs": _empty(pl.Schema(RUNS))}
     sources |= {name: _read(paths) for name, paths in shards.items() if paths}
@@ -152,7 +153,8 @@ def statements(shards: dict[str, list[str]]) -> list[str]:
     types = ", ".join(f"({_text(name)}, {_text(difficulty)})" for name, difficulty in _TAXONOMY)
     views |= {"taxonomy": f"select * from (values {types}) as taxonomy(type, difficulty)"}
     views |= {"asked": _ASKED.strip().format(styles=styles), "answers": _ANSWERS.strip()}
-    return macros.statements() + [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
+    made = [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
+    return macros.statements() + made + (macros.variables() if variables else [])
 
 
 def script(shards: dict[str, list[str]]) -> str:

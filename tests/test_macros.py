@@ -80,14 +80,53 @@ def test_a_rate_is_corrected_as_rogan_and_gladen_say(rate: float, sensitivity: f
     assert found == pytest.approx(statistics.rogan_gladen(rate, sensitivity, specificity))
 
 
-def test_the_judge_is_the_one_named_or_that_of_the_pairs_or_the_first() -> None:
+def with_tables() -> duckdb.DuckDBPyConnection:
     connection = connected()
-    connection.execute("create table pairs (judge varchar)")
+    connection.execute("create table pairs (role varchar, judge varchar)")
     connection.execute("create table verdicts (judge varchar, verdict varchar, refusal varchar)")
-    ask_judges = "select judge_of(''), refusal_judge_of(''), judge_of('ann'), refusal_judge_of('ann')"
-    assert connection.execute(ask_judges).fetchone() == (None, None, "ann", "ann")
+    connection.execute("create table metrics (name varchar, facets varchar)")
+    connection.execute("create table responses (model varchar)")
+    return connection
+
+
+def looked_up(connection: duckdb.DuckDBPyConnection, what: str) -> tuple[object, ...] | None:
+    for statement in macros.variables():
+        connection.execute(statement)
+    return connection.execute(f"select {what}").fetchone()
+
+
+def test_the_judge_is_the_one_named_or_that_of_the_pairs_or_the_first() -> None:
+    connection = with_tables()
+
+    def judges() -> tuple[object, ...] | None:
+        return looked_up(connection, "judge_of(''), refusal_judge_of(''), judge_of('ann'), refusal_judge_of('ann')")
+
+    assert judges() == (None, None, "ann", "ann")
+    connection.execute("""insert into metrics values ('attack_success', '{"judge": "x"}'), ('over_refusal', '{"judge": "y"}')""")
+    assert judges() == ("x", "y", "ann", "ann")  # a release without verdicts still has figures
     connection.execute("insert into verdicts values ('b', 'safe', null), ('c', 'safe', 'full_refusal')")
     connection.execute("insert into verdicts values ('a', null, 'full_refusal')")
-    assert connection.execute(ask_judges).fetchone() == ("b", "a", "ann", "ann")
-    connection.execute("insert into pairs values ('c'), (null), (null)")
-    assert connection.execute(ask_judges).fetchone() == ("c", "c", "ann", "ann")
+    assert judges() == ("b", "a", "ann", "ann")
+    connection.execute("insert into pairs values ('red', 'c'), ('red', null), ('general', null)")
+    assert judges() == ("c", "c", "ann", "ann")
+    connection.execute("insert into pairs select 'harmless', 'a' from range(9)")
+    assert judges() == ("c", "a", "ann", "ann")  # training listened to another one there
+    connection.execute("update pairs set judge = 'b' where role = 'harmless'")
+    assert judges() == ("c", "c", "ann", "ann")  # who classes no refusal cannot be meant
+
+
+def test_the_target_is_the_one_named_or_the_newest_and_the_one_before_it() -> None:
+    connection = with_tables()
+    asked = "target_of(''), target_before('', target_of('')), target_of('T2'), target_before('T0', 'T9')"
+    assert looked_up(connection, asked) == (None, None, "T2", "T0")
+    connection.execute("insert into responses values ('T10'), ('T9'), ('T2'), ('T9')")
+    assert looked_up(connection, asked) == ("T10", "T9", "T2", "T0")
+    assert looked_up(connection, "target_before('', 'T9'), target_before('', 'T2')") == ("T2", None)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [("select judge_of('')", True), ('select "TARGET_BEFORE" (\'\', \'T1\')', True), ("select wilson_low(1, 2)", False)],
+)
+def test_who_is_meant_is_looked_up_only_where_it_may_be_asked(query: str, asked: bool) -> None:
+    assert macros.asked_for(query) == asked

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from seas_data import views
+from seas_data import macros, views
 from seas_data.analysis import reader
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
@@ -41,7 +41,7 @@ def run(
     It reads those files and no other, writes nothing, and is stopped after ``seconds`` or beyond ``memory`` (the whole
     of what its process takes). Raises SeasDataError with one sentence for whatever it is not allowed or cannot do.
     """
-    request = _request(shards, query, parameters, seconds, memory)
+    request = _request(shards, [query], seconds, memory, parameters)
     try:
         ended = subprocess.run(
             [sys.executable, "-P", "-X", "utf8", str(reader.__file__)],
@@ -79,7 +79,8 @@ def read_all(
     ``held`` names views that many of them ask: those are worked out once and held in memory meanwhile.
     """
     try:
-        tables = reader.answers(_request(shards, "", None, SECONDS, MEMORY), asked, held)
+        request = _request(shards, [query for query, _ in asked], SECONDS, MEMORY)
+        tables = reader.answers(request, asked, held)
         return [cast(pl.DataFrame, pl.from_arrow(table)) for table in tables]
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
@@ -90,13 +91,17 @@ _ENVIRONMENT = {"PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONP
 
 
 def _request(
-    shards: dict[str, list[Path]], query: str, parameters: dict[str, Any] | None, seconds: float, memory: str
+    shards: dict[str, list[Path]],
+    queries: Sequence[str],
+    seconds: float,
+    memory: str,
+    parameters: dict[str, Any] | None = None,
 ) -> reader.Request:
     places = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
     return reader.Request(
-        views=views.statements(places),
+        views=views.statements(places, variables=any(map(macros.asked_for, queries))),
         paths=[path for paths in places.values() for path in paths],
-        query=query,
+        query=queries[0] if queries else "",
         parameters=parameters or {},
         seconds=seconds,
         memory=_bytes(memory),
