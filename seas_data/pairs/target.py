@@ -11,7 +11,7 @@ from seas_data import recipe
 from seas_data.pairs.choosing import capped, greedy
 from seas_data.pairs.held import withheld
 from seas_data.pairs.paired import Paired, compose, unused
-from seas_data.pairs.verdicts import answers_to, judge_of, judged
+from seas_data.pairs.verdicts import answers_to, judge_of, judged, refusal_judge_of
 
 
 def target_pairs(
@@ -59,7 +59,8 @@ def harmless_pairs(
     """Pair a full answer with a refusal of each harmless prompt that was refused.
 
     ``prompts`` (prompt_id, text) are harmless prompts of ``train``. Preferred is a response that is judged safe and
-    full compliance; rejected is a full refusal, or a partial one where no full one is left.
+    full compliance; rejected is a full refusal, or a partial one where no full one is left. ``judge`` of such a pair is
+    who classed the refusals.
     """
     rules = settings.harmless or recipe.HarmlessPairs()
     answers = answers_of(prompts, responses, verdicts, settings, held_out=held_out)
@@ -80,7 +81,7 @@ def harmless_pairs(
     matched, left_over = match(answers, rules.choose, rules.max_per_prompt, missing=("no_compliance", "no_refusal"))
     kept, dropped = capped(matched.with_columns(margin=pl.lit(None, pl.Float64)), rules.max_pairs)
     left_over = pl.concat([left_over, sides(dropped)], how="diagonal")
-    judge = judge_of(verdicts, settings.judge)
+    judge = refusal_judge_of(verdicts, settings.refusal_judge)
     return _paired("harmless", kept, left_over, prompts, responses, iteration, judge)
 
 

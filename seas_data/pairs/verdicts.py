@@ -28,6 +28,12 @@ def judge_of(verdicts: pl.DataFrame, judge: str | None) -> str | None:
     return None if rows.is_empty() else str(rows["judge"][0])
 
 
+def refusal_judge_of(verdicts: pl.DataFrame, judge: str | None) -> str | None:
+    """Return whose refusal classes ``judged`` takes: those of ``judge``, or of the only one there is."""
+    rows = _of_one(verdicts.filter(pl.col("refusal").is_not_null()), judge, "pairs.refusal_judge")
+    return None if rows.is_empty() else str(rows["judge"][0])
+
+
 def rates(responses: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
     """Return for each prompt that has responses: prompt_id, valid (verdicts that parsed) and unsafe (of those)."""
     return (

@@ -33,7 +33,7 @@ ABOUT = {
     "x": "Place on the map of topics.",
     "y": "Place on the map of topics.",
     "response_id": "The response's id.",
-    "judge": "Who gave the verdict; of a pair, whose verdicts made it.",
+    "judge": "Who gave the verdict; of a pair, whose verdicts made it (harmless: whose classes of refusals).",
     "prompt": "The prompt that was asked; of a pair, as a list of messages.",
     "response": "What the model answered; null when the request failed. It may be harmful.",
     "red_team": "The model that wrote the attack; null for a prompt of a set.",

@@ -179,6 +179,7 @@ def test_the_class_of_a_refusal_may_come_from_a_second_judge() -> None:
     verdicts = pl.concat([made.verdicts, classes.select(made.verdicts.columns)])
     paired = harmless(World(made.seeds, made.prompts, made.responses, verdicts))
     assert chosen_and_rejected(paired) == [("a.1", "a.0")]
+    assert paired.pairs["judge"].to_list() == ["xstest"]  # a harmless pair is made of refusals
 
 
 def test_harmless_prompts_of_the_test_split_are_never_used() -> None:
