@@ -37,8 +37,8 @@ class Incoming:
     """What is new.
 
     ``prompts`` and ``set_aside``: rows of the recipe's sources that the parent version does not hold. ``decisions``,
-    ``relabels``: what people said that is not in the ledger yet (``decisions`` without a version). ``forced``: every
-    prompt that people said to keep; ``forbidden``: those they said to drop.
+    ``relabels``: what people said that is not in the ledger yet (``decisions`` without a version). ``forced``,
+    ``forbidden``: every prompt that people keep and drop, as ``wishes`` gives them.
     """
 
     prompts: pl.DataFrame
@@ -104,7 +104,8 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
             f"({strangers.height} such rows); take ids from: seas-data review, or seas-data why TEXT"
         )
     relabelled = _relabelled(known.prompts, said)
-    written = known.manual.select("prompt_id", "decision", "detail")
+    written = _newest(known.manual).select("prompt_id", "decision", "detail")
+    forced, forbidden = wishes(known.manual, said)
     return Incoming(
         prompts=pl.concat(
             [new.join(said.drop_nulls("label"), on="prompt_id", how="anti"), _relabelled(new, said)]
@@ -115,8 +116,29 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
         relabels=relabelled.join(known.prompts, on=["prompt_id", *_LABELS], how="anti", nulls_equal=True).join(
             said.select("prompt_id", "because"), on="prompt_id"
         ),
-        forced=said.filter(pl.col("decision") == "keep")["prompt_id"].sort(),
-        forbidden=said.filter(pl.col("decision") == "drop")["prompt_id"].sort(),
+        forced=forced,
+        forbidden=forbidden,
+    )
+
+
+def wishes(manual: pl.DataFrame, said: pl.DataFrame | None = None) -> tuple[pl.Series, pl.Series]:
+    """Return ids of the prompts that people keep, and of those that they drop, by the newest word on each.
+
+    ``manual``: prompt_id, version, decision of the ledger; ``said``: prompt_id, decision of what is newer than it.
+    """
+    columns = ("prompt_id", "decision")
+    later = (people.none() if said is None else said).select(columns).drop_nulls("decision")
+    newest = _newest(manual).filter(pl.col("decision") != "flag").select(columns)
+    words = pl.concat([later, newest.join(later, on="prompt_id", how="anti")])
+    kept, dropped = (words.filter(decision=word)["prompt_id"].sort() for word in ("keep", "drop"))
+    return kept, dropped
+
+
+def _newest(manual: pl.DataFrame) -> pl.DataFrame:
+    """Return of what people said the newest keep or drop of each prompt, and its newest label."""
+    number = pl.col("version").str.slice(1).cast(pl.Int64)
+    return manual.sort(number, descending=True).unique(
+        ["prompt_id", pl.col("decision") == "flag"], keep="first", maintain_order=True
     )
 
 

@@ -51,11 +51,14 @@ def select(
     have the texts of its two. ``templates``: ``prompt_id``, ``template_id``. ``earlier``, ``forced``: ids of rows of
     earlier versions, and of those that a person keeps: never dropped, though they count towards their template.
     ``barred``: rows that the split could put on no side, from ``split.bridges``: unless they are duplicates of a kept
-    row, they are dropped as ``split_bridge``, and nobody's wish to keep one makes the test set leak.
+    row, they are dropped as ``split_bridge``. Nobody's wish to keep one makes the test set leak: those are dropped as
+    ``split_bridge`` whatever else they are, which is the one reason that stands over a person's word.
     """
     shut_out = _no_rows(barred)
+    refused = shut_out.clear()
     if forced is not None:
-        forced = forced.filter(~forced.is_in(shut_out["prompt_id"].implode()))
+        refused = shut_out.filter(pl.col("prompt_id").is_in(forced.implode()))
+        forced = forced.filter(~forced.is_in(refused["prompt_id"].implode()))
     rows = _ranked(prompts, templates, earlier, forced)
     nodes = (
         rows.group_by(_NODE, maintain_order=True)
@@ -87,8 +90,11 @@ def select(
     kept = rows.filter(stays)
     ledger = pl.concat(
         [
-            decisions(copies, step="select", decision="drop"),
-            decisions(dropped, step="select", decision="drop"),
+            *(
+                decisions(rows.join(refused, on="prompt_id", how="anti"), step="select", decision="drop")
+                for rows in (copies, dropped)
+            ),
+            decisions(refused, step="select", decision="drop", reason="split_bridge"),
             decisions(_contrasts(joined, kept, settings), step="select", decision="flag", reason="contrast_pair"),
         ]
     )

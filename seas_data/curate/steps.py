@@ -36,7 +36,9 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     """
     settings = recipe.curation
     written = known.prompts["prompt_id"]
-    back = known.prompts.filter(_in(new.forced)).join(known.kept, on="prompt_id", how="anti")
+    # Only who is kept anew comes back: an older keep is followed already, or was of a row that bridges the split.
+    anew = new.decisions.filter(decision="keep")["prompt_id"]
+    back = known.prompts.filter(_in(anew)).join(known.kept, on="prompt_id", how="anti")
     prompts = pl.concat([known.kept, back, new.prompts]).filter(~_in(new.forbidden)).sort("prompt_id")
     ledger = [new.decisions]
 

@@ -175,7 +175,7 @@ def _side(known: Earlier, split: str) -> pl.DataFrame:
 
 def _incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
     """Return the attacks that join as what is new to curation; what only a judge called harmless is flagged."""
-    nobody = pl.Series("prompt_id", [], dtype=pl.String)
+    forced, forbidden = incoming.wishes(known.manual)
     new = joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
     new, refused = forgotten.refuse(new, known.forgotten)
     refused = refused.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
@@ -185,8 +185,8 @@ def _incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
         set_aside=refused,
         decisions=decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
         relabels=tables.empty("relabels").drop("version"),
-        forced=nobody,
-        forbidden=nobody,
+        forced=forced,
+        forbidden=forbidden,
     )
 
 

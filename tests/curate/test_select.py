@@ -135,8 +135,13 @@ def test_a_barred_row_is_dropped_as_a_duplicate_first_and_else_as_a_bridge() -> 
     links = edges(("a", "b", "near_duplicate", 0.85), ("a", "c", "near_duplicate", 0.7))
     outcome = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), barred=barred)
     assert dropped(outcome.decisions) == {"b": ("near_duplicate", "a"), "c": ("split_bridge", "a")}
-    wished = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), forced=ids("c"), barred=barred)
-    assert wished.decisions.equals(outcome.decisions)
+    # Only that reason stands over a person's word, so a duplicate that a person keeps has it too.
+    wished = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), forced=ids("b", "c"), barred=barred)
+    assert wished.kept["prompt_id"].to_list() == ["a"]
+    assert dropped(wished.decisions) == {"b": ("split_bridge", "a"), "c": ("split_bridge", "a")}
+    copies = rows(("a", "t", "general", 0), ("b", "t", "general", 0))
+    wished = select(copies, edges(), wrapped(), Curation(), earlier=ids("a"), forced=ids("b"), barred=barred.head(1))
+    assert dropped(wished.decisions) == {"b": ("split_bridge", "a")}
 
 
 @dataclass(frozen=True)
