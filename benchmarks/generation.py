@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from seas_data.loop_settings import ModelInProcess, Sampling
 from seas_data.models import parts
 from seas_data.models.in_process import InProcess, in_process
-from seas_data.models.protocol import Asking
+from seas_data.models.protocol import Asking, Sampling
+from seas_data.recipe import ModelInProcess
 from seas_data.sandbox.phrases import words
 from seas_data.sandbox.tiny import write_model
 

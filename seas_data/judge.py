@@ -16,8 +16,8 @@ from seas_data.errors import SeasDataError
 from seas_data.guards import check as check_guard
 from seas_data.guards import guard_of, refusal, rules
 from seas_data.guards.guard import UNPARSED, Guard, Of, Parsed, Question
-from seas_data.loop_settings import Judge, JudgeGuard, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
 from seas_data.models.protocol import Asking, Generator, greedy
+from seas_data.recipe import Judge, JudgeGuard, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
 from seas_data.text import content_id
 
 _SAID: Final[dict[str, pl.DataType]] = {

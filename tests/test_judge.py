@@ -8,17 +8,8 @@ import pytest
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.judge import check, judge, judge_prompts
-from seas_data.loop_settings import (
-    Judge,
-    JudgeGuard,
-    JudgePatterns,
-    JudgeRefusal,
-    JudgeRules,
-    ModelHttp,
-    ModelInProcess,
-    Sampling,
-)
-from seas_data.models.protocol import ANSWERS, Asking
+from seas_data.models.protocol import ANSWERS, Asking, Sampling
+from seas_data.recipe import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
 
 RULES = JudgeRules(by="rules", unsafe=JudgePatterns(words=["violet"]), refusal=JudgePatterns(patterns=["(?i)^sorry"]))
 

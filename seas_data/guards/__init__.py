@@ -8,7 +8,7 @@ from seas_data.guards.guard import Guard, Parsed, check
 from seas_data.guards.llama_guard import LLAMA_GUARD_2, LLAMA_GUARD_3, LLAMA_GUARD_3_1B, LLAMA_GUARD_4
 from seas_data.guards.shieldgemma import SHIELD_GEMMA
 from seas_data.guards.wildguard import WILDGUARD
-from seas_data.loop_settings import GuardName, JudgeGuard
+from seas_data.recipe import GuardName, JudgeGuard
 
 __all__ = ["GUARDS", "Guard", "Parsed", "check", "guard_of"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelHttp, ModelInProcess
 from seas_data.models.chat import Message
 from seas_data.models.protocol import Asking
+from seas_data.recipe import ModelHttp, ModelInProcess
 
 Of = Literal["response", "prompt"]
 """What is judged: the response, in the light of its prompt, or a prompt alone."""

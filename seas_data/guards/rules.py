@@ -8,7 +8,7 @@ to be had; an expression that uses them is refused when the recipe is planned.
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import JudgePatterns, JudgeRules
+from seas_data.recipe import JudgePatterns, JudgeRules
 
 
 def check(rules: JudgeRules) -> None:

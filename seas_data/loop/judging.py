@@ -6,8 +6,8 @@ import polars as pl
 
 from seas_data import judge, models
 from seas_data.loop.scene import Scene
-from seas_data.loop_settings import Judge, JudgeRules
 from seas_data.models.protocol import Generator
+from seas_data.recipe import Judge, JudgeRules
 
 
 def verdicts(scene: Scene, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> pl.DataFrame:

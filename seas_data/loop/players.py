@@ -13,8 +13,8 @@ import polars as pl
 from seas_data import attack, tables, train
 from seas_data.errors import SeasDataError
 from seas_data.loop.scene import Frames, Role, Scene
-from seas_data.loop_settings import TrainingDpo, TrainingSettings, TrainingSft
 from seas_data.models import checkpoint as files_of
+from seas_data.recipe import TrainingDpo, TrainingSettings, TrainingSft
 from seas_data.train import NotEnoughPairsError
 
 LETTER: dict[Role, str] = {"red": "R", "target": "T"}

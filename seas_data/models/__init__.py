@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelHttp, ModelInProcess
 from seas_data.models.protocol import Generator
+from seas_data.recipe import ModelHttp, ModelInProcess
 
 __all__ = ["Generator", "opened"]
 

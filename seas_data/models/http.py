@@ -22,11 +22,11 @@ import httpx
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelHttp, Sampling
 from seas_data.models import chat, deciding, parts
 from seas_data.models.line import Failed, Line
-from seas_data.models.protocol import ANSWERS, Asking, check_requests
+from seas_data.models.protocol import ANSWERS, Asking, Sampling, check_requests
 from seas_data.progress import bar
+from seas_data.recipe import ModelHttp
 from seas_data.text import content_id
 
 PART_ROWS: Final = 64

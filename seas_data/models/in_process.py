@@ -17,10 +17,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelInProcess, Sampling
 from seas_data.models import chat, checkpoint, deciding, parts
-from seas_data.models.protocol import ANSWERS, Asking, check_requests
+from seas_data.models.protocol import ANSWERS, Asking, Sampling, check_requests
 from seas_data.progress import bar, libraries_quiet
+from seas_data.recipe import ModelInProcess
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -16,8 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.files import write_parquet
-from seas_data.loop_settings import Sampling
-from seas_data.models.protocol import ANSWERS, Asking
+from seas_data.models.protocol import ANSWERS, Asking, Sampling
 
 
 def plan(lengths: NDArray[np.int64], room: int, batch_tokens: int, batch_rows: int) -> list[NDArray[np.int64]]:

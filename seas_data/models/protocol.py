@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import polars as pl
+from pydantic import Field
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import Sampling
+from seas_data.recipe.strict import Strict
 from seas_data.text import content_id
 
 ANSWERS: Final = pl.Schema(
@@ -27,6 +28,16 @@ ANSWERS: Final = pl.Schema(
         "score": pl.Float64(),  # the probability of unsafe, where a decision was asked for and the backend gives it
     }
 )
+
+
+class Sampling(Strict):
+    """How answers are drawn from a model. The defaults are the paper's."""
+
+    temperature: float = Field(default=0.8, ge=0)
+    """0 takes the likeliest token each time."""
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_new_tokens: int = Field(default=2048, ge=1)
+    seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)

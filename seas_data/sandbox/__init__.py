@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import files
-from seas_data.loop_settings import Sandbox
+from seas_data.recipe import Sandbox
 
 FILES = {
     "attacks.jsonl": "id, prompt, style: adversarial prompts",

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import Sandbox
+from seas_data.recipe import Sandbox
 from seas_data.sandbox.phrases import (
     ATTRIBUTES,
     GENERAL,

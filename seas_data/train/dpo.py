@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data.loop_settings import TrainingDpo
+from seas_data.recipe import TrainingDpo
 from seas_data.train.job import Job, run
 
 

@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from seas_data import files, progress
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import TrainingLora, TrainingSettings
+from seas_data.recipe import TrainingLora, TrainingSettings
 from seas_data.train import rows
 from seas_data.train.job import Job, prepared_rows, write_report
 

@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from seas_data import files
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import TrainingDpo, TrainingSft
 from seas_data.models import checkpoint
+from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.train import logged, rows
 
 REPORT = "training.json"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.guards import GUARDS, check
-from seas_data.loop_settings import GuardName, ModelHttp, ModelInProcess
+from seas_data.recipe import GuardName, ModelHttp, ModelInProcess
 
 
 def served(**changes: Any) -> ModelHttp:

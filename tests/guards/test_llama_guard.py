@@ -4,7 +4,7 @@ import pytest
 
 from seas_data.guards import GUARDS, Guard, Parsed
 from seas_data.guards.guard import UNPARSED, Of
-from seas_data.loop_settings import GuardName
+from seas_data.recipe import GuardName
 from tests.guards.conftest import MALFORMED
 
 PLAIN = """

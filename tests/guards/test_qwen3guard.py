@@ -5,7 +5,7 @@ import pytest
 from seas_data.guards import GUARDS, Guard, Parsed, guard_of
 from seas_data.guards.guard import UNPARSED, Of
 from seas_data.guards.qwen3guard import parse
-from seas_data.loop_settings import JudgeGuard
+from seas_data.recipe import JudgeGuard
 from tests.guards.conftest import MALFORMED
 
 TEMPLATE = (

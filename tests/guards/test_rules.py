@@ -5,7 +5,7 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.guards import rules
-from seas_data.loop_settings import JudgePatterns, JudgeRules
+from seas_data.recipe import JudgePatterns, JudgeRules
 
 KEEPER = JudgeRules(
     by="rules",

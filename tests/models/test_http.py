@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelHttp, Sampling
 from seas_data.models import line, parts
 from seas_data.models.http import OverHttp
-from seas_data.models.protocol import ANSWERS, Asking, Decision
+from seas_data.models.protocol import ANSWERS, Asking, Decision, Sampling
+from seas_data.recipe import ModelHttp
 from tests.models.conftest import asking
 from tests.models.servers import Reply, completion, server
 

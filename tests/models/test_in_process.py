@@ -8,10 +8,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelInProcess, Sampling
 from seas_data.models import parts
 from seas_data.models.in_process import InProcess, in_process
-from seas_data.models.protocol import ANSWERS, Asking, Decision
+from seas_data.models.protocol import ANSWERS, Asking, Decision, Sampling
+from seas_data.recipe import ModelInProcess
 from tests.models.conftest import asking
 
 SAMPLING = Sampling(max_new_tokens=6, seed=5)
@@ -71,7 +71,8 @@ def test_another_process_gives_the_same_rows(tiny: Path, requests: pl.DataFrame,
     code = f"""
 import polars as pl
 from pathlib import Path
-from seas_data.loop_settings import ModelInProcess, Sampling
+from seas_data.models.protocol import Sampling
+from seas_data.recipe import ModelInProcess
 from seas_data.models.in_process import InProcess
 from tests.models.conftest import asking
 import torch

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelHttp, ModelInProcess
 from seas_data.models import checkpoint, opened
 from seas_data.models.http import OverHttp
 from seas_data.models.in_process import InProcess
+from seas_data.recipe import ModelHttp, ModelInProcess
 from tests.models.servers import completion, server
 
 SERVER = """

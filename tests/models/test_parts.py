@@ -5,9 +5,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.loop_settings import Sampling
 from seas_data.models import parts
-from seas_data.models.protocol import ANSWERS, Asking
+from seas_data.models.protocol import ANSWERS, Asking, Sampling
 
 
 def rows(texts: list[str]) -> pl.DataFrame:

@@ -15,11 +15,11 @@ import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import ModelHttp, ModelInProcess, Sampling
 from seas_data.models import opened
 from seas_data.models.http import OverHttp
 from seas_data.models.line import Line
-from seas_data.models.protocol import ANSWERS
+from seas_data.models.protocol import ANSWERS, Sampling
+from seas_data.recipe import ModelHttp, ModelInProcess
 from tests.models.conftest import asking
 
 COMMAND = [

@@ -8,8 +8,7 @@ import pytest
 
 from seas_data import sandbox
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import Sandbox
-from seas_data.recipe import Columns, Source
+from seas_data.recipe import Columns, Sandbox, Source
 from seas_data.sandbox import corpora, grammar, phrases
 from seas_data.sources import read
 from seas_data.text import normalise

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seas_data.loop_settings import TrainingDpo, TrainingSft
+from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.sandbox.tiny import write_model
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

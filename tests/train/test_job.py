@@ -14,7 +14,7 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import TrainingDpo, TrainingSft
+from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.train import NotEnoughPairsError, dpo, job, sft
 from seas_data.train.job import Job, launch_command
 from tests.train.conftest import preference, supervised, weights

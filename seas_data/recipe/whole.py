@@ -1,0 +1,119 @@
+"""The whole recipe, and its digest."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from seas_data.recipe.curation import Curation, Embedder
+from seas_data.recipe.judges import Judge
+from seas_data.recipe.loop import Loop, Sandbox
+from seas_data.recipe.models import Model
+from seas_data.recipe.pairs import Pairs
+from seas_data.recipe.sources import Source
+from seas_data.recipe.strict import SANDBOX, Share, Strict
+from seas_data.recipe.training import Training
+
+
+class Release(Strict):
+    """What a release is held to."""
+
+    licence: str | None = None
+    """The licence that it is to have; without one, that which follows from its sources and models."""
+    licences: dict[str, str] = {}
+    """Of sets that are no `sources`: of general preference pairs, by what their column `source` says."""
+    unparsed_share: Share = 0.05
+    """Of each judge's verdicts, how many may be unparsed."""
+
+
+class Recipe(Strict):
+    """All of a recipe."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    sources: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Source], Field(min_length=1)]
+    pulled: str | None = None
+    """Whose recipe this is, where `pull` wrote it: what it would start or call runs with `--trust` only."""
+    overrides: str | None = None
+    """A CSV of what people decided: prompt_id, decision, label, who, because."""
+    embedders: list[Embedder] = [Embedder()]
+    """For each text the first one declared for its language."""
+    curation: Curation = Curation()
+    sandbox: Sandbox | None = None
+    """With one, `$SANDBOX` stands in paths for the folder into which its files and models are written."""
+    loop: Loop | None = None
+    """Without one, a build ends with the version that the sources make."""
+    models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Model] = {}
+    judges: list[Judge] = []
+    pairs: Pairs = Pairs()
+    training: Training = Training()
+    release: Release = Release()
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Recipe":
+        if self.loop is not None:
+            _require_models(self)
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
+        content = self.model_dump(
+            mode="json", exclude={"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set())
+        )
+        if self.loop is not None:
+            _without_places(content)
+        for source in content["sources"].values():
+            if source["path"] is not None:
+                source["path"] = Path(source["path"]).name
+        for embedder in content["embedders"]:
+            if "/" in embedder["model"] and Path(os.path.expandvars(embedder["model"])).exists():
+                embedder["model"] = Path(embedder["model"]).name
+        return content
+
+    def digest(self) -> str:
+        """Return the SHA-256 of ``canonical``."""
+        content = json.dumps(self.canonical(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+_LOOP_KEYS = {"sandbox", "loop", "models", "judges", "pairs", "training"}
+
+
+def _require_models(recipe: Recipe) -> None:
+    """Raise ValueError if the loop names a model or judge that the recipe does not have."""
+    loop = recipe.loop
+    assert loop is not None
+    wanted = {"loop.red_team": loop.red_team.model, "loop.target": loop.target.model}
+    wanted |= {f"judges.{judge.label}": judge.model for judge in recipe.judges if judge.by != "rules"}
+    for place, name in wanted.items():
+        if name not in recipe.models:
+            raise ValueError(f"{place} names the model {name}, and models has {', '.join(recipe.models) or 'none'}")
+    labels = [judge.label for judge in recipe.judges]
+    if not labels:
+        raise ValueError("a loop needs judges: without verdicts nothing can be learned")
+    if len(set(labels)) < len(labels):
+        raise ValueError("two judges have the same name; give one of them another")
+    judges = {"pairs.judge": recipe.pairs.judge, "pairs.refusal_judge": recipe.pairs.refusal_judge}
+    for place, named in (judges | {"loop.harmless.judge": loop.harmless.judge}).items():
+        if named is not None and named not in labels:
+            raise ValueError(f"{place} is {named}, and the judges are {', '.join(labels)}")
+    if loop.target.start == "sft" and loop.instructions is None:
+        raise ValueError("loop.target starts with fine-tuning, so it needs loop.instructions; or set start: given")
+
+
+def _without_places(content: dict[str, Any]) -> None:
+    """Take from a recipe's data what does not change its rows: where files are, and how far the loop goes."""
+    del content["loop"]["iterations"]
+    for key in ("instructions", "preferences"):
+        if content["loop"][key] is not None:
+            content["loop"][key] = Path(content["loop"][key]).name
+    answers = content["loop"]["evaluation"]["answers"]
+    content["loop"]["evaluation"]["answers"] = {name: Path(path).name for name, path in answers.items()}
+    if content["loop"]["evaluation"]["gold"] is not None:
+        content["loop"]["evaluation"]["gold"] = Path(content["loop"]["evaluation"]["gold"]).name
+    for model in content["models"].values():
+        if model["model"].startswith(SANDBOX) or Path(model["model"]).exists():
+            model["model"] = Path(model["model"]).name
