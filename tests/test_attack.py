@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from seas_data import attack, tables
 from seas_data.errors import SeasDataError
-from seas_data.loop_settings import Attack
+from seas_data.recipe import Attack
 from seas_data.text import content_id
 
 SETTINGS = Attack(examples=3, request="{examples}", between=" | ", types="natural")
