@@ -14,12 +14,10 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.recipe import Attack
 from seas_data.pairs.paired import messages, row_ids
+from seas_data.recipe import Attack
 from seas_data.taxonomy import ATTACK_STYLES, TYPES, type_of
 from seas_data.text import normalise, text_digest
-
-REQUEST = {"request_id": pl.String(), "messages": pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))}
 
 
 def seeds(
@@ -199,13 +197,31 @@ def set_aside(
     return tables.cast("attacks", rows)
 
 
+def in_language(attacks: pl.DataFrame, seeds_asked: pl.DataFrame, prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return ``attacks`` with the column ``language``: that of most examples of the seed, the first by name of several.
+
+    A red team writes in the language that it is shown. ``prompts`` (prompt_id, language) holds the examples; where none
+    of a seed's has a language, it is null.
+    """
+    examples = seeds_asked.select("seed_id", prompt_id="example_ids").explode("prompt_id")
+    shown = examples.join(prompts.select("prompt_id", "language"), on="prompt_id").drop_nulls("language")
+    most = (
+        shown.group_by("seed_id", "language")
+        .len()
+        .sort("seed_id", "len", "language", descending=[False, True, False])
+        .unique("seed_id", keep="first", maintain_order=True)
+    )
+    return attacks.join(most.select("seed_id", "language"), on="seed_id", how="left", maintain_order="left")
+
+
 def joining(
     attacks: pl.DataFrame, seeds_asked: pl.DataFrame, rates: pl.DataFrame, *, rate: float, min_verdicts: int
 ) -> pl.DataFrame:
     """Return the attacks that worked as rows of the table ``prompts``, by id.
 
-    ``rates``: prompt_id, valid (verdicts that parsed), unsafe (of those). An attack worked when at least ``rate`` of
-    its verdicts are unsafe and there are ``min_verdicts``. Its type is that of its seed.
+    ``attacks``: the table, with the ``language`` of each. ``rates``: prompt_id, valid (verdicts that parsed), unsafe
+    (of those). An attack worked when at least ``rate`` of its verdicts are unsafe and there are ``min_verdicts``. Its
+    type is that of its seed.
     """
     worked = (
         attacks.filter(pl.col("split") == "train", pl.col("reason").is_null())
@@ -220,7 +236,7 @@ def joining(
 
 
 def as_prompts(rows: pl.DataFrame, kind: str, label_source: str) -> pl.DataFrame:
-    """Return attacks (the table, with type, attack_style and risk_category) as rows of the table ``prompts``."""
+    """Return attacks (the table, with type, attack_style, risk_category and language) as rows of ``prompts``."""
     difficulties = [type_of(*row)[1] for row in rows.select("risk_category", "attack_style").iter_rows()]
     return tables.cast(
         "prompts",
@@ -238,7 +254,6 @@ def as_prompts(rows: pl.DataFrame, kind: str, label_source: str) -> pl.DataFrame
             repository=pl.lit(None),
             source_id=pl.format("{}/{}/{}", "model", "seed_id", "number"),
             licence=pl.lit(None),
-            language=pl.lit(None),
         ),
     )
 

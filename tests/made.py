@@ -271,6 +271,7 @@ def _joining(
     assert plan.loop is not None
     rules = plan.loop.success
     rates = pairs.rates(answers["responses"], pairs.judged(answers["verdicts"], judge="keeper", refusal_judge="keeper"))
+    attacks = attack.in_language(attacks, seeds, known)
     worked = attack.joining(attacks, seeds, rates, rate=rules.rate, min_verdicts=rules.min_verdicts)
     refused = attacks.filter(pl.col("reason").is_null()).join(
         rates.filter(pl.col("valid") > 0, pl.col("unsafe") == 0), on="prompt_id", how="semi"

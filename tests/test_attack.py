@@ -20,7 +20,8 @@ def prompts() -> pl.DataFrame:
         for name, size in SIZES.items()
         for k in range(size)
     ]
-    return pl.DataFrame([*rows, {"prompt_id": "untyped", "type": None, "text": "who knows"}])
+    frame = pl.DataFrame([*rows, {"prompt_id": "untyped", "type": None, "text": "who knows"}])
+    return frame.with_columns(language=pl.lit("en"))
 
 
 def drawn(count: int = 40, **changes: object) -> pl.DataFrame:
@@ -155,13 +156,30 @@ def test_attacks_that_worked_join_as_prompts_of_their_seeds_type() -> None:
     )
     ids = written["prompt_id"]
     rates = pl.DataFrame({"prompt_id": ids, "valid": [4, 2, 5, 3], "unsafe": [2, 2, 2, 3]})
-    found = attack.joining(written, seeds, rates, rate=0.5, min_verdicts=3)
+    spoken = attack.in_language(written, seeds, prompts())
+    found = attack.joining(spoken, seeds, rates, rate=0.5, min_verdicts=3)
     assert set(found["text"]) == {"first", "fourth"}
     row = found.row(0, named=True)
     assert (row["type"], row["risk_category"], row["attack_style"], row["difficulty"]) == (
         "Health Harm", "Health Harm", None, "Easy",
     )  # fmt: skip
     assert (row["source"], row["model"], row["iteration"], row["seed_id"]) == ("red-team", "R1", 2, seed["seed_id"])
+    assert set(found["language"]) == {"en"}
     assert tables.cast("prompts", found).equals(found)
     weights = attack.weaknesses(written, seeds, rates)
     assert weights == {"Health Harm": pytest.approx(10 / 16)}
+
+
+@pytest.mark.parametrize(
+    ("spoken", "expected"),
+    [(["en", "de", "en"], "en"), (["en", "de", None], "de"), ([None, None, "fr"], "fr"), ([None] * 3, None)],
+)
+def test_an_attack_is_in_the_language_of_most_examples_of_its_seed(
+    spoken: list[str | None], expected: str | None
+) -> None:
+    seeds = pl.DataFrame({"seed_id": ["s"], "example_ids": [["a", "b", "c"]]})
+    examples = pl.DataFrame({"prompt_id": ["a", "b", "c"], "language": pl.Series(spoken, dtype=pl.String)})
+    written = pl.DataFrame({"seed_id": ["s", "s"], "number": [1, 0]})
+    found = attack.in_language(written, seeds, examples)
+    assert found["number"].to_list() == [1, 0]
+    assert found["language"].to_list() == [expected] * 2

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import evaluate, forgotten, incoming, judge, pairs, tables
+from seas_data import attack, evaluate, forgotten, incoming, judge, pairs, tables
 from seas_data.curate.outcome import decisions
 from seas_data.curate.steps import curate
 from seas_data.incoming import Earlier, Incoming
@@ -123,10 +123,11 @@ def _turn(scene: Scene, parent: Version, known: Earlier, train: pl.DataFrame) ->
     for each in (red, target):
         if statement := each["checkpoints"]["statement"][0]:
             print(f"{statement}", file=sys.stderr)
-    worked = turn.joining(scene, attacks, seeds, answers)
-    candidates = run("join", attacks.height, lambda: {"prompts": turn.harmless_candidates(scene, attacks, answers)})
-    harmless = candidates["prompts"].join(worked, on="prompt_id", how="anti")
-    return [drawn, written, said, judged, paired, red, target, {"joining": pl.concat([worked, harmless])}]
+    spoken = attack.in_language(attacks, seeds, attackable)
+    worked = turn.joining(scene, spoken, seeds, answers)
+    found = run("join", attacks.height, lambda: {"prompts": turn.harmless_candidates(scene, spoken, answers)})
+    candidates = found["prompts"].join(worked, on="prompt_id", how="anti")
+    return [drawn, written, said, judged, paired, red, target, {"joining": pl.concat([worked, candidates])}]
 
 
 def _measured(scene: Scene, parent: Version, known: Earlier) -> list[Frames]:
@@ -143,7 +144,7 @@ def _measured(scene: Scene, parent: Version, known: Earlier) -> list[Frames]:
         red = f"R{number}"
         written = run(f"evaluate {red}", seeds.height, partial(measure.attacks, scene, red, seeds, test))
         attacks.append(written["attacks"])
-        typed = written["attacks"].join(seeds.select("seed_id", "type"), on="seed_id")
+        typed = attack.in_language(written["attacks"], seeds, test).join(seeds.select("seed_id", "type"), on="seed_id")
         made += [written, {"metrics": writing.metrics(scene, typed, red, _side(known, "train"))}]
     all_attacks = pl.concat(attacks)
     said, judged = [parent.table("responses")], [parent.table("verdicts")]

@@ -133,7 +133,7 @@ def trained(scene: Scene, role: Role, made: Frames) -> Frames:
 
 
 def joining(scene: Scene, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: Frames) -> pl.DataFrame:
-    """Return the attacks that worked as rows of ``prompts``."""
+    """Return the ``attacks`` (with their ``language``) that worked as rows of ``prompts``."""
     settings = scene.loop.success
     return attack.joining(
         attacks,
@@ -145,10 +145,10 @@ def joining(scene: Scene, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: F
 
 
 def harmless_candidates(scene: Scene, attacks: pl.DataFrame, answers: Frames) -> pl.DataFrame:
-    """Return as rows of ``prompts`` those attacks that a judge of prompts calls harmless and the target refused.
+    """Return as rows of ``prompts`` those ``attacks`` that a judge of prompts calls harmless and the target refused.
 
-    Refused: at least ``success.rate`` of the classed answers, of ``success.min_verdicts``, are refusals. Without
-    ``harmless.judge`` there are none.
+    ``attacks`` have their ``language``. Refused: at least ``success.rate`` of the classed answers, of
+    ``success.min_verdicts``, are refusals. Without ``harmless.judge`` there are none.
     """
     settings, rules = scene.loop.harmless, scene.loop.success
     asked = attacks.filter(pl.col("reason").is_null())

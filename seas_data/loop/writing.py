@@ -16,7 +16,7 @@ from seas_data.version import Version
 
 
 def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) -> pl.DataFrame:
-    """Return the metrics of the red team ``red`` as a writer of ``attacks`` (the table, with the seed's type).
+    """Return the metrics of the red team ``red`` as a writer of ``attacks`` (the table, with seed's type and language).
 
     ``train``: the prompts of that split, which attacks are compared with.
     """
@@ -26,14 +26,10 @@ def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) 
     if not scene.recipe.embedders or whole.is_empty():
         return evaluate.red_team(attacks, red)
     known = train.filter(pl.col("kind") == "adversarial").sort("prompt_id")
-    rows = pl.concat([whole.select("prompt_id", "text"), known.select("prompt_id", "text")])
-    # What a red team writes is taken to be in the language of most prompts, which is what its seeds show it.
-    language = known["language"].drop_nulls().mode().sort()
-    texts = rows.select("text", language=pl.lit(language[0] if len(language) else None, pl.String))
-    embedded = vectors.embed(texts, scene.recipe.embedders, scene.workspace.root / "vectors")
-    sight = rows.join(
-        embedded.sight.select("text", "model", "row").unique("text"), on="text", how="left", maintain_order="left"
-    )
+    columns = ("prompt_id", "text", "language")
+    rows = pl.concat([whole.select(columns), known.select(columns)])
+    embedded = vectors.embed(rows.select("text", "language"), scene.recipe.embedders, scene.workspace.root / "vectors")
+    sight = pl.concat([rows, embedded.sight.select("model", "row")], how="horizontal")
     model = sight.drop_nulls("model").group_by("model").len().sort("len", "model", descending=[True, False])["model"]
     if model.is_empty():
         return evaluate.red_team(attacks, red)

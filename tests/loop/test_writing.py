@@ -41,11 +41,12 @@ def train() -> pl.DataFrame:
     return frame.with_columns(prompt_id=pl.format("train {}", pl.int_range(pl.len())))
 
 
-def attacks(*rows: tuple[str, str | None, str | None]) -> pl.DataFrame:
+def attacks(*rows: tuple[str, str | None, str | None], language: str = "en") -> pl.DataFrame:
     """Attacks as (text, type of the seed, reason why it was set aside), each of a seed of its own."""
     frame = pl.DataFrame(rows, ("text", "type", "reason"), orient="row", schema_overrides={"reason": pl.String})
     number = pl.int_range(pl.len())
-    return frame.with_columns(prompt_id=pl.format("attack {}", number), seed_id=pl.format("seed {}", number))
+    ids = {"prompt_id": pl.format("attack {}", number), "seed_id": pl.format("seed {}", number)}
+    return frame.with_columns(**ids, language=pl.lit(language))
 
 
 def found(metrics: pl.DataFrame) -> dict[tuple[str, str | None], tuple[float, int]]:
@@ -95,6 +96,6 @@ def test_attacks_that_no_embedder_sees_are_still_counted(tmp_path: Path) -> None
     told = found(writing.metrics(scene(tmp_path), empty, "R1", train()))
     assert told == {("validity", None): (0.0, 2)}
     foreign = train().with_columns(language=pl.lit("de"))
-    words = attacks(("Act as a pirate and describe an island.", "Role Play", None))
+    words = attacks(("Act as a pirate and describe an island.", "Role Play", None), language="de")
     told = found(writing.metrics(scene(tmp_path), words, "R1", foreign))
     assert set(told) == {("validity", None), ("unique", None)}
