@@ -6,24 +6,21 @@ holdout set must not be in what models are trained on.) Holdout prompts only tak
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from seas_data import tables
-from seas_data.curate import clusters, conflicts, contamination, edges, invalid, items, labels, requests, select, split
+from seas_data.curate import conflicts, contamination, edges, invalid, items, labels, requests, select, split
 from seas_data.curate import groups as grouping
 from seas_data.curate import templates as wrapping
+from seas_data.curate.focus import Focus, clustered, focus
 from seas_data.curate.outcome import Outcome, no_decisions
 from seas_data.errors import SeasDataError
 from seas_data.incoming import Earlier, Incoming
 from seas_data.recipe import Recipe
 from seas_data.recipe import Templates as TemplateSettings
 from seas_data.similarity import vectors
-from seas_data.similarity.vectors import Embedded
 from seas_data.stages import Stages
 
 Frames = dict[str, pl.DataFrame]
@@ -83,11 +80,12 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     kept = resolved.kept
     standing = edges.among(alike["duplicates"], training, kept)
 
-    focus = _focus(kept, compared, embedded, templates)
+    asking = focus(kept, compared, embedded, templates)
     groups, _ = grouping.groups(kept, standing, templates, settings, frozen if frozen.height else None)
-    labelled = stages.run("labels", focus.rows.height, lambda: vars(_labels(kept, focus, groups, earlier, recipe)))
+    seen = asking.rows.height
+    labelled = stages.run("labels", seen, lambda: vars(_labels(kept, asking, groups, earlier, recipe)))
     kept = labelled["prompts"]
-    map_ = stages.run("clusters", focus.rows.height, lambda: {"clusters": _clusters(focus, known, recipe)})["clusters"]
+    map_ = stages.run("clusters", seen, lambda: {"clusters": clustered(asking, known.clusters, settings.clusters)})
     with stages.timed("split", kept.height):
         sides = split.split(
             pl.concat([kept, holdout]), standing, templates, settings, frozen if frozen.height else None
@@ -99,7 +97,7 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     places = {
         "templates": templates.join(known.templates, on="prompt_id", how="anti"),
         "splits": sides.splits.join(known.splits, on="prompt_id", how="anti"),
-        "clusters": map_.join(known.clusters, on="prompt_id", how="anti"),
+        "clusters": map_["clusters"].join(known.clusters, on="prompt_id", how="anti"),
     }
     return {
         "prompts": fresh.sort("prompt_id"),
@@ -108,55 +106,9 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
         "relabels": _versionless("relabels", new.relabels),
         **places,
         "wrappers": found["wrappers"].join(known.wrappers, on="template_id", how="anti"),
-        "embeddings": focus.embeddings(places["splits"]),
+        "embeddings": asking.embeddings(places["splits"]),
         "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _oversized(sides.reports)], how="diagonal")),
     }
-
-
-@dataclass(frozen=True)
-class Focus:
-    """What each kept prompt asks, where an embedder sees it: its payload if it is wrapped, else all of its text.
-
-    ``rows``: prompt_id, template_id, text, model, row (of ``matrices[model]``), one for each such prompt.
-    """
-
-    rows: pl.DataFrame
-    matrices: dict[str, NDArray[np.float32]]
-
-    def main(self) -> "tuple[pl.DataFrame, NDArray[np.float32]]":
-        """Return the rows of the model that sees the most prompts, and their vectors: one space, so comparable."""
-        counts = self.rows.group_by("model").len().sort("len", "model", descending=[True, False])
-        if counts.is_empty():
-            return self.rows, np.empty((0, 1), dtype=np.float32)
-        rows = self.rows.filter(pl.col("model") == counts["model"][0])
-        return rows, self.matrices[counts["model"][0]][rows["row"].to_numpy()]
-
-    def embeddings(self, placed: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows of the embeddings table for the prompts of ``placed``."""
-        parts = [tables.empty("embeddings")]
-        for (model,), rows in (
-            self.rows.join(placed, on="prompt_id", how="semi").partition_by("model", as_dict=True).items()
-        ):
-            vectors_of_rows = pl.Series("vector", self.matrices[str(model)][rows["row"].to_numpy()])
-            parts.append(rows.select("prompt_id", "model").with_columns(vectors_of_rows.cast(pl.List(pl.Float32))))
-        return pl.concat(parts).sort("prompt_id")
-
-
-def _focus(kept: pl.DataFrame, compared: items.Items, embedded: Embedded, templates: pl.DataFrame) -> Focus:
-    sight = embedded.sight.select("text", "model", "row").with_row_index("item")
-    seen = sight.drop_nulls("model")
-    units = compared.units.with_row_index("unit").with_columns(
-        item=pl.when(pl.col("payload_item").is_in(seen["item"].implode())).then("payload_item").otherwise("unit")
-    )
-    rows = (
-        kept.select("prompt_id", "text_digest")
-        .join(units.select("text_digest", "item"), on="text_digest")
-        .join(seen, on="item")
-        .join(templates.select("prompt_id", "template_id"), on="prompt_id", how="left")
-        .select("prompt_id", "template_id", "text", "model", "row")
-        .sort("prompt_id")
-    )
-    return Focus(rows, embedded.matrices)
 
 
 def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSettings) -> Frames:
@@ -170,21 +122,11 @@ def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSetting
 
 
 def _labels(
-    kept: pl.DataFrame, focus: Focus, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
+    kept: pl.DataFrame, asking: Focus, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
 ) -> labels.Labelled:
-    rows, matrix = focus.main()
+    rows, matrix = asking.main()
     before = kept["prompt_id"].is_in(earlier.implode()).to_numpy()
     return labels.labels(kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, before)
-
-
-def _clusters(focus: Focus, known: Earlier, recipe: Recipe) -> pl.DataFrame:
-    rows, matrix = focus.main()
-    standing = rows.select("prompt_id").with_row_index("at").join(known.clusters, on="prompt_id", maintain_order="left")
-    old = np.zeros(rows.height, dtype=bool)
-    old[standing["at"].to_numpy()] = True
-    before = clusters.Placed(standing.drop("at"), matrix[old]) if standing.height else None
-    fresh = rows.filter(pl.Series(~old)).select("prompt_id", "text")
-    return clusters.clusters(fresh, matrix[~old], recipe.curation.clusters, before)
 
 
 def _spared(outcome: Outcome, before: pl.DataFrame, forced: pl.Series, ledger: list[pl.DataFrame]) -> pl.DataFrame:
