@@ -46,6 +46,7 @@ def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stage
     iteration = parent.manifest.iteration + 1
     known = incoming.earlier(parent)
     train = _side(known, "train")
+    held_out = pairs.held_out(known.prompts, known.splits)
     scene = Scene(recipe, workspace, stages, key, iteration, parent.table("checkpoints"))
     print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
 
@@ -55,10 +56,10 @@ def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stage
         roles: tuple[Role, ...] = ("red", "target")
         for role in roles:
             name = f"start {players.LETTER[role]}0"
-            started = stages.run(name, adversarial.height, partial(players.start, scene, adversarial, role))
+            started = stages.run(name, adversarial.height, partial(players.start, scene, adversarial, role, held_out))
             made.append(started)
             scene = replace(scene, checkpoints=pl.concat([scene.checkpoints, started["checkpoints"]]))
-    played = _turn(scene, parent, known, train)
+    played = _turn(scene, parent, held_out, train)
     made += played
     scene = replace(
         scene,
@@ -96,7 +97,7 @@ def _trusted(recipe: Recipe, parent: Version) -> pl.DataFrame:
     return found.join(parent.table("metrics"), on=["name", "facets"], how="anti")
 
 
-def _turn(scene: Scene, parent: Version, known: Earlier, train: pl.DataFrame) -> list[Frames]:
+def _turn(scene: Scene, parent: Version, held_out: pl.DataFrame, train: pl.DataFrame) -> list[Frames]:
     """Play the turn: return the frames of its stages, and ``joining``, the attacks that become prompts."""
     run = scene.stages.run
     attackable = train.filter(pl.col("kind") == "adversarial")
@@ -110,7 +111,6 @@ def _turn(scene: Scene, parent: Version, known: Earlier, train: pl.DataFrame) ->
         "verdicts", said["responses"].height, lambda: turn.verdicts(scene, said["responses"], attacks, harmless)
     )
     answers = said | judged
-    held_out = pairs.held_out(known.prompts, known.splits)
     paired = run(
         "pairs",
         judged["verdicts"].height,

@@ -5,6 +5,7 @@ A training with no or too few rows is no failure: the model stays as it is under
 """
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from seas_data import attack, tables, train
 from seas_data.errors import SeasDataError
 from seas_data.loop.scene import Frames, Role, Scene
 from seas_data.models import checkpoint as files_of
+from seas_data.pairs.held import withheld
 from seas_data.recipe import TrainingDpo, TrainingSettings, TrainingSft
 from seas_data.train import NotEnoughPairsError
 
 LETTER: dict[Role, str] = {"red": "R", "target": "T"}
 
 
-def start(scene: Scene, examples: pl.DataFrame, role: Role) -> Frames:
+def start(scene: Scene, examples: pl.DataFrame, role: Role, held_out: pl.DataFrame) -> Frames:
     """Make R0 or T0: fine-tune the role's checkpoint, or take it as it is.
 
     ``examples`` (prompt_id, type, text): the adversarial prompts of ``train``, of which the red team's rows are made.
-    Returns ``checkpoints``, ``metrics`` (less version) and, of a red team that was trained, ``seeds`` and
+    ``held_out``: as ``pairs.held_out`` has it; the target learns nothing that asks the same. Returns ``checkpoints``, ``metrics`` (less version) and, of a red team that was trained, ``seeds`` and
     ``demonstrations``.
     """
     name, loop = f"{LETTER[role]}0", scene.loop
@@ -41,12 +43,33 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role) -> Frames:
         made = {"seeds": seeds, "demonstrations": rows}
         settings = scene.recipe.training.red_sft
     else:
-        rows, settings = table(str(loop.instructions), ("prompt", "completion")), scene.recipe.training.target_sft
+        rows = instructions(table(str(loop.instructions), ("prompt", "completion")), held_out)
+        settings = scene.recipe.training.target_sft
     output = scene.output(name)
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}
     figures = train.sft(scene.base(role), rows, settings, output, facets=facets)
     digest = files_of.digest(output)
     return {**made, "checkpoints": checkpoint(name, role, 0, digest, None, "sft", rows.height), "metrics": figures}
+
+
+def instructions(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.DataFrame:
+    """Return the ``rows`` (prompt, completion) of which no message says what a held-out prompt says; say how many not.
+
+    ``held_out``: as ``pairs.held_out`` has it.
+    """
+    rows = rows.with_row_index("row")
+    said = rows.select(prompt_id=pl.col("row").cast(pl.String), text="prompt")
+    if said.schema["text"] != pl.String:
+        said = said.explode("text").with_columns(text=pl.col("text").struct.field("content"))
+    bad = withheld(said.drop_nulls(), held_out)
+    kept = rows.filter(~pl.col("row").cast(pl.String).is_in(bad.implode())).drop("row")
+    if len(bad):
+        print(
+            f"{len(bad)} of {rows.height} instructions are left out: they ask what a prompt of test, harmless or "
+            "holdout asks",
+            file=sys.stderr,
+        )
+    return kept
 
 
 def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Frames:
