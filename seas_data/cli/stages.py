@@ -86,9 +86,11 @@ def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path
         gold.write(found.metrics, opened.name, output)
     if as_json:
         tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
-        print_json({"version": opened.name, "gold": found.name, **tables})
+        print_json({"version": opened.name, "gold": found.name, "strangers": found.strangers, **tables})
         return
     print(f"{opened.name} beside the gold set {found.name}")
+    if found.strangers:
+        print(f"{found.strangers} responses of the gold set are left out: no judge of {opened.name} has judged them.")
     for title, table in found.shown().items():
         print(f"\n{title}")
         terminal.records(table.to_dicts())

@@ -8,9 +8,7 @@ both are counted here, so that a sheet filled in by half will do. A rate is corr
 wrong on gold rows of the very same place: of how a judge errs on one model nothing follows for another.
 """
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +19,8 @@ import polars as pl
 
 from seas_data import evaluate, files, tables
 from seas_data.errors import SeasDataError
-from seas_data.people import answered
-from seas_data.people.review import PLACES, unguarded
-from seas_data.sources.raw import decoded
+from seas_data.people import answered, sheets
+from seas_data.people.review import PLACES
 from seas_data.statistics import (
     cohen_kappa,
     design_effect,
@@ -34,7 +31,6 @@ from seas_data.statistics import (
 )
 from seas_data.version import Version
 
-SHOWN: Final = 10
 VERDICTS: Final = ("safe", "unsafe")
 REFUSALS: Final = ("full_compliance", "full_refusal", "partial_refusal")
 COUNTS: Final = ("unsafe_unsafe", "unsafe_safe", "unsafe_unparsed", "safe_unsafe", "safe_safe", "safe_unparsed")
@@ -45,9 +41,13 @@ PLACE: Final = ("iteration", *answered.PLACE)
 
 @dataclass(frozen=True)
 class Report:
-    """What a gold set, called ``name``, says of a version; the frames are those of the functions of their names."""
+    """What a gold set, called ``name``, says of a version; the frames are those of the functions of their names.
+
+    ``strangers``: how many of its responses no judge of that version said anything of, so that it says nothing either.
+    """
 
     name: str
+    strangers: int
     agreement: pl.DataFrame
     refusals: pl.DataFrame
     corrected: pl.DataFrame
@@ -76,7 +76,8 @@ def report(version: Version, path: Path) -> Report:
     said, both = against(version, gold)
     judges, rates = agreement(both), corrected(said, both)
     name = name_of(path, gold)
-    return Report(name, judges, refusals(both), rates, metrics(name, judges, rates))
+    strangers = gold.join(said, on="response_id", how="anti").height
+    return Report(name, strangers, judges, refusals(both), rates, metrics(name, judges, rates))
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -88,11 +89,7 @@ def read(path: Path) -> pl.DataFrame:
         raise SeasDataError(
             f"there is no gold file at {path}; give the sheet of: seas-data review --responses, filled in"
         )
-    text = decoded(path, "utf-8")
-    # A spreadsheet writes a file with its country's delimiter; the names in the first line hold none.
-    heading = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=heading.count), strict=True)
-    header = [unguarded(name.strip()) for name in next(reader, [])]
+    header, records = sheets.read(path, "gold verdicts")
     if "response_id" not in header or "verdict" not in header:
         wants = "; it judges prompts, and this wants responses" if "prompt_id" in header else ""
         raise SeasDataError(
@@ -101,30 +98,24 @@ def read(path: Path) -> pl.DataFrame:
     allowed = {"verdict": VERDICTS} | ({"refusal": REFUSALS} if "refusal" in header else {})
     found: dict[str, dict[str, str | None]] = {}
     wrong = []
-    line = reader.line_num + 1
-    try:
-        for cells in reader:
-            here, line = f"{path.name}:{line}", reader.line_num + 1
-            if not any(cells):
-                continue
-            if len(cells) != len(header):
-                wrong.append(f"{here}: {len(cells)} cells under {len(header)} names")
-                continue
-            row = dict(zip(header, (unguarded(cell.strip()) for cell in cells), strict=True))
-            said = {name: row[name].casefold().replace(" ", "_") or None for name in allowed}
-            wrong += [
-                f"{here}: {name} should be {', '.join(allowed[name])} or empty"
-                for name, value in said.items()
-                if value is not None and value not in allowed[name]
-            ]
-            before = found.setdefault(row["response_id"], said)
-            if any(said[name] and before[name] and said[name] != before[name] for name in said):
-                wrong.append(f"{here}: response {row['response_id']} is judged twice, and differently")
-    except csv.Error as problem:
-        wrong.append(f"{path.name}:{line}: {problem}")
+    for record in records:
+        here = f"{path.name}:{record.line}"
+        if record.fields is None:
+            wrong.append(f"{here}: {record.fault}")
+            continue
+        row = dict(zip(header, record.fields, strict=True))
+        said = {name: row[name].casefold().replace(" ", "_") or None for name in allowed}
+        wrong += [
+            f"{here}: {name} should be {', '.join(allowed[name])} or empty"
+            for name, value in said.items()
+            if value is not None and value not in allowed[name]
+        ]
+        before = found.setdefault(row["response_id"], said)
+        if any(said[name] and before[name] and said[name] != before[name] for name in said):
+            wrong.append(f"{here}: response {row['response_id']} is judged twice, and differently")
+        found[row["response_id"]] = {name: before[name] or said[name] for name in said}
     if wrong:
-        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise SeasDataError(f"the gold verdicts cannot be used: {'; '.join(wrong[:SHOWN])}{more}")
+        raise SeasDataError(f"the gold verdicts cannot be used: {sheets.listed(wrong)}")
     columns = ("response_id", "verdict", "refusal")
     rows = [(row_id, said["verdict"], said.get("refusal")) for row_id, said in found.items()]
     gold = pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row")

@@ -10,14 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.people.review import unguarded
-from seas_data.sources.delimited import Record, parse
-from seas_data.sources.raw import decodable, decoded
+from seas_data.people import sheets
+from seas_data.sources.delimited import Record
+from seas_data.sources.raw import decodable
 from seas_data.taxonomy import KINDS, TYPES, canonical
 
 COLUMNS = ("prompt_id", "decision", "label", "who", "because")
 SCHEMA = dict.fromkeys(COLUMNS, pl.String())
-SHOWN = 10
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -27,11 +26,7 @@ def read(path: Path) -> pl.DataFrame:
     """
     if not path.is_file():
         raise SeasDataError(f"there are no overrides at {path}; set overrides to the file, or leave it out")
-    try:
-        header, records = parse(decoded(path, "utf-8"))
-    except SeasDataError as problem:
-        raise SeasDataError(f"overrides {path}: {problem}") from problem
-    names = [unguarded(name.strip()) for name in header]
+    names, records = sheets.read(path, "overrides")
     if missing := [name for name in COLUMNS if name not in names]:
         raise SeasDataError(
             f"overrides {path} lacks the columns {', '.join(missing)}; it should have {', '.join(COLUMNS)}"
@@ -41,7 +36,7 @@ def read(path: Path) -> pl.DataFrame:
     wrong: list[str] = []
     lines: dict[str, int] = {}
     for record in records:
-        cells = [] if record.fields is None else [unguarded(record.fields[place].strip()) for place in places]
+        cells = [] if record.fields is None else [record.fields[place] for place in places]
         if cells and not cells[1] and not cells[2]:
             continue
         if fault := _fault(record, cells, lines):
@@ -51,8 +46,7 @@ def read(path: Path) -> pl.DataFrame:
         lines[prompt_id] = record.line
         rows.append((prompt_id, decision.casefold() or None, _label(label), who, because))
     if wrong:
-        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        raise SeasDataError(f"overrides {path} cannot be followed: {'; '.join(wrong[:SHOWN])}{more}")
+        raise SeasDataError(f"overrides {path} cannot be followed: {sheets.listed(wrong)}")
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 

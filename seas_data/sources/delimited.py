@@ -79,8 +79,10 @@ def read_delimited(path: Path, columns: Columns, encoding: str = "utf-8") -> Raw
     return raw(path.name, rows, faults)
 
 
-def parse(text: str, delimiter: str | None = None) -> tuple[list[str], list[Record]]:
+def parse(text: str, delimiter: str | None = None, *, anything: bool = False) -> tuple[list[str], list[Record]]:
     """Return the header and the records of ``text``, broken ones too; the delimiter is else the header's commonest.
+
+    ``anything``: whatever stands in a quoted field was meant to, so the grammar alone says what is broken.
 
     Raises SeasDataError if there is no header to go by.
     """
@@ -98,6 +100,8 @@ def parse(text: str, delimiter: str | None = None) -> tuple[list[str], list[Reco
     header = split(first, delimiter)
     if header is None or len(set(header)) < len(header):
         raise SeasDataError(f"line {at + 1} should name each column once, and its quotes should be closed")
+    if anything:
+        return header, records + _pass(lines, at + 1, _closes(lines, at + 1), header, delimiter, None)
     return header, records + _records(lines, at + 1, header, delimiter)
 
 
@@ -122,13 +126,18 @@ _FIELD = {mark: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{mark}]*))({mark}|\Z)
 
 def _records(lines: list[str], start: int, header: list[str], delimiter: str) -> list[Record]:
     """Return the records from line ``start`` on: read by the grammar alone, then with what that shows of the file."""
-    odd = [at for at in range(start, len(lines)) if lines[at].count('"') % 2]
-    closes = dict(zip(odd, [*odd[1:], None], strict=False))
+    closes = _closes(lines, start)
     records = _pass(lines, start, closes, header, delimiter, [])
-    if not odd:
+    if not closes:
         return records
     rows = [record.fields for record in records if record.fields is not None and "\n" not in record.text]
     return _pass(lines, start, closes, header, delimiter, _telling(rows, len(header)))
+
+
+def _closes(lines: list[str], start: int) -> dict[int, int | None]:
+    """Return for each line from ``start`` on with an odd number of quotes the next such line."""
+    odd = [at for at in range(start, len(lines)) if lines[at].count('"') % 2]
+    return dict(zip(odd, [*odd[1:], None], strict=False))
 
 
 def _pass(
@@ -137,8 +146,9 @@ def _pass(
     closes: dict[int, int | None],
     header: list[str],
     delimiter: str,
-    telling: list[Telling],
+    telling: list[Telling] | None,
 ) -> list[Record]:
+    """Return the records from line ``start`` on; without a list of ``telling`` columns a field may hold anything."""
     records: list[Record] = []
     suspect, culprit = -1, -1
     at = start
@@ -156,8 +166,8 @@ def _pass(
                 suspect = max(suspect, len(lines) if end is None else end)
                 records.append(Record(at + 1, lines[at], None, "a quote that is not closed"))
         elif not _blank(lines[at]):
-            record = _alone(at, _bare(lines[at]), header, delimiter)
-            if record.fields is not None and at <= suspect and not _familiar(record.fields, telling):
+            record = _alone(at, _bare(lines[at]), header, delimiter, telling is None)
+            if record.fields is not None and at <= suspect and not _familiar(record.fields, telling or []):
                 fault = f"inside what the broken quote of line {culprit + 1} may have been meant to hold"
                 record = Record(at + 1, record.text, None, fault)
             records.append(record)
@@ -165,7 +175,7 @@ def _pass(
     return records
 
 
-def _alone(at: int, line: str, header: list[str], delimiter: str) -> Record:
+def _alone(at: int, line: str, header: list[str], delimiter: str, anything: bool) -> Record:
     """Return the record on one line, with what is wrong with it."""
     fields = split(line, delimiter)
     if CONFLICT_MARKER.fullmatch(line):
@@ -174,7 +184,7 @@ def _alone(at: int, line: str, header: list[str], delimiter: str) -> Record:
         fault = "a quote stands inside a field"
     elif len(fields) != len(header):
         fault = f"{len(fields)} fields where the header has {len(header)}"
-    elif "\0" in line:
+    elif "\0" in line and not anything:
         fault = "a NUL byte"
     else:
         fault = "the header again" if fields == header else ""
@@ -182,18 +192,24 @@ def _alone(at: int, line: str, header: list[str], delimiter: str) -> Record:
 
 
 def _joined(
-    lines: list[str], at: int, end: int, header: list[str], delimiter: str, telling: list[Telling]
+    lines: list[str], at: int, end: int, header: list[str], delimiter: str, telling: list[Telling] | None
 ) -> Record | None:
     """Return the record over the lines ``at`` to ``end``, or None if they are no one record."""
-    inside = [_bare(line) for line in lines[at + 1 : end]]
-    conflict = any(CONFLICT_MARKER.fullmatch(line) and not line.startswith("=") for line in inside)
-    if end - at >= MOST_LINES or conflict or _swallowed(inside, delimiter, len(header), telling):
+    if telling is not None and _broken(lines[at + 1 : end], delimiter, len(header), telling):
         return None
     text = _bare("\n".join(lines[at : end + 1]))
     fields = split(text, delimiter)
     if fields is None or len(fields) != len(header):
         return None
-    return Record(at + 1, text, None, "a NUL byte") if "\0" in text else Record(at + 1, text, fields)
+    nul = "\0" in text and telling is not None
+    return Record(at + 1, text, None, "a NUL byte") if nul else Record(at + 1, text, fields)
+
+
+def _broken(inside: list[str], delimiter: str, width: int, telling: list[Telling]) -> bool:
+    """Tell whether the lines inside a record of several lines are too many, or were never meant to be inside one."""
+    bare = [_bare(line) for line in inside]
+    conflict = any(CONFLICT_MARKER.fullmatch(line) and not line.startswith("=") for line in bare)
+    return len(inside) + 1 >= MOST_LINES or conflict or _swallowed(bare, delimiter, width, telling)
 
 
 def _swallowed(inside: list[str], delimiter: str, width: int, telling: list[Telling]) -> bool:

@@ -55,7 +55,7 @@ def test_a_sheet_that_is_wrong_is_refused_with_its_lines(tmp_path: Path) -> None
         ("c", "x", "y", "unsafe", "", "", ""),
         ("d", "x"),
     ]
-    expected = r"gold.csv:2: verdict.*gold.csv:4: refusal.*gold.csv:6: response c is judged twice.*gold.csv:7: 2 cells"
+    expected = r"gold.csv:2: verdict.*gold.csv:4: refusal.*gold.csv:6: response c is judged twice.*gold.csv:7: 2 fields"
     with pytest.raises(SeasDataError, match=expected):
         gold.read(sheet(tmp_path / "gold.csv", *wrong))
     with pytest.raises(SeasDataError, match="no gold file"):
@@ -68,8 +68,28 @@ def test_a_sheet_that_is_wrong_is_refused_with_its_lines(tmp_path: Path) -> None
     with pytest.raises(SeasDataError, match=r"open\.csv:2: "):
         gold.read(tmp_path / "open.csv")
     (tmp_path / "nothing.csv").write_bytes(b"")
-    with pytest.raises(SeasDataError, match="should have the columns"):
+    with pytest.raises(SeasDataError, match="has no header"):
         gold.read(tmp_path / "nothing.csv")
+    (tmp_path / "torn.csv").write_text('response_id,"verdict\na,safe\n')
+    with pytest.raises(SeasDataError, match=r"torn\.csv: line 1 should name each column once"):
+        gold.read(tmp_path / "torn.csv")
+
+
+def test_an_answer_may_be_long_and_hold_what_looks_like_another_file(tmp_path: Path) -> None:
+    long = "a" * 200_000 + "\n" * 2_000
+    rows = [
+        (f"r{n}", "x", long if n == 1 else "<<<<<<< HEAD\nsafe,x,y\n=======", "safe", "", "", "") for n in range(12)
+    ]
+    assert gold.read(sheet(tmp_path / "gold.csv", *rows)).height == 12
+
+
+def test_of_a_response_that_stands_twice_what_is_filled_in_counts(tmp_path: Path) -> None:
+    rows = [
+        ("a", "x", "y", "", "", "", ""),
+        ("a", "x", "y", "unsafe", "", "Ann", ""),
+        ("a", "x", "y", "", "full_refusal", "Bo", ""),
+    ]
+    assert gold.read(sheet(tmp_path / "gold.csv", *rows)).rows() == [("a", "unsafe", "full_refusal")]
 
 
 @settings(max_examples=60, deadline=None)
@@ -254,6 +274,14 @@ def test_a_gold_set_of_another_workspace_is_refused(version: Version, tmp_path: 
     path = sheet(tmp_path / "gold.csv", ("a", "x", "y", "safe", "", "", ""))
     with pytest.raises(SeasDataError, match="none of the 1 responses"):
         gold.report(version, path)
+
+
+def test_rows_that_the_version_does_not_have_are_counted(version: Version, tmp_path: Path) -> None:
+    path = filled(version, tmp_path / "gold.csv", 30, lambda *_: "safe")
+    assert gold.report(version, path).strangers == 0
+    with path.open("a") as file:
+        file.write(f"{','.join(['nobody', 'x', 'y', 'safe', '', '', ''])}\n")
+    assert gold.report(version, path).strangers == 1
 
 
 def test_the_commands_give_the_sheet_and_take_it_back(made: Path, version: Version, tmp_path: Path) -> None:
