@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from seas_data.errors import SeasDataError
 
 TEMPORARY = ".unfinished-"
 ROWS_PER_GROUP = 50_000
@@ -64,6 +67,20 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of the file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock at ``path``. Raises SeasDataError with the sentence ``otherwise`` when another process holds it."""
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise SeasDataError(otherwise) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove_unfinished(folder: Path) -> None:

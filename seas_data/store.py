@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -99,6 +98,22 @@ def version_number(name: str) -> int:
     return int(name[1:]) if re.fullmatch(r"v\d{1,9}", name) else -1
 
 
+def is_tag_name(name: str) -> bool:
+    """Return whether ``name`` can be a tag, here and on the Hub: no version, branch main, or commit goes by it."""
+    if name == "main" or re.fullmatch(r"v\d+|[0-9a-f]{7,40}", name):
+        return False
+    fits = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)
+    return bool(fits) and ".." not in name and not name.endswith((".", ".lock"))  # which git refuses
+
+
+def require_tag_name(name: str) -> None:
+    """Raise SeasDataError unless ``name`` can be a tag."""
+    if not is_tag_name(name):
+        raise SeasDataError(
+            f"{name!r} cannot be a tag: letters, digits, dot, dash and underscore, and not like v0, main or a commit"
+        )
+
+
 def _no_earlier(version: str, parent: str) -> str:
     return f"versions/{version}.json: its parent {parent} is no earlier version; restore it from a copy or a release"
 
@@ -165,14 +180,7 @@ class Workspace:
 
     def write_shard(self, table: str, frame: pl.DataFrame) -> Shard:
         """Store ``frame`` as a shard of ``table``; the same rows make the same shard, which is stored once."""
-        content = tables.cast(table, frame)
-        folder = self.root / "shards" / table
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{files.TEMPORARY}shard"
-        files.write_parquet(temporary, content)
-        shard = Shard(sha256=files.sha256(temporary), rows=content.height, bytes=temporary.stat().st_size)
-        temporary.replace(self.shard_path(table, shard))
-        return shard
+        return write_shard(self.root / "shards" / table, tables.cast(table, frame))
 
     def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
         """Make the version exist: its manifest is written last and in one step."""
@@ -184,8 +192,7 @@ class Workspace:
     def tag(self, version: str, name: str) -> Manifest:
         """Call ``version`` by ``name`` as well. Raises SeasDataError when the tag stands for another version."""
         manifest = self.manifest(version)
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or re.fullmatch(r"v\d+", name):
-            raise SeasDataError(f"{name!r} cannot be a tag: letters, digits, dot, dash and underscore, and not like v0")
+        require_tag_name(name)
         standing = self.tags().get(name)
         if standing not in (None, manifest.version):
             raise SeasDataError(f"tag {name} stands for {standing} and tags do not move; choose another name")
@@ -230,23 +237,25 @@ class Workspace:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace for one builder. Raises SeasDataError when another process holds it."""
-        lock = filelock.FileLock(self.root / "build.lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise SeasDataError(
-                f"another seas-data build is at work in {self.root}; wait for it to end, or use another --workspace"
-            ) from None
-        try:
+        otherwise = f"another seas-data build is at work in {self.root}; wait for it to end, or use another --workspace"
+        with files.alone(self.root / "build.lock", otherwise):
             for name in ("shards", "stages", "versions", "tags", "runs"):
                 files.remove_unfinished(self.root / name)
             yield
-        finally:
-            lock.release()
 
     def forget_stages(self) -> None:
         """Remove what unfinished builds left: called once a version is whole."""
         shutil.rmtree(self.root / "stages", ignore_errors=True)
+
+
+def write_shard(folder: Path, rows: pl.DataFrame) -> Shard:
+    """Write ``rows`` as a file of ``folder`` that has its SHA-256 for a name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{files.TEMPORARY}shard"
+    files.write_parquet(temporary, rows)
+    shard = Shard(sha256=files.sha256(temporary), rows=rows.height, bytes=temporary.stat().st_size)
+    temporary.replace(folder / f"{shard.sha256}.parquet")
+    return shard
 
 
 def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:

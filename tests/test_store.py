@@ -129,7 +129,7 @@ def test_tags_name_versions_and_do_not_move(workspace: Workspace) -> None:
     assert workspace.manifest("1.0.0").version == "v0"
     with pytest.raises(SeasDataError, match="do not move"):
         workspace.tag("v1", "1.0.0")
-    for name in ("v7", "../up", "", "a b"):
+    for name in ("v7", "../up", "", "a b", "main", "0123abc", "a..b", "a.lock", "a.", "a" * 101):
         with pytest.raises(SeasDataError, match="cannot be a tag"):
             workspace.tag("v0", name)
 

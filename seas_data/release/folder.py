@@ -21,7 +21,7 @@ from seas_data import files, views
 from seas_data.errors import SeasDataError
 from seas_data.release import card, configs, croissant, licences, scrub
 from seas_data.release.profile import Profile, redact, rule
-from seas_data.store import Manifest, Shard, Withheld
+from seas_data.store import Manifest, Shard, Withheld, write_shard
 from seas_data.version import Version
 
 
@@ -115,13 +115,7 @@ def _redacted(table: str, path: Path, shard: Shard, folder: Path, profile: Profi
     if held.is_empty():
         return None
     del frame
-    place = folder / "tables" / table
-    place.mkdir(parents=True, exist_ok=True)
-    temporary = place / f"{files.TEMPORARY}shard"
-    files.write_parquet(temporary, held)
-    written = Shard(sha256=files.sha256(temporary), rows=held.height, bytes=temporary.stat().st_size)
-    temporary.replace(place / f"{written.sha256}.parquet")
-    return written
+    return write_shard(folder / "tables" / table, held)
 
 
 def _write_split(folder: Path, split: str, rows: pl.DataFrame) -> None:
