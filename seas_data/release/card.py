@@ -27,7 +27,7 @@ from seas_data.release.profile import Profile
 from seas_data.resources import folder
 from seas_data.version import Version
 
-_BEGIN = re.compile(r"^<!-- seas-data: begin .*-->$", re.MULTILINE)
+_BEGIN = re.compile(r"^<!-- seas-data: begin (\S*) ?(\S*).*-->$", re.MULTILINE)
 _END = re.compile(r"^<!-- seas-data: end -->$", re.MULTILINE)
 
 
@@ -46,11 +46,26 @@ def pictures(version: Version) -> dict[str, str]:
     return drawing.draw(answers.gather(version, answers.PICTURES))
 
 
-def model_card(version: Version, model: str) -> str:
-    """Return the card of a model that ``version`` knows. Raises SeasDataError when it knows none of that name."""
+def model_card(version: Version, model: str, allowed: Mapping[str, str] | None = None) -> str:
+    """Return the card of a model that ``version`` knows. Raises SeasDataError when it knows none of that name.
+
+    ``allowed``: what a person let pass to publish it, and why.
+    """
     known = card_facts.model(version, model)
-    about = f"{version.name} {re.sub(r'[^A-Za-z0-9_.]', '_', model)} {known['digest']}"
+    known["allowed"] = [{"check": name, "because": why} for name, why in sorted((allowed or {}).items())]
+    about = f"{version.name} {model_name(model)} {known['digest']}"
     return _card(metadata.dump(known.pop("metadata")), about, _environment().get_template("model.md.jinja"), known)
+
+
+def model_name(model: str) -> str:
+    """Return a model's name as the first line of our part has it."""
+    return re.sub(r"[^A-Za-z0-9_.]", "_", model)
+
+
+def about(text: str) -> tuple[str, str] | None:
+    """Return which version our part of a card is about, and which profile or model of it; None without such a part."""
+    found = _BEGIN.search(_lines(text))
+    return (found[1], found[2]) if found else None
 
 
 def card_current(

@@ -22,8 +22,8 @@ def pushed(name: str, done: Pushed, *, tag: str | None) -> None:
             "Nothing was written."
         )
         return
-    if done.remark:
-        print(f"{done.remark}.")
+    if plan.nothing:
+        print(f"{done.url} holds all of this already; nothing was sent.")
     else:
         print(
             f"{name} is at {done.url}, commit {done.commit[:7]}: {len(plan.new)} files new, {len(plan.changed)} "
@@ -40,7 +40,7 @@ def as_json(done: Pushed, *, tag: str | None) -> dict[str, object]:
         "url": done.url,
         "commit": done.commit,
         "tag": tag,
-        "new_commit": done.new and done.commit is not None,
+        "new_commit": not plan.nothing and done.commit is not None,
         "files": {"new": plan.new, "changed": plan.changed, "same": plan.same, "deleted": plan.deleted},
         "others": plan.others,
         "bytes": plan.bytes,

@@ -1,16 +1,16 @@
-"""What a workspace remembers of its pushes and pulls: ``published.json``, one entry a push, in their order.
+"""What a workspace remembers of what was published: ``published.json``, in the order in which it came about.
 
-It is outside every digest. ``forget`` reads it to say which published tags still hold what is to be forgotten.
+An entry for each push and pull, and for each other tag that a repository had when something was pulled from it. It is
+outside every digest. ``forget`` reads it to say which published tags still hold what is to be forgotten. Who writes it,
+or makes a release inside the workspace, holds ``alone``; a build may be at work at the same time.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import filelock
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from seas_data import files
@@ -18,10 +18,14 @@ from seas_data.errors import SeasDataError
 
 
 class Published(BaseModel):
-    """One push or pull: where to or from, which commit and tag it was, and which version of this workspace."""
+    """One push or pull: where to or from, which commit and tag it was, and which version of this workspace.
+
+    A tag that was ``seen`` beside what was pulled may be of any version: those of its fields that are not known are
+    empty.
+    """
 
     model_config = ConfigDict(frozen=True)
-    way: Literal["push", "pull"]
+    way: Literal["push", "pull", "seen"]
     kind: Literal["dataset", "model"]
     repository: str
     tag: str | None
@@ -32,6 +36,8 @@ class Published(BaseModel):
     """Of the profile's manifest; of a model, its checkpoint's."""
     full_digest: str
     public: bool
+    allowed: dict[str, str] = {}
+    """What a person let pass, and why."""
     at: str
 
 
@@ -51,15 +57,20 @@ def read(root: Path) -> list[Published]:
         ) from None
 
 
-def record(root: Path, entry: Published) -> None:
-    """Add ``entry``, unless the newest one of that repository says the same."""
+def record(root: Path, *entries: Published) -> None:
+    """Add ``entries``, each in place of what was known of the same commit under no tag or the same one."""
     known = read(root)
-    same = {"at"}
-    before = [each for each in known if (each.kind, each.repository) == (entry.kind, entry.repository)]
-    if before and before[-1].model_dump(exclude=same) == entry.model_dump(exclude=same):
-        return
-    text = json.dumps([each.model_dump(mode="json") for each in [*known, entry]], indent=1, ensure_ascii=False)
+    for entry in entries:
+        before = [each for each in known if _about(each) == _about(entry) and each.tag in (None, entry.tag)]
+        if any(each.model_copy(update={"at": entry.at}) == entry for each in before):
+            continue
+        known = [*(each for each in known if each not in before), entry]
+    text = json.dumps([each.model_dump(mode="json") for each in known], indent=1, ensure_ascii=False)
     files.write_text(root / "published.json", text + "\n")
+
+
+def _about(entry: Published) -> tuple[str, ...]:
+    return entry.way, entry.kind, entry.repository, entry.commit, entry.version
 
 
 def now() -> str:
@@ -67,15 +78,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Hold the workspace for one push. Raises SeasDataError when another process pushes from it."""
-    lock = filelock.FileLock(root / "push.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise SeasDataError(f"another push from {root} is at work; wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
+def alone(root: Path) -> AbstractContextManager[None]:
+    """Hold the workspace for one push, pull or forgetting. Raises SeasDataError when another process is at one."""
+    return files.alone(root / "push.lock", f"another push from {root} is at work; wait for it to end")

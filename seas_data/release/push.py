@@ -11,7 +11,7 @@ push brought in another profile.
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,12 @@ from huggingface_hub import CommitOperationAdd
 from seas_data.errors import SeasDataError
 from seas_data.release import hub_plan, published
 from seas_data.release.folder import checkout
-from seas_data.release.hub_plan import Plan
+from seas_data.release.hub_plan import Plan, There
 from seas_data.release.profile import Profile
 from seas_data.release.published import Published
 from seas_data.release.remote import Remote, State, tag_taken
-from seas_data.store import Manifest
+from seas_data.store import require_tag_name
+from seas_data.text import printable
 from seas_data.version import Version
 
 _BATCH = 64  # large files that are asked about and sent together
@@ -52,8 +53,6 @@ class Pushed:
     plan: Plan
     commit: str | None
     url: str
-    new: bool
-    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,91 +66,129 @@ class Load:
     digest: str
     full_digest: str
     gated: bool
+    allowed: Mapping[str, str]
+    """What a person let pass that would have stopped it, and why."""
 
 
 def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushed:
     """Push ``version`` in ``profile``. Raises SeasDataError when a check fails, or the Hub cannot or will not."""
-    allowed = dict(wanted.allowed or {})
+    from seas_data.release import checks
+
+    require_sayable(wanted, checks.names())
     remote = Remote(wanted.repository)
     remote.state()  # whether it can be reached at all: the checks may take a while
-    _require_checks(version, profile, allowed)
+    allowed = _excused(version, profile, wanted.allowed or {})
     with published.alone(version.workspace.root), place(version.workspace.root) as folder:
         manifest = checkout(version, folder, profile, allowed)
         state = remote.state()
-        there = hub_plan.published(remote, state)
-        _require_same_profile(there, profile, wanted.repository)
-        title, message = hub_plan.message(manifest, there, profile, wanted.tag)
-        load = Load(
-            folder, title, message, profile, manifest.digest, manifest.full_digest or version.digest, profile == "gated"
-        )
+        found = hub_plan.there(remote, state)
+        _require_same_profile(found, profile, wanted.repository)
+        title, message = hub_plan.message(manifest, found.manifest, profile, wanted.tag)
+        full_digest = manifest.full_digest or version.digest
+        load = Load(folder, title, message, profile, manifest.digest, full_digest, profile == "gated", allowed)
         tagged = state.tags.get(wanted.tag) if state and wanted.tag else None
-        if tagged is not None and _digest_at(remote, state, tagged) != manifest.digest:
-            raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
-        return deliver(version, remote, state, load, wanted)
+        if tagged is not None:
+            held = hub_plan.manifest_at(remote, tagged)
+            if held is None or held.digest != manifest.digest:
+                raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
+        return deliver(version, remote, state, found, load, wanted)
 
 
-def deliver(version: Version, remote: Remote, state: State | None, load: Load, wanted: Wanted) -> Pushed:
-    """Bring ``load`` to the repository, as it was found in ``state``: see the head of this page."""
-    plan = hub_plan.make(load.folder, remote, state)
-    if state is not None and not state.private and not wanted.public:
+def require_sayable(wanted: Wanted, names: Collection[str]) -> None:
+    """Raise SeasDataError if the tag can be none, or something else is to be let pass than ``names``."""
+    if wanted.tag is not None:
+        require_tag_name(wanted.tag)
+    if strangers := sorted({*(wanted.allowed or {})} - {*names}):
         raise SeasDataError(
-            f"{remote.name} is public: say so with --public if that is meant, or make it private in its settings first"
+            f"--allow {printable(strangers[0])} names nothing that is checked; there are {', '.join(names)}"
         )
+
+
+def deliver(version: Version, remote: Remote, state: State | None, found: There, load: Load, wanted: Wanted) -> Pushed:
+    """Bring ``load`` to the repository, as it was found in ``state``: see the head of this page."""
+    plan = hub_plan.make(load.folder, remote, state, found)
+    if state is not None:
+        _require_hidden(remote, state, wanted)
     if wanted.dry_run:
-        return Pushed(plan, None, remote.url, not plan.nothing)
+        return Pushed(plan, None, remote.url)
     _ask(remote, state, plan, wanted)
-    state = _open(remote, state, load.gated)
-    commit = state.commit if plan.nothing else _upload(remote, state, plan, load)
-    if wanted.tag:
-        remote.tag(wanted.tag, state.tags.get(wanted.tag, commit))
-    if wanted.public and state.private:
-        remote.set_private(False)
+    state = _open(remote, state, load.gated, wanted)
     entry = Published(
         way="push",
         kind=remote.kind,
         repository=remote.name,
-        tag=wanted.tag,
-        commit=commit,
+        tag=None,
+        commit=state.commit,
         version=version.name,
         profile=load.profile,
         digest=load.digest,
         full_digest=load.full_digest,
-        public=wanted.public,
+        public=not state.private,
+        allowed=dict(load.allowed),
         at=published.now(),
     )
-    published.record(version.workspace.root, entry)
-    remark = f"{remote.name} holds all of this already; nothing was sent" if plan.nothing else ""
-    return Pushed(plan, commit, remote.url, not plan.nothing, remark)
+    if not plan.nothing:
+        entry = entry.model_copy(update={"commit": _commit(remote, state, plan, load)})
+        published.record(version.workspace.root, entry)  # whatever comes between now and the tag, it is there
+        _require_arrived(remote, entry.commit, plan)
+    tagged = entry.commit
+    if wanted.tag:
+        tagged = state.tags.get(wanted.tag, entry.commit)  # a tag that stands stays where it is
+        remote.tag(wanted.tag, tagged)
+    if wanted.public and state.private:
+        remote.make_public()
+    told = {"tag": wanted.tag, "commit": tagged, "public": wanted.public}
+    published.record(version.workspace.root, entry.model_copy(update=told))
+    return Pushed(plan, entry.commit, remote.url)
 
 
-def _open(remote: Remote, state: State | None, gated: bool) -> State:
+def _require_hidden(remote: Remote, state: State, wanted: Wanted) -> None:
+    if not state.private and not wanted.public:
+        raise SeasDataError(
+            f"{remote.name} is public: say so with --public if that is meant, or make it private in its settings first"
+        )
+
+
+def _open(remote: Remote, state: State | None, gated: bool, wanted: Wanted) -> State:
     """Make the repository if there is none, and gate it before anything is in it that needs a gate."""
+    if state is not None and (state.gated or not gated):
+        return state
     if state is None:
         remote.create()
-    if gated and (state is None or not state.gated):
+    if gated:
         remote.set_gated()
-    if state is None:
-        state = remote.state()
-        if state is None:
-            raise SeasDataError(f"{remote.name} was made and cannot be seen; check that your token may read it too")
-    return state
+    now = remote.state()
+    if now is None:
+        raise SeasDataError(f"{remote.name} was made and cannot be seen; check that your token may read it too")
+    _require_hidden(remote, now, wanted)
+    if gated and not now.gated:
+        raise SeasDataError(f"{remote.name} was gated and is not: see its settings, and run the same command again")
+    if {*now.files} - {".gitattributes"} != {*(state.files if state else {})} - {".gitattributes"}:
+        raise SeasDataError(
+            f"{remote.name} was filled by somebody in the meantime: run the same command again, which starts from "
+            "what is there now"
+        )
+    return now
 
 
-def _upload(remote: Remote, state: State, plan: Plan, load: Load) -> str:
-    """Send what is new, commit it, and look at every file again; return the commit."""
+def _commit(remote: Remote, state: State, plan: Plan, load: Load) -> str:
+    """Send what is new, commit it, and return the commit."""
     places = sorted({**plan.new, **plan.changed})
     additions = [CommitOperationAdd(place, load.folder / place) for place in places]
     print(f"sending {len(places)} files, {plan.bytes / 1e6:,.1f} MB, to {remote.name}", file=sys.stderr)
     for start in range(0, len(additions), _BATCH):
         remote.upload(additions[start : start + _BATCH])
-    commit = remote.commit(additions, plan.deleted, load.title, load.message, state.commit)
+    return remote.commit(additions, plan.deleted, load.title, load.message, state.commit)
+
+
+def _require_arrived(remote: Remote, commit: str, plan: Plan) -> None:
+    """Look at every file of the commit. Raises SeasDataError if one is not as it is here."""
     there = remote.tree(commit)
-    for place in (*places, *plan.same):
-        if place not in there or not there[place].same_as(load.folder / place):
+    for place, file in plan.local.items():
+        if place not in there or not there[place].same_as(file):
             raise SeasDataError(
                 f"{remote.name} does not hold {place} as it was sent, so nothing was tagged: run the same command again"
             )
-    return commit
 
 
 def _ask(remote: Remote, state: State | None, plan: Plan, wanted: Wanted) -> None:
@@ -162,27 +199,25 @@ def _ask(remote: Remote, state: State | None, plan: Plan, wanted: Wanted) -> Non
         raise SeasDataError("nothing was pushed; without --public the repository is private")
 
 
-def _require_checks(version: Version, profile: Profile, allowed: dict[str, str]) -> None:
-    """Raise SeasDataError if a check fails that nobody allowed."""
+def _excused(version: Version, profile: Profile, allowed: Mapping[str, str]) -> dict[str, str]:
+    """Return the checks that fail and why they may. Raises SeasDataError if one fails that nobody allowed."""
     from seas_data.release import checks
 
     try:
-        checks.refuse_unless_allowed(checks.run(version, profile, allowed=allowed), allowed)
+        found = checks.run(version, profile, allowed=allowed)
+        checks.refuse_unless_allowed(found, allowed)
     except SeasDataError as problem:
         raise SeasDataError(f"{version.name} was not pushed: {problem}") from None
+    return {each.name: allowed[each.name] for each in found if not each.passed}
 
 
-def _require_same_profile(there: Manifest | None, profile: Profile, repository: str) -> None:
-    if there is not None and there.profile not in (None, profile):
+def _require_same_profile(found: There, profile: Profile, repository: str) -> None:
+    held = found.manifest.profile if found.manifest else found.about[1] if found.about else None
+    if held not in (None, profile):
         raise SeasDataError(
-            f"{repository} holds the {there.profile} profile, and its history would show it: push the {profile} "
+            f"{repository} holds the {printable(held)} profile, and its history would show it: push the {profile} "
             "profile to a repository of its own"
         )
-
-
-def _digest_at(remote: Remote, state: State | None, commit: str) -> str | None:
-    there = hub_plan.published(remote, state, commit)
-    return there.digest if there else None
 
 
 @contextmanager

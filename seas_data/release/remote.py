@@ -9,17 +9,41 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils._validators import validate_repo_id
-from huggingface_hub.utils.tqdm import disable_progress_bars
+from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # type: ignore[attr-defined]
 
 from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.release import hub
 from seas_data.release.hub import Kind, patiently, speaking
+from seas_data.text import printable
+
+
+class Local:
+    """A file here that is to be there: it is read once for its hashes, however often it is compared."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @cached_property
+    def size(self) -> int:
+        """Its size in bytes."""
+        return self.path.stat().st_size
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its bytes."""
+        return files.sha256(self.path)
+
+    @cached_property
+    def git_id(self) -> str:
+        """The name that git gives its bytes."""
+        content = self.path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -30,16 +54,19 @@ class Held:
     sha256: str | None
     git_id: str
 
-    def same_as(self, path: Path) -> bool:
-        """Return whether the file at ``path`` has the same bytes."""
-        if path.stat().st_size != self.size:
+    def same_as(self, local: Local) -> bool:
+        """Return whether the file here has the same bytes."""
+        if local.size != self.size:
             return False
-        return files.sha256(path) == self.sha256 if self.sha256 else _git_id(path.read_bytes()) == self.git_id
+        return local.sha256 == self.sha256 if self.sha256 else local.git_id == self.git_id
 
 
 @dataclass(frozen=True)
 class State:
-    """What the repository holds at a commit of main, who may see it, and its tags (name to commit)."""
+    """What the repository holds at a commit of main, who may see it, and its tags (name to commit).
+
+    ``gated``: whether who asks for access is let in by hand; where everybody who asks is let in, there is no gate.
+    """
 
     commit: str
     files: dict[str, Held]
@@ -78,10 +105,14 @@ class Remote:
                 if problem.response.status_code == 401 and "credentials" in (problem.server_message or ""):
                     raise
                 return None
-            refs = patiently(lambda: self._api.list_repo_refs(self.name, repo_type=self.kind))
         commit = str(about.sha)
-        tags = {ref.name: ref.target_commit for ref in refs.tags}
-        return State(commit, self.tree(commit), bool(about.private), bool(about.gated), tags)
+        return State(commit, self.tree(commit), bool(about.private), about.gated == "manual", self.tags())
+
+    def tags(self) -> dict[str, str]:
+        """Return the commit of each tag."""
+        with speaking(self.name, self.kind):
+            refs = patiently(lambda: self._api.list_repo_refs(self.name, repo_type=self.kind))
+        return {ref.name: ref.target_commit for ref in refs.tags}
 
     def tree(self, commit: str) -> dict[str, Held]:
         """Return the files at ``commit``."""
@@ -103,29 +134,26 @@ class Remote:
             try:
                 about = patiently(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision=revision))
             except errors.RevisionNotFoundError:
-                refs = self._api.list_repo_refs(self.name, repo_type=self.kind)
-                there = ", ".join(sorted(ref.name for ref in refs.tags)[-10:]) or "no tags"
+                there = ", ".join(sorted(self.tags())[-10:]) or "no tags"
                 raise SeasDataError(
-                    f"the {self.kind} {self.name} has no tag, branch or commit {revision}; it has {there}"
+                    f"the {self.kind} {self.name} has no tag, branch or commit {printable(str(revision))}; "
+                    f"it has {printable(there)}"
                 ) from None
         return str(about.sha)
 
     def read(self, path: str, commit: str) -> bytes:
         """Return the content of a small file at ``commit``."""
-        with tempfile.TemporaryDirectory() as folder:
-            return self.fetch(path, commit, Path(folder)).read_bytes()
+        with tempfile.TemporaryDirectory() as folder, speaking(self.name, self.kind):
 
-    def fetch(self, path: str, commit: str, folder: Path) -> Path:
-        """Download a file at ``commit`` to ``folder`` / ``path``, going on where a download broke off."""
+            def fetched() -> str:
+                return self._api.hf_hub_download(
+                    self.name, path, repo_type=self.kind, revision=commit, local_dir=folder
+                )
 
-        def fetched() -> str:
-            return self._api.hf_hub_download(self.name, path, repo_type=self.kind, revision=commit, local_dir=folder)
-
-        with speaking(self.name, self.kind):
-            return Path(patiently(fetched))
+            return Path(patiently(fetched)).read_bytes()
 
     def fetch_all(self, places: Sequence[str], commit: str, folder: Path) -> None:
-        """Download the files ``places`` at ``commit`` below ``folder``, several at once, as ``fetch`` does."""
+        """Download the files ``places`` at ``commit`` below ``folder``, several at once, from where that broke off."""
 
         def fetched() -> None:
             self._api.snapshot_download(
@@ -145,10 +173,10 @@ class Remote:
         with speaking(self.name, self.kind):
             patiently(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, gated="manual"))
 
-    def set_private(self, private: bool) -> None:
-        """Hide it from everybody else, or show it to everybody."""
+    def make_public(self) -> None:
+        """Show it to everybody."""
         with speaking(self.name, self.kind):
-            patiently(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, private=private))
+            patiently(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, private=False))
 
     def upload(self, additions: Sequence[CommitOperationAdd]) -> None:
         """Send the contents of large files, those that the Hub does not have; nobody sees them before the commit."""
@@ -202,7 +230,7 @@ class Remote:
         return (
             titled
             and all(
-                each.path_in_repo in tree and tree[each.path_in_repo].same_as(Path(str(each.path_or_fileobj)))
+                each.path_in_repo in tree and tree[each.path_in_repo].same_as(Local(Path(str(each.path_or_fileobj))))
                 for each in additions
             )
             and not any(path in tree for path in deleted)
@@ -217,8 +245,7 @@ class Remote:
             except errors.HfHubHTTPError as problem:
                 if not hub.is_status(problem, 409):
                     raise
-                refs = self._api.list_repo_refs(self.name, repo_type=self.kind)
-                if {ref.name: ref.target_commit for ref in refs.tags}.get(name) != commit:
+                if self.tags().get(name) != commit:
                     raise SeasDataError(tag_taken(name, self.name)) from None
 
         with speaking(self.name, self.kind):
@@ -228,7 +255,3 @@ class Remote:
 def tag_taken(tag: str, repository: str) -> str:
     """Return the sentence for a tag that stands for something else."""
     return f"the tag {tag} of {repository} stands for another version, and tags do not move; choose another with --tag"
-
-
-def _git_id(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -122,7 +122,7 @@ def test_the_real_hub(mine: Path, tmp_path: Path) -> None:
     for tag, version in names.items():
         first = push(versions.open(mine).version(version), Wanted(name, tag=tag), "gated")
         again = push(versions.open(mine).version(version), Wanted(name, tag=tag), "gated")
-        assert not again.new and again.commit == first.commit
+        assert again.plan.nothing and again.commit == first.commit
     state = remote.state()
     assert state is not None and state.private and state.gated and set(names) <= set(state.tags)
     load(name, list(names), tmp_path / "out", {})

@@ -6,9 +6,13 @@ import pytest
 
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
-from seas_data.release import published
+from seas_data.release import checks, published
+from seas_data.release import push as pushes
+from seas_data.release.profile import Profile
 from seas_data.release.push import Pushed, Wanted, push
 from seas_data.release.remote import Remote
+from seas_data.store import Manifest
+from seas_data.version import Version
 from tests.hub import Hub, Repository
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -55,7 +59,7 @@ def test_the_same_version_again_sends_nothing(hub: Hub, mine: Path) -> None:
     repository = hub.repository("datasets", "org/set")
     commits, sent, asked = len(repository.commits), sum(repository.received.values()), len(hub.log)
     again = pushed(mine, "v0", "1.0.0")
-    assert not again.new and again.commit == first.commit and "already" in again.remark
+    assert again.plan.nothing and again.commit == first.commit
     assert (len(repository.commits), sum(repository.received.values())) == (commits, sent)
     assert {each.method for each in hub.log[asked:]} <= {"GET", "HEAD", "POST"}
     assert not [each for each in hub.log[asked:] if each.method == "POST" and "/tag/" not in each.path]
@@ -76,7 +80,7 @@ def test_what_others_wrote_stays(hub: Hub, mine: Path) -> None:
     assert "Words of ours." in card and "pretty_name: The garden" in card and "- roses" in card
     assert "seas-data: begin" in card and "config_name: prompts" in card
     assert repository.content("notes/plan.md") == b"plan"
-    assert not pushed(mine, "v0").new
+    assert pushed(mine, "v0").plan.nothing
     edited = card.replace("Words of ours.", "Other words.")
     repository.commit("main", "edit", "", "somebody", files={"README.md": edited.encode()})
     pushed(mine, "v1", "1.1.0")
@@ -181,3 +185,107 @@ def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeyp
     assert repository.content("notes.md") == b"note"
     small = sum(size for path, size in (done.plan.new | done.plan.changed).items() if not path.endswith("parquet"))
     assert sum(repository.received.values()) - sent == small, "large files had arrived"
+
+
+def test_a_gate_that_lets_everybody_in_is_none(hub: Hub, mine: Path) -> None:
+    repository = Repository("datasets", "org/set", private=True, gated="auto")
+    hub.repositories["datasets", "org/set"] = repository
+    push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    assert repository.settings_at[-1] == (0, True, "manual")
+
+
+def test_what_is_made_public_while_it_is_being_made_gets_nothing(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(self: Remote) -> None:
+        hub.repositories["datasets", "org/set"] = Repository("datasets", "org/set")
+
+    monkeypatch.setattr(Remote, "create", overtaken)
+    with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
+        pushed(mine, "v0")
+    assert len(hub.repository("datasets", "org/set").commits) == 1
+
+
+def test_what_is_filled_while_it_is_being_made_is_not_written_over(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(self: Remote) -> None:
+        theirs = Repository("datasets", "org/set", private=True)
+        theirs.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs"})
+        hub.repositories["datasets", "org/set"] = theirs
+
+    monkeypatch.setattr(Remote, "create", overtaken)
+    with pytest.raises(SeasDataError, match=r"filled by somebody in the meantime: run the same command again"):
+        pushed(mine, "v0")
+    assert hub.repository("datasets", "org/set").content("README.md") == b"# Theirs"
+
+
+@pytest.mark.parametrize("place", ["croissant.json", "views.sql", "data/prompts/train-00000-of-00001.parquet"])
+def test_files_of_a_stranger_with_names_of_ours_are_not_replaced(hub: Hub, mine: Path, place: str) -> None:
+    repository = Repository("datasets", "org/set", private=True)
+    repository.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs", place: b"theirs"})
+    hub.repositories["datasets", "org/set"] = repository
+    with pytest.raises(SeasDataError, match=rf"org/set holds {place}, which a push would replace, and no card of"):
+        pushed(mine, "v0")
+    assert repository.content(place) == b"theirs"
+
+
+def test_a_manifest_that_is_none_of_ours_stops_a_push(hub: Hub, mine: Path) -> None:
+    push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    repository = hub.repository("datasets", "org/set")
+    repository.commit("main", "edit", "", "somebody", files={"manifest.json": b'{"name": "an extension"}'})
+    with pytest.raises(SeasDataError, match=r"the manifest\.json of org/set .* is none of ours"):
+        pushed(mine, "v0", public=True)
+    repository.commit("main", "edit", "", "somebody", deleted=["manifest.json"])
+    with pytest.raises(SeasDataError, match="org/set holds the gated profile"):
+        pushed(mine, "v0", public=True)
+
+
+def test_pictures_of_an_earlier_card_go_with_it(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    files = {"assets/course.svg": b"old", "assets/theirs.svg": b"theirs"}
+    repository.commit("main", "x", "", "x", files=files)
+    done = pushed(mine, "v0")
+    drawn = "assets/course.svg" in done.plan.local
+    assert "assets/course.svg" in (done.plan.changed if drawn else done.plan.deleted)
+    assert done.plan.others == ["assets/theirs.svg"]
+
+
+@pytest.mark.parametrize("tag", ["a b", "main", "v3", "0123abc", "x..y", ""])
+def test_what_cannot_be_a_tag_is_said_before_anything_is_sent(hub: Hub, mine: Path, tag: str) -> None:
+    with pytest.raises(SeasDataError, match="cannot be a tag"):
+        pushed(mine, "v0", tag)
+    assert not hub.log
+
+
+def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SeasDataError, match=r"--allow license names nothing that is checked; .*licences"):
+        pushed(mine, "v0", allowed={"license": "mine"})
+    told = []
+    found = [checks.Check("licences", False, ("mine",), "none"), checks.Check("secrets", True, (), "none")]
+    monkeypatch.setattr(checks, "run", lambda *_, **__: found)
+    write = pushes.checkout
+
+    def kept(version: Version, folder: Path, profile: Profile, allowed: dict[str, str]) -> Manifest:
+        told.append(allowed)
+        return write(version, folder, profile, allowed)
+
+    monkeypatch.setattr(pushes, "checkout", kept)
+    pushed(mine, "v0", allowed={"licences": "they are mine", "secrets": "whatever"})
+    assert told == [{"licences": "they are mine"}]
+    assert published.read(mine)[-1].allowed == {"licences": "they are mine"}
+
+
+def test_a_tag_that_stands_is_remembered_where_it_stands(hub: Hub, mine: Path) -> None:
+    first = pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    card = repository.content("README.md").replace(b"<!-- seas-data: end -->", b"x\n\n<!-- seas-data: end -->")
+    repository.commit("main", "edit", "", "somebody", files={"README.md": card})
+    again = pushed(mine, "v0", "1.0.0")
+    assert again.commit == repository.head().id != first.commit
+    assert repository.tags == {"1.0.0": first.commit}
+    known = [(each.tag, each.commit) for each in published.read(mine)]
+    assert sorted(known, key=str) == sorted([("1.0.0", first.commit), (None, again.commit)], key=str)

@@ -99,9 +99,11 @@ def test_what_was_committed_and_not_tagged_is_tagged_by_the_next_push(hub: Hub, 
     with pytest.raises(SeasDataError, match=r"fault of its own \(500\)"):
         pushed(mine)
     repository = hub.repository("datasets", "org/set")
-    assert len(repository.commits) == 2 and not repository.tags and not published.read(mine)
+    assert len(repository.commits) == 2 and not repository.tags
+    assert [(each.tag, each.commit) for each in published.read(mine)] == [(None, repository.head().id)]
     hub.faults.clear()
     is_whole(hub, pushed(mine))
+    assert [(each.tag, each.commit) for each in published.read(mine)] == [("1.0.0", repository.head().id)]
 
 
 def test_one_push_at_a_time(hub: Hub, mine: Path) -> None:

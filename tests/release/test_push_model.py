@@ -44,6 +44,39 @@ def test_a_red_team_is_always_gated_and_public_only_with_a_reason(hub: Hub, vers
     assert [each.kind for each in published.read(version.workspace.root)] == ["model", "model"]
 
 
+def test_a_red_team_is_not_made_public_behind_a_target(hub: Hub, version: Version) -> None:
+    push_model(version, "R2", Wanted("org/model"))
+    repository = hub.repository("models", "org/model")
+    with pytest.raises(SeasDataError, match="org/model holds the model R2, and its history would show it"):
+        push_model(version, "T2", Wanted("org/model", public=True))
+    repository.commit("main", "no card", "", "somebody", deleted=["README.md"])
+    with pytest.raises(SeasDataError, match=r"org/model holds config\.json, .* and no card of a push of ours"):
+        push_model(version, "T2", Wanted("org/model", public=True))
+    assert repository.private and len(repository.commits) == 3
+
+
+def test_why_a_red_team_is_public_is_in_the_card_and_remembered(hub: Hub, version: Version) -> None:
+    push_model(version, "R2", Wanted("org/red", public=True, allowed={"red-team-model": "a study of it"}))
+    assert "a study of it" in hub.repository("models", "org/red").content("README.md").decode()
+    assert published.read(version.workspace.root)[-1].allowed == {"red-team-model": "a study of it"}
+    with pytest.raises(SeasDataError, match="--allow unparsed names nothing that is checked"):
+        push_model(version, "T2", Wanted("org/target", allowed={"unparsed": "x"}))
+    push_model(version, "T2", Wanted("org/target", allowed={"red-team-model": "not one"}))
+    assert "not one" not in hub.repository("models", "org/target").content("README.md").decode()
+
+
+def test_a_base_without_a_licence_stops_a_model(hub: Hub, version: Version) -> None:
+    recipe = json.loads(json.dumps(version.manifest.recipe))
+    for model in recipe["models"].values():
+        model.pop("licence", None)
+    bare = Version(version.workspace, version.manifest.model_copy(update={"recipe": recipe}))
+    with pytest.raises(SeasDataError, match="no one licence is known of the base of T2"):
+        push_model(bare, "T2", Wanted("org/target"))
+    assert not hub.repositories
+    push_model(bare, "T2", Wanted("org/target", allowed={"licences": "it is ours"}))
+    assert "it is ours" in hub.repository("models", "org/target").content("README.md").decode()
+
+
 def test_only_the_checkpoint_its_card_and_its_settings_travel(hub: Hub, version: Version) -> None:
     before = sorted(path for path in version.workspace.root.rglob("*") if path.is_file())
     push_model(version, "T2", Wanted("org/target"))
@@ -64,11 +97,13 @@ def test_only_the_checkpoint_its_card_and_its_settings_travel(hub: Hub, version:
 def test_stale_weights_go_and_tags_do_not_move(hub: Hub, version: Version) -> None:
     push_model(version, "T2", Wanted("org/target", tag="1.0.0"))
     repository = hub.repository("models", "org/target")
-    assert not push_model(version, "T2", Wanted("org/target", tag="1.0.0")).new
-    files = {"model-00001-of-00002.safetensors": b"old", "eval.md": b"x"}
+    assert push_model(version, "T2", Wanted("org/target", tag="1.0.0")).plan.nothing
+    files = {"model-00001-of-00002.safetensors": b"old", "merges.txt": b"old", "eval.md": b"x"}
     repository.commit("main", "x", "", "owner", files=files)
     done = push_model(version, "T2", Wanted("org/target", tag="1.0.0"))
-    assert done.plan.deleted == ["model-00001-of-00002.safetensors"] and "eval.md" in repository.head().tree
+    assert (
+        done.plan.deleted == ["merges.txt", "model-00001-of-00002.safetensors"] and "eval.md" in repository.head().tree
+    )
     (version.workspace.root / "models" / "T2" / "model.safetensors").write_bytes(b"other weights")
     commits = len(repository.commits)
     with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/target stands for another version"):
