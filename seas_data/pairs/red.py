@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
@@ -18,7 +17,8 @@ from seas_data.pairs.choosing import capped, greedy
 from seas_data.pairs.held import withheld
 from seas_data.pairs.paired import Paired, compose, unused
 from seas_data.pairs.verdicts import answers_to, judge_of, judged, rates
-from seas_data.similarity.shingles import number, shared, shingles
+from seas_data.similarity.candidates import require_few
+from seas_data.similarity.shingles import jaccard, number, shingles
 from seas_data.text import content_id
 
 Texts = Callable[[pl.Series], Sequence[str]]
@@ -45,7 +45,8 @@ def red_pairs(
         iteration: Of the pairs.
         held_out: prompt_id, text_digest of what is never trained on (``held.held_out``).
     """
-    attacks = attacks_of(prompts, seeds, responses, judged(verdicts, judge=settings.judge), held_out=held_out)
+    said = judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
+    attacks = attacks_of(prompts, seeds, responses, said, held_out=held_out)
     texts = dict(attacks.select("prompt_id", "text").iter_rows())
     matched, left_over = match(attacks, settings.red, lambda ids: [texts[i] for i in ids])
     text = attacks.select("prompt_id", "text")
@@ -163,6 +164,13 @@ def _hurdles(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
 
     Rates are compared as fractions of integers, because 3/5 - 1/5 is less than 0.4 in floating point.
     """
+    sizes = able.group_by("seed_id").len().sort("len", "seed_id", descending=[True, False])
+    most = "" if sizes.is_empty() else f" (the seed {sizes['seed_id'][0]} has {sizes['len'][0]:,} attacks)"
+    require_few(
+        sizes.select(pl.col("len").cast(pl.Int64).pow(2).sum()).item(),
+        f"attacks of one seed{most}",
+        "pass fewer attacks of a seed",
+    )
     columns = ["prompt_id", "seed_id", "type", "characters", "valid", "unsafe"]
     lead = pl.col("unsafe") * pl.col("valid_right") - pl.col("unsafe_right") * pl.col("valid")
     lengths = pl.max_horizontal("characters", "characters_right"), pl.min_horizontal("characters", "characters_right")
@@ -209,16 +217,8 @@ def _sides(pairs: pl.DataFrame) -> pl.DataFrame:
 def _alike(pairs: pl.DataFrame, texts: Texts, limit: float) -> pl.Series:
     """Return which ``pairs`` have a Jaccard similarity of character 5-grams of at least ``limit``."""
     both = [*texts(pairs["chosen_id"]), *texts(pairs["rejected_id"])]
-    return pl.Series(jaccard(both) >= limit)
-
-
-def jaccard(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the similarity of text i of the first half of ``texts`` with text i of the second."""
-    sets = number(shingles(texts))
-    left, right = np.split(np.arange(len(texts), dtype=np.int64), 2)
-    common = shared(sets, left, right)
-    similarity: NDArray[np.float64] = common / (sets.sizes[left] + sets.sizes[right] - common)
-    return similarity
+    chosen, rejected = np.split(np.arange(len(both), dtype=np.int64), 2)
+    return pl.Series(jaccard(number(shingles(both)), chosen, rejected) >= limit)
 
 
 def shuffled(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from seas_data.pairs.choosing import capped, greedy
 from seas_data.pairs.held import withheld
 from seas_data.pairs.paired import Paired, compose, unused
 from seas_data.pairs.verdicts import answers_to, judge_of, judged, refusal_judge_of
+from seas_data.similarity.candidates import require_few
 
 
 def target_pairs(
@@ -149,6 +150,13 @@ def match(
     chosen = able.filter(pl.col("side") == "chosen").drop("side")
     rejected = able.filter(pl.col("side") == "rejected").select("prompt_id", "response_id", "characters", "score")
     if choose == "length":
+        sizes = [side.group_by("prompt_id").len() for side in (chosen, rejected)]
+        product = pl.col("len").cast(pl.Int64) * pl.col("len_right").cast(pl.Int64)
+        require_few(
+            sizes[0].join(sizes[1], on="prompt_id").select(product.sum()).item(),
+            "answers to one prompt can be chosen from by length",
+            "set pairs.target.choose and pairs.harmless.choose to score or first, or pass fewer answers to a prompt",
+        )
         apart = (pl.col("characters") - pl.col("characters_right")).abs()
         both = chosen.with_row_index("i").join(rejected.with_row_index("j"), on="prompt_id").sort(apart, "i", "j")
     else:

@@ -1,4 +1,4 @@
-"""Long lists of candidate pairs: made in parts, kept as one number a pair, and refused before they fill the memory."""
+"""Long lists of pairs: made in parts, kept as one number a pair, and refused before they fill the memory."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,29 +10,35 @@ from seas_data.similarity.shingles import firsts
 
 MOST_PAIRS = 50_000_000
 _AT_A_TIME = 1 << 22
+_ALIKE = "texts look alike"
 
 Int64s = NDArray[np.int64]
 
 
-def parts(counts: Int64s) -> Iterator[slice]:
+def require_few(count: int, what: str, cure: str) -> None:
+    """Raise SeasDataError if ``count`` pairs are over ``MOST_PAIRS``: it says of ``what``, and what to do."""
+    if count > MOST_PAIRS:
+        raise SeasDataError(f"over {MOST_PAIRS:,} pairs of {what}: {cure}")
+
+
+def parts(counts: Int64s, cure: str) -> Iterator[slice]:
     """Yield slices of ``counts`` (pairs to be made) that sum to some millions.
 
-    Raises SeasDataError if all of them are more than 50 million.
+    Raises SeasDataError, with the ``cure``, if all of them are over ``MOST_PAIRS``.
     """
     reach = np.cumsum(counts)
     total = int(reach[-1]) if len(reach) else 0
-    if total > MOST_PAIRS:
-        raise _too_many()
+    require_few(total, _ALIKE, cure)
     edges = np.searchsorted(reach, np.arange(_AT_A_TIME, total, _AT_A_TIME)) + 1
     bounds = np.unique(np.concatenate([[0], edges, [len(counts)]]))
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         yield slice(start, stop)
 
 
-def distinct(pairs: Iterable[tuple[Int64s, Int64s]], base: int) -> tuple[Int64s, Int64s]:
+def distinct(pairs: Iterable[tuple[Int64s, Int64s]], base: int, cure: str) -> tuple[Int64s, Int64s]:
     """Return (left, right) of all ``pairs``, each pair once, sorted; ``base`` is above every right.
 
-    Raises SeasDataError if they are more than 50 million.
+    Raises SeasDataError, with the ``cure``, if they are over ``MOST_PAIRS``.
     """
     codes, waiting, size = [np.empty(0, np.int64)], 0, 0
     for left, right in pairs:
@@ -41,8 +47,7 @@ def distinct(pairs: Iterable[tuple[Int64s, Int64s]], base: int) -> tuple[Int64s,
         if waiting > max(size, 4 * _AT_A_TIME):
             codes, waiting = [_sorted_set(codes)], 0
             size = len(codes[0])
-            if size > MOST_PAIRS:
-                raise _too_many()
+            require_few(size, _ALIKE, cure)
     left, right = np.divmod(_sorted_set(codes), base)
     return left, right
 
@@ -50,10 +55,3 @@ def distinct(pairs: Iterable[tuple[Int64s, Int64s]], base: int) -> tuple[Int64s,
 def _sorted_set(codes: list[Int64s]) -> Int64s:
     together = np.sort(np.concatenate(codes))
     return together[firsts(together)]
-
-
-def _too_many() -> SeasDataError:
-    return SeasDataError(
-        f"more than {MOST_PAIRS // 1_000_000} million pairs of texts look alike; remove exact copies first, let the "
-        "build find templates (templates.find), or raise the threshold"
-    )

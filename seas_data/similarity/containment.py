@@ -1,11 +1,11 @@
 """Texts inside other texts: how much of a query, such as a test prompt, stands in each of many texts.
 
-``containment`` is the plain share of the query's character 5-grams. On real sets nearly all that it finds beside true
-copies is wrong, in two ways: a long text holds the pieces of a short query here and there, and a short query shares its
-opening ("What is the history of ...") with texts that ask about something else. ``quoted`` therefore asks for more: the
-shingles must stand together in one stretch of the text, and the rare ones, which say what is asked about, must be among
-them. Of the public prompt sets' hits at 0.8 it keeps the 500 copies of a holdout prompt and their close variants, and
-none of the 22 others, which ask for something else.
+The plain measure is the share of the query's character 5-grams that the text holds. On real sets nearly all that it
+finds beside true copies is wrong, in two ways: a long text holds the pieces of a short query here and there, and a
+short query shares its opening ("What is the history of ...") with texts that ask about something else. ``quoted``
+therefore asks for more: the shingles must stand together in one stretch of the text, and the rare ones, which say what
+is asked about, must be among them. Of the public prompt sets' hits at 0.8 it keeps the 500 copies of a holdout prompt
+and their close variants, and none of the 22 others, which ask for something else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,16 +22,9 @@ from seas_data.text import normalise
 
 Scores = NDArray[np.float64]
 
+_CURE = "raise curation.contamination.ngram, or hold out fewer prompts of the kind"
 _STEPS = 4  # a stretch is four steps of half the query's length
 _PLACES_AT_A_TIME = 1 << 20
-
-
-def containment(queries: Sequence[str], texts: Sequence[str], threshold: float) -> tuple[Int64s, Int64s, Scores]:
-    """Return (query, text, score) of the pairs where at least ``threshold`` (> 0) of a query's 5-grams are in a text.
-
-    Exact, sorted by query and text. Raises SeasDataError above 50 million candidates.
-    """
-    return _contained(_Sought.of(queries, texts), threshold)
 
 
 def quoted(queries: Sequence[str], texts: Sequence[str], threshold: float) -> tuple[Int64s, Int64s, Scores]:
@@ -76,7 +69,9 @@ class _Sought:
 
 
 def _contained(sought: _Sought, threshold: float) -> tuple[Int64s, Int64s, Scores]:
-    """Count the pairs that share one of a query's rarest shingles.
+    """Return (query, text, share) of the pairs where at least ``threshold`` (> 0) of a query's shingles are in a text.
+
+    Exact, sorted by query and text: only the pairs that share one of a query's rarest shingles are counted.
 
     A text that lacks all of the n - ceil(threshold * n) + 1 rarest of a query's n shingles cannot hold enough of them
     (prefix filtering: Chaudhuri, Ganti, Kaushik 2006). Any fixed order would do; by rarity fewest texts remain.
@@ -91,11 +86,11 @@ def _contained(sought: _Sought, threshold: float) -> tuple[Int64s, Int64s, Score
     starts = np.cumsum(seekers) - seekers
 
     def candidates() -> Iterator[tuple[Int64s, Int64s]]:
-        for part in parts(seekers[sought.held]):
+        for part in parts(seekers[sought.held], _CURE):
             held = sought.held[part]
             yield np.repeat(sought.text[part], seekers[held]), sought.owner[rare[ranges(starts[held], seekers[held])]]
 
-    text, query = distinct(candidates(), max(1, sought.queries))
+    text, query = distinct(candidates(), max(1, sought.queries), _CURE)
     few, one, other = paired(sought.sets, text + sought.queries, query)
     score = shared(number(few), one, other) / sizes[query]
     enough = score >= threshold

@@ -17,8 +17,12 @@ from seas_data.errors import SeasDataError
 from seas_data.progress import bar
 from seas_data.similarity.candidates import Int64s, distinct, parts
 from seas_data.similarity.neighbours import Pairs
-from seas_data.similarity.shingles import firsts, minhash, number, paired, ranges, shared, shingles
+from seas_data.similarity.shingles import firsts, jaccard, minhash, number, paired, ranges, shingles
 
+_CURE = (
+    "remove exact copies first, let the build find templates (curation.templates.find), or raise curation.near.group "
+    "and curation.near.duplicate"
+)
 RECALL = 0.995  # of the pairs exactly at the threshold; of those above it, more
 MOST_PERMUTATIONS = 256
 
@@ -33,8 +37,8 @@ def pairs(
     """Return the pairs of ``texts`` whose sets of 5-grams have a Jaccard similarity of at least ``threshold``.
 
     Pairs of one block (equal ``blocks`` >= 0) and pairs of two ``earlier`` texts are left out and cost nothing. Pass
-    each normalised text once: k copies make k * (k - 1) / 2 pairs. Raises SeasDataError above 50 million candidates
-    and for a threshold that is too low to search for.
+    each normalised text once: k copies make k * (k - 1) / 2 pairs. Raises SeasDataError above ``MOST_PAIRS``
+    candidates and for a threshold that is too low to search for.
     """
     bands, rows = banding(threshold)
     sets = shingles(texts)
@@ -43,11 +47,10 @@ def pairs(
     later = np.ones(len(texts), bool) if earlier is None else ~earlier
     keys, sketches = minhash(sets, bands, rows)
     candidates = _plausible(_candidates(keys, block, later), sizes, sketches, threshold)
-    left, right = distinct(candidates, max(1, len(texts)))
+    left, right = distinct(candidates, max(1, len(texts)), _CURE)
     few, one, other = paired(sets, left, right)
     del sets, keys, sketches, candidates  # at a million texts these are gigabytes
-    common = shared(number(few), one, other)
-    score = common / (sizes[left] + sizes[right] - common)
+    score = jaccard(number(few), one, other)
     alike = score >= threshold
     return Pairs(left[alike], right[alike], score[alike].astype(np.float32))
 
@@ -63,7 +66,10 @@ def banding(threshold: float) -> tuple[int, int]:
         bands = 1 if hit == 1 else math.ceil(math.log(1 - RECALL) / math.log1p(-hit)) if hit > 1e-12 else math.inf
         if bands * rows <= MOST_PERMUTATIONS:
             return int(bands), rows
-    raise SeasDataError(f"a near-duplicate threshold of {threshold} is too low to search for; set it to 0.05 or more")
+    raise SeasDataError(
+        f"a near-duplicate threshold of {threshold} is too low to search for; set curation.near.group and "
+        "curation.near.duplicate to 0.05 or more"
+    )
 
 
 def _numbered_blocks(blocks: Int64s) -> Int64s:
@@ -126,5 +132,5 @@ def _bucket_pairs(keys: NDArray[np.uint64], block: Int64s, later: NDArray[np.boo
     left = np.concatenate([text, text])
     starts = np.concatenate([later_start, own_end])
     counts = np.concatenate([before, end - own_end])
-    for part in parts(counts):
+    for part in parts(counts, _CURE):
         yield np.repeat(left[part], counts[part]), text[ranges(starts[part], counts[part])]

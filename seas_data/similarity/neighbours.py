@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seas_data.errors import SeasDataError
 from seas_data.progress import bar
+from seas_data.similarity.candidates import require_few
 from seas_data.similarity.precision import has_native_bf16
 
 Rows = NDArray[np.int64]
@@ -31,7 +31,6 @@ Vectors = NDArray[np.float32]
 
 TILE = 2_048
 EXACT_ROWS = 1_000_000
-MOST_PAIRS = 50_000_000
 MOST_NEIGHBOURS = 4_096
 
 
@@ -51,7 +50,7 @@ def pairs(
 
     Pairs of one block (equal ``blocks`` >= 0) and pairs of two ``earlier`` rows are left out. Scores are float64
     products rounded to float32 (at most 1), and it is the rounded score that reaches the threshold. Raises
-    SeasDataError when there are over ``MOST_PAIRS``, rather than run out of memory.
+    SeasDataError when there are over ``candidates.MOST_PAIRS``, rather than run out of memory.
     """
     count = len(vectors)
     blocks = np.full(count, -1, np.int64) if blocks is None else blocks
@@ -68,11 +67,12 @@ def pairs(
         rights.append(np.maximum(one, other)[over])
         scores.append(score[over])
         found += int(over.sum())
-        if found > MOST_PAIRS:
-            raise SeasDataError(
-                f"over {MOST_PAIRS:,} pairs of {count:,} texts have a cosine of at least {threshold}: raise the "
-                "recipe's semantic thresholds, or name an embedder that tells these texts apart"
-            )
+        require_few(
+            found,
+            f"{count:,} texts have a cosine of at least {threshold}",
+            "raise curation.semantic.group and curation.semantic.duplicate, or name an embedder that tells these texts "
+            "apart",
+        )
     left, right, score = np.concatenate(lefts), np.concatenate(rights), np.concatenate(scores)
     _, first = np.unique(left * count + right, return_index=True)
     return Pairs(left[first], right[first], score[first])

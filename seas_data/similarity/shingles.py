@@ -175,6 +175,13 @@ def shared(sets: Shingles, left: NDArray[np.int64], right: NDArray[np.int64]) ->
     return counts
 
 
+def jaccard(sets: Shingles, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the Jaccard similarity of text ``left[k]`` and text ``right[k]``; ``sets`` as for ``shared``."""
+    common = shared(sets, left, right)
+    similarity: NDArray[np.float64] = common / (sets.sizes[left] + sets.sizes[right] - common)
+    return similarity
+
+
 def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the numbers from ``starts[k]`` on, ``counts[k]`` of them, one range after the other."""
     before = np.cumsum(counts) - counts

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
-from seas_data.pairs import chosen_only, mart_red, mart_target, target_pairs
+from seas_data.pairs import chosen_only, mart_red, mart_target, red_pairs, target_pairs
 from tests.pairs.worlds import NOTHING, World, world, worlds
 
 SETTINGS = recipe.Pairs(mode="mart")
@@ -21,6 +21,17 @@ def test_the_red_team_learns_the_attacks_that_succeeded() -> None:
     assert row["completion"] == [{"role": "assistant", "content": "attack a"}]
     assert (row["completion_id"], row["seed_id"], row["role"]) == ("a", "s", "red")
     assert dict(found.unpaired.select("candidate_id", "reason").rows()) == {"b": "no_success", "c": "too_few_verdicts"}
+
+
+def test_only_the_refusal_judge_that_is_named_need_be_clear() -> None:
+    made = world({"s": {"a": [{"verdict": "unsafe", "refusal": "full_compliance"}] * 3}})
+    another = made.verdicts.with_columns(judge=pl.lit("xstest"), verdict=pl.lit(None, pl.String))
+    both = pl.concat([made.verdicts, another])
+    rules = recipe.Pairs(mode="mart", refusal_judge="xstest")
+    found = mart_red(made.prompts, made.seeds, made.responses, both, rules, iteration=1, held_out=NOTHING)
+    assert found.pairs["completion_id"].to_list() == ["a"]
+    paired = red_pairs(made.prompts, made.seeds, made.responses, both, rules, iteration=1, held_out=NOTHING)
+    assert paired.pairs.is_empty()
 
 
 ANSWERS = [

@@ -9,8 +9,9 @@ from polars.testing import assert_frame_equal
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
 from seas_data.pairs import Paired, red_pairs, statement
-from seas_data.pairs.red import jaccard
-from tests.pairs.worlds import NOTHING, World, world, worlds
+from seas_data.similarity import candidates
+from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
+from tests.similarity.definition import similarity
 
 LOOSE = recipe.RedPairs(margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate=None)
 
@@ -25,14 +26,6 @@ def red(made: World, rules: recipe.RedPairs = LOOSE, held_out: pl.DataFrame = NO
         iteration=1,
         held_out=held_out,
     )
-
-
-def chosen_and_rejected(paired: Paired) -> list[tuple[str, str]]:
-    return sorted(paired.pairs.select("chosen_id", "rejected_id").rows())
-
-
-def reasons(paired: Paired) -> dict[str, str]:
-    return dict(paired.unpaired.select("candidate_id", "reason").rows())
 
 
 def rates(made: World) -> dict[str, tuple[int, int]]:
@@ -185,9 +178,13 @@ def test_attacks_without_their_seed_and_responses_of_two_models_are_refused() ->
         red(World(made.seeds, made.prompts, models, made.verdicts))
 
 
-def test_the_similarity_of_two_texts_is_that_of_their_five_grams() -> None:
-    both = jaccard(["abcdef", "the vault", "Same", "abcdefg", "something else", "same "])
-    assert both.tolist() == [2 / 3, 0.0, 1.0]
+def test_so_many_attacks_of_one_seed_that_their_pairs_fill_the_memory_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = world({"s": {letter: ["unsafe"] for letter in "abcd"}, "t": {"e": ["safe"]}})
+    monkeypatch.setattr(candidates, "MOST_PAIRS", 16)
+    with pytest.raises(SeasDataError, match=r"over 16 pairs .* \(the seed s has 4 attacks\): pass fewer"):
+        red(made)
 
 
 RULES = st.builds(
@@ -221,7 +218,7 @@ def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> N
         assert chosen.strip() != rejected.strip() and chosen.strip() and rejected.strip()
         lengths = sorted([len(chosen), len(rejected)])
         assert rules.max_length_ratio is None or lengths[1] <= rules.max_length_ratio * lengths[0]
-        assert rules.near_duplicate is None or jaccard([chosen, rejected])[0] < rules.near_duplicate
+        assert rules.near_duplicate is None or similarity(chosen, rejected) < rules.near_duplicate
     used = [*paired.pairs["chosen_id"], *paired.pairs["rejected_id"]]
     assert sorted(used + paired.unpaired["candidate_id"].to_list()) == sorted(made.prompts["prompt_id"])
     assert paired.pairs.is_empty() or paired.pairs.group_by("seed_id").len()["len"].max() <= rules.max_per_seed

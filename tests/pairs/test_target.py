@@ -9,7 +9,8 @@ from polars.testing import assert_frame_equal
 from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs import Paired, harmless_pairs, target_pairs
-from tests.pairs.worlds import NOTHING, World, world, worlds
+from seas_data.similarity import candidates
+from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
 
 
 def target(made: World, held_out: pl.DataFrame = NOTHING, judge: str | None = None, **rules: Any) -> Paired:
@@ -33,14 +34,6 @@ def harmless(made: World, held_out: pl.DataFrame = NOTHING, **rules: Any) -> Pai
         iteration=2,
         held_out=held_out,
     )
-
-
-def chosen_and_rejected(paired: Paired) -> list[tuple[str, str]]:
-    return sorted(paired.pairs.select("chosen_id", "rejected_id").rows())
-
-
-def reasons(paired: Paired) -> dict[str, str]:
-    return dict(paired.unpaired.select("candidate_id", "reason").rows())
 
 
 def answer(verdict: str | None, score: float | None = None, text: str | None = "", **more: Any) -> dict[str, Any]:
@@ -86,6 +79,14 @@ def test_each_way_to_choose() -> None:
     assert chosen_and_rejected(target(made, choose="score", max_per_prompt=5)) == [("a.0", "a.1"), ("a.2", "a.3")]
     assert chosen_and_rejected(target(made, choose="length", max_per_prompt=5)) == [("a.2", "a.3"), ("a.4", "a.1")]
     assert reasons(target(made, choose="first")) == dict.fromkeys(["a.2", "a.3", "a.4"], "outranked")
+
+
+def test_so_many_answers_that_every_two_of_them_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = world({"s": {"a": ["unsafe", "unsafe", "safe", "safe"]}})
+    monkeypatch.setattr(candidates, "MOST_PAIRS", 3)
+    with pytest.raises(SeasDataError, match=r"over 3 pairs .* pairs\.target\.choose"):
+        target(made, choose="length")
+    assert target(made, choose="score").pairs.height == 1
 
 
 def test_every_response_that_is_in_no_pair_says_why() -> None:

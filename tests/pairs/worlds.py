@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
+from seas_data.pairs import Paired
 from seas_data.taxonomy import TYPES
 
 NOTHING = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
@@ -102,3 +103,11 @@ def worlds(draw: st.DrawFn) -> World:
     made = world(seeds, types={name: draw(st.sampled_from(TYPES[:2])) for name in seeds})
     blank = pl.col("text").str.starts_with("attack s")
     return replace(made, prompts=made.prompts.with_columns(text=pl.when(blank).then(pl.lit(" ")).otherwise("text")))
+
+
+def chosen_and_rejected(paired: Paired) -> list[tuple[str, str]]:
+    return sorted(paired.pairs.select("chosen_id", "rejected_id").rows())
+
+
+def reasons(paired: Paired) -> dict[str, str]:
+    return dict(paired.unpaired.select("candidate_id", "reason").rows())

@@ -3,16 +3,19 @@
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.similarity.containment import containment, quoted
-from seas_data.text import normalise
+from seas_data.errors import SeasDataError
+from seas_data.similarity import candidates
+from seas_data.similarity.containment import Int64s, Scores, _contained, _Sought, quoted
+from tests.similarity.definition import grams
 
 
-def grams(text: str) -> set[str]:
-    text = normalise(text)
-    return {text[at : at + 5] for at in range(max(1, len(text) - 4))}
+def containment(queries: list[str], texts: list[str], threshold: float) -> tuple[Int64s, Int64s, Scores]:
+    """The plain share, which a quotation has to have too."""
+    return _contained(_Sought.of(queries, texts), threshold)
 
 
 few_letters = st.text(alphabet="ab c", max_size=25)
@@ -94,3 +97,9 @@ def test_the_score_is_never_more_than_the_plain_share() -> None:
 def test_nothing_is_found_in_nothing() -> None:
     for queries, texts in (([], ["a cup of tea"]), (["a cup of tea"], []), ([], [])):
         assert [len(part) for part in quoted(queries, texts, 0.8)] == [0, 0, 0]
+
+
+def test_so_many_copies_that_counting_them_would_never_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "MOST_PAIRS", 100)
+    with pytest.raises(SeasDataError, match=r"over 100 pairs .* curation\.contamination\.ngram"):
+        quoted([QUESTION] * 20, [QUESTION] * 20, 0.8)

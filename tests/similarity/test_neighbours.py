@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.similarity import neighbours
+from seas_data.similarity import candidates, neighbours
 
 
 def unit(rows: int, dimensions: int, seed: int, spread: float = 0.3) -> np.ndarray:
@@ -125,8 +125,8 @@ def test_a_tile_that_begins_and_ends_in_one_block_may_hold_another(monkeypatch):
 
 
 def test_too_many_pairs_are_one_clear_error(monkeypatch):
-    monkeypatch.setattr(neighbours, "MOST_PAIRS", 1_000)
-    with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*thresholds"):
+    monkeypatch.setattr(candidates, "MOST_PAIRS", 1_000)
+    with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*curation\.semantic\.group"):
         neighbours.pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
 
 

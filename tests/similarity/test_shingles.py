@@ -4,14 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.similarity.shingles import in_order, minhash, number, paired, shared, shingles, take
-from seas_data.text import normalise
-
-
-def by_definition(text: str) -> set[str]:
-    text = normalise(text)
-    return {text[at : at + 5] for at in range(max(1, len(text) - 4))}
-
+from seas_data.similarity.shingles import in_order, jaccard, minhash, number, paired, shared, shingles, take
+from tests.similarity.definition import grams, similarity
 
 few_letters = st.text(alphabet="abß é字\n\U0001f600", max_size=40)
 
@@ -20,7 +14,7 @@ few_letters = st.text(alphabet="abß é字\n\U0001f600", max_size=40)
 @given(st.lists(few_letters | st.text(max_size=12), min_size=1, max_size=12))
 def test_sets_and_what_they_share_are_those_of_the_definition(texts: list[str]) -> None:
     sets = shingles(texts)
-    expected = [by_definition(text) for text in texts]
+    expected = [grams(text) for text in texts]
     assert sets.sizes.tolist() == [len(one) for one in expected]
     left, right = (side.ravel() for side in np.indices((len(texts), len(texts))))
     common = shared(number(sets), left, right)
@@ -75,23 +69,27 @@ def test_more_pairs_than_one_batch_are_counted_alike() -> None:
     left, right = (side.ravel() for side in np.triu_indices(len(texts), 1))
     assert sets.sizes[right].sum() > 1 << 20
     common = shared(sets, left, right)
-    expected = [by_definition(text) for text in texts]
+    expected = [grams(text) for text in texts]
     some = range(0, len(left), 997)
     assert common[some].tolist() == [len(expected[left[at]] & expected[right[at]]) for at in some]
+
+
+def test_the_similarity_of_two_texts_is_that_of_their_five_grams() -> None:
+    sets = number(shingles(["abcdef", "the vault", "Same", "abcdefg", "something else", "same "]))
+    assert jaccard(sets, np.arange(3), np.arange(3, 6)).tolist() == [2 / 3, 0.0, 1.0]
 
 
 def test_minhash_agrees_as_often_as_the_sets_are_similar() -> None:
     """Over 400 independent pairs of texts with a similarity of about a third, the mean must be very close to it."""
     chance = np.random.default_rng(5)
     words = ["".join(chance.choice(list("abcdefghiklmnoprstu"), 7)) for _ in range(5000)]
-    texts, similarity = [], []
+    texts, similar = [], []
     for _ in range(400):
         common, one, other = (" ".join(chance.choice(words, 12)) for _ in range(3))
         texts += [f"{common} {one}", f"{common} {other}"]
-        a, b = by_definition(texts[-2]), by_definition(texts[-1])
-        similarity.append(len(a & b) / len(a | b))
+        similar.append(similarity(*texts[-2:]))
     keys, sketches = minhash(shingles(texts), 40, 2)
     agree = (sketches[::2] == sketches[1::2]).mean()
-    chance_of_equal_bytes = (1 - np.mean(similarity)) / 256
-    assert abs(agree - np.mean(similarity) - chance_of_equal_bytes) < 0.01
-    assert abs((keys[:, ::2] == keys[:, 1::2]).mean() - np.mean(np.square(similarity))) < 0.01
+    chance_of_equal_bytes = (1 - np.mean(similar)) / 256
+    assert abs(agree - np.mean(similar) - chance_of_equal_bytes) < 0.01
+    assert abs((keys[:, ::2] == keys[:, 1::2]).mean() - np.mean(np.square(similar))) < 0.01
