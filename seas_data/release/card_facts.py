@@ -1,14 +1,16 @@
 """What a card's template is filled with: the version, its recipe, its licence, its files and its figures."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from seas_data.errors import SeasDataError
-from seas_data.release import answers, card_configs, licences, metadata, pictures, profile, scrub
+from seas_data.release import answers, card_configs, licences, metadata, pictures, profile, recipes
 from seas_data.release.markdown import line
 from seas_data.release.profile import Profile
+from seas_data.release.recipes import Said
 from seas_data.version import Version
 
 Facts = dict[str, Any]
@@ -38,11 +40,11 @@ _TRAININGS = {"red_sft": "R0, at the start", "target_sft": "T0, at the start", "
 def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str]) -> Facts:
     """Return what the template of the dataset card is filled with, and ``metadata``."""
     found = answers.gather(version, answers.DATASET)
-    recipe = scrub.recipe(version.manifest.recipe)
+    recipe, played = recipes.of(version.manifest), recipes.played(version)
     size = found["overview"][0] if found["overview"] else {}
     described = card_configs.describe(version, kept_profile)
     parts = licences.parts(version, kept_profile)
-    followed = licences.derive(parts, (recipe.get("release") or {}).get("licence"))
+    followed = licences.derive(parts, recipe.release.licence)
     licence = metadata.licence(followed.licence.id if followed.licence else None)
     head: Facts = {
         "pretty_name": _title(recipe),
@@ -50,8 +52,7 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
         **licence,
         "multilinguality": ["multilingual" if size.get("languages", 0) > 1 else "monolingual"],
         "size_categories": [metadata.size_category(size.get("kept", 0))],
-        "source_datasets": metadata.hub_ids(source.get("hub") for source in (recipe.get("sources") or {}).values())
-        or ["original"],
+        "source_datasets": metadata.hub_ids(source.hub for source in recipe.sources.values()) or ["original"],
         "task_categories": ["text-generation", "text-classification"],
         "annotations_creators": _annotators(found, size),
         "language_creators": ["found", *(["machine-generated"] if size.get("written_by_models") else [])],
@@ -71,9 +72,9 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
         "missing_types": answers.missing_types(found["rows_by_type"]),
         "withheld": _withheld(kept_profile),
         "configs": described,
-        "judges": _judges(recipe, found["judges"]),
-        "bases": _bases(recipe),
-        "training": _training(recipe) if found["models"] else [],
+        "judges": _judges(played, found["judges"]),
+        "bases": _bases(played),
+        "training": _training(played) if found["models"] else [],
         "course": bool(pictures.courses(found["target_sets"])),
         "allowed": [{"check": name, "because": allowed[name]} for name in sorted(allowed)],
         **_changes(version, found),
@@ -92,16 +93,20 @@ def model(version: Version, name: str) -> Facts:
         known = ", ".join(row["model"] for row in found["models"]) or "none"
         raise SeasDataError(f"{version.name} knows no model {name}; it knows {known}")
     row = rows[0]
-    recipe = scrub.recipe(version.manifest.recipe)
-    part = "red team" if row["role"] == "red" else "target"
-    base = next((each for each in _bases(recipe) if each["part"] == part), None)
+    recipe = recipes.of(version.manifest)
+    last, part = max(row["iteration"], 1), "red team" if row["role"] == "red" else "target"
+    played = recipes.played(version)
+    # It was trained from the model before it, and that in turn: so on what every recipe until then called the base.
+    until = {k: each for k, each in played.items() if k <= last} or {last: recipe}
+    bases = [each for each in _bases(until) if each["part"].startswith(part)]
+    licences_of_bases = {each["licence"] for each in bases}
     head: Facts = {
         "pretty_name": f"{_title(recipe)} {name}",
         "language": metadata.languages(each["language"] for each in found["languages"] if each["kept"]),
-        **metadata.licence(base["licence"] if base else None),
+        **metadata.licence(licences_of_bases.pop() if len(licences_of_bases) == 1 else None),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "base_model": metadata.hub_ids([base["model"]] if base else []),
+        "base_model": metadata.hub_ids(each["model"] for each in bases),
         "tags": ["safety", "red-teaming", "self-evolving", _PAPER_TAG]
         + (["not-for-all-audiences", "attack-generator"] if row["role"] == "red" else []),
     }
@@ -112,22 +117,22 @@ def model(version: Version, name: str) -> Facts:
     return found | {
         "metadata": {key: value for key, value in head.items() if value != []},
         "model": row,
-        "base": base,
-        "training": [each for each in _training(recipe) if each["stage"] == stage],
+        "bases": bases,
+        "training": [each for each in _training({last: until.get(last, recipe)}) if each["stage"] == stage],
         "learned": [
             each
             for each in found["pairs_by_role"]
             if each["outcome"] == "paired" and each["iteration"] == row["iteration"] and each["role"] in roles
         ],
-        "judges": _judges(recipe, found["judges"]),
+        "judges": _judges(played, found["judges"]),
         **_about(version, recipe),
     }
 
 
-def _about(version: Version, recipe: Facts) -> Facts:
+def _about(version: Version, recipe: Said) -> Facts:
     return {
         "title": _title(recipe),
-        "description": str(recipe.get("description") or ""),
+        "description": recipe.description,
         "version": version.name,
         "digest": version.manifest.full_digest or version.digest,
         "parent": version.manifest.parent,
@@ -152,47 +157,66 @@ def _withheld(kept_profile: Profile) -> list[Facts]:
     ]
 
 
-def _bases(recipe: Facts) -> list[Facts]:
-    """Return the models that the recipe's loop starts from and its judges run: part, model, revision and licence."""
-    loop, models = recipe.get("loop") or {}, recipe.get("models") or {}
-    players = {"red team": loop.get("red_team"), "target": loop.get("target")}
-    parts = {part: player["model"] for part, player in players.items() if player}
-    parts |= {f"judge {_label(judge)}": judge["model"] for judge in recipe.get("judges") or [] if "model" in judge}
-    return [
-        {"part": part, "model": models[name]["model"]} | {key: models[name].get(key) for key in ("revision", "licence")}
-        for part, name in parts.items()
-        if name in models
-    ]
+def _bases(played: Mapping[int, Said]) -> list[Facts]:
+    """Return the models that the loop starts from and its judges run: part, model, revision and licence."""
+    found = []
+    for iteration, recipe in played.items():
+        parts = {"red team": recipe.player("red"), "target": recipe.player("target")}
+        parts |= {f"judge {judge.label}": judge.model for judge in recipe.judges if judge.model is not None}
+        found += [
+            (iteration, {"part": part, **recipe.models[name].model_dump()})
+            for part, name in parts.items()
+            if name in recipe.models
+        ]
+    return _once(found, "part")
 
 
-def _judges(recipe: Facts, found: list[answers.Row]) -> list[Facts]:
+def _judges(played: Mapping[int, Said], found: list[answers.Row]) -> list[Facts]:
     """Return what each judge said, with what kind of judge it is."""
-    kinds = {_label(judge): judge.get("guard") or _KINDS.get(judge["by"]) for judge in recipe.get("judges") or []}
-    return [row | {"kind": kinds.get(row["judge"])} for row in found]
+    kinds: dict[str, list[str]] = {}
+    for judge in (each for recipe in played.values() for each in recipe.judges):
+        kinds.setdefault(judge.label, []).append(judge.guard or _KINDS.get(judge.by, judge.by))
+    return [row | {"kind": ", ".join(dict.fromkeys(kinds.get(row["judge"], []))) or None} for row in found]
 
 
-def _label(judge: Facts) -> str:
-    return str(judge.get("name") or judge.get("guard") or {"refusal": "xstest"}.get(judge["by"], judge["by"]))
-
-
-def _training(recipe: Facts) -> list[Facts]:
+def _training(played: Mapping[int, Said]) -> list[Facts]:
     """Return the settings of each of the loop's trainings."""
     found = []
     for stage, of in _TRAININGS.items():
-        settings = (recipe.get("training") or {}).get(stage)
-        if settings is None:
-            continue
-        lora = settings.get("lora")
-        found.append(
-            {"stage": stage, "of": of, "loss": ", ".join(settings.get("loss") or ["likelihood"])}
-            | {key: settings.get(key) for key in ("learning_rate", "batch", "epochs", "beta")}
-            | {"weights": f"LoRA of rank {lora['rank']}" if lora else "all"}
-        )
-    return found
+        for iteration, recipe in played.items():
+            settings = recipe.training.get(stage)
+            if settings is None or (stage.endswith("_sft") and iteration != min(played)):
+                continue
+            told: Facts = {"stage": stage, "of": of, "loss": ", ".join(settings.loss)}
+            told |= {key: getattr(settings, key) for key in ("learning_rate", "batch", "epochs", "beta")}
+            told["weights"] = f"LoRA of rank {settings.lora.rank}" if settings.lora else "all"
+            found.append((iteration, told))
+    return _once(found, "of")
 
 
-def _title(recipe: Facts) -> str:
-    words = str(recipe.get("name") or "dataset").replace("-", " ")
+def _once(found: Iterable[tuple[int, Facts]], key: str) -> list[Facts]:
+    """Return the rows of all iterations, each once; where those of a ``key`` differ, it says of which they are."""
+    rows: list[tuple[Facts, list[int]]] = []
+    for iteration, row in found:
+        same = next((numbers for known, numbers in rows if known == row), None)
+        if same is None:
+            rows.append((row, [iteration]))
+        else:
+            same.append(iteration)
+    counts = Counter(row[key] for row, _ in rows)
+    return [
+        row | ({key: f"{row[key]}, iteration {_span(numbers)}"} if counts[row[key]] > 1 else {})
+        for row, numbers in sorted(rows, key=lambda each: list(counts).index(each[0][key]))
+    ]
+
+
+def _span(numbers: list[int]) -> str:
+    whole = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
+    return f"{numbers[0]} to {numbers[-1]}" if whole else ", ".join(map(str, numbers))
+
+
+def _title(recipe: Said) -> str:
+    words = recipe.name.replace("-", " ")
     return line(words[:1].upper() + words[1:])
 
 

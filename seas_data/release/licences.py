@@ -15,14 +15,15 @@ What each licence asks is in ``licence_table``. This is an engineer's reading, n
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
 from seas_data.analysis import sql
-from seas_data.recipe import Recipe
+from seas_data.release import recipes
 from seas_data.release.licence_table import Licence, creative_commons, find
 from seas_data.release.profile import Profile, redact
+from seas_data.release.recipes import Model, Said
 from seas_data.version import Version
 
 
@@ -56,7 +57,7 @@ class Outcome:
 
 def of(version: Version, profile: Profile) -> Outcome:
     """Return the licence under which ``profile`` of ``version`` can be released."""
-    return derive(parts(version, profile), Recipe.model_validate(version.manifest.recipe).release.licence)
+    return derive(parts(version, profile), recipes.of(version.manifest).release.licence)
 
 
 def derive(parts: Iterable[Part], stated: str | None = None) -> Outcome:
@@ -166,21 +167,22 @@ def _names(parts: list[Part]) -> tuple[str, ...]:
 
 def parts(version: Version, profile: Profile) -> list[Part]:
     """Return the sources and sets of pairs with texts in ``profile`` of ``version``, and the models that had a part."""
-    recipe = Recipe.model_validate(version.manifest.recipe)
+    newest, played = recipes.of(version.manifest), list(recipes.played(version).values())
     sources, sets, players, judges = sql.read_all(version.paths(), [(query, {}) for query in _PARTS])
     # A source of which the profile shows no text is not passed on. Which rows it shows does not hang on the texts.
     shown = redact("prompts", sources, profile).drop_nulls("text")
     # Rows keep what the recipe said when they came; where it says something else now, both have to be kept to.
     said: dict[str, set[str | None]] = {
-        name: {recipe.sources[name].licence} if name in recipe.sources else set() for name in shown["source"]
+        name: {newest.sources[name].licence} if name in newest.sources else set() for name in shown["source"]
     }
     for name, licence in shown["source", "licence"].iter_rows():
         said[name].add(licence)
     named = {name for table in ("pairs", "demonstrations") for name in _shown(table, sets, profile)["source"]}
+    of_sets = {name: {each.release.licences.get(name) for each in (*played, newest)} for name in sorted(named)}
     return [
         *(Part("source", name, licence) for name, both in said.items() for licence in both - {None} or {None}),
-        *(Part("pairs", name, recipe.release.licences.get(name)) for name in sorted(named)),
-        *_models(recipe, dict(players.iter_rows()), judges["judge"].drop_nulls().to_list()),
+        *(Part("pairs", name, licence) for name, both in of_sets.items() for licence in both - {None} or {None}),
+        *_models(newest, played, dict(players.iter_rows()), judges["judge"].drop_nulls().to_list()),
     ]
 
 
@@ -207,23 +209,30 @@ _PARTS = (
 )
 
 
-def _models(recipe: Recipe, roles: dict[str, bool], judges: list[str]) -> list[Part]:
-    """Return the models that wrote or judged, by their names in the recipe.
+def _models(newest: Said, played: list[Said], roles: dict[str, bool], judges: list[str]) -> list[Part]:
+    """Return the models that wrote or judged, by their names in the recipes.
 
+    ``played``: the recipe of each iteration; ``newest``: the last one, by which a licence may have been stated since.
     ``roles``: of each player that wrote, whether it was trained; ``judges``: who gave verdicts, by their labels.
     """
-    trained: dict[str, bool] = {}
-    if recipe.loop is not None:
-        players = {"red": recipe.loop.red_team.model, "target": recipe.loop.target.model}
+    found: dict[tuple[str, str | None], bool] = {}
+    for place, recipe in enumerate(played):
+        later = (*played[place + 1 :], newest)
+        used = {judge.model: False for judge in recipe.judges if judge.label in judges and judge.model is not None}
         for role, learned in roles.items():
-            trained[players[role]] = learned or trained.get(players[role], False)
-    by_label: dict[str, Any] = {judge.label: judge for judge in recipe.judges}
-    for name in judges:
-        judge = by_label.get(name)
-        if judge is None or judge.by != "rules":
-            trained.setdefault(judge.model if judge is not None else name, False)
-    return [Part("model", name, _licence(recipe, name), learned) for name, learned in sorted(trained.items())]
+            used[recipe.player(role)] = learned or used.get(recipe.player(role), False)
+        for name, learned in used.items():
+            for licence in _licences(name, recipe, later):
+                found[name, licence] = learned or found.get((name, licence), False)
+    known = {judge.label for recipe in played for judge in recipe.judges}
+    found |= {(name, None): False for name in judges if name not in known}
+    return [Part("model", name, licence, learned) for (name, licence), learned in found.items()]
 
 
-def _licence(recipe: Recipe, model: str) -> str | None:
-    return recipe.models[model].licence if model in recipe.models else None
+def _licences(model: str, recipe: Said, later: Iterable[Said]) -> set[str | None]:
+    """Return the licence that ``recipe`` states of a model; if it states none, what ``later`` ones say of the same."""
+    own = recipe.models.get(model, Model())
+    if own.licence is not None:
+        return {own.licence}
+    same = (each.models[model] for each in later if model in each.models)
+    return {each.licence for each in same if each.model == own.model} - {None} or {None}

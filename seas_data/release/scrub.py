@@ -31,11 +31,14 @@ _PATH = re.compile(
 def recipe(content: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe of a manifest as a release may hold it."""
     cleaned: dict[str, Any] = _clean(content)
-    for model in cleaned.get("models", {}).values():
+    models = cleaned.get("models")
+    for model in models.values() if isinstance(models, dict) else ():
+        if not isinstance(model, dict):  # a recipe that was pulled can be anything
+            continue
         if model.get("url"):
-            model["url"] = model["url"].split("://")[0] + f"://{WITHHELD}"
-        if model.get("serve"):
-            model["serve"] = model["serve"][:1]  # the program: its arguments may be anything
+            model["url"] = str(model["url"]).split("://")[0] + f"://{WITHHELD}"
+        if serve := model.get("serve"):
+            model["serve"] = serve[:1] if isinstance(serve, list) else WITHHELD  # the program: the rest may be anything
     return cleaned
 
 

@@ -66,7 +66,13 @@ def workspace(made: Path, folder: Path, payload: str) -> Version:
     recipe["pairs"]["judge"] = bad(recipe["pairs"]["judge"])
     recipe["loop"]["harmless"]["judge"] = bad(recipe["loop"]["harmless"]["judge"])
     content = version.manifest.model_dump() | {"recipe": recipe, "tables": tables}
-    manifest = Manifest.model_validate(content | {"version": f"v{int(version.name[1:]) + 1}", "parent": version.name})
+    # An iteration more: of models, judges and settings the recipes of what was played are told.
+    content |= {
+        "version": f"v{int(version.name[1:]) + 1}",
+        "parent": version.name,
+        "iteration": content["iteration"] + 1,
+    }
+    manifest = Manifest.model_validate(content)
     runs = pl.read_parquet(folder / "runs" / f"{version.name}.parquet")
     return Version(version.workspace, version.workspace.commit(manifest, runs))
 

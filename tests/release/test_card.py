@@ -1,16 +1,18 @@
 """The card: every number a query's, current or not, merged with what people wrote, its snippets run."""
 
+import copy
 import re
 from pathlib import Path
 
 import jinja2
+import polars as pl
 import pytest
 from jinja2 import nodes
 from typer.testing import CliRunner
 
 from seas_data import cli, version
 from seas_data.errors import SeasDataError
-from seas_data.release import answers, card, card_tables, markdown, metadata
+from seas_data.release import answers, card, card_tables, checks, markdown, metadata
 from seas_data.resources import folder
 from seas_data.version import Version
 
@@ -220,6 +222,43 @@ def test_the_card_of_a_red_team_says_that_it_generates_attacks(newest: Version) 
     shown = {row[0]: row[1] for row in table_below(red, "### Against each target")[1:]}
     assert shown == {cell["target"]: markdown.interval(cell) for cell in cells if cell["red_team"] == "R2"}
     assert "### Safety, over-refusal and general ability" in target
+
+
+def test_each_iteration_has_the_models_judges_and_settings_of_its_own_recipe(mine: Path) -> None:
+    place = version.open(mine).workspace
+    first, second = place.manifest("v1"), place.manifest("v2")
+    runs = {name: pl.read_parquet(place.root / "runs" / f"{name}.parquet") for name in ("v1", "v2")}
+    said = copy.deepcopy(first.recipe)
+    said["models"]["red"] |= {"model": "org/before", "licence": "llama3.1"}
+    said["judges"][1]["guard"] = "wildguard"
+    said["training"]["red"]["learning_rate"] = 0.25
+    first = place.commit(first.model_copy(update={"recipe": said}), runs["v1"])
+    place.commit(second.model_copy(update={"parent_digest": first.digest}), runs["v2"])
+    newest = version.open(mine).version()
+    page = card.dataset_card(newest)
+    assert "| red team, iteration 1 | org/before |" in page.replace("`", "")
+    assert "| red team, iteration 2 | made-red |" in page.replace("`", "")
+    assert "red teams, iteration 1 | sigmoid | 0.25 |" in page
+    assert "wildguard, llama-guard-2" in page.replace("`", "")
+    assert "| target | made-target |" in page.replace("`", "")
+    red = metadata.split(card.model_card(newest, "R2"))[0]
+    assert red["license"] == "unknown" and red["base_model"] == ["org/before"]
+    assert metadata.split(card.model_card(newest, "R1"))[0]["license"] == "llama3.1"
+
+
+def test_a_recipe_that_is_none_is_told_in_a_sentence(mine: Path) -> None:
+    place = version.open(mine).workspace
+    newest = place.manifest()
+    runs = pl.read_parquet(place.root / "runs" / f"{newest.version}.parquet")
+    for part in ({"judges": "all"}, {"models": ["red"]}, {"models": {"red": 1}}, {"release": {"licences": [1]}}):
+        place.commit(newest.model_copy(update={"recipe": newest.recipe | part}), runs)
+        with pytest.raises(SeasDataError, match=f"{next(iter(part))}.* is not what it should be"):
+            card.dataset_card(version.open(mine).version())
+        with pytest.raises(SeasDataError, match="cannot be released"):
+            checks.run(version.open(mine).version())
+    odd = newest.recipe | {"curation": {"a_key_of_later": 1}, "pulled": "org/name"}
+    place.commit(newest.model_copy(update={"recipe": odd}), runs)
+    assert card.dataset_card(version.open(mine).version())
 
 
 def test_a_version_without_a_loop_says_so_and_leaves_the_rest_out(example: Path) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.release import card as cards
-from seas_data.release import checks, personal
+from seas_data.release import checks, licences, personal
 from seas_data.release.checks import content
 from seas_data.release.checks.check import Check
 from seas_data.text import text_digest
@@ -22,6 +22,7 @@ from seas_data.version import open as open_versions
 from tests.conftest import CHECKOUT
 
 Plant = Callable[["Copy"], None]
+_LOOP_KEYS = ("sandbox", "loop", "models", "judges", "pairs", "training")  # no part of a recipe without a loop
 
 
 class Copy:
@@ -50,6 +51,27 @@ class Copy:
                 for key, value in {**recipe[name], **changes}.items()
             }
         self._commit(recipe=recipe)
+
+    def swap_red_team(self, licence: str | None) -> None:
+        """Let the first iteration have been played by another red team, which came under ``licence``."""
+        place = open_versions(self.root).workspace
+        first, second = place.manifest("v1"), place.manifest("v2")
+        models = first.recipe["models"] | {
+            "red": first.recipe["models"]["red"] | {"model": "before", "licence": licence}
+        }
+        runs = {
+            each.version: pl.read_parquet(place.root / "runs" / f"{each.version}.parquet") for each in (first, second)
+        }
+        first = place.commit(first.model_copy(update={"recipe": first.recipe | {"models": models}}), runs["v1"])
+        place.commit(second.model_copy(update={"parent_digest": first.digest}), runs["v2"])
+
+    def without_loop(self) -> None:
+        """Write the newest version as a build of a recipe without a loop would: of the same rows."""
+        said = {key: part for key, part in self.version.manifest.recipe.items() if key not in _LOOP_KEYS}
+        place, newest = open_versions(self.root).workspace, self.version
+        runs = pl.read_parquet(place.root / "runs" / f"{newest.name}.parquet")
+        about = {"version": "v3", "parent": newest.name, "parent_digest": newest.digest, "recipe": said}
+        place.commit(newest.manifest.model_copy(update=about), runs)
 
     def _commit(self, **changes: Any) -> None:
         version = self.version
@@ -227,6 +249,16 @@ def model_without_licence(copy: Copy) -> None:
     copy.declare(models={"red": {"licence": None}})
 
 
+def earlier_model_without_licence(copy: Copy) -> None:
+    copy.swap_red_team(None)
+
+
+def model_of_a_build_before_the_last(copy: Copy) -> None:
+    """The newest build has no loop, so its recipe says nothing of models; their rows are there all the same."""
+    copy.declare(models={"target": {"licence": None}})
+    copy.without_loop()
+
+
 def judge_without_licence(copy: Copy) -> None:
     copy.declare(models={"guard": {"licence": None}})
 
@@ -292,6 +324,8 @@ MORE: dict[str, tuple[str, Plant]] = {
     "share-alike beside non-commercial": ("licences", incompatible_share_alike),
     "a source without a licence": ("licences", missing_licence),
     "a licence that the rows did not come under": ("licences", licence_that_changed),
+    "an earlier model without a licence": ("licences", earlier_model_without_licence),
+    "a model without a licence, and a later build without a loop": ("licences", model_of_a_build_before_the_last),
     "a judge without a licence": ("licences", judge_without_licence),
     "outputs that may improve no other model": ("licences", outputs_that_may_not_teach),
     "a telephone number": ("personal-data", in_a_prompt("+44 20 7946 0958")),
@@ -320,6 +354,19 @@ def test_a_defect_is_stopped_by_its_own_check_alone(defect: str, copy: Copy) -> 
     assert found[name].ids and found[name].sentence
     with pytest.raises(SeasDataError, match=name):
         checks.refuse_unless_allowed(list(found.values()), {})
+
+
+def test_a_build_without_a_loop_forgets_no_model(copy: Copy) -> None:
+    copy.without_loop()
+    assert failed(copy) == {}
+    found = licences.parts(copy.version, "public")
+    assert [part.name for part in found if part.kind == "model"] == ["guard", "red", "target"]
+
+
+def test_a_model_that_was_swapped_counts_beside_the_one_in_its_place(copy: Copy) -> None:
+    copy.swap_red_team("qwen-research")
+    parts = licences.parts(copy.version, "public")
+    assert {part.licence for part in parts if part.name == "red"} == {"Apache-2.0", "qwen-research"}
 
 
 def test_a_stale_card_is_stopped_by_the_card_check_alone(copy: Copy) -> None:

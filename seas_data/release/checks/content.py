@@ -2,9 +2,8 @@
 
 import polars as pl
 
-from seas_data.recipe import Recipe
 from seas_data.release import licences as licence
-from seas_data.release import personal
+from seas_data.release import personal, recipes
 from seas_data.release.checks.check import Candidate, Check, result
 from seas_data.release.profile import redact
 
@@ -39,7 +38,7 @@ def _scanned(candidate: Candidate, name: str, which: pl.Expr, what: str) -> Chec
 
 def unparsed(candidate: Candidate) -> Check:
     """Of each judge's verdicts no more than the recipe's ``release.unparsed_share`` could not be read."""
-    limit = Recipe.model_validate(candidate.version.manifest.recipe).release.unparsed_share
+    limit = recipes.of(candidate.version.manifest).release.unparsed_share
     found = candidate.answer("unread").filter(pl.col("share") > limit)
     shares = found.select("judge", "share").unique().sort("judge").iter_rows()
     told = ", ".join(f"{judge}: {share:.1%}" for judge, share in shares)
