@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import incoming
+from seas_data import incoming, plan
 from seas_data import recipe as recipes
 from seas_data.curate.steps import curate
 from seas_data.errors import SeasDataError
@@ -50,6 +50,7 @@ def build(recipe: Recipe, root: Path) -> Built:
     is made, and what was computed serves the next try.
     """
     recipes.require_trust(recipe)
+    plan.check(recipe)
     workspace = open_workspace(root, create=True)
     with workspace.lock():
         if recipe.sandbox is not None:
@@ -117,10 +118,11 @@ def _next_iteration(recipe: Recipe, workspace: Workspace, parent: Version) -> Ve
     """Play an iteration of the loop after ``parent`` and commit its version."""
     from seas_data import loop
 
-    key = _key(recipe, parent, loop.inputs(recipe))
-    stages = Stages(workspace.root / "stages", key)
-    made = loop.iterate(recipe, workspace, parent, stages, key)
-    return _commit(recipe, workspace, parent, made, stages, parent.manifest.iteration + 1)
+    stages = Stages(workspace.root / "stages", _key(recipe, parent, loop.inputs(recipe)))
+    made = loop.iterate(recipe, workspace, parent, stages)
+    version = _commit(recipe, workspace, parent, made, stages, parent.manifest.iteration + 1)
+    workspace.forget_stages()
+    return version
 
 
 def _commit(
@@ -140,8 +142,19 @@ def _commit(
 
 def _key(recipe: Recipe, parent: Version | None, inputs: list[str]) -> str:
     """Return what the stages depend on, as one name; ``inputs`` are digests of what they read."""
-    parts = [recipe.digest(), parent.digest if parent else None, *inputs, installed("seas-data")]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    parts = [_deciding(recipe), parent.digest if parent else None, *inputs, installed("seas-data")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+_OF_THE_LINE = ("url", "key_variable", "concurrency", "timeout", "patience")
+
+
+def _deciding(recipe: Recipe) -> dict[str, Any]:
+    """Return of the recipe's data what may change a row: not what it is called, nor how long a server is waited for."""
+    content = {name: value for name, value in recipe.canonical().items() if name != "description"}
+    models = content.get("models", {}).items()
+    plain = {name: {key: each for key, each in model.items() if key not in _OF_THE_LINE} for name, model in models}
+    return content | {"models": plain}
 
 
 def _manifest(

@@ -39,6 +39,7 @@ def build(
     seas-data build pipelines/example.yaml
     seas-data build pipelines/public-prompts.yaml --workspace ws --set curation.near.duplicate=0.9
     """
+    from seas_data import plan
     from seas_data import recipe as recipes
     from seas_data.cli import terminal
 
@@ -46,6 +47,7 @@ def build(
     changes += ["pulled=null"] if trust else []
     loaded = recipes.load(recipes.shipped(recipe), changes)
     if dry_run:
+        plan.check(loaded)
         if as_json:
             print_json(loaded.model_dump(mode="json"))
         else:

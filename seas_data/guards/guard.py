@@ -54,6 +54,8 @@ class Guard:
     max_new_tokens: int
     completes: bool = False
     """It wants a bare text, which a chat cannot carry."""
+    refusals: bool = False
+    """It says whether a response is a refusal, too."""
     needs_logits: bool = False
     """Its verdict is a comparison of two tokens' logits, which servers do not show."""
 

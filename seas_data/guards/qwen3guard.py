@@ -8,6 +8,7 @@ Source: github.com/QwenLM/Qwen3Guard, README.
 """
 
 import re
+from functools import partial
 from typing import Final, Literal
 
 from seas_data.guards.categories import QWEN3GUARD
@@ -49,4 +50,5 @@ def guard(controversial: Literal["safe", "unsafe"] = "unsafe") -> Guard:
     def questions(_: Of) -> tuple[Question, ...]:
         return (Question(Asking(generation_prompt=False, decision=decision)),)
 
-    return Guard("qwen3guard", turns, questions, lambda text, of: parse(text, of, controversial), max_new_tokens=128)
+    read = partial(parse, controversial=controversial)
+    return Guard("qwen3guard", turns, questions, read, max_new_tokens=128, refusals=True)

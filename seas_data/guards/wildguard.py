@@ -63,4 +63,4 @@ def _questions(of: Of) -> tuple[Question, ...]:
     return (Question(Asking(begin="<s>", decision=decision)),)
 
 
-WILDGUARD: Final = Guard("wildguard", ask, _questions, parse, max_new_tokens=128, completes=True)
+WILDGUARD: Final = Guard("wildguard", ask, _questions, parse, max_new_tokens=128, completes=True, refusals=True)

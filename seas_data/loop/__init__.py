@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import attack, evaluate, forgotten, incoming, judge, pairs, tables
+from seas_data import attack, evaluate, forgotten, incoming, pairs, tables
 from seas_data.curate.outcome import decisions
 from seas_data.curate.steps import curate
 from seas_data.incoming import Earlier, Incoming
@@ -39,15 +39,14 @@ def inputs(recipe: Recipe) -> list[str]:
     return players.contents([path for path in paths if path is not None])
 
 
-def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stages, key: str) -> Frames:
+def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stages) -> Frames:
     """Play one iteration after ``parent`` and return the rows that its version adds to each table."""
-    judge.check(recipe.judges, recipe.models)
     trusted = _trusted(recipe, parent)
     iteration = parent.manifest.iteration + 1
     known = incoming.earlier(parent)
     train = _side(known, "train")
     held_out = pairs.held_out(known.prompts, known.splits)
-    scene = Scene(recipe, workspace, stages, key, iteration, parent.table("checkpoints"))
+    scene = Scene(recipe, workspace, stages, iteration, parent.table("checkpoints"))
     print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
 
     made: list[Frames] = []

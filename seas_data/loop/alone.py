@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import evaluate, files, judge, sandbox, tables
+from seas_data import evaluate, files, plan, sandbox, tables
 from seas_data.errors import SeasDataError
 from seas_data.loop import measure, players, turn
 from seas_data.loop.scene import Frames, Role, Scene
@@ -32,7 +32,7 @@ def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | No
     if recipe.loop is None:
         raise SeasDataError(f"the recipe {recipe.name} has no loop, so it does not say how to attack or to judge")
     require_trust(recipe)
-    judge.check(recipe.judges, recipe.models)
+    plan.check_parts(recipe, recipe.loop)
     loop = recipe.loop
     if recipe.sandbox is not None:
         sandbox.write(folder / "sandbox", recipe.sandbox)
@@ -45,7 +45,7 @@ def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | No
     given = [players.checkpoint(name, role, 0, "", None, "given", 0) for name, role in roles]
     stages = Stages(folder / ".stages", "alone")
     changed = recipe.model_copy(update={"models": models})
-    return Scene(changed, Workspace(folder), stages, "alone", 1, pl.concat(given))
+    return Scene(changed, Workspace(folder), stages, 1, pl.concat(given))
 
 
 def attack(here: Scene, folder: Path, prompts: Path) -> Frames:

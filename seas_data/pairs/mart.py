@@ -29,7 +29,8 @@ def mart_red(
     ``mart.min_verdicts`` that parsed. The frames are those of ``red_pairs``.
     """
     rules = settings.mart
-    attacks = attacks_of(prompts, seeds, responses, judged(verdicts, judge=settings.judge), held_out=held_out)
+    said = judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
+    attacks = attacks_of(prompts, seeds, responses, said, held_out=held_out)
     attacks = attacks.with_columns(
         reason=pl.coalesce(
             "reason",

@@ -144,10 +144,8 @@ def _keys(location: tuple[str | int, ...], content: Any) -> list[str]:
     """Return ``location`` as the keys that the recipe has, less the names that the classes of a choice go by."""
     keys = []
     for part in location[:-1]:
-        if isinstance(content, dict):
-            below = content.get(part)
-        else:
-            below = content[part] if isinstance(part, int) else None
+        reached = isinstance(part, int) if isinstance(content, list) else part in content
+        below = content[part] if reached else None
         if isinstance(below, dict | list):
             keys.append(str(part))
             content = below

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from seas_data.recipe.curation import Curation, Embedder
 from seas_data.recipe.judges import Judge
@@ -52,12 +52,6 @@ class Recipe(Strict):
     training: Training = Training()
     release: Release = Release()
 
-    @model_validator(mode="after")
-    def _whole(self) -> "Recipe":
-        if self.loop is not None:
-            _require_models(self)
-        return self
-
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
         content = self.model_dump(
@@ -80,28 +74,6 @@ class Recipe(Strict):
 
 
 _LOOP_KEYS = {"sandbox", "loop", "models", "judges", "pairs", "training"}
-
-
-def _require_models(recipe: Recipe) -> None:
-    """Raise ValueError if the loop names a model or judge that the recipe does not have."""
-    loop = recipe.loop
-    assert loop is not None
-    wanted = {"loop.red_team": loop.red_team.model, "loop.target": loop.target.model}
-    wanted |= {f"judges.{judge.label}": judge.model for judge in recipe.judges if judge.by != "rules"}
-    for place, name in wanted.items():
-        if name not in recipe.models:
-            raise ValueError(f"{place} names the model {name}, and models has {', '.join(recipe.models) or 'none'}")
-    labels = [judge.label for judge in recipe.judges]
-    if not labels:
-        raise ValueError("a loop needs judges: without verdicts nothing can be learned")
-    if len(set(labels)) < len(labels):
-        raise ValueError("two judges have the same name; give one of them another")
-    judges = {"pairs.judge": recipe.pairs.judge, "pairs.refusal_judge": recipe.pairs.refusal_judge}
-    for place, named in (judges | {"loop.harmless.judge": loop.harmless.judge}).items():
-        if named is not None and named not in labels:
-            raise ValueError(f"{place} is {named}, and the judges are {', '.join(labels)}")
-    if loop.target.start == "sft" and loop.instructions is None:
-        raise ValueError("loop.target starts with fine-tuning, so it needs loop.instructions; or set start: given")
 
 
 def _without_places(content: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import seas_data as sd
+from seas_data import plan
 from seas_data import recipe as recipes
 from seas_data.build import build
 from seas_data.recipe import Recipe
@@ -53,13 +54,18 @@ def recipe(folder: Path, url: str) -> Recipe:
         "attack": {"seeds": 3, "examples": 2, "prompts": 3, "responses": 3},
         "evaluation": {"seeds": 2, "prompts": 3, "rows": 2},
     }
+    content["pairs"] = {"harmless": None, "general": None}
     content["training"] = {role: {"min_rows": 9999} for role in ("red", "target")}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return recipes.load(path)
 
 
-def test_attacks_that_join_are_compared_by_meaning(example: Path, tmp_path: Path) -> None:
+def test_attacks_that_join_are_compared_by_meaning(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing is trained here, so that a server of one model will do; plans take it that both players are.
+    monkeypatch.setattr(plan, "_trainable", lambda *_: None)
     shutil.copytree(example, tmp_path / "ws")
     with server(said) as (url, _):
         version = build(recipe(tmp_path, url), tmp_path / "ws").version

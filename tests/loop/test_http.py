@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 import seas_data as sd
+from seas_data import plan
 from seas_data import recipe as recipes
 from seas_data.build import build
+from seas_data.loop import measure
+from seas_data.models import line
 from seas_data.recipe import Recipe
 from tests.models.servers import Reply, server
 from tests.models.test_transformers_serve import COMMAND
@@ -50,33 +53,49 @@ def said(body: dict[str, Any], _: int) -> Reply:
     return 200, {}, {"choices": choices, "usage": {"completion_tokens": 5 * len(choices)}}
 
 
-def test_a_server_that_goes_away_in_the_loop_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_loop_goes_on_with_other_patience_and_when_its_server_is_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing is trained here, so that a server of one model will do; plans take it that both players are.
+    monkeypatch.setattr(plan, "_trainable", lambda *_: None)
     unchanged = ("given", "training.red.min_rows=9999", "training.target.min_rows=9999")
     with server(said) as (url, seen):
-        expected = build(
-            over_http(tmp_path, {"url": url, "model": "served"}, *unchanged), tmp_path / "undisturbed"
-        ).version
-        asked = len(seen.bodies)
+        how = {"url": url, "model": "served"}
+        with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+            patched.setattr(measure, "judged_sets", lambda *_: 1 / 0)
+            build(over_http(tmp_path, how, *unchanged), tmp_path / "stopped")
+        first = len(seen.bodies)
+        how["patience"] = 60
+        expected = build(over_http(tmp_path, how, *unchanged, "loop.success.rate=0.4"), tmp_path / "stopped").version
+        asked = Counter(map(json.dumps, seen.bodies))
     port = int(urlsplit(url).port or 0)
-    assert asked > 60
+    assert first > 60
+    assert asked.total() == first, "what was answered before other settings were chosen serves them too"
     assert "is away" not in capsys.readouterr().err
 
-    gone, back = threading.Event(), threading.Event()
-    count = 0
+    gone, told_so, back = threading.Event(), threading.Event(), threading.Event()
+    answered: list[str] = []
 
     def said_until(body: dict[str, Any], before: int) -> Reply:
-        nonlocal count
-        count += 1
-        if count == asked // 2:
+        if len(answered) == first // 2:
             gone.set()
         if gone.is_set() and not back.is_set():
             return None
+        answered.append(json.dumps(body))
         return said(body, before)
+
+    def say(text: str, **how: Any) -> None:
+        print(text, **how)
+        if "is away" in text:
+            told_so.set()
+
+    monkeypatch.setattr(line, "print", say, raising=False)
+    monkeypatch.setattr(line, "FIRST_PAUSE", 0.05)
 
     def serve() -> None:
         with server(said_until, port):
             gone.wait(60)
-        time.sleep(1.5)
+        told_so.wait(60)
         back.set()
         with server(said_until, port):
             ended.wait(60)
@@ -85,15 +104,16 @@ def test_a_server_that_goes_away_in_the_loop_is_waited_for(tmp_path: Path, capsy
     serving = threading.Thread(target=serve)
     serving.start()
     try:
-        built = build(over_http(tmp_path, {"url": url, "model": "served"}, *unchanged), tmp_path / "ws").version
+        built = build(over_http(tmp_path, how, *unchanged, "loop.success.rate=0.4"), tmp_path / "ws").version
     finally:
-        ended.set()
-        gone.set()
+        for each in (ended, gone, told_so):
+            each.set()
         serving.join()
     told = capsys.readouterr().err
     assert "is away" in told
     assert "answers again" in told
-    assert built.digest == expected.digest, "not a row is lost or other"
+    assert Counter(answered) == asked, "what was answered is not asked again"
+    assert built.manifest.tables == expected.manifest.tables, "not a row is lost or other"
     assert built.sql("select 1 from responses where text is null").is_empty()
     assert set(built.table("checkpoints")["method"]) == {"given", "unchanged"}
 

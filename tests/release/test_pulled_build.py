@@ -80,6 +80,7 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
         "judges": [{"by": "rules", "unsafe": {"words": ["box"]}}],
         "loop": {"iterations": 1, "red_team": {"model": "red", "start": "given"}}
         | {"target": {"model": "target", "start": "given"}},
+        "pairs": {"harmless": None, "general": None},
     }
     place = folder / "doors.yaml"
     place.write_text(yaml.safe_dump(content | ({"pulled": pulled} if pulled else {})))

@@ -1,0 +1,111 @@
+"""What would stop a loop after hours is refused when its recipe is planned: before anything is read, and dry."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from seas_data import plan
+from seas_data import recipe as recipes
+from seas_data.build import build
+from seas_data.cli import app
+from seas_data.errors import SeasDataError
+from seas_data.loop import alone
+from seas_data.recipe import Recipe
+from tests.conftest import CHECKOUT
+
+SMOKE = CHECKOUT / "pipelines" / "sandbox-smoke.yaml"
+SERVED = "models.guard={backend: http, model: a/b, url: 'http://127.0.0.1:1/v1'}"
+KEEPER = "{by: rules, name: keeper, unsafe: {words: [velorin]}, refusal: {words: [sorry]}}"
+HARM = "{by: rules, name: harm, unsafe: {words: [velorin]}}"
+REFUSALS = "{by: rules, name: refusals, refusal: {words: [sorry]}}"
+CLASSER = "{by: refusal, model: red}"
+
+
+def smoke(*changes: str) -> Recipe:
+    return recipes.load(SMOKE, list(changes))
+
+
+def refused(*changes: str) -> str:
+    with pytest.raises(SeasDataError) as caught:
+        plan.check(smoke(*changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (CHECKOUT / "pipelines").glob("*.yaml")))
+def test_the_recipes_that_come_with_the_package_can_be_built(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEAS_DATA_REAL", "/somewhere")
+    monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
+    plan.check(recipes.load(CHECKOUT / "pipelines" / name))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (["loop.red_team.model=blue"], "loop.red_team names the model blue, and models has red, "),
+        (["judges=[]"], "a loop needs judges"),
+        ([f"judges=[{HARM}, {HARM}]"], "two judges are called harm"),
+        (["judges=[{by: guard, guard: wildguard, model: gone}]"], "wants the model gone"),
+        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: shieldgemma, model: guard}}]"], "logits of Yes and No"),
+        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: wildguard, model: guard}}]"], "form: completion"),
+        ([f"judges=[{KEEPER}, {HARM}]"], "the judges keeper and harm say what is unsafe; say in pairs.judge whose"),
+        ([f"judges=[{KEEPER}, {CLASSER}]"], "the judges keeper and xstest class refusals; say in pairs.refusal_judge"),
+        ([f"judges=[{REFUSALS}]"], "no judge says what is unsafe: refusals only class refusals"),
+        ([f"judges=[{HARM}, {CLASSER}]", "pairs.judge=xstest"], "the judges that say what is unsafe are harm"),
+        ([f"judges=[{HARM}, {CLASSER}]", "pairs.refusal_judge=harm"], "the judges that class refusals are xstest"),
+        ([f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=xstest"], "loop.harmless.judge is xstest; the judges"),
+        ([f"judges=[{HARM}]"], "or set pairs.harmless: null"),
+        (
+            [f"judges=[{HARM}]", "pairs.harmless=null", "loop.harmless.judge=harm"],
+            "looks for prompts that were refused",
+        ),
+        ([f"judges=[{HARM}]", "pairs.mode=mart"], "pairs.mode mart takes full answers"),
+        (["loop.instructions=null"], "so it needs loop.instructions; or give it start: given"),
+        (["loop.preferences=null"], "name one, or set pairs.general: null"),
+        (
+            ["models.red={backend: http, model: a/b, url: 'http://127.0.0.1:1/v1'}"],
+            "loop.red_team is trained here, and the server at http://127.0.0.1:1/v1 would go on",
+        ),
+        (
+            [
+                "models.target={backend: http, model: a/b, url: 'http://127.0.0.1:1/v1'}",
+                "loop.target={model: target, start: given}",
+            ],
+            "give models.target serve, the command",
+        ),
+    ],
+)
+def test_a_loop_that_could_not_end_is_refused(changes: list[str], says: str) -> None:
+    assert says in refused(*changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [f"judges=[{KEEPER}, {HARM}]", "pairs.judge=keeper"],
+        [f"judges=[{KEEPER}, {CLASSER}]", "pairs.refusal_judge=xstest"],
+        [f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=harm"],
+        ["judges=[{by: guard, guard: wildguard, model: red}]"],
+        ["judges=[{by: guard, guard: qwen3guard, model: red, controversial: safe}]"],
+        [f"judges=[{HARM}]", "pairs.harmless=null"],
+        [f"judges=[{HARM}]", "pairs.mode=reference"],
+        ["loop.preferences=null", "pairs.general=null"],
+        ["loop.preferences=null", "pairs.mode=mart"],
+        ["loop.instructions=null", "loop.target={model: target, start: given}"],
+    ],
+)
+def test_a_loop_that_can_end_is_not(changes: list[str]) -> None:
+    plan.check(smoke(*changes))
+
+
+def test_it_is_refused_before_anything_is_written_and_when_planned_dry(tmp_path: Path) -> None:
+    broken = f"judges=[{KEEPER}, {HARM}]"
+    with pytest.raises(SeasDataError, match=r"pairs\.judge"):
+        build(smoke(broken), tmp_path / "ws")
+    with pytest.raises(SeasDataError, match=r"pairs\.judge"):
+        alone.scene(smoke(broken), tmp_path / "round")
+    assert list(tmp_path.iterdir()) == []
+    for form in ([], ["--json"]):
+        ended = CliRunner().invoke(app, ["build", str(SMOKE), "--set", broken, "--dry-run", *form])
+        assert "pairs.judge" in f"{ended.exception} {ended.output}" and ended.exit_code != 0
