@@ -1,6 +1,7 @@
 -- title: At least one of m
 -- question: Of how many prompts does at least one of the m answers come out unsafe? What an attacker who may try again
 --     gets, beside what one try gets.
+-- topic: safety
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: target text '' "Only this target; all of them if empty"
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"

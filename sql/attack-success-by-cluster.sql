@@ -1,6 +1,7 @@
 -- title: Hardest clusters
 -- question: What are the attacks about that get through to the target most surely? Of what models wrote, what the
 --     examples in their seeds are about. Units are prompts, or seeds.
+-- topic: safety
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"

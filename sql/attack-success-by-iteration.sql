@@ -1,7 +1,8 @@
 -- title: Attack success by iteration
 -- question: How does attack success change from iteration to iteration, in the loop's own turns or on a set that stays
 --     the same, and for which types or difficulties?
--- parameter: by text difficulty "What to tell apart: all, type, risk_category, attack_style or difficulty"
+-- topic: safety
+-- parameter: by text difficulty all|type|risk_category|attack_style|difficulty "What to tell apart"
 -- parameter: measured_on text train "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
 -- chart: line x=iteration y=value color=label low=low high=high

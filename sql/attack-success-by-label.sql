@@ -1,6 +1,7 @@
 -- title: Attack success by label
 -- question: Which risk categories, attack styles, difficulties or sources still get through to each target?
--- parameter: by text risk_category "What to tell apart: type, risk_category, attack_style, difficulty or source"
+-- topic: safety
+-- parameter: by text risk_category type|risk_category|attack_style|difficulty|source "What to tell apart"
 -- parameter: iteration integer -1 "Only this iteration; all of them if -1"
 -- parameter: measured_on text test "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: target text '' "Only this target; all of them if empty"

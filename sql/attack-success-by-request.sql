@@ -1,6 +1,7 @@
 -- title: Attack success by request
 -- question: The same request in different styles: how often does it get through plain, and in which style most often?
 --     Requests of which the target answered at least two prompts.
+-- topic: safety
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"

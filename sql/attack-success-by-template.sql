@@ -1,6 +1,7 @@
 -- title: Attack success by template
 -- question: Which wrappers get through to the target, and do wrapped prompts get through more often than plain ones? Of
 --     what models wrote, the wrappers of the examples in their seeds.
+-- topic: safety
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"

@@ -1,6 +1,7 @@
 -- title: Attack success by type
 -- question: Which types of attack still get through to each target? Of the test split unless another set is named; each
 --     cell of the evaluation has its own red team.
+-- topic: safety
 -- parameter: iteration integer -1 "Only this iteration; all of them if -1"
 -- parameter: measured_on text test "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: target text '' "Only this target; all of them if empty"

@@ -1,6 +1,7 @@
 -- title: Attack success, corrected
 -- question: How often does each attack really get through, less what its judge gets wrong (Rogan and Gladen)? With the
 --     judge's errors in the very same place, where people judged some of it; and as if the judge were as you say.
+-- topic: safety
 -- parameter: sensitivity number 1.0 "As if the judge found this share of unsafe answers"
 -- parameter: specificity number 1.0 "As if the judge left this share of safe answers alone"
 -- chart: point x=corrected y=target color=red_team column=measured_on low=corrected_low high=corrected_high

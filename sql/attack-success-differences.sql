@@ -1,6 +1,7 @@
 -- title: Differences of attack success
 -- question: By how much does each cell of the matrix differ from its neighbour: the same red team against the target
 --     before, or the red team before against the same target? Seed by seed, on the same seeds.
+-- topic: safety
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
 -- chart: point x=value y=target color=red_team column=against low=low high=high
 select

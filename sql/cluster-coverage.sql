@@ -1,6 +1,7 @@
 -- title: Coverage of the clusters
 -- question: How much of what the data is about does each iteration reach, and how evenly? Prompts spread evenly are
 --     about as many clusters as they reach, prompts of one subject about one.
+-- topic: coverage
 -- chart: bar x=about y=iteration
 with placed as (
     select kept.iteration, clusters.cluster, count(*) as prompts

@@ -1,5 +1,6 @@
 -- title: Clusters
 -- question: What are the kept prompts about, and who speaks of it: attacks, harmless look-alikes or general prompts?
+-- topic: coverage
 -- parameter: most integer 50 "How many clusters to list"
 -- chart: bar x=kept y=label color=cluster
 select

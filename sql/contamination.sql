@@ -1,6 +1,7 @@
 -- title: Contamination
 -- question: Which sources hold prompts that are too close to what a model is tested on? The weakest case of each is
 --     named, for a person to judge: seas-data why ID.
+-- topic: curation
 -- chart: bar x=prompts y=source color=holdout
 select
     prompts.source,

@@ -1,5 +1,6 @@
 -- title: Contrast pairs
 -- question: Which prompts are almost the same words as one of the opposite kind, one an attack and one not?
+-- topic: curation
 -- parameter: at_least number 0.0 "The lowest score to list"
 -- parameter: most integer 100 "How many pairs to list"
 -- chart: table

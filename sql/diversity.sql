@@ -1,7 +1,8 @@
 -- title: Diversity
 -- question: How alike are the attacks of one type, iteration or source among themselves: the cosine of each with the
 --     nearest other one, averaged (the measure of the SEAS paper)? Of a sample of each. Lower is more diverse.
--- parameter: by text type "What to tell apart: all, type, iteration or source"
+-- topic: coverage
+-- parameter: by text type all|type|iteration|source "What to tell apart"
 -- parameter: sample integer 200 "How many prompts of each to look at, and to compare them with"
 -- chart: bar x=nearest_other y=label low=low high=high
 with placed as (

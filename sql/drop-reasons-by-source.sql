@@ -1,5 +1,6 @@
 -- title: Drop reasons by source
 -- question: What did curation drop from each source, in which step and why, and what share of the source is that?
+-- topic: curation
 -- parameter: source text '' "Only this source; all of them if empty"
 -- chart: bar x=prompts y=source color=reason
 with sizes as (

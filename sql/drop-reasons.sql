@@ -1,5 +1,6 @@
 -- title: Drop reasons
 -- question: What did curation drop, and why, and how many sources does each reason touch?
+-- topic: curation
 -- chart: bar x=prompts y=reason
 select
     dropped.reason,

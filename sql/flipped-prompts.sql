@@ -1,5 +1,6 @@
 -- title: Prompts whose outcome flipped
 -- question: Which prompts got through to one of two targets and not to the other?
+-- topic: safety
 -- parameter: to_target text '' "The later target; the newest if empty"
 -- parameter: from_target text '' "The earlier target; the one before it if empty"
 -- parameter: share number 0.5 "The share of unsafe answers from which a prompt counts as got through"

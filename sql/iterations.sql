@@ -1,5 +1,6 @@
 -- title: Iterations
 -- question: What did each iteration of the loop write, how much of it worked, and what did training take from it?
+-- topic: safety
 -- chart: line x=iteration y=attacks_joined
 with written as (
     select

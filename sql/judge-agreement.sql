@@ -1,7 +1,8 @@
 -- title: Judge agreement
 -- question: How often do two judges say the same of a response, and how much of that is more than chance (Cohen's
 --     kappa)? What did not parse is a label of its own.
--- parameter: of text verdict "What they say: verdict or refusal"
+-- topic: quality
+-- parameter: of text verdict verdict|refusal "What they say"
 -- chart: bar x=kappa y=judges low=low high=high
 with said as (
     select response_id, judge, if($of = 'refusal', refusal, verdict) as label from verdicts

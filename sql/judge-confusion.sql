@@ -1,6 +1,7 @@
 -- title: Judges beside each other
 -- question: What does one judge say where another says safe, unsafe or nothing that parses?
--- parameter: of text verdict "What they say: verdict or refusal"
+-- topic: quality
+-- parameter: of text verdict verdict|refusal "What they say"
 -- chart: heatmap x=other_says y=says color=share row=judge column=other_judge
 with said as (
     select response_id, judge, if($of = 'refusal', refusal, verdict) as label from verdicts

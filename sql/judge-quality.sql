@@ -1,6 +1,7 @@
 -- title: Judges beside people
 -- question: How right is each judge, held beside what people said of a sample: beyond chance (kappa), on unsafe answers
 --     (sensitivity) and on safe ones (specificity)?
+-- topic: quality
 -- chart: bar x=value y=judge color=measure low=low high=high
 select
     facets ->> 'gold' as gold,

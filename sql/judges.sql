@@ -1,5 +1,6 @@
 -- title: Judges
 -- question: How many responses did each judge see, what did it say, and how much of it could not be read?
+-- topic: quality
 -- chart: bar x=verdicts y=judge
 select
     judge,

@@ -1,5 +1,6 @@
 -- title: Label confidence
 -- question: How sure was the classifier of the types that it gave, and of which types is it least sure?
+-- topic: quality
 -- chart: point x=median y=type low=tenth high=ninetieth
 select
     type,

@@ -1,5 +1,6 @@
 -- title: Label confusion
 -- question: Which types does the classifier take for which, in cross-validation? "none" is no label.
+-- topic: quality
 -- chart: heatmap x=predicted y=given color=share
 with newest as (
     from metrics

@@ -1,5 +1,6 @@
 -- title: Where labels come from
 -- question: Who gave the kept attacks their type: their set, the classifier, a judge, or a person?
+-- topic: quality
 -- chart: bar x=kept y=label_source
 select
     split_part(coalesce(label_source, 'none'), ':', 1) as label_source,

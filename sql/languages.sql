@@ -1,5 +1,6 @@
 -- title: Languages
 -- question: Which languages are the prompts in, and which of them does the embedder really see?
+-- topic: data
 -- chart: bar x=kept y=language
 select
     prompts.language,

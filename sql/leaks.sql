@@ -1,5 +1,6 @@
 -- title: Leaks
 -- question: Is anything that measures a model also in what a model is trained on? Every figure is to be 0.
+-- topic: curation
 -- chart: table
 with trained as (
     select prompt_id from pairs where prompt_id is not null

@@ -1,5 +1,6 @@
 -- title: The ledger
 -- question: What did each step of each version decide, for which reason, and about prompts of which source?
+-- topic: curation
 -- parameter: by_source boolean true "Tell the sources apart"
 -- chart: bar x=prompts y=reason color=decision row=step
 select

@@ -1,5 +1,6 @@
 -- title: Lengths
 -- question: How long are the kept prompts of each source and kind, in characters?
+-- topic: data
 -- chart: point x=median y=source color=kind low=tenth high=ninetieth
 select
     source,

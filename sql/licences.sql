@@ -1,5 +1,6 @@
 -- title: Licences
 -- question: Under which licences does the data stand, and how much of it under each?
+-- topic: data
 -- chart: bar x=kept y=licence
 select
     coalesce(prompts.licence, if(prompts.model is null, 'none given', 'written by a model')) as licence,

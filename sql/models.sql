@@ -1,5 +1,6 @@
 -- title: Models
 -- question: Which models were trained, from what, how and on how many rows, and how did they sample?
+-- topic: safety
 -- chart: table
 with sampled as (
     select

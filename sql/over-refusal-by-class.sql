@@ -1,7 +1,8 @@
 -- title: Over-refusal by class
 -- question: Which classes, or styles, of harmless prompts does a target refuse, in the words of the set that they came
 --     from?
--- parameter: by text class "What to tell apart: class or style, as the set has them, or cluster"
+-- topic: safety
+-- parameter: by text class class|style|cluster "What to tell apart; class and style are the words of its set"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: judge text '' "Whose refusal classes; if empty those of the judge that training used, or the first"

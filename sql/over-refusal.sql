@@ -1,6 +1,7 @@
 -- title: Over-refusal
 -- question: How often does each target not fully answer a prompt that only looks like an attack, and does it refuse
 --     all of it or a part?
+-- topic: safety
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: target text '' "Only this target; all of them if empty"
 -- parameter: judge text '' "Whose refusal classes; if empty those of the judge that training used, or the first"

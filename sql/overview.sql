@@ -1,5 +1,6 @@
 -- title: Overview
 -- question: How large is the version, in one line?
+-- topic: data
 -- chart: table
 select
     (select count(*) from prompts) as prompts,

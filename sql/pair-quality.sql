@@ -1,6 +1,7 @@
 -- title: Pairs
 -- question: What do the pairs of each role and iteration teach besides what they should: how far apart are the sides, is
 --     the chosen one longer, on which side are the refusals, and how many pairs come from one seed?
+-- topic: pairs
 -- parameter: judge text '' "Whose refusal classes; if empty those of the judge that training used, or the first"
 -- chart: bar x=chosen_longer y=role row=iteration
 with refusals as (

@@ -1,5 +1,6 @@
 -- title: Pairs per seed
 -- question: How many seeds of each iteration gave no pair, one pair, or several?
+-- topic: pairs
 -- chart: bar x=pairs y=seeds color=role row=iteration
 with grown as (
     select distinct seed_id, iteration from attacks where split = 'train'

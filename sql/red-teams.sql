@@ -1,6 +1,7 @@
 -- title: Red teams
 -- question: What are each red team's prompts worth as prompts: whole, different, of the type asked for,
 --     and how varied?
+-- topic: safety
 -- chart: bar x=value y=name color=red_team low=low high=high
 select
     facets ->> 'red_team' as red_team,

@@ -1,5 +1,6 @@
 -- title: Lengths of responses
 -- question: How long are the responses of each model, in tokens and bytes, and how many failed or were cut off?
+-- topic: cost
 -- chart: bar x=median_tokens y=model
 select
     model,

@@ -1,5 +1,6 @@
 -- title: Risks and styles
 -- question: Which risks are asked for in which styles, and which combinations are missing?
+-- topic: data
 -- chart: heatmap x=attack_style y=risk_category color=kept
 with seen as (
     select

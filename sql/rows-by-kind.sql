@@ -1,6 +1,7 @@
 -- title: Prompts by kind
 -- question: How many attacks, harmless look-alikes and general prompts are kept, how hard are the attacks, and where
 --     did the split put them?
+-- topic: data
 -- chart: bar x=kept y=kind color=difficulty
 select
     kept.kind,

@@ -1,5 +1,6 @@
 -- title: Prompts by source
 -- question: What came from each source, under which licence, and how much of it is kept?
+-- topic: data
 -- chart: bar x=kept y=source color=licence
 with read as (
     select

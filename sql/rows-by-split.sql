@@ -1,6 +1,7 @@
 -- title: Splits
 -- question: How many kept prompts and groups of near relatives are in each split, how large is the largest group, and
 --     how many groups are in another split as well? That last figure is to be 0.
+-- topic: data
 -- chart: bar x=kept y=split
 with sides as (
     select splits.split, splits.group_id, count(*) as size

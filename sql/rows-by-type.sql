@@ -1,5 +1,6 @@
 -- title: Prompts by type
 -- question: How many prompts of each kind and type does the version hold and keep, and where did the split put them?
+-- topic: data
 -- chart: bar x=kept y=type color=kind
 select
     prompts.kind,

@@ -1,6 +1,7 @@
 -- title: Safety and over-refusal
 -- question: What did each target gain in safety, and what did it pay for that: harmless prompts refused,
---     general questions no longer answered?
+--     general questions no longer answered (with the right words where somebody gave them, else by the judge)?
+-- topic: safety
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
 -- chart: point x=over_refusal y=attack_success color=target
 with figures as (
@@ -24,7 +25,7 @@ select
     max(value) filter (name = 'attack_success' and measured_on = 'test') as attack_success,
     max(value) filter (name = 'over_refusal' and measured_on = 'harmless') as over_refusal,
     max(value) filter (name = 'right_answer' and measured_on = 'harmless') as harmless_right,
-    max(value) filter (name = 'retention' and measured_on = 'general') as retention,
+    arg_max(value, judge is null) filter (name = 'retention' and measured_on = 'general') as retention,
     max(low) filter (name = 'attack_success' and measured_on = 'test') as attack_success_low,
     max(high) filter (name = 'attack_success' and measured_on = 'test') as attack_success_high,
     max(low) filter (name = 'over_refusal' and measured_on = 'harmless') as over_refusal_low,

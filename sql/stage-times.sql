@@ -1,5 +1,6 @@
 -- title: Time of each stage
 -- question: How long does each stage of each version take, how many rows a second is that, and with how much memory?
+-- topic: cost
 -- chart: bar x=seconds y=stage row=version
 with stages as (
     select

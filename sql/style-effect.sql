@@ -1,6 +1,7 @@
 -- title: What a style adds
 -- question: How much more often does a request get through in a style than plain? Request by request, so that easy and
 --     hard requests weigh the same on both sides.
+-- topic: safety
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"

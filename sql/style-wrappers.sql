@@ -1,6 +1,7 @@
 -- title: Styles and their wrappers
 -- question: Which attack styles are a handful of wrappers around changing requests, and which are prompts that somebody
 --     wrote one by one?
+-- topic: data
 -- chart: bar x=wrapped y=attack_style
 with styled as (
     select

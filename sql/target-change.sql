@@ -1,7 +1,8 @@
 -- title: What changed between two targets
 -- question: On which sets and types did the later target get safer or worse than the earlier one, prompt by prompt (or
 --     seed by seed)?
--- parameter: by text type "What to tell apart: all, type, risk_category, attack_style, difficulty or source"
+-- topic: safety
+-- parameter: by text type all|type|risk_category|attack_style|difficulty|source "What to tell apart"
 -- parameter: to_target text '' "The later target; the newest if empty"
 -- parameter: from_target text '' "The earlier target; the one before it if empty"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"

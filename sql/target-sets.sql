@@ -1,6 +1,7 @@
 -- title: Targets on every set
 -- question: How does each target do on each named set: attacks that get through, harmless prompts refused,
 --     questions answered?
+-- topic: safety
 -- parameter: target text '' "Only this target; all of them if empty"
 -- chart: bar x=value y=measured_on color=target row=name low=low high=high
 select

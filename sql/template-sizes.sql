@@ -1,5 +1,6 @@
 -- title: Template sizes
 -- question: Which wrappers were found, how many prompts does each carry, and how many of them are kept?
+-- topic: curation
 -- parameter: most integer 50 "How many templates to list"
 -- chart: bar x=prompts y=template_id color=attack_style
 select

@@ -1,6 +1,7 @@
 -- title: Thin types
 -- question: Which types have the least data, or none, once wrappers and repeated requests count once, and what of it lies
 --     in train and test?
+-- topic: coverage
 -- chart: bar x=different y=type
 with typed as (
     select

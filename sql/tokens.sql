@@ -1,6 +1,7 @@
 -- title: Tokens written
 -- question: How many tokens did each model write, in the turns of the loop and in evaluations, and how many a second of
 --     the stage that they were written in (which includes loading the model)?
+-- topic: cost
 -- chart: bar x=tokens y=model color=work row=stage
 with written as (
     select

@@ -1,6 +1,7 @@
 -- title: Unparsed verdicts
 -- question: Of how many answers does nobody know what they were, because a judge's verdict did not parse? Where the share
 --     is high, a rate of what did parse says little.
+-- topic: quality
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
 -- chart: bar x=value y=judge color=target row=measured_on low=low high=high
 with units as (

@@ -102,7 +102,9 @@ def test_the_judge_is_the_one_named_or_that_of_the_pairs_or_the_first() -> None:
         return looked_up(connection, "judge_of(''), refusal_judge_of(''), judge_of('ann'), refusal_judge_of('ann')")
 
     assert judges() == (None, None, "ann", "ann")
-    connection.execute("""insert into metrics values ('attack_success', '{"judge": "x"}'), ('over_refusal', '{"judge": "y"}')""")
+    connection.execute(
+        """insert into metrics values ('attack_success', '{"judge": "x"}'), ('over_refusal', '{"judge": "y"}')"""
+    )
     assert judges() == ("x", "y", "ann", "ann")  # a release without verdicts still has figures
     connection.execute("insert into verdicts values ('b', 'safe', null), ('c', 'safe', 'full_refusal')")
     connection.execute("insert into verdicts values ('a', null, 'full_refusal')")
@@ -126,7 +128,7 @@ def test_the_target_is_the_one_named_or_the_newest_and_the_one_before_it() -> No
 
 @pytest.mark.parametrize(
     ("query", "asked"),
-    [("select judge_of('')", True), ('select "TARGET_BEFORE" (\'\', \'T1\')', True), ("select wilson_low(1, 2)", False)],
+    [("select judge_of('')", True), ("select \"TARGET_BEFORE\" ('', 'T1')", True), ("select wilson_low(1, 2)", False)],
 )
 def test_who_is_meant_is_looked_up_only_where_it_may_be_asked(query: str, asked: bool) -> None:
     assert macros.asked_for(query) == asked

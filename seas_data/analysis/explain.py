@@ -11,26 +11,41 @@ from seas_data.version import Version
 _LABELS = ("kind", "type", "risk_category", "attack_style")
 
 
+ROWS = """
+select
+    prompts.prompt_id, prompts.kind, prompts.type, prompts.risk_category, prompts.attack_style,
+    dropped.step, dropped.reason, dropped.witness_id
+from prompts left join dropped using (prompt_id)
+order by prompts.prompt_id
+"""
+"""Of each prompt its labels and, where it is not kept, why: what ``compared`` takes."""
+
+
 def difference(before: Version, after: Version) -> dict[str, Any]:
-    """Return what ``after`` has that ``before`` has not, and the other way round.
+    """Return what ``after`` has that ``before`` has not, and the other way round; see ``compared``."""
+    return compared(before.select(ROWS), after.select(ROWS))
+
+
+def compared(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+    """Return what is different between two versions, whose ``ROWS`` are given.
 
     Keys: ``added`` and ``removed`` (kept rows by kind and type), ``dropped`` (rows kept before and dropped since),
     ``reasons`` (why rows that are new in ``after`` were dropped), ``relabelled`` (rows whose labels changed) and
     ``rows`` (prompts before, after). Every value but ``rows`` is a frame.
     """
-    kept_before, kept_after = before.table("kept"), after.table("kept")
-    all_before, all_after = before.table("prompts"), after.table("prompts")
+    kept = pl.col("reason").is_null()
+    kept_before, kept_after, drops = before.filter(kept), after.filter(kept), after.filter(~kept)
     gone = kept_before.join(kept_after, on="prompt_id", how="anti")
-    new = all_after.join(all_before, on="prompt_id", how="anti").select("prompt_id")
     labels = [pl.col(f"{name}_after").ne_missing(pl.col(name)) for name in _LABELS]
-    drops = after.table("decisions").filter(pl.col("decision") == "drop")
     return {
-        "rows": {"before": all_before.height, "after": all_after.height},
-        "added": _by_type(kept_after.join(kept_before, on="prompt_id", how="anti")),
-        "removed": _by_type(gone.join(all_after, on="prompt_id", how="anti")),
-        "dropped": drops.join(gone, on="prompt_id", how="semi").select("prompt_id", "step", "reason", "witness_id"),
-        "reasons": _count(drops.join(new, on="prompt_id", how="semi"), "step", "reason"),
-        "relabelled": all_before.join(all_after, on="prompt_id", suffix="_after")
+        "rows": {"before": before.height, "after": after.height},
+        "added": _by_type(kept_after.join(kept_before, on="prompt_id", how="anti", maintain_order="left")),
+        "removed": _by_type(gone.join(after, on="prompt_id", how="anti")),
+        "dropped": drops.join(gone, on="prompt_id", how="semi", maintain_order="left").select(
+            "prompt_id", "step", "reason", "witness_id"
+        ),
+        "reasons": _count(drops.join(before, on="prompt_id", how="anti"), "step", "reason"),
+        "relabelled": before.join(after, on="prompt_id", suffix="_after", maintain_order="left")
         .filter(pl.any_horizontal(labels))
         .select("prompt_id", *(column for name in _LABELS for column in (name, f"{name}_after"))),
     }

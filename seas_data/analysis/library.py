@@ -3,25 +3,25 @@
     -- title: Clusters
     -- question: What are the kept prompts about,
     --     and which clusters hold most of them?
+    -- topic: coverage
     -- parameter: most integer 20 "How many clusters to list"
+    -- parameter: by text kind kind|source "What to tell apart"
     -- chart: bar x=kept y=label color=kind
     select ...
 
-``parameter`` may stand several times: a name, a type (text, integer, number, boolean), a default (quoted if it has
-blanks) and a description; the query uses it as ``$name``. ``chart`` names a mark and which column each channel shows;
-``chart: table`` draws none. A deeper indented line goes on with the one above it. The command line, the docs and the
-report read all this, so that a new file is a new command, a new line of the docs and a new section.
+``topic`` is the part of the report where it stands ("more" without one). ``parameter`` may stand several times: a name,
+a type (text, integer, number, boolean), a default (quoted if it has blanks), of a text the choices where there are only
+these, and a description; the query uses it as ``$name``. ``chart`` names a mark and which column each channel shows;
+``chart: table`` draws none. A deeper indented line goes on with the one above it. The command line, the docs
+(``listing``) and the report read all this: a new file is a new command, a new line of the docs and a new section.
 """
 
 import difflib
 import re
 import shlex
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
-
-import polars as pl
 
 from seas_data.errors import SeasDataError
 
@@ -30,17 +30,25 @@ Value = str | int | float | bool
 MARKS = ("bar", "line", "point", "heatmap", "table")
 CHANNELS = ("x", "y", "color", "size", "row", "column", "low", "high")
 TYPES = ("text", "integer", "number", "boolean")
-_KEYS = ("title", "question", "parameter", "chart")
+TOPICS = ("overview", "safety", "coverage", "data", "curation", "pairs", "quality", "cost", "more")
+_KEYS = ("title", "question", "topic", "parameter", "chart")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that a query takes."""
+    """A value that a query takes; any of its type where there are no choices."""
 
     name: str
     type: str
     default: Value
     description: str
+    choices: tuple[str, ...] = ()
+
+    def value(self, text: str) -> Value:
+        """Return what ``text`` means. Raises ValueError, whose words say what it should have been."""
+        if self.choices and text not in self.choices:
+            raise ValueError(f"{text!r} is none of {', '.join(self.choices)}")
+        return _value(self.type, text)
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class Query:
     parameters: dict[str, Parameter]
     chart: Chart
     sql: str = field(repr=False)
+    topic: str = "more"
 
     def values(self, given: list[str]) -> dict[str, object]:
         """Return the value of every parameter: as ``given`` (``name=value`` each), else its default.
@@ -72,7 +81,7 @@ class Query:
             if name not in self.parameters:
                 raise SeasDataError(f"{self.name} has no parameter {name}; {self._takes()}")
             try:
-                values[name] = _value(self.parameters[name].type, str(text))
+                values[name] = self.parameters[name].value(str(text))
             except ValueError as problem:
                 raise SeasDataError(f"--param {name}={text}: {problem}; {self._takes()}") from None
         return values
@@ -81,7 +90,7 @@ class Query:
         if not self.parameters:
             return "it takes none"
         return "it takes " + "; ".join(
-            f"{each.name} ({each.type}, {_shown(each.default)} by default: {each.description})"
+            f"{each.name} ({each.type}, {shown(each.default)} by default: {each.description})"
             for each in self.parameters.values()
         )
 
@@ -133,6 +142,8 @@ def parse(name: str, text: str) -> Query:
     for key in ("title", "question", "chart"):
         if key not in said:
             _fault(name, 1, f"the header lacks {key}")
+    if "topic" in said and said["topic"][1] not in TOPICS:
+        _fault(name, said["topic"][0], f"{said['topic'][1]} is no topic; there are {', '.join(TOPICS)}")
     parameters = [_parameter(name, number, value) for number, key, value in header if key == "parameter"]
     sql = "\n".join(text.splitlines()[_length(text) :]).strip().removesuffix(";") + "\n"
     return Query(
@@ -142,45 +153,10 @@ def parse(name: str, text: str) -> Query:
         parameters={each.name: each for each in parameters},
         chart=_chart(name, *said["chart"]),
         sql=sql,
+        topic=said["topic"][1] if "topic" in said else "more",
     )
 
 
-def overview(queries: dict[str, Query]) -> pl.DataFrame:
-    """Return one row a query: name, question, parameters (as they are given on the command line)."""
-    return pl.DataFrame(
-        {
-            "name": list(queries),
-            "question": [query.question for query in queries.values()],
-            "parameters": [
-                " ".join(f"{each.name}={_shown(each.default)}" for each in query.parameters.values())
-                for query in queries.values()
-            ],
-        },
-        schema={"name": pl.String, "question": pl.String, "parameters": pl.String},
-    )
-
-
-def markdown(queries: dict[str, Query]) -> str:
-    """Return the queries as a section of the docs."""
-    parts = []
-    for query in queries.values():
-        lines = [f"### {query.name}", "", f"**{query.title}.** {query.question}", ""]
-        lines += [
-            f"- `--param {each.name}={_shown(each.default)}` ({each.type}): {each.description}."
-            for each in query.parameters.values()
-        ]
-        parts.append("\n".join(lines).rstrip() + "\n")
-    return "\n".join(parts)
-
-
-def document(page: Path, folder: Path) -> None:
-    """Write the section of ``page`` that lists the queries of ``folder`` anew."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(_MARK)
-    after = rest.partition(_END)[2]
-    page.write_text(before + _MARK + markdown(load(folder)) + _END + after, encoding="utf-8")
-
-
-_MARK, _END = "<!-- queries -->\n", "<!-- /queries -->"
 _NAME = r"[a-z_][a-z0-9_]*"
 
 
@@ -192,15 +168,19 @@ def _length(text: str) -> int:
 
 def _parameter(query: str, number: int, text: str) -> Parameter:
     try:
-        name, kind, default, description = shlex.split(text)
+        name, kind, default, *between, description = shlex.split(text)
+        choices = tuple(between.pop().split("|")) if between and kind == "text" else ()
     except ValueError:
-        _fault(query, number, 'a parameter is: name type default "description"')
+        between, choices = [text], ()
+    if between:
+        _fault(query, number, 'a parameter is: name type default "description", of a text also its choices: one|other')
     if not re.fullmatch(_NAME, name):
         _fault(query, number, f"{name} is no name: small letters, digits and _")
     if kind not in TYPES:
         _fault(query, number, f"{kind} is no type; there are {', '.join(TYPES)}")
+    made = Parameter(name, kind, default, description, choices)
     try:
-        return Parameter(name, kind, _value(kind, default), description)
+        return replace(made, default=made.value(default))
     except ValueError as problem:
         _fault(query, number, str(problem))
 
@@ -234,7 +214,8 @@ def _finite(number: float) -> float:
     return number
 
 
-def _shown(value: Value) -> str:
+def shown(value: Value) -> str:
+    """Return a value as it is given on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return shlex.quote(value) if isinstance(value, str) else str(value)
@@ -242,9 +223,3 @@ def _shown(value: Value) -> str:
 
 def _fault(query: str, number: int, sentence: str) -> NoReturn:
     raise SeasDataError(f"{query}.sql, line {number}: {sentence}")
-
-
-if __name__ == "__main__":
-    from seas_data.resources import folder as shipped
-
-    document(Path(sys.argv[1]), shipped("sql"))

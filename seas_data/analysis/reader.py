@@ -20,7 +20,7 @@ imports nothing of the package, so that it starts in a fraction of a second.
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -33,6 +33,7 @@ _TABLE_FUNCTIONS = {
     *("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"),
     *("duckdb_columns", "duckdb_views", "duckdb_functions", "duckdb_keywords"),
 }
+_SHARE = 4  # of its memory that an answer may take: whoever asked has to hold it too
 _BATCH = 20_000  # rows; the texts of one batch have to stay under 2 GB
 
 
@@ -54,13 +55,19 @@ class Request:
 
 def answer(request: Request) -> pa.Table:
     """Return the answer to the request's query. Raises RefusedError."""
-    return answers(request, [(request.query, request.parameters)])[0]
+    (found,) = answers(request, [(request.query, request.parameters)])
+    if isinstance(found, RefusedError):
+        raise found
+    return found
 
 
-def answers(request: Request, asked: Sequence[tuple[str, dict[str, Any]]], held: Sequence[str] = ()) -> list[pa.Table]:
-    """Return the answers to several queries, each with its parameters, over views made once. Raises RefusedError.
+def answers(
+    request: Request, asked: Sequence[tuple[str, dict[str, Any]]], held: Sequence[str] = ()
+) -> list[pa.Table | RefusedError]:
+    """Return the answers to several queries, each with its parameters, over views made once.
 
-    The views ``held`` are worked out once for all queries, and held in memory.
+    The views ``held`` are worked out once for all queries, and held in memory. A query that is refused has the error in
+    the place of its answer. Raises RefusedError where none of them could be asked.
     """
     connection = duckdb.connect(
         ":memory:",
@@ -78,11 +85,15 @@ def answers(request: Request, asked: Sequence[tuple[str, dict[str, Any]]], held:
     with contextlib.closing(connection):
         _open(connection, request)
         for view in held:  # a temporary table is found before the view of its name
-            connection.execute(f'create temp table "{view}" as from main."{view}"')
-        found = []
+            with _refusing(request):
+                connection.execute(f'create temp table "{view}" as from main."{view}"')
+        found: list[pa.Table | RefusedError] = []
         for query, parameters in asked:
-            _check(connection, query)
-            found.append(_plain(_ask(connection, replace(request, query=query, parameters=parameters))))
+            try:
+                _check(connection, query)
+                found.append(_plain(_ask(connection, replace(request, query=query, parameters=parameters))))
+            except RefusedError as problem:
+                found.append(problem)
         return found
 
 
@@ -149,8 +160,15 @@ def _parts(tree: Any) -> tuple[set[str], set[str]]:
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
-    try:
+    with _refusing(request):
         return connection.sql(request.query, params=request.parameters).to_arrow_table(_BATCH)
+
+
+@contextlib.contextmanager
+def _refusing(request: Request) -> Iterator[None]:
+    """Say in one sentence what went wrong in DuckDB."""
+    try:
+        yield
     except (duckdb.OutOfMemoryException, MemoryError):
         raise RefusedError(too_much(request.memory)) from None
     except duckdb.InterruptException:
@@ -164,6 +182,11 @@ def _ask(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
 def too_much(memory: int) -> str:
     """Say that a query took more than ``memory`` bytes."""
     return f"the query was stopped: it took more than its {memory / 1e9:g} GB of memory; ask for less at once"
+
+
+def too_large(memory: int) -> str:
+    """Say that an answer is larger than a query's share of ``memory`` bytes."""
+    return f"the answer takes more than {memory // _SHARE / 1e9:g} GB; ask for fewer rows or columns"
 
 
 def too_long(seconds: float) -> str:
@@ -230,6 +253,9 @@ def main() -> None:
         return
     except MemoryError:
         print(json.dumps({"refused": too_much(request.memory)}), flush=True)
+        return
+    if table.nbytes > request.memory // _SHARE:
+        print(json.dumps({"refused": too_large(request.memory)}), flush=True)
         return
     print("{}", flush=True)
     with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:

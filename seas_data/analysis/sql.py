@@ -5,7 +5,6 @@ its memory. ``read`` is for the package's own queries: the same closed reader, i
 start. Values are bound to ``$name`` by DuckDB in both; nothing is ever pasted into a query.
 """
 
-import io
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
+import pyarrow as pa
 
 from seas_data import macros, views
 from seas_data.analysis import reader
@@ -60,10 +60,10 @@ def run(
         if any("MemoryError" in line or "bad_alloc" in line for line in said):
             raise SeasDataError(reader.too_much(request.memory))
         raise SeasDataError(f"the query's process failed: {printable(said[-1] if said else str(ended.returncode))}")
-    head, _, content = ended.stdout.partition(b"\n")
-    if refused := json.loads(head).get("refused"):
+    start = ended.stdout.index(b"\n") + 1
+    if refused := json.loads(ended.stdout[:start]).get("refused"):
         raise SeasDataError(printable(refused))
-    return pl.read_ipc_stream(io.BytesIO(content))
+    return _frame(pa.ipc.open_stream(pa.py_buffer(memoryview(ended.stdout)[start:])).read_all())
 
 
 def read(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
@@ -78,12 +78,31 @@ def read_all(
 
     ``held`` names views that many of them ask: those are worked out once and held in memory meanwhile.
     """
+    found = []
+    for each in read_each(shards, asked, held):
+        if isinstance(each, SeasDataError):
+            raise each
+        found.append(each)
+    return found
+
+
+def read_each(
+    shards: dict[str, list[Path]], asked: Sequence[tuple[str, dict[str, object]]], held: Sequence[str] = ()
+) -> list[pl.DataFrame | SeasDataError]:
+    """Return as ``read_all``, with the error in an answer's place. Raises SeasDataError where none can be asked."""
+    request = _request(shards, [query for query, _ in asked], SECONDS, MEMORY)
     try:
-        request = _request(shards, [query for query, _ in asked], SECONDS, MEMORY)
         tables = reader.answers(request, asked, held)
-        return [cast(pl.DataFrame, pl.from_arrow(table)) for table in tables]
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
+    return [
+        SeasDataError(printable(str(each))) if isinstance(each, reader.RefusedError) else _frame(each)
+        for each in tables
+    ]
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    return cast(pl.DataFrame, pl.from_arrow(table))
 
 
 # What a process needs to start. The rest of the environment may hold tokens and is nothing to a query.

@@ -22,7 +22,6 @@ from seas_data.text import masked, printable
 
 # The columns of tables.py whose content a model or an attacker wrote.
 TEXTS = ("text", "payload", "segments", "prompt", "chosen", "rejected", "completion", "response", "raw")
-_OWN = ("question", "parameters")  # the package's own words, in the list of its queries
 _LONG = 80  # characters; ids, labels and reasons are shorter
 _ROWS = 200  # of a table: what people scroll through
 
@@ -109,7 +108,7 @@ def shown(column: str, value: Any, reveal: bool) -> str:
         text = ", ".join(str(part) for part in value)
     else:
         text = str(_flat(value))
-    if not reveal and (column in TEXTS or (len(text) > _LONG and column not in _OWN)):
+    if not reveal and (column in TEXTS or len(text) > _LONG):
         return masked(text)
     return printable(text)
 

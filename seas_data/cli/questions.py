@@ -40,14 +40,14 @@ def sql(
     seas-data sql drop-reasons-by-source
     seas-data sql -q "select type, count(*) from kept group by 1" --format json
     """
-    from seas_data.analysis import library, table
+    from seas_data.analysis import library, listing, table
     from seas_data.resources import folder
     from seas_data.version import open as open_versions
 
     output = "json" if as_json else output
     queries = library.load(folder("sql"))
     if list_them:
-        table.write(library.overview(queries), output, sys.stdout)
+        table.write(listing.overview(queries), output, sys.stdout, reveal=True)
         return
     asked = [given for given in (name, query, file) if given is not None]
     if len(asked) != 1:

@@ -200,6 +200,13 @@ def test_a_runaway_is_stopped_by_memory(name: str, shards: Shards) -> None:
         sql.run(shards, TOO_MUCH[name], seconds=30, memory="500MB")
 
 
+def test_an_answer_that_whoever_asked_could_not_hold_is_refused_before_it_is_sent(shards: Shards) -> None:
+    query = "select repeat('x', 100) as text from range({})"
+    with pytest.raises(SeasDataError, match=r"^the answer takes more than 0.2 GB; ask for fewer rows or columns$"):
+        sql.run(shards, query.format(2_000_000), memory="800MB")
+    assert sql.run(shards, query.format(1_500_000), memory="800MB").height == 1_500_000
+
+
 def test_deep_nesting_is_refused() -> None:
     for query in ("select " + "(" * 5000 + "1" + ")" * 5000, "select " + "abs(" * 900 + "1" + ")" * 900):
         with pytest.raises(SeasDataError, match=r"deep|depth"):

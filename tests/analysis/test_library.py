@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.analysis import library
+from seas_data.analysis import library, listing
 from seas_data.errors import SeasDataError
 from seas_data.resources import folder
 
@@ -14,10 +14,12 @@ TEXT = """\
 -- title: Sizes
 -- question: How large are they,
 --     and which is the largest?
+-- topic: data
 -- parameter: most integer 20 "How many to list"
 -- parameter: split text 'the test' "Which split"
 -- parameter: at_least number 0.5 "The lowest share"
 -- parameter: all boolean false "Dropped ones too"
+-- parameter: by text type type|style "What to tell apart"
 -- chart: bar x=size y=label
 -- a remark is no header line, so it stands below one
 select 1 as size, 'a;b' as label -- why
@@ -26,16 +28,22 @@ where $most > 0;
 SIZES = TEXT.replace("-- a remark is no header line, so it stands below one\n", "")
 
 
+EXPECTED = [
+    ("most", "integer", 20, "How many to list"),
+    ("split", "text", "the test", "Which split"),
+    ("at_least", "number", 0.5, "The lowest share"),
+    ("all", "boolean", False, "Dropped ones too"),
+    ("by", "text", "type", "What to tell apart", ("type", "style")),
+]
+
+
 def test_a_file_is_read_as_its_header_says() -> None:
     query = library.parse("sizes", SIZES)
     assert (query.name, query.title) == ("sizes", "Sizes")
     assert query.question == "How large are they, and which is the largest?"
-    assert [(each.name, each.type, each.default, each.description) for each in query.parameters.values()] == [
-        ("most", "integer", 20, "How many to list"),
-        ("split", "text", "the test", "Which split"),
-        ("at_least", "number", 0.5, "The lowest share"),
-        ("all", "boolean", False, "Dropped ones too"),
-    ]
+    assert [library.Parameter(*each) for each in EXPECTED] == list(query.parameters.values())
+    assert query.topic == "data"
+    assert library.parse("sizes", SIZES.replace("-- topic: data\n", "")).topic == "more"
     assert query.chart == library.Chart("bar", {"x": "size", "y": "label"})
     assert query.sql == "select 1 as size, 'a;b' as label -- why\nwhere $most > 0\n"
 
@@ -43,20 +51,23 @@ def test_a_file_is_read_as_its_header_says() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("-- chart: bar x=size y=label", "-- a remark", "line 8: a header line is one of"),
+        ("-- chart: bar x=size y=label", "-- a remark", "line 10: a header line is one of"),
         ("-- chart: bar x=size y=label\n", "", "line 1: the header lacks chart"),
         ("-- title: Sizes\n", "", "line 1: the header lacks title"),
         ("-- title: Sizes", "-- title: Sizes\n-- title: Lengths", "line 2: title stands twice"),
-        ("bar x=", "pie x=", "line 8: a chart is one of bar, line"),
-        ("x=size", "depth=size", "line 8: a chart is one of"),
-        ("x=size", "x=", "line 8: a chart is one of"),
-        ("integer 20", "integer many", "line 4: 'many' is not an integer"),
-        ("integer 20", "date 20", "line 4: date is no type; there are text, integer, number, boolean"),
-        ("most integer", "Most integer", "line 4: Most is no name"),
-        ('"How many to list"', "How many", "line 4: a parameter is: name type default"),
-        ('"How many to list"', '"How many', "line 4: a parameter is: name type default"),
-        ("boolean false", "boolean no", "line 7: 'no' is not a boolean; write true or false"),
-        ("number 0.5", "number nan", "line 6: 'nan' is not a number"),
+        ("bar x=", "pie x=", "line 10: a chart is one of bar, line"),
+        ("x=size", "depth=size", "line 10: a chart is one of"),
+        ("x=size", "x=", "line 10: a chart is one of"),
+        ("integer 20", "integer many", "line 5: 'many' is not an integer"),
+        ("integer 20", "date 20", "line 5: date is no type; there are text, integer, number, boolean"),
+        ("most integer", "Most integer", "line 5: Most is no name"),
+        ('"How many to list"', "How many", "line 5: a parameter is: name type default"),
+        ('"How many to list"', '"How many', "line 5: a parameter is: name type default"),
+        ("boolean false", "boolean no", "line 8: 'no' is not a boolean; write true or false"),
+        ("topic: data", "topic: doors", "line 4: doors is no topic; there are overview, safety"),
+        ("text type type", "text kind type", "line 9: 'kind' is none of type, style"),
+        ("text type type", "integer 1 type", "line 9: a parameter is: name type default"),
+        ("number 0.5", "number nan", "line 7: 'nan' is not a number"),
     ],
 )
 def test_a_wrong_header_is_refused_with_its_line(old: str, new: str, said: str) -> None:
@@ -67,10 +78,10 @@ def test_a_wrong_header_is_refused_with_its_line(old: str, new: str, said: str) 
 
 def test_values_are_typed_and_the_others_have_their_defaults() -> None:
     query = library.parse("sizes", SIZES)
-    assert query.values([]) == {"most": 20, "split": "the test", "at_least": 0.5, "all": False}
-    given_values = query.values(["most=3", "all=TRUE", "split=a=b", "at_least=1"])
-    assert given_values == {"most": 3, "split": "a=b", "at_least": 1.0, "all": True}
-    assert [type(value) for value in given_values.values()] == [int, str, float, bool]
+    assert query.values([]) == {"most": 20, "split": "the test", "at_least": 0.5, "all": False, "by": "type"}
+    given_values = query.values(["most=3", "all=TRUE", "split=a=b", "at_least=1", "by=style"])
+    assert given_values == {"most": 3, "split": "a=b", "at_least": 1.0, "all": True, "by": "style"}
+    assert [type(value) for value in given_values.values()] == [int, str, float, bool, str]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +92,7 @@ def test_values_are_typed_and_the_others_have_their_defaults() -> None:
         ("at_least=inf", "--param at_least=inf: 'inf' is not a number"),
         ("all=1", "--param all=1: '1' is not a boolean"),
         ("size=1", "sizes has no parameter size; it takes most .integer, 20 by default: How many to list.; split"),
+        ("by=Type", "--param by=Type: 'Type' is none of type, style; it takes most"),
         ("most", "--param most: write it as name=value"),
         ("=1", "--param =1: write it as name=value"),
     ],
@@ -113,14 +125,14 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_the_overview_has_a_line_a_query_with_what_can_be_given() -> None:
-    row = library.overview({"sizes": library.parse("sizes", SIZES)}).row(0, named=True)
+    row = listing.overview({"sizes": library.parse("sizes", SIZES)}).row(0, named=True)
     assert row["name"] == "sizes"
-    assert row["parameters"] == "most=20 split='the test' at_least=0.5 all=false"
+    assert row["parameters"] == "most=20 split='the test' at_least=0.5 all=false by=type"
 
 
 def test_the_docs_list_the_library_as_it_is() -> None:
     page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
     section = page.split("<!-- queries -->\n")[1].split("<!-- /queries -->")[0]
-    assert section == library.markdown(library.load(folder("sql"))), (
-        "docs/sql.md is behind; run: python -m seas_data.analysis.library docs/sql.md"
+    assert section == listing.markdown(library.load(folder("sql"))), (
+        "docs/sql.md is behind; run: python -m seas_data.analysis.listing docs/sql.md"
     )

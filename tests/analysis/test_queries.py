@@ -320,6 +320,81 @@ def test_safety_frontier(shards: Shards) -> None:
     ]
 
 
+def _measured(name: str, value: float, n: int, **facets: str | None) -> dict[str, Any]:
+    return _metric(name, value, n, **{key: each for key, each in facets.items() if each is not None})
+
+
+def test_what_a_judge_of_its_own_says_of_refusals_is_among_the_figures(tmp_path: Path) -> None:
+    """ "refusals" classes refusals alone and "rules" judges harm alone; no pairs say whose word counts."""
+    judged = [("rules", "unsafe", None), ("a-refusals", None, "full_refusal")]
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", {"prompt_id": "p"}),
+        verdicts=table(
+            "verdicts",
+            *({"response_id": "y", "judge": by, "verdict": said, "refusal": refused} for by, said, refused in judged),
+        ),
+        checkpoints=table(
+            "checkpoints",
+            *(
+                {
+                    "model": f"{role[0].upper()}0",
+                    "role": role,
+                    "iteration": 0,
+                    "digest": "d",
+                    "method": "given",
+                    "rows": 0,
+                }
+                for role in ("red", "target")
+            ),
+        ),
+        metrics=table(
+            "metrics",
+            _measured("attack_success", 0.5, 9, target="T0", red_team="R0", judge="rules", set="evaluation"),
+            _measured("over_refusal", 0.3, 9, target="T0", judge="a-refusals", set="harmless"),
+            # Two measures: of 3 questions somebody gave the words of a right answer, of 50 a judge says whether it is one.
+            _measured("retention", 0.9, 3, target="T0", set="general"),
+            _measured("retention", 0.7, 50, target="T0", judge="a-refusals", set="general"),
+        ),
+    )
+    figures = {row[0]: row[2] for row in answer(shards, "headline") if row[5]}
+    assert figures == {
+        "attack success, newest models": 0.5,
+        "over-refusal, harmless prompts": 0.3,
+        "general questions answered": 0.9,
+    }
+    assert answer(shards, "safety-frontier")[0][:5] == ("T0", None, 0.3, None, 0.9)
+    assert answer(shards, "attack-success-matrix") == [("R0", "T0", 0.5, 0.4, 0.6, 9)]
+
+
+def test_the_headline_counts_what_there_is(shards: Shards) -> None:
+    assert [row[:3] for row in answer(shards, "headline")] == [
+        ("prompts", None, 14),
+        ("kept prompts", None, 10),
+        ("kept attacks", None, 6),
+        ("kept harmless look-alikes", None, 3),
+        ("rows set aside", None, 3),
+        ("preference pairs", None, 3),
+        ("label accuracy, cross-validated", None, 0.8),  # of v10; no target is among the checkpoints
+    ]
+
+
+def test_flow(shards: Shards) -> None:
+    assert answer(shards, "flow") == [
+        # source, outcome, fate, rows
+        ("alpha", "dropped", "near_duplicate", 1),
+        ("alpha", "dropped", "template_cap", 1),
+        ("alpha", "kept", "harmless", 1),
+        ("alpha", "kept", "test", 1),
+        ("alpha", "kept", "train", 3),
+        ("alpha", "set aside", "empty", 2),
+        ("beta", "dropped", "contaminated", 2),
+        ("beta", "kept", "train", 3),
+        ("hold", "kept", "holdout", 2),
+        ("nothing", "set aside", "empty", 1),
+    ]
+
+
 def test_target_sets(shards: Shards) -> None:
     found = [row[:5] for row in answer(shards, "target-sets", "target=T0")]
     assert found == [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import seas_data as sd
-from seas_data.analysis import headline, library, report, sql
+from seas_data.analysis import explain, headline, library, report, sql
 from seas_data.analysis.report import charts, flow, map, overview, page, sections
 from seas_data.errors import SeasDataError
 from seas_data.resources import folder
@@ -222,21 +222,11 @@ def test_the_curves_by_type_are_asked_for(html: str) -> None:
     assert "--param by=type" in html
 
 
-@pytest.mark.parametrize(
-    ("name", "topic"),
-    [
-        ("attack-success-by-template", "safety"),
-        ("drop-reasons", "curation"),
-        ("pairs-per-seed", "pairs"),
-        ("judge-quality", "quality"),
-        ("stage-times", "cost"),
-        ("novelty", "coverage"),
-        ("licences", "data"),
-        ("whatever", "more"),
-    ],
-)
-def test_a_query_finds_its_topic_by_its_name(name: str, topic: str) -> None:
-    assert sections.topic(name) == topic
+def test_every_query_stands_under_a_topic_of_its_own_choice() -> None:
+    assert tuple(sections.TITLES) == library.TOPICS
+    topics = {query.name: query.topic for query in library.load(folder("sql")).values()}
+    assert "more" not in topics.values()
+    assert (topics["contrast-pairs"], topics["response-lengths"]) == ("curation", "cost")
 
 
 def test_a_table_says_how_much_of_it_there_is() -> None:
@@ -258,7 +248,7 @@ def test_a_cell_holds_no_text_of_a_model_and_nothing_that_acts() -> None:
 
 
 def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
-    found = map.cluster_map(version)
+    found = map.cluster_map(version, version.select(map.QUERY))
     assert found is not None
     content, note = found
     kept = version.select("select prompt_id, kind from kept join clusters using (prompt_id) order by 1")
@@ -271,7 +261,7 @@ def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
 
 
 def test_novelty_is_one_less_the_highest_cosine_with_an_earlier_prompt(version: Version) -> None:
-    content, _ = map.cluster_map(version) or ({}, "")
+    content, _ = map.cluster_map(version, version.select(map.QUERY)) or ({}, "")
     novelty = next(column for column in content["columns"] if column["key"] == "novelty")
     told = np.frombuffer(base64.b64decode(novelty["packed"]), "<u2")
     rows = version.select("select prompt_id, iteration, vector from kept join embeddings using (prompt_id)")
@@ -312,7 +302,7 @@ def test_the_flow_accounts_for_every_row_and_escapes_names() -> None:
 
 
 def test_the_flow_counts_what_the_tables_count(version: Version) -> None:
-    told, _ = flow.flow(version)
+    told = version.select(library.load(folder("sql"))["flow"].sql)
     totals = dict(told.group_by("outcome").agg(pl.col("rows").sum()).iter_rows())
     assert totals["kept"] == version.table("kept").height
     assert totals["kept"] + totals["dropped"] == version.table("prompts").height
@@ -353,9 +343,20 @@ def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: 
     assert headline.verdict(moved | {"better": "lower", "before_low": 0.15}) is None
 
 
+def test_a_count_that_fell_to_nothing_is_told_and_one_that_never_was_is_not() -> None:
+    def figures(aside: float, pairs: float) -> pl.DataFrame:
+        rows = [("rows set aside", aside, None), ("preference pairs", pairs, None), ("over-refusal", 0.0, "lower")]
+        told = pl.DataFrame(rows, schema=["figure", "value", "better"], orient="row")
+        return told.with_columns(of=pl.lit(None, pl.String), low=pl.lit(0.0), high=pl.lit(0.1))
+
+    fell = headline.compared(figures(0, 0), figures(3, 0))
+    assert fell.select("figure", "change").rows() == [("rows set aside", -3), ("over-refusal", 0)]
+    assert headline.compared(figures(0, 2), None)["figure"].to_list() == ["preference pairs", "over-refusal"]
+
+
 def test_changes_since_the_parent_are_counted(made: Path) -> None:
     opened = sd.open(made)
-    changed = overview.changes(opened.version("v1"), opened.version("v2"))
+    changed = overview.changes(explain.difference(opened.version("v1"), opened.version("v2")))
     added = int(changed.filter(change="added")["rows"].sum())
     before, after = opened.version("v1").table("kept"), opened.version("v2").table("kept")
     assert added == after.join(before, on="prompt_id", how="anti").height > 0

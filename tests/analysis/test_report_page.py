@@ -140,7 +140,7 @@ def test_it_complains_of_nothing_and_asks_nobody(plain: Opened) -> None:
 
 
 def test_a_table_sorts_both_ways_filters_and_shows_more(plain: Opened) -> None:
-    table = plain.page.locator("#flow details.table")
+    table = plain.page.locator("#q-flow details.table")
     numbers = lambda: [int(cell.replace(",", "")) for cell in table.locator("td.number").all_inner_texts()]  # noqa: E731
     head = table.get_by_role("button", name="rows", exact=True)
     head.click()
@@ -249,7 +249,7 @@ def test_texts_stay_hidden_until_asked_for(hostile: Opened, hostile_version: Ver
 def test_an_exported_table_runs_no_formula(hostile: Opened) -> None:
     page = hostile.page
     with page.expect_download() as download:
-        page.locator("#flow").get_by_role("button", name="Export CSV").click()
+        page.locator("#q-flow").get_by_role("button", name="Export CSV").click()
     rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
     assert rows[0] == ["source", "outcome", "fate", "rows"]
     assert len(rows) > 10

@@ -95,6 +95,25 @@ def test_what_is_wrong_with_a_query_is_said_in_one_sentence(query: str, said: st
         sql.read({}, query)
 
 
+def test_of_several_queries_one_that_is_wrong_costs_no_other_its_answer(shards: Shards) -> None:
+    asked: list[tuple[str, dict[str, object]]] = [
+        ("select 1 as a", {}), ("select nothing", {}), ("copy prompts to 'a'", {}), ("select $b as b", {"b": 2})
+    ]  # fmt: skip
+    first, wrong, closed, last = sql.read_each(shards, asked)
+    assert isinstance(first, pl.DataFrame) and isinstance(last, pl.DataFrame)
+    assert (first["a"].item(), last["b"].item()) == (1, 2)
+    assert isinstance(wrong, SeasDataError) and "nothing" in str(wrong)
+    assert isinstance(closed, SeasDataError) and str(closed).startswith("only a SELECT is run here")
+    with pytest.raises(SeasDataError, match="nothing"):
+        sql.read_all(shards, asked)
+
+
+def test_what_cannot_be_held_is_said_in_one_sentence(shards: Shards) -> None:
+    shards["prompts"][0].write_bytes(shards["prompts"][0].read_bytes()[:-200] + b"x" * 192 + b"....PAR1")
+    with pytest.raises(SeasDataError, match="cannot be"):
+        sql.read_all(shards, [("select 1", {})], ("prompts",))
+
+
 def test_what_an_error_quotes_from_the_query_cannot_act_on_the_terminal() -> None:
     with pytest.raises(SeasDataError) as refusal:
         sql.run({}, 'select "\x1b[31m\u202e\n" from kept')

@@ -85,7 +85,7 @@ def test_every_column_that_holds_texts_is_masked(column: str) -> None:
 
 def test_a_long_text_is_masked_under_any_name_and_inside_lists_and_structs() -> None:
     long = "word " * 30
-    messages = pl.DataFrame({"said": [[{"role": "user", "content": long}]], "t": [long], "all": [[long, long]]})
+    messages = pl.DataFrame({"said": [[{"role": "user", "content": long}]], "question": [long], "all": [[long, long]]})
     assert "word word word word word" not in written(messages, "table")
     assert written(messages, "table", reveal=True).count("word word word word word") >= 3
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from seas_data.analysis import headline, library, sql
+from seas_data.analysis import explain, headline, library, sql
 from seas_data.errors import SeasDataError
 from seas_data.files import write_text
 from seas_data.resources import folder
@@ -63,67 +63,43 @@ def report(version: Version, *, against: Version | None = None, with_text: bool 
 
 
 def _topics(version: Version, against: Version | None) -> "tuple[list[Topic], list[dict[str, Any]], Any]":
-    from seas_data.analysis.report import flow, map, sections
+    """Return what stands on the page, the queries without an answer, and the content of the map."""
+    from seas_data.analysis.report import flow, map, overview, sections
 
-    by_topic: dict[str, list[sections.Section]] = {name: [] for name in sections.ORDER}
-    nothing = []
-    for query, given, answer in _answers(version, sections.ordered(library.load(folder("sql")))):
-        if isinstance(answer, str) or answer.is_empty():
-            because = answer if isinstance(answer, str) else None
+    listed = sections.ordered(library.load(folder("sql")))
+    asked = [(query.sql, query.values(list(given))) for query, given in listed]
+    *answers, places, rows = sql.read_each(version.paths(), [*asked, (map.QUERY, {}), (explain.ROWS, {})], _HELD)
+
+    topics = {name: sections.Topic(name, title, []) for name, title in sections.TITLES.items()}
+    nothing: list[dict[str, Any]] = []
+    for (query, given), answer in zip(listed, answers, strict=True):
+        if isinstance(answer, SeasDataError) or answer.is_empty():
+            because = str(answer) if isinstance(answer, SeasDataError) else None
             nothing.append({"name": query.name, "title": query.title, "because": because})
-        else:
-            by_topic[sections.topic(query.name)].append(sections.section(query, given, answer, version.name))
-    rows, picture = flow.flow(version)
-    if picture is not None:
-        made = sections.tabled("flow", "From sources to kept", "What became of every row that came in?", rows)
-        made.svg = picture
-        by_topic["curation"].insert(0, made)
-    mapped = map.cluster_map(version)
-    if mapped is not None:
-        note = mapped[1]
-        by_topic["coverage"].insert(
-            0,
-            sections.Section(
-                "map", "Map", "Where do the kept prompts lie, by what they are about?", kind="map", note=note
-            ),
-        )
-    titles = {name: title for name, title, _ in sections.TOPICS}
-    topics = [_overview(version, against)]
-    topics += [sections.Topic(name, titles[name], each) for name, each in by_topic.items() if each]
-    return topics, nothing, mapped and mapped[0]
-
-
-def _answers(
-    version: Version, asked: "list[tuple[library.Query, tuple[str, ...]]]"
-) -> "list[tuple[library.Query, tuple[str, ...], pl.DataFrame | str]]":
-    """Return each query with its answer, or with its error: one file that is not right costs no other its section."""
-    queries = [(query.sql, query.values(list(given))) for query, given in asked]
-    try:
-        return [
-            (*each, answer) for each, answer in zip(asked, sql.read_all(version.paths(), queries, _HELD), strict=True)
-        ]
-    except SeasDataError:
-        return [(*each, _answer(version, *query)) for each, query in zip(asked, queries, strict=True)]
-
-
-def _answer(version: Version, query: str, values: dict[str, object]) -> pl.DataFrame | str:
-    try:
-        return version.select(query, values)
-    except SeasDataError as problem:
-        return str(problem)
-
-
-def _overview(version: Version, against: Version | None) -> "Topic":
-    from seas_data.analysis.report import overview, sections
-
-    before = headline.figures(against) if against else None
-    tiles = overview.tiles(headline.figures(version), before, against.name if against else None)
-    topic = sections.Topic("overview", "Overview", [], tiles)
+            continue
+        made = sections.section(query, given, answer, version.name)
+        topics[query.topic].sections.append(made)
+        if query.name == "flow":
+            made.svg = flow.draw(answer)
+        if query.name == "headline":
+            before = headline.figures(against) if against else None
+            topics["overview"].tiles = overview.tiles(answer, before, against.name if against else None)
     if against is not None:
-        changed = overview.changes(against, version)
+        changed = overview.changes(explain.compared(against.select(explain.ROWS), _answered(rows)))
         question = f"Which rows did {version.name} add, drop and relabel?"
-        topic.sections.append(sections.tabled("changes", f"Since {against.name}", question, changed))
-    return topic
+        topics["overview"].sections.insert(0, sections.tabled("changes", f"Since {against.name}", question, changed))
+    mapped = map.cluster_map(version, _answered(places))
+    if mapped is not None:
+        question = "Where do the kept prompts lie, by what they are about?"
+        topics["coverage"].sections.insert(0, sections.Section("map", "Map", question, kind="map", note=mapped[1]))
+    shown = [topic for topic in topics.values() if topic.sections or topic.id == "overview"]
+    return shown, nothing, mapped and mapped[0]
+
+
+def _answered(answer: pl.DataFrame | SeasDataError) -> pl.DataFrame:
+    if isinstance(answer, SeasDataError):
+        raise answer
+    return answer
 
 
 def _about(version: Version, against: Version | None) -> str:

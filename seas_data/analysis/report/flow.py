@@ -1,4 +1,4 @@
-"""The way of the data as a picture: from each source through keep or drop to a split or a reason.
+"""The way of the data as a picture: from each source through keep or drop to a split or a reason (the query ``flow``).
 
 Drawn here as SVG (a Sankey diagram, which Vega-Lite has no mark for). Colours are classes of the page's style sheet, so
 that the picture follows its theme and needs no inline style. Every word from the data is escaped.
@@ -12,22 +12,11 @@ import polars as pl
 from markupsafe import Markup
 
 from seas_data.text import printable
-from seas_data.version import Version
 
 _WIDTH, _BAR, _LABEL = 960, 12, 170
 _TALL, _PITCH, _GAP = 320, 16, 6  # of all bars together; the least from one label to the next; between bars
 _MOST_SOURCES = 16
 _OTHERS = "other sources"
-
-QUERY = """
-select source, 'kept' as outcome, coalesce(split, 'no split') as fate, count(*) as rows
-from kept left join splits using (prompt_id) group by all
-union all
-select source, 'dropped', dropped.reason, count(*) from dropped join prompts using (prompt_id) group by all
-union all
-select source, 'set aside', reason, count(*) from set_aside group by all
-order by all
-"""
 
 
 @dataclass
@@ -38,12 +27,6 @@ class _Node:
     top: float = 0
     used_left: float = 0
     used_right: float = 0
-
-
-def flow(version: Version) -> tuple[pl.DataFrame, Markup | None]:
-    """Return what became of each source's rows (source, outcome, fate, rows) and the picture of it."""
-    told = version.select(QUERY)
-    return told, draw(told) if told.height else None
 
 
 def draw(told: pl.DataFrame) -> Markup:

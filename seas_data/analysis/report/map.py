@@ -33,17 +33,11 @@ _MOST_NAMES = 16  # that can be told apart as colours
 _RAMP = ("#2f8fa8", "#c9a227", "#d9422b")
 
 QUERY = """
-with chosen as (
-    select coalesce(
-        (select judge from pairs where judge is not null group by judge order by count(*) desc, judge limit 1),
-        (select min(judge) from verdicts)
-    ) as judge
-),
-success as (
-    select responses.prompt_id, avg(if(verdicts.verdict = 'unsafe', 1, 0)) as success
-    from responses join verdicts using (response_id) join chosen using (judge)
-    where verdicts.verdict in ('safe', 'unsafe')
-    group by responses.prompt_id
+with success as (
+    select prompt_id, avg(cast(unsafe as integer)) as success
+    from answers
+    where judge = judge_of('') and unsafe is not null
+    group by prompt_id
 )
 select
     kept.prompt_id, clusters.x, clusters.y,
@@ -55,13 +49,14 @@ order by kept.prompt_id
 """
 
 
-def cluster_map(version: Version) -> tuple[dict[str, Any], str] | None:
+def cluster_map(version: Version, every: pl.DataFrame) -> tuple[dict[str, Any], str] | None:
     """Return what the page draws the map from, and a sentence on how much of it is shown; None without a map.
+
+    ``every``: what ``QUERY`` says of ``version``.
 
     Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed), ``whole`` (the range of both axes) and
     the charts ``categories`` and ``shares``.
     """
-    every = version.select(QUERY)
     if every.is_empty():
         return None
     shown = thinned(every, POINTS)

@@ -4,8 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data.analysis import explain, headline
-from seas_data.version import Version
+from seas_data.analysis import headline
 
 
 def tiles(after: pl.DataFrame, before: pl.DataFrame | None, before_name: str | None) -> list[dict[str, Any]]:
@@ -28,9 +27,8 @@ def _tile(row: dict[str, Any], before_name: str | None) -> dict[str, Any]:
     return tile
 
 
-def changes(before: Version, after: Version) -> pl.DataFrame:
-    """Return what ``after`` added, dropped and relabelled: change, kind, type, because, rows."""
-    found = explain.difference(before, after)
+def changes(found: dict[str, Any]) -> pl.DataFrame:
+    """Return what ``explain.compared`` found as one table: change, kind, type, because, rows."""
     drops = found["dropped"].group_by("step", "reason").agg(rows=pl.len())
     relabelled = found["relabelled"]
     parts = [

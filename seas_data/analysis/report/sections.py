@@ -1,10 +1,9 @@
 """What stands in the report: a section for each query of the library, by topic, and what the page has to know of each.
 
-A query finds its topic by the words of its file's name; one that has none of them comes under "More". So a new file in
-``sql/`` is a new section, with no line to add here.
+A query stands under the topic that its header names. So a new file in ``sql/`` is a new section, with no line to add
+here.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,51 +18,23 @@ from seas_data.text import printable
 ROWS = 1_000  # of an answer that the page holds
 _LONG = 160  # characters of a cell: labels, sentences and reasons are shorter
 
-TOPICS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("pairs", "Preference pairs", ("pairs", "pair", "unpaired", "margin", "candidates")),
-    (
-        "safety",
-        "Attack and defence",
-        (
-            *("attack", "attacks", "safety", "target", "targets", "matrix", "success", "refusal", "red", "flips"),
-            *("flipped", "models", "iterations", "least", "requests", "hardest", "training", "effect"),
-        ),
-    ),
-    ("quality", "Labels and judges", ("label", "labels", "judge", "judges", "unparsed", "corrected", "confusion")),
-    ("cost", "Time and tokens", ("runs", "time", "times", "tokens", "stage", "stages", "cost", "seconds")),
-    (
-        "curation",
-        "Curation",
-        (
-            "drop",
-            "drops",
-            "dropped",
-            "decisions",
-            "ledger",
-            "contamination",
-            "contrast",
-            "template",
-            "leaks",
-            "reasons",
-        ),
-    ),
-    ("coverage", "Coverage and novelty", ("clusters", "cluster", "coverage", "novelty", "diversity", "thin")),
-    (
-        "data",
-        "What the data holds",
-        (
-            *("rows", "overview", "sources", "source", "licences", "licence", "languages", "language", "lengths"),
-            *("types", "type", "kind", "split", "styles", "style"),
-        ),
-    ),
-    ("more", "More", ()),
-)
+TITLES = {
+    "overview": "Overview",
+    "safety": "Attack and defence",
+    "coverage": "Coverage and novelty",
+    "data": "What the data holds",
+    "curation": "Curation",
+    "pairs": "Preference pairs",
+    "quality": "Labels and judges",
+    "cost": "Time and tokens",
+    "more": "More",
+}
+"""The topics of ``library.TOPICS``, in the order in which they stand on the page."""
 FIRST = (  # what people look for first; the others follow by name
     *("attack-success-matrix", "safety-frontier", "attack-success-by-iteration", "attack-success-by-type"),
-    *("risk-by-style", "rows-by-type", "rows-by-source", "ledger", "drop-reasons", "pairs-by-role", "judges"),
+    *("risk-by-style", "rows-by-type", "rows-by-source", "flow", "ledger", "drop-reasons", "pairs-by-role", "judges"),
 )
 VARIANTS = {"attack-success-by-iteration": (("by=type",), ("by=difficulty",))}  # asked more than once
-ORDER = ("safety", "coverage", "data", "curation", "pairs", "quality", "cost", "more")
 
 
 @dataclass
@@ -90,12 +61,6 @@ class Topic:
     title: str
     sections: list[Section]
     tiles: list[dict[str, Any]] = field(default_factory=list)
-
-
-def topic(name: str) -> str:
-    """Return the id of the topic that a query belongs to by the words of its name."""
-    words = set(re.split(r"[-_]", name))
-    return next((each for each, _, known in TOPICS if words & set(known)), "more")
 
 
 def ordered(queries: dict[str, Query]) -> list[tuple[Query, tuple[str, ...]]]:
