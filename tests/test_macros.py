@@ -102,9 +102,8 @@ def test_the_judge_is_the_one_named_or_that_of_the_pairs_or_the_first() -> None:
         return looked_up(connection, "judge_of(''), refusal_judge_of(''), judge_of('ann'), refusal_judge_of('ann')")
 
     assert judges() == (None, None, "ann", "ann")
-    connection.execute(
-        """insert into metrics values ('attack_success', '{"judge": "x"}'), ('over_refusal', '{"judge": "y"}')"""
-    )
+    for name, judge in (("attack_success", "x"), ("over_refusal", "y")):
+        connection.execute("insert into metrics values (?, ?)", (name, f'{{"judge": "{judge}"}}'))
     assert judges() == ("x", "y", "ann", "ann")  # a release without verdicts still has figures
     connection.execute("insert into verdicts values ('b', 'safe', null), ('c', 'safe', 'full_refusal')")
     connection.execute("insert into verdicts values ('a', null, 'full_refusal')")

@@ -352,7 +352,7 @@ def test_what_a_judge_of_its_own_says_of_refusals_is_among_the_figures(tmp_path:
             "metrics",
             _measured("attack_success", 0.5, 9, target="T0", red_team="R0", judge="rules", set="evaluation"),
             _measured("over_refusal", 0.3, 9, target="T0", judge="a-refusals", set="harmless"),
-            # Two measures: of 3 questions somebody gave the words of a right answer, of 50 a judge says whether it is one.
+            # Two measures: of 3 questions somebody gave the words of a right answer, of 50 a judge says.
             _measured("retention", 0.9, 3, target="T0", set="general"),
             _measured("retention", 0.7, 50, target="T0", judge="a-refusals", set="general"),
         ),
