@@ -40,7 +40,8 @@ def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | No
     models = dict(recipe.models)
     for player, model in ((loop.red_team, red), (loop.target, target)):
         if model is not None:
-            models[player.model] = models[player.model].model_copy(update={"model": model})
+            place = str(Path(model).absolute()) if Path(model).is_dir() else model
+            models[player.model] = models[player.model].model_copy(update={"model": place, "revision": None})
     roles: tuple[tuple[str, Role], ...] = (("R0", "red"), ("T0", "target"))
     given = [players.checkpoint(name, role, 0, "", None, "given", 0) for name, role in roles]
     stages = Stages(folder / ".stages", "alone")

@@ -5,6 +5,7 @@ A training with no or too few rows is no failure: the model stays as it is under
 """
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +27,8 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role, held_out: pl.DataFra
     """Make R0 or T0: fine-tune the role's checkpoint, or take it as it is.
 
     ``examples`` (prompt_id, type, text): the adversarial prompts of ``train``, of which the red team's rows are made.
-    ``held_out``: as ``pairs.held_out`` has it; the target learns nothing that asks the same. Returns ``checkpoints``, ``metrics`` (less version) and, of a red team that was trained, ``seeds`` and
-    ``demonstrations``.
+    ``held_out``: as ``pairs.held_out`` has it; the target learns nothing that asks the same. Returns ``checkpoints``,
+    ``metrics`` (less version) and, of a red team that was trained, ``seeds`` and ``demonstrations``.
     """
     name, loop = f"{LETTER[role]}0", scene.loop
     if scene.player(role).start == "given":
@@ -47,7 +48,7 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role, held_out: pl.DataFra
         settings = scene.recipe.training.target_sft
     output = scene.output(name)
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}
-    figures = train.sft(scene.base(role), rows, settings, output, facets=facets)
+    figures = train.sft(scene.base(role), rows, settings, output, facets=facets, replace=True)
     digest = files_of.digest(output)
     return {**made, "checkpoints": checkpoint(name, role, 0, digest, None, "sft", rows.height), "metrics": figures}
 
@@ -81,6 +82,7 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
     """
     letter = LETTER[role]
     name = f"{letter}{scene.iteration}"
+    output = scene.output(name)
     before = f"{letter}{0 if scene.loop.rounds == 'all' else scene.iteration - 1}"
     old = scene.checkpoints.row(by_predicate=pl.col("model") == before, named=True)
     settings = getattr(scene.recipe.training, role)
@@ -89,15 +91,17 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
     try:
         if informative < settings.min_rows:
             raise NotEnoughPairsError(f"there are {informative} pairs, and at least {settings.min_rows} are needed")
-        output = scene.output(name)
         if "chosen" in rows.columns:
             method = "dpo"
             first = str(scene.place(f"{letter}0") or scene.base(role)) if settings.reference == "first" else None
-            figures = train.dpo(model, rows, settings, output, reference=first, facets=facets)
+            figures = train.dpo(model, rows, settings, output, reference=first, facets=facets, replace=True)
         else:
             method = "sft"
-            figures = train.sft(model, rows, as_sft(settings, completion_only=True), output, facets=facets)
+            figures = train.sft(
+                model, rows, as_sft(settings, completion_only=True), output, facets=facets, replace=True
+            )
     except NotEnoughPairsError as few:
+        shutil.rmtree(output, ignore_errors=True)  # what a build with other settings may have left
         statement = f"{name} is {before} unchanged: {few}"
         return {
             "checkpoints": checkpoint(

@@ -4,7 +4,6 @@ Checkpoints lie in the workspace, in ``models/NAME``; the table ``checkpoints`` 
 iteration could not train is *unchanged*: a row of its own, whose weights are its parent's.
 """
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Literal
 
 import polars as pl
 
-from seas_data import attack, files, models, tables
+from seas_data import attack, models, tables
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint as files_of
 from seas_data.models.protocol import Generator, Sampling
@@ -33,7 +32,6 @@ class Scene:
     recipe: Recipe
     workspace: Workspace
     stages: Stages
-    key: str
     iteration: int
     checkpoints: pl.DataFrame
 
@@ -49,16 +47,11 @@ class Scene:
 
     def parts(self, label: str) -> Path:
         """Return where the parts of what is generated under ``label`` are kept until the version is whole."""
-        return self.stages.folder / "parts" / label.replace(" ", "-")
+        return self.stages.parts / label.replace(" ", "-")
 
     def output(self, name: str) -> Path:
-        """Return the folder for the model ``name``, cleared of what another build left there."""
-        folder = self.workspace.root / "models" / name
-        mark = folder.with_name(f"{name}.build")
-        if not mark.exists() or mark.read_text(encoding="utf-8") != self.key:
-            shutil.rmtree(folder, ignore_errors=True)
-            files.write_text(mark, self.key)
-        return folder
+        """Return the folder of the model ``name``."""
+        return self.workspace.root / "models" / name
 
     def place(self, name: str) -> Path | None:
         """Return the folder with the weights of ``name``; None for a model that plays as the recipe names it.
@@ -70,7 +63,7 @@ class Scene:
             row = self.checkpoints.row(by_predicate=pl.col("model") == row["parent"], named=True)
         if row["method"] == "given":
             return None
-        folder = self.workspace.root / "models" / str(row["model"])
+        folder = self.output(str(row["model"]))
         if not folder.is_dir() or files_of.digest(folder) != row["digest"]:
             raise SeasDataError(
                 f"{folder} is not the model {row['model']} that the version was made with; restore it from a copy, or "

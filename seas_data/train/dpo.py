@@ -18,6 +18,7 @@ def dpo(
     *,
     reference: str | Path | None = None,
     facets: Mapping[str, str | int] | None = None,
+    replace: bool = False,
 ) -> pl.DataFrame:
     """Train ``model`` to prefer chosen to rejected, write it to ``output``, return its figures, as ``sft`` does.
 
@@ -32,7 +33,7 @@ def dpo(
         output=output,
         facets=dict(facets or {}),
     )
-    return run(job, pairs)
+    return run(job, pairs, replace=replace)
 
 
 def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:

@@ -60,9 +60,12 @@ class Job(BaseModel):
         return self.output.with_name(f".training-{self.output.name}")
 
 
-def run(job: Job, table: pl.DataFrame) -> pl.DataFrame:
-    """Do ``job`` on the rows of ``table``, in as many processes as its settings say, and return its figures."""
-    if not prepare(job, table):
+def run(job: Job, table: pl.DataFrame, *, replace: bool = False) -> pl.DataFrame:
+    """Do ``job`` on the rows of ``table``, in as many processes as its settings say, and return its figures.
+
+    ``replace``: as ``prepare`` has it.
+    """
+    if not prepare(job, table, replace=replace):
         return report(job)
     if job.settings.accelerate is None:
         from seas_data.train.fit import fit
@@ -74,15 +77,18 @@ def run(job: Job, table: pl.DataFrame) -> pl.DataFrame:
     return report(job)
 
 
-def prepare(job: Job, table: pl.DataFrame) -> bool:
+def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
     """Check the rows and lay out the working folder; return False if the output is there already, made by this job.
 
-    Raises SeasDataError if something else is there.
+    If something else is there, raises SeasDataError, or with ``replace`` removes it.
     """
     key = _key(job, table)
-    if (job.output / REPORT).exists():
-        if json.loads((job.output / REPORT).read_text(encoding="utf-8"))["key"] == key:
-            return False
+    made = (job.output / REPORT).exists()
+    if made and json.loads((job.output / REPORT).read_text(encoding="utf-8"))["key"] == key:
+        return False
+    if replace:
+        shutil.rmtree(job.output, ignore_errors=True)
+    elif made:
         raise SeasDataError(f"{job.output} holds a model of another training; remove it or name another folder")
     if job.output.exists():
         raise SeasDataError(f"{job.output} is there already and no finished training; name another folder")

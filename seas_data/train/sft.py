@@ -17,14 +17,17 @@ def sft(
     output: Path,
     *,
     facets: Mapping[str, str | int] | None = None,
+    replace: bool = False,
 ) -> pl.DataFrame:
     """Fine-tune ``model`` (a folder, or a name on the Hub) on ``rows``, write it to ``output``, return its figures.
 
     ``rows``: prompt and completion, texts or lists of messages (role, content), as in the table ``demonstrations``.
     Returns the columns of the table ``metrics`` less version; ``facets`` (such as role and iteration) go into each
-    row's, beside the step. Raises NotEnoughPairsError with too few rows, SeasDataError for what is wrong with them.
+    row's, beside the step. With ``replace`` a model of another training that is there makes way; without it that is an
+    error. Raises NotEnoughPairsError with too few rows, SeasDataError for what is wrong with them.
     """
-    return run(Job(method="sft", model=str(model), settings=settings, output=output, facets=dict(facets or {})), rows)
+    job = Job(method="sft", model=str(model), settings=settings, output=output, facets=dict(facets or {}))
+    return run(job, rows, replace=replace)
 
 
 def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:

@@ -31,7 +31,7 @@ GENERAL = "You are a pirate on a ship; speak of your island."
 
 
 def scene(root: Path) -> Scene:
-    return Scene(recipes.load(EXAMPLE), Workspace(root), Stages(root, "key"), "key", 1, tables.empty("checkpoints"))
+    return Scene(recipes.load(EXAMPLE), Workspace(root), Stages(root, "key"), 1, tables.empty("checkpoints"))
 
 
 def train() -> pl.DataFrame:
