@@ -33,7 +33,8 @@ from seas_data.version import Version
 
 PERSONAL = ("email", "telephone", "ip-address", "postal-address")
 TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "prompts": ("prompt_id", ("text", "label_source")),
+    "prompts": ("prompt_id", ("text", "label_source", "source_id", "source_risk", "source_style")),
+    "set_aside": ("row_digest", ("location", "detail")),
     "decisions": ("prompt_id", ("detail",)),
     "relabels": ("prompt_id", ("label_source", "because")),
     "seeds": ("seed_id", ("text",)),
@@ -43,8 +44,10 @@ TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "verdicts": ("response_id", ("raw",)),
     "pairs": ("pair_id", ("prompt", "chosen", "rejected")),
     "demonstrations": ("demonstration_id", ("prompt", "completion")),
+    "tombstones": ("coalesce(prompt_id, response_id)", ("because",)),
 }
-"""The id and the columns of free text of each table. Payloads and wrappers are parts of prompts."""
+"""The id (a column, or an expression in SQL) and the columns of free text of each table. Payloads and wrappers are
+parts of prompts."""
 
 FINDINGS = {"id": pl.String(), "column": pl.String(), "kind": pl.String()}
 
@@ -71,16 +74,17 @@ def scan(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _released(version: Version, table: str, shard: Shard, profile: Profile) -> pl.DataFrame:
     """Return the findings in those cells of a shard that the profile releases."""
-    name, columns = TEXTS[table]
     path = version.workspace.shard_path(table, shard)
     schema = pl.read_parquet_schema(path)
+    name, columns = TEXTS[table]
+    columns = tuple(column for column in columns if column in schema)  # an older shard may lack one
     # What becomes of a cell does not hang on its text, so the texts need not be read: any text stands for them.
     stand_in = [pl.lit(_any(schema[column]), dtype=schema[column]).alias(column) for column in columns]
     rest = [column for column in schema if column not in columns and not isinstance(schema[column], pl.List)]
     cells = redact(table, pl.scan_parquet(path).select(rest).with_columns(stand_in).collect(), profile)
     parts = [pl.DataFrame(schema=FINDINGS)]
     for column in columns:
-        shown = cells.filter(pl.col(column).is_not_null()).select(id=name)
+        shown = cells.filter(pl.col(column).is_not_null()).select(pl.sql_expr(name).alias("id"))
         if shown.height:
             parts.append(_stored(version, table, shard, column).join(shown, on="id", how="semi"))
     return pl.concat(parts)
@@ -95,26 +99,35 @@ def _stored(version: Version, table: str, shard: Shard, column: str) -> pl.DataF
     place = version.workspace.root / "scans" / SCANNER / table / f"{shard.sha256}-{column}.parquet"
     if not place.exists():
         text = pl.col(column)
-        rows = pl.read_parquet(version.workspace.shard_path(table, shard), columns=[TEXTS[table][0], column])
-        if isinstance(rows.schema[column], pl.List):
+        rows = pl.scan_parquet(version.workspace.shard_path(table, shard))
+        if isinstance(rows.collect_schema()[column], pl.List):
             text = text.list.eval(pl.element().struct.field("content")).list.join("\n")
-        found = scan(rows.select(id=TEXTS[table][0], text=text))
+        found = scan(rows.select(pl.sql_expr(TEXTS[table][0]).alias("id"), text.alias("text")).collect())
         files.write_parquet(place, found.select("id", pl.lit(column).alias("column"), "kind"))
     return pl.read_parquet(place)
 
 
 def _in_recipe(version: Version) -> pl.DataFrame:
-    rows = pl.DataFrame(list(_leaves(scrub.recipe(version.manifest.recipe))), schema=["id", "text"], orient="row")
+    """Return what is found in the recipe's keys and texts, under the place of each; no place says what is found."""
+    told = list(_told(scrub.recipe(version.manifest.recipe), ()))
+    keys = pl.DataFrame({"id": [place[-1] for place, _ in told if place]}, schema={"id": pl.String})
+    found = set(scan(keys.unique().with_columns(text="id"))["id"])
+    places = [".".join("..." if part in found else part for part in place) for place, _ in told]
+    rows = pl.DataFrame({"id": places, "text": [text for _, text in told]}, schema={"id": pl.String, "text": pl.String})
     return scan(rows).select(pl.lit("recipe").alias("table"), "id", pl.lit("").alias("column"), "kind")
 
 
-def _leaves(content: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of every text in the recipe."""
+def _told(content: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the place (the keys that lead there) and the text of every text and every key in the recipe."""
     if isinstance(content, str):
-        yield key, content
-    elif isinstance(content, dict | list):
-        for name, part in content.items() if isinstance(content, dict) else enumerate(content):
-            yield from _leaves(part, f"{key}.{name}" if key else str(name))
+        yield place, content
+    elif isinstance(content, dict):
+        for key, part in content.items():
+            yield (*place, key), key
+            yield from _told(part, (*place, key))
+    elif isinstance(content, list):
+        for number, part in enumerate(content):
+            yield from _told(part, (*place, str(number)))
 
 
 def _matches(rows: pl.DataFrame, pattern: str) -> pl.DataFrame:

@@ -84,5 +84,7 @@ def redact(table: str, frame: pl.DataFrame, profile: Profile) -> pl.DataFrame:
         frame = frame.filter(found.only)
     emptied = pl.lit(True) if found.of is None else found.of.fill_null(True)
     return frame.with_columns(
-        pl.when(emptied).then(None).otherwise(pl.col(name)).cast(frame.schema[name]).alias(name) for name in found.empty
+        pl.when(emptied).then(None).otherwise(pl.col(name)).cast(frame.schema[name]).alias(name)
+        for name in found.empty
+        if name in frame.columns  # which an older shard may lack
     )

@@ -163,6 +163,18 @@ def harmless_test_words_in_pair(copy: Copy) -> None:
     )
 
 
+def holdout_words_in_an_earlier_turn(copy: Copy) -> None:
+    """Let a general pair ask a prompt of the holdout first, and something else after it."""
+    held = one(copy, "select text from prompts where role = 'holdout' order by all")
+    pair = one(copy, "select pair_id from pairs where role = 'general' order by all")
+    turns = [{"role": "user", "content": held}, {"role": "assistant", "content": "Yes."}]
+    asked = pl.Series([[*turns, {"role": "user", "content": "And then?"}]])
+    here = pl.col("pair_id") == pair
+    copy.rewrite(
+        "pairs", lambda frame: frame.with_columns(prompt=pl.when(here).then(pl.lit(asked)).otherwise("prompt"))
+    )
+
+
 def example_of_test_in_seed(copy: Copy) -> None:
     test = one(copy, "select prompt_id from splits where split = 'test' order by all")
     seed = one(copy, "select seed_id from seeds where split = 'train' order by all")
@@ -289,6 +301,33 @@ def response_as_prompt(copy: Copy) -> None:
     )
 
 
+def response_asked_of_the_red_team(copy: Copy) -> None:
+    """Let a red pair ask what a target said, in place of its seed."""
+    pair = one(copy, "select pair_id from pairs where role = 'red' order by all")
+    words = copy.version.select("select chosen from pairs where role = 'target' order by pair_id limit 1")["chosen"]
+    here = pl.col("pair_id") == pair
+    copy.rewrite(
+        "pairs", lambda frame: frame.with_columns(prompt=pl.when(here).then(pl.lit(words)).otherwise("prompt"))
+    )
+
+
+def unreadable_refusals(copy: Copy) -> None:
+    """A judge that classes refusals alone, and of which hardly a word could be read."""
+
+    def another(frame: pl.DataFrame) -> pl.DataFrame:
+        silent = frame.filter(judge="guard").with_columns(
+            judge=pl.lit("keeper of refusals"), verdict=pl.lit(None, pl.String), score=pl.lit(None, pl.Float64)
+        )
+        read = pl.int_range(pl.len()) % 10 == 0
+        return pl.concat(
+            [frame, silent.with_columns(refusal=pl.when(read).then(pl.lit("full_refusal")).otherwise(None))]
+        )
+
+    copy.rewrite("verdicts", another)
+    judge = {"by": "refusal", "name": "keeper of refusals", "model": "guard"}
+    copy._commit(recipe=copy.version.manifest.recipe | {"judges": [*copy.version.manifest.recipe["judges"], judge]})
+
+
 def unparsed_verdicts(copy: Copy) -> None:
     copy.rewrite(
         "verdicts", put("verdict", "unparsed", (pl.col("judge") == "guard") & (pl.int_range(pl.len()) % 10 == 0))
@@ -312,6 +351,9 @@ DEFECTS: dict[str, tuple[str, Plant]] = {
     "unparsed verdicts over the limit": ("unparsed", unparsed_verdicts),
 }
 MORE: dict[str, tuple[str, Plant]] = {
+    "a refusal judge that cannot be read": ("unparsed", unreadable_refusals),
+    "a response in the place of a seed": ("profile", response_asked_of_the_red_team),
+    "a holdout text in an earlier turn": ("held-out", holdout_words_in_an_earlier_turn),
     "a template on two sides": ("splits", shared_template),
     "a kept row without a split": ("splits", lost_split),
     "a holdout text in train": ("held-out", holdout_text_in_train),
@@ -395,6 +437,17 @@ def test_a_profile_that_keeps_nothing_back_is_seen(copy: Copy, monkeypatch: pyte
     assert set(holdout) <= set(found["profile"].ids)
 
 
+def test_a_row_that_was_dropped_for_a_later_test_is_no_leak(copy: Copy) -> None:
+    """It keeps its split, and is trained on no more."""
+    held = one(copy, "select prompt_id from prompts where role = 'holdout' and kind = 'harmless' order by all")
+    row = idle(copy)
+    holdout_text_in_train(copy)
+    gone = {"prompt_id": row, "version": "v2", "step": "contamination", "decision": "drop", "reason": "contaminated"}
+    drop = pl.DataFrame([gone | {"witness_id": held} | dict.fromkeys(("score", "threshold", "detail"))])
+    copy.rewrite("decisions", lambda frame: pl.concat([frame, drop.select(frame.columns)], how="vertical_relaxed"))
+    assert failed(copy) == {}
+
+
 @pytest.mark.parametrize("reason", ["manual", "contaminated"])
 def test_a_witness_that_went_for_good_reason_still_counts(reason: str, copy: Copy) -> None:
     witness = one(copy, "select witness_id from dropped where reason = 'near_duplicate' order by all")
@@ -427,7 +480,7 @@ def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: py
     scan = personal.scan
     monkeypatch.setattr(personal, "scan", lambda rows: scanned.append(rows.height) or scan(rows))
     assert checks.run(copy.version) == first
-    assert max(scanned) < 200  # the recipe alone, and not the rows of a table
+    assert len(scanned) == 2  # the recipe's keys, and the recipe: not the rows of a table
     before = len(scanned)
     checks.run(copy.version, "gated")
     assert sum(scanned[before:]) > copy.version.manifest.rows()["responses"]

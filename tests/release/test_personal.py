@@ -1,13 +1,16 @@
 """Personal data and secrets: what is found, what is passed over, and that no text is shown or takes for ever."""
 
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.release import personal
+from seas_data import files, version
+from seas_data.release import checks, personal
+from seas_data.store import Shard
 
 # Invented and well-formed; put together here, so that no scanner takes this file for a leak.
 FAKE = {
@@ -107,3 +110,61 @@ def test_every_detector_is_of_a_key_with_a_form_of_its_own() -> None:
     words = pl.DataFrame({"id": ["a"], "text": ["password = 'swordfish' secret: hunter2 api_key: abcdefgh"]})
     assert personal.scan(words).is_empty()
     assert {kind.replace("_", "-") for kind, _ in personal._SECRETS} >= set(FAKE)
+
+
+def test_the_keys_of_a_recipe_are_read_too_and_no_finding_says_them(mine: Path) -> None:
+    place = version.open(mine).workspace
+    newest = place.manifest()
+    kinds = {"ada@orchard-garden.org": "harmless", "grace": "write to ada@orchard-garden.org"}
+    recipe = newest.recipe | {"sources": {"letters": newest.recipe["sources"]["letters"] | {"kind_map": kinds}}}
+    runs = pl.read_parquet(mine / "runs" / f"{newest.version}.parquet")
+    place.commit(newest.model_copy(update={"recipe": recipe}), runs)
+    found = personal.findings(version.open(mine).version(), "public").filter(table="recipe")
+    assert found["id"].to_list() == ["sources.letters.kind_map....", "sources.letters.kind_map.grace"]
+    assert set(found["kind"]) == {"email"}
+
+
+WORDS = {
+    "tombstones": ("because",),
+    "prompts": ("source_id", "source_risk", "source_style"),
+    "set_aside": ("detail", "location"),
+}
+
+
+def test_what_people_and_sources_wrote_beside_the_texts_is_read_too(mine: Path) -> None:
+    opened = version.open(mine).version()
+    place, tables = opened.workspace, dict(opened.manifest.tables)
+    tombstone = {
+        "prompt_id": [None, "a" * 24],
+        "response_id": ["b" * 24, None],
+        "version": "v2",
+        "because": "asked for",
+    }
+    frames = {"tombstones": pl.DataFrame(tombstone)} | {name: opened.table(name) for name in ("prompts", "set_aside")}
+    for name, columns in WORDS.items():
+        rows = frames[name].with_columns(pl.lit("ask ada@orchard-garden.org").alias(column) for column in columns)
+        tables[name] = [place.write_shard(name, rows)]
+    place.commit(
+        opened.manifest.model_copy(update={"tables": tables}), pl.read_parquet(mine / "runs" / f"{opened.name}.parquet")
+    )
+    found = personal.findings(version.open(mine).version(), "public")
+    assert found.select("table", "column").unique().sort("table", "column").rows() == sorted(
+        (name, column) for name, columns in WORDS.items() for column in columns
+    )
+    assert set(found.filter(table="tombstones")["id"]) == {"a" * 24, "b" * 24}
+
+
+def test_a_column_that_an_older_shard_lacks_is_passed_over(mine: Path) -> None:
+    opened = version.open(mine).version()
+    shards = []
+    for path in opened.paths()["verdicts"]:
+        older = pl.read_parquet(path).drop("raw")
+        temporary = path.with_name("older")
+        files.write_parquet(temporary, older)
+        shards.append(Shard(sha256=files.sha256(temporary), rows=older.height, bytes=temporary.stat().st_size))
+        temporary.rename(opened.workspace.shard_path("verdicts", shards[-1]))
+    tables = opened.manifest.tables | {"verdicts": shards}
+    opened.workspace.commit(
+        opened.manifest.model_copy(update={"tables": tables}), pl.read_parquet(mine / "runs" / f"{opened.name}.parquet")
+    )
+    assert [each.name for each in checks.run(version.open(mine).version()) if not each.passed] == []

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from seas_data.errors import SeasDataError
 from seas_data.release.checks import content, curation, structure
-from seas_data.release.checks.check import Candidate, Check
+from seas_data.release.checks.check import Candidate, Check, Told
 from seas_data.release.profile import named
 from seas_data.version import Version
 
 __all__ = ["Check", "described", "names", "refuse_unless_allowed", "run"]
 
-_FOUNDATION: tuple[Callable[[Candidate], Check], ...] = (structure.manifest, structure.schemas)
+_FOUNDATION: tuple[Callable[[Candidate], Told], ...] = (structure.manifest, structure.schemas)
 """Nothing else can be asked of files that are damaged or have other columns, so no one can allow these to fail."""
-_CHECKS: tuple[Callable[[Candidate], Check], ...] = (
+_CHECKS: tuple[Callable[[Candidate], Told], ...] = (
     structure.unique_ids,
     structure.references,
     curation.witnesses,
@@ -49,10 +49,15 @@ def run(
     candidate = Candidate(version, named(profile), _QUESTIONS, card, allowed or {})
     found: list[Check] = []
     for check in _FOUNDATION:
-        found.append(check(candidate))
+        found.append(_run(check, candidate))
         if not found[-1].passed:
             return found
-    return [*found, *(check(candidate) for check in _CHECKS)]
+    return [*found, *(_run(check, candidate) for check in _CHECKS)]
+
+
+def _run(check: Callable[[Candidate], Told], candidate: Candidate) -> Check:
+    ids, sentence = check(candidate)
+    return Check(_name(check), not ids, ids, sentence)
 
 
 def names() -> list[str]:
@@ -86,5 +91,5 @@ def refuse_unless_allowed(found: Sequence[Check], allowed: Mapping[str, str]) ->
     raise SeasDataError(f"{len(failed)} checks fail: {told}. Mend them (their ids: seas-data check --json), {step}")
 
 
-def _name(check: Callable[[Candidate], Check]) -> str:
+def _name(check: Callable[[Candidate], Told]) -> str:
     return check.__name__.replace("_", "-")

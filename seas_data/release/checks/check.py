@@ -7,6 +7,7 @@ from functools import cached_property
 import polars as pl
 
 from seas_data.analysis import sql
+from seas_data.release import personal
 from seas_data.release.profile import Profile
 from seas_data.version import Version
 
@@ -42,13 +43,27 @@ class Candidate:
         return self._answers[question]
 
     @cached_property
+    def findings(self) -> pl.DataFrame:
+        """What ``personal.findings`` finds in what is to be released."""
+        return personal.findings(self.version, self.profile)
+
+    @cached_property
     def _answers(self) -> dict[str, pl.DataFrame]:
         """The answers to all questions, for which the version's files are opened once."""
         asked: list[tuple[str, dict[str, object]]] = [(query, {}) for query in self.questions.values()]
         return dict(zip(self.questions, sql.read_all(self.version.paths(), asked), strict=True))
 
 
-def result(name: str, ids: Iterable[str], well: str, ill: str) -> Check:
-    """Return the check: passed with the sentence ``well`` without ``ids``, else failed with ``ill``."""
+Told = tuple[tuple[str, ...], str]
+"""What a check's function returns: the ids that fail it, none if it passes, and a sentence."""
+
+
+def told(ids: Iterable[str], well: str, ill: str) -> Told:
+    """Return the failing ``ids``, sorted and each once, and ``ill``; the sentence ``well`` if there are none."""
     failing = tuple(sorted(set(ids)))
-    return Check(name, not failing, failing, ill if failing else well)
+    return failing, ill if failing else well
+
+
+def asked(candidate: Candidate, question: str, well: str, ill: str) -> Told:
+    """Return ``told`` of the column ``id`` of what the version says to ``question``."""
+    return told(candidate.answer(question)["id"], well, ill)

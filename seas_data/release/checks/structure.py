@@ -1,56 +1,34 @@
 """Whether the version is whole: its files, its columns, its ids and what they refer to."""
 
-from pathlib import Path
-
-import polars as pl
-
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.release.checks.check import Candidate, Check, result
+from seas_data.release.checks.check import Candidate, Told, asked, told
 
 
-def manifest(candidate: Candidate) -> Check:
+def manifest(candidate: Candidate) -> Told:
     """Every shard has the content that the manifest names, and the manifest the digest that it states."""
     problems = candidate.version.workspace.verify(candidate.version.manifest)
-    return Check(
-        "manifest",
-        not problems,
-        tuple(problem.partition(":")[0] for problem in problems),
-        f"files do not verify; restore them ({problems[0]})" if problems else "every file is as it was written",
-    )
+    ill = f"files do not verify; restore them ({problems[0]})" if problems else ""
+    return told((problem.partition(":")[0] for problem in problems), "every file is as it was written", ill)
 
 
-def schemas(candidate: Candidate) -> Check:
+def schemas(candidate: Candidate) -> Told:
     """Every table has its columns, in their types, with values that its schema allows."""
     wrong: dict[str, str] = {}
     for table, shards in candidate.version.manifest.tables.items():
         for shard in shards:
             try:
-                _fits(table, candidate.version.workspace.shard_path(table, shard))
+                tables.fits(table, candidate.version.workspace.shard_path(table, shard))
             except SeasDataError as problem:
                 wrong[f"{table}/{shard.sha256[:12]}"] = str(problem)
     ill = f"tables do not fit their schemas ({' '.join(next(iter(wrong.values()), '').split())[:200]})"
-    return result("schemas", wrong, "every table fits its schema", ill)
+    return told(wrong, "every table fits its schema", ill)
 
 
-def _fits(table: str, path: Path) -> None:
-    if table not in tables.TABLES:
-        raise SeasDataError(f"there is no table {table}")
-    frame = pl.read_parquet(path)
-    empty = tables.empty(table)
-    # An older shard may lack a column that was added since: every reader takes it as null.
-    missing = [name for name in empty.columns if name not in frame.columns]
-    frame = frame.with_columns(pl.lit(None, dtype=empty.schema[name]).alias(name) for name in missing)
-    if dict(frame.select(empty.columns).schema) != dict(empty.schema):
-        other = [name for name in empty.columns if frame.schema[name] != empty.schema[name]]
-        raise SeasDataError(f"table {table} has other types in {', '.join(other)}")
-    tables.cast(table, frame)
-
-
-def unique_ids(candidate: Candidate) -> Check:
+def unique_ids(candidate: Candidate) -> Told:
     """No id stands for two rows of a table."""
-    ids = candidate.answer("twice")["id"]
-    return result("unique-ids", ids, "no id stands for two rows", "ids stand for several rows; build the version again")
+    ill = "ids stand for several rows; build the version again"
+    return asked(candidate, "twice", "no id stands for two rows", ill)
 
 
 def _twice() -> str:
@@ -103,12 +81,11 @@ REFERENCES: tuple[tuple[str, str, str, str, str], ...] = (
 """Table, the id of its row, the column that refers, in which rows, and to what."""
 
 
-def references(candidate: Candidate) -> Check:
+def references(candidate: Candidate) -> Told:
     """Every id that a row names is there: witnesses, seeds and examples, models, responses, both sides of pairs."""
-    broken = candidate.answer("broken")
-    places = ", ".join(sorted(set(broken["place"])))
+    places = ", ".join(sorted(set(candidate.answer("broken")["place"])))
     ill = f"rows name others that are not there (in {places}); build the version again, or restore the lost shard"
-    return result("references", broken["id"], "every row that another names is there", ill)
+    return asked(candidate, "broken", "every row that another names is there", ill)
 
 
 def _broken() -> str:
