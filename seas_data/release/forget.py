@@ -7,6 +7,7 @@ The new version stands on the newest one and is of the same iteration. Earlier v
 they were published: what still holds the words is said, so that a person can remove it.
 """
 
+import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from seas_data.release.forget_rows import Gone
 from seas_data.similarity import vector_store
 from seas_data.stages import RUNS
 from seas_data.store import Manifest, Shard, Workspace, open_workspace
-from seas_data.text import text_digest
+from seas_data.text import normalise, text_digest
 from seas_data.version import Version
 
 
@@ -37,26 +38,31 @@ class Forgot:
     versions: list[str]
     """Versions of this workspace that hold them."""
     published: list[str]
-    """Where they were pushed to, and as what."""
+    """Where they were pushed to or pulled from, and as what."""
+    unknown: list[str]
+    """Published tags of which nobody here knows what they hold."""
     models: list[str]
     """Models that were trained on what is gone."""
     alike: list[str]
-    """Prompts that stay, because of which a forgotten one had been dropped: they say much the same."""
+    """What stays and says much the same: prompts as whose double a forgotten one was dropped, and whatever holds the
+    words of a forgotten response."""
 
 
 def forget(root: Path, ids: list[str], because: str) -> Forgot:
     """Make a version of the workspace ``root`` without the prompts, attacks or responses ``ids``.
 
-    Raises SeasDataError when an id is unknown, there is no reason, or the newest version is damaged.
+    Raises SeasDataError when an id is unknown, there is no reason or one that quotes the text, or the newest version is
+    damaged.
     """
     if not because.strip():
         raise SeasDataError('say why: seas-data forget ID --because "..."; the reason stands in the version, for good')
     workspace = open_workspace(root)
-    with workspace.lock():
+    with workspace.lock(), published.alone(root):
         started = time.perf_counter()
         before = Version(workspace, workspace.manifest())
         workspace.require_whole(before.manifest)
         gone = forget_rows.find(before, ids)
+        _require_discreet(because, forget_rows.named_texts(before, ids))
         texts = _texts(before, gone)
         # Guarded first: a kill from here on leaves too much out, never too little.
         forgotten.guard(root, [text_digest(text) for text in texts.filter("is_forgotten")["text"]])
@@ -73,16 +79,27 @@ def forget(root: Path, ids: list[str], because: str) -> Forgot:
         _purge(workspace, texts["text"])
         version = Version(workspace, workspace.commit(manifest, _runs(name, started, sum(lost.values()))))
     holding = _holding(workspace, gone, except_for=name)
+    held, unknown = _published(root, holding)
     return Forgot(
         version,
         lost,
         gone.forgotten.to_list(),
         gone.responses_forgotten.to_list(),
         holding,
-        _published(root, holding),
+        held,
+        unknown,
         models,
         alike,
     )
+
+
+def _require_discreet(because: str, texts: list[str]) -> None:
+    """Raise SeasDataError if the reason, which is published, quotes what is to be forgotten."""
+    said = normalise(because)
+    if any(len(text.strip()) >= forget_rows.SHORTEST and normalise(text) in said for text in texts):
+        raise SeasDataError(
+            "the reason quotes what is to be forgotten, and it is published with the version: say it in other words"
+        )
 
 
 def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[str, list[Shard]], dict[str, int]]:
@@ -93,7 +110,7 @@ def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[
     for table, shards in manifest.tables.items():
         left[table] = []
         for shard in shards:
-            kept = _without(workspace.shard_path(table, shard), rules.get(table))
+            kept = _without(table, workspace.shard_path(table, shard), rules.get(table), gone.words)
             if kept is None:
                 left[table].append(shard)
                 continue
@@ -105,22 +122,24 @@ def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[
     return left, lost
 
 
-def _without(path: Path, rule: pl.Expr | None) -> pl.DataFrame | None:
-    """Return what is left of a shard; None if that is all of it."""
-    if rule is None:
+def _without(table: str, path: Path, rule: pl.Expr | None, words: list[str]) -> pl.DataFrame | None:
+    """Return what is left of a shard; None if that is all of it, as it was."""
+    if rule is None and table not in forget_rows.SAID:
         return None
     frame = pl.read_parquet(path)
-    kept = frame.filter(~rule.fill_null(False))
-    return kept if kept.height < frame.height else None
+    kept = frame if rule is None else frame.filter(~rule.fill_null(False))
+    kept = forget_rows.unsaid(table, kept, words)
+    return None if kept.equals(frame) else kept
 
 
 def _wrappers(workspace: Workspace, manifest: Manifest, left: dict[str, list[Shard]]) -> tuple[list[Shard], int]:
     """Drop the fixed texts of templates that no prompt has any more."""
     templates = [pl.read_parquet(workspace.shard_path("templates", shard)) for shard in left["templates"]]
     used = pl.concat([tables.empty("templates"), *templates])["template_id"].drop_nulls()
+    unused = ~pl.col("template_id").is_in(used.implode())
     shards, lost = [], 0
     for shard in manifest.tables["wrappers"]:
-        kept = _without(workspace.shard_path("wrappers", shard), ~pl.col("template_id").is_in(used.implode()))
+        kept = _without("wrappers", workspace.shard_path("wrappers", shard), unused, [])
         if kept is None:
             shards.append(shard)
             continue
@@ -161,6 +180,8 @@ def _purge(workspace: Workspace, texts: pl.Series) -> None:
     """Remove what the workspace keeps of the words beside its versions: vectors, and what unfinished work left."""
     vector_store.forget(workspace.root / "vectors", vector_store.text_keys(texts))
     workspace.forget_stages()
+    for name in ("push", "pull"):
+        shutil.rmtree(workspace.root / name, ignore_errors=True)
 
 
 def _models(before: Version, gone: Gone) -> list[str]:
@@ -183,10 +204,11 @@ def _models(before: Version, gone: Gone) -> list[str]:
 
 
 def _alike(before: Version, gone: Gone) -> list[str]:
-    """Return the prompts that stay and that a forgotten one was a duplicate of."""
+    """Return what stays and says much the same: see ``Forgot.alike``."""
     duplicates = before.select("select prompt_id, witness_id from dropped where reason like '%duplicate' order by 2")
     named = duplicates.filter(pl.col("prompt_id").is_in(gone.forgotten.implode()))["witness_id"]
-    return named.filter(~named.is_in(gone.prompts.implode())).unique(maintain_order=True).to_list()
+    doubles = named.filter(~named.is_in(gone.prompts.implode())).unique(maintain_order=True).to_list()
+    return list(dict.fromkeys([*doubles, *forget_rows.same_words(before, gone)]))
 
 
 def _holding(workspace: Workspace, gone: Gone, *, except_for: str) -> list[str]:
@@ -198,14 +220,22 @@ def _holding(workspace: Workspace, gone: Gone, *, except_for: str) -> list[str]:
     return [each.name for each in versions if each.select(query)["id"].is_in(ids).any()]
 
 
-def _published(root: Path, versions: Iterable[str]) -> list[str]:
+def _published(root: Path, versions: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return where a release of one of ``versions`` is published, and the tags that may be of any version."""
     holding = set(versions)
-    pushed = (each for each in published.read(root) if each.way == "push" and each.kind == "dataset")
-    return [
+    entries = [each for each in published.read(root) if each.kind == "dataset"]
+    known = {(each.repository, each.commit) for each in entries if each.way != "seen"}
+    held = [
         f"{each.repository}@{each.tag or each.commit[:7]} ({each.version}, {each.profile}{', public' * each.public})"
-        for each in pushed
+        for each in entries
         if each.version in holding
     ]
+    unknown = [
+        f"{each.repository}@{each.tag}"
+        for each in entries
+        if each.way == "seen" and (each.repository, each.commit) not in known
+    ]
+    return list(dict.fromkeys(held)), list(dict.fromkeys(unknown))
 
 
 def _runs(version: str, started: float, rows: int) -> pl.DataFrame:

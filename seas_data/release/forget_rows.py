@@ -8,9 +8,16 @@ any more; where a source holds it, the next build judges it anew), seeds that sh
 that answer such a seed, and so on, until nothing more hangs on anything that is gone. Then the responses to what is
 gone, their verdicts, and the pairs, demonstrations and other rows that name or quote any of it.
 
+A *response* that is named goes alone, with its verdicts and pairs: models say the same to many prompts, and who has one
+stock refusal forgotten does not mean all. ``same_words`` says who else holds its words.
+
+Where a row stays and a remark in it (``SAID``) quotes the words, the remark goes and the row does not: without its
+decision a dropped prompt would be kept.
+
 Texts of fewer than ``SHORTEST`` characters are not looked for inside others: "hello" is in everything.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -20,6 +27,14 @@ from seas_data.text import text_digest
 from seas_data.version import Version
 
 SHORTEST = 20
+SAID: dict[str, tuple[str, str | None]] = {
+    "set_aside": ("detail", None),
+    "decisions": ("detail", None),
+    "relabels": ("because", "forgotten"),
+    "clusters": ("label", "forgotten"),
+    "tombstones": ("because", "forgotten"),
+}
+"""Of each table the column that may quote a text of another row, and what stands there once that is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +59,8 @@ def find(version: Version, ids: list[str]) -> Gone:
         "select prompt_id, text from prompts where text is not null union select prompt_id, text from attacks"
     )
     answers = version.select("select response_id, text from responses where text is not null")
-    texts = pl.concat(
-        [
-            prompts.join(named.to_frame(), on="prompt_id", how="semi")["text"],
-            answers.join(named_responses.to_frame(), on="response_id", how="semi")["text"],
-        ]
-    ).unique(maintain_order=True)
-    words = [text for text in texts if len(text.strip()) >= SHORTEST]
+    texts = prompts.join(named.to_frame(), on="prompt_id", how="semi")["text"].unique(maintain_order=True)
+    words = _long(texts)
     same = {text_digest(text) for text in texts}
     equal = prompts.filter(pl.Series([text_digest(text) in same for text in prompts["text"]], dtype=pl.Boolean))
     holding = _ids([named, equal["prompt_id"], prompts.filter(quotes("text", words))["prompt_id"]], "prompt_id")
@@ -92,6 +102,43 @@ def rules(gone: Gone) -> dict[str, pl.Expr]:
         | pl.col("completion_id").is_in(both)
         | _quoted_in(("prompt", "completion"), gone.words),
     }
+
+
+def named_texts(version: Version, ids: list[str]) -> list[str]:
+    """Return the texts of the prompts, attacks and responses ``ids``."""
+    texts = version.select(
+        "select text from prompts where prompt_id in (select unnest($ids)) "
+        "union select text from attacks where prompt_id in (select unnest($ids)) "
+        "union select text from responses where response_id in (select unnest($ids)) order by 1",
+        {"ids": ids},
+    )
+    return texts["text"].drop_nulls().to_list()
+
+
+def same_words(version: Version, gone: Gone) -> list[str]:
+    """Return the responses and prompts that stay and hold the words of a response that is forgotten by itself."""
+    words = _long(named_texts(version, gone.responses_forgotten.to_list()))
+    if not words:
+        return []
+    texts = version.select(
+        "select response_id as id, text from responses union all select prompt_id, text from prompts "
+        "union select prompt_id, text from attacks"
+    )
+    out = pl.concat([gone.responses.rename("id"), gone.prompts.rename("id")])
+    return texts.filter(quotes("text", words), ~pl.col("id").is_in(out.implode()))["id"].unique().sort().to_list()
+
+
+def unsaid(table: str, frame: pl.DataFrame, words: list[str]) -> pl.DataFrame:
+    """Return rows of ``table`` without the remarks that quote ``words``."""
+    if table not in SAID:
+        return frame
+    column, instead = SAID[table]
+    said = pl.when(quotes(column, words)).then(pl.lit(instead, pl.String)).otherwise(column)
+    return frame.with_columns(said.alias(column))
+
+
+def _long(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if len(text.strip()) >= SHORTEST]
 
 
 def quotes(column: str, words: list[str]) -> pl.Expr:

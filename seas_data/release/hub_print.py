@@ -52,22 +52,25 @@ def forgot(done: Forgot, workspace: str) -> None:
     """Print what a forgetting took out, and who still holds it."""
     lost = ", ".join(f"{table} {rows:,}" for table, rows in done.rows.items() if rows)
     print(f"{done.version.name} is without them; rows taken out: {lost}.")
-    forgotten = [*done.prompts, *done.responses]
-    shown = ", ".join(forgotten[:20]) + (f" and {len(forgotten) - 20} more" if len(forgotten) > 20 else "")
-    print(f"Forgotten (they and what holds their words): {shown}.")
+    print(f"Forgotten (they and what holds their words): {_few([*done.prompts, *done.responses])}.")
     if done.alike:
-        print(
-            f"Much the same is said by {', '.join(done.alike)}, which stay; forget them too if need be (seas-data why)."
-        )
+        print(f"Much the same is said by {_few(done.alike)}, which stay; forget them too if need be (seas-data why).")
     if done.versions:
         print(
             f"Still held by {', '.join(done.versions)} in {workspace}: nothing but a new workspace is without them. "
             f"Push {done.version.name}, pull it into a new one, and remove {workspace}."
         )
     for each in done.published:
-        print(f"Still held by {each}: delete that tag, and squash the history or delete the repository.")
+        print(f"Still held by {printable(each)}: delete that tag, and squash the history or delete the repository.")
+    if done.unknown:
+        print(f"Not here, so not known whether they hold it: {_few(done.unknown)}; pull each and look (seas-data why).")
     if done.models:
-        print(f"Trained on it, and may still know it: {', '.join(done.models)}. Weights forget by being trained anew.")
+        print(f"Trained on it, and may still know it: {_few(done.models)}. Weights forget by being trained anew.")
+
+
+def _few(names: list[str]) -> str:
+    """Return the first of ``names``, which may be anybody's, as a terminal may show them."""
+    return printable(", ".join(names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def forgot_as_json(done: Forgot) -> dict[str, object]:
@@ -80,6 +83,7 @@ def forgot_as_json(done: Forgot) -> dict[str, object]:
         "responses": done.responses,
         "versions": done.versions,
         "published": done.published,
+        "unknown": done.unknown,
         "models": done.models,
         "alike": done.alike,
     }

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +11,10 @@ import pytest
 from seas_data import tables
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
-from seas_data.release import published
+from seas_data.release import hub_print, published
 from seas_data.release.forget import Forgot, forget
 from seas_data.similarity import vector_store
+from seas_data.stages import RUNS
 from seas_data.version import Version
 
 MADE_OF_PROMPTS = ("templates", "splits", "clusters", "embeddings", "expected", "relabels")
@@ -125,6 +127,71 @@ def test_a_response_goes_alone(mine: Path) -> None:
     assert after.table("prompts").height == before.table("prompts").height
 
 
+def rewritten(root: Path, table: str, column: str, value: str, where: pl.Expr) -> Version:
+    """Commit a version in which ``column`` of ``table`` has ``value`` in the rows ``where``, and return it."""
+    before = versions.open(root).version()
+    rows = before.select(f'select * from "{table}"')
+    frame = pl.concat([pl.read_parquet(path) for path in before.paths()[table]]).select(tables.empty(table).columns)
+    assert rows.height == frame.height
+    changed = frame.with_columns(pl.when(where).then(pl.lit(value)).otherwise(column).alias(column))
+    shards = before.manifest.tables | {table: [before.workspace.write_shard(table, changed)]}
+    name = {"version": f"v{int(before.name[1:]) + 1}", "parent": before.name, "parent_digest": before.digest}
+    manifest = before.manifest.model_copy(update=name | {"tables": shards})
+    return Version(before.workspace, before.workspace.commit(manifest, pl.DataFrame(schema=RUNS)))
+
+
+def test_of_many_responses_that_say_the_same_only_the_named_one_goes(mine: Path) -> None:
+    stock = "I am sorry, but the garden is closed to all of you."
+    ids = versions.open(mine).version().table("responses").drop_nulls("text")["response_id"].sort()
+    before = rewritten(mine, "responses", "text", stock, pl.col("response_id").is_in(ids[:30].implode()))
+    done = forget(mine, [ids[0]], "names a person")
+    after = done.version
+    assert after.table("responses").height == before.table("responses").height - 1
+    assert done.prompts == [] and done.responses == [ids[0]]
+    assert done.alike == ids[1:30].to_list(), "who says the same is told"
+    references_are_whole(after)
+
+
+@pytest.mark.parametrize(("table", "column"), [("decisions", "detail"), ("relabels", "because"), ("clusters", "label")])
+def test_a_remark_that_quotes_the_words_goes_and_its_row_stays(mine: Path, table: str, column: str) -> None:
+    version = versions.open(mine).version()
+    prompt_id = shown_prompt(version)
+    words = str(version.select("select text from prompts where prompt_id = $id", {"id": prompt_id})["text"][0])
+    before = rewritten(mine, table, column, f"like: {words}", pl.col("prompt_id") != prompt_id)
+    assert table in holding(before, words)
+    after = forget_one(mine, prompt_id).version
+    assert holding(after, words) == []
+    assert after.table(table).height > before.table(table).height // 2
+    assert set(after.table("kept")["prompt_id"]) <= set(before.table("kept")["prompt_id"])
+
+
+def test_a_reason_that_quotes_the_words_is_refused(mine: Path) -> None:
+    version = versions.open(mine).version()
+    prompt_id = shown_prompt(version)
+    words = str(version.select("select text from prompts where prompt_id = $id", {"id": prompt_id})["text"][0])
+    with pytest.raises(SeasDataError, match="the reason quotes what is to be forgotten") as raised:
+        forget(mine, [prompt_id], f"they asked us to remove '{words.upper()}'")
+    assert words not in str(raised.value) and versions.open(mine).versions() == ["v0", "v1", "v2"]
+    assert not (mine / "forgotten.json").exists()
+
+
+def test_what_a_killed_push_or_pull_left_goes(mine: Path) -> None:
+    for name in ("push", "pull"):
+        (mine / name / "release").mkdir(parents=True)
+        (mine / name / "release" / "README.md").write_text("words")
+    forget_one(mine, shown_prompt(versions.open(mine).version()))
+    assert not (mine / "push").exists() and not (mine / "pull").exists()
+
+
+def test_nothing_that_is_printed_obeys_the_terminal(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = forget_one(mine, shown_prompt(versions.open(mine).version()))
+    evil = "\x1b[2J\u202e"
+    fields = {name: [f"R1{evil}"] for name in ("prompts", "published", "unknown", "models", "alike")}
+    hub_print.forgot(replace(done, **fields), "ws")
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\u202e" not in out and out.count("R1") == 5
+
+
 def test_who_said_the_same_and_stays_is_named(mine: Path) -> None:
     before = versions.open(mine).version()
     near = before.select(
@@ -132,9 +199,8 @@ def test_who_said_the_same_and_stays_is_named(mine: Path) -> None:
     )
     prompt_id, witness = near.row(0)
     done = forget_one(mine, prompt_id)
-    assert witness in done.alike or witness in done.prompts
-    if witness not in done.prompts:
-        assert witness in done.version.table("prompts")["prompt_id"]
+    assert done.alike == [witness] and witness not in done.prompts
+    assert witness in done.version.table("prompts")["prompt_id"]
 
 
 def test_what_was_published_is_named(mine: Path) -> None:
@@ -142,8 +208,17 @@ def test_what_was_published_is_named(mine: Path) -> None:
     for tag, version, way in (("1.0.0", "v0", "push"), (None, "v2", "push"), ("9.0.0", "v1", "pull")):
         given = entry | {"repository": "org/set", "tag": tag, "commit": "c" * 40, "version": version, "way": way}
         published.record(mine, published.Published.model_validate(given))
+    seen = [("9.0.0", "c" * 40), ("0.9.0", "d" * 40)]
+    for tag, commit in seen:
+        given = entry | {"repository": "org/set", "tag": tag, "commit": commit, "version": "", "way": "seen"}
+        published.record(mine, published.Published.model_validate(given))
     done = forget_one(mine, shown_prompt(versions.open(mine).version("v0")))
-    assert done.published == ["org/set@1.0.0 (v0, public)", "org/set@ccccccc (v2, public)"]
+    assert done.published == [
+        "org/set@1.0.0 (v0, public)",
+        "org/set@ccccccc (v2, public)",
+        "org/set@9.0.0 (v1, public)",
+    ]
+    assert done.unknown == ["org/set@0.9.0"], "of the other one it is known"
 
 
 def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
