@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -24,12 +25,13 @@ from pydantic import ValidationError
 
 from seas_data import files, tables
 from seas_data.errors import SeasDataError
+from seas_data.recipe import Recipe
 from seas_data.release import published
 from seas_data.release.profile import PROFILES
 from seas_data.release.published import Published
 from seas_data.release.remote import Held, Remote
 from seas_data.stages import RUNS
-from seas_data.store import FORMAT, Manifest, Shard, Workspace, open_workspace, version_number
+from seas_data.store import FORMAT, Manifest, Shard, Workspace, is_tag_name, open_workspace, version_number
 from seas_data.version import Version
 
 _LARGEST_MANIFEST = 64_000_000  # bytes
@@ -62,17 +64,19 @@ def pull(name: str, root: Path) -> Pulled:
     _require_listed(remote, manifest, listed)
     _require_room(root, repository, manifest)
     workspace = open_workspace(root, create=True)
-    with workspace.lock():
+    with workspace.lock(), published.alone(root):
         known = manifest.version in workspace.versions()
         if not known:
-            staged = root / "pull" / commit
-            _require_space(root, _missing(workspace, manifest))
-            _fetch(remote, commit, staged, workspace, manifest)
-            _put(staged, workspace, manifest)
-        if revision and _can_tag(workspace, revision):
+            staged, missing = root / "pull" / commit, _missing(workspace, manifest)
+            _require_space(root, missing)
+            _fetch(remote, commit, staged, missing)
+            _put(staged, workspace, missing)
+            workspace.commit(manifest, pl.DataFrame(schema=RUNS))
+        if is_tag_name(revision) and revision not in workspace.tags():
             workspace.tag(manifest.version, revision)
         recipe = _write_recipe(root, manifest, f"{repository}@{revision or commit[:7]}")
-        published.record(root, _entry(remote, revision, commit, manifest))
+        entry = _entry(remote, revision, commit, manifest)
+        published.record(root, entry, *_seen(entry, remote.tags()))
         shutil.rmtree(root / "pull", ignore_errors=True)
     return Pulled(Version(workspace, workspace.manifest(manifest.version)), commit, not known, recipe)
 
@@ -109,6 +113,8 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield f"its profile is not {' or '.join(PROFILES)}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", str(manifest.recipe.get("name"))):
         yield "its recipe has no name"
+    elif not _is_recipe(manifest.recipe):
+        yield "its recipe is none that this program reads"
     if unknown := [table for table in manifest.tables if table not in tables.TABLES]:
         yield f"{len(unknown)} of its tables are none that this program knows"
     shards = [shard for each in manifest.tables.values() for shard in each]
@@ -118,6 +124,14 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield "a shard has no size"
     if manifest.digest != manifest.computed_digest():
         yield "its digest does not fit its content"
+
+
+def _is_recipe(content: dict[str, Any]) -> bool:
+    try:
+        Recipe.model_validate(content)
+    except (ValidationError, SeasDataError, RecursionError):
+        return False
+    return True
 
 
 def _require_listed(remote: Remote, manifest: Manifest, listed: dict[str, Held]) -> None:
@@ -161,9 +175,8 @@ def _require_space(root: Path, missing: list[tuple[str, Shard]]) -> None:
         )
 
 
-def _fetch(remote: Remote, commit: str, staged: Path, workspace: Workspace, manifest: Manifest) -> None:
+def _fetch(remote: Remote, commit: str, staged: Path, missing: list[tuple[str, Shard]]) -> None:
     """Download what the workspace does not have, and check all of it."""
-    missing = _missing(workspace, manifest)
     size = sum(shard.bytes for _, shard in missing)
     print(f"getting {len(missing)} files, {size / 1e6:,.1f} MB, from {remote.name}", file=sys.stderr)
     for other in staged.parent.glob("*"):
@@ -196,16 +209,18 @@ def _wrong(path: Path, table: str, shard: Shard) -> str | None:
     lacking = [name for name in expected if name not in found]
     if lacking or any(found[name] != kind for name, kind in expected.items()) or rows != shard.rows:
         return f"does not hold rows of the table {table}"
+    named = [name for name, kind in expected.items() if name.endswith("_id") and name != "source_id"]
+    ids = pl.read_parquet(path, columns=named) if named else pl.DataFrame()
+    if not all(column.str.contains("^[0-9a-f]{24}$").all() for column in ids):
+        return "has ids that are none"
     return None
 
 
-def _put(staged: Path, workspace: Workspace, manifest: Manifest) -> None:
-    for table, shard in _missing(workspace, manifest):
+def _put(staged: Path, workspace: Workspace, missing: list[tuple[str, Shard]]) -> None:
+    for table, shard in missing:
         target = workspace.shard_path(table, shard)
         target.parent.mkdir(parents=True, exist_ok=True)
         (staged / _place(table, shard)).replace(target)
-    workspace.require_whole(manifest)
-    workspace.commit(manifest, pl.DataFrame(schema=RUNS))
 
 
 def _missing(workspace: Workspace, manifest: Manifest) -> list[tuple[str, Shard]]:
@@ -226,13 +241,6 @@ def _shards(manifest: Manifest) -> Iterator[tuple[str, Shard]]:
 
 def _place(table: str, shard: Shard) -> str:
     return f"tables/{table}/{shard.sha256}.parquet"
-
-
-def _can_tag(workspace: Workspace, revision: str) -> bool:
-    is_name = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", revision) and not re.fullmatch(
-        r"v\d+|[0-9a-f]{7,40}", revision
-    )
-    return bool(is_name) and revision != "main" and revision not in workspace.tags()
 
 
 def _write_recipe(root: Path, manifest: Manifest, origin: str) -> Path:
@@ -261,3 +269,10 @@ def _entry(remote: Remote, revision: str, commit: str, manifest: Manifest) -> Pu
         public=False,
         at=published.now(),
     )
+
+
+def _seen(entry: Published, tags: dict[str, str]) -> list[Published]:
+    """Return entries for the other tags of the repository: nobody here knows which versions they are."""
+    unknown = {"way": "seen", "version": "", "profile": "", "digest": "", "full_digest": ""}
+    others = sorted((tag, commit) for tag, commit in tags.items() if commit != entry.commit)
+    return [entry.model_copy(update=unknown | {"tag": tag, "commit": commit}) for tag, commit in others]
