@@ -53,21 +53,25 @@ from (
 """
 _KEPT = "from prompts anti join dropped using (prompt_id)"
 
-# The sets are those of the metrics; train is what models learn from. An attack that joined the prompts is told once.
+# The sets are those of the metrics; train is what models learn from. An attack that joined the prompts is told once, with
+# what the prompts say of it: one that turned out to be harmless is no red team's success or failure, and is asked again.
 _ASKED = """
 select
     attacks.prompt_id,
-    'adversarial' as kind,
+    coalesce(prompts.kind, 'adversarial') as kind,
     if(attacks.split = 'test', 'evaluation', 'train') as measured_on,
-    attacks.model as red_team,
-    attacks.iteration,
-    attacks.seed_id,
-    if(seeds.type in ({styles}), null, seeds.type) as risk_category,
-    if(seeds.type in ({styles}), seeds.type, null) as attack_style,
-    seeds.type,
-    if(seeds.type in ({styles}), 'Hard', if(seeds.type is null, null, 'Easy')) as difficulty,
+    if(prompts.kind <> 'adversarial', null, attacks.model) as red_team,
+    if(prompts.kind <> 'adversarial', null, attacks.iteration) as iteration,
+    if(prompts.kind <> 'adversarial', null, attacks.seed_id) as seed_id,
+    if(prompts.prompt_id is null, if(seeds.type in ({styles}), null, seeds.type), prompts.risk_category)
+        as risk_category,
+    if(prompts.prompt_id is null, if(seeds.type in ({styles}), seeds.type, null), prompts.attack_style)
+        as attack_style,
+    if(prompts.prompt_id is null, seeds.type, prompts.type) as type,
+    if(prompts.prompt_id is null, case when seeds.type in ({styles}) then 'Hard' when seeds.type is not null then 'Easy' end,
+        prompts.difficulty) as difficulty,
     'red-team' as source
-from attacks left join seeds using (seed_id)
+from attacks left join seeds using (seed_id) left join prompts on prompts.prompt_id = attacks.prompt_id
 union all
 select
     prompts.prompt_id,
@@ -85,8 +89,7 @@ select
     prompts.type,
     prompts.difficulty,
     prompts.source
-from prompts join splits using (prompt_id)
-where prompts.model is null or prompts.prompt_id not in (select prompt_id from attacks)
+from prompts join splits using (prompt_id) anti join attacks using (prompt_id)
 """
 # iteration: of the turn in which a training prompt was asked; elsewhere that of the newer of the two models.
 # unit_id: rows of one unit are not independent (``statistics.design_effect``).

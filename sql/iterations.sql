@@ -15,7 +15,8 @@ answered as (
     select attacks.iteration, count(distinct responses.response_id) as responses
     from attacks
     join responses using (prompt_id)
-    where attacks.split = 'train'
+    -- A look-alike that joined is asked again by later targets.
+    where attacks.split = 'train' and try_cast(substr(responses.model, 2) as integer) + 1 = attacks.iteration
     group by attacks.iteration
 ),
 joined as (

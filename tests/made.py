@@ -135,7 +135,7 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
                 )
             )
     else:
-        add(metrics=_gold(parent))
+        add(metrics=_gold(parent), relabels=_cleared(train))
     seeds = attack.seeds(attackable, settings.seeds, settings, iteration=k, split="train", draw=(0, "attack"))
     attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.prompts, k, numbers)
     attacks = attack.set_aside(attacks, seeds, attackable)
@@ -325,13 +325,26 @@ def _gold(parent: Version) -> pl.DataFrame:
 def _relabels(train: pl.DataFrame) -> pl.DataFrame:
     """Return what a person said of two attacks without a type."""
     unlabelled = train.filter(pl.col("kind") == "adversarial", pl.col("type").is_null()).head(2)
-    return unlabelled.with_columns(
-        version=pl.lit(""),
+    said = {"version": "", "label_source": "manual:ann", "because": "it asks about cake"}
+    return _about_health(unlabelled).with_columns(**{name: pl.lit(word) for name, word in said.items()})
+
+
+def _cleared(train: pl.DataFrame) -> pl.DataFrame:
+    """Return what a person said of two attacks that a red team wrote: one is about health, one asks for no harm."""
+    written = train.filter(pl.col("source") == "red-team", pl.col("kind") == "adversarial").head(2)
+    nothing = {name: pl.lit(None, pl.String) for name in ("type", "risk_category", "attack_style", "difficulty")}
+    harmless = written.tail(1).with_columns(kind=pl.lit("harmless"), **nothing)
+    said = {"version": "", "label_source": "manual:bob", "because": "it asks about soup"}
+    both = pl.concat([_about_health(written.head(1)), harmless])
+    return both.with_columns(**{name: pl.lit(word) for name, word in said.items()})
+
+
+def _about_health(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(
         type=pl.lit("Health Harm"),
         risk_category=pl.lit("Health Harm"),
+        attack_style=pl.lit(None, pl.String),
         difficulty=pl.lit("Easy"),
-        label_source=pl.lit("manual:ann"),
-        because=pl.lit("it asks about cake"),
     )
 
 

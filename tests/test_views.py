@@ -69,6 +69,9 @@ ASKED = {
     "p3": ("harmless", None, None, None, None),
     "p4": ("alpha", None, None, None, None),
     "p5": ("train", None, None, None, None),
+    # a look-alike that a red team wrote is nobody's attack, and what a person said of an attack is said of it here
+    "a3": ("train", None, None, None, None),
+    "a4": ("train", "R0", "Role Play", "Role Play", "Hard"),
 }
 
 
@@ -78,13 +81,19 @@ def test_asked_and_answers_say_of_which_set_and_iteration_each_answer_is(tmp_pat
         return about | {"number": 0, "text": "open"}
 
     splits = {"a2": "train", "p1": "test", "p2": "test", "p3": "harmless", "p4": "holdout", "p5": "train"}
+    splits |= {"a3": "train", "a4": "train"}
+    easy = {"type": "Health Harm", "risk_category": "Health Harm", "difficulty": "Easy"}
+    hard = {"type": "Role Play", "attack_style": "Role Play", "difficulty": "Hard"}
     prompts = [
-        {"prompt_id": "a2", "model": "R0", "seed_id": "s2", "source": "red-team", "type": "Health Harm"},
+        {"prompt_id": "a3", "model": "R0", "seed_id": "s2", "source": "red-team", "kind": "harmless"},
+        {"prompt_id": "a4", "model": "R0", "seed_id": "s2", "source": "red-team"} | easy,
+        {"prompt_id": "a2", "model": "R0", "seed_id": "s2", "source": "red-team"} | easy,
         {"prompt_id": "p1", "type": "Word Play", "attack_style": "Word Play", "difficulty": "Hard"},
         {"prompt_id": "p2", "kind": "general"},
         *({"prompt_id": prompt_id, "kind": "harmless"} for prompt_id in ("p3", "p4", "p5")),
     ]
     answered = [("a1", "T1"), ("a1", "T3"), ("a2", "T0"), ("p1", "T1"), ("p3", "T2"), ("p5", "T1")]
+    answered += [("a3", "T0"), ("a3", "T2")]
     shards = store(
         tmp_path,
         prompts=table("prompts", *prompts),
@@ -94,7 +103,12 @@ def test_asked_and_answers_say_of_which_set_and_iteration_each_answer_is(tmp_pat
             {"seed_id": "s1", "iteration": 0, "type": "Role Play", "example_ids": ["p1"], "text": "t"},
             {"seed_id": "s2", "iteration": 1, "type": "Health Harm", "example_ids": ["p1"], "text": "t"},
         ),
-        attacks=table("attacks", attack("a1", "s1", "test", "R2", 2), attack("a2", "s2", "train", "R0", 1)),
+        attacks=table(
+            "attacks",
+            attack("a1", "s1", "test", "R2", 2),
+            *(attack(each, "s2", "train", "R0", 1) for each in ("a2", "a3", "a4")),
+        ),
+        relabels=table("relabels", {"prompt_id": "a4", "version": "v1"} | hard),
         responses=table(
             "responses",
             *(
@@ -112,12 +126,14 @@ def test_asked_and_answers_say_of_which_set_and_iteration_each_answer_is(tmp_pat
         ),
     )
     query = "select prompt_id, measured_on, red_team, type, attack_style, difficulty from asked order by 1"
-    assert ask(shards, query) == [(prompt_id, *about) for prompt_id, about in ASKED.items()]
+    assert ask(shards, query) == [(prompt_id, *about) for prompt_id, about in sorted(ASKED.items())]
     query = "select prompt_id, target, iteration, unit_id, unsafe from answers where judge = 'ann' order by all"
     assert ask(shards, query) == [
         ("a1", "T1", 2, "s1", True),  # R2 is the newer one
         ("a1", "T3", 3, "s1", True),
         ("a2", "T0", 1, "s2", True),  # asked in the first turn
+        ("a3", "T0", 1, "a3", True),
+        ("a3", "T2", 3, "a3", True),  # and in the third: over-refusal there, no attack of the first
         ("p1", "T1", 1, "p1", True),
         ("p3", "T2", 2, "p3", True),
         ("p5", "T1", 2, "p5", True),  # T1 plays in the second turn

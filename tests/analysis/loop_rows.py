@@ -14,6 +14,9 @@ from seas_data.taxonomy import ATTACK_STYLES
 from seas_data.version import Version
 
 
+LABELS = ("kind", "type", "risk_category", "attack_style", "difficulty")
+
+
 def answers(version: Version) -> pl.DataFrame:
     """Return a row for each response and judge: what was asked, by whom, of which set, and what the judge said."""
     seeds = version.table("seeds").select("seed_id", "type")
@@ -34,6 +37,15 @@ def answers(version: Version) -> pl.DataFrame:
     )
     placed = version.table("prompts").join(version.table("splits"), on="prompt_id")
     general = (pl.col("split") == "test") & (pl.col("kind") == "general")
+    # What the prompts say of an attack that joined them stands over its seed; a harmless one is nobody's attack.
+    told = version.table("prompts").select("prompt_id", *LABELS, joined=pl.lit(True))
+    by_models = by_models.join(told, on="prompt_id", how="left", suffix="_told")
+    by_models = by_models.with_columns(
+        pl.when("joined").then(f"{name}_told").otherwise(name).alias(name) for name in LABELS
+    ).select(by_models.columns[: by_models.columns.index("source") + 1])
+    by_models = by_models.with_columns(
+        pl.when(kind="adversarial").then(name) for name in ("seed_id", "iteration", "red_team")
+    )
     others = placed.join(attacks, on="prompt_id", how="anti").select(
         "prompt_id",
         "kind",

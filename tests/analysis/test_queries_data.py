@@ -105,15 +105,18 @@ def test_risk_by_style_shows_what_is_missing(tmp_path: Path) -> None:
     ]
 
 
-def placed(version: Version) -> pl.DataFrame:
-    kept = version.table("kept").filter(kind="adversarial")
+def placed(version: Version, *, as_written: bool = False) -> pl.DataFrame:
+    """Return the kept attacks with their vectors; ``as_written``: those too of which a person said otherwise since."""
+    kept = version.table("kept")
+    said_since = pl.col("prompt_id").is_in(version.table("relabels")["prompt_id"].implode()) & as_written
+    kept = kept.filter((pl.col("kind") == "adversarial") | said_since)
     return kept.join(version.table("embeddings").select("prompt_id", "vector"), on="prompt_id").sort("prompt_id")
 
 
 def test_novelty_is_the_nearest_earlier_attack(version: Version) -> None:
     answer = ask(version, "novelty").filter(attacks="that joined, against all earlier")
     assert answer["iteration"].to_list() == [1, 2]
-    rows = placed(version)
+    rows = placed(version, as_written=True)
     manual = version.table("decisions").filter(reason="manual")
     for row in answer.iter_rows(named=True):
         here, before = rows.filter(iteration=row["iteration"]), rows.filter(pl.col("iteration") < row["iteration"])
