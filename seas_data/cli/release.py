@@ -13,11 +13,15 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
+    one_of,
     print_json,
+    text_of,
 )
 from seas_data.errors import SeasDataError
 
 commands = typer.Typer()
+AllowOption = Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; say --because.")]
+BecauseOption = Annotated[list[str] | None, typer.Option("--because", help="Why, one for each --allow.")]
 
 
 @commands.command()
@@ -61,6 +65,8 @@ def card(
     ] = False,
     model: Annotated[str | None, typer.Option("--model", help="The card of a trained model, such as R2.")] = None,
     profile: ProfileOption = "public",
+    allow: AllowOption = None,
+    because: BecauseOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
     as_json: JsonOption = False,
@@ -71,13 +77,18 @@ def card(
     seas-data card v3 -o README.md
     seas-data card v3 --check -o release/README.md
     seas-data card v3 --model T3
+    seas-data card v3 --check -o release/README.md --allow licences --because "asked the authors"
     """
     from seas_data import version as versions
     from seas_data.release import card as cards
+    from seas_data.release import checks
     from seas_data.release.profile import named
 
-    opened = versions.open(workspace).version(version or at)
-    fresh = cards.model_card(opened, model) if model else cards.dataset_card(opened, named(profile))
+    opened = versions.open(workspace).version(one_of(version, at))
+    allowed = checks.named(_allowed(allow, because))
+    if allowed and model is None:  # the card says of those that fail alone that they were overruled
+        allowed = checks.excused(checks.run(opened, profile, allowed=allowed), allowed)
+    fresh = cards.model_card(opened, model) if model else cards.dataset_card(opened, named(profile), allowed)
     if not check:
         cards.write(fresh, output) if output else print(fresh, end="")
         return
@@ -101,13 +112,15 @@ def check(
     version: VersionArgument = None,
     profile: ProfileOption = "public",
     card: Annotated[Path | None, typer.Option("--card", help="A stored card, which has to be current.")] = None,
+    allow: AllowOption = None,
+    because: BecauseOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a version may be released: every check, and the ids of the rows that fail it.
 
-    The exit status is 1 when a check fails. Rows are named and never shown.
+    The exit status is 1 when a check fails that --allow does not name. Rows are named and never shown.
 
     \b
     seas-data check v3
@@ -118,14 +131,16 @@ def check(
     from seas_data.cli import terminal
     from seas_data.release import checks
 
-    opened = versions.open(workspace).version(version or at)
-    found = checks.run(opened, profile, card.read_text(encoding="utf-8") if card else None)
+    opened = versions.open(workspace).version(one_of(version, at))
+    allowed = checks.named(_allowed(allow, because))
+    found = checks.run(opened, profile, text_of(card) if card else None, allowed)
     if as_json:
         told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "sentence": c.sentence} for c in found]
         print_json({"version": opened.name, "profile": profile, "checks": told})
     else:
         terminal.checks(found)
-    if not all(each.passed for each in found):
+    excused = checks.excused(found, allowed)
+    if not all(each.passed or each.name in excused for each in found):
         raise typer.Exit(1)
 
 
@@ -137,8 +152,8 @@ def push(
     profile: ProfileOption = "public",
     model: Annotated[str | None, typer.Option("--model", help="Push this model that the version trained.")] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it; without this it is private.")] = False,
-    allow: Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; say --because.")] = None,
-    because: Annotated[list[str] | None, typer.Option("--because", help="Why, one for each --allow.")] = None,
+    allow: AllowOption = None,
+    because: BecauseOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and write nothing.")] = False,
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,

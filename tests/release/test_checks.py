@@ -420,11 +420,30 @@ def test_a_stale_card_is_stopped_by_the_card_check_alone(copy: Copy) -> None:
     assert found["card"].ids
 
 
-def test_a_card_is_held_against_what_it_says_was_overruled(copy: Copy) -> None:
-    allowed = {"secrets": "invented keys"}
-    card = cards.dataset_card(copy.version, "public", allowed)
-    assert set(failed(copy, card=card)) == {"card"}
-    assert failed(copy, card=card, allowed=allowed) == {}
+def test_a_card_is_held_against_what_fails_and_was_overruled(copy: Copy) -> None:
+    allowed = {"secrets": "invented keys", "splits": "in case they fail"}
+    in_a_prompt(KEY)(copy)
+    card = cards.dataset_card(copy.version, "public", {"secrets": "invented keys"})
+    assert set(failed(copy, card=card)) == {"secrets", "card"}
+    assert set(failed(copy, card=card, allowed=allowed)) == {"secrets"}
+    both = cards.dataset_card(copy.version, "public", allowed)
+    assert "card" in failed(copy, card=both, allowed=allowed), "it says of a check that passed that it failed"
+    assert checks.excused(checks.run(copy.version), allowed) == {"secrets": "invented keys"}
+
+
+def test_the_commands_know_what_was_overruled(copy: Copy, tmp_path: Path) -> None:
+    in_a_prompt(KEY)(copy)
+    page, at = str(tmp_path / "README.md"), ["--workspace", str(copy.root)]
+    overruled = ["--allow", "secrets", "--because", "invented keys", "--allow", "splits", "--because", "in case"]
+    run = CliRunner().invoke
+    assert run(app, ["card", "-o", page, *overruled, *at]).exit_code == 0
+    assert "in case" not in Path(page).read_text(encoding="utf-8")
+    assert run(app, ["card", "--check", "-o", page, *overruled, *at]).exit_code == 0
+    assert run(app, ["card", "--check", "-o", page, *at]).exit_code == 1
+    assert run(app, ["check", "--card", page, *overruled, *at]).exit_code == 0
+    assert run(app, ["check", "--card", page, *at]).exit_code == 1
+    unknown = run(app, ["card", "--allow", "secret", "--because", "a slip", *at])
+    assert "there is no check secret; there are manifest, schemas" in str(unknown.exception)
 
 
 def test_a_profile_that_keeps_nothing_back_is_seen(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

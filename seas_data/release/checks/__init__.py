@@ -6,14 +6,16 @@ whether what is in it may be there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from seas_data.errors import SeasDataError
 from seas_data.release.checks import content, curation, structure
 from seas_data.release.checks.check import Candidate, Check, Told
-from seas_data.release.profile import named
+from seas_data.release.profile import named as profile_named
+from seas_data.text import printable
 from seas_data.version import Version
 
-__all__ = ["Check", "described", "names", "refuse_unless_allowed", "run"]
+__all__ = ["Check", "described", "excused", "named", "names", "refuse_unless_allowed", "run"]
 
 _FOUNDATION: tuple[Callable[[Candidate], Told], ...] = (structure.manifest, structure.schemas)
 """Nothing else can be asked of files that are damaged or have other columns, so no one can allow these to fail."""
@@ -43,16 +45,21 @@ def run(
 ) -> list[Check]:
     """Return what every check says of releasing ``version`` in ``profile``.
 
-    ``card``: the text of a stored card, which has to be current; ``allowed``: the checks that it says were overruled.
+    ``card``: the text of a stored card, which has to be current; ``allowed``: the checks that were overruled, and why.
+    Of those the card has to tell the ones that fail.
     Where the files or tables are damaged, that check alone is returned: the others could not be asked.
     """
-    candidate = Candidate(version, named(profile), _QUESTIONS, card, allowed or {})
+    candidate = Candidate(version, profile_named(profile), _QUESTIONS, card, allowed or {})
     found: list[Check] = []
     for check in _FOUNDATION:
         found.append(_run(check, candidate))
         if not found[-1].passed:
             return found
-    return [*found, *(_run(check, candidate) for check in _CHECKS)]
+    for check in _CHECKS:
+        if check is content.card:
+            candidate = replace(candidate, allowed=excused(found, candidate.allowed))
+        found.append(_run(check, candidate))
+    return found
 
 
 def _run(check: Callable[[Candidate], Told], candidate: Candidate) -> Check:
@@ -63,6 +70,20 @@ def _run(check: Callable[[Candidate], Told], candidate: Candidate) -> Check:
 def names() -> list[str]:
     """Return the names of the checks, in the order in which they run."""
     return [_name(check) for check in (*_FOUNDATION, *_CHECKS)]
+
+
+def named(allowed: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``allowed`` if each of its names is a check's. Raises SeasDataError for one that is not."""
+    if strangers := sorted({*allowed} - {*names()}):
+        raise SeasDataError(f"there is no check {printable(strangers[0])}; there are {', '.join(names())}")
+    return allowed
+
+
+def excused(found: Sequence[Check], allowed: Mapping[str, str]) -> dict[str, str]:
+    """Return those of ``allowed`` (names, and why) that fail and that a person may let pass, by giving a reason."""
+    foundation = {_name(check) for check in _FOUNDATION}
+    failed = {each.name for each in found if not each.passed} - foundation
+    return {name: because for name, because in allowed.items() if name in failed and because.strip()}
 
 
 def described() -> str:
@@ -77,9 +98,9 @@ def refuse_unless_allowed(found: Sequence[Check], allowed: Mapping[str, str]) ->
     Also where a reason is blank, and whatever ``allowed`` says where files or tables are damaged: then most checks
     could not be asked.
     """
+    let_pass = excused(found, allowed)
     foundation = {_name(check) for check in _FOUNDATION}
-    excused = {name for name, because in allowed.items() if because.strip()} - foundation
-    failed = [each for each in found if not each.passed and each.name not in excused]
+    failed = [each for each in found if not each.passed and each.name not in let_pass]
     if not failed:
         return
     told = "; ".join(f"{each.name} ({len(each.ids)}): {each.sentence}" for each in failed)
