@@ -35,7 +35,10 @@ def inputs(recipe: Recipe) -> list[str]:
     loop = recipe.loop
     if loop is None:
         return []
-    paths = (loop.instructions, loop.preferences, loop.evaluation.gold)
+    training = recipe.training
+    used = (training.red_sft, training.target_sft, training.red, training.target)
+    own = [each.accelerate for each in used if each.accelerate and Path(each.accelerate).is_file()]
+    paths = (loop.instructions, loop.preferences, loop.evaluation.gold, *own)
     return players.contents([path for path in paths if path is not None])
 
 

@@ -86,11 +86,11 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
     before = f"{letter}{0 if scene.loop.rounds == 'all' else scene.iteration - 1}"
     old = scene.checkpoints.row(by_predicate=pl.col("model") == before, named=True)
     settings = getattr(scene.recipe.training, role)
-    model = str(scene.place(before) or scene.base(role))
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": scene.iteration}
     try:
         if informative < settings.min_rows:
             raise NotEnoughPairsError(f"there are {informative} pairs, and at least {settings.min_rows} are needed")
+        model = str(scene.place(before) or scene.base(role))
         if "chosen" in rows.columns:
             method = "dpo"
             first = str(scene.place(f"{letter}0") or scene.base(role)) if settings.reference == "first" else None

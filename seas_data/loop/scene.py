@@ -81,8 +81,9 @@ class Scene:
             yield generator
 
     def base(self, role: Role) -> str:
-        """Return the checkpoint that a role's first training starts from."""
-        return self.recipe.models[self.player(role).model].model
+        """Return the folder of the checkpoint that a role's first training starts from."""
+        settings = self.recipe.models[self.player(role).model]
+        return str(files_of.place(settings.model, settings.revision))
 
     def sampling(self, role: Role) -> Sampling:
         """Return how a role's model writes."""
