@@ -40,6 +40,14 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_text(path: Path) -> str:
+    """Return what stands in a text file; raise SeasDataError if it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise SeasDataError(f"{path} is not text in UTF-8 (byte {problem.start}); save it as that") from problem
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in UTF-8, whole or not at all."""
     with replacing(path) as temporary:

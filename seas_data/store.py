@@ -199,8 +199,21 @@ class Workspace:
         files.write_text(self.root / "tags" / name, manifest.version + "\n")
         return manifest
 
-    def verify(self, manifest: Manifest) -> list[str]:
-        """Re-hash every file of a version and return one sentence for each that is damaged or missing."""
+    def verify(self, *manifests: Manifest) -> list[str]:
+        """Re-hash every file of the versions, once, and return one sentence for each that is damaged or missing."""
+        shards = {(table, shard): None for each in manifests for table, them in each.tables.items() for shard in them}
+        problems = [problem for each in manifests for problem in self._misplaced(each)]
+        for table, shard in shards:
+            path = self.shard_path(table, shard)
+            name = path.relative_to(self.root)
+            if not path.exists():
+                problems.append(f"{name}: missing ({shard.rows} rows of {table})")
+            elif files.sha256(path) != shard.sha256:
+                problems.append(f"{name}: damaged ({shard.rows} rows of {table}); its content does not fit its name")
+        return problems
+
+    def _misplaced(self, manifest: Manifest) -> list[str]:
+        """Say what of a manifest does not fit itself or its parent."""
         problems = []
         if manifest.digest != manifest.computed_digest():
             problems.append(f"versions/{manifest.version}.json: its digest does not fit its content")
@@ -214,25 +227,19 @@ class Workspace:
                 problems.append(
                     f"versions/{manifest.parent}.json: it is not the parent that {manifest.version} was built on"
                 )
-        for table, shards in manifest.tables.items():
-            for shard in shards:
-                path = self.shard_path(table, shard)
-                name = path.relative_to(self.root)
-                if not path.exists():
-                    problems.append(f"{name}: missing ({shard.rows} rows of {table})")
-                elif files.sha256(path) != shard.sha256:
-                    problems.append(
-                        f"{name}: damaged ({shard.rows} rows of {table}); its content does not fit its name"
-                    )
         return problems
 
     def require_whole(self, manifest: Manifest) -> None:
         """Raise SeasDataError if a file of the version is damaged or missing."""
         if problems := self.verify(manifest):
-            raise SeasDataError(
-                f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a "
-                "copy, or build the recipe into a new workspace: the same content gets the same names"
-            )
+            raise self.damaged(problems)
+
+    def damaged(self, problems: list[str]) -> SeasDataError:
+        """Return what to raise for what ``verify`` found."""
+        return SeasDataError(
+            f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a "
+            "copy, or build the recipe into a new workspace: the same content gets the same names"
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -5,38 +5,37 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
+import seas_data as sd
+from seas_data.analysis import library
+from seas_data.resources import folder
 from tests.conftest import EXAMPLE
+from tests.program import PROGRAM, called
 
-PROGRAM = [sys.executable, "-c", "from seas_data.cli import main; main()"]
+QUERIES = library.load(folder("sql"))
 
 
-def run(*arguments: object, **settings: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"},
-        check=False,
-        **settings,
-    )
+def process(*arguments: object) -> "subprocess.CompletedProcess[bytes]":
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, env=environment, check=False)
 
 
 def said(*arguments: object) -> str:
-    ended = run(*arguments)
+    ended = called(*arguments)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
 
 def refused(*arguments: object) -> str:
-    ended = run(*arguments)
+    ended = called(*arguments)
     assert ended.returncode == 2, (ended.stdout, ended.stderr)
     assert ended.stdout == ""
     assert ended.stderr.startswith("error: ")
@@ -100,18 +99,22 @@ def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) 
         {"type": row["type"], "rows": int(row["rows"])}
         for row in csv.DictReader(io.StringIO(said(*query, "--format", "csv")))
     ] == expected
-    parquet = subprocess.run([*PROGRAM, *query, "--format", "parquet"], capture_output=True, check=True).stdout
+    parquet = process(*query, "--format", "parquet").stdout
     assert pl.read_parquet(io.BytesIO(parquet)).to_dicts() == expected
+    markdown, table = said(*query, "--format", "markdown"), said(*query)
     for row in expected:
-        assert re.search(rf"{row['type']} +\|? *{row['rows']}\b", said(*query, "--format", "markdown"))
-        assert re.search(rf"{row['type']} +{row['rows']}\b", said(*query))
+        assert re.search(rf"{row['type']} +\|? *{row['rows']}\b", markdown)
+        assert re.search(rf"{row['type']} +{row['rows']}\b", table)
 
 
-def test_every_query_of_the_library_runs_on_the_example(at: list[str]) -> None:
+def test_every_query_of_the_library_runs_on_the_example(at: list[str], example: Path) -> None:
     names = [row["name"] for row in json.loads(said("sql", "--list", *at, "--format", "json"))]
-    assert len(names) >= 10
+    assert sorted(names) == sorted(QUERIES)
+    version = sd.open(example).version()
     for name in names:
-        json.loads(said("sql", name, *at, "--format", "json"))
+        version.select(QUERIES[name].sql, QUERIES[name].values([]))
+    for name in ("rows-by-type", "drop-reasons-by-source"):
+        assert json.loads(said("sql", name, *at, "--format", "json"))
 
 
 def test_control_characters_of_a_prompt_never_reach_the_terminal(at: list[str]) -> None:
@@ -200,10 +203,89 @@ def test_a_wrong_recipe_is_one_sentence(
         (["sql", "rows-by-type", "--format", "xlsx"], "xlsx"),
         (["tag", "v0", "v1"], "cannot be a tag"),
         (["diff", "v0", "v1"], "no version or tag v1"),
+        (["show", "v0", "--version", "v1"], "both v0 and --version v1 are named; name one version"),
+        (["card", "v0", "--version", "v1"], "name one version"),
+        (["verify", "v0", "--version", "v1"], "name one version"),
+        (["verify", ""], "no version or tag ;"),
+        (["log", "--version", ""], "no version or tag ;"),
+        (["why", "\x1b]0;gone\x07", "--version", "\x1b[2J"], "no version or tag \\u{1b}[2J"),
     ],
 )
 def test_a_wrong_question_is_one_sentence(arguments: list[str], sentence: str, at: list[str]) -> None:
     assert sentence in refused(*arguments, *at)
+
+
+NEITHER = "\xff\xfe\x00 neither text nor a table".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sql", "-f"], "is not text in UTF-8"),
+        (["check", "--card"], "is not text in UTF-8"),
+        (["card", "--check", "-o"], "is not text in UTF-8"),
+        (["card", "-o"], "is not text in UTF-8"),
+        (["judge", "--gold"], "should have the columns response_id and verdict"),
+    ],
+)
+def test_a_file_that_is_no_text_is_one_sentence_that_names_it(
+    arguments: list[str], sentence: str, at: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "strange"
+    path.write_bytes(NEITHER)
+    told = refused(*arguments, path, *at)
+    assert sentence in told
+    assert str(path) in told
+
+
+def test_a_folder_in_place_of_a_file_to_write_is_named(at: list[str], tmp_path: Path) -> None:
+    assert f"Is a directory at {tmp_path};" in refused("review", "-o", tmp_path, *at)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["judge", "recipe", "folder", "-o", "x", "--version", "v0"], "RECIPE FOLDER takes no --version, --output"),
+        (["judge", "recipe", "folder", "--workspace", "ws"], "RECIPE FOLDER takes no --workspace"),
+        (["judge", "recipe", "--gold", "x", "--trust"], "--gold takes no RECIPE, --trust"),
+        (["pairs", "recipe", "folder", "--role", "red"], "RECIPE FOLDER takes no --role"),
+        (["pairs", "recipe", "folder", "-o", "x"], "RECIPE FOLDER takes no --output"),
+        (["pairs", "recipe", "--from", "x"], "--from takes no RECIPE"),
+        (["judge"], "name a recipe and a folder of tables"),
+        (["pairs"], "name a recipe and a folder of tables"),
+    ],
+)
+def test_an_option_of_the_other_way_to_call_a_command_is_refused(arguments: list[str], sentence: str) -> None:
+    assert sentence in refused(*arguments)
+
+
+@pytest.mark.parametrize("command", [["pairs", "--from", "x"], ["train", "recipe", "folder", "-o", "x"]])
+def test_a_role_is_one_of_two(command: list[str]) -> None:
+    ended = called(*command, "--role", "blue")
+    assert ended.returncode == 2
+    assert "'red', 'target'" in ended.stderr
+
+
+def test_a_stage_of_a_pulled_recipe_runs_when_it_is_trusted(tmp_path: Path) -> None:
+    recipe = yaml.safe_load((EXAMPLE.parent / "sandbox-smoke.yaml").read_text())
+    recipe["models"]["red"] = {"backend": "http", "model": "red", "url": "http://127.0.0.1:9/v1"}
+    path = tmp_path / "pulled.yaml"
+    path.write_text(yaml.safe_dump(recipe | {"pulled": "org/name@1.0.0"}))
+    assert "with --trust" in refused("judge", path, tmp_path / "round")
+    assert ".parquet; the stage before" in refused("judge", path, tmp_path / "round", "--trust")
+
+
+def test_verify_names_a_damaged_file_once_for_all_versions(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "ws")
+    shard = min((tmp_path / "ws" / "shards" / "prompts").iterdir())
+    shard.write_bytes(b"other")
+    ended = called("verify", "--json", "--workspace", tmp_path / "ws")
+    assert ended.returncode == 2
+    told = json.loads(ended.stdout)
+    assert told["versions"] == ["v0", "v1", "v2"]
+    assert len(told["problems"]) == 1
+    assert shard.name in told["problems"][0]
+    assert ended.stderr.count(shard.name) == 1
 
 
 def test_a_folder_that_is_no_workspace_is_one_sentence(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
     players = ("--red", played / "models" / "R0", "--target", played / "models" / "T0")
     run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.attack.seeds=8")
     assert "keeper: " in run("judge", recipe, folder)
-    made = json.loads(run("pairs", recipe, folder))
+    made = json.loads(run("pairs", recipe, folder, "--json"))
     assert made["pairs"] > 0
     found = {row["name"] for row in json.loads(run("evaluate", folder, "--json"))}
     assert {"attack_success", "validity", "unique"} <= found

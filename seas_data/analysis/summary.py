@@ -12,7 +12,7 @@ from seas_data.version import Version
 
 def log(workspace: Workspace, version: str | None = None) -> list[dict[str, Any]]:
     """Return one record a version, oldest first; with ``version``, of its ancestors and itself."""
-    names = workspace.lineage(workspace.manifest(version)) if version else workspace.versions()
+    names = workspace.versions() if version is None else workspace.lineage(workspace.manifest(version))
     return [_entry(workspace, name) for name in names]
 
 

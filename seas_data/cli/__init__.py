@@ -10,6 +10,7 @@ import typer
 
 from seas_data.cli import questions, release, stages, versions
 from seas_data.errors import SeasDataError
+from seas_data.text import printable
 
 app = typer.Typer(
     name="seas-data",
@@ -29,16 +30,19 @@ def main() -> None:
         app()
     except SeasDataError as problem:
         _fail(str(problem))
+    except UnicodeDecodeError as problem:
+        _fail(f"a file that should be text is not in UTF-8 ({problem.reason} at byte {problem.start}); save it as that")
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
     except OSError as problem:
-        place = f" at {problem.filename}" if problem.filename else ""
+        name = problem.filename2 or problem.filename  # of a file that could not take its place, the place
+        place = f" at {name}" if name else ""
         _fail(
             f"{problem.strerror or problem}{place}; nothing was half written: mend that and run the same command again"
         )
 
 
 def _fail(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {printable(sentence)}", file=sys.stderr)
     sys.exit(2)

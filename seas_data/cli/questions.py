@@ -13,6 +13,7 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
+    opened,
     print_json,
 )
 from seas_data.errors import SeasDataError
@@ -40,9 +41,9 @@ def sql(
     seas-data sql drop-reasons-by-source
     seas-data sql -q "select type, count(*) from kept group by 1" --format json
     """
+    from seas_data import files
     from seas_data.analysis import library, listing, table
     from seas_data.resources import folder
-    from seas_data.version import open as open_versions
 
     output = "json" if as_json else output
     queries = library.load(folder("sql"))
@@ -56,9 +57,9 @@ def sql(
         chosen = library.get(queries, name)
         text, values = chosen.sql, chosen.values(parameter or [])
     else:
-        text = query if query is not None else Path(str(file)).read_text(encoding="utf-8")
+        text = query if query is not None else files.read_text(Path(str(file)))
         values = library.untyped(parameter or [])
-    table.write(open_versions(workspace).version(version).sql(text, values), output, sys.stdout, reveal=reveal)
+    table.write(opened(workspace, version).sql(text, values), output, sys.stdout, reveal=reveal)
 
 
 @commands.command()
@@ -78,12 +79,10 @@ def report(
     seas-data report v3 -o report.html
     seas-data report v3 --against v1 -o report.html
     """
-    from seas_data import version as versions
     from seas_data.analysis.report import write
 
-    opened = versions.open(workspace)
-    told = opened.version(version or at)
-    write(told, output, against=opened.version(against) if against else None, with_text=with_text)
+    told = opened(workspace, version, at)
+    write(told, output, against=opened(workspace, against) if against else None, with_text=with_text)
     marked = "; it holds prompts' texts, so do not publish it" if with_text else ""
     print(f"The report of {told.name} is in {output} ({output.stat().st_size / 1e6:.1f} MB){marked}.")
 
@@ -101,10 +100,9 @@ def explore(
     \b
     seas-data explore v3 -o map
     """
-    from seas_data import version as versions
     from seas_data.analysis.explore import write
 
-    told = versions.open(workspace).version(version or at)
+    told = opened(workspace, version, at)
     made = write(told, output)
     if as_json:
         print_json({"path": str(made.path), "rows": made.rows, "without": made.without, "command": made.command})
@@ -134,17 +132,14 @@ def review(
     seas-data review v0 --sample 200 -o review.csv
     seas-data review v3 --responses --sample 400 -o gold.csv
     """
-    from seas_data import version as versions
     from seas_data.people import review as reviews
 
-    opened = versions.open(workspace).version(version or at)
+    told = opened(workspace, version, at)
     if responses:
-        chosen = reviews.responses(opened, sample)
+        chosen = reviews.responses(told, sample)
         reviews.write(chosen, output, reviews.RESPONSE_GIVEN, reviews.RESPONSE_ASKED)
-        print(f"{chosen.height} responses of {opened.name} are in {output}; filled in: seas-data judge --gold {output}")
+        print(f"{chosen.height} responses of {told.name} are in {output}; filled in: seas-data judge --gold {output}")
         return
-    chosen = reviews.sample(opened.table("kept"), sample)
+    chosen = reviews.sample(told.table("kept"), sample)
     reviews.write(chosen, output)
-    print(
-        f"{chosen.height} prompts of {opened.name} are in {output}; filled in, name it under overrides in the recipe."
-    )
+    print(f"{chosen.height} prompts of {told.name} are in {output}; filled in, name it under overrides in the recipe.")

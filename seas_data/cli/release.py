@@ -15,7 +15,6 @@ from seas_data.cli.shared import (
     WorkspaceOption,
     one_of,
     print_json,
-    text_of,
 )
 from seas_data.errors import SeasDataError
 
@@ -127,13 +126,14 @@ def check(
     seas-data check v3 --profile gated --json
     seas-data check v3 --card release/README.md
     """
+    from seas_data import files
     from seas_data import version as versions
     from seas_data.cli import terminal
     from seas_data.release import checks
 
     opened = versions.open(workspace).version(one_of(version, at))
     allowed = checks.named(_allowed(allow, because))
-    found = checks.run(opened, profile, text_of(card) if card else None, allowed)
+    found = checks.run(opened, profile, files.read_text(card) if card else None, allowed)
     if as_json:
         told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "sentence": c.sentence} for c in found]
         print_json({"version": opened.name, "profile": profile, "checks": told})

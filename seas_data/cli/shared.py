@@ -2,9 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from seas_data.errors import SeasDataError
+
+if TYPE_CHECKING:
+    from seas_data.version import Version
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="The folder that holds the versions.")]
 VersionOption = Annotated[str | None, typer.Option("--version", help="A version or tag; the newest without it.")]
@@ -17,7 +22,30 @@ ProfileOption = Annotated[
 ChangeOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as a.b=1.")
 ]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Let a pulled recipe run the commands and call the servers it names.")
+]
 WORKSPACE = Path("workspace")
+
+
+def opened(workspace: Path, version: str | None = None, at: str | None = None) -> "Version":
+    """Return the version that is named, as an argument or ``at`` --version; the newest without a name."""
+    from seas_data import version as versions
+
+    name = one_of(version, at)
+    return versions.open(workspace).version(name)
+
+
+def one_of(version: str | None, at: str | None) -> str | None:
+    """Return the one name that an argument and --version give; raise SeasDataError if they are two."""
+    if version is not None and at is not None and version != at:
+        raise SeasDataError(f"both {version} and --version {at} are named; name one version")
+    return at if version is None else version
+
+
+def changes(given: list[str] | None, trust: bool) -> list[str]:
+    """Return the changes to a recipe that --set and --trust make."""
+    return [*(given or []), *(["pulled=null"] if trust else [])]
 
 
 def print_json(content: Any) -> None:

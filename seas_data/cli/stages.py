@@ -1,17 +1,27 @@
 """The stages of the loop, each alone: on a folder of tables, with a recipe's settings."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from seas_data.cli.shared import WORKSPACE, ChangeOption, JsonOption, VersionOption, WorkspaceOption, print_json
+from seas_data.cli.shared import (
+    WORKSPACE,
+    ChangeOption,
+    JsonOption,
+    TrustOption,
+    VersionOption,
+    changes,
+    opened,
+    print_json,
+)
 from seas_data.errors import SeasDataError
 
 commands = typer.Typer()
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe with a loop, such as pipelines/seas-llama3.yaml.")]
 FolderArgument = Annotated[Path, typer.Argument(help="A folder of tables, one Parquet file each.")]
+Role = Literal["red", "target"]
 RedOption = Annotated[str | None, typer.Option("--red", help="The red team's checkpoint, in place of the recipe's.")]
 TargetOption = Annotated[
     str | None, typer.Option("--target", help="The target's checkpoint, in place of the recipe's.")
@@ -26,6 +36,7 @@ def attack(
     red: RedOption = None,
     target: TargetOption = None,
     change: ChangeOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Draw seeds, have the red team write attacks and the target answer them: tables seeds, attacks, responses.
 
@@ -34,7 +45,7 @@ def attack(
     """
     from seas_data.loop import alone
 
-    found = alone.attack(_scene(recipe, change, folder, red, target), folder, prompts)
+    found = alone.attack(_scene(recipe, changes(change, trust), folder, red, target), folder, prompts)
     asked = found["attacks"]["reason"].null_count()
     print(
         f"{found['attacks'].height} attacks, {asked} of them asked; {found['responses'].height} responses in {folder}."
@@ -46,10 +57,13 @@ def judge(
     recipe: Annotated[str | None, typer.Argument(help="A recipe with a loop; none with --gold.")] = None,
     folder: Annotated[Path | None, typer.Argument(help="A folder of tables, one Parquet file each.")] = None,
     change: ChangeOption = None,
+    trust: TrustOption = False,
     gold: Annotated[
         Path | None, typer.Option("--gold", help="What people said: the sheet of review --responses, filled in.")
     ] = None,
-    workspace: WorkspaceOption = WORKSPACE,
+    workspace: Annotated[
+        Path | None, typer.Option("--workspace", help="With --gold: the folder that holds the versions.")
+    ] = None,
     version: VersionOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="With --gold: figures as rows of metrics, .parquet or .json.")
@@ -63,34 +77,38 @@ def judge(
     seas-data judge --gold review.csv --version v3
     """
     if gold is not None:
-        _judge_judges(gold, workspace, version, output, as_json)
+        _refuse("--gold", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
+        _judge_judges(gold, workspace or WORKSPACE, version, output, as_json)
         return
     if recipe is None or folder is None:
         raise SeasDataError("name a recipe and a folder of tables, or a gold file with --gold")
+    _refuse("RECIPE FOLDER", {"--workspace": workspace, "--version": version, "--output": output})
     from seas_data.loop import alone
 
-    found = alone.verdicts(_scene(recipe, change, folder), folder)["verdicts"]
-    counts = found.group_by("judge", "verdict").len().sort("judge", "verdict")
+    found = alone.verdicts(_scene(recipe, changes(change, trust), folder), folder)["verdicts"]
+    counts = found.group_by("judge", "verdict").len("rows").sort("judge", "verdict")
+    if as_json:
+        print_json(counts.to_dicts())
+        return
     for name, verdict, count in counts.iter_rows():
         print(f"{name}: {count} {verdict or 'without a verdict'}")
 
 
 def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
-    from seas_data import version as versions
     from seas_data.cli import terminal
     from seas_data.people import gold
 
-    opened = versions.open(workspace).version(version)
-    found = gold.report(opened, path)
+    judged = opened(workspace, version)
+    found = gold.report(judged, path)
     if output is not None:
-        gold.write(found.metrics, opened.name, output)
+        gold.write(found.metrics, judged.name, output)
     if as_json:
         tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
-        print_json({"version": opened.name, "gold": found.name, "strangers": found.strangers, **tables})
+        print_json({"version": judged.name, "gold": found.name, "strangers": found.strangers, **tables})
         return
-    print(f"{opened.name} beside the gold set {found.name}")
+    print(f"{judged.name} beside the gold set {found.name}")
     if found.strangers:
-        print(f"{found.strangers} responses of the gold set are left out: no judge of {opened.name} has judged them.")
+        print(f"{found.strangers} responses of the gold set are left out: no judge of {judged.name} has judged them.")
     for title, table in found.shown().items():
         print(f"\n{title}")
         terminal.records(table.to_dicts())
@@ -103,11 +121,12 @@ def pairs(
     reference: Annotated[
         Path | None, typer.Option("--from", help="Rows of the SEAS reference code: JSONL or Parquet.")
     ] = None,
-    role: Annotated[str, typer.Option("--role", help="With --from: red or target.")] = "target",
-    output: Annotated[Path, typer.Option("-o", "--output", help="With --from: the file to write.")] = Path(
-        "pairs.jsonl"
-    ),
+    role: Annotated[Role | None, typer.Option("--role", help="With --from: of whom; target without it.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="With --from: the file to write; pairs.jsonl without it.")
+    ] = None,
     change: ChangeOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make preference pairs of a folder of tables, or of a file that the SEAS reference code wrote.
@@ -117,11 +136,10 @@ def pairs(
     seas-data pairs --from reference.jsonl --role red -o pairs.jsonl
     """
     if reference is not None:
+        _refuse("--from", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
         from seas_data.pairs.convert import run_from
 
-        if role not in ("red", "target"):
-            raise SeasDataError(f"--role is {role}; it should be red or target")
-        told = run_from(reference, "red" if role == "red" else "target", output)
+        told = run_from(reference, role or "target", output or Path("pairs.jsonl"))
         if as_json:
             print_json(told)
         else:
@@ -129,21 +147,27 @@ def pairs(
         return
     if recipe is None or folder is None:
         raise SeasDataError("name a recipe and a folder of tables, or a file with --from")
+    _refuse("RECIPE FOLDER", {"--role": role, "--output": output})
     from seas_data.loop import alone
 
-    made = alone.make_pairs(_scene(recipe, change, folder), folder)
-    print_json({name: frame.height for name, frame in made.items()})
+    made = alone.make_pairs(_scene(recipe, changes(change, trust), folder), folder)
+    if as_json:
+        print_json({name: frame.height for name, frame in made.items()})
+        return
+    for name, frame in made.items():
+        print(f"{name}: {frame.height} rows in {folder}")
 
 
 @commands.command()
 def train(
     recipe: RecipeArgument,
     folder: FolderArgument,
-    role: Annotated[str, typer.Option("--role", help="red or target.")],
+    role: Annotated[Role, typer.Option("--role", help="Whose model.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The model folder to write.")],
     red: RedOption = None,
     target: TargetOption = None,
     change: ChangeOption = None,
+    trust: TrustOption = False,
 ) -> None:
     """Train the red team or the target on the pairs of a folder of tables.
 
@@ -152,9 +176,7 @@ def train(
     """
     from seas_data.loop import alone
 
-    if role not in ("red", "target"):
-        raise SeasDataError(f"--role is {role}; it should be red or target")
-    alone.train(_scene(recipe, change, folder, red, target), folder, "red" if role == "red" else "target", output)
+    alone.train(_scene(recipe, changes(change, trust), folder, red, target), folder, role, output)
     print(f"The model is in {output}.")
 
 
@@ -175,9 +197,13 @@ def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
         terminal.records(found.to_dicts())
 
 
-def _scene(
-    recipe: str, change: list[str] | None, folder: Path, red: str | None = None, target: str | None = None
-) -> Any:
+def _refuse(mode: str, others: dict[str, object]) -> None:
+    """Raise SeasDataError if an option is given that does not go with ``mode``."""
+    if given := [name for name, value in others.items() if value]:
+        raise SeasDataError(f"{mode} takes no {', '.join(given)}; leave out one or the other")
+
+
+def _scene(recipe: str, change: list[str], folder: Path, red: str | None = None, target: str | None = None) -> Any:
     from seas_data import recipe as recipes
     from seas_data.loop import alone
 

@@ -52,7 +52,7 @@ def _cell(value: Any) -> str:
 def records(entries: list[dict[str, Any]]) -> None:
     """Print records as a table, one a line."""
     if not entries:
-        print("no version yet; make one with: seas-data build RECIPE")
+        print("no rows")
         return
     shortened = [entry | {"digest": entry["digest"][:12]} if "digest" in entry else entry for entry in entries]
     _table(shortened[0], (entry.values() for entry in shortened))

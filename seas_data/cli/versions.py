@@ -1,7 +1,6 @@
 """Versions: build one, list them, look into one, tell a prompt's story, verify, tag."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,11 +9,18 @@ from seas_data.cli.shared import (
     ChangeOption,
     JsonOption,
     RevealOption,
+    TrustOption,
     VersionArgument,
     VersionOption,
     WorkspaceOption,
+    changes,
+    one_of,
+    opened,
     print_json,
 )
+
+if TYPE_CHECKING:
+    from seas_data.version import Version
 
 commands = typer.Typer()
 
@@ -27,9 +33,7 @@ def build(
     iterations: Annotated[
         int | None, typer.Option("--iterations", min=1, help="How many iterations of the loop there are to be in all.")
     ] = None,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Let a pulled recipe run the commands and call the servers it names.")
-    ] = False,
+    trust: TrustOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and build nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,9 +47,8 @@ def build(
     from seas_data import recipe as recipes
     from seas_data.cli import terminal
 
-    changes = [*(change or []), *([f"loop.iterations={iterations}"] if iterations else [])]
-    changes += ["pulled=null"] if trust else []
-    loaded = recipes.load(recipes.shipped(recipe), changes)
+    more = [f"loop.iterations={iterations}"] if iterations else []
+    loaded = recipes.load(recipes.shipped(recipe), changes(change, trust) + more)
     if dry_run:
         plan.check(loaded)
         if as_json:
@@ -61,7 +64,7 @@ def build(
     elif built.new and loaded.loop is not None:
         terminal.loop(built.version)
     elif built.new:
-        _show(workspace, built.version.name, False)
+        _show(built.version, False)
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
     else:
         print(f"Nothing changed: {built.version.name} stands as it is. {built.remark}".rstrip())
@@ -81,8 +84,10 @@ def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, a
     entries = summary.log(open_workspace(workspace), version)
     if as_json:
         print_json(entries)
-    else:
+    elif entries:
         terminal.records(entries)
+    else:
+        print("no version yet; make one with: seas-data build RECIPE")
 
 
 @commands.command()
@@ -98,15 +103,14 @@ def show(
     seas-data show v0
     seas-data show v0 --json
     """
-    _show(workspace, version or at, as_json)
+    _show(opened(workspace, version, at), as_json)
 
 
-def _show(workspace: Path, name: str | None, as_json: bool) -> None:
-    from seas_data import version
+def _show(version: "Version", as_json: bool) -> None:
     from seas_data.analysis import summary
     from seas_data.cli import terminal
 
-    content = summary.show(version.open(workspace).version(name))
+    content = summary.show(version)
     if as_json:
         print_json(content)
     else:
@@ -127,12 +131,10 @@ def diff(
     """
     import polars as pl
 
-    from seas_data import version
     from seas_data.analysis import explain
     from seas_data.cli import terminal
 
-    opened = version.open(workspace)
-    changes = explain.difference(opened.version(before), opened.version(after))
+    changes = explain.difference(opened(workspace, before), opened(workspace, after))
     if as_json:
         print_json(
             {name: part.to_dicts() if isinstance(part, pl.DataFrame) else part for name, part in changes.items()}
@@ -155,12 +157,11 @@ def why(
     seas-data why 3f2a9c
     seas-data why "what colour is the door?"
     """
-    from seas_data import version as versions
     from seas_data.analysis import explain
     from seas_data.cli import terminal
 
-    opened = versions.open(workspace).version(version)
-    stories = [explain.story(opened, prompt_id) for prompt_id in explain.find(opened, text_or_id)]
+    told = opened(workspace, version)
+    stories = [explain.story(told, prompt_id) for prompt_id in explain.find(told, text_or_id)]
     if as_json:
         print_json(stories)
     else:
@@ -181,15 +182,14 @@ def verify(
     """
     from seas_data.store import open_workspace
 
-    opened = open_workspace(workspace)
-    name = version or at
-    names = [opened.manifest(name).version] if name or not opened.versions() else opened.versions()
+    held = open_workspace(workspace)
+    name = one_of(version, at)
+    names = [held.manifest(name).version] if name is not None or not held.versions() else held.versions()
+    problems = held.verify(*map(held.manifest, names))
     if as_json:
-        print_json(
-            {"versions": names, "problems": [each for name in names for each in opened.verify(opened.manifest(name))]}
-        )
-    for each in names:
-        opened.require_whole(opened.manifest(each))
+        print_json({"versions": names, "problems": problems})
+    if problems:
+        raise held.damaged(problems)
     if not as_json:
         print(f"{', '.join(names)}: every file is whole and as it was written.")
 

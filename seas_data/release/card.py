@@ -111,14 +111,14 @@ def merge(existing: str, fresh: str) -> str:
 
 def write(fresh: str, path: Path) -> None:
     """Write a card to ``path``; into the one that is there, if any, as ``merge`` does."""
-    files.write_text(path, merge(path.read_text(encoding="utf-8"), fresh) if path.exists() else fresh)
+    files.write_text(path, merge(files.read_text(path), fresh) if path.exists() else fresh)
 
 
 def check(path: Path, fresh: str) -> list[str]:
     """Return ``differences`` of the card at ``path``. Raises SeasDataError when there is none."""
     if not path.is_file():
         raise SeasDataError(f"there is no card at {path}; write one with: seas-data card -o {path}")
-    return differences(path.read_text(encoding="utf-8"), fresh)
+    return differences(files.read_text(path), fresh)
 
 
 def _parts(body: str) -> tuple[str, str, str]:
