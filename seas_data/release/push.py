@@ -176,8 +176,11 @@ def _commit(remote: Remote, state: State, plan: Plan, load: Load) -> str:
     places = sorted({**plan.new, **plan.changed})
     additions = [CommitOperationAdd(place, load.folder / place) for place in places]
     print(f"sending {len(places)} files, {plan.bytes / 1e6:,.1f} MB, to {remote.name}", file=sys.stderr)
-    for start in range(0, len(additions), _BATCH):
-        remote.upload(additions[start : start + _BATCH])
+    firsts = {each.upload_info.sha256: each for each in reversed(additions)}
+    again = [each for each in additions if firsts[each.upload_info.sha256] is not each]  # a shard that is a config, too
+    for group in (list(firsts.values()), again):
+        for start in range(0, len(group), _BATCH):
+            remote.upload(group[start : start + _BATCH])
     return remote.commit(additions, plan.deleted, load.title, load.message, state.commit)
 
 

@@ -15,6 +15,7 @@ from seas_data.errors import SeasDataError
 from seas_data.release import published
 from seas_data.release.push import Pushed, Wanted, push
 from tests.hub import Fault, Hub, Repository
+from tests.release.test_hub_end_to_end import is_row_for_row, load
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -23,13 +24,19 @@ def pushed(root: Path, tag: str = "1.0.0") -> Pushed:
     return push(versions.open(root).version("v0"), Wanted("org/set", tag=tag))
 
 
-def is_whole(hub: Hub, done: Pushed) -> None:
-    """One commit of ours, tagged, with every file, each of them sent once."""
+def is_whole(hub: Hub, done: Pushed, *, again: int = 0) -> None:
+    """One commit of ours, tagged, with every file, of which no more than ``again`` bytes were sent twice."""
     repository = hub.repository("datasets", "org/set")
     assert [commit.title for commit in repository.history()][1:] == ["initial commit"]
     assert repository.tags == {"1.0.0": done.commit}
-    for path, file in repository.head().tree.items():
-        assert repository.received[file.sha256 or path] >= file.size
+    tree = repository.head().tree
+    twice = [repository.received[file.sha256 or path] - file.size for path, file in tree.items()]
+    assert min(twice) >= 0 and sum(twice) <= again
+
+
+def broke_off(fault: Fault, times: int) -> int:
+    """How many bytes of large files arrived in vain, of a fault that was to strike so many ``times``."""
+    return (times - fault.times) * (fault.drop_after or 0) if "/lfs/" in fault.path else 0
 
 
 @pytest.mark.parametrize(
@@ -55,9 +62,10 @@ def is_whole(hub: Hub, done: Pushed) -> None:
 )
 def test_what_passes_is_waited_for(hub: Hub, mine: Path, fault: Fault) -> None:
     hub.faults.append(fault)
+    times = fault.times
     done = pushed(mine)
     assert fault.times == 0, "the fault struck"
-    is_whole(hub, done)
+    is_whole(hub, done, again=broke_off(fault, times))
     assert [each.commit for each in published.read(mine)] == [done.commit]
 
 
@@ -79,6 +87,7 @@ def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
     hub: Hub, mine: Path, fault: Fault, sentence: str
 ) -> None:
     hub.faults.append(fault)
+    times = fault.times
     with pytest.raises(SeasDataError, match=sentence) as raised:
         pushed(mine)
     assert "\n" not in str(raised.value)
@@ -89,7 +98,7 @@ def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
     assert there or "/lfs/" not in fault.path
     hub.faults.clear()
     sent = dict(repository.received) if repository else {}
-    is_whole(hub, pushed(mine))
+    is_whole(hub, pushed(mine), again=broke_off(fault, times))
     after = hub.repository("datasets", "org/set")
     assert all(after.received[sha256] == sent[sha256] for sha256 in there), "sent again"
 
@@ -172,11 +181,15 @@ main()
 """
 
 
-def test_a_push_killed_in_mid_upload_goes_on(hub: Hub, mine: Path, tmp_path: Path) -> None:
-    fault = Fault("PUT", "/lfs/", drop_after=500, skip=6, stall=60, times=99)
+def kill_in_mid_upload(hub: Hub, root: Path, version: str, tag: str, home: Path, *, skip: int) -> int:
+    """Push in a process of its own, and kill it once ``skip`` large files have arrived and two more are on the way.
+
+    Return how many bytes of the others had arrived.
+    """
+    fault = Fault("PUT", "/lfs/", drop_after=500, skip=skip, stall=60, times=99)
     hub.faults.append(fault)
-    arguments = ["push", "v0", "org/set", "--tag", "1.0.0", "--workspace", str(mine)]
-    environment = os.environ | hub.environment() | {"HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    arguments = ["push", version, "org/set", "--tag", tag, "--workspace", str(root)]
+    environment = os.environ | hub.environment() | {"HF_HOME": str(home), "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen([sys.executable, "-c", CLI, *arguments], env=environment)
     try:
         deadline = time.monotonic() + 120
@@ -187,11 +200,43 @@ def test_a_push_killed_in_mid_upload_goes_on(hub: Hub, mine: Path, tmp_path: Pat
     finally:
         running.send_signal(signal.SIGKILL)
         running.wait()
+    hub.faults.clear()
+    assert fault.times <= 97 and (root / "push").exists()
+    return broke_off(fault, 99)
+
+
+def test_a_push_killed_in_mid_upload_goes_on(hub: Hub, mine: Path, tmp_path: Path) -> None:
+    half = kill_in_mid_upload(hub, mine, "v0", "1.0.0", tmp_path / "home", skip=6)
     repository: Repository = hub.repository("datasets", "org/set")
     assert len(repository.commits) == 1 and 1 <= len(repository.large) <= 6
     arrived = {sha256: repository.received[sha256] for sha256 in repository.large}
-    assert (mine / "push").exists()
-    hub.faults.clear()
-    is_whole(hub, pushed(mine))
+    is_whole(hub, pushed(mine), again=half)
     assert {sha256: repository.received[sha256] for sha256 in arrived} == arrived
     assert not (mine / "push").exists()
+
+
+@pytest.mark.slow
+def test_three_pushes_each_killed_in_mid_upload_go_on(hub: Hub, mine: Path, tmp_path: Path) -> None:
+    names = {"1.0.0": "v0", "1.1.0": "v1", "1.2.0": "v2"}
+    shards: dict[str, int] = {}
+    for number, (tag, name) in enumerate(names.items()):
+        half = kill_in_mid_upload(hub, mine, name, tag, tmp_path / "home", skip=4)
+        repository: Repository = hub.repository("datasets", "org/set")
+        assert len(repository.commits) == 1 + number and tag not in repository.tags
+        arrived = {sha256: repository.received[sha256] for sha256 in repository.large}
+        done = push(versions.open(mine).version(name), Wanted("org/set", tag=tag))
+        assert repository.tags[tag] == done.commit == repository.head().id
+        assert {sha256: repository.received[sha256] for sha256 in arrived} == arrived, "sent again"
+        tables = {path: file for path, file in repository.head().tree.items() if path.startswith("tables/")}
+        sent = {path: repository.received[str(file.sha256)] for path, file in tables.items()}
+        assert {path: sent[path] for path in shards if path in tables} == {
+            path: size for path, size in shards.items() if path in tables
+        }, "a shard of an earlier version travelled"
+        new = tables.keys() - shards.keys()
+        assert new and 0 <= sum(sent[path] - tables[path].size for path in new) <= half
+        shards = sent
+    assert [commit.title.split(":")[0] for commit in repository.history()][:3] == [
+        f"{name} ({tag})" for tag, name in reversed(names.items())
+    ]
+    load("org/set", list(names), tmp_path / "out", hub.environment())
+    is_row_for_row(mine, names, "public", tmp_path / "out")
