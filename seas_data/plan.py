@@ -4,14 +4,25 @@ A loop takes hours. What would stop it at the end of them (a judge that cannot j
 model, verdicts of two judges and no word on whose count) is in the recipe from the start, and is refused there.
 """
 
+import re
+
 from seas_data import judge
 from seas_data.errors import SeasDataError
 from seas_data.guards import guard_of
 from seas_data.recipe import Judge, JudgeGuard, JudgeRules, Loop, ModelHttp, Recipe
+from seas_data.recipe.curation import BUNDLED
+from seas_data.recipe.place import is_path
 
 
 def check(recipe: Recipe) -> None:
     """Raise SeasDataError, with what to change, if a build of ``recipe`` could not come to its end."""
+    for embedder in recipe.embedders:
+        bundled = embedder.model in BUNDLED and embedder.revision is None
+        if not (is_path(embedder.model) or bundled or _is_commit(embedder.revision)):
+            raise SeasDataError(
+                f"the embedder {embedder.model} comes from the Hub: give its revision, a commit of 7 to 40 hex digits, "
+                "so that the same recipe gives the same vectors"
+            )
     if recipe.loop is None:
         return
     check_parts(recipe, recipe.loop)
@@ -53,7 +64,7 @@ def _judges(recipe: Recipe, loop: Loop) -> None:
         raise SeasDataError(f"loop.harmless.judge is {reader}; the judges that say what is unsafe are {_names(harm)}")
     if refusals:
         return
-    needed = "a judge that classes refusals (by: refusal, rules with refusal, wildguard or qwen3guard), and there is none"
+    needed = "a judge that classes refusals (by: refusal, rules with refusal, wildguard, qwen3guard): there is none"
     if reader is not None:
         raise SeasDataError(f"loop.harmless.judge looks for prompts that were refused, which takes {needed}")
     if pairs.mode == "mart":
@@ -83,6 +94,10 @@ def _lessons(recipe: Recipe, loop: Loop) -> None:
         raise SeasDataError(
             "general pairs come from the file loop.preferences, and there is none; name one, or set pairs.general: null"
         )
+
+
+def _is_commit(revision: str | None) -> bool:
+    return re.fullmatch("[0-9a-f]{7,40}", revision or "") is not None
 
 
 def _says_harm(judge: Judge) -> bool:

@@ -99,6 +99,16 @@ def test_a_loop_that_can_end_is_not(changes: list[str]) -> None:
     plan.check(smoke(*changes))
 
 
+def test_an_embedder_of_the_hub_names_a_commit() -> None:
+    """Else the same recipe gives other vectors once its makers change it, with or without a loop."""
+    mine = ["{model: ./here}", "{model: all-MiniLM-L6-v2}", "{model: org/one, revision: 0123abc}"]
+    plan.check(smoke(f"embedders=[{', '.join(mine)}]"))
+    for other in ("{model: org/one}", "{model: org/one, revision: main}", "{model: all-MiniLM-L6-v2, revision: main}"):
+        for loop in ((), ("loop=null",)):
+            with pytest.raises(SeasDataError, match="comes from the Hub: give its revision"):
+                plan.check(smoke(f"embedders=[{other}]", *loop))
+
+
 def test_it_is_refused_before_anything_is_written_and_when_planned_dry(tmp_path: Path) -> None:
     broken = f"judges=[{KEEPER}, {HARM}]"
     with pytest.raises(SeasDataError, match=r"pairs\.judge"):

@@ -27,7 +27,7 @@ def opened(
     Raises SeasDataError if there is no such model or its server does not start.
     """
     if checkpoint is not None:
-        settings = settings.model_copy(update={"model": str(checkpoint)})
+        settings = settings.model_copy(update={"model": str(checkpoint.absolute()), "revision": None})
     if isinstance(settings, ModelInProcess):
         from seas_data.models.in_process import in_process
 
@@ -46,6 +46,10 @@ def opened(
             )
         yield OverHttp(name, settings, str(settings.url))
         return
-    digest = checkpoints.digest(checkpoints.place(settings.model, None))
+    place = checkpoints.place(settings.model, settings.revision)
+    digest = checkpoints.digest(place)
+    if settings.revision is not None:  # given the name alone, the command would serve the newest
+        settings = settings.model_copy(update={"model": str(place)})
+    assert settings.serve is not None
     with serving(settings.serve, settings.model, folder, trusted=trusted, patience=settings.patience) as server:
         yield OverHttp(name, settings, server.url, checkpoint_digest=digest, alive=server.alive)

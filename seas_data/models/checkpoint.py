@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seas_data.errors import SeasDataError
 from seas_data.files import sha256
+from seas_data.recipe.place import is_path
 
 PARTS = (
     "*.safetensors",
@@ -41,19 +42,21 @@ def digest(folder: Path) -> str:
 
 
 def place(model: str, revision: str | None) -> Path:
-    """Return the folder of ``model``: itself, or where the Hub's files are after they were fetched.
+    """Return the folder of ``model``: itself, or where the Hub's files of ``revision`` are after they were fetched.
 
-    Raises SeasDataError if it is neither a folder nor a model of the Hub that can be had.
+    Raises SeasDataError if there is no such folder, or no such model of the Hub can be had.
     """
-    if Path(model).is_dir():
+    if is_path(model):
+        if not Path(model).is_dir():
+            raise SeasDataError(f"there is no model at {model}")
         return Path(model)
-    if Path(model).is_absolute() or model.startswith("."):
-        raise SeasDataError(f"there is no model at {model}")
     from huggingface_hub import snapshot_download
 
     try:
         found = snapshot_download(model, revision=revision, allow_patterns=list(PARTS))
     except Exception as problem:  # the client raises its own, httpx's and the system's
         reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise SeasDataError(f"the model {model} is no folder, and the Hub does not give it: {reason}") from problem
+        raise SeasDataError(
+            f"the Hub does not give the model {model}: {reason} (the name of a folder begins with ./, /, ~ or $)"
+        ) from problem
     return Path(found)

@@ -1,18 +1,24 @@
 """A recipe's curation: the embedders, and the settings of each step."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
+from seas_data.recipe.place import ModelPlace
 from seas_data.recipe.strict import Share, Strict
+
+BUNDLED: Final = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+"""What the `embedder` extra brings, by both its names."""
 
 
 class Embedder(Strict):
     """A sentence-transformers model and the languages it was made for."""
 
-    model: str = "all-MiniLM-L6-v2"
-    """A name on the Hub or a folder; `all-MiniLM-L6-v2` is taken from the `embedder` extra when that is installed."""
+    model: ModelPlace = "all-MiniLM-L6-v2"
+    """A name on the Hub, or a folder, which begins with `./`, `/`, `~` or `$`; `all-MiniLM-L6-v2` is taken from the
+    `embedder` extra when that is installed."""
     revision: str | None = None
+    """Of another model of the Hub: its commit (7 to 40 hex digits), so that the same recipe gives the same vectors."""
     languages: list[str] = ["en"]
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`auto` is bf16 where the processor multiplies it natively, otherwise fp32."""

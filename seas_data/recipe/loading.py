@@ -1,21 +1,15 @@
 """From a YAML file to a recipe: changes made to it, what is wrong with it, where its paths lead."""
 
-import os
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe.models import ModelHttp
-from seas_data.recipe.strict import SANDBOX
 from seas_data.recipe.whole import Recipe
 from seas_data.text import printable
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def load(path: Path, changes: list[str] | None = None) -> Recipe:
@@ -33,13 +27,12 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
         raise SeasDataError(f"{path} is not a recipe: it should be a mapping with the keys name and sources")
     for change in changes or []:
         _change(content, change)
+    # What SANDBOX stands for is known only once the sandbox has been written.
+    context = {"folder": path.parent} | ({"sandbox": None} if content.get("sandbox") is not None else {})
     try:
-        recipe = Recipe.model_validate(content)
+        return Recipe.model_validate(content, context=context)
     except ValidationError as problem:
         raise SeasDataError(f"{path}: {_explain(problem, content)}") from problem
-    return placed(
-        recipe, lambda place: place if recipe.sandbox and place.startswith(SANDBOX) else _place(path.parent, place)
-    )
 
 
 def require_trust(recipe: Recipe) -> None:
@@ -57,26 +50,7 @@ def require_trust(recipe: Recipe) -> None:
 
 def in_sandbox(recipe: Recipe, folder: Path) -> Recipe:
     """Return ``recipe`` with ``folder`` where its paths say ``SANDBOX``."""
-    return placed(recipe, lambda place: place.replace(SANDBOX, str(folder), 1) if place.startswith(SANDBOX) else place)
-
-
-def placed(recipe: Recipe, place: Callable[[str], str]) -> Recipe:
-    """Return ``recipe`` with every path in it put through ``place``, and the model folders of a sandbox too."""
-
-    def put(settings: _Model, *keys: str) -> _Model:
-        changed = {key: place(path) for key in keys if (path := getattr(settings, key)) is not None}
-        return settings.model_copy(update=changed)
-
-    loop = recipe.loop
-    if loop is not None:
-        answers = {name: place(path) for name, path in loop.evaluation.answers.items()}
-        evaluation = put(loop.evaluation, "gold").model_copy(update={"answers": answers})
-        loop = put(loop, "instructions", "preferences").model_copy(update={"evaluation": evaluation})
-    models = {
-        name: put(model, "model") if model.model.startswith(SANDBOX) else model for name, model in recipe.models.items()
-    }
-    sources = {name: put(source, "path") for name, source in recipe.sources.items()}
-    return put(recipe, "overrides").model_copy(update={"sources": sources, "loop": loop, "models": models})
+    return Recipe.model_validate(recipe.model_dump(), context={"sandbox": folder})
 
 
 def shipped(name: str) -> Path:
@@ -96,13 +70,6 @@ def _shipped() -> str:
     from seas_data.resources import folder
 
     return ", ".join(sorted(f"pipelines/{path.name}" for path in folder("pipelines").glob("*.yaml")))
-
-
-def _place(folder: Path, path: str) -> str:
-    expanded = os.path.expandvars(path)
-    if unset := re.search(r"\$\{?(\w+)", expanded):
-        raise SeasDataError(f"the recipe reads {path}, but ${unset[1]} is not set; set it to the folder it stands for")
-    return str(folder / Path(expanded).expanduser())
 
 
 def _change(content: dict[str, Any], change: str) -> None:

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from seas_data.recipe.place import Place
 from seas_data.recipe.strict import Share, Strict
 
 
@@ -59,9 +60,9 @@ class Evaluation(Strict):
     """Prompts of each set at most: test, harmless, the general rows of test, and each holdout source."""
     sets: list[str] | None = None
     """Holdout sources to measure on as well; all of them without it."""
-    answers: dict[str, str] = {}
+    answers: dict[str, Place] = {}
     """For a source, a JSONL file with the columns id and answer: the words that a right answer holds."""
-    gold: str | None = None
+    gold: Place | None = None
     """What people said of earlier responses (the sheet of `review --responses`): figures of the judges, and rates less
     their errors, of what the version before holds."""
 
@@ -100,10 +101,10 @@ class Loop(Strict):
     seed: int = Field(default=0, ge=0)
     red_team: Player = Player(model="red")
     target: Player = Player(model="target")
-    instructions: str | None = None
+    instructions: Place | None = None
     """What the target is first trained on: a JSONL or Parquet file with the columns prompt and completion, which are
     texts or lists of messages."""
-    preferences: str | None = None
+    preferences: Place | None = None
     """General preference pairs: a JSONL or Parquet file with the columns source_id, prompt, chosen and rejected."""
     attack: Attack = Attack()
     sampling: LoopSampling = LoopSampling()

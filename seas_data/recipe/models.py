@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from seas_data.recipe.place import ModelPlace, Template
 from seas_data.recipe.strict import Strict
 
 
@@ -11,9 +12,10 @@ class ModelInProcess(Strict):
     """A model that this process loads with transformers. Code that comes with a checkpoint is never run."""
 
     backend: Literal["transformers"] = "transformers"
-    model: str
-    """A folder or a name on the Hub."""
+    model: ModelPlace
+    """A name on the Hub, or a folder, which begins with `./`, `/`, `~` or `$`."""
     revision: str | None = None
+    """The commit of a model of the Hub; without one, the newest."""
     licence: str | None = None
     """Its makers' licence, such as Apache-2.0 or llama3.1: a release of what it wrote must keep to it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -22,7 +24,7 @@ class ModelInProcess(Strict):
     batch_tokens: int = Field(default=65_536, ge=1)
     """Tokens of a batch, asked and answered, padding included: what its memory grows with."""
     batch_rows: int = Field(default=256, ge=1)
-    chat_template: str | None = None
+    chat_template: Template | None = None
     """The Jinja text, or a file that ends in .jinja: for a base model, which has none."""
 
 
@@ -30,8 +32,11 @@ class ModelHttp(Strict):
     """A model behind a server that speaks OpenAI's protocol."""
 
     backend: Literal["http"]
-    model: str
-    """Its name there; with `serve`, the folder or Hub name that is served."""
+    model: ModelPlace
+    """Its name there; with `serve`, the Hub name that is served, or the folder, which begins with `./`, `/`, `~` or
+    `$`."""
+    revision: str | None = None
+    """With `serve`, the commit of a model of the Hub; without one, the newest."""
     licence: str | None = None
     """Its makers' licence, such as Apache-2.0 or llama3.1: a release of what it wrote must keep to it."""
     url: str | None = None
@@ -41,9 +46,9 @@ class ModelHttp(Strict):
     "{port}"]`. No shell reads it, and it listens on this machine alone."""
     form: Literal["chat", "completion"] = "chat"
     """`completion` sends the text that the chat template gives, for servers that have none."""
-    tokenizer: str | None = None
+    tokenizer: ModelPlace | None = None
     """Of the form completion: whose chat template it is, if not the model's."""
-    chat_template: str | None = None
+    chat_template: Template | None = None
     """Of the form completion: the Jinja text, or a file that ends in .jinja."""
     key_variable: str | None = None
     """The environment variable that holds the key. It is not stored anywhere."""
@@ -62,6 +67,8 @@ class ModelHttp(Strict):
             raise ValueError("give either url, or serve with the command that starts a server")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url should begin with http:// or https://")
+        if self.url is not None and self.revision is not None:
+            raise ValueError("revision needs serve: what a server at a url has is its own")
         if self.form == "chat" and (self.tokenizer is not None or self.chat_template is not None):
             raise ValueError("tokenizer and chat_template need form: completion: in a chat the server has the template")
         return self

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
+from seas_data.recipe.place import Place
 from seas_data.recipe.strict import Strict
 from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
@@ -31,7 +32,7 @@ class Unwrap(Strict):
 class Source(Strict):
     """One set of prompts: where it is, what its columns mean, and under what licence it comes."""
 
-    path: str | None = None
+    path: Place | None = None
     """A JSONL, CSV or Parquet file, or a folder written by `datasets`; `$NAME` is read from the environment."""
     hub: str | None = None
     """A dataset of the Hugging Face Hub, in place of a path."""

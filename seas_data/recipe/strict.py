@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, Va
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Share = Annotated[float, Field(ge=0, le=1)]
-SANDBOX = "$SANDBOX"
-"""In the paths of a recipe with a `sandbox`: the folder of its files, which a build makes."""
 
 
 class Strict(BaseModel):

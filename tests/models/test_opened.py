@@ -35,6 +35,24 @@ def test_a_trained_checkpoint_takes_the_place_of_the_settings_model(tiny: Path, 
         assert model.digest == checkpoint.digest(tiny), "served or not, it is the same model"
 
 
+def test_the_commit_that_is_named_is_what_is_served(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[tuple[str, str | None]] = []
+
+    def fetch(model: str, revision: str | None, **_: Any) -> str:
+        fetched.append((model, revision))
+        return str(tiny)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    with opened("T0", served(model="org/model", revision="0123abc"), tmp_path) as model:
+        assert isinstance(model, OverHttp) and model.settings.model == str(tiny)
+        assert model.digest == checkpoint.digest(tiny)
+    with opened("T0", served(model="org/model"), tmp_path) as model:
+        assert isinstance(model, OverHttp) and model.settings.model == "org/model"
+    assert fetched == [("org/model", "0123abc"), ("org/model", None)]
+
+
 def test_a_server_that_has_another_model_cannot_stand_for_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, _):
         with opened("T0", served(serve=None, url=url), tmp_path) as model:

@@ -175,7 +175,7 @@ def test_paths_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAULTS", raising=False)
     message = fails(tmp_path, "sources.vaults.path=$VAULTS/a.csv")
-    assert "the recipe reads $VAULTS/a.csv, but $VAULTS is not set" in message
+    assert "sources.vaults.path: $VAULTS is not set; set it to the folder that it stands for" in message
 
 
 def test_the_digest_is_of_content_and_not_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_a_killed_run_keeps_its_parts_and_ends_in_the_same_bytes(tmp_path):
         import os, signal
         from pathlib import Path
         import polars as pl
-        from seas_data import encoder, vector_store, vectors
+        from seas_data.similarity import encoder, vector_store, vectors
         from seas_data.recipe import Embedder
         vectors.PART_ROWS = 16
         encoder._BATCH_TOKENS = dict.fromkeys(encoder._BATCH_TOKENS, 64)
@@ -241,6 +241,12 @@ def test_a_model_that_cannot_be_had_is_one_clear_sentence(tmp_path, monkeypatch)
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(SeasDataError, match="cannot be loaded as a sentence-transformers text encoder"):
         vectors.embed(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
+
+
+def test_a_folder_that_happens_to_lie_there_is_no_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all-MiniLM-L6-v2").mkdir()
+    assert encoder.find(Embedder()).folder != tmp_path / "all-MiniLM-L6-v2"
 
 
 def test_the_key_follows_the_content_of_the_model_and_the_precision(tmp_path):
