@@ -6,6 +6,7 @@ select
     prompts.language,
     count(*) as prompts,
     count(kept.prompt_id) as kept,
+    count(kept.prompt_id) filter (kept.role = 'training') as released,
     count(distinct prompts.source) as sources,
     count(*) filter (where prompts.prompt_id in (select prompt_id from embeddings)) as embedded,
     count(*) filter (

@@ -1,5 +1,6 @@
 -- title: Overview
--- question: How large is the version, in one line?
+-- question: How large is the version, in one line? Held-out sets are among the kept rows and not among the released
+--     ones, of which the sources, types and languages are counted.
 -- topic: data
 -- chart: table
 select
@@ -7,10 +8,11 @@ select
     (select count(*) from kept) as kept,
     (select count(*) from dropped) as dropped,
     (select count(*) from set_aside) as set_aside,
-    (select count(distinct source) from kept) as sources,
-    (select count(distinct type) from kept where kind = 'adversarial') as types,
-    (select count(*) from kept where kind = 'adversarial' and type is null) as without_type,
-    (select count(distinct language) from kept) as languages,
+    (select count(*) from kept where role = 'training') as released,
+    (select count(distinct source) from kept where role = 'training') as sources,
+    (select count(distinct type) from kept where role = 'training' and kind = 'adversarial') as types,
+    (select count(*) from kept where role = 'training' and kind = 'adversarial' and type is null) as without_type,
+    (select count(distinct language) from kept where role = 'training') as languages,
     (select count(*) from kept where model is not null) as written_by_models,
     (select count(distinct template_id) from templates) as templates,
     (select count(*) from responses) as responses,

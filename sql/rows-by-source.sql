@@ -6,7 +6,7 @@ with read as (
     select
         prompts.source,
         min(prompts.repository) as repository,
-        min(prompts.licence) as licence,
+        string_agg(distinct prompts.licence, ', ' order by prompts.licence) as licence,
         min(prompts.role) as role,
         count(*) as prompts,
         count(kept.prompt_id) as kept

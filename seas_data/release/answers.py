@@ -41,8 +41,10 @@ DATASET: dict[str, list[str]] = {
 }
 """The queries of a dataset card, with the parameters that differ from their defaults."""
 
-PICTURES: dict[str, list[str]] = {"attack-success-matrix": [], "target-sets": []}
-"""Those of the pictures."""
+CROISSANT: dict[str, list[str]] = {
+    name: [] for name in ("rows-by-source", "drop-reasons", "judges", "label-sources", "languages")
+}
+"""Those of ``croissant.json``."""
 
 _OF_MODELS = "models languages pairs-by-role judges attack-success-matrix attack-success-by-type target-sets red-teams"
 MODEL: dict[str, list[str]] = {name: [] for name in _OF_MODELS.split()}
@@ -64,8 +66,8 @@ def natural(name: str) -> tuple[int, str]:
 
 
 def missing_types(by_type: Sequence[Row]) -> list[str]:
-    """Return the types of the taxonomy of which no attack is kept."""
-    kept = {row["type"] for row in by_type if row["kind"] == "adversarial" and row["kept"]}
+    """Return the types of the taxonomy of which no attack is kept but held-out ones."""
+    kept = {row["type"] for row in by_type if row["kind"] == "adversarial" and row["kept"] > row["holdout"]}
     return [name for name in TYPES if name not in kept]
 
 

@@ -21,12 +21,12 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from seas_data import files
 from seas_data.errors import SeasDataError
-from seas_data.release import answers, card_facts, card_tables, markdown, metadata
-from seas_data.release import pictures as drawing
+from seas_data.release import card_facts, card_tables, markdown, metadata, pictures
 from seas_data.release.profile import Profile
 from seas_data.resources import folder
 from seas_data.version import Version
 
+README = "README.md"
 _BEGIN = re.compile(r"^<!-- seas-data: begin (\S*) ?(\S*).*-->$", re.MULTILINE)
 _END = re.compile(r"^<!-- seas-data: end -->$", re.MULTILINE)
 
@@ -36,14 +36,17 @@ def dataset_card(version: Version, profile: Profile = "public", allowed: Mapping
 
     ``allowed``: the checks that a person overruled, and why.
     """
+    return dataset_files(version, profile, allowed)[README]
+
+
+def dataset_files(
+    version: Version, profile: Profile = "public", allowed: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the card and the pictures (SVG) that it shows: the text of each file, by its path in the folder."""
     known = card_facts.dataset(version, profile, allowed or {})
     about = f"{version.name} {profile} {known['digest']}"
-    return _card(metadata.dump(known.pop("metadata")), about, _environment().get_template("dataset.md.jinja"), known)
-
-
-def pictures(version: Version) -> dict[str, str]:
-    """Return the pictures that the dataset card shows: the SVG text of each file, by its path beside the card."""
-    return drawing.draw(answers.gather(version, answers.PICTURES))
+    head, template = metadata.dump(known.pop("metadata")), _environment().get_template("dataset.md.jinja")
+    return {README: _card(head, about, template, known)} | pictures.draw(known)
 
 
 def model_card(version: Version, model: str, allowed: Mapping[str, str] | None = None) -> str:
@@ -157,6 +160,6 @@ def _environment() -> SandboxedEnvironment:
         lstrip_blocks=True,
     )
     # What is not in ``card_tables`` cannot be called: a filter that joins or replaces escapes for HTML, not Markdown.
-    environment.filters, environment.tests = {}, {"several": lambda values: len(values) > 1}
+    environment.filters, environment.tests = {}, {}
     environment.globals = dict(card_tables.FUNCTIONS)
     return environment

@@ -24,20 +24,27 @@ def describe(version: Version, profile: Profile) -> list[Facts]:
     A split is its ``name``, ``rows`` and ``bytes``; those without rows are left out, as they are in the folder's list.
     """
     shown = configs.of(profile)
-    schemas = [frame.schema for frame in sql.read_all({}, [(config.query, {}) for config in shown])]
-    asked: list[tuple[str, dict[str, object]]] = [
-        (_counting(config, schema), {}) for config, schema in zip(shown, schemas, strict=True)
-    ]
-    found = [
-        _config(config, schema, counted)
-        for config, schema, counted in zip(shown, schemas, sql.read_all(version.paths(), asked), strict=True)
-    ]
+    asked: list[tuple[str, dict[str, object]]] = [(_counting(config, configs.schema(config)), {}) for config in shown]
+    counts = sql.read_all(version.paths(), asked)
+    found = [_config(config, configs.schema(config), counted) for config, counted in zip(shown, counts, strict=True)]
     return [config for config in found if config["splits"]]
 
 
 def listed(described: list[Facts]) -> list[dict[str, object]]:
-    """Return ``describe``'s configs with their files, as the metadata lists them."""
-    return configs.metadata({each["name"]: {one["name"]: one["rows"] for one in each["splits"]} for each in described})
+    """Return ``describe``'s configs with their files, as the metadata lists them: `datasets` cannot load a split
+    without rows, and there is none among them.
+    """
+    return [
+        {"config_name": config["name"]}
+        | ({"default": True} if config["name"] == configs.CONFIGS[0].name else {})
+        | {
+            "data_files": [
+                {"split": split["name"], "path": f"data/{config['name']}/{split['name']}-*.parquet"}
+                for split in config["splits"]
+            ]
+        }
+        for config in described
+    ]
 
 
 def dataset_info(described: list[Facts]) -> list[Facts]:

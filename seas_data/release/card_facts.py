@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from seas_data.errors import SeasDataError
 from seas_data.release import answers, card_configs, licences, metadata, pictures, profile, recipes
-from seas_data.release.markdown import line
+from seas_data.release.markdown import line, sentence
 from seas_data.release.profile import Profile
 from seas_data.release.recipes import Said
 from seas_data.version import Version
@@ -39,19 +39,18 @@ _TRAININGS = {"red_sft": "R0, at the start", "target_sft": "T0, at the start", "
 
 def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str]) -> Facts:
     """Return what the template of the dataset card is filled with, and ``metadata``."""
-    found = answers.gather(version, answers.DATASET)
+    found = _known(version, answers.gather(version, answers.DATASET))
     recipe, played = recipes.of(version.manifest), recipes.played(version)
     size = found["overview"][0] if found["overview"] else {}
     described = card_configs.describe(version, kept_profile)
-    parts = licences.parts(version, kept_profile)
-    followed = licences.derive(parts, recipe.release.licence)
+    followed = licences.of(version, kept_profile)
     licence = metadata.licence(followed.licence.id if followed.licence else None)
     head: Facts = {
         "pretty_name": _title(recipe),
-        "language": metadata.languages(row["language"] for row in found["languages"] if row["kept"]),
+        "language": metadata.languages(row["language"] for row in found["languages"] if row["released"]),
         **licence,
         "multilinguality": ["multilingual" if size.get("languages", 0) > 1 else "monolingual"],
-        "size_categories": [metadata.size_category(size.get("kept", 0))],
+        "size_categories": [metadata.size_category(size.get("released", 0))],
         "source_datasets": metadata.hub_ids(source.hub for source in recipe.sources.values()) or ["original"],
         "task_categories": ["text-generation", "text-classification"],
         "annotations_creators": _annotators(found, size),
@@ -68,7 +67,7 @@ def dataset(version: Version, kept_profile: Profile, allowed: Mapping[str, str])
         "profile": kept_profile,
         "licence": followed.licence.id if followed.licence else None,
         "unlicensed": sorted({name for _, names in followed.faults for name in names}),
-        "outputs": _outputs(parts),
+        "outputs": _outputs(followed.parts),
         "missing_types": answers.missing_types(found["rows_by_type"]),
         "withheld": _withheld(kept_profile),
         "configs": described,
@@ -87,7 +86,7 @@ def model(version: Version, name: str) -> Facts:
 
     Raises SeasDataError when the version knows no model of that name.
     """
-    found = answers.gather(version, answers.MODEL)
+    found = _known(version, answers.gather(version, answers.MODEL))
     rows = [row for row in found["models"] if row["model"] == name]
     if not rows:
         known = ", ".join(row["model"] for row in found["models"]) or "none"
@@ -102,7 +101,7 @@ def model(version: Version, name: str) -> Facts:
     licences_of_bases = {each["licence"] for each in bases}
     head: Facts = {
         "pretty_name": f"{_title(recipe)} {name}",
-        "language": metadata.languages(each["language"] for each in found["languages"] if each["kept"]),
+        "language": metadata.languages(each["language"] for each in found["languages"] if each["released"]),
         **metadata.licence(licences_of_bases.pop() if len(licences_of_bases) == 1 else None),
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
@@ -129,10 +128,32 @@ def model(version: Version, name: str) -> Facts:
     }
 
 
+def _known(version: Version, found: answers.Figures) -> answers.Figures:
+    """Return the figures, less those that a release which was pulled cannot give: it lacks the rows that they count."""
+    if not any(each.table in ("pairs", "demonstrations") for each in version.manifest.withheld):
+        return found
+    rows = {name: [dict(row) for row in told] for name, told in found.items()}
+    for row in rows.get("iterations", []):
+        row |= dict.fromkeys(_COUNTS_OF_PAIRS, "withheld")
+    for row in rows.get("leaks", []):
+        row |= {"rows": "withheld"} if row["leak"] in _LEAKS_INTO_PAIRS else {}
+    if "pairs_by_role" in rows:
+        rows["pairs_by_role"] = [row for row in rows["pairs_by_role"] if row["role"] == "red"]
+    return rows
+
+
+_COUNTS_OF_PAIRS = ("target_pairs", "harmless_pairs", "general_pairs")
+_LEAKS_INTO_PAIRS = (
+    "test prompts in pairs, demonstrations or training seeds",
+    "prompts of the over-refusal test there",
+    "prompts of held-out sets there",
+)
+
+
 def _about(version: Version, recipe: Said) -> Facts:
     return {
         "title": _title(recipe),
-        "description": recipe.description,
+        "description": sentence(recipe.description) if recipe.description else "",
         "version": version.name,
         "digest": version.manifest.full_digest or version.digest,
         "parent": version.manifest.parent,
@@ -220,7 +241,7 @@ def _title(recipe: Said) -> str:
     return line(words[:1].upper() + words[1:])
 
 
-def _outputs(parts: list[licences.Part]) -> list[Facts]:
+def _outputs(parts: Iterable[licences.Part]) -> list[Facts]:
     """Return what the licences of models say of what they wrote: part, licence and says (the package's own words)."""
     return [
         {"part": part.name, "licence": part.known.id, "says": Markup(part.known.outputs)}

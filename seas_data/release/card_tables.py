@@ -60,6 +60,7 @@ def word(value: Any) -> Any:
 _FILTERS: dict[str, Callable[[Any], object]] = {
     "share": markdown.share,
     "plain": markdown.number,
+    "sentence": markdown.sentence,
     "list": lambda values: named(values),
     "code": markdown.code,
     "word": word,

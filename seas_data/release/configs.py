@@ -12,6 +12,7 @@ Tables that are not split have the one split ``train``, which is what the Hub ca
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -157,31 +158,10 @@ def splits(shards: dict[str, list[Path]], config: Config) -> Iterator[tuple[str,
 
 def schema(config: Config) -> pl.Schema:
     """Return the columns of ``config`` and their types, which are those of every version."""
-    return sql.read({}, config.query).schema
+    return _schemas()[config.name]
 
 
-def counts(shards: dict[str, list[Path]], profile: Profile) -> dict[str, dict[str, int]]:
-    """Return the rows of each split of each config, over the shards of a version or of what a profile holds of it."""
-    found = {}
-    for config in of(profile):
-        by = "'train'" if config.splits == _UNSPLIT else "split"
-        rows = dict(sql.read(shards, f"select {by} as split, count(*) as n from ({config.query}) group by all").rows())
-        found[config.name] = {split: rows.get(split, 0) for split in config.splits}
-    return found
-
-
-def metadata(rows: dict[str, dict[str, int]]) -> list[dict[str, object]]:
-    """Return ``counts`` as the list of configs in a card's YAML: `datasets` cannot load a split without rows, so it is
-    of those that have some.
-    """
-    return [
-        {"config_name": name}
-        | ({"default": True} if name == CONFIGS[0].name else {})
-        | {
-            "data_files": [
-                {"split": split, "path": f"data/{name}/{split}-*.parquet"} for split, count in found.items() if count
-            ]
-        }
-        for name, found in rows.items()
-        if any(found.values())
-    ]
+@cache
+def _schemas() -> dict[str, pl.Schema]:
+    frames = sql.read_all({}, [(config.query, {}) for config in CONFIGS])
+    return {config.name: frame.schema for config, frame in zip(CONFIGS, frames, strict=True)}

@@ -10,14 +10,15 @@ Sources: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html and c
 that of the first's appendix.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from seas_data import files
-from seas_data.analysis import sql
-from seas_data.release import configs, profile
+from seas_data.release import configs, recipes
+from seas_data.release.answers import Figures
 from seas_data.release.columns import ABOUT
 from seas_data.release.configs import Config
 from seas_data.store import Manifest
@@ -53,36 +54,28 @@ _TYPES: dict[Any, str] = {
 _PARQUET = "application/x-parquet"
 
 
-def describe(
-    manifest: Manifest,
-    folder: Path,
-    shards: dict[str, list[Path]],
-    rows: dict[str, dict[str, int]],
-    licences: list[str],
-) -> Json:
+def describe(manifest: Manifest, folder: Path, filled: Sequence[Config], found: Figures, licences: list[str]) -> Json:
     """Return what ``croissant.json`` says of the release in ``folder``, whose data files and manifest are written.
 
-    ``shards``: the Parquet files of each table in it. ``rows``: of each split of each config. ``licences``: those of
-    the release, as identifiers or links.
+    ``filled``: the configs that have rows. ``found``: the answers of ``answers.CROISSANT``. ``licences``: those of the
+    release, as identifiers or links.
     """
-    recipe, held = manifest.recipe, profile.named(str(manifest.profile))
-    filled = [config for config in configs.of(held) if any(rows[config.name].values())]
-    title = f"{recipe['name']} {manifest.version} ({held})"
-    languages = sql.read(shards, "select distinct language from kept where language is not null order by 1")
+    recipe = recipes.of(manifest)
+    title = f"{recipe.name} {manifest.version} ({manifest.profile})"
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": _CONFORMS,
-        "name": recipe["name"],
+        "name": recipe.name,
         "alternateName": title,
-        "description": recipe.get("description") or f"Prompts for the safety of language models: {recipe['name']}.",
+        "description": recipe.description or f"Prompts for the safety of language models: {recipe.name}.",
         "version": f"{manifest.version.removeprefix('v')}.0.0",
         "identifier": manifest.digest,
         "license": licences,
-        "inLanguage": languages["language"].to_list(),
+        "inLanguage": sorted(row["language"] for row in found["languages"] if row["language"] and row["released"]),
         "keywords": ["safety", "red teaming", "adversarial prompts", "over-refusal", "preference pairs"],
-        "citeAs": f"@misc{{{recipe['name']}-{manifest.version}, title = {{{title}}}, note = {{{manifest.digest}}}}}",
-        **_responsible(manifest, shards),
+        "citeAs": f"@misc{{{recipe.name}-{manifest.version}, title = {{{title}}}, note = {{{manifest.digest}}}}}",
+        **_responsible(manifest, found),
         "distribution": [*_files(folder), *(_file_set(config) for config in filled)],
         "recordSet": [_record_set(config) for config in filled],
     }
@@ -149,39 +142,20 @@ def _field(config: Config, name: str, kind: pl.DataType) -> Json:
     return field | listed | {"dataType": types, "source": source}
 
 
-_SOURCES = """
-select prompts.source, min(prompts.role) as role, min(repository) as repository, min(licence) as licence,
-    count(*) as prompts, count(kept.prompt_id) as kept
-from prompts left join (select prompt_id from kept) as kept using (prompt_id)
-group by all order by all
-"""
-_STEPS = "select step, reason, count(*) as prompts from decisions where decision = 'drop' group by all order by all"
-_JUDGES = "select judge, count(*) as verdicts from verdicts group by all order by all"
-_LABELS = """
-select split_part(label_source, ':', 1) as by, count(*) as prompts from kept where label_source is not null
-group by all order by all
-"""
-_BIASES = """
-select coalesce(language, 'unknown') as value, count(*) as prompts from kept group by all order by prompts desc, value
-"""
-
-
-def _responsible(manifest: Manifest, shards: dict[str, list[Path]]) -> Json:
-    """Return the RAI properties; figures are counted over the shards."""
-
-    def ask(query: str) -> list[Json]:
-        return sql.read(shards, query).to_dicts()
-
-    sources = ask(_SOURCES)
+def _responsible(manifest: Manifest, found: Figures) -> Json:
+    """Return the RAI properties, with the figures ``found``."""
     collected = "; ".join(
         f"{row['source']} ({row['repository'] or 'no repository'}, {row['licence'] or 'no licence stated'}): "
         f"{row['prompts']} prompts, {row['kept']} kept"
-        for row in sources
+        for row in found["rows_by_source"]
+        if row["prompts"]
     )
-    judges = [f"judge {row['judge']}: {row['verdicts']} verdicts" for row in ask(_JUDGES)]
-    labels = ", ".join(f"{row['by']} {row['prompts']}" for row in ask(_LABELS))
-    languages = ", ".join(f"{row['value']} {row['prompts']}" for row in ask(_BIASES))
-    dropped = [f"{row['step']} dropped {row['prompts']} prompts as {row['reason']}" for row in ask(_STEPS)]
+    judges = [f"judge {row['judge']}: {row['verdicts']} verdicts" for row in found["judges"]]
+    labels = ", ".join(f"{row['label_source']} {row['kept']}" for row in found["label_sources"])
+    languages = ", ".join(
+        f"{row['language'] or 'unknown'} {row['released']}" for row in found["languages"] if row["released"]
+    )
+    dropped = [f"{row['prompts']} prompts were dropped as {row['reason']}" for row in found["drop_reasons"]]
     withheld = sorted({f"{each.table}: {each.because}" for each in manifest.withheld})
     told: Json = {
         "dataCollection": f"Prompts of published sets, brought together and curated; {manifest.iteration} iterations "
@@ -193,7 +167,7 @@ def _responsible(manifest: Manifest, shards: dict[str, list[Path]]) -> Json:
         "dataPreprocessingProtocol": dropped or ["Nothing was dropped."],
         "dataManipulationProtocol": "Rows never change. Each drop, flag and relabel is a row of its own that names its "
         "reason and its witness; texts are as they came.",
-        "dataAnnotationProtocol": f"Labels of kept prompts by who gave them: {labels or 'none'}. Verdicts on responses "
+        "dataAnnotationProtocol": f"Types of kept attacks by who gave them: {labels or 'none'}. Verdicts on responses "
         "are the judges'; one that did not parse is in no rate.",
         "machineAnnotationTools": judges,
         "annotationsPerItem": "A verdict for each response and judge.",

@@ -19,7 +19,7 @@ import polars as pl
 
 from seas_data import files, views
 from seas_data.errors import SeasDataError
-from seas_data.release import card, configs, croissant, licences, scrub
+from seas_data.release import answers, card, configs, croissant, licences, scrub
 from seas_data.release.profile import Profile, redact, rule
 from seas_data.store import Manifest, Shard, Withheld, write_shard
 from seas_data.version import Version
@@ -42,6 +42,7 @@ def checkout(
         )
     version.workspace.require_whole(version.manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = folder.absolute()  # "." has no name beside which to write
     unfinished = folder.with_name(f"{files.TEMPORARY}{uuid.uuid4().hex}")
     unfinished.mkdir(mode=0o700)
     try:
@@ -63,17 +64,16 @@ def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, 
     files.write_text(folder / "views.sql", views.script(places))
     files.write_text(folder / "manifest.json", manifest.to_json())
     shards = {table: [folder / place for place in listed] for table, listed in places.items()}
-    rows: dict[str, dict[str, int]] = {}
+    filled = []
     for config in configs.of(profile):
-        rows[config.name] = {}
         for split, held in configs.splits(shards, config):
-            rows[config.name][split] = held.height
+            filled += [config] if held.height and config not in filled else []
             _write_split(folder / "data" / config.name, split, held)
-    written = croissant.describe(manifest, folder, shards, rows, _licences(version, profile))
+    found = answers.gather(version, answers.CROISSANT)
+    written = croissant.describe(manifest, folder, filled, found, _licences(version, profile))
     files.write_text(folder / "croissant.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
-    files.write_text(folder / "README.md", card.dataset_card(version, profile, allowed))
-    for place, picture in card.pictures(version).items():
-        files.write_text(folder / place, picture)
+    for place, text in card.dataset_files(version, profile, allowed).items():
+        files.write_text(folder / place, text)
     return manifest
 
 
@@ -133,8 +133,8 @@ def _copy(source: Path, target: Path) -> None:
 
 def _licences(version: Version, profile: Profile) -> list[str]:
     """Return where to read the licence of the release; where none follows from its parts, theirs."""
-    followed = licences.of(version, profile).licence
-    if followed is not None:
-        return [followed.read]
-    stated = {part.licence: part.known for part in licences.parts(version, profile) if part.licence}
+    found = licences.of(version, profile)
+    if found.licence is not None:
+        return [found.licence.read]
+    stated = {part.licence: part.known for part in found.parts if part.licence}
     return sorted({known.read if known else name for name, known in stated.items()})

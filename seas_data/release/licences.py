@@ -45,13 +45,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``licence``: that of the release, or None. ``notices``: what has to be said with it.
+    """``licence``: that of the release, or None. ``parts``: what it follows from, sorted.
 
     ``faults``: a sentence for each reason why it cannot be released so, and the names of the parts at fault.
     """
 
     licence: Licence | None
-    notices: tuple[str, ...]
+    parts: tuple[Part, ...]
     faults: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -72,8 +72,7 @@ def derive(parts: Iterable[Part], stated: str | None = None) -> Outcome:
     if followed is not None and stated is not None:
         followed, fault = _stated(stated, followed)
         faults += [fault] if fault else []
-    outputs = [f"{part.name} ({licence.id}): {licence.outputs}" for part, licence in known if licence.outputs]
-    return Outcome(followed, tuple(outputs), tuple(faults))
+    return Outcome(followed, tuple(parts), tuple(faults))
 
 
 Fault = tuple[str, tuple[str, ...]]

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from seas_data.text import printable
 
 LONGEST = 120
+LONGEST_SENTENCE = 1_000  # of what a person wrote for the page: a reason, a description
 
 # Letters of any script, digits and other non-ASCII characters; of ASCII punctuation what starts nothing in the middle
 # of a line. A colon only before a blank (no URL, no emoji), a dot not inside a word (no bare domain), an underscore
@@ -33,14 +34,15 @@ _PLAIN = re.compile(
 
 def line(value: object, longest: int = LONGEST) -> str:
     """Return ``value`` on one line of at most ``longest`` characters, with nothing invisible in it."""
-    text = printable(" ".join(str(value).split())[: longest + 1]).strip()
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    whole = " ".join(str(value).split())
+    text = printable(whole[: longest + 1]).strip()
+    return text if max(len(whole), len(text)) <= longest else text[: longest - 1] + "…"
 
 
-def escape(value: object) -> Markup:
+def escape(value: object, longest: int = LONGEST) -> Markup:
     """Return ``value`` as Markdown that shows it and does nothing else, also within a table. None is a dash.
 
-    Numbers get thousands separators; what is ``Markup`` already stays as it is.
+    Text is cut at ``longest`` characters. Numbers get thousands separators; what is ``Markup`` already stays as it is.
     """
     if isinstance(value, Markup):
         return value
@@ -52,10 +54,15 @@ def escape(value: object) -> Markup:
         return Markup(f"{value:,}")
     if isinstance(value, float):
         return Markup(f"{value:,.3g}")
-    text = line(value)
+    text = line(value, longest)
     if not text:
         return Markup("–")
     return Markup(text) if _PLAIN.fullmatch(text) else Markup("`" + _spelled(text) + "`")
+
+
+def sentence(value: object) -> Markup:
+    """Return what a person wrote for the page, escaped, and cut only where nobody would read on."""
+    return escape(value, LONGEST_SENTENCE)
 
 
 def code(value: object) -> Markup:

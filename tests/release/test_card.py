@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from pathlib import Path
 
 import jinja2
@@ -14,6 +15,8 @@ from seas_data import cli, version
 from seas_data.errors import SeasDataError
 from seas_data.release import answers, card, card_tables, checks, markdown, metadata
 from seas_data.resources import folder
+from seas_data.stages import RUNS
+from seas_data.store import Manifest, open_workspace
 from seas_data.version import Version
 
 OVERRULED = {"licences": "our lawyers looked at it", "personal-data": "the address is invented"}
@@ -50,6 +53,14 @@ def table_below(page: str, heading: str) -> list[list[str]]:
     return [found[0], *found[2:]]
 
 
+def store_of(folder: Path, root: Path) -> Version:
+    """Put a release into a workspace of its own, as a pull does."""
+    place = open_workspace(root, create=True)
+    shutil.copytree(folder / "tables", root / "shards")
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    return Version(place, place.commit(manifest, pl.DataFrame(schema=RUNS)))
+
+
 def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text: str) -> None:
     found = [line[3:] for line in headings(text) if line.startswith("## ")]
     assert found == [
@@ -69,12 +80,12 @@ def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text
 
 def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
     assert card.dataset_card(newest, "public", OVERRULED) == text
-    assert card.pictures(newest) == card.pictures(newest)
+    assert card.dataset_files(newest) == card.dataset_files(newest)
 
 
 def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> None:
     allowed: set[str] = set()
-    for names in (answers.DATASET, {"rows-by-kind": [], "drop-reasons": []}):
+    for names in (answers.DATASET, dict.fromkeys(("rows-by-kind", "drop-reasons"), list[str]())):
         for opened in (newest, version.open(newest.workspace.root).version(newest.manifest.parent)):
             for rows in answers.gather(opened, names).values():
                 for row in rows:
@@ -107,7 +118,9 @@ def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> Non
 
 def test_some_numbers_as_a_reader_would_look_them_up(newest: Version, text: str) -> None:
     kept = newest.table("kept")
-    assert table_below(text, "# Made")[1][2] == f"{kept.height:,}"
+    released = kept.filter(role="training")
+    assert table_below(text, "# Made")[1][2] == f"{released.height:,}" != f"{kept.height:,}"
+    assert table_below(text, "# Made")[1][3] == str(released["source"].n_unique())
     by_type = {row[0]: row[2] for row in table_below(text, "### Types of attack")[1:]}
     for name, count in kept.filter(kind="adversarial").group_by("type").len().iter_rows():
         assert by_type[name or "not stated"] == f"{count:,}"
@@ -246,6 +259,23 @@ def test_each_iteration_has_the_models_judges_and_settings_of_its_own_recipe(min
     assert metadata.split(card.model_card(newest, "R1"))[0]["license"] == "llama3.1"
 
 
+def test_a_public_release_that_was_pulled_says_withheld_and_not_none(public: Path, tmp_path: Path, text: str) -> None:
+    place = store_of(public, tmp_path / "pulled")
+    page = card.dataset_card(place, "public")
+    pairs = page[page.index("Red pairs") :]
+    assert pairs.splitlines()[2].count("withheld") == 3
+    assert page[page.index("### Splits and leaks") :].split("### Contamination")[0].count("withheld") == 3
+    assert "withheld |" not in text
+    assert [row for row in table_below(card.model_card(place, "T1"), "### Training data") if "refusal" in row[0]] == []
+
+
+def test_a_reason_is_not_cut(newest: Version) -> None:
+    because = "They wrote to us that it may be used so, " * 20
+    page = card.dataset_card(newest, "public", {"licences": because})
+    assert table_below(page, "## Checks that were overruled")[1] == ["`licences`", because.strip()]
+    assert "…" in card.dataset_card(newest, "public", {"licences": because * 2})
+
+
 def test_a_recipe_that_is_none_is_told_in_a_sentence(mine: Path) -> None:
     place = version.open(mine).workspace
     newest = place.manifest()
@@ -265,7 +295,7 @@ def test_a_version_without_a_loop_says_so_and_leaves_the_rest_out(example: Path)
     page = card.dataset_card(version.open(example).version("v0"))
     assert "no model wrote any of it" in page
     assert not {"## Results", "### Judges", "### Models and settings"} & set(headings(page))
-    assert card.pictures(version.open(example).version("v0")) == {}
+    assert list(card.dataset_files(version.open(example).version("v0"))) == ["README.md"]
 
 
 def test_templates_print_nothing_that_is_not_escaped() -> None:

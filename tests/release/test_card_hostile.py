@@ -40,6 +40,10 @@ def links(page: str) -> set[str]:
     return set(re.findall(r'(?:href|src)="([^"]*)"', PARSER.render(metadata.split(page)[1])))
 
 
+def pictures(opened: version.Version) -> dict[str, str]:
+    return {name: text for name, text in card.dataset_files(opened, "gated").items() if name != card.README}
+
+
 @pytest.fixture(scope="module", params=PAYLOADS)
 def attacked(
     request: pytest.FixtureRequest, made: Path, tmp_path_factory: pytest.TempPathFactory
@@ -80,7 +84,7 @@ def test_the_model_card_keeps_its_shape(attacked: tuple[version.Version, str], c
 
 
 def test_pictures_stay_pictures(attacked: tuple[version.Version, str], clean: version.Version) -> None:
-    drawn, plain = card.pictures(attacked[0]), card.pictures(clean)
+    drawn, plain = pictures(attacked[0]), pictures(clean)
     assert list(drawn) == list(plain) == ["assets/attack-success.svg", "assets/course.svg"]
     for name, picture in drawn.items():
         tags = [each.tag for each in ElementTree.fromstring(picture).iter()]
@@ -93,7 +97,7 @@ def test_a_browser_shows_it_and_runs_nothing(made: Path, tmp_path: Path) -> None
     playwright = pytest.importorskip("playwright.sync_api")
     opened = hostile.workspace(made, tmp_path / "ws", PAYLOADS["html"])
     page = PARSER.render(metadata.split(card.dataset_card(opened, "gated"))[1])
-    for name, picture in card.pictures(opened).items():
+    for name, picture in pictures(opened).items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(picture, encoding="utf-8")
     (tmp_path / "card.html").write_text(f"<meta charset=utf-8><title>card</title>{page}", encoding="utf-8")

@@ -37,17 +37,20 @@ def counts(frame: pl.DataFrame, *columns: str) -> dict[Any, int]:
 def test_overview(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
     row = ask(newest, "overview").row(0, named=True)
     kept, prompts = tables["kept"], tables["prompts"]
-    attacks = kept.filter(kind="adversarial")
+    released = kept.filter(role="training")
+    attacks = released.filter(kind="adversarial")
+    assert 0 < released.height < kept.height
     manual = tables["decisions"].filter(reason="manual").height + newest.table("relabels").height
     assert row == {
         "prompts": prompts.height,
         "kept": kept.height,
         "dropped": prompts.height - kept.height,
         "set_aside": newest.table("set_aside").height,
-        "sources": kept["source"].n_unique(),
+        "released": released.height,
+        "sources": released["source"].n_unique(),
         "types": attacks["type"].drop_nulls().n_unique(),
         "without_type": attacks["type"].null_count(),
-        "languages": kept["language"].drop_nulls().n_unique(),
+        "languages": released["language"].drop_nulls().n_unique(),
         "written_by_models": kept.height - kept["model"].null_count(),
         "templates": newest.table("templates")["template_id"].drop_nulls().n_unique(),
         "responses": tables["responses"].height,
@@ -111,7 +114,8 @@ def test_iterations(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
         assert row["attacks"] == wrote.height
         assert row["seeds"] == wrote["seed_id"].n_unique()
         assert row["asked"] == wrote["reason"].null_count()
-        assert row["responses"] == tables["responses"].join(wrote, on="prompt_id", how="semi").height
+        then = tables["responses"].filter(model=f"T{row['iteration'] - 1}")  # later targets may be asked it again
+        assert row["responses"] == then.join(wrote, on="prompt_id", how="semi").height
         joined = tables["kept"].filter(iteration=row["iteration"]).drop_nulls("model")
         assert row["attacks_joined"] == joined.filter(kind="adversarial").height
         assert row["look_alikes_joined"] == joined.filter(kind="harmless").height
@@ -134,8 +138,8 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
         "d": ("harmless", "3"),
         "e": ("holdout", "4"),
     }
-    splits |= {"f": ("train", "5")}
-    digests = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "5"}
+    splits |= {"f": ("train", "5"), "g": ("test", "6")}
+    digests = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "5", "g": "6"}
     shards = store(
         tmp_path,
         prompts=table("prompts", *({"prompt_id": each, "text_digest": digest} for each, digest in digests.items())),
@@ -145,6 +149,12 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
             pair | ids | {"pair_id": "1", "prompt_id": "d"},
             pair | {"pair_id": "2", "role": "red", "chosen_id": "b", "rejected_id": "a"},
         ),
+        # What the first red team learns to write is a prompt too.
+        demonstrations=table(
+            "demonstrations",
+            {"demonstration_id": "d", "role": "red", "iteration": 0, "completion_id": "g"}
+            | {"prompt": message, "completion": message},
+        ),
         seeds=table(
             "seeds", {"seed_id": "s", "iteration": 1, "split": "train", "example_ids": ["c", "e"], "text": "t"}
         ),
@@ -152,7 +162,7 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
     assert sql.read(shards, QUERIES["leaks"].sql).rows() == [
         ("groups in more than one split", 1),
         ("prompts of train with the same text as one that is held out", 1),
-        ("test prompts in pairs, demonstrations or training seeds", 2),
+        ("test prompts in pairs, demonstrations or training seeds", 3),
         ("prompts of the over-refusal test there", 1),
         ("prompts of held-out sets there", 1),
     ]

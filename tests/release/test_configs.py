@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seas_data import version
-from seas_data.release import configs, folder
+from seas_data.release import card_configs, configs, folder
 from seas_data.release.columns import ABOUT
 from seas_data.release.profile import Profile
 from seas_data.version import Version
@@ -189,8 +189,7 @@ def test_what_was_answered_to_a_dropped_attack_stays_only_if_its_like_is_kept_fo
 def test_types_are_the_same_in_every_version_even_of_tables_without_rows(
     name: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder.card, "dataset_card", lambda *_: "")
-    monkeypatch.setattr(folder.card, "pictures", lambda *_: {})
+    monkeypatch.setattr(folder.card, "dataset_files", lambda *_: {"README.md": ""})
     folder.checkout(version.open(made).version(name), tmp_path / "release", "gated")
     for config in configs.CONFIGS:
         schema = configs.schema(config)
@@ -211,19 +210,19 @@ def test_a_version_without_a_loop_lists_only_what_has_rows_and_datasets_loads_it
         assert all(split.num_rows for split in loaded.values())
 
 
-def test_counts_are_those_of_the_rows(newest: Version, gated: Path) -> None:
-    found = configs.counts(newest.paths(), "gated")
-    for config in configs.of("gated"):
-        for split, count in found[config.name].items():
-            files = (gated / "data" / config.name).glob(f"{split}-*.parquet")
-            assert count == sum(pq.read_metadata(path).num_rows for path in files)
+def test_what_the_card_describes_are_the_rows_of_the_files(newest: Version, gated: Path) -> None:
+    described = card_configs.describe(newest, "gated")
+    assert [each["name"] for each in described] == [config.name for config in configs.of("gated")]
+    for config in described:
+        for split in config["splits"]:
+            files = (gated / "data" / config["name"]).glob(f"{split['name']}-*.parquet")
+            assert split["rows"] == sum(pq.read_metadata(path).num_rows for path in files) > 0
 
 
 def test_a_large_split_is_several_files_always_the_same_ones(
     newest: Version, gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder.card, "dataset_card", lambda *_: "")
-    monkeypatch.setattr(folder.card, "pictures", lambda *_: {})
+    monkeypatch.setattr(folder.card, "dataset_files", lambda *_: {"README.md": ""})
     monkeypatch.setattr(configs, "BYTES_PER_FILE", 60_000)
     names = []
     for attempt in ("one", "two"):

@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seas_data import files
-from seas_data.release import configs, croissant
+from seas_data import files, version
+from seas_data.release import answers, configs, croissant
 from seas_data.release.profile import Profile
 
 mlcroissant = pytest.importorskip("mlcroissant")
@@ -50,6 +50,15 @@ def test_mlcroissant_finds_nothing_wrong_and_reads_the_rows(
         records = [plain(record) for record in opened.records(config.name)]
         assert len(records) == expected.height > 0
         assert pl.DataFrame(records, schema=expected.schema).equals(expected)
+
+
+NOTHING: answers.Figures = {name.replace("-", "_"): [] for name in answers.CROISSANT}
+
+
+def test_it_tells_the_drops_that_stand_as_the_card_does(made: Path, public: Path) -> None:
+    drops = answers.gather(version.open(made).version(), {"drop-reasons": []})["drop_reasons"]
+    told = described(public)["rai:dataPreprocessingProtocol"]
+    assert told == [f"{row['prompts']} prompts were dropped as {row['reason']}" for row in drops]
 
 
 def test_every_file_is_named_with_its_hash_and_size(public: Path) -> None:
@@ -99,8 +108,7 @@ def test_nothing_is_said_of_a_config_without_rows(public: Path, tmp_path: Path) 
 
     manifest = Manifest.model_validate_json((public / "manifest.json").read_bytes())
     (tmp_path / "manifest.json").write_text("{}")
-    rows = {config.name: dict.fromkeys(config.splits, 0) for config in configs.of("public")}
-    told = croissant.describe(manifest, tmp_path, {}, rows, ["MIT"])
+    told = croissant.describe(manifest, tmp_path, [], NOTHING, ["MIT"])
     assert told["recordSet"] == []
     assert [each["@id"] for each in told["distribution"]] == ["manifest.json"]
 
@@ -112,7 +120,6 @@ def test_hostile_names_are_only_text(public: Path, tmp_path: Path) -> None:
     manifest = Manifest.model_validate_json((public / "manifest.json").read_bytes())
     changed = manifest.model_copy(update={"recipe": manifest.recipe | {"description": hostile}})
     (tmp_path / "manifest.json").write_text("{}")
-    rows = {config.name: dict.fromkeys(config.splits, 0) for config in configs.of("public")}
-    told = json.loads(json.dumps(croissant.describe(changed, tmp_path, {}, rows, [hostile])))
+    told = json.loads(json.dumps(croissant.describe(changed, tmp_path, [], NOTHING, [hostile])))
     assert told["description"] == hostile and told["license"] == [hostile]
     assert "x" not in told["@context"]

@@ -52,8 +52,7 @@ def placed(folder: Path, root: Path) -> Version:
 @pytest.fixture(autouse=True)
 def blank_card(public: Path, gated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card takes longer than all the rest, and has tests of its own: these two folders have it, others do not."""
-    monkeypatch.setattr(folders.card, "dataset_card", lambda *_: "a card\n")
-    monkeypatch.setattr(folders.card, "pictures", lambda *_: {})
+    monkeypatch.setattr(folders.card, "dataset_files", lambda *_: {"README.md": "a card\n"})
 
 
 @pytest.fixture

@@ -148,6 +148,7 @@ def test_a_row_of_another_length_is_a_mistake() -> None:
 def test_a_long_value_is_cut_and_white_space_does_not_hide_it() -> None:
     assert markdown.line("x" * 121) == "x" * 119 + "…"
     assert markdown.line("x" * 120) == "x" * 120
+    assert markdown.line("x" * 120 + " and more") == "x" * 119 + "…"
     assert markdown.line("\n" * 100_000 + "a door") == "a door"
 
 
