@@ -48,7 +48,8 @@ def recipe(*, iterations: int = 2, seeds: int = 30, attacks: int = 4, responses:
             ],
             "loop": {
                 "iterations": iterations,
-                "attack": {"seeds": seeds, "prompts": attacks, "responses": responses},
+                "seeds": seeds,
+                "attack": {"prompts": attacks, "responses": responses},
                 "evaluation": {"seeds": max(30, seeds // 10), "prompts": 2, "responses": 2},
                 "success": {"min_verdicts": min(3, responses)},
                 "harmless": {"prompts": max(10, seeds), "judge": "guard"},
@@ -126,7 +127,7 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
             made.setdefault(name, []).append(frame)
 
     if k == 1:
-        shown, rows = attack.demonstrations(attackable, settings.seeds, settings, draw=(0, "start"))
+        shown, rows = attack.demonstrations(attackable, plan.loop.seeds, settings, draw=(0, "start"))
         add(seeds=shown, demonstrations=rows, relabels=_relabels(train), decisions=_manual(prompts, kept))
         for letter, role in ROLES:
             add(
@@ -136,7 +137,7 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
             )
     else:
         add(metrics=_gold(parent), relabels=_cleared(train))
-    seeds = attack.seeds(attackable, settings.seeds, settings, iteration=k, split="train", draw=(0, "attack"))
+    seeds = attack.seeds(attackable, plan.loop.seeds, settings, iteration=k, split="train", draw=(0, "attack"))
     attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.prompts, k, numbers)
     attacks = attack.set_aside(attacks, seeds, attackable)
     asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")

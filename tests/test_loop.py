@@ -32,7 +32,7 @@ SMALL = [
     "sandbox.general_pairs=60",
     "sandbox.held_out=10",
     "loop.red_rows=200",
-    "loop.attack.seeds=8",
+    "loop.seeds=8",
     "loop.harmless.prompts=6",
     "loop.evaluation.seeds=6",
     "loop.evaluation.rows=8",
@@ -242,7 +242,7 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
         return ended.stdout
 
     players = ("--red", played / "models" / "R0", "--target", played / "models" / "T0")
-    run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.attack.seeds=8")
+    run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.seeds=8")
     assert "keeper: " in run("judge", recipe, folder)
     made = json.loads(run("pairs", recipe, folder, "--json"))
     assert made["pairs"] > 0

@@ -24,7 +24,7 @@ def seeds(scene: Scene, parent: Version | None, prompts: pl.DataFrame) -> Frames
     weakness = _weakness(scene, parent) if parent is not None and loop.attack.types == "weakness" else None
     drawn = attack.seeds(
         prompts,
-        loop.attack.seeds,
+        loop.seeds,
         loop.attack,
         iteration=scene.iteration,
         split="train",

@@ -11,9 +11,8 @@ from seas_data.recipe.strict import Share, Strict
 class Attack(Strict):
     """What the red team is shown and asked for, and what the target answers."""
 
-    seeds: int = Field(default=5_000, ge=1)
-    """Seeds of an iteration, each some prompts of one type."""
     examples: int = Field(default=3, ge=1)
+    """Prompts of one type that make a seed."""
     types: Literal["uniform", "natural", "weakness"] = "natural"
     """Which types the seeds are of: all alike, as the training prompts are, or by how often the type got through in
     the iteration before (the first one is uniform)."""
@@ -99,6 +98,9 @@ class Loop(Strict):
 
     iterations: int = Field(default=3, ge=1)
     seed: int = Field(default=0, ge=0)
+    """What chance hangs on: another one draws other prompts and other answers."""
+    seeds: int = Field(default=5_000, ge=1)
+    """How often the red team is asked in an iteration: each time it is shown some prompts of one type."""
     red_team: Player = Player(model="red")
     target: Player = Player(model="target")
     instructions: Place | None = None

@@ -30,7 +30,7 @@ def recipe(folder: Path, *changes: str) -> Recipe:
     content["loop"]["harmless"] = {"prompts": 500, "judge": "reader"}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    mine = ("loop.harmless.prompts=500", "loop.attack.seeds=20", "loop.iterations=1")
+    mine = ("loop.harmless.prompts=500", "loop.seeds=20", "loop.iterations=1")
     return recipes.load(path, [*SMALL, *mine, *changes])
 
 

@@ -51,7 +51,8 @@ def recipe(folder: Path, url: str) -> Recipe:
         "iterations": 1,
         "red_team": {"model": "red", "start": "given"},
         "target": {"model": "target", "start": "given"},
-        "attack": {"seeds": 3, "examples": 2, "prompts": 3, "responses": 3},
+        "seeds": 3,
+        "attack": {"examples": 2, "prompts": 3, "responses": 3},
         "evaluation": {"seeds": 2, "prompts": 3, "rows": 2},
     }
     content["pairs"] = {"harmless": None, "general": None}

@@ -26,7 +26,7 @@ from tests.test_loop import SMALL, SMOKE
 
 pytest.importorskip("trl", reason="needs the extra train")
 
-FEW = ["loop.iterations=1", "loop.attack.seeds=4", "loop.evaluation.seeds=3", "loop.evaluation.rows=3"]
+FEW = ["loop.iterations=1", "loop.seeds=4", "loop.evaluation.seeds=3", "loop.evaluation.rows=3"]
 
 
 def over_http(folder: Path, how: dict[str, Any], start: str, *changes: str) -> Recipe:

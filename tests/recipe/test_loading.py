@@ -26,6 +26,15 @@ def fails(tmp_path: Path, *changes: str, content: object = MINIMAL) -> str:
     return message
 
 
+def test_the_settings_of_the_loop_are_changed_by_the_names_that_they_are_known_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
+    changed = recipe.load(CHECKOUT / "pipelines" / "seas-llama3.yaml", ["loop.seeds=4000", "loop.iterations=1"])
+    assert changed.loop is not None
+    assert (changed.loop.seeds, changed.loop.iterations) == (4_000, 1)
+
+
 def test_a_small_recipe_has_the_documented_defaults(tmp_path: Path) -> None:
     loaded = load(tmp_path)
     assert loaded.sources["vaults"].path == str(tmp_path / "vaults.jsonl")
