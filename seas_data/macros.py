@@ -7,6 +7,7 @@ They say what ``statistics`` says, so that a figure of a query and one of the ev
     share_low(successes, rows), share_high  Wilson's interval on that number
     paired_low(change), paired_high         the interval of a mean of paired differences, from -1 to 1
     rogan_gladen(rate, sensitivity, specificity)
+    style_of(style, risk, template)         a prompt's style; plain where its risk alone is known; else unknown
     judge_of(given), refusal_judge_of       whose verdicts count, and whose refusal classes
     target_of(given), target_before(given, later)    which target: as given, or the newest; the one before ``later``
 
@@ -83,6 +84,9 @@ _MACROS: Final = {
     "rogan_gladen(rate, sensitivity, specificity)": """
         case when sensitivity + specificity > 1
         then least(greatest((rate + specificity - 1) / (sensitivity + specificity - 1), 0.0), 1.0) end""",
+    "style_of(style, risk, template)": """
+        case when style is not null then style when risk is not null and template is null then 'plain'
+        else 'unknown' end""",
     "judge_of(given)": _JUDGE,
     "refusal_judge_of(given)": _REFUSAL_JUDGE,
     "target_of(given)": _TARGET,

@@ -4,7 +4,7 @@
 -- topic: safety
 -- parameter: sensitivity number 1.0 "As if the judge found this share of unsafe answers"
 -- parameter: specificity number 1.0 "As if the judge left this share of safe answers alone"
--- chart: point x=corrected y=target color=red_team column=measured_on low=corrected_low high=corrected_high
+-- chart: point x=corrected y=target color=red_team row=judge column=measured_on low=corrected_low high=corrected_high
 with figures as (
     select
         name, value, low, high, n,

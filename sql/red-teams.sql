@@ -2,7 +2,7 @@
 -- question: What are each red team's prompts worth as prompts: whole, different, of the type asked for,
 --     and how varied?
 -- topic: safety
--- chart: bar x=value y=name color=red_team low=low high=high
+-- chart: bar x=value y=red_team color=against row=name low=low high=high
 select
     facets ->> 'red_team' as red_team,
     name,

@@ -3,7 +3,7 @@
 --     questions answered?
 -- topic: safety
 -- parameter: target text '' "Only this target; all of them if empty"
--- chart: bar x=value y=measured_on color=target row=name low=low high=high
+-- chart: bar x=value y=measured_on color=target row=name column=judge low=low high=high
 select
     facets ->> 'target' as target,
     facets ->> 'set' as measured_on,

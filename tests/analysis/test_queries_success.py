@@ -15,6 +15,8 @@ from tests.analysis import loop_rows
 from tests.analysis.loop_rows import shares
 
 QUERIES = library.load(folder("sql"))
+PLAIN = pl.col("risk_category").is_not_null() & pl.col("template_id").is_null()
+STYLE = pl.coalesce("attack_style", pl.when(PLAIN).then(pl.lit("plain")).otherwise(pl.lit("unknown")))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def figures(answer: pl.DataFrame, by: Sequence[str]) -> dict[tuple[object, ...],
 
 
 def test_by_type(version: Version, rows: pl.DataFrame) -> None:
-    by = ("iteration", "red_team", "target", "judge", "type")
+    by = ("measured_on", "iteration", "red_team", "target", "judge", "type")
     typed = rows.drop_nulls("type")
     answer = ask(version, "attack-success-by-type")
     assert shares(typed.filter(measured_on="test"), by, "unsafe") == figures(answer, by)
@@ -58,8 +60,22 @@ def test_by_type(version: Version, rows: pl.DataFrame) -> None:
     assert shares(chosen, by, "unsafe") == figures(answer, by)
 
 
+def test_by_risk_and_style(version: Version, rows: pl.DataFrame) -> None:
+    """Of prompts of the sets: those of red teams have one label of the two."""
+    templates = version.table("templates").select("prompt_id", "template_id")
+    here = rows.filter(pl.col("source") != "red-team", pl.col("target") == "T2").join(
+        templates, on="prompt_id", how="left"
+    )
+    here = here.with_columns(attack_style=STYLE, risk_category=pl.col("risk_category").fill_null("unknown"))
+    by = ("measured_on", "risk_category", "attack_style")
+    answer = ask(version, "attack-success-by-risk-and-style")
+    assert shares(here.filter(measured_on="test"), by, "unsafe") == figures(answer, by)
+    assert {"plain", "unknown", "Role Play"} <= set(answer["attack_style"])
+    assert shares(here, by, "unsafe") == figures(ask(version, "attack-success-by-risk-and-style", "measured_on="), by)
+
+
 def test_by_type_as_another_judge_says(version: Version, rows: pl.DataFrame) -> None:
-    by = ("iteration", "red_team", "target", "judge", "type")
+    by = ("measured_on", "iteration", "red_team", "target", "judge", "type")
     guard = loop_rows.answers(version).filter(kind="adversarial", judge="guard", measured_on="test")
     answer = ask(version, "attack-success-by-type", "judge=guard")
     assert shares(guard.drop_nulls("type"), by, "unsafe") == figures(answer, by)
@@ -68,14 +84,18 @@ def test_by_type_as_another_judge_says(version: Version, rows: pl.DataFrame) -> 
 @pytest.mark.parametrize("label", ["type", "risk_category", "attack_style", "difficulty", "source"])
 def test_by_label(label: str, version: Version, rows: pl.DataFrame) -> None:
     answer = ask(version, "attack-success-by-label", f"by={label}", "measured_on=train")
-    by = ("iteration", "red_team", "target", label)
+    by = ("measured_on", "iteration", "red_team", "target", label)
     expected = shares(rows.filter(measured_on="train"), by, "unsafe")
     assert expected == figures(answer.rename({"label": label}), by)
+    everywhere = ask(version, "attack-success-by-label", f"by={label}", "measured_on=")
+    assert shares(rows, by, "unsafe") == figures(everywhere.rename({"label": label}), by)
 
 
-@pytest.mark.parametrize("measured_on", ["train", "test"])
+@pytest.mark.parametrize("measured_on", ["train", "test", "evaluation"])
 def test_by_iteration(measured_on: str, version: Version, rows: pl.DataFrame) -> None:
-    chosen = rows.filter(measured_on=measured_on).with_columns(label="difficulty")
+    own = pl.col("red_team").str.slice(1) == pl.col("target").str.slice(1)
+    chosen = rows.filter(pl.col("measured_on") == measured_on, own | (measured_on != "evaluation"))
+    chosen = chosen.with_columns(label="difficulty")
     by = ("measured_on", "iteration", "label")
     answer = ask(version, "attack-success-by-iteration", f"measured_on={measured_on}")
     assert shares(chosen, by, "unsafe") == figures(answer, by)
@@ -114,14 +134,14 @@ def test_by_template(version: Version, rows: pl.DataFrame) -> None:
 
 
 def test_by_request(version: Version, rows: pl.DataFrame) -> None:
-    requests = version.table("templates").drop_nulls("request_id").select("prompt_id", "request_id")
+    requests = version.table("templates").drop_nulls("request_id").select("prompt_id", "request_id", "template_id")
     here = rows.filter(target="T2").join(requests, on="prompt_id")
     shared = here.filter(pl.col("prompt_id").n_unique().over("request_id") > 1)
     answer = ask(version, "attack-success-by-request", "most=10000")
     assert answer.height > 5
     assert shares(shared, ("request_id",), "unsafe", "prompt_id") == figures(answer, ("request_id",))
     styles = (
-        shared.with_columns(style=pl.col("attack_style").fill_null("plain"))
+        shared.with_columns(style=STYLE)
         .group_by("request_id", "style")
         .agg(value=pl.col("unsafe").mean())
         .sort("request_id", "value", "style")
@@ -136,15 +156,15 @@ def test_by_request(version: Version, rows: pl.DataFrame) -> None:
 
 
 def test_style_effect(version: Version, rows: pl.DataFrame) -> None:
-    requests = version.table("templates").drop_nulls("request_id").select("prompt_id", "request_id")
+    requests = version.table("templates").drop_nulls("request_id").select("prompt_id", "request_id", "template_id")
     rates = (
         rows.filter(target="T0")
         .join(requests, on="prompt_id")
-        .group_by("request_id", "attack_style")
+        .group_by("request_id", STYLE.alias("attack_style"))
         .agg(value=pl.col("unsafe").mean())
     )
-    plain = rates.filter(pl.col("attack_style").is_null()).select("request_id", plain="value")
-    styled = rates.drop_nulls("attack_style").join(plain, on="request_id")
+    plain = rates.filter(attack_style="plain").select("request_id", plain="value")
+    styled = rates.filter(~pl.col("attack_style").is_in(["plain", "unknown"])).join(plain, on="request_id")
     answer = ask(version, "style-effect", "target=T0")
     assert set(answer["attack_style"]) == set(styled["attack_style"])
     for row in answer.iter_rows(named=True):

@@ -155,6 +155,29 @@ def test_every_chart_of_the_library_can_be_drawn(version: Version) -> None:
             assert drawing.spec, (each.name, drawing.note)
 
 
+def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(version: Version) -> None:
+    faults = []
+    for each, given_values in sections.ordered(library.load(folder("sql"))):
+        answer = version.select(each.sql, each.values(list(given_values)))
+        drawing = charts.draw(each, answer)
+        if drawing is None or not drawing.spec:
+            continue
+        mark = next(layer for layer in layers(drawing) if layer["mark"]["type"] in (each.chart.mark, "circle", "rect"))
+        told = mark["encoding"]
+        stacked = any(told[channel].get("stack") == "zero" for channel in ("x", "y"))
+        channels = ["x", "y", "xOffset", "yOffset", *(["color"] if each.chart.mark == "line" else [])]
+        named = [told[name]["field"] for name in channels if told.get(name, {}).get("type") in ("nominal", "ordinal")]
+        if stacked or not named:
+            continue
+        facet = drawing.spec.get("facet", {})
+        panels = [facet] if "field" in facet else list(facet.values())
+        places = [int(field.removeprefix("c")) for field in {*named, *(panel["field"] for panel in panels)}]
+        shown = answer if drawing.rows is None else answer[drawing.rows]
+        if shown.select(shown.columns[place] for place in places).is_duplicated().any():
+            faults.append(each.name)
+    assert not faults
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.recursive(

@@ -224,6 +224,24 @@ def test_the_map_can_be_coloured_zoomed_and_asked(plain: Opened) -> None:
     assert plain.said == []
 
 
+def test_a_point_of_the_map_can_be_picked_by_keyboard(plain: Opened) -> None:
+    page = plain.page
+    page.locator(".map .near summary").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".map .near li")
+    whole = page.locator(".map .near li").all_inner_texts()
+    assert len(whole) == 20
+    page.keyboard.press("Tab")
+    focused = page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    assert page.locator(".picked code").inner_text() == focused == whole[0].split()[0]
+    page.get_by_label("Zoom in").press("Enter")
+    until(page, "(wide) => document.querySelectorAll('.map .near li').length > 0", None)
+    page.locator(".map .near summary").press("Enter")
+    page.get_by_role("button", name="Reset").press("Enter")
+    assert plain.said == []
+
+
 TEXT = """() => [...document.querySelectorAll("body *:not(script)")]
   .flatMap((each) => [...each.childNodes]).filter((node) => node.nodeType === 3).map((node) => node.data).join("\\n")"""
 
@@ -239,11 +257,13 @@ def test_texts_stay_hidden_until_asked_for(hostile: Opened, hostile_version: Ver
     tail = (texts | attacks)[prompt_id][-30:]
     assert tail not in page.evaluate(TEXT)
     assert page.locator(".prompt").count() == 0
+    rows = page.locator("#q-flipped-prompts tbody tr").count()
     cell.get_by_role("button", name="show text").click()
     assert tail in page.evaluate(TEXT)
     assert page.locator(".prompt").count() == 1
     cell.get_by_role("button", name="hide text").click()
     assert tail not in page.evaluate(TEXT)
+    assert page.locator("#q-flipped-prompts tbody tr").count() == rows
 
 
 def test_an_exported_table_runs_no_formula(hostile: Opened) -> None:

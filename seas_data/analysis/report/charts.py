@@ -76,10 +76,7 @@ def _bars(picture: Picture) -> dict[str, Any]:
     if interval:
         parts.append(base.mark_rule(strokeWidth=1.2, opacity=0.75, aria=False).encode(**_interval(picture, along)))
     series = picture.values("color") if f"{across}Offset" in place else 0
-    step = {"step": max(18, 7 * series + 10), "for": "position"}
-    return _put(
-        picture, parts, height=step if across == "y" else 260, width=None if across == "y" else step, panel=_WIDE
-    )
+    return _banded(picture, parts, across, max(18, 7 * series + 10))
 
 
 def _lines(picture: Picture) -> dict[str, Any]:
@@ -128,10 +125,7 @@ def _points(picture: Picture) -> dict[str, Any]:
     ]
     if picture.has("low", "high"):
         parts.insert(0, base.mark_rule(strokeWidth=1.6, opacity=0.7, aria=False).encode(**_interval(picture, along)))
-    step = {"step": max(20, 8 * (picture.values("color") if coloured else 1) + 10), "for": "position"}
-    return _put(
-        picture, parts, height=step if across == "y" else 260, width=None if across == "y" else step, panel=_WIDE
-    )
+    return _banded(picture, parts, across, max(20, 8 * (picture.values("color") if coloured else 1) + 10))
 
 
 def _scatter(picture: Picture) -> dict[str, Any]:
@@ -180,13 +174,14 @@ def _heatmap(picture: Picture) -> dict[str, Any] | None:
         "x": category(picture, "x", alt.X, axis=alt.Axis(orient="top", labelAngle=0 if wide else -45)),
         "y": category(picture, "y", alt.Y).title(picture.title("y")),
     }
-    base = (
-        alt.Chart().encode(**place).transform_calculate(shade=f"abs(datum.{shade})", dark=f"abs(datum.{shade})/{top}")
-    )
+    scale = "sqrt" if top > 1 else "linear"  # of counts a few are large: the others are to differ too
+    dark = f"abs(datum.{shade})/{top}"
+    dark = f"sqrt({dark})" if scale == "sqrt" else dark
+    base = alt.Chart().encode(**place).transform_calculate(shade=f"abs(datum.{shade})", dark=dark)
     cells = base.mark_rect(cornerRadius=3, stroke="currentColor", strokeOpacity=0.12).encode(
         fill=alt.condition(f"datum.{shade} < 0", alt.value(COLD), alt.value(HOT)),
         fillOpacity=alt.FillOpacity(
-            "shade", type="quantitative", scale=alt.Scale(domain=[0, top], range=[0.04, 0.95]), legend=None
+            "shade", type="quantitative", scale=alt.Scale(type=scale, domain=[0, top], range=[0.04, 0.95]), legend=None
         ),
         tooltip=picture.tooltip(),
     )
@@ -216,6 +211,14 @@ def _interval(picture: Picture, along: str) -> dict[str, Any]:
     return {along: low, f"{along}2": picture.field("high")}
 
 
+def _banded(picture: Picture, parts: list[Any], across: str, step: int) -> dict[str, Any]:
+    """Return ``parts`` with ``step`` pixels for each name on the axis ``across``."""
+    size = {"step": step, "for": "position"}
+    if across == "y":
+        return _put(picture, parts, height=size, panel=_WIDE)
+    return _put(picture, parts, height=260, width=size, panel=_WIDE)
+
+
 def _put(
     picture: Picture, parts: list[Any], *, height: Any, width: Any = None, panel: int, panels: list[str] | None = None
 ) -> dict[str, Any]:
@@ -231,9 +234,13 @@ def _put(
     own = [channel for channel in ("x", "y") if picture.categorical(channel)]
     names = picture.shown[picture.channels["y"]].unique() if "y" in own else ["0.00"]
     longest = max(len(str(name)) for name in names)
-    chart = data | {"spec": layered, "usermeta": {"panel": panel, "fixed": width is not None, "names": longest}}
+    beside = picture.shown[panels[1]].n_unique() if len(panels) == 2 else 1
+    told = {"panel": panel, "fixed": width is not None, "names": longest, "columns": beside}
+    chart = data | {"spec": layered, "usermeta": told}
     if panel == _WIDE:  # each panel has its own names, and only those
         free = {name: "independent" for channel in own for name in (channel, f"{channel}Offset")}
+        if picture.units(panels):
+            free[picture.value()] = "independent"
         chart["resolve"] = {"scale": free}
     if len(panels) == 2:
         return chart | {"facet": dict(zip(("row", "column"), facets, strict=True))}

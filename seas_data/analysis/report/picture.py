@@ -95,6 +95,13 @@ class Picture:
             return "y"
         return "x" if self.categorical("y") else "y"
 
+    def units(self, panels: list[str]) -> bool:
+        """Tell whether one panel shows shares and another larger numbers, which no axis could serve both."""
+        if self.categorical(self.value()):
+            return False
+        largest = self.shown.group_by(panels).agg(most=pl.col(self.channels[self.value()]).abs().max())["most"]
+        return bool((largest <= 1).any() and (largest > 1).any())
+
     def panels(self) -> list[str]:
         """Return the columns to make panels of: the header's, or one that alone tells rows on one spot apart."""
         given = [self.channels[name] for name in ("row", "column") if name in self.channels]

@@ -32,6 +32,7 @@ TITLES = {
 """The topics of ``library.TOPICS``, in the order in which they stand on the page."""
 FIRST = (  # what people look for first; the others follow by name
     *("attack-success-matrix", "safety-frontier", "attack-success-by-iteration", "attack-success-by-type"),
+    "attack-success-by-risk-and-style",
     *("risk-by-style", "rows-by-type", "rows-by-source", "flow", "ledger", "drop-reasons", "pairs-by-role", "judges"),
 )
 VARIANTS = {"attack-success-by-iteration": (("by=type",), ("by=difficulty",))}  # asked more than once

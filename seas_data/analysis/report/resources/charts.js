@@ -31,7 +31,7 @@ function fitted(spec, room) {
   if (fit.usermeta && !fit.usermeta.fixed) {
     const inner = fit.spec, beside = Math.min(labels, fit.usermeta.names * 6.4) + 34;
     fit.columns = fit.columns ? Math.max(1, Math.floor(room / Math.max(fit.usermeta.panel, beside + 120))) : undefined;
-    inner.width = Math.max(110, Math.floor(room / (fit.columns ?? 1)) - beside - 14);
+    inner.width = Math.max(110, Math.floor(room / (fit.columns ?? fit.usermeta.columns)) - beside - 14);
   }
   const config = structuredClone(page.config);
   config.axis.labelLimit = labels;

@@ -1,5 +1,7 @@
 "use strict";
 // The map: thousands of points, so packed columns and a canvas. It is drawn anew for another colour.
+const NEAR = 20; // points that are listed
+
 function unpack(text, Kind) {
   const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
   return new Kind(bytes.buffer);
@@ -27,7 +29,8 @@ async function drawMap(box) {
     for (const column of map.columns.filter((each) => each.colour)) select.append(make("option", {value: column.key}, column.title));
     select.addEventListener("change", () => drawMap(box));
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawMap(box));
-    for (const button of box.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => zoom(place.view, Number(button.dataset.zoom)));
+    box.querySelector(".near").addEventListener("toggle", () => listNear(box));
+    for (const button of box.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => zoom(place.view, Number(button.dataset.zoom)).then(() => listNear(box)));
   }
   const chosen = map.columns.find((column) => column.key === select.value), room = place.clientWidth;
   const spec = structuredClone(chosen.names ? map.categories : map.shares);
@@ -42,6 +45,7 @@ async function drawMap(box) {
   config.legend.labelLimit = 140;
   try {
     await embed(place, spec, config, "canvas");
+    listNear(box);
     place.view.addEventListener("click", (event, item) => { if (item?.datum?.id) pick(box, item.datum); });
   } catch (problem) {
     place.textContent = "The map could not be drawn.";
@@ -55,14 +59,29 @@ function zoom(view, factor) {
     const now = factor ? view.signal(name) ?? whole : whole, middle = (now[0] + now[1]) / 2, half = ((now[1] - now[0]) / 2) * (factor || 1);
     view.signal(name, factor ? [middle - half, middle + half] : null);
   }
-  view.runAsync();
+  return view.runAsync();
+}
+
+function listNear(box) {
+  // The points nearest to the middle, as buttons: who has no mouse picks them here.
+  const near = box.querySelector(".near"), view = box.querySelector("[data-map-chart]").view;
+  if (!near.open || !view) return;
+  const [[left, right], [low, high]] = ["x", "y"].map((axis) => view.scale(axis).domain().toSorted((one, other) => one - other));
+  const far = (point) => Math.hypot((2 * point.x - left - right) / (right - left), (2 * point.y - low - high) / (high - low));
+  const inside = view.data("rows").filter((point) => point.x >= left && point.x <= right && point.y >= low && point.y <= high);
+  const first = inside.map((point) => [far(point), point]).sort(([one], [other]) => one - other).slice(0, NEAR);
+  near.querySelector("ol").replaceChildren(...first.map(([, point]) =>
+    make("li", {}, make("button", {type: "button", onclick: () => pick(box, point)}, point.id), ` ${toldOf(point)}`)));
+}
+
+function toldOf(point) {
+  return page.map.columns.filter((column) => column.names).map((column) => `${column.title}: ${point[column.key]}`).join(", ");
 }
 
 function pick(box, point) {
   const place = box.querySelector(".picked"), code = make("code");
   code.textContent = point.id;
-  const told = page.map.columns.filter((column) => column.names).map((column) => `${column.title}: ${point[column.key]}`).join(", ");
-  place.replaceChildren(code, ` ${told} `);
-  const button = revealer(point.id, (text) => place.append(text));
+  place.replaceChildren(code, ` ${toldOf(point)} `);
+  const button = revealer(point.id, (text) => { place.append(text); return text; });
   if (button) place.append(button);
 }

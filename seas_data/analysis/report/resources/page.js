@@ -26,13 +26,18 @@ function textOf(id) {
 }
 
 function revealer(id, place) {
-  // A button that puts the text of one prompt at a place, and takes it away again. Until then it is in no element.
+  // A button that puts the text of one prompt at a place, and takes away what was put there. Until then it is in no
+  // element. place: puts an element there, and returns what it put.
   if (textOf(id) === null) return null;
-  let box = null;
+  let put = null;
   return make("button", {type: "button", class: "reveal", "aria-expanded": "false", onclick: (event) => {
-    if (box) { box.remove(); box = null; } else { box = make("div", {class: "prompt", dir: "auto"}); box.textContent = textOf(id); place(box); }
-    event.currentTarget.setAttribute("aria-expanded", String(Boolean(box)));
-    event.currentTarget.textContent = box ? "hide text" : "show text";
+    if (put) { put.remove(); put = null; } else {
+      const box = make("div", {class: "prompt", dir: "auto"});
+      box.textContent = textOf(id);
+      put = place(box);
+    }
+    event.currentTarget.setAttribute("aria-expanded", String(Boolean(put)));
+    event.currentTarget.textContent = put ? "hide text" : "show text";
   }}, "show text");
 }
 

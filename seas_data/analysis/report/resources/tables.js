@@ -52,7 +52,11 @@ function buildTable(details, section) {
         const cell = make("td", {class: kind});
         cell.append(shown(value, column.kind));
         if (column.kind === "id" && value !== null) {
-          const button = revealer(value, (box) => line.after(make("tr", {}, make("td", {colspan: section.columns.length}, box))));
+          const button = revealer(value, (box) => {
+            const row = make("tr", {}, make("td", {colspan: section.columns.length}, box));
+            line.after(row);
+            return row;
+          });
           if (button) cell.append(button);
         }
         line.append(cell);
