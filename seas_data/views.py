@@ -53,8 +53,8 @@ from (
 """
 _KEPT = "from prompts anti join dropped using (prompt_id)"
 
-# The sets are those of the metrics; train is what models learn from. An attack that joined the prompts is told once, with
-# what the prompts say of it: one that turned out to be harmless is no red team's success or failure, and is asked again.
+# The sets are those of the metrics; train is what models learn from. An attack that joined the prompts is told once,
+# with what the prompts say of it: one that turned out to be harmless is nobody's attack, and is asked again.
 _ASKED = """
 select
     attacks.prompt_id,
@@ -68,7 +68,7 @@ select
     if(prompts.prompt_id is null, if(seeds.type in ({styles}), seeds.type, null), prompts.attack_style)
         as attack_style,
     if(prompts.prompt_id is null, seeds.type, prompts.type) as type,
-    if(prompts.prompt_id is null, case when seeds.type in ({styles}) then 'Hard' when seeds.type is not null then 'Easy' end,
+    if(prompts.prompt_id is null, if(seeds.type in ({styles}), 'Hard', if(seeds.type is null, null, 'Easy')),
         prompts.difficulty) as difficulty,
     'red-team' as source
 from attacks left join seeds using (seed_id) left join prompts on prompts.prompt_id = attacks.prompt_id

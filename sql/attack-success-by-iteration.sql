@@ -22,6 +22,8 @@ with units as (
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
         and $measured_on in ('', measured_on)
+        -- Of the evaluation the models of one iteration alone: the matrix has the others.
+        and (measured_on <> 'evaluation' or substr(red_team, 2) = substr(target, 2))
     group by all
 )
 select

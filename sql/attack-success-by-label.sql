@@ -9,7 +9,7 @@
 -- chart: bar x=value y=label color=target low=low high=high
 with units as (
     select
-        iteration, red_team, target,
+        measured_on, iteration, red_team, target,
         case $by
             when 'type' then type
             when 'risk_category' then risk_category
@@ -26,11 +26,11 @@ with units as (
     group by all
 )
 select
-    iteration, red_team, target, label,
+    measured_on, iteration, red_team, target, label,
     sum(successes) / sum(answers) as value,
     share_low(successes, answers) as low,
     share_high(successes, answers) as high,
     cast(sum(answers) as bigint) as n
 from units
-group by iteration, red_team, target, label
-order by iteration, length(target), target, length(red_team), red_team, value desc, label
+group by measured_on, iteration, red_team, target, label
+order by measured_on, iteration, length(target), target, length(red_team), red_team, value desc, label

@@ -1,6 +1,6 @@
 -- title: Attack success by request
--- question: The same request in different styles: how often does it get through plain, and in which style most often?
---     Requests of which the target answered at least two prompts.
+-- question: The same request in different styles: how often does it get through plain (its risk known, no
+--     style, no wrapper), and in which style most often? Requests of which the target answered at least two prompts.
 -- topic: safety
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
@@ -10,7 +10,7 @@
 with prompts_of as (
     select
         templates.request_id,
-        coalesce(attack_style, 'plain') as style,
+        style_of(attack_style, risk_category, template_id) as style,
         answers.prompt_id,
         count(*) filter (unsafe) as successes,
         count(*) as answers

@@ -9,7 +9,7 @@
 -- chart: bar x=value y=type color=target low=low high=high
 with units as (
     select
-        iteration, red_team, target, judge, type, unit_id,
+        measured_on, iteration, red_team, target, judge, type, unit_id,
         count(*) filter (unsafe) as successes,
         count(*) as answers
     from answers
@@ -18,11 +18,11 @@ with units as (
     group by all
 )
 select
-    iteration, red_team, target, judge, type,
+    measured_on, iteration, red_team, target, judge, type,
     sum(successes) / sum(answers) as value,
     share_low(successes, answers) as low,
     share_high(successes, answers) as high,
     cast(sum(answers) as bigint) as n
 from units
-group by iteration, red_team, target, judge, type
-order by iteration, length(target), target, length(red_team), red_team, value desc, type
+group by measured_on, iteration, red_team, target, judge, type
+order by measured_on, iteration, length(target), target, length(red_team), red_team, value desc, type

@@ -11,6 +11,9 @@ with trained as (
     union all
     select prompt_id from demonstrations where prompt_id is not null
     union all
+    -- What a red team learns to write is a prompt.
+    select completion_id from demonstrations where role = 'red'
+    union all
     select unnest(example_ids) from seeds where split = 'train'
 ),
 held as (

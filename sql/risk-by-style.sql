@@ -1,14 +1,16 @@
 -- title: Risks and styles
--- question: Which risks are asked for in which styles, and which combinations are missing?
+-- question: Which risks are asked for in which styles, and which combinations are missing? A prompt is plain if its risk is
+--     known, its style is not, and no wrapper is around it.
 -- topic: data
 -- chart: heatmap x=attack_style y=risk_category color=kept
 with seen as (
     select
         coalesce(risk_category, 'unknown') as risk_category,
-        coalesce(attack_style, 'plain') as attack_style,
+        style_of(attack_style, risk_category, template_id) as attack_style,
         count(*) as kept,
         count(distinct source) as sources
     from kept
+    left join templates using (prompt_id)
     where kind = 'adversarial' and role = 'training'
     group by all
 ),

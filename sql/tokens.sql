@@ -3,9 +3,16 @@
 --     the stage that they were written in (which includes loading the model)?
 -- topic: cost
 -- chart: bar x=tokens y=model color=work row=stage
-with written as (
+with turns as (
+    -- The n-th version in which attacks were written is that of the n-th turn.
+    select version, row_number() over (order by length(version), version) as iteration
+    from runs
+    where stage = 'attacks'
+    group by version
+),
+written as (
     select
-        'v' || greatest(iteration, 1) as version,
+        greatest(iteration, 1) as iteration,
         if(split = 'train', 'attacks', 'evaluate ' || model) as stage,
         model,
         'attacks' as work,
@@ -13,7 +20,7 @@ with written as (
     from attacks
     union all
     select
-        if(asked.measured_on = 'train', 'v' || (try_cast(substr(responses.model, 2) as integer) + 1), null),
+        if(asked.measured_on = 'train', try_cast(substr(responses.model, 2) as integer) + 1, null),
         if(asked.measured_on = 'train', 'responses', 'evaluate ' || responses.model),
         responses.model,
         'responses',
@@ -21,6 +28,7 @@ with written as (
     from responses
     join asked using (prompt_id)
 ),
+placed as (select turns.version, written.* from written left join turns using (iteration)),
 took as (
     select version, stage, sum(seconds order by seconds) as seconds from runs group by all
     union all
@@ -28,13 +36,13 @@ took as (
     select null, stage, sum(seconds order by seconds) from runs where starts_with(stage, 'evaluate T') group by all
 )
 select
-    written.version, written.stage, written.model, written.work,
+    placed.version, placed.stage, model, work,
     count(*) as texts,
     cast(sum(tokens) as bigint) as tokens,
     avg(tokens) as tokens_per_text,
     any_value(seconds) as seconds,
     sum(tokens) / nullif(any_value(seconds), 0) as tokens_per_second
-from written
-left join took on took.stage = written.stage and took.version is not distinct from written.version
-group by written.version, written.stage, written.model, written.work
-order by written.version nulls last, written.stage, length(model), model
+from placed
+left join took on took.stage = placed.stage and took.version is not distinct from placed.version
+group by placed.version, placed.stage, model, work
+order by length(placed.version) nulls last, placed.version, placed.stage, length(model), model

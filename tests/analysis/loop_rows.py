@@ -13,7 +13,6 @@ from statsmodels.stats.proportion import proportion_confint
 from seas_data.taxonomy import ATTACK_STYLES
 from seas_data.version import Version
 
-
 LABELS = ("kind", "type", "risk_category", "attack_style", "difficulty")
 
 

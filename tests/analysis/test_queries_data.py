@@ -85,23 +85,27 @@ def test_style_wrappers(tmp_path: Path) -> None:
 
 def test_risk_by_style_shows_what_is_missing(tmp_path: Path) -> None:
     rows = [("Health Harm", None), ("Health Harm", None), ("Health Harm", "Role Play"), (None, "Word Play")]
+    rows += [("Health Harm", None), (None, None)]  # in a wrapper, and with no label at all
     prompts = [
         {"prompt_id": str(number), "risk_category": risk, "attack_style": style}
         for number, (risk, style) in enumerate(rows)
     ]
     query = QUERIES["risk-by-style"]
-    answer = sql.read(store(tmp_path, prompts=table("prompts", *prompts)), query.sql)
-    assert answer.height == (len(RISK_CATEGORIES) + 1) * (len(ATTACK_STYLES) + 1)
-    assert answer["kept"].sum() == 4
+    wrapped = table("templates", {"prompt_id": "4", "template_id": "t", "payload": "p"})
+    answer = sql.read(store(tmp_path, prompts=table("prompts", *prompts), templates=wrapped), query.sql)
+    assert answer.height == (len(RISK_CATEGORIES) + 1) * (len(ATTACK_STYLES) + 2)
+    assert answer["kept"].sum() == 6
     some = pl.col("risk_category").is_in(["Health Harm", "unknown"])
-    some &= pl.col("attack_style").is_in(["Role Play", "Word Play", "plain"])
+    some &= pl.col("attack_style").is_in(["Role Play", "Word Play", "plain", "unknown"])
     assert answer.filter(some).rows() == [
         ("Health Harm", "Role Play", 1, 1),
         ("Health Harm", "Word Play", 0, 0),
         ("Health Harm", "plain", 2, 1),
+        ("Health Harm", "unknown", 1, 1),
         ("unknown", "Role Play", 0, 0),
         ("unknown", "Word Play", 1, 1),
         ("unknown", "plain", 0, 0),
+        ("unknown", "unknown", 1, 1),
     ]
 
 

@@ -185,5 +185,27 @@ def test_tokens(version: Version) -> None:
     seconds = runs.filter(version="v2", stage="attacks")["seconds"].item()
     assert (row["model"], row["tokens"]) == ("R1", expected)
     assert row["tokens_per_second"] == pytest.approx(expected / seconds)
-    row = answer.row(by_predicate=(pl.col("stage") == "evaluate T1"), named=True)
+    row = answer.row(by_predicate=pl.col("stage") == "evaluate T1", named=True)
     assert row["seconds"] == runs.filter(stage="evaluate T1")["seconds"].sum()
+
+
+def test_tokens_of_a_turn_are_those_of_the_version_that_played_it(tmp_path: Path) -> None:
+    from seas_data.analysis import sql
+    from seas_data.stages import RUNS
+
+    def attack(turn: int) -> dict[str, object]:
+        about = {"prompt_id": f"a{turn}", "seed_id": "s", "iteration": turn, "split": "train", "model": f"R{turn - 1}"}
+        return about | {"number": 0, "text": "open", "tokens": 10 * turn}
+
+    # v1 and v3 only curated: the turns are those of v2 and v10
+    stages = [("v1", "read", 9.0), ("v2", "attacks", 2.0), ("v3", "read", 9.0), ("v10", "attacks", 4.0)]
+    about = {"started": "2026-01-01T10:00:00+00:00", "rows": 1, "peak_megabytes": 1, "tools": "{}"}
+    runs = [dict(zip(("version", "stage", "seconds"), each, strict=True)) | about for each in stages]
+    shards = store(
+        tmp_path, attacks=table("attacks", attack(1), attack(2)), runs=pl.DataFrame(runs, schema=RUNS, strict=False)
+    )
+    answer = sql.read(shards, QUERIES["tokens"].sql)
+    assert answer.select("version", "model", "tokens", "tokens_per_second").rows() == [
+        ("v2", "R0", 10, 5.0),
+        ("v10", "R1", 20, 5.0),
+    ]
