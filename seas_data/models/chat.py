@@ -29,6 +29,9 @@ def load_tokenizer(model: str, revision: str | None = None, template: str | None
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
     except (OSError, ValueError) as problem:
         raise SeasDataError(f"the tokenizer of {model} cannot be loaded: {_first_line(problem)}") from problem
+    for name in ("local_files_only", "is_local"):
+        # How it was found is no part of what it is: saved along, it would make the same model another one offline.
+        tokenizer.init_kwargs.pop(name, None)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def test_conversations_become_texts_by_the_models_template_or_the_recipes(tiny: 
     for setting in (template, str(file)):
         tokenizer = chat.load_tokenizer(str(tiny), template=setting)
         assert chat.render(tokenizer, ASKED, Asking(template={"extra": "yes"}))[0] == "user: what colour yes"
+
+
+def test_how_a_tokenizer_was_found_is_not_saved_with_it(tiny: Path, tmp_path: Path) -> None:
+    chat.load_tokenizer(str(tiny)).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert not {"local_files_only", "is_local"} & set(saved)
 
 
 def test_contents_as_parts(tiny: Path) -> None:
