@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import polars.selectors as cs
 import vl_convert
 
 import seas_data as sd
@@ -32,6 +33,7 @@ def main(workspace: str, output: str, *names: str) -> None:
         if drawing is None or not drawing.spec:
             raise SystemExit(f"{name}: no chart")
         shown = answer if drawing.rows is None else answer[drawing.rows]
+        shown = shown.with_columns(cs.string().fill_null("none"))  # as the page says it
         shown.columns = [f"c{place}" for place in range(shown.width)]  # what charts call them
         spec = drawing.spec | {"config": look.CONFIG, "datasets": {look.ROWS: shown.to_dicts()}}
         text = json.dumps(spec).replace("currentColor", INK).replace('"container"', str(WIDTH))
