@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,13 @@ from seas_data.cli.shared import (
 )
 from seas_data.errors import SeasDataError
 
+if TYPE_CHECKING:
+    from seas_data.release.profile import Profile
+
 commands = typer.Typer()
+OfDataOption = Annotated[
+    str | None, typer.Option("--profile", help="Of a version: public (if you do not say) or gated.")
+]
 AllowOption = Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; say --because.")]
 BecauseOption = Annotated[list[str] | None, typer.Option("--because", help="Why, one for each --allow.")]
 
@@ -63,7 +69,7 @@ def card(
         bool, typer.Option("--check", help="Compare a card with the version; exit status 1 if they differ.")
     ] = False,
     model: Annotated[str | None, typer.Option("--model", help="The card of a trained model, such as R2.")] = None,
-    profile: ProfileOption = "public",
+    profile: OfDataOption = None,
     allow: AllowOption = None,
     because: BecauseOption = None,
     workspace: WorkspaceOption = WORKSPACE,
@@ -73,23 +79,34 @@ def card(
     """Write the card of a version or of a model it trained, every figure computed from the data; or check one.
 
     \b
-    seas-data card v3 -o README.md
+    seas-data card v3 -o README.md            # and its pictures beside it, in assets
     seas-data card v3 --check -o release/README.md
     seas-data card v3 --model T3
     seas-data card v3 --check -o release/README.md --allow licences --because "asked the authors"
     """
+    from seas_data import files
     from seas_data import version as versions
     from seas_data.release import card as cards
-    from seas_data.release import checks
-    from seas_data.release.profile import named
+    from seas_data.release import checks, push_model
 
-    opened = versions.open(workspace).version(one_of(version, at))
-    allowed = checks.named(_allowed(allow, because))
-    if allowed and model is None:  # the card says of those that fail alone that they were overruled
-        allowed = checks.excused(checks.run(opened, profile, allowed=allowed), allowed)
-    fresh = cards.model_card(opened, model) if model else cards.dataset_card(opened, named(profile), allowed)
+    opened, of = versions.open(workspace).version(one_of(version, at)), _profile(profile, model)
+    allowed = _allowed(allow, because)
+    if model is not None:
+        texts = {cards.README: cards.model_card(opened, model, push_model.named(allowed))}
+    else:
+        if checks.named(allowed):  # the card says of those that fail alone that they were overruled
+            allowed = checks.excused(checks.run(opened, of, allowed=allowed), allowed)
+        texts = cards.dataset_files(opened, of, allowed)
+    fresh = texts.pop(cards.README)
     if not check:
-        cards.write(fresh, output) if output else print(fresh, end="")
+        if output is not None:
+            cards.write(fresh, output)
+            for place, picture in texts.items():
+                files.write_text(output.parent / place, picture)
+        if as_json:
+            print_json({"version": opened.name, "path": output, "card": fresh})
+        elif output is None:
+            print(fresh, end="")
         return
     found = cards.check(output or Path("README.md"), fresh)
     if as_json:
@@ -149,7 +166,7 @@ def push(
     version: Annotated[str, typer.Argument(help="A version or tag.")],
     repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],
     tag_name: Annotated[str | None, typer.Option("--tag", help="What to call it there, such as 1.2.0.")] = None,
-    profile: ProfileOption = "public",
+    profile: OfDataOption = None,
     model: Annotated[str | None, typer.Option("--model", help="Push this model that the version trained.")] = None,
     public: Annotated[bool, typer.Option("--public", help="Let everybody see it; without this it is private.")] = False,
     allow: AllowOption = None,
@@ -167,7 +184,6 @@ def push(
     """
     from seas_data import version as versions
     from seas_data.release import hub_print
-    from seas_data.release.profile import named
     from seas_data.release.push import Wanted
     from seas_data.release.push import push as push_version
     from seas_data.release.push_model import push_model
@@ -178,10 +194,11 @@ def push(
         public=public,
         allowed=_allowed(allow, because),
         dry_run=dry_run,
-        confirm=typer.confirm if sys.stdin.isatty() else None,
+        confirm=_confirm if sys.stdin.isatty() else None,
     )
+    of = _profile(profile, model)
     opened = versions.open(workspace).version(version)
-    done = push_model(opened, model, wanted) if model else push_version(opened, wanted, named(profile))
+    done = push_model(opened, model, wanted) if model else push_version(opened, wanted, of)
     if as_json:
         print_json(hub_print.as_json(done, tag=tag_name))
     else:
@@ -231,6 +248,20 @@ def forget(
         print_json(hub_print.forgot_as_json(done))
     else:
         hub_print.forgot(done, str(workspace))
+
+
+def _confirm(question: str) -> bool:
+    """Ask the person at the terminal; standard output is for what is answered."""
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+def _profile(name: str | None, model: str | None) -> "Profile":
+    from seas_data.release.profile import named
+
+    if name is not None and model is not None:
+        raise SeasDataError("a model has no profile; leave out --profile or --model")
+    return named(name or "public")
 
 
 def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:

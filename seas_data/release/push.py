@@ -11,7 +11,7 @@ push brought in another profile.
 
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,8 @@ def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushe
     """Push ``version`` in ``profile``. Raises SeasDataError when a check fails, or the Hub cannot or will not."""
     from seas_data.release import checks
 
-    require_sayable(wanted, checks.names())
+    checks.named(wanted.allowed or {})
+    require_tag(wanted)
     remote = Remote(wanted.repository)
     remote.state()  # whether it can be reached at all: the checks may take a while
     allowed = _excused(version, profile, wanted.allowed or {})
@@ -94,14 +95,10 @@ def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushe
         return deliver(version, remote, state, found, load, wanted)
 
 
-def require_sayable(wanted: Wanted, names: Collection[str]) -> None:
-    """Raise SeasDataError if the tag can be none, or something else is to be let pass than ``names``."""
+def require_tag(wanted: Wanted) -> None:
+    """Raise SeasDataError if what was pushed cannot be called by the tag: the Hub would say so after the commit."""
     if wanted.tag is not None:
         require_tag_name(wanted.tag)
-    if strangers := sorted({*(wanted.allowed or {})} - {*names}):
-        raise SeasDataError(
-            f"--allow {printable(strangers[0])} names nothing that is checked; there are {', '.join(names)}"
-        )
 
 
 def deliver(version: Version, remote: Remote, state: State | None, found: There, load: Load, wanted: Wanted) -> Pushed:
@@ -211,7 +208,7 @@ def _excused(version: Version, profile: Profile, allowed: Mapping[str, str]) -> 
         checks.refuse_unless_allowed(found, allowed)
     except SeasDataError as problem:
         raise SeasDataError(f"{version.name} was not pushed: {problem}") from None
-    return {each.name: allowed[each.name] for each in found if not each.passed}
+    return checks.excused(found, allowed)
 
 
 def _require_same_profile(found: There, profile: Profile, repository: str) -> None:

@@ -7,13 +7,14 @@ whatever versions: its history becomes public with it, and must not hold a red t
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
 from seas_data.release import card, hub_plan, metadata, published, scrub
-from seas_data.release.push import Load, Pushed, Wanted, deliver, place, require_sayable
+from seas_data.release.push import Load, Pushed, Wanted, deliver, place, require_tag
 from seas_data.release.remote import Held, Local, Remote, tag_taken
 from seas_data.text import printable
 from seas_data.version import Version
@@ -29,7 +30,8 @@ def push_model(version: Version, model: str, wanted: Wanted) -> Pushed:
     team that would be public or has a base without a licence and ``wanted.allowed`` has no reason, the repository
     holds another model, or the Hub cannot or will not.
     """
-    require_sayable(wanted, (RED_TEAM, LICENCES))
+    named(wanted.allowed or {})
+    require_tag(wanted)
     known = version.select("select role, digest, statement from checkpoints where model = $model", {"model": model})
     source = version.workspace.root / "models" / model
     if known.is_empty() or not source.is_dir():
@@ -59,6 +61,14 @@ def push_model(version: Version, model: str, wanted: Wanted) -> Pushed:
         if tagged is not None and not _holds(remote.tree(tagged), folder):
             raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
         return deliver(version, remote, state, found, load, wanted)
+
+
+def named(allowed: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``allowed`` if each of its names can stand in a model's way. Raises SeasDataError for one that cannot."""
+    names = (RED_TEAM, LICENCES)
+    if strangers := sorted({*allowed} - {*names}):
+        raise SeasDataError(f"{printable(strangers[0])} stops no model; what does is {' and '.join(names)}")
+    return allowed
 
 
 def _excused(version: Version, model: str, role: str, wanted: Wanted) -> dict[str, str]:

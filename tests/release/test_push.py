@@ -257,7 +257,7 @@ def test_what_cannot_be_a_tag_is_said_before_anything_is_sent(hub: Hub, mine: Pa
 def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SeasDataError, match=r"--allow license names nothing that is checked; .*licences"):
+    with pytest.raises(SeasDataError, match=r"there is no check license; .*licences"):
         pushed(mine, "v0", allowed={"license": "mine"})
     told = []
     found = [checks.Check("licences", False, ("mine",), "none"), checks.Check("secrets", True, (), "none")]

@@ -59,7 +59,7 @@ def test_why_a_red_team_is_public_is_in_the_card_and_remembered(hub: Hub, versio
     push_model(version, "R2", Wanted("org/red", public=True, allowed={"red-team-model": "a study of it"}))
     assert "a study of it" in hub.repository("models", "org/red").content("README.md").decode()
     assert published.read(version.workspace.root)[-1].allowed == {"red-team-model": "a study of it"}
-    with pytest.raises(SeasDataError, match="--allow unparsed names nothing that is checked"):
+    with pytest.raises(SeasDataError, match="unparsed stops no model; what does is red-team-model and licences"):
         push_model(version, "T2", Wanted("org/target", allowed={"unparsed": "x"}))
     push_model(version, "T2", Wanted("org/target", allowed={"red-team-model": "not one"}))
     assert "not one" not in hub.repository("models", "org/target").content("README.md").decode()
