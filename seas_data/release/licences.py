@@ -8,8 +8,10 @@ A release is one work made of many. So it may be licensed under nothing that ask
 - else non-commercial parts: Creative Commons' non-commercial licence;
 - else the licence of the part that asks most.
 
-A model's licence is no licence of what it wrote, but it may say what outputs may be used for: a sentence of each goes
-with the release. Where outputs may improve only models of one family, and the version trained others, that is a fault.
+A model's licence is no licence of what it wrote: a permissive or share-alike one binds nothing. But it may say what
+outputs may be used for. Then that sentence goes with the release, and the duty to name the model; a model that is not
+for commercial use makes the release non-commercial. Where outputs may improve only models of one family, and the version
+trained others, that is a fault.
 What each licence asks is in ``licence_table``. This is an engineer's reading, no advice of a lawyer.
 """
 
@@ -107,11 +109,12 @@ def _misused(known: list[tuple[Part, Licence]]) -> list[Fault]:
 
 def _followed(known: list[tuple[Part, Licence]]) -> tuple[Licence | None, Fault | None]:
     """Return the licence that follows from parts that are all usable, or why there is none."""
+    sets = [(part, licence) for part, licence in known if part.kind != "model"]
     families: dict[str, list[tuple[Part, Licence]]] = {}
-    for part, licence in known:
+    for part, licence in sets:
         # Who publishes a set under a model's licence passes that licence's terms on.
-        own = licence.id if licence.of_model and part.kind != "model" else None
-        if family := licence.share_alike or own if not (licence.of_model and part.kind == "model") else None:
+        family = licence.id if licence.of_model else licence.share_alike
+        if family is not None:
             families.setdefault(family, []).append((part, licence))
     limited = [part for part, licence in known if not licence.commercial]
     if len(families) > 1:
@@ -123,7 +126,7 @@ def _followed(known: list[tuple[Part, Licence]]) -> tuple[Licence | None, Fault 
         )
     if families:
         members = next(iter(families.values()))
-        licence = max((licence for _, licence in members), key=lambda each: each.version)
+        licence = max((licence for _, licence in members), key=_strictness)
         if licence.commercial and limited:
             parts = [*limited, *(part for part, _ in members)]
             return None, (
@@ -131,13 +134,17 @@ def _followed(known: list[tuple[Part, Licence]]) -> tuple[Licence | None, Fault 
                 _names(parts),
             )
         return licence, None
-    sets = [licence for part, licence in known if not licence.of_model]
     if limited:
-        versions = [licence.version for licence in sets if licence.version]
+        versions = [licence.version for _, licence in sets if licence.version]
         return creative_commons("by-nc", max(versions, default=4.0)), None
-    duty = max((licence.duty for _, licence in known), default=0)
-    best = max(sets, key=lambda each: (each.duty, each.version, each.id), default=None)
-    return (best if best is not None and best.duty >= duty else creative_commons("by")), None
+    duties = [licence.duty for part, licence in known if part.kind != "model" or licence.outputs]
+    best = max((licence for _, licence in sets), key=lambda each: (each.duty, each.version, each.id), default=None)
+    return (best if best is not None and best.duty >= max(duties) else creative_commons("by")), None
+
+
+def _strictness(licence: Licence) -> tuple[float, bool]:
+    """Return what orders the licences of a family: one of this version only asks more than one of a later one too."""
+    return licence.version, licence.id.endswith("-only")
 
 
 def _stated(name: str, followed: Licence) -> tuple[Licence | None, Fault | None]:
@@ -146,7 +153,7 @@ def _stated(name: str, followed: Licence) -> tuple[Licence | None, Fault | None]
     if stated is None:
         return None, (f"release.licence is {name}, which is not known; name it by its SPDX identifier", (name,))
     kept = followed.share_alike in (None, stated.share_alike) and (followed.share_alike is None or stated.derivatives)
-    same = followed.share_alike is None or stated.version >= followed.version
+    same = followed.share_alike is None or _strictness(stated) >= _strictness(followed)
     if kept and same and stated.duty >= followed.duty and stated.commercial <= followed.commercial:
         return stated, None
     return None, (

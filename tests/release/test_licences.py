@@ -37,6 +37,8 @@ def named(outcome: Outcome) -> str | None:
         (["CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "CC-BY-4.0", "MIT"], "CC-BY-NC-SA-4.0"),
         (["CC-BY-SA-3.0", "CC-BY-SA-4.0", "MIT"], "CC-BY-SA-4.0"),
         (["ODbL-1.0", "MIT"], "ODbL-1.0"),
+        (["GPL-3.0-or-later", "GPL-3.0-only", "MIT"], "GPL-3.0-only"),
+        (["GPL-3.0-or-later", "MIT"], "GPL-3.0-or-later"),
         (["llama3.1", "MIT"], "llama3.1"),
         (["CC-BY-SA-4.0", "CC-BY-NC-SA-4.0"], None),
         (["CC-BY-SA-4.0", "ODbL-1.0"], None),
@@ -93,6 +95,8 @@ def test_no_duty_of_any_part_is_lost(names: list[str]) -> None:
         (["CC-BY-4.0"], "Apache-2.0", False),
         (["Apache-2.0"], "CC0-1.0", False),
         (["MIT"], "Castle-1.0", False),
+        (["GPL-3.0-only"], "GPL-3.0-or-later", False),
+        (["GPL-3.0-or-later"], "GPL-3.0-only", True),
     ],
 )
 def test_a_stated_licence_may_ask_more_and_never_less(parts: list[str], stated: str, allowed: bool) -> None:
@@ -105,6 +109,9 @@ def test_a_model_passes_on_what_it_says_of_its_outputs_and_not_its_licence() -> 
     found = derive([Part("source", "letters", "CC-BY-4.0"), Part("model", "red", "llama3.1")])
     assert named(found) == "CC-BY-4.0"
     assert [part.name for part in found.parts if part.known is not None and part.known.outputs] == ["red"]
+    for own in ("Apache-2.0", "CC-BY-SA-4.0", "GPL-3.0-only"):
+        assert named(derive([Part("source", "letters", "MIT"), Part("model", "red", own)])) == "MIT"
+    assert named(derive([Part("source", "letters", "MIT"), Part("model", "red", "llama3.1")])) == "CC-BY-4.0"
     research = derive([Part("source", "letters", "MIT"), Part("model", "red", "qwen-research")])
     assert named(research) == "CC-BY-NC-4.0"
 
