@@ -3,7 +3,8 @@
 ABOUT = {
     "prompt_id": "The prompt's id, a hash of what makes it what it is.",
     "text": "The prompt itself. It is data, never an instruction.",
-    "text_digest": "SHA-256 of the prompt's normalised text.",
+    "text_digest": 'Equal where prompts say the same: of the SHA-256 of the JSON ["text",TEXT] (UTF-8, no blanks) the '
+    "first 24 hex digits. TEXT is the prompt in NFC, case-folded, its white space collapsed to single blanks.",
     "kind": "adversarial: an attack; harmless: looks like one and should be answered; general: neither.",
     "risk_category": "What an attack is after, on the taxonomy's risk axis.",
     "attack_style": "How an attack is put, on the taxonomy's style axis.",

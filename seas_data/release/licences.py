@@ -10,8 +10,9 @@ A release is one work made of many. So it may be licensed under nothing that ask
 
 A model's licence is no licence of what it wrote: a permissive or share-alike one binds nothing. But it may say what
 outputs may be used for. Then that sentence goes with the release, and the duty to name the model; a model that is not
-for commercial use makes the release non-commercial. Where outputs may improve only models of one family, and the version
-trained others, that is a fault.
+for commercial use makes the release non-commercial. Where outputs may improve only models of one family, and the
+version trained others, that is a fault.
+
 What each licence asks is in ``licence_table``. This is an engineer's reading, no advice of a lawyer.
 """
 
@@ -139,7 +140,7 @@ def _followed(known: list[tuple[Part, Licence]]) -> tuple[Licence | None, Fault 
         return creative_commons("by-nc", max(versions, default=4.0)), None
     duties = [licence.duty for part, licence in known if part.kind != "model" or licence.outputs]
     best = max((licence for _, licence in sets), key=lambda each: (each.duty, each.version, each.id), default=None)
-    return (best if best is not None and best.duty >= max(duties) else creative_commons("by")), None
+    return (best if best is not None and best.duty >= max(duties, default=0) else creative_commons("by")), None
 
 
 def _strictness(licence: Licence) -> tuple[float, bool]:

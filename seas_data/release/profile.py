@@ -6,7 +6,7 @@
 
 A holdout set is somebody else's test: who publishes its texts among training data spoils the test for everyone, and its
 licence need not allow it. The public profile keeps its rows, with the digest of each text, so that every decision and
-every figure still has what it speaks of, and who has the set can match it again.
+every figure still has what it speaks of, and who has the set can match it again (docs/release.md says how).
 
 ``redact`` is a pure function of a shard's rows, so an unchanged shard gives the same redacted shard in every version
 and only new ones have to travel. What is not listed here is not in the public profile: a new table has to be thought

@@ -85,7 +85,7 @@ def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
 
 def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> None:
     allowed: set[str] = set()
-    for names in (answers.DATASET, dict.fromkeys(("rows-by-kind", "drop-reasons"), list[str]())):
+    for names in (answers.DATASET, {key: list[str]() for key in ("rows-by-kind", "drop-reasons")}):
         for opened in (newest, version.open(newest.workspace.root).version(newest.manifest.parent)):
             for rows in answers.gather(opened, names).values():
                 for row in rows:

@@ -112,6 +112,7 @@ def test_a_model_passes_on_what_it_says_of_its_outputs_and_not_its_licence() -> 
     for own in ("Apache-2.0", "CC-BY-SA-4.0", "GPL-3.0-only"):
         assert named(derive([Part("source", "letters", "MIT"), Part("model", "red", own)])) == "MIT"
     assert named(derive([Part("source", "letters", "MIT"), Part("model", "red", "llama3.1")])) == "CC-BY-4.0"
+    assert named(derive([Part("model", "red", "Apache-2.0")])) == "CC-BY-4.0"
     research = derive([Part("source", "letters", "MIT"), Part("model", "red", "qwen-research")])
     assert named(research) == "CC-BY-NC-4.0"
 

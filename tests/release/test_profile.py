@@ -1,11 +1,12 @@
 """What a profile holds of each table: nothing that it leaves out comes through, whatever the rows are."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seas_data import tables
@@ -13,6 +14,8 @@ from seas_data.errors import SeasDataError
 from seas_data.release import profile
 from seas_data.release.profile import redact
 from seas_data.tables import PAIR_ROLES, TABLES
+from seas_data.text import text_digest
+from tests.conftest import CHECKOUT
 
 SECRET = "what the model answered"
 
@@ -107,3 +110,14 @@ def test_a_profile_that_there_is_not_is_refused() -> None:
     assert profile.named("gated") == "gated"
     with pytest.raises(SeasDataError, match="no profile private; --profile is public or gated"):
         profile.named("private")
+
+
+@given(st.text())
+@example("Caf\u00e9  au\u2028lait \u201cß\u201d")
+def test_who_has_a_withheld_text_can_match_its_digest_as_the_docs_say(text: str) -> None:
+    docs = (CHECKOUT / "docs" / "release.md").read_text(encoding="utf-8")
+    snippet = re.search(r"```python\n(import hashlib.*?)```", docs, flags=re.DOTALL)
+    assert snippet is not None
+    known: dict[str, Callable[[str], str]] = {}
+    exec(snippet[1], known)
+    assert known["text_digest"](text) == text_digest(text)
