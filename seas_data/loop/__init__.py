@@ -120,8 +120,9 @@ def _turn(scene: Scene, parent: Version, held_out: pl.DataFrame, train: pl.DataF
     )
     _say(paired)
     learned = turn.learned(scene, parent, paired)
-    red = run("train red team", 0, lambda: turn.trained(scene, "red", learned))
-    target = run("train target", 0, lambda: turn.trained(scene, "target", learned))
+    red_rows, target_rows = turn.lessons(learned, "red"), turn.lessons(learned, "target")
+    red = run("train red team", red_rows.height, lambda: turn.trained(scene, "red", red_rows))
+    target = run("train target", target_rows.height, lambda: turn.trained(scene, "target", target_rows))
     for each in (red, target):
         if statement := each["checkpoints"]["statement"][0]:
             print(f"{statement}", file=sys.stderr)

@@ -56,12 +56,12 @@ def verdicts(scene: Scene, responses: pl.DataFrame, attacks: pl.DataFrame, harml
 
 
 def harmless_drawn(scene: Scene, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Return those of the harmless ``prompts`` of ``train`` that this turn asks: others in each.
+    """Return those of the harmless ``prompts`` of ``train`` that this turn asks: others in each, none without pairs.
 
     What a judge called harmless is asked only once a person has said so, unless the recipe says otherwise.
     """
-    settings = scene.loop.harmless
-    if scene.recipe.pairs.harmless is None or settings.prompts == 0:
+    settings, wanted = scene.loop.harmless, scene.recipe.pairs
+    if wanted.mode == "mart" or wanted.harmless is None or settings.prompts == 0:
         return prompts.clear()
     if settings.reviewed_only:
         prompts = prompts.filter(~pl.col("label_source").str.starts_with("judge:").fill_null(False))
@@ -111,7 +111,7 @@ def made_pairs(
         found.append(pairs.general_pairs(rows, settings, pairs=informative, **about))
     made = {"pairs": pl.concat([each.pairs for each in found]), "unpaired": pl.concat([e.unpaired for e in found])}
     if scene.loop.update == "sft":
-        made["demonstrations"] = pairs.chosen_only(made["pairs"].filter(pl.col("role") != "general"))
+        made["demonstrations"] = pairs.chosen_only(made["pairs"])
     return made
 
 
@@ -124,11 +124,15 @@ def learned(scene: Scene, parent: Version, made: Frames) -> Frames:
     return {name: pl.concat([before[name], made[name]]) for name in before if name in made}
 
 
-def trained(scene: Scene, role: Role, made: Frames) -> Frames:
-    """Train the next red team or target on what ``learned`` returns."""
+def lessons(made: Frames, role: Role) -> pl.DataFrame:
+    """Return what the red team or the target learns from, of what ``learned`` returns: demonstrations or pairs."""
     roles = ["red"] if role == "red" else ["target", "harmless", "general"]
     rows = made["demonstrations" if "demonstrations" in made else "pairs"]
-    rows = rows.filter(pl.col("role").is_in(roles))
+    return rows.filter(pl.col("role").is_in(roles))
+
+
+def trained(scene: Scene, role: Role, rows: pl.DataFrame) -> Frames:
+    """Train the next red team or target on its ``lessons``."""
     return players.update(scene, role, rows, rows.filter(pl.col("role") != "general").height)
 
 
