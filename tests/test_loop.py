@@ -12,10 +12,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 import seas_data as sd
 from seas_data import recipe as recipes
 from seas_data.build import build
+from seas_data.cli import app
 from seas_data.recipe import Recipe
 from seas_data.store import open_workspace
 from seas_data.version import Version
@@ -167,13 +169,23 @@ def test_too_few_pairs_end_an_iteration_with_a_statement(tmp_path: Path) -> None
     assert set(rows["digest"]) == set(first["digest"])
 
 
-@pytest.mark.parametrize("changes", [["pairs.mode=mart"], ["loop.update=sft"]], ids=["mart", "sft"])
-def test_ablations_train_on_demonstrations(changes: list[str], tmp_path: Path) -> None:
-    version = build(small("loop.iterations=1", *changes), tmp_path / "ws").version
+@pytest.mark.parametrize("change", ["pairs.mode=mart", "loop.update=sft"], ids=["mart", "sft"])
+def test_ablations_train_on_demonstrations(change: str, tmp_path: Path) -> None:
+    version = build(small("loop.iterations=1", change), tmp_path / "ws").version
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
     assert set(rows["method"]) <= {"sft", "unchanged"}
     assert "sft" in set(rows["method"])
     assert version.sql("select distinct iteration from demonstrations order by 1")["iteration"].to_list() == [0, 1]
+    asked = "select 1 from responses join prompts using (prompt_id) join splits using (prompt_id) "
+    asked += "where kind = 'harmless' and split = 'train' and prompts.model is null"
+    if change == "pairs.mode=mart":
+        assert version.sql(asked).is_empty(), "nothing would be made of the answers"
+        return
+    assert version.sql(asked).height > 0
+    count = "select count(*) from {} where iteration = 1 and role <> 'red'"
+    learned = version.sql(count.format("demonstrations")).item()
+    assert learned == version.sql(count.format("pairs")).item(), "the chosen side of every pair, general ones too"
+    assert version.sql("select rows from checkpoints where model = 'T1'").item() == learned
 
 
 COMMAND = [sys.executable, "-c", "from seas_data.cli import main; main()", "build", str(SMOKE)]
@@ -190,14 +202,8 @@ def start(workspace: Path) -> "subprocess.Popen[str]":
     )
 
 
-def check_kills(workspace: Path, kills: int) -> None:
-    """Kill the loop when it has come a random way, by what it said last, and let it finish."""
-    # By the same command: a process that did other things before may round a weight's last bit differently.
-    undisturbed = workspace.with_name("undisturbed")
-    process = start(undisturbed)
-    _, errors = process.communicate(timeout=900)
-    assert process.returncode == 0, errors
-    expected = open_workspace(undisturbed).manifest("v2").digest
+def check_kills(workspace: Path, kills: int, undisturbed: Version) -> None:
+    """Kill the loop when it has come a random way, by what it said last, and let it finish as ``undisturbed``."""
     moments = random.Random(kills)
     said = 0
     for _ in range(kills):
@@ -214,31 +220,33 @@ def check_kills(workspace: Path, kills: int) -> None:
     _, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors
     opened = open_workspace(workspace)
-    assert opened.manifest("v2").digest == expected
+    assert opened.manifest("v2").digest == undisturbed.digest
     assert opened.verify(opened.manifest("v2")) == []
     assert not (workspace / "stages").exists()
 
 
-def test_a_killed_loop_goes_on_and_ends_in_the_same_tables(tmp_path: Path) -> None:
-    check_kills(tmp_path / "ws", kills=2)
+def test_a_killed_loop_goes_on_and_ends_in_the_same_tables(last: Version, tmp_path: Path) -> None:
+    check_kills(tmp_path / "ws", kills=2, undisturbed=last)
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
-    check_kills(tmp_path / "ws", kills=10)
+def test_ten_kills_at_random_moments(last: Version, tmp_path: Path) -> None:
+    check_kills(tmp_path / "ws", kills=10, undisturbed=last)
 
 
 def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Version, tmp_path: Path) -> None:
     folder = tmp_path / "round"
     prompts = tmp_path / "prompts.jsonl"
-    last.sql("select text, type from kept where kind = 'adversarial' limit 100").write_ndjson(prompts)
+    drawn = "select text, type, kind from kept where kind = $kind order by prompt_id limit $limit"
+    pl.concat(
+        [last.sql(drawn, {"kind": kind, "limit": limit}) for kind, limit in (("adversarial", 100), ("harmless", 20))]
+    ).write_ndjson(prompts)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(SMOKE.read_text().replace("$SANDBOX", str(played / "sandbox")))
 
     def run(*arguments: object) -> str:
-        command = [*COMMAND[:3], *map(str, arguments)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stderr
+        ended = CliRunner().invoke(app, [str(each) for each in arguments])
+        assert ended.exit_code == 0, ended.output
         return ended.stdout
 
     players = ("--red", played / "models" / "R0", "--target", played / "models" / "T0")
@@ -246,8 +254,11 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
     assert "keeper: " in run("judge", recipe, folder)
     made = json.loads(run("pairs", recipe, folder, "--json"))
     assert made["pairs"] > 0
+    roles = {name: set(pl.read_parquet(folder / f"{name}.parquet")["role"]) for name in ("pairs", "unpaired")}
+    assert "harmless" in roles["pairs"] | roles["unpaired"]
     found = {row["name"] for row in json.loads(run("evaluate", folder, "--json"))}
-    assert {"attack_success", "validity", "unique"} <= found
+    assert {"attack_success", "validity", "unique", "over_refusal"} <= found
+    (folder / "demonstrations.parquet").write_bytes(b"of another recipe")
     small_enough = ("--set", "training.target.min_rows=1")
     run("train", recipe, folder, "--role", "target", "-o", tmp_path / "T1", *players[2:], *small_enough)
     assert (tmp_path / "T1" / "model.safetensors").exists()
