@@ -32,7 +32,7 @@ TargetOption = Annotated[
 def attack(
     recipe: RecipeArgument,
     folder: FolderArgument,
-    prompts: Annotated[Path, typer.Option("--prompts", help="A JSONL or Parquet file with the columns text and type.")],
+    prompts: Annotated[Path, typer.Option("--prompts", help="A JSONL or Parquet file: text, type and maybe kind.")],
     red: RedOption = None,
     target: TargetOption = None,
     change: ChangeOption = None,
