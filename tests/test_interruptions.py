@@ -80,7 +80,7 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_digest(example: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments(example: Path, tmp_path: Path) -> None:
+def test_two_dozen_kills_at_random_moments(example: Path, tmp_path: Path) -> None:
     check_kills(example, tmp_path, kills=24)
 
 

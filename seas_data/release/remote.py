@@ -214,9 +214,10 @@ class Remote:
                 newest = self._api.list_repo_commits(self.name, repo_type=self.kind)
                 if self._is_ours(newest[0].commit_id, additions, deleted, newest[0].title == title):
                     return newest[0].commit_id
+                authors = printable(", ".join(newest[0].authors)) or "somebody"
                 raise SeasDataError(
                     f"the {self.kind} {self.name} changed while it was being pushed to (now at "
-                    f"{newest[0].commit_id[:7]}, by {', '.join(newest[0].authors) or 'somebody'}): run the same "
+                    f"{newest[0].commit_id[:7]}, by {authors}): run the same "
                     "command again, which starts from what is there now; what has arrived is not sent again"
                 ) from None
 

@@ -102,8 +102,9 @@ def test_the_commands_push_and_pull(example: Path, tmp_path: Path) -> None:
         gone = seas_data(hub, "forget", prompt_id, "--because", "asked for", "--workspace", str(again))
         assert gone.returncode == 0 and "Still held by v0" in gone.stdout, gone.stderr
         assert "Still held by org/set@1.0.0" in gone.stdout
-        card = (tmp_path / "README.md").write_bytes(hub.repository("datasets", "org/set").content("README.md"))
-        assert card and hub.owner not in done.stdout + done.stderr + got.stdout + got.stderr
+        card = hub.repository("datasets", "org/set").content("README.md").decode()
+        assert "seas-data: begin v0 public" in card and prompt_id not in card
+        assert hub.owner not in done.stdout + done.stderr + got.stdout + got.stderr
 
 
 @pytest.mark.hub

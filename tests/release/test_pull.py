@@ -202,7 +202,7 @@ def test_a_hostile_manifest_puts_nothing_anywhere(hub: Hub, mine: Path, tmp_path
     assert not list((tmp_path / "ws2").rglob("shards/*/*")) and not list((tmp_path / "ws2").rglob("versions/*"))
 
 
-def test_what_is_no_release_is_said(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_what_is_no_release_is_said(hub: Hub, tmp_path: Path) -> None:
     hub.repositories["datasets", "org/other"] = Repository("datasets", "org/other")
     for name, sentence in (
         ("org/other", "holds no manifest.json"),

@@ -236,6 +236,17 @@ def test_a_manifest_that_is_none_of_ours_stops_a_push(hub: Hub, mine: Path) -> N
         pushed(mine, "v0", public=True)
 
 
+def test_what_a_refusal_quotes_of_the_repository_obeys_no_terminal(hub: Hub, mine: Path) -> None:
+    evil = "\x1b]0;x\x07\u202e"
+    for text in (f"<!-- seas-data: begin v0 {evil} x -->\n\n<!-- seas-data: end -->\n", f"---\na: b: {evil}\n---\n"):
+        repository = Repository("datasets", "org/set", private=True)
+        repository.commit("main", evil, "", evil, files={"README.md": text.encode(), evil: b"x"})
+        hub.repositories["datasets", "org/set"] = repository
+        with pytest.raises(SeasDataError) as raised:
+            pushed(mine, "v0")
+        assert not {"\x1b", "\x07", "\u202e"} & set(str(raised.value))
+
+
 def test_pictures_of_an_earlier_card_go_with_it(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
