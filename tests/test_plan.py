@@ -1,5 +1,6 @@
 """What would stop a loop after hours is refused when its recipe is planned: before anything is read, and dry."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,34 @@ def test_it_is_refused_before_anything_is_written_and_when_planned_dry(tmp_path:
     for form in ([], ["--json"]):
         ended = CliRunner().invoke(app, ["build", str(SMOKE), "--set", broken, "--dry-run", *form])
         assert "pairs.judge" in f"{ended.exception} {ended.output}" and ended.exit_code != 0
+
+
+def planned(*changes: str) -> str:
+    arguments = [part for change in changes for part in ("--set", change)]
+    ended = CliRunner().invoke(app, ["build", str(SMOKE), "--dry-run", *arguments])
+    assert ended.exit_code == 0, ended.output
+    return ended.output
+
+
+def test_a_plan_shows_what_the_loop_would_play(tmp_path: Path) -> None:
+    """So that a slip is seen before it costs a day."""
+    said = planned()
+    assert "iterations: 1, each of 24 seeds x 4 attacks x 3 responses: 96 attacks and 288 responses to judge" in said
+    for line in (
+        r"red +red team \(sft\) +\$SANDBOX/red-team +Apache-2.0 +in this process, on cpu",
+        r"keeper +rules",
+        r"red +margin 0.3, min_verdicts 3, max_per_seed 2",
+        r"general +ratio 1",
+        r"target_sft +sft +0.003 +16 +2 +192 +warm_up 20, scheduler cosine",
+        r"target +dpo +0.0001 +16 +1 +192 +0.1 +sigmoid, sft +",
+    ):
+        assert re.search(line, said), line
+    assert "beta" not in planned("loop.update=sft") and "left out" in planned("pairs.general=null")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_shows_what_would_be_started_and_moves_no_cursor() -> None:
+    serve = '{backend: http, model: a/b, revision: 0123abc, serve: [vllm, "\\e[2Jx", "{model}", --port, "{port}"]}'
+    said = planned(f"models.red={serve}")
+    assert re.search(r"a/b +0123abc +none stated +vllm '.+x' \{model\} --port \{port\}", said)
+    assert "\x1b" not in said
