@@ -23,7 +23,7 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.models import chat, deciding, parts
-from seas_data.models.line import Failed, Line
+from seas_data.models.line import AWAY, Failed, Line
 from seas_data.models.protocol import ANSWERS, Asking, Sampling, check_requests
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
@@ -207,17 +207,18 @@ class OverHttp:
         while True:
             try:
                 reply = httpx.get(f"{self.url}/models", headers=self._headers(), timeout=30, trust_env=not local)
-                break
+                if reply.status_code not in AWAY:
+                    break
+                reason = f"status {reply.status_code}"
             except httpx.TransportError as problem:
-                if time.monotonic() > deadline:
-                    raise SeasDataError(
-                        f"no server answers at {self.url} ({type(problem).__name__}); start it, or see url"
-                    ) from problem
-                self._alive()
-                time.sleep(0.5)
+                reason = type(problem).__name__
+            if time.monotonic() > deadline:
+                raise SeasDataError(f"no server answers at {self.url} ({reason}); start it, or see url")
+            self._alive()
+            time.sleep(0.5)
         try:
             listed = [entry for entry in reply.json()["data"] if entry["id"] == self.settings.model]
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):  # no list, no JSON, or no text at all
             return ""
         return json.dumps([{name: entry.get(name) for name in _SAID} for entry in listed[:1]])
 

@@ -8,7 +8,6 @@ address or key ends the run at once.
 """
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ LOST_IN_A_ROW: Final = 20
 SAY_AGAIN: Final = 30.0
 FIRST_PAUSE: Final = 0.25
 LONGEST_PAUSE: Final = 10.0
-_AWAY: Final = (429, 502, 503, 504)
+AWAY: Final = (429, 502, 503, 504)
 _TIMING: Final = (408, 409, 425)  # of the 4xx those that say nothing of the request itself
 _WRONG: Final = {
     401: "does not accept the key; set key_variable to the environment variable that holds it",
@@ -92,12 +91,12 @@ class Line:
             return Failed(_said(problem), refused=False), None
         if reply.status_code in _WRONG:
             raise SeasDataError(f"the server at {self.url} {_WRONG[reply.status_code]} (status {reply.status_code})")
-        if reply.status_code in _AWAY:
+        if reply.status_code in AWAY:
             return Failed(f"status {reply.status_code}", refused=False), _retry_after(reply)
         if reply.is_success:
             try:
                 content = reply.json()
-            except json.JSONDecodeError:
+            except ValueError:  # no JSON, or no text at all
                 content = None
             return (content, None) if isinstance(content, dict) else (Failed("a reply that is not JSON", False), None)
         reason = f"status {reply.status_code}: {self._shown(reply.text)}"

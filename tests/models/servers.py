@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,8 +41,14 @@ def _text(content: Any) -> str:
 
 
 @contextmanager
-def server(answer: Callable[[dict[str, Any], int], Reply], port: int = 0) -> Iterator[tuple[str, Seen]]:
-    """Run a server that gives ``answer(body, how often the same text was asked before)``; yield its URL."""
+def server(
+    answer: Callable[[dict[str, Any], int], Reply], port: int = 0, unready: Iterable[tuple[int, Any]] = ()
+) -> Iterator[tuple[str, Seen]]:
+    """Run a server that gives ``answer(body, how often the same text was asked before)``; yield its URL.
+
+    ``unready``: statuses and contents of its first lists of models.
+    """
+    first = iter(unready)
     seen = Seen()
     asked: Counter[str] = Counter()
 
@@ -52,7 +58,8 @@ def server(answer: Callable[[dict[str, Any], int], Reply], port: int = 0) -> Ite
         def do_GET(self) -> None:
             seen.paths[self.path] += 1
             listed = {"data": [{"id": "served", "owned_by": "us", "created": seen.paths[self.path]}]}
-            self._send(200, {}, listed if self.path.endswith("/models") else {"status": "ok"})
+            status, content = next(first, (200, listed)) if self.path.endswith("/models") else (200, {"status": "ok"})
+            self._send(status, {}, content)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))

@@ -202,7 +202,7 @@ def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, m
 
     with server(lambda body, _: completion(body)) as (url, seen):
         monkeypatch.setattr(parts, "write", killed_after_one)
-        with pytest.raises(BaseException):  # noqa: B017 - asyncio may wrap it
+        with pytest.raises(KeyboardInterrupt):
             ask(url, tmp_path, count=200, concurrency=4)
         monkeypatch.setattr(parts, "write", write)
         seen.bodies.clear()
@@ -293,6 +293,20 @@ def test_template_keywords_parts_and_probabilities_are_asked_for_and_read(tmp_pa
         assert body["chat_template_kwargs"] == {"guideline": "be kind"}
         assert body["logprobs"] is True
         assert body["messages"][0]["content"][0]["type"] == "text"
+
+
+def test_a_server_that_is_not_ready_is_asked_again_who_it_is() -> None:
+    with server(lambda body, _: completion(body), unready=[(503, {"error": "loading"}), (429, b"")]) as (url, _):
+        assert model(url).digest == model(url).digest
+    with server(lambda body, _: completion(body), unready=[(503, b"")]) as (url, _):
+        with pytest.raises(SeasDataError, match="no server answers at .* \\(status 503\\)"):
+            assert model(url, patience=0).digest
+
+
+def test_what_is_no_text_is_no_list_of_models(tmp_path: Path) -> None:
+    with server(lambda *_: (200, {}, b"\xff\xfa"), unready=[(200, b"\xff\xfa")]) as (url, _):
+        assert model(url).digest
+        assert set(ask(url, tmp_path, count=2)["error"]) == {"a reply that is not JSON"}
 
 
 def test_the_digest_is_of_the_name_and_what_the_server_says_less_what_changes() -> None:
