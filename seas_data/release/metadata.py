@@ -34,17 +34,13 @@ MANAGED = (
     "language_creators",
     "configs",
     "dataset_info",
-    "extra_gated_heading",
-    "extra_gated_prompt",
-    "extra_gated_fields",
-    "extra_gated_button_content",
     "base_model",
-    "base_model_relation",
-    "datasets",
     "library_name",
     "pipeline_tag",
 )
 """What the data says. ``tags`` are joined with those that are there, and ``pretty_name`` is kept where there is one."""
+_GATE = ("extra_gated_prompt", "extra_gated_fields", "extra_gated_button_content")
+"""Ours where the release has a gate; else whoever published it may have put up one of their own."""
 
 _SIZES = {
     1_000: "n<1K",
@@ -117,7 +113,7 @@ def split(card: str) -> tuple[dict[str, Any], str]:
         return {}, card
     try:
         content = yaml.safe_load(found.group(2))
-    except yaml.YAMLError as problem:
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: of a date that there is not, such as 2024-13-45
         said = line(" ".join(str(problem).split()))
         raise SeasDataError(f"the metadata at the top of the card is not YAML ({said}); mend or remove it") from None
     if content is not None and not isinstance(content, dict):
@@ -127,9 +123,9 @@ def split(card: str) -> tuple[dict[str, Any], str]:
 
 def merge(existing: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metadata of a card that is there, with what the data says written anew."""
-    theirs = {key: value for key, value in existing.items() if key not in MANAGED}
-    ours = {key: value for key, value in fresh.items() if key not in theirs or key in MANAGED}
-    together = {**ours, **theirs}
+    managed = {*MANAGED, *(key for key in _GATE if key in fresh)}
+    theirs = {key: value for key, value in existing.items() if key not in managed}
+    together = {**fresh, **theirs}
     together["tags"] = joined(fresh.get("tags"), existing.get("tags"))
     order = [*fresh, *(key for key in together if key not in fresh)]
     return {key: together[key] for key in order if together[key] not in (None, [])}

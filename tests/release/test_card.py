@@ -215,6 +215,15 @@ def test_the_command_writes_checks_and_says_what_differs(made: Path, tmp_path: P
     assert isinstance(missing.exception, SeasDataError)
 
 
+def test_a_card_that_is_no_text_is_told_in_a_sentence(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_bytes(b"# Caf\xe9\n")
+    with pytest.raises(SeasDataError, match="not text in UTF-8"):
+        card.check(page, "fresh")
+    with pytest.raises(SeasDataError, match="not text in UTF-8"):
+        card.write("fresh", page)
+
+
 def test_a_model_that_there_is_not_is_answered_with_those_that_there_are(newest: Version) -> None:
     with pytest.raises(SeasDataError, match="knows no model R9; it knows R0, R1"):
         card.model_card(newest, "R9")

@@ -60,6 +60,16 @@ def newest(made: Path) -> Version:
     return version.open(made).version()
 
 
+def test_the_folder_may_be_the_one_that_one_stands_in(
+    newest: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "empty"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    folders.checkout(newest, Path())
+    assert (here / "README.md").exists() and list(tmp_path.iterdir()) == [here]
+
+
 @pytest.mark.parametrize("profile", ["public", "gated"])
 def test_a_release_verifies_on_its_own_and_names_the_version_it_is_of(
     profile: str, newest: Version, tmp_path: Path, request: pytest.FixtureRequest

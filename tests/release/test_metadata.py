@@ -72,7 +72,12 @@ def test_what_is_written_is_read(content: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("head", "said"),
-    [("- a\n- b\n", "not a mapping"), ("a: [\n", "not YAML"), ("a: !!python/object:os.x {}\n", "not YAML")],
+    [
+        ("- a\n- b\n", "not a mapping"),
+        ("a: [\n", "not YAML"),
+        ("a: !!python/object:os.x {}\n", "not YAML"),
+        ("a: 2024-13-45\n", "not YAML"),
+    ],
 )
 def test_a_damaged_block_is_said(head: str, said: str) -> None:
     with pytest.raises(SeasDataError, match=said):
@@ -85,7 +90,9 @@ def test_merging_writes_what_the_data_says_and_keeps_what_people_wrote() -> None
         "pretty_name": "Our name",
         "tags": ["ours", "safety"],
         "thumbnail": "t.png",
-        "extra_gated_prompt": "old",
+        "datasets": ["org/theirs"],
+        "extra_gated_heading": "Ask us",
+        "extra_gated_prompt": "Who are you?",
         "dataset_info": [{"config_name": "gone"}],
     }
     fresh = {"pretty_name": "Made", "license": "cc-by-4.0", "tags": ["safety", "red-teaming"], "language": ["en"]}
@@ -96,10 +103,14 @@ def test_merging_writes_what_the_data_says_and_keeps_what_people_wrote() -> None
         "tags": ["safety", "red-teaming", "ours"],
         "language": ["en"],
         "thumbnail": "t.png",
+        "datasets": ["org/theirs"],
+        "extra_gated_heading": "Ask us",
+        "extra_gated_prompt": "Who are you?",
     }
     assert metadata.differences(merged, fresh) == []
     assert metadata.merge(merged, fresh) == merged
-    assert metadata.differences(there, fresh) == ["dataset_info", "extra_gated_prompt", "language", "license", "tags"]
+    assert metadata.differences(there, fresh) == ["dataset_info", "language", "license", "tags"]
+    assert metadata.merge(there, fresh | {"extra_gated_prompt": "ours"})["extra_gated_prompt"] == "ours"
 
 
 def _head(folder: Path) -> dict[str, Any]:
