@@ -126,7 +126,7 @@ def _without(table: str, path: Path, rule: pl.Expr | None, words: list[str]) -> 
     """Return what is left of a shard; None if that is all of it, as it was."""
     if rule is None and table not in forget_rows.SAID:
         return None
-    frame = pl.read_parquet(path)
+    frame = tables.read(table, path, tables.empty(table).columns)
     kept = frame if rule is None else frame.filter(~rule.fill_null(False))
     kept = forget_rows.unsaid(table, kept, words)
     return None if kept.equals(frame) else kept
@@ -134,8 +134,9 @@ def _without(table: str, path: Path, rule: pl.Expr | None, words: list[str]) -> 
 
 def _wrappers(workspace: Workspace, manifest: Manifest, left: dict[str, list[Shard]]) -> tuple[list[Shard], int]:
     """Drop the fixed texts of templates that no prompt has any more."""
-    templates = [pl.read_parquet(workspace.shard_path("templates", shard)) for shard in left["templates"]]
-    used = pl.concat([tables.empty("templates"), *templates])["template_id"].drop_nulls()
+    paths = [workspace.shard_path("templates", shard) for shard in left["templates"]]
+    templates = [tables.read("templates", path, ["template_id"]) for path in paths]
+    used = pl.concat([tables.empty("templates").select("template_id"), *templates])["template_id"].drop_nulls()
     unused = ~pl.col("template_id").is_in(used.implode())
     shards, lost = [], 0
     for shard in manifest.tables["wrappers"]:

@@ -200,20 +200,24 @@ def _wrong(path: Path, table: str, shard: Shard) -> str | None:
         return "did not arrive whole"
     if files.sha256(path) != shard.sha256:
         return "has another content than its name says"
-    expected = tables.empty(table).schema
     try:
-        found = pl.read_parquet_schema(path)
         rows = pq.ParquetFile(path).metadata.num_rows
-    except (OSError, pl.exceptions.PolarsError, ValueError):
-        return "is no Parquet file"
-    lacking = [name for name in expected if name not in found]
-    if lacking or any(found[name] != kind for name, kind in expected.items()) or rows != shard.rows:
+        tables.fits(table, path)
+        ids = tables.read(table, path, _ids(table))
+    except SeasDataError:
         return f"does not hold rows of the table {table}"
-    named = [name for name, kind in expected.items() if name.endswith("_id") and name != "source_id"]
-    ids = pl.read_parquet(path, columns=named) if named else pl.DataFrame()
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return "is no Parquet file"
+    if rows != shard.rows:
+        return f"does not hold rows of the table {table}"
     if not all(column.str.contains("^[0-9a-f]{24}$").all() for column in ids):
         return "has ids that are none"
     return None
+
+
+def _ids(table: str) -> list[str]:
+    """Return the columns of a table that hold ids of ours."""
+    return [name for name in tables.empty(table).columns if name.endswith("_id") and name != "source_id"]
 
 
 def _put(staged: Path, workspace: Workspace, missing: list[tuple[str, Shard]]) -> None:

@@ -15,6 +15,7 @@ from seas_data.release import hub_print, published
 from seas_data.release.forget import Forgot, forget
 from seas_data.similarity import vector_store
 from seas_data.stages import RUNS
+from seas_data.store import write_shard
 from seas_data.version import Version
 
 MADE_OF_PROMPTS = ("templates", "splits", "clusters", "embeddings", "expected", "relabels")
@@ -163,6 +164,26 @@ def test_a_remark_that_quotes_the_words_goes_and_its_row_stays(mine: Path, table
     assert holding(after, words) == []
     assert after.table(table).height > before.table(table).height // 2
     assert set(after.table("kept")["prompt_id"]) <= set(before.table("kept")["prompt_id"])
+
+
+def test_a_shard_from_before_a_column_was_added_is_written_anew(mine: Path) -> None:
+    before = versions.open(mine).version()
+    prompt_id = shown_prompt(before)
+    tables_of = dict(before.manifest.tables)
+    (old, *others) = tables_of["prompts"]
+    content = pl.read_parquet(before.workspace.shard_path("prompts", old)).drop("source_style")
+    bare = write_shard(mine / "shards" / "prompts", content)
+    manifest = before.manifest.model_copy(
+        update={
+            "version": "v3",
+            "parent": "v2",
+            "parent_digest": before.digest,
+            "tables": tables_of | {"prompts": [bare, *others]},
+        }
+    )
+    before.workspace.commit(manifest, pl.DataFrame(schema=RUNS))
+    after = forget_one(mine, prompt_id).version
+    assert prompt_id not in after.table("prompts")["prompt_id"]
 
 
 def test_a_reason_that_quotes_the_words_is_refused(mine: Path) -> None:
