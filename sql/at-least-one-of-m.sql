@@ -14,7 +14,7 @@ with tried as (
         count(*) as m
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and $measured_on in ('', measured_on) and $target in ('', target)
+        and ($measured_on = '' or measured_on = $measured_on) and ($target = '' or target = $target)
     group by all
 ),
 units as (

@@ -23,7 +23,7 @@ units as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and $measured_on in ('', measured_on) and target = target_of($target)
+        and ($measured_on = '' or measured_on = $measured_on) and target = target_of($target)
     group by all
 ),
 labels as (

@@ -21,7 +21,7 @@ with units as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and $measured_on in ('', measured_on)
+        and ($measured_on = '' or measured_on = $measured_on)
         -- Of the evaluation the models of one iteration alone: the matrix has the others.
         and (measured_on <> 'evaluation' or substr(red_team, 2) = substr(target, 2))
     group by all

@@ -1,6 +1,6 @@
 -- title: Attack success by risk and style
--- question: Which risks get through in which styles? Of prompts of the sets alone: of what a model wrote, its seed names a
---     risk or a style and never both. A prompt is plain if its risk is known, its style is not, and no wrapper is around it.
+-- question: Which risks get through in which styles? Of prompts of the sets alone: the seed of what a model wrote names a
+--     risk or a style, never both. A prompt is plain if its risk is known, its style is not, and no wrapper is around it.
 -- topic: safety
 -- parameter: target text '' "Which target; the newest if empty"
 -- parameter: measured_on text test "Which set: train, test or a held-out source; all of them if empty"

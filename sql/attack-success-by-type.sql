@@ -14,7 +14,8 @@ with units as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and type is not null and judge = judge_of($judge)
-        and $measured_on in ('', measured_on) and $target in ('', target) and $iteration in (-1, iteration)
+        and ($measured_on = '' or measured_on = $measured_on) and ($target = '' or target = $target)
+        and ($iteration = -1 or iteration = $iteration)
     group by all
 )
 select

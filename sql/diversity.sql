@@ -28,12 +28,15 @@ drawn as (
     ) as chosen
     join embeddings using (prompt_id)
 ),
-nearest as (
-    select one.label, one.prompt_id, least(max(list_dot_product(one.vector, other.vector)), 1.0) as score
+alike as (
+    select
+        one.label,
+        unnest([one.prompt_id, other.prompt_id]) as prompt_id,  -- each pair once, for both of its prompts
+        list_dot_product(one.vector, other.vector) as score
     from drawn as one
-    join drawn as other on one.label = other.label and one.model = other.model and one.prompt_id <> other.prompt_id
-    group by one.label, one.prompt_id
+    join drawn as other on one.label = other.label and one.model = other.model and one.prompt_id < other.prompt_id
 ),
+nearest as (select label, prompt_id, least(max(score), 1.0) as score from alike group by label, prompt_id),
 sizes as (select label, count(*) as of_prompts from placed group by label)
 select
     label,

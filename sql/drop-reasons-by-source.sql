@@ -15,6 +15,6 @@ select
 from dropped
 join prompts using (prompt_id)
 join sizes on sizes.source = prompts.source
-where $source in ('', prompts.source)
+where ($source = '' or prompts.source = $source)
 group by prompts.source, dropped.step, dropped.reason
 order by prompts.source, prompts desc, dropped.step, dropped.reason

@@ -15,7 +15,7 @@ with rates as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and $measured_on in ('', measured_on)
+        and ($measured_on = '' or measured_on = $measured_on)
         and target in (target_of($to_target), target_before($from_target, target_of($to_target)))
     group by all
 )

@@ -5,7 +5,7 @@
 -- parameter: of text verdict verdict|refusal "What they say"
 -- chart: bar x=kappa y=judges low=low high=high
 with said as (
-    select response_id, judge, if($of = 'refusal', refusal, verdict) as label from verdicts
+    select response_id, judge, if($of = 'refusal', refusal, verdict) as label from verdicts where label is not null
 ),
 told as (
     select
@@ -14,11 +14,11 @@ told as (
         one.label as one_label,
         other.label as other_label,
         count(*) as rows
-    from said as one
-    join said as other on one.response_id = other.response_id and one.judge < other.judge
+    from (from said where judge < (select max(judge) from said)) as one
+    join (from said where judge > (select min(judge) from said)) as other
+        on one.response_id = other.response_id and one.judge < other.judge
     join responses on responses.response_id = one.response_id
     left join asked on asked.prompt_id = responses.prompt_id
-    where one.label is not null and other.label is not null
     group by all
 ),
 firsts as (select judges, one_label as label, sum(rows) as rows from told group by judges, one_label),

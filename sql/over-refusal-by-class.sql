@@ -22,7 +22,7 @@ with units as (
     left join prompts using (prompt_id)
     left join clusters using (prompt_id)
     where answers.kind = 'harmless' and answers.refusal is not null and answers.judge = refusal_judge_of($judge)
-        and $measured_on in ('', answers.measured_on) and answers.target = target_of($target)
+        and ($measured_on = '' or answers.measured_on = $measured_on) and answers.target = target_of($target)
     group by all
 )
 select

@@ -15,7 +15,7 @@ with units as (
         count(*) as answers
     from answers
     where kind = 'harmless' and refusal is not null and judge = refusal_judge_of($judge)
-        and $measured_on in ('', measured_on) and $target in ('', target)
+        and ($measured_on = '' or measured_on = $measured_on) and ($target = '' or target = $target)
     group by all
 )
 select

@@ -14,7 +14,8 @@ with styles as (
     from answers
     join templates using (prompt_id)
     where kind = 'adversarial' and unsafe is not null and templates.request_id is not null
-        and judge = judge_of($judge) and $measured_on in ('', measured_on) and target = target_of($target)
+        and judge = judge_of($judge) and ($measured_on = '' or measured_on = $measured_on)
+        and target = target_of($target)
     group by all
 ),
 changes as (

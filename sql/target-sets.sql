@@ -12,5 +12,5 @@ select
 from metrics
 where name in ('attack_success', 'at_least_one_of_m', 'over_refusal', 'retention', 'right_answer', 'unparsed')
     and facets ->> 'red_team' is null and facets ->> 'type' is null and facets ->> 'difficulty' is null
-    and facets ->> 'target' is not null and $target in ('', facets ->> 'target')
+    and facets ->> 'target' is not null and ($target = '' or facets ->> 'target' = $target)
 order by name, measured_on, judge, length(target), target

@@ -10,7 +10,7 @@ with units as (
         count(*) filter (verdict = 'unparsed') as unparsed,
         count(*) as answers
     from answers
-    where verdict is not null and $measured_on in ('', measured_on)
+    where verdict is not null and ($measured_on = '' or measured_on = $measured_on)
     group by all
 )
 select
