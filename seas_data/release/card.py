@@ -5,7 +5,7 @@ template engine is Jinja's sandbox with undefined names refused, and whatever a 
 ``markdown.escape`` unless this package wrote it as Markdown: there is no way to forget it.
 
 What is written stands between two comment lines, of which the first names the version, its profile and its digest.
-People may write before and behind them and add keys to the metadata; ``merge`` keeps that, and ``card_current`` looks
+People may write before and behind them and add keys to the metadata; ``merge`` keeps that, and ``differences`` looks
 only at our part.
 """
 
@@ -71,18 +71,11 @@ def about(text: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def card_current(
-    text: str, version: Version, profile: Profile = "public", allowed: Mapping[str, str] | None = None
-) -> list[str]:
-    """Return what in the card ``text`` is not as ``dataset_card`` would write it; nothing if it is current.
+def differences(text: str, fresh: str) -> list[str]:
+    """Return what in a card differs from a fresh one: keys of the metadata, then lines of our part; nothing if current.
 
     Lines begin with ``-`` (stands there) or ``+`` (should). What stands outside our part is not looked at.
     """
-    return differences(text, dataset_card(version, profile, allowed))
-
-
-def differences(text: str, fresh: str) -> list[str]:
-    """Return what in a card differs from a fresh one: keys of the metadata, then lines of our part."""
     existing, body = metadata.split(_lines(text))
     wanted, fresh_body = metadata.split(fresh)
     found = [

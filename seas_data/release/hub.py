@@ -19,6 +19,7 @@ import httpx2
 from huggingface_hub import constants, errors, get_token
 
 from seas_data.errors import SeasDataError
+from seas_data.release.scrub import LIKE_A_SECRET
 from seas_data.text import printable
 
 Kind = Literal["dataset", "model"]
@@ -30,7 +31,6 @@ _LONGEST = 300.0  # that a run waits because the Hub says so; beyond it, the per
 _PASSING = {408, 429, 500, 502, 503, 504}
 _NO_CONNECTION = (httpx2.TransportError, json.JSONDecodeError)  # a page of a proxy is no answer of the Hub's
 _SAID = (errors.OfflineModeIsEnabled, errors.EntryNotFoundError)
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}|\bapi_org_\w{6,}|Bearer\s+\S+")
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def _refusal(problem: errors.HfHubHTTPError, repository: str, kind: Kind, name: 
 def said(problem: BaseException) -> str:
     """Return what a problem says, on one line, cut, without anything that looks like a token or a signed address."""
     text = (problem.server_message if isinstance(problem, errors.HfHubHTTPError) else None) or str(problem)
-    text = _TOKEN.sub("(token)", " ".join(text.split()))
+    text = LIKE_A_SECRET.sub("(token)", " ".join(text.split()))
     if token := get_token():
         text = text.replace(token, "(token)")
     text = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", text)

@@ -160,7 +160,7 @@ def test_no_prompt_is_quoted(newest: Version, text: str) -> None:
 
 
 def test_a_card_is_current_until_something_changes(newest: Version, text: str, gated_text: str) -> None:
-    assert card.card_current(text, newest, "public", OVERRULED) == []
+    assert card.differences(text, card.dataset_card(newest, "public", OVERRULED)) == []
     assert card.differences("Our words.\n\n" + metadata.split(text)[1], text) != []  # no metadata
     ours = text.replace("---\n\n<!--", "thumbnail: ours.png\n---\n\n# Before\n\n<!--", 1) + "\n## Behind\n\nThanks.\n"
     assert card.differences(ours, text) == []

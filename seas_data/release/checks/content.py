@@ -69,9 +69,10 @@ def card(candidate: Candidate) -> Told:
     """The card that is stored says what the version says."""
     if candidate.card is None:
         return (), "no card was given; push writes it anew"
-    from seas_data.release.card import card_current
+    from seas_data.release import card as cards
 
-    lines = card_current(candidate.card, candidate.version, candidate.profile, candidate.allowed)
+    fresh = cards.dataset_card(candidate.version, candidate.profile, candidate.allowed)
+    lines = cards.differences(candidate.card, fresh)
     ill = "the card is out of date; write it anew with seas-data card"
     return tuple(lines), ill if lines else "the card is current"
 
