@@ -68,15 +68,19 @@ _VERDICTS = ("safe", "unsafe", "unparsed")
 
 def _red(file: reference.Reference, settings: recipe.Pairs) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows = file.rows.group_by("prompt").agg(
-        pl.col("seed", "row", "line", "tie", "characters", "text_key", "blank").sort_by("row").first(),
+        pl.col("seed", "row", "line", "characters", "text_key", "blank").sort_by("row").first(),
         valid=(pl.col("verdict") != "unparsed").sum().cast(pl.Int64),
         unsafe=(pl.col("verdict") == "unsafe").sum().cast(pl.Int64),
     )
-    attacks = rows.sort("tie", "row").with_columns(
-        prompt_id=pl.int_range(pl.len()),  # by which ties are broken: not by the order of the file
-        seed_id="seed",
-        type=pl.lit(None, pl.String),
-        reason=pl.when("blank").then(pl.lit("empty")),
+    attacks = (
+        rows.join(file.ties, on="prompt")
+        .sort("tie", "row")
+        .with_columns(
+            prompt_id=pl.int_range(pl.len()),  # by which ties are broken: not by the order of the file
+            seed_id="seed",
+            type=pl.lit(None, pl.String),
+            reason=pl.when("blank").then(pl.lit("empty")),
+        )
     )
     matched, unpaired = match(
         attacks, settings.red, lambda ids: file.texts(attacks["row"][ids])["atk_output"].to_list()

@@ -35,13 +35,14 @@ class Reference:
 
     ``rows``: row (numbered in the order of the file), line (from 1; of Parquet the number of the row), seed and prompt
     (numbers, equal for equal ones), verdict (safe, unsafe, unparsed), characters and text_key (of the text that the
-    role compares: the attack for red, the response for target), blank (whether it or what it answers is) and, for red,
-    tie (of the attack: an order that does not depend on the file's). ``set_aside``: line, reason (unreadable,
-    undecodable, no_text). ``texts`` returns prompt, atk_output and, for target, tgt_output of the rows asked for, in
-    that order.
+    role compares: the attack for red, the response for target) and blank (whether it or what it answers is). ``ties``:
+    of red a tie for each prompt, an order of the attacks that does not depend on the file's. ``set_aside``: line,
+    reason (unreadable, undecodable, no_text). ``texts`` returns prompt, atk_output and, for target, tgt_output of the
+    rows asked for, in that order.
     """
 
     rows: pl.DataFrame
+    ties: pl.DataFrame
     set_aside: pl.DataFrame
     texts: Callable[[pl.Series], pl.DataFrame]
 
@@ -55,10 +56,13 @@ def read(path: Path, role: Role) -> Reference:
     needed = _TEXTS[:2] if role == "red" else _TEXTS
     parquet = path.suffix.lower() == ".parquet"
     ties: dict[int, int] = {}
-    parts, aside, spans = [_measured(_no_texts(needed), [], role, ties)], [], [np.empty((0, 2), np.int64)]
+    parts, aside, spans = [_measured(_no_texts(needed), [], role)[0]], [], [np.empty((0, 2), np.int64)]
     with bar(_size(path, parquet), "reading", "rows" if parquet else "bytes") as progress:
         for block in ahead(_parquet(path, needed) if parquet else lines.blocks(path, needed, _EVALUATION)):
-            parts.append(_measured(block.frame, block.lines, role, ties))
+            measured, texts = _measured(block.frame, block.lines, role)
+            parts.append(measured)
+            if role == "red":
+                ties |= {key: zlib.crc32(text.encode()) for key, text in texts.unique("prompt").iter_rows()}
             aside.extend(block.aside)
             spans.append(block.spans)
             progress.update(block.size)
@@ -71,7 +75,8 @@ def read(path: Path, role: Role) -> Reference:
     at = rows["line"].to_numpy() - 1 if parquet else np.concatenate(spans)
     fetch = _from_parquet if parquet else _from_jsonl
     set_aside = pl.DataFrame(aside, {"line": pl.Int64, "reason": pl.String}, orient="row")
-    return Reference(rows, set_aside, lambda wanted: fetch(path, needed, at, wanted.to_numpy()))
+    order = pl.DataFrame({"prompt": list(ties), "tie": list(ties.values())}, {"prompt": pl.UInt64, "tie": pl.Int64})
+    return Reference(rows, order, set_aside, lambda wanted: fetch(path, needed, at, wanted.to_numpy()))
 
 
 def verdict(evaluation: pl.Expr) -> pl.Expr:
@@ -80,22 +85,21 @@ def verdict(evaluation: pl.Expr) -> pl.Expr:
 
 
 def _measured(
-    frame: pl.DataFrame, numbers: Sequence[int] | NDArray[np.int64], role: Role, ties: dict[int, int]
-) -> pl.DataFrame:
-    """Return what is compared of the texts of ``frame``, and none of them: or all would stay in memory.
+    frame: pl.DataFrame, numbers: Sequence[int] | NDArray[np.int64], role: Role
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what is compared of the texts of ``frame``, which would fill the memory, and the texts by ``prompt``.
 
     Two of a million texts share a 64-bit hash with a probability of 3e-8.
     """
     given, own = ("prompt", "atk_output") if role == "red" else ("atk_output", "tgt_output")
     frame = frame.with_columns(pl.col(name).str.strip_chars() for name in _TEXTS if name in frame.columns)
+    seed, attack = pl.col("prompt").hash(), pl.col("atk_output").hash(1)
     frame = frame.with_columns(
-        seed=pl.col("prompt").hash(),
-        prompt=pl.col("atk_output").hash(),
+        seed=seed,
+        prompt=seed.xor(attack) if role == "red" else attack,
         text=own,
         blank=(pl.col(given) == "") | (pl.col(own) == ""),
     )
-    if role == "red":
-        frame = frame.with_columns(prompt=pl.struct("seed", "prompt").hash())
     measured = frame.select(
         "seed",
         "prompt",
@@ -105,12 +109,7 @@ def _measured(
         characters=pl.col("text").str.len_chars().cast(pl.Int64),
         text_key=pl.col("text").hash(),
     )
-    if role == "target":
-        return measured
-    for key, text in frame.select("prompt", "text").unique("prompt").iter_rows():
-        if key not in ties:
-            ties[key] = zlib.crc32(text.encode())
-    return measured.with_columns(tie=pl.Series([ties[key] for key in measured["prompt"]], dtype=pl.Int64))
+    return measured, frame.select("prompt", "text")
 
 
 def _size(path: Path, parquet: bool) -> int:
