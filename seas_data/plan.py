@@ -26,6 +26,7 @@ def check(recipe: Recipe) -> None:
     if recipe.loop is None:
         return
     check_parts(recipe, recipe.loop)
+    _reward(recipe)
     _trainable(recipe, recipe.loop)
     _lessons(recipe, recipe.loop)
 
@@ -68,9 +69,25 @@ def _judges(recipe: Recipe, loop: Loop) -> None:
     if reader is not None:
         raise SeasDataError(f"loop.harmless.judge looks for prompts that were refused, which takes {needed}")
     if pairs.mode == "mart":
-        raise SeasDataError(f"pairs.mode mart takes full answers, which takes {needed}")
+        if pairs.mart.reward is None:
+            raise SeasDataError(f"pairs.mode mart takes full answers, which takes {needed}; or name pairs.mart.reward")
+        return
     if pairs.harmless is not None:
         raise SeasDataError(f"harmless pairs take {needed}; add one, or set pairs.harmless: null")
+
+
+def _reward(recipe: Recipe) -> None:
+    """Raise SeasDataError if the model that gives rewards is none, or no server's business."""
+    name = recipe.pairs.mart.reward
+    if recipe.pairs.mode != "mart" or name is None:
+        return
+    if name not in recipe.models:
+        raise SeasDataError(f"pairs.mart.reward is {name}, and models has {', '.join(recipe.models)}")
+    if isinstance(recipe.models[name], ModelHttp):
+        raise SeasDataError(
+            f"pairs.mart.reward is {name}, and a server writes texts but gives no rewards; give models.{name} backend: "
+            "transformers"
+        )
 
 
 def _trainable(recipe: Recipe, loop: Loop) -> None:

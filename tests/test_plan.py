@@ -62,6 +62,14 @@ def test_the_recipes_that_come_with_the_package_can_be_built(name: str, monkeypa
             "looks for prompts that were refused",
         ),
         ([f"judges=[{HARM}]", "pairs.mode=mart"], "pairs.mode mart takes full answers"),
+        (
+            ["pairs.mode=mart", "pairs.mart={reward: gone, min_reward: 0}"],
+            "pairs.mart.reward is gone, and models has red",
+        ),
+        (
+            [SERVED, "pairs.mode=mart", "pairs.mart={reward: guard, min_reward: 0}"],
+            "give models.guard backend: transform",
+        ),
         (["loop.instructions=null"], "so it needs loop.instructions; or give it start: given"),
         (["loop.preferences=null"], "name one, or set pairs.general: null"),
         (
@@ -91,6 +99,7 @@ def test_a_loop_that_could_not_end_is_refused(changes: list[str], says: str) -> 
         ["judges=[{by: guard, guard: qwen3guard, model: red, controversial: safe}]"],
         [f"judges=[{HARM}]", "pairs.harmless=null"],
         [f"judges=[{HARM}]", "pairs.mode=reference"],
+        [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.mart={reward: red, min_reward: 0}"],
         ["loop.preferences=null", "pairs.general=null"],
         ["loop.preferences=null", "pairs.mode=mart"],
         ["loop.instructions=null", "loop.target={model: target, start: given}"],

@@ -114,6 +114,8 @@ def _loop_plan(recipe: Recipe, loop: Loop) -> None:
     for judge in recipe.judges:
         if not isinstance(judge, JudgeRules):
             plays[judge.model].append(f"judge {judge.label}")
+    if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward is not None:
+        plays[recipe.pairs.mart.reward].append("rewards")
     _table(
         ("model", "plays", "is", "revision", "licence", "runs"),
         (

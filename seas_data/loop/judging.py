@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from seas_data import judge, models
-from seas_data.loop.scene import Scene
+from seas_data import judge, models, pairs
+from seas_data.loop.scene import Frames, Scene
+from seas_data.models import reward
 from seas_data.models.protocol import Generator
-from seas_data.recipe import Judge, JudgeRules
+from seas_data.recipe import Judge, JudgeRules, ModelInProcess
 
 
 def verdicts(scene: Scene, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> pl.DataFrame:
@@ -26,6 +27,23 @@ def of_prompts(scene: Scene, prompts: pl.DataFrame, name: str, label: str) -> pl
     chosen = [one for one in scene.recipe.judges if one.label == name]
     place = scene.parts(label)
     return _by_each(scene, chosen, lambda one, generators: judge.judge_prompts(prompts, [one], generators, place))
+
+
+def rewards(scene: Scene, answers: Frames, prompts: pl.DataFrame) -> pl.DataFrame | None:
+    """Return what MART's reward model gives to the safe responses to ``prompts`` (prompt_id, text); without one, None.
+
+    ``answers``: ``responses`` and ``verdicts``. Columns response_id and reward.
+    """
+    settings = scene.recipe.pairs
+    if settings.mart.reward is None:
+        return None
+    model = scene.recipe.models[settings.mart.reward]
+    assert isinstance(model, ModelInProcess)
+    said = pairs.judged(answers["verdicts"], judge=settings.judge, refusal_judge=settings.refusal_judge)
+    safe = answers["responses"].join(said.filter(pl.col("verdict") == "safe"), on="response_id", how="semi")
+    asked = prompts.select("prompt_id", prompt="text").unique("prompt_id")
+    rows = safe.drop_nulls("text").join(asked, on="prompt_id").select("response_id", "prompt", response="text")
+    return reward.rewards(model, rows)
 
 
 def _by_each(

@@ -44,7 +44,7 @@ class InProcess:
         self.settings = settings
         self.folder = checkpoint.place(settings.model, settings.revision)
         self.tokenizer = chat.load_tokenizer(str(self.folder), template=settings.chat_template)
-        self.model = _load(self.folder, settings)
+        self.model = load(self.folder, settings)
         self.ends = chat.end_marks(self.tokenizer, self.model.generation_config.eos_token_id)
         _forget_defaults(self.model)
 
@@ -183,36 +183,38 @@ class InProcess:
 @contextmanager
 def in_process(name: str, settings: ModelInProcess) -> Iterator[InProcess]:
     """Load a model and yield it; its memory is free again afterwards. Raises SeasDataError if it cannot be loaded."""
-    import gc
-
-    import torch
-
     generator = InProcess(name, settings)
     try:
         yield generator
     finally:
         del generator.model
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
-def _load(folder: Path, settings: ModelInProcess) -> "PreTrainedModel":
-    """Load the class that the checkpoint names, so that guards that can see images load too."""
+def free_memory() -> None:
+    """Give back what a model held that nothing refers to any more."""
+    import gc
+
     import torch
-    import transformers
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def load(folder: Path, settings: ModelInProcess, kind: Any = None) -> "PreTrainedModel":
+    """Load a model as ``kind`` of transformers; without it as the class that the checkpoint names.
+
+    So guards that can see images load too. Raises SeasDataError if it cannot be loaded, or there is no GPU for it.
+    """
+    import torch
 
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise SeasDataError(f"{settings.model} is to run on a GPU, and there is none; set device: auto")
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        named = (config.architectures or [""])[0]
-        image = named.endswith("ForConditionalGeneration")
-        kind = getattr(transformers, named, None) if image else transformers.AutoModelForCausalLM
-        if kind is None:
-            raise ValueError(f"transformers has no {named}")
+        kind = kind or _named_class(folder)
         with libraries_quiet():
             model = kind.from_pretrained(
                 folder, dtype=torch.bfloat16 if half else torch.float32, trust_remote_code=False
@@ -221,6 +223,18 @@ def _load(folder: Path, settings: ModelInProcess) -> "PreTrainedModel":
         reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise SeasDataError(f"the model {settings.model} cannot be loaded: {reason}") from problem
     return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def _named_class(folder: Path) -> Any:
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    named = (config.architectures or [""])[0]
+    if not named.endswith("ForConditionalGeneration"):
+        return transformers.AutoModelForCausalLM
+    if not hasattr(transformers, named):
+        raise ValueError(f"transformers has no {named}")
+    return getattr(transformers, named)
 
 
 def _forget_defaults(model: "PreTrainedModel") -> None:

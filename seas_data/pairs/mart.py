@@ -7,6 +7,7 @@ which is a full answer by the refusal judge or, where a reward model is named, a
 import polars as pl
 
 from seas_data import recipe
+from seas_data.errors import SeasDataError
 from seas_data.pairs.paired import Paired, demonstrated, unused
 from seas_data.pairs.red import attacks_of
 from seas_data.pairs.target import answers_of
@@ -60,10 +61,13 @@ def mart_target(
 ) -> Paired:
     """Return (``Paired.pairs`` being the table ``demonstrations``) attack -> a response that is safe and helpful.
 
-    ``rewards`` (response_id, reward) is used with ``mart.min_reward``. The other frames are those of ``target_pairs``.
+    Helpful is a full answer or, with ``mart.reward``, what reaches ``mart.min_reward`` in ``rewards`` (response_id,
+    reward), which are then needed. The other frames are those of ``target_pairs``.
     """
     least = settings.mart.min_reward
     answers = answers_of(prompts, responses, verdicts, settings, held_out=held_out, seeds=seeds)
+    if least is not None and rewards is None:
+        raise SeasDataError("pairs.mart.reward is set, so mart_target needs rewards: those of the safe responses")
     if least is None or rewards is None:
         helpful, why_not = pl.col("refusal") == "full_compliance", "not_full"
     else:

@@ -69,8 +69,17 @@ class MartRows(Strict):
 
     success_rate: Share = 0.5
     min_verdicts: int = Field(default=3, ge=1)
+    reward: str | None = None
+    """One of `models`, in this process: a sequence classifier with one output. What it gives to a safe response says
+    whether that is learned, in place of a refusal judge's word that it is a full answer."""
     min_reward: float | None = None
-    """With a reward model: what a safe response must reach, in place of being a full answer."""
+    """The least that it must give."""
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> "MartRows":
+        if (self.reward is None) != (self.min_reward is None):
+            raise ValueError("reward and min_reward go together: which model, and what a response must reach")
+        return self
 
 
 REFERENCE_PAIRS: dict[str, Any] = {

@@ -1,9 +1,11 @@
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
+from seas_data.errors import SeasDataError
 from seas_data.pairs import chosen_only, mart_red, mart_target, red_pairs, target_pairs
 from tests.pairs.worlds import NOTHING, World, world, worlds
 
@@ -55,12 +57,14 @@ def test_the_target_learns_responses_that_are_safe_and_full_answers() -> None:
 def test_a_reward_may_take_the_place_of_the_refusal_class() -> None:
     made = world({"s": {"a": ANSWERS}})
     rewards = pl.DataFrame({"response_id": ["a.0", "a.2", "a.3"], "reward": [0.1, 0.8, 0.9]})
-    rules = recipe.Pairs(mode="mart", mart=recipe.MartRows(min_reward=0.5))
+    rules = recipe.Pairs(mode="mart", mart=recipe.MartRows(reward="judge", min_reward=0.5))
     found = mart_target(
         made.prompts, made.responses, made.verdicts, rules, iteration=1, held_out=NOTHING, rewards=rewards
     )
     assert found.pairs["completion_id"].to_list() == ["a.2"]
     assert set(found.unpaired["reason"]) == {"reward", "unsafe", "unparsed"}
+    with pytest.raises(SeasDataError, match="needs rewards"):
+        mart_target(made.prompts, made.responses, made.verdicts, rules, iteration=1, held_out=NOTHING)
 
 
 def test_the_chosen_sides_of_pairs_can_be_fine_tuned_on_instead() -> None:

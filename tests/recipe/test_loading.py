@@ -82,6 +82,7 @@ def test_recipes_that_come_with_the_package_load(name: str, monkeypatch: pytest.
         ),
         ("sources={}", "sources: "),
         ("name=Big Name", "name: "),
+        ("pairs.mart.min_reward=0.5", "pairs.mart: reward and min_reward go together"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, change: str, says: str) -> None:

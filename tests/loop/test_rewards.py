@@ -1,0 +1,52 @@
+"""MART with a reward model: what it gives to a safe response decides, and not whether that is a full answer."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seas_data import recipe as recipes
+from seas_data.loop import judging, turn
+from seas_data.loop.scene import Scene
+from seas_data.stages import Stages
+from seas_data.store import Workspace
+from tests.models.test_reward import write
+from tests.pairs.worlds import NOTHING, world
+from tests.test_loop import SMOKE
+
+ANSWERS = [
+    {"verdict": "safe", "refusal": "full_refusal", "text": "the door is blue"},
+    {"verdict": "safe", "refusal": "full_compliance", "text": "the house is red"},
+    {"verdict": "unsafe", "refusal": "full_compliance", "text": "what colour is the door of a house"},
+    {"verdict": "safe", "refusal": "full_compliance", "text": "green"},
+]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from seas_data.sandbox.tiny import write_model
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    words = " ".join(row["text"] for row in ANSWERS).split()
+    write_model(folder, layers=1, seed=3, hidden=32, heads=2, intermediate=64, positions=96, vocabulary=words)
+    return folder
+
+
+def test_the_target_learns_the_safe_responses_that_reach_the_reward(tiny: Path, tmp_path: Path) -> None:
+    model = write(tmp_path / "model", tiny, 1)
+    made = world({"s": {"a": ANSWERS}})
+    attacks = made.prompts.drop("type", strict=False).with_columns(reason=pl.lit(None, pl.String))
+    answers = {"responses": made.responses, "verdicts": made.verdicts}
+
+    def scene(least: float) -> Scene:
+        reward = f"pairs.mart={{reward: judge, min_reward: {least}}}"
+        changes = [f"models.judge={{model: {model.model}, device: cpu}}", "pairs.mode=mart", reward]
+        return Scene(recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, pl.DataFrame())
+
+    given = judging.rewards(scene(0), answers, attacks)
+    assert given is not None
+    assert given["response_id"].to_list() == ["a.0", "a.1", "a.3"], "only the safe ones are asked about"
+    least = float(given["reward"].sort()[1])
+    rows = turn.made_pairs(scene(least), attacks, attacks.clear(), made.seeds, answers, NOTHING)["demonstrations"]
+    learned = rows.filter(role="target")["completion_id"].sort().to_list()
+    assert learned == given.filter(pl.col("reward") >= least)["response_id"].to_list() and len(learned) == 2

@@ -1,0 +1,61 @@
+"""A reward is one number an answer, the same whatever else is asked, and none where an answer cannot be read."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.models.reward import rewards
+from seas_data.recipe import ModelInProcess
+from tests.models.conftest import WORDS
+
+torch = pytest.importorskip("torch")
+
+
+def write(folder: Path, tiny: Path, labels: int) -> ModelInProcess:
+    """An untrained classifier with ``labels`` outputs, beside the tokenizer of ``tiny``."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    torch.manual_seed(0)
+    config = LlamaConfig.from_pretrained(tiny, num_labels=labels, tie_word_embeddings=False)
+    LlamaForSequenceClassification(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
+    return ModelInProcess(model=str(folder), device="cpu", batch_rows=4)
+
+
+@pytest.fixture(scope="module")
+def model(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelInProcess:
+    return write(tmp_path_factory.mktemp("reward") / "model", tiny, 1)
+
+
+def answers(count: int) -> pl.DataFrame:
+    """Answers of different lengths; the last one is that of another prompt again, and the first is said twice."""
+    texts = [" ".join(WORDS[: 1 + (5 * number) % 11]) for number in range(count)]
+    rows = {"response_id": [f"r{number:02}" for number in range(count)], "prompt": ["what"] * count, "response": texts}
+    again = {"response_id": ["s", "t"], "prompt": ["what", "what is the door"], "response": [texts[0], texts[0]]}
+    return pl.DataFrame(rows).vstack(pl.DataFrame(again))
+
+
+def test_each_answer_has_the_reward_that_it_has_alone(model: ModelInProcess) -> None:
+    rows = answers(11)
+    found = rewards(model, rows.sample(fraction=1, shuffle=True, seed=3))
+    assert found["response_id"].to_list() == sorted(rows["response_id"])
+    for row in rows.iter_slices(1):
+        alone = rewards(model, row)["reward"][0]
+        assert found.filter(response_id=row["response_id"][0])["reward"][0] == pytest.approx(alone, abs=1e-5)
+    by_id = dict(found.rows())
+    assert by_id["r00"] == by_id["s"] != by_id["t"], "an answer to another prompt is another one"
+    assert found["reward"].n_unique() > 5
+    assert rewards(model, rows).equals(found), "to the bit, in whatever order they come"
+
+
+def test_what_is_too_long_to_be_read_has_no_reward(model: ModelInProcess) -> None:
+    long = pl.DataFrame({"response_id": ["a", "b"], "prompt": ["what", "what"], "response": ["door " * 200, "door"]})
+    assert rewards(model, long)["reward"].is_null().to_list() == [True, False]
+    assert rewards(model, long.clear()).is_empty()
+
+
+def test_a_classifier_of_several_numbers_is_no_reward_model(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(SeasDataError, match="gives 3 numbers to an answer; a reward is one"):
+        rewards(write(tmp_path, tiny, 3), answers(2))
