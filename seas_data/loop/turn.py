@@ -89,9 +89,10 @@ def made_pairs(
     asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
     about: dict[str, Any] = {"iteration": scene.iteration, "held_out": held_out}
     if settings.mode == "mart":
+        rewards = judging.rewards(scene, answers, asked)
         both = [
             pairs.mart_red(asked, seeds, said, judged, settings, **about),
-            pairs.mart_target(asked, said, judged, settings, seeds=seeds, **about),
+            pairs.mart_target(asked, said, judged, settings, seeds=seeds, rewards=rewards, **about),
         ]
         return {
             "demonstrations": pl.concat([each.pairs for each in both]),
