@@ -108,7 +108,6 @@ class Repository:
         files: dict[str, bytes] | None = None,
         large: dict[str, tuple[str, int]] | None = None,
         deleted: list[str] | None = None,
-        deleted_folders: list[str] | None = None,
         parent: str | None = None,
     ) -> Commit:
         """Add a commit to ``branch``: all of it or, when anything is wrong, nothing."""
@@ -120,8 +119,6 @@ class Repository:
             if path not in tree:
                 raise MissingFileError(path)
             del tree[path]
-        for folder in deleted_folders or []:
-            tree = {path: file for path, file in tree.items() if not path.startswith(folder.rstrip("/") + "/")}
         for path, content in (files or {}).items():
             oid = git_oid(content)
             self.blobs[oid] = content

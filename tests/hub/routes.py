@@ -20,6 +20,14 @@ _NAME = r"(?P<name>[^/]+/[^/]+)"
 _API = rf"/api/(?P<kind>models|datasets)/{_NAME}"
 
 
+class RefusedError(Exception):
+    """The Hub will not, and answers so."""
+
+    def __init__(self, answer: Answer):
+        super().__init__()
+        self.answer = answer
+
+
 def refused(status: int, message: str, code: str | None = None) -> Answer:
     """Answer as the Hub does when it will not: the message in the body and the headers."""
     return Answer(status, {"error": message}, {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {}))
@@ -32,7 +40,10 @@ def answer(hub: "Hub", request: Request, quoted: str) -> Answer:
     for method, pattern, function in _ROUTES:
         if request.method in method and (found := re.fullmatch(pattern, quoted)):
             parts = {key: unquote(value) for key, value in found.groupdict(default="").items()}
-            return function(hub, request, parts)
+            try:
+                return function(hub, request, parts)
+            except RefusedError as refusal:
+                return refusal.answer
     return refused(404, f"there is no {request.method} {request.path} here")
 
 
@@ -50,28 +61,35 @@ def _member(hub: "Hub", request: Request, name: str) -> bool:
     return name.partition("/")[0] in hub.members.get(request.user or "", set())
 
 
-def _readable(hub: "Hub", request: Request, parts: dict[str, str]) -> Repository | Answer:
+def _readable(hub: "Hub", request: Request, parts: dict[str, str]) -> Repository:
     """Return the repository if who asks may know of it: for a stranger there is no private one."""
-    repository = hub.repositories.get((parts["kind"] or "models", parts["name"]))
+    repository = hub.repositories.get((parts["kind"].rstrip("/") or "models", parts["name"]))
     if repository is None or (repository.private and not _member(hub, request, parts["name"])):
-        return refused(404 if request.user else 401, "Repository not found", "RepoNotFound")
+        raise RefusedError(refused(404 if request.user else 401, "Repository not found", "RepoNotFound"))
     return repository
 
 
-def _writable(hub: "Hub", request: Request, parts: dict[str, str]) -> Repository | Answer:
+def _writable(hub: "Hub", request: Request, parts: dict[str, str]) -> Repository:
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
     if not _member(hub, request, parts["name"]):
-        return refused(403, "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request")
+        message = "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request"
+        raise RefusedError(refused(403, message))
     return found
 
 
-def _gate(hub: "Hub", request: Request, repository: Repository) -> Answer | None:
-    """Return the refusal of a gated repository's files to somebody who was not let in."""
+def _open_to(hub: "Hub", request: Request, repository: Repository) -> None:
+    """Refuse a gated repository's files to somebody who was not let in."""
     if not repository.gated or _member(hub, request, repository.name) or request.user in repository.let_in:
-        return None
-    return refused(403 if request.user else 401, f"Access to {repository.name} is restricted", "GatedRepo")
+        return
+    message = f"Access to {repository.name} is restricted"
+    raise RefusedError(refused(403 if request.user else 401, message, "GatedRepo"))
+
+
+def _head(repository: Repository, revision: str) -> Commit:
+    try:
+        return repository.head(revision)
+    except KeyError:
+        raise RefusedError(refused(404, "Invalid rev id", "RevisionNotFound")) from None
 
 
 # Routes ---------------------------------------------------------------------------------------------------------
@@ -119,8 +137,6 @@ def _create(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 def _settings(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _writable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
     asked = request.json()
     visibility = asked.get("visibility")
     found.set(None if visibility is None else visibility == "private", asked.get("gated"))
@@ -129,12 +145,7 @@ def _settings(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 def _info(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    try:
-        commit = found.head(parts.get("revision") or "main")
-    except KeyError:
-        return refused(404, "Invalid rev id", "RevisionNotFound")
+    commit = _head(found, parts.get("revision") or "main")
     files = [{"rfilename": path} | _blob(file, request) for path, file in sorted(commit.tree.items())]
     return Answer(
         content={
@@ -165,9 +176,7 @@ def _lfs(file: File) -> dict[str, object]:
 
 def _preupload(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _writable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    tree = found.head(parts["revision"]).tree
+    tree = _head(found, parts["revision"]).tree
     files = []
     for each in request.json()["files"]:
         large = found.is_large(each["path"], each["size"])
@@ -178,10 +187,7 @@ def _preupload(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 
 def _batch(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
-    parts["kind"] = parts["kind"].rstrip("/")
     found = _writable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
     objects = []
     for each in request.json()["objects"]:
         entry = {"oid": each["oid"], "size": each["size"]}
@@ -211,8 +217,6 @@ def _verify(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 def _commit(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _writable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
     lines = [json.loads(line) for line in request.body.splitlines()]
     header = lines[0]["value"]
     of = {key: [line["value"] for line in lines if line["key"] == key] for key in {line["key"] for line in lines}}
@@ -225,7 +229,6 @@ def _commit(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
             files={each["path"]: base64.b64decode(each["content"]) for each in of.get("file", [])},
             large={each["path"]: (each["oid"], each["size"]) for each in of.get("lfsFile", [])},
             deleted=[each["path"] for each in of.get("deletedFile", [])],
-            deleted_folders=[each["path"] for each in of.get("deletedFolder", [])],
             parent=header.get("parentCommit"),
         )
     except StaleParentError:
@@ -238,12 +241,7 @@ def _commit(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 def _tree(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    try:
-        tree = found.head(parts["revision"]).tree
-    except KeyError:
-        return refused(404, "Invalid rev id", "RevisionNotFound")
+    tree = _head(found, parts["revision"]).tree
     folder = parts["path"].strip("/")
     entries = _entries(tree, folder, request.query.get("recursive", "").lower() in ("true", "1"))
     if folder and not entries:
@@ -278,12 +276,7 @@ def _entry(path: str, file: File) -> dict[str, object]:
 
 def _paths(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    try:
-        tree = found.head(parts["revision"]).tree
-    except KeyError:
-        return refused(404, "Invalid rev id", "RevisionNotFound")
+    tree = _head(found, parts["revision"]).tree
     entries = []
     for path in request.json()["paths"]:
         if path in tree:
@@ -295,8 +288,6 @@ def _paths(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 def _refs(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
 
     def listed(kind: str, names: dict[str, str]) -> list[dict[str, str]]:
         return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit} for name, commit in names.items()]
@@ -307,36 +298,15 @@ def _refs(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 def _tag(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _writable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    if request.method == "DELETE":
-        if found.tags.pop(parts["revision"], None) is None:
-            return refused(404, "Tag not found", "RevisionNotFound")
-        return Answer(content={})
     name = request.json()["tag"]
     if name in found.tags:
         return refused(409, f"Tag reference exists already: {name}")
-    try:
-        found.tags[name] = found.head(parts["revision"]).id
-    except KeyError:
-        return refused(404, "Invalid rev id", "RevisionNotFound")
-    return Answer(content={})
-
-
-def _branch(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
-    found = _writable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    if request.method == "DELETE":
-        return Answer(content={}) if found.branches.pop(parts["revision"], None) else refused(404, "Branch not found")
-    found.branches[parts["revision"]] = found.head(request.json().get("startingPoint", "main")).id
+    found.tags[name] = _head(found, parts["revision"]).id
     return Answer(content={})
 
 
 def _commits(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
 
     def told(commit: Commit) -> dict[str, object]:
         said = {"title": commit.title, "message": commit.message, "date": commit.date}
@@ -346,16 +316,9 @@ def _commits(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
 
 
 def _resolve(hub: "Hub", request: Request, parts: dict[str, str]) -> Answer:
-    parts["kind"] = parts["kind"].rstrip("/")
     found = _readable(hub, request, parts)
-    if isinstance(found, Answer):
-        return found
-    if closed := _gate(hub, request, found):
-        return closed
-    try:
-        commit = found.head(parts["revision"])
-    except KeyError:
-        return refused(404, "Invalid rev id", "RevisionNotFound")
+    _open_to(hub, request, found)
+    commit = _head(found, parts["revision"])
     file = commit.tree.get(parts["path"])
     at = {"X-Repo-Commit": commit.id}
     if file is None:
@@ -394,8 +357,7 @@ _ROUTES: list[tuple[str, str, Callable[["Hub", Request, dict[str, str]], Answer]
     ("GET", rf"{_API}/tree/{_REVISION}(?P<path>/.*)?", _tree),
     ("POST", rf"{_API}/paths-info/{_REVISION}", _paths),
     ("GET", rf"{_API}/refs", _refs),
-    ("POST DELETE", rf"{_API}/tag/{_REVISION}", _tag),
-    ("POST DELETE", rf"{_API}/branch/{_REVISION}", _branch),
+    ("POST", rf"{_API}/tag/{_REVISION}", _tag),
     ("GET", rf"{_API}/commits/{_REVISION}", _commits),
     ("GET HEAD", rf"/(?P<kind>datasets/|){_NAME}/resolve/{_REVISION}/(?P<path>.+)", _resolve),
     ("GET HEAD", rf"/store/(?P<kind>models|datasets)/{_NAME}/(?P<sha>[0-9a-f]{{64}})", _store),

@@ -149,7 +149,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815
 
         def _body(self, fault: Fault | None, path: str) -> bytes:
             if "chunked" in self.headers.get("Transfer-Encoding", ""):
