@@ -9,6 +9,7 @@ and ``dropped`` has that drop for each of the others. Two more bring together wh
 
     asked     every prompt that a target may be asked: of which set it is, who wrote it, from which seed, its labels
     answers   every response and judge: what was said of it, by which target, and all that ``asked`` knows of the prompt
+    standing  by which prompts a unit of ``answers`` is placed in clusters and templates: itself, or its seed's examples
 
 and ``taxonomy`` has the types, so that one without a single prompt is missed. ``macros`` has their intervals. Files
 are listed one by one, never by a pattern: shards are shared between versions, so what else lies in their folder belongs
@@ -125,6 +126,13 @@ select
 from verdicts join responses using (response_id) join asked using (prompt_id)
 """
 
+# What a unit of ``answers`` is about: a prompt is itself; of what a model wrote its seed's examples are all there is.
+_STANDING = """
+select prompt_id as unit_id, prompt_id from asked where seed_id is null
+union all
+select seed_id, unnest(example_ids) from seeds
+"""
+
 _TAXONOMY = [(name, "Hard") for name in ATTACK_STYLES] + [(name, "Easy") for name in RISK_CATEGORIES]
 
 _HEADER = """\
@@ -156,6 +164,7 @@ def statements(shards: dict[str, list[str]], *, variables: bool = True) -> list[
     types = ", ".join(f"({_text(name)}, {_text(difficulty)})" for name, difficulty in _TAXONOMY)
     views |= {"taxonomy": f"select * from (values {types}) as taxonomy(type, difficulty)"}
     views |= {"asked": _ASKED.strip().format(styles=styles), "answers": _ANSWERS.strip()}
+    views |= {"standing": _STANDING.strip()}
     made = [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
     return macros.statements() + made + (macros.variables() if variables else [])
 

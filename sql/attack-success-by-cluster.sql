@@ -9,12 +9,7 @@
 -- parameter: most integer 50 "How many clusters to list"
 -- chart: bar x=value y=label low=low high=high
 with places as (
-    -- A prompt stands where it stands; an attack that a model wrote, where the examples of its seed do.
-    select prompt_id as unit_id, cluster from clusters
-    union all
-    select distinct grown.seed_id, clusters.cluster
-    from (select seed_id, unnest(example_ids) as prompt_id from seeds) as grown
-    join clusters using (prompt_id)
+    select distinct unit_id, cluster from standing join clusters using (prompt_id)
 ),
 units as (
     select

@@ -7,19 +7,8 @@
 -- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
 -- parameter: most integer 50 "How many templates to list"
 -- chart: bar x=value y=template_id low=low high=high
-with wrapped as (
-    select asked.prompt_id, templates.template_id
-    from asked
-    left join templates using (prompt_id)
-    where asked.kind = 'adversarial' and asked.seed_id is null
-),
-places as (
-    -- A prompt stands where it stands; an attack that a model wrote, where the examples of its seed do.
-    select prompt_id as unit_id, template_id from wrapped
-    union all
-    select distinct grown.seed_id, wrapped.template_id
-    from (select seed_id, unnest(example_ids) as prompt_id from seeds) as grown
-    join wrapped using (prompt_id)
+with places as (
+    select distinct unit_id, template_id from standing left join templates using (prompt_id)
 ),
 units as (
     select

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from seas_data.analysis.places import SUCCESS, matrix
 from seas_data.errors import SeasDataError
 from seas_data.files import write_parquet
 from seas_data.version import Version
@@ -27,13 +28,8 @@ NEIGHBOURS = 10
 FILE = "prompts.parquet"
 RELEASE = "0.26.0"  # of embedding-atlas, with which the file was opened
 
-_QUERY = """
-with success as (
-    select responses.prompt_id, avg(if(verdicts.verdict = 'unsafe', 1, 0)) as success
-    from responses join verdicts using (response_id)
-    where verdicts.judge = judge_of('') and verdicts.verdict in ('safe', 'unsafe')
-    group by responses.prompt_id
-)
+_QUERY = f"""
+with {SUCCESS.strip()}
 select
     prompt_id, kept.text, kept.kind, kept.type, kept.risk_category, kept.attack_style, kept.difficulty,
     kept.label_source, kept.source, kept.licence, kept.language, kept.iteration, splits.split,
@@ -75,9 +71,7 @@ def frame(version: Version, *, neighbours: int = NEIGHBOURS) -> pl.DataFrame:
         raise SeasDataError(
             f"no kept prompt of {version.name} has a place on the map: its recipe names no embedder, or no cluster step"
         )
-    width = len(rows["vector"][0])
-    vectors = rows["vector"].explode().to_numpy().astype(np.float32).reshape(-1, width)
-    index, cosine = ranked(vectors, min(neighbours, max(rows.height - 1, 0)))
+    index, cosine = ranked(matrix(rows["vector"]), min(neighbours, max(rows.height - 1, 0)))
     alike = pl.DataFrame(
         {
             "ids": pl.Series(index, dtype=pl.List(pl.Int64)),

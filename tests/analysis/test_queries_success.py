@@ -123,9 +123,11 @@ def test_by_cluster(version: Version, rows: pl.DataFrame) -> None:
 
 
 def test_by_template(version: Version, rows: pl.DataFrame) -> None:
-    written = version.table("prompts").filter(pl.col("model").is_null(), pl.col("kind") == "adversarial")
-    placed = written.join(version.table("splits"), on="prompt_id", how="semi").select("prompt_id")
-    wrapped = placed.join(version.table("templates").select("prompt_id", "template_id"), on="prompt_id", how="left")
+    wrapped = (
+        version.table("prompts")
+        .select("prompt_id")
+        .join(version.table("templates").select("prompt_id", "template_id"), on="prompt_id", how="left")
+    )
     places = standing(version, wrapped.with_columns(pl.col("template_id").fill_null("none")))
     here = rows.filter(target="T0").join(places, on="unit_id")
     answer = ask(version, "attack-success-by-template", "target=T0")

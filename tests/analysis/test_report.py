@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from seas_data.analysis.report import charts, flow, map, overview, page, section
 from seas_data.errors import SeasDataError
 from seas_data.resources import folder
 from seas_data.version import Version
+from tests.analysis.frames import store, table
 from tests.test_cli import refused, said
 
 
@@ -296,6 +297,25 @@ def test_novelty_is_one_less_the_highest_cosine_with_an_earlier_prompt(version: 
         else:
             best = max(float(np.dot(own["vector"], other)) for other in earlier["vector"])
             assert abs(told[place] / 1000 - (1 - best)) < 0.0011
+
+
+def test_a_prompt_that_another_model_embedded_is_no_neighbour(tmp_path: Path) -> None:
+    """Of two embedders' prompts the map shows those of the first; vectors of the other have another width."""
+    rows = {"aa": (0, [1.0, 0.0]), "bb": (1, [0.6, 0.8]), "cc": (0, [0.0, 0.0, 1.0])}
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", *({"prompt_id": each, "iteration": turn} for each, (turn, _) in rows.items())),
+        embeddings=table("embeddings", *({"prompt_id": each, "vector": vector} for each, (_, vector) in rows.items())),
+        clusters=table("clusters", *({"prompt_id": each, "cluster": 0, "label": "doors"} for each in ("aa", "bb"))),
+    )
+
+    class Place:
+        def select(self, query: str) -> pl.DataFrame:
+            return sql.read(shards, query)
+
+    content, _ = map.cluster_map(cast(Version, Place()), Place().select(map.QUERY)) or ({}, "")
+    novelty = next(column for column in content["columns"] if column["key"] == "novelty")
+    assert np.frombuffer(base64.b64decode(novelty["packed"]), "<u2").tolist() == [65_535, 400]
 
 
 @settings(max_examples=30, deadline=None)

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seas_data.analysis.places import SUCCESS, matrix
 from seas_data.analysis.report.look import ROWS
 from seas_data.taxonomy import KINDS
 from seas_data.text import printable
@@ -32,13 +33,8 @@ _EDGE = 1_300  # around the outermost points
 _MOST_NAMES = 16  # that can be told apart as colours
 _RAMP = ("#2f8fa8", "#c9a227", "#d9422b")
 
-QUERY = """
-with success as (
-    select prompt_id, avg(cast(unsafe as integer)) as success
-    from answers
-    where judge = judge_of('') and unsafe is not null
-    group by prompt_id
-)
+QUERY = f"""
+with {SUCCESS.strip()}
 select
     kept.prompt_id, clusters.x, clusters.y,
     kept.kind, kept.type, kept.source, cast(kept.iteration as varchar) as iteration,
@@ -46,6 +42,12 @@ select
 from clusters join kept using (prompt_id) left join success using (prompt_id)
 where isfinite(clusters.x) and isfinite(clusters.y)
 order by kept.prompt_id
+"""
+VECTORS = """
+-- A prompt of another embedder's has no place on the map, and its vector cannot be compared.
+select prompt_id, kept.iteration as round, embeddings.vector
+from embeddings join kept using (prompt_id) join clusters using (prompt_id)
+order by prompt_id
 """
 
 
@@ -112,15 +114,13 @@ def _with_novelty(version: Version, shown: pl.DataFrame) -> tuple[pl.DataFrame, 
     if later.is_empty():
         return shown.with_columns(novelty=pl.lit(None, pl.Float64)), ""
     asked = later.head(NOVEL)
-    rows = version.select(
-        "select prompt_id, iteration as round, vector from embeddings join kept using (prompt_id) order by prompt_id"
-    )
+    rows = version.select(VECTORS)
     found = [pl.DataFrame(schema={"prompt_id": pl.String, "novelty": pl.Float64})]
     for number in sorted(asked["round"].unique()):
         new = rows.filter(pl.col("round") == number).join(asked, on="prompt_id", how="semi")
         old = rows.filter(pl.col("round") < number)
         if new.height and old.height:
-            highest = _highest(_matrix(new["vector"]), _matrix(old["vector"]))
+            highest = _highest(matrix(new["vector"]), matrix(old["vector"]))
             found.append(pl.DataFrame({"prompt_id": new["prompt_id"], "novelty": 1 - highest}))
     told = f"Novelty is known for {asked.height:,} of them. " if asked.height < later.height else ""
     return shown.join(pl.concat(found), on="prompt_id", how="left", maintain_order="left"), told
@@ -133,11 +133,6 @@ def _highest(new: NDArray[np.float32], old: NDArray[np.float32]) -> NDArray[np.f
     """
     parts = [(new[start : start + 256] @ old.T).max(axis=1) for start in range(0, len(new), 256)]
     return np.concatenate(parts).astype(np.float64).round(4)
-
-
-def _matrix(vectors: pl.Series) -> NDArray[np.float32]:
-    width = len(vectors[0])
-    return vectors.explode().to_numpy().astype(np.float32).reshape(-1, width)
 
 
 def _spread(every: pl.Series, shown: pl.Series) -> NDArray[np.uint16]:
