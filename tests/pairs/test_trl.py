@@ -1,8 +1,6 @@
 """The files that pair making writes, loaded by ``datasets`` and trained on by TRL as they are."""
 
-import copy
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from seas_data.files import write_parquet
 from seas_data.pairs import target_pairs
 from seas_data.pairs.convert import run_from
 from tests.pairs.worlds import NOTHING, world
+from tests.trl import dpo
 
 pytest.importorskip("trl")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -63,36 +62,12 @@ def parts() -> tuple[Any, Any]:
     return LlamaForCausalLM(config), tokenizer
 
 
-def train(folder: Path, rows: Any, parts: tuple[Any, Any]) -> Any:
-    """Take two steps of DPO on ``rows`` and return the trainer, all of whose rows must have come through."""
-    from trl import DPOConfig, DPOTrainer
-
+def train(folder: Path, rows: Any, parts: tuple[Any, Any]) -> None:
+    """Take two steps of DPO on ``rows``, whose prompts must have come through as one turn each."""
     model, tokenizer = parts
-    trainer = DPOTrainer(
-        model=copy.deepcopy(model),
-        ref_model=copy.deepcopy(model),
-        args=DPOConfig(
-            output_dir=str(folder / "run"),
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            max_steps=2,
-            per_device_train_batch_size=2,
-            report_to="none",
-            save_strategy="no",
-            logging_steps=1,
-            disable_tqdm=True,
-        ),
-        train_dataset=rows,
-        processing_class=tokenizer,
-    )
-    trainer.train()
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    assert len(losses) == 2 and losses[0] == pytest.approx(math.log(2), abs=0.01)
-    assert len(trainer.train_dataset) == len(rows) > 3
+    trainer = dpo(rows, folder, model, tokenizer, steps=2)
     asked = tokenizer.decode(trainer.train_dataset[0]["prompt_ids"])
     assert asked.split() == ["<user>", *rows[0]["prompt"][0]["content"].split(), "<end>", "<assistant>"]
-    return trainer
 
 
 @pytest.mark.parametrize(("role", "end"), [("red", "jsonl"), ("target", "parquet")])

@@ -14,10 +14,13 @@ from typer.testing import CliRunner
 from seas_data import cli, version
 from seas_data.errors import SeasDataError
 from seas_data.release import answers, card, card_tables, checks, markdown, metadata
+from seas_data.release.folder import checkout
 from seas_data.resources import folder
 from seas_data.stages import RUNS
 from seas_data.store import Manifest, open_workspace
+from seas_data.taxonomy import TYPES
 from seas_data.version import Version
+from tests import made as make
 
 OVERRULED = {"licences": "our lawyers looked at it", "personal-data": "the address is invented"}
 
@@ -229,6 +232,41 @@ def test_a_model_that_there_is_not_is_answered_with_those_that_there_are(newest:
         card.model_card(newest, "R9")
 
 
+def without_a_type(opened: Version) -> Version:
+    """Write the newest version anew, with its attacks of one type called by another."""
+    gone, other = opened.table("kept").filter(kind="adversarial")["type"].drop_nulls().unique().sort()[:2]
+    frame = pl.concat([pl.read_parquet(path) for path in opened.paths()["prompts"]])
+    shard = opened.workspace.write_shard("prompts", frame.with_columns(pl.col("type").replace(gone, other)))
+    tables = opened.manifest.tables | {"prompts": [shard], "relabels": []}
+    runs = pl.read_parquet(opened.workspace.root / "runs" / f"{opened.name}.parquet")
+    return Version(
+        opened.workspace, opened.workspace.commit(opened.manifest.model_copy(update={"tables": tables}), runs)
+    )
+
+
+@pytest.mark.parametrize("iterations", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_card_is_right_however_many_iterations_and_without_a_row_of_a_type(iterations: int, tmp_path: Path) -> None:
+    settings: dict[str, int] = {"prompts": 200, "seeds": 10, "attacks": 2, "responses": 2, "dimensions": 8}
+    opened = without_a_type(make.workspace(tmp_path / "ws", iterations=iterations, **settings))
+    page = card.dataset_card(opened, "gated")
+    for rows in re.findall(r"(?:^\|.*\n)+", page, flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows.splitlines()}) == 1, rows
+    assert not re.search(r"\b(?:None|nan|inf|null)\b", page)
+    kept = opened.table("kept").filter(kind="adversarial", role="training")
+    missing = [name for name in TYPES if name not in set(kept["type"])]
+    assert missing and f"No attack of these types is kept: {', '.join(missing)}." in page
+    by_type = opened.table("kept").filter(kind="adversarial").group_by("type", "difficulty").len().rows()
+    assert {tuple(row[:3]) for row in table_below(page, "### Types of attack")[1:]} == {
+        (name or "not stated", difficulty or "–", f"{count:,}") for name, difficulty, count in by_type
+    }
+    told = table_below(page, "### How it was made, iteration by iteration")
+    assert [row[0] for row in told[1:]] == [str(number) for number in range(1, iterations + 1)]
+    names, *grid = table_below(page, "### Attack success")
+    assert names[1:] == [f"T{number}" for number in range(iterations + 1)]
+    assert [row[0] for row in grid] == [f"R{number}" for number in range(iterations + 1)]
+    assert (names[0] == "Red team, %") == (iterations == 10)
+
+
 def test_the_card_of_a_red_team_says_that_it_generates_attacks(newest: Version) -> None:
     red, target = card.model_card(newest, "R2"), card.model_card(newest, "T2")
     assert "**This model generates attacks.**" in red
@@ -340,6 +378,17 @@ def test_each_snippet_runs_in_the_folder(
     code = snippets((release / "README.md").read_text(encoding="utf-8").replace("org/name", str(release)))
     exec(compile(code[library], library, "exec"), {})
     assert "train" in capsys.readouterr().out or library != "datasets"
+
+
+def test_prompts_alone_are_loaded_for_trl_where_there_are_no_pairs(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    checkout(version.open(made).version("v0"), tmp_path / "release")
+    code = snippets((tmp_path / "release" / "README.md").read_text(encoding="utf-8"))
+    assert set(code) == {"datasets", "Polars", "DuckDB", "TRL"} and "DPOTrainer" not in code["TRL"]
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    exec(compile(code["TRL"].replace("org/name", str(tmp_path / "release")), "TRL", "exec"), {})
+    assert "features: ['prompt']" in capsys.readouterr().out
 
 
 @pytest.mark.slow

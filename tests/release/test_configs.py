@@ -1,5 +1,6 @@
 """The tables that people load: the rows that should be in them, in every tool, with the same types in every version."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from seas_data.release.columns import ABOUT
 from seas_data.release.profile import Profile
 from seas_data.version import Version
 from tests.analysis.frames import store, table
+from tests.trl import dpo
 
 BOTH = [
     *((config, "public") for config in configs.of("public")),
@@ -82,8 +84,13 @@ def test_no_config_has_a_row_about_a_holdout_prompt(
 ) -> None:
     rows = rows_of(request.getfixturevalue(profile), config)
     holdout = ids(newest.table("prompts").filter(role="holdout"))
-    for column in {"prompt_id", "chosen_id", "rejected_id"} & set(rows.columns):
-        assert not set(rows[column]) & holdout
+    told = {name: set(rows[name]) for name, kind in rows.schema.items() if kind == pl.String}
+    if config.name == "metrics":  # whose figures may be of a holdout set, and of none of its prompts
+        told["facets"] = {value for facets in rows["facets"] for value in json.loads(facets).values()}
+    assert holdout and any(told.values())
+    for name, values in told.items():
+        # A holdout prompt may be named as the one because of which a prompt was dropped.
+        assert name == "witness_id" or not values & holdout, name
 
 
 def test_prompts_are_the_kept_ones_with_what_is_known_of_them(newest: Version, public: Path) -> None:
@@ -241,7 +248,6 @@ def test_a_large_split_is_several_files_always_the_same_ones(
 def test_pairs_go_straight_into_trl(name: str, gated: Path, tmp_path: Path) -> None:
     pytest.importorskip("trl")
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import DPOConfig, DPOTrainer
 
     from seas_data.sandbox.tiny import write_model
 
@@ -249,23 +255,5 @@ def test_pairs_go_straight_into_trl(name: str, gated: Path, tmp_path: Path) -> N
     said = [message["content"] for side in ("prompt", "chosen", "rejected") for turn in rows[side] for message in turn]
     words = sorted({word for text in said for word in text.split()})
     write_model(tmp_path / "model", layers=1, seed=0, hidden=16, heads=2, intermediate=16, vocabulary=words)
-    trainer = DPOTrainer(
-        model=AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
-        args=DPOConfig(
-            output_dir=str(tmp_path / "run"),
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            max_steps=1,
-            per_device_train_batch_size=4,
-            report_to="none",
-            save_strategy="no",
-            logging_steps=1,
-            disable_tqdm=True,
-        ),
-        train_dataset=rows,
-        processing_class=AutoTokenizer.from_pretrained(tmp_path / "model"),
-    )
-    trainer.train()
-    assert len(trainer.train_dataset) == len(rows) > 3
-    assert trainer.state.log_history[0]["loss"] == pytest.approx(0.693, abs=0.02)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    dpo(rows, tmp_path, model, AutoTokenizer.from_pretrained(tmp_path / "model"), steps=1)
