@@ -7,6 +7,7 @@ and the evaluations of four red teams and four targets; ``tests/made.py`` writes
 there already. Each query is asked in one process as the package asks its own (``Version.select``: the closed reader,
 views and all): once to warm up, then ``--runs`` times, of which the median counts. Processor seconds are of all threads
 together: on a machine that others use they say more than the clock. The peak is the process's, which the queries share.
+It ends with an error where a query misses the aim of half a second on the clock.
 """
 
 import argparse
@@ -21,20 +22,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import seas_data as sd
+from benchmarks.made import generate
 from seas_data.analysis import library
 from seas_data.resources import folder
 from seas_data.version import Version
 
-
-def generate(root: Path, prompts: int, seeds: int, dimensions: int) -> None:
-    """Write the workspace, in a process of its own: its memory is not the queries'."""
-    if os.fork() == 0:
-        from tests import made
-
-        made.workspace(root, prompts=prompts, iterations=3, seeds=seeds, attacks=5, responses=5, dimensions=dimensions)
-        os._exit(0)
-    if os.wait()[1]:
-        raise SystemExit("the workspace could not be made")
+AIM = 0.5  # seconds
 
 
 def measure(version: Version, query: library.Query, runs: int) -> tuple[float, float, int]:
@@ -61,8 +54,7 @@ def main() -> None:
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = given.workspace or Path(scratch) / "ws"
-        if not root.exists():
-            generate(root, given.prompts, given.seeds, given.dimensions)
+        generate(root, prompts=given.prompts, seeds=given.seeds, dimensions=given.dimensions)
         version = sd.open(root).version()
         counts = version.manifest.rows()
         print(
@@ -79,6 +71,8 @@ def main() -> None:
             print(f"| {name} | {rows} | {clock:.2f} | {processor:.2f} |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\npeak {peak:,.0f} MB; load: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
+    if missed := sorted(name for name, (clock, _, _) in found.items() if clock > AIM):
+        raise SystemExit(f"over {AIM} s: {', '.join(missed)}")
 
 
 if __name__ == "__main__":
