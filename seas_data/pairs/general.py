@@ -17,7 +17,7 @@ def general_pairs(
     ``rows``: source, source_id (unique in its source), prompt, chosen, rejected: texts, or lists of messages (role,
     content) of which the prompt's last is the question. Of a set that is too small all are taken.
     """
-    wanted = _wanted(settings.general or recipe.GeneralPairs(count=0), pairs)
+    wanted = _wanted(settings.general or recipe.GeneralPairs(count=0), pairs, iteration)
     rows = rows.with_columns(prompt_id=row_ids("general", rows, "source", "source_id"))
     if rows["prompt_id"].n_unique() < rows.height:
         raise SeasDataError("two general pairs have the same source and source_id; number them apart")
@@ -62,7 +62,9 @@ def general_pairs(
     return Paired(finished(drawn), unused(left_over, role="general", iteration=iteration))
 
 
-def _wanted(settings: recipe.GeneralPairs, pairs: int) -> int:
+def _wanted(settings: recipe.GeneralPairs, pairs: int, iteration: int) -> int:
+    if isinstance(settings.count, list):
+        return settings.count[min(iteration, len(settings.count)) - 1]
     if settings.count is not None:
         return settings.count
     return round((1.0 if settings.ratio is None else settings.ratio) * pairs)

@@ -50,12 +50,16 @@ class HarmlessPairs(Strict):
     max_pairs: int | None = None
 
 
+_Count = Annotated[int, Field(ge=0)]
+
+
 class GeneralPairs(Strict):
     """Preference pairs of a general set, mixed in so that the target keeps its general ability."""
 
     ratio: Annotated[float, Field(ge=0)] | None = None
     """General pairs for each target and harmless pair; 1 unless `count` is given."""
-    count: Annotated[int, Field(ge=0)] | None = None
+    count: _Count | Annotated[list[_Count], Field(min_length=1)] | None = None
+    """In every iteration, or a number for each, of which the last stands for all that follow too."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "GeneralPairs":

@@ -45,6 +45,13 @@ def test_as_many_as_the_ratio_or_the_count_says() -> None:
         recipe.GeneralPairs(ratio=1, count=1)
 
 
+def test_a_count_for_each_iteration_the_last_for_all_that_follow() -> None:
+    drawn = [general(rows(50), iteration=iteration, count=[5, 12]).pairs.height for iteration in (1, 2, 3)]
+    assert drawn == [5, 12, 12]
+    with pytest.raises(ValueError, match="at least 1 item"):
+        recipe.GeneralPairs(count=[])
+
+
 def test_each_iteration_draws_its_own_and_the_order_of_the_set_does_not_matter() -> None:
     first, again, second = general(rows(50)), general(rows(50)[::-1]), general(rows(50), iteration=2)
     assert_frame_equal(first.pairs, again.pairs)
