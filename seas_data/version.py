@@ -7,10 +7,11 @@
     version.dataset("kept")                                 # a datasets.Dataset
     version.sql("select type, count(*) from kept group by 1")
 
-What a table holds is said once, by the SQL views in ``views.py``; frames are read through them.
+What a table holds is said once, by the SQL views in ``views.py``. Frames of ``prompts`` and ``kept``, of which those
+say more than the files do, are read through them; all others are the files' rows, however many.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +20,15 @@ import polars as pl
 
 from seas_data.analysis import sql
 from seas_data.errors import SeasDataError
+from seas_data.stages import RUNS
 from seas_data.store import Manifest, Workspace, open_workspace
-from seas_data.tables import TABLES
+from seas_data.tables import TABLES, empty
 
 if TYPE_CHECKING:
     import datasets
 
 VIEWS = ("kept", *TABLES, "runs")
+_SAY_MORE = ("kept", "prompts")
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,23 @@ class Version:
         """Return the Parquet files of each table."""
         return self.workspace.shard_paths(self.manifest)
 
-    def table(self, name: str) -> pl.DataFrame:
-        """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame sorted by its columns."""
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame sorted by its columns.
+
+        ``columns``: those to read; without them all.
+        """
         if name not in VIEWS:
             raise SeasDataError(f"there is no table {name}; there are {', '.join(VIEWS)}")
-        return self.select(f'select * from "{name}" order by all')
+        if name in _SAY_MORE:
+            wanted = "*" if columns is None else ", ".join(f'"{column}"' for column in columns)
+            return self.select(f'select {wanted} from "{name}" order by all')
+        typed = pl.DataFrame(schema=RUNS) if name == "runs" else empty(name)
+        parts = [_read(path, columns) for path in self.paths().get(name, [])]
+        # A later version's shards may have a column more, and a release's a column less.
+        frame = pl.concat(parts, how="diagonal") if parts else typed
+        frame = frame if columns is None else frame.select(columns)
+        flat = [column for column, kind in frame.schema.items() if not kind.is_nested()]
+        return frame.sort(flat, nulls_last=True, maintain_order=True)
 
     def dataset(self, name: str = "kept") -> "datasets.Dataset":
         """Return a table or view as a ``datasets.Dataset``."""
@@ -71,6 +86,16 @@ class Version:
     def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """Return what one of the package's own queries says: as ``sql``, but in this process."""
         return sql.read(self.paths(), query, dict(parameters or {}))
+
+
+def _read(path: Path, columns: Sequence[str] | None) -> pl.DataFrame:
+    """Return the rows of a shard, of ``columns`` those that it has."""
+    try:
+        held = pl.read_parquet_schema(path)
+        wanted = [name for name in held if columns is None or name in columns]
+        return pl.read_parquet(path, columns=wanted, hive_partitioning=False)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        raise SeasDataError(f"{path} cannot be read ({problem}); what is damaged says: seas-data verify") from problem
 
 
 def open(path: Path | str = "workspace") -> "Open":

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from seas_data.build import build
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
 from seas_data.text import normalise
-from seas_data.version import Version
+from seas_data.version import VIEWS, Version
 from tests.conftest import EXAMPLE
 
 
@@ -107,10 +108,10 @@ def test_no_group_and_no_template_is_on_two_sides(first: Version) -> None:
     assert crossing.height == 0
 
 
-def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(first: Version, tmp_path: Path) -> None:
-    root = tmp_path / "ws"
-    base = recipe_with(tmp_path / "base")
-    build(base, root)
+def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(
+    example: Path, first: Version, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
     test_row = first.sql(
         "select text from kept join splits using (prompt_id) where split = 'test' and kind = 'general' "
         "order by prompt_id limit 1"
@@ -147,9 +148,8 @@ def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(first: Ver
     assert not build(recipe_with(tmp_path / "more", rows=rows), root).new
 
 
-def test_people_overrule_the_program_also_afterwards(first: Version, tmp_path: Path) -> None:
-    root = tmp_path / "ws"
-    build(recipe_with(tmp_path / "base"), root)
+def test_people_overrule_the_program_also_afterwards(example: Path, first: Version, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
     near = first.sql("select prompt_id from decisions where reason = 'near_duplicate' order by 1 limit 1").item()
     general = first.sql(
         "select prompt_id from kept join splits using (prompt_id) where kind = 'general' and split = 'train' "
@@ -184,23 +184,23 @@ def test_an_override_of_a_prompt_that_is_not_there_is_refused(tmp_path: Path) ->
         build(recipe_with(tmp_path / "said", overrides=said), tmp_path / "ws")
 
 
-def test_changed_settings_alone_build_nothing_and_say_so(first: Version, tmp_path: Path) -> None:
-    root = tmp_path / "ws"
-    build(recipe_with(tmp_path / "base"), root)
-    changed = recipes.load(tmp_path / "base" / "recipe.yaml", ["curation.near.duplicate=0.9"])
+def test_changed_settings_alone_build_nothing_and_say_so(example: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
+    changed = recipes.load(EXAMPLE, ["curation.near.duplicate=0.9"])
     built = build(changed, root)
     assert not built.new
     assert "build into a new workspace" in built.remark
 
 
 @pytest.mark.parametrize("change", ["release.unparsed_share=0.1", "sources.general.licence=MIT"])
-def test_a_licence_or_release_said_anew_makes_a_version_of_the_same_rows(change: str, tmp_path: Path) -> None:
-    root = tmp_path / "ws"
-    before = build(recipe_with(tmp_path / "base"), root).version
-    changed = recipes.load(tmp_path / "base" / "recipe.yaml", [change])
+def test_a_licence_or_release_said_anew_makes_a_version_of_the_same_rows(
+    change: str, example: Path, first: Version, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
+    changed = recipes.load(EXAMPLE, [change])
     after = build(changed, root)
     assert after.new
-    assert after.version.manifest.tables == before.manifest.tables
+    assert after.version.manifest.tables == first.manifest.tables
     assert after.version.manifest.recipe == changed.canonical()
     assert not build(changed, root).new
 
@@ -228,3 +228,21 @@ def test_a_version_as_frames_datasets_and_sql_agree(first: Version) -> None:
     assert first.sql("select count(*) from kept").item() == kept.height
     with pytest.raises(SeasDataError, match="there is no table nothing; there are kept, prompts"):
         first.table("nothing")
+
+
+@pytest.mark.parametrize("workspace", ["example", "made"])
+def test_a_table_as_a_frame_is_what_sql_says_of_it(workspace: str, request: pytest.FixtureRequest) -> None:
+    version = sd.open(request.getfixturevalue(workspace)).version()
+    for name in VIEWS:
+        assert version.table(name).equals(version.select(f'select * from "{name}" order by all')), name
+    keys = version.table("decisions", ["reason", "prompt_id"])
+    assert keys.equals(version.select("select reason, prompt_id from decisions order by all"))
+    assert version.table("kept", ["kind"]).equals(version.select("select kind from kept order by all"))
+
+
+def test_a_shard_that_is_damaged_is_named(example: Path, tmp_path: Path) -> None:
+    shutil.copytree(example, tmp_path / "ws")
+    version = sd.open(tmp_path / "ws").version()
+    version.paths()["splits"][0].write_bytes(b"nothing")
+    with pytest.raises(SeasDataError, match=r"cannot be read .* seas-data verify"):
+        version.table("splits")

@@ -96,7 +96,7 @@ def _trusted(recipe: Recipe, parent: Version) -> pl.DataFrame:
     if recipe.loop.evaluation.gold is None:
         return evaluate.frame([])
     found = gold.report(parent, Path(recipe.loop.evaluation.gold)).metrics
-    return found.join(parent.table("metrics"), on=["name", "facets"], how="anti")
+    return found.join(parent.table("metrics", ["name", "facets"]), on=["name", "facets"], how="anti")
 
 
 def _turn(scene: Scene, parent: Version, held_out: pl.DataFrame, train: pl.DataFrame) -> list[Frames]:
@@ -150,7 +150,9 @@ def _measured(scene: Scene, parent: Version, known: Earlier) -> list[Frames]:
         typed = attack.in_language(written["attacks"], seeds, test).join(seeds.select("seed_id", "type"), on="seed_id")
         made += [written, {"metrics": writing.metrics(scene, typed, red, _side(known, "train"))}]
     all_attacks = pl.concat(attacks)
-    said, judged = [parent.table("responses")], [parent.table("verdicts")]
+    # Of what earlier versions hold the cells need the verdicts alone, and there may be gigabytes of texts.
+    said = [parent.table("responses", ["response_id", "prompt_id", "model"])]
+    judged = [parent.table("verdicts", ["response_id", "judge", "verdict", "refusal"])]
     for number in range(scene.iteration + 1):
         target = f"T{number}"
         rivals = all_attacks if number in new else attacks[-1]
@@ -163,7 +165,8 @@ def _measured(scene: Scene, parent: Version, known: Earlier) -> list[Frames]:
         said.append(answered["responses"])
         judged.append(answered["verdicts"])
         made.append(answered)
-    responses, verdicts = pl.concat(said), pl.concat(judged)
+    responses = pl.concat(said, how="diagonal")
+    verdicts = pl.concat([each.select(judged[0].columns) for each in judged])
     cells = measure.cells(all_attacks, responses, verdicts)
     for number in new:
         answers = measure.judged_sets(named, responses, verdicts, f"T{number}")
@@ -210,7 +213,7 @@ def _unique(name: str, frame: pl.DataFrame, parent: Version) -> pl.DataFrame:
         return frame
     keys = _KEYS[name]
     rows = frame.unique(keys, keep="first", maintain_order=True)
-    return rows.join(parent.table(name).select(keys), on=keys, how="anti", maintain_order="left").sort(keys)
+    return rows.join(parent.table(name, keys), on=keys, how="anti", maintain_order="left").sort(keys)
 
 
 def _say(paired: Frames) -> None:

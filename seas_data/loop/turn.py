@@ -184,9 +184,13 @@ def _rates(settings: recipe.Pairs, responses: pl.DataFrame, verdicts: pl.DataFra
 
 def _weakness(scene: Scene, parent: Version) -> dict[str, float] | None:
     """Return how often each type got through in the iteration before, or None before there is one."""
-    before = parent.table("attacks").filter(pl.col("iteration") == scene.iteration - 1, pl.col("split") == "train")
+    attacks = parent.table("attacks", ["prompt_id", "seed_id", "iteration", "split"])
+    before = attacks.filter(pl.col("iteration") == scene.iteration - 1, pl.col("split") == "train")
     if before.is_empty():
         return None
-    said = parent.table("responses").join(before, on="prompt_id", how="semi")
-    judged = parent.table("verdicts").join(said, on="response_id", how="semi")
-    return attack.weaknesses(before, parent.table("seeds"), _rates(scene.recipe.pairs, said, judged))
+    said = parent.table("responses", ["response_id", "prompt_id"]).join(before, on="prompt_id", how="semi")
+    judged = parent.table("verdicts", ["response_id", "judge", "verdict", "score", "refusal"])
+    judged = judged.join(said, on="response_id", how="semi")
+    return attack.weaknesses(
+        before, parent.table("seeds", ["seed_id", "type"]), _rates(scene.recipe.pairs, said, judged)
+    )

@@ -41,7 +41,9 @@ def test_the_target_learns_the_safe_responses_that_reach_the_reward(tiny: Path, 
     def scene(least: float) -> Scene:
         reward = f"pairs.mart={{reward: judge, min_reward: {least}}}"
         changes = [f"models.judge={{model: {model.model}, device: cpu}}", "pairs.mode=mart", reward]
-        return Scene(recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, pl.DataFrame())
+        return Scene(
+            recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, pl.DataFrame()
+        )
 
     given = judging.rewards(scene(0), answers, attacks)
     assert given is not None

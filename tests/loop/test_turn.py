@@ -63,7 +63,9 @@ def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory
     )
     rows.write_csv(folder / "gold.csv")
     settings = (f"overrides={folder / 'overrides.csv'}", f"loop.evaluation.gold={folder / 'gold.csv'}")
-    build(recipe(folder, "loop.iterations=2", "loop.rounds=all", *settings), folder / "ws")
+    build(
+        recipe(folder, "loop.iterations=2", "loop.rounds=all", "loop.attack.types=weakness", *settings), folder / "ws"
+    )
     return folder, confirmed
 
 
