@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,14 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     ):
         if table.num_rows:
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+
+
+def link(path: Path, target: Path) -> None:
+    """Put the file at ``path`` at ``target`` too: as a link where the disk can, so that it takes no room."""
+    try:
+        os.link(path, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(path, target)
 
 
 def sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ The manifest is a workspace's own kind (``store.Manifest``), so a release can be
 import json
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -24,13 +25,21 @@ from seas_data.release.profile import Profile, redact, rule
 from seas_data.store import Manifest, Shard, Withheld, write_shard
 from seas_data.version import Version
 
+Put = Callable[[Path, Path], None]
+
 
 def checkout(
-    version: Version, folder: Path, profile: Profile = "public", allowed: dict[str, str] | None = None
+    version: Version,
+    folder: Path,
+    profile: Profile = "public",
+    allowed: dict[str, str] | None = None,
+    *,
+    linked: bool = False,
 ) -> Manifest:
     """Write what ``profile`` holds of ``version`` to ``folder``, which appears only when whole; return its manifest.
 
-    ``allowed``: checks that a person let pass, and why, for the card. The same version gives the same bytes.
+    ``allowed``: checks that a person let pass, and why, for the card. ``linked``: the version was hashed just now, and
+    nobody writes to the folder, so shards are the workspace's own. The same version gives the same bytes.
     Raises SeasDataError if the folder is there already, or the version is itself a release that holds less.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -40,13 +49,14 @@ def checkout(
             f"{version.name} of {version.workspace.root} is a {version.manifest.profile} release and holds no more "
             f"than that; check out its own profile, or the {profile} one from the workspace that it was made in"
         )
-    version.workspace.require_whole(version.manifest)
+    if not linked:
+        version.workspace.require_whole(version.manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder = folder.absolute()  # "." has no name beside which to write
     unfinished = folder.with_name(f"{files.TEMPORARY}{uuid.uuid4().hex}")
     unfinished.mkdir(mode=0o700)
     try:
-        manifest = _write(version, unfinished, profile, allowed or {})
+        manifest = _write(version, unfinished, profile, allowed or {}, files.link if linked else _copy)
         if folder.exists():
             folder.rmdir()
         unfinished.replace(folder)
@@ -55,8 +65,8 @@ def checkout(
     return manifest
 
 
-def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, str]) -> Manifest:
-    manifest = _shards(version, folder, profile)
+def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, str], put: Put) -> Manifest:
+    manifest = _shards(version, folder, profile, put)
     places = {
         table: [f"tables/{table}/{shard.sha256}.parquet" for shard in shards]
         for table, shards in manifest.tables.items()
@@ -77,7 +87,7 @@ def _write(version: Version, folder: Path, profile: Profile, allowed: dict[str, 
     return manifest
 
 
-def _shards(version: Version, folder: Path, profile: Profile) -> Manifest:
+def _shards(version: Version, folder: Path, profile: Profile, put: Put) -> Manifest:
     """Write the shards that the profile holds, and return the profile's manifest."""
     full = version.manifest
     tables: dict[str, list[Shard]] = {}
@@ -89,7 +99,9 @@ def _shards(version: Version, folder: Path, profile: Profile) -> Manifest:
             path = version.workspace.shard_path(table, shard)
             instead = shard if found is None else _redacted(table, path, shard, folder, profile)
             if instead == shard:
-                _copy(path, folder / "tables" / table / path.name)
+                target = folder / "tables" / table / path.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                put(path, target)
             elif found is not None:
                 sha256 = instead.sha256 if instead else None
                 withheld.append(Withheld(table=table, sha256=shard.sha256, instead=sha256, because=found.because))
@@ -127,7 +139,6 @@ def _write_split(folder: Path, split: str, rows: pl.DataFrame) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
 
 

@@ -80,7 +80,7 @@ def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushe
     remote.state()  # whether it can be reached at all: the checks may take a while
     allowed = _excused(version, profile, wanted.allowed or {})
     with published.alone(version.workspace.root), place(version.workspace.root) as folder:
-        manifest = checkout(version, folder, profile, allowed)
+        manifest = checkout(version, folder, profile, allowed, linked=True)
         state = remote.state()
         found = hub_plan.there(remote, state)
         _require_same_profile(found, profile, wanted.repository)

@@ -5,8 +5,6 @@ whatever versions: its history becomes public with it, and must not hold a red t
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -98,18 +96,11 @@ def _render(version: Version, model: str, source: Path, folder: Path, excused: d
     for pattern in checkpoint.PARTS:
         for path in source.glob(pattern):
             if path.is_file() and not (folder / path.name).exists():
-                _link(path.resolve(), folder / path.name)
+                files.link(path.resolve(), folder / path.name)
     if (source / hub_plan.TRAINING).is_file():
         settings = scrub.recipe(json.loads((source / hub_plan.TRAINING).read_bytes()))
         files.write_text(folder / hub_plan.TRAINING, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
     files.write_text(folder / hub_plan.CARD, card.model_card(version, model, excused))
-
-
-def _link(path: Path, target: Path) -> None:
-    try:
-        os.link(path, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(path, target)
 
 
 def _holds(tree: dict[str, Held], folder: Path) -> bool:

@@ -2,9 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Protocol
 
 import pytest
 from huggingface_hub import close_session, constants
@@ -62,7 +63,18 @@ def _release(root: Path, folder: Path, profile: Profile) -> Path:
     return folder
 
 
-Render = Callable[[Version, Path, Profile, dict[str, str] | None], Manifest]
+class Render(Protocol):
+    """What ``checkout`` is to a push."""
+
+    def __call__(
+        self,
+        version: Version,
+        folder: Path,
+        profile: Profile,
+        allowed: dict[str, str] | None = None,
+        *,
+        linked: bool = False,
+    ) -> Manifest: ...
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +82,14 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
     """A ``checkout`` that renders each release once a session: they are the same bytes every time."""
     kept: dict[tuple[str, Profile], tuple[Path, Manifest]] = {}
 
-    def copy(version: Version, folder: Path, profile: Profile, allowed: dict[str, str] | None = None) -> Manifest:
+    def copy(
+        version: Version,
+        folder: Path,
+        profile: Profile,
+        allowed: dict[str, str] | None = None,
+        *,
+        linked: bool = False,
+    ) -> Manifest:
         key = (version.digest, profile)
         if key not in kept:
             place = tmp_path_factory.mktemp("rendered") / "release"

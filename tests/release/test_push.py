@@ -9,6 +9,7 @@ from seas_data import version as versions
 from seas_data.errors import SeasDataError
 from seas_data.release import checks, published
 from seas_data.release import push as pushes
+from seas_data.release.folder import checkout
 from seas_data.release.profile import Profile
 from seas_data.release.push import Pushed, Wanted, push
 from seas_data.release.remote import Remote
@@ -275,14 +276,25 @@ def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
     monkeypatch.setattr(checks, "run", lambda *_, **__: found)
     write = pushes.checkout
 
-    def kept(version: Version, folder: Path, profile: Profile, allowed: dict[str, str]) -> Manifest:
+    def kept(version: Version, folder: Path, profile: Profile, allowed: dict[str, str], *, linked: bool) -> Manifest:
         told.append(allowed)
-        return write(version, folder, profile, allowed)
+        return write(version, folder, profile, allowed, linked=linked)
 
     monkeypatch.setattr(pushes, "checkout", kept)
     pushed(mine, "v0", allowed={"licences": "they are mine", "secrets": "whatever"})
     assert told == [{"licences": "they are mine"}]
     assert published.read(mine)[-1].allowed == {"licences": "they are mine"}
+
+
+def test_a_release_of_links_is_the_same_and_takes_no_room(mine: Path, tmp_path: Path) -> None:
+    version = versions.open(mine).version("v0")
+    copied = checkout(version, tmp_path / "copied", "gated")
+    linked = checkout(version, mine / "push" / "release", "gated", linked=True)
+    assert linked == copied
+    paths = list((mine / "push").rglob("tables/*/*.parquet"))
+    assert paths and all(path.stat().st_nlink == 2 for path in paths)
+    for path in (tmp_path / "copied").rglob("*.*"):
+        assert path.read_bytes() == (mine / "push" / "release" / path.relative_to(tmp_path / "copied")).read_bytes()
 
 
 def test_a_tag_that_stands_is_remembered_where_it_stands(hub: Hub, mine: Path) -> None:
