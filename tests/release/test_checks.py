@@ -10,12 +10,14 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from seas_data import files
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.release import card as cards
 from seas_data.release import checks, licences, personal
 from seas_data.release.checks import content
 from seas_data.release.checks.check import Check
+from seas_data.store import Shard
 from seas_data.text import text_digest
 from seas_data.version import Version
 from seas_data.version import open as open_versions
@@ -209,18 +211,25 @@ def lost_shard(copy: Copy) -> None:
     copy.version.paths()["prompts"][0].unlink()
 
 
-def odd_column(copy: Copy) -> None:
+def odd_value(copy: Copy) -> None:
     """A shard of an unknown verdict, which ``write_shard`` would refuse."""
-    version = copy.version
-    from seas_data import files
-    from seas_data.store import Shard
+    as_it_is(copy, "verdicts", lambda frame: frame.with_columns(verdict=pl.lit("perhaps")))
 
-    frame = pl.read_parquet(version.paths()["verdicts"][0]).with_columns(verdict=pl.lit("perhaps"))
-    temporary = copy.root / "shards" / "verdicts" / "new"
+
+def odd_column(copy: Copy) -> None:
+    """A shard with a column that no profile knows, so that it would be published unseen."""
+    as_it_is(copy, "verdicts", lambda frame: frame.with_columns(words=pl.lit("what the model answered")))
+
+
+def as_it_is(copy: Copy, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Write a table anew with ``change`` made to its rows, whatever its schema says."""
+    version = copy.version
+    frame = change(pl.concat([pl.read_parquet(path) for path in version.paths()[table]]))
+    temporary = copy.root / "shards" / table / "new"
     files.write_parquet(temporary, frame)
     shard = Shard(sha256=files.sha256(temporary), rows=frame.height, bytes=temporary.stat().st_size)
-    temporary.replace(version.workspace.shard_path("verdicts", shard))
-    copy._commit(tables=version.manifest.tables | {"verdicts": [shard]})
+    temporary.replace(version.workspace.shard_path(table, shard))
+    copy._commit(tables=version.manifest.tables | {table: [shard]})
 
 
 def same_id_twice(copy: Copy) -> None:
@@ -361,7 +370,8 @@ MORE: dict[str, tuple[str, Plant]] = {
     "a test row in a seed": ("held-out", example_of_test_in_seed),
     "a dropped witness": ("witnesses", dropped_witness),
     "a lost shard": ("manifest", lost_shard),
-    "a value that the schema does not allow": ("schemas", odd_column),
+    "a value that the schema does not allow": ("schemas", odd_value),
+    "a column that the schema does not have": ("schemas", odd_column),
     "an id that stands for two rows": ("unique-ids", same_id_twice),
     "share-alike beside non-commercial": ("licences", incompatible_share_alike),
     "a source without a licence": ("licences", missing_licence),
