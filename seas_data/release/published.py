@@ -80,4 +80,4 @@ def now() -> str:
 
 def alone(root: Path) -> AbstractContextManager[None]:
     """Hold the workspace for one push, pull or forgetting. Raises SeasDataError when another process is at one."""
-    return files.alone(root / "push.lock", f"another push from {root} is at work; wait for it to end")
+    return files.alone(root / "push.lock", f"another push, pull or forget is at work in {root}; wait for it to end")

@@ -160,9 +160,9 @@ def _open(remote: Remote, state: State | None, gated: bool, wanted: Wanted) -> S
     _require_hidden(remote, now, wanted)
     if gated and not now.gated:
         raise SeasDataError(f"{remote.name} was gated and is not: see its settings, and run the same command again")
-    if {*now.files} - {".gitattributes"} != {*(state.files if state else {})} - {".gitattributes"}:
+    if {*now.files} - {".gitattributes"} if state is None else now.commit != state.commit:
         raise SeasDataError(
-            f"{remote.name} was filled by somebody in the meantime: run the same command again, which starts from "
+            f"{remote.name} was changed by somebody in the meantime: run the same command again, which starts from "
             "what is there now"
         )
     return now

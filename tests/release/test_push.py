@@ -211,9 +211,27 @@ def test_what_is_filled_while_it_is_being_made_is_not_written_over(
         hub.repositories["datasets", "org/set"] = theirs
 
     monkeypatch.setattr(Remote, "create", overtaken)
-    with pytest.raises(SeasDataError, match=r"filled by somebody in the meantime: run the same command again"):
+    with pytest.raises(SeasDataError, match=r"changed by somebody in the meantime: run the same command again"):
         pushed(mine, "v0")
     assert hub.repository("datasets", "org/set").content("README.md") == b"# Theirs"
+
+
+def test_what_is_changed_while_it_is_being_gated_is_not_written_over(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Repository("datasets", "org/set", private=True)
+    theirs.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs"})
+    hub.repositories["datasets", "org/set"] = theirs
+    gate = Remote.set_gated
+
+    def overtaken(self: Remote) -> None:
+        theirs.commit("main", "more", "", "somebody", files={"README.md": b"# Theirs, and more"})
+        gate(self)
+
+    monkeypatch.setattr(Remote, "set_gated", overtaken)
+    with pytest.raises(SeasDataError, match="changed by somebody in the meantime"):
+        push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    assert theirs.content("README.md") == b"# Theirs, and more"
 
 
 @pytest.mark.parametrize("place", ["croissant.json", "views.sql", "data/prompts/train-00000-of-00001.parquet"])
