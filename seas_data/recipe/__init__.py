@@ -2,7 +2,8 @@
 
 A recipe is a YAML file. Every key is a field of a class of this package, whose files together are the list of all there
 is to set: ``whole`` has the keys at the top, ``sources``, ``curation``, ``loop``, ``models``, ``judges``, ``pairs`` and
-``training`` what is below them. An unknown key or a wrong value is refused with its name and what is allowed. ``$NAME``
+``training`` what is below them. One key more, ``base``, names a recipe in the same folder of which this one changes
+what it says; null takes something away. An unknown key or a wrong value is refused with its name and what is allowed. ``$NAME``
 in a path is taken from the environment. Paths and what they expand to are no part of the recipe's digest: the rows that
 they lead to are digested instead.
 """
@@ -20,7 +21,7 @@ from seas_data.recipe.curation import (
     Templates,
 )
 from seas_data.recipe.judges import GuardName, Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
-from seas_data.recipe.loading import in_sandbox, load, require_trust, shipped
+from seas_data.recipe.loading import in_sandbox, load, read, require_trust, shipped
 from seas_data.recipe.loop import (
     Attack,
     Evaluation,
@@ -84,6 +85,7 @@ __all__ = [
     "Unwrap",
     "in_sandbox",
     "load",
+    "read",
     "require_trust",
     "shipped",
 ]

@@ -17,14 +17,7 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
 
     Relative paths in it are taken from the folder that it lies in. Raises SeasDataError with the key at fault.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SeasDataError(f"there is no recipe at {path}; recipes that come with the package: {_shipped()}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise SeasDataError(f"{path} cannot be read as YAML: {' '.join(str(problem).split())}") from problem
-    if not isinstance(content, dict):
-        raise SeasDataError(f"{path} is not a recipe: it should be a mapping with the keys name and sources")
+    content = read(path)
     for change in changes or []:
         _change(content, change)
     # What SANDBOX stands for is known only once the sandbox has been written.
@@ -33,6 +26,43 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
         return Recipe.model_validate(content, context=context)
     except ValidationError as problem:
         raise SeasDataError(f"{path}: {_explain(problem, content)}") from problem
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what the file at ``path`` says, on top of its ``base``: a recipe beside it of which it changes some keys.
+
+    Raises SeasDataError if one of them is no mapping.
+    """
+    content = _mapping(path)
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    if not isinstance(base, str) or Path(base).name != base:
+        raise SeasDataError(f"{path}: base should be the name of a recipe in the same folder (given: {base!r})")
+    below = _mapping(path.with_name(base))
+    if "base" in below:
+        raise SeasDataError(f"{path}: its base {base} has a base of its own; name that one, or copy what it changes")
+    return _merged(below, content)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SeasDataError(f"there is no recipe at {path}; recipes that come with the package: {_shipped()}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise SeasDataError(f"{path} cannot be read as YAML: {' '.join(str(problem).split())}") from problem
+    if not isinstance(content, dict):
+        raise SeasDataError(f"{path} is not a recipe: it should be a mapping with the keys name and sources")
+    return content
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return below | both
 
 
 def require_trust(recipe: Recipe) -> None:

@@ -152,6 +152,32 @@ def test_changes_that_cannot_be_made(tmp_path: Path, change: str, says: str) -> 
     assert says in fails(tmp_path, change)
 
 
+def test_a_recipe_says_only_what_is_other_than_in_its_base(tmp_path: Path) -> None:
+    base = MINIMAL | {"curation": {"near": {"duplicate": 0.7, "group": 0.5}}, "description": "the one below"}
+    (tmp_path / "below.yaml").write_text(yaml.safe_dump(base))
+    more = {"name": "above", "base": "below.yaml", "curation": {"near": {"group": 0.6}, "semantic": None}}
+    loaded = load(tmp_path, more | {"sources": {"more": {"path": "more.csv", "kind": "general"}}})
+    assert (loaded.name, loaded.description, list(loaded.sources)) == ("above", "the one below", ["vaults", "more"])
+    assert loaded.sources["vaults"].path == str(tmp_path / "vaults.jsonl")
+    assert (loaded.curation.near.duplicate, loaded.curation.near.group) == (0.7, 0.6)
+    assert loaded.curation.semantic is None
+    assert load(tmp_path, more, "curation.near.group=0.65").curation.near.group == 0.65
+    assert load(tmp_path, {"base": "below.yaml"}).digest() == recipe.load(tmp_path / "below.yaml").digest()
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [
+        ("gone.yaml", "there is no recipe at"),
+        ("other/below.yaml", "base should be the name of a recipe in the same folder (given: 'other/below.yaml')"),
+        ("[a]", "base should be the name of a recipe"),
+        ("small.yaml", "its base small.yaml has a base of its own"),
+    ],
+)
+def test_bases_that_are_none(tmp_path: Path, base: str, says: str) -> None:
+    assert says in fails(tmp_path, content=f"base: {base}\nname: small")
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
