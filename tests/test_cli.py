@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import seas_data as sd
+from seas_data import recipe as recipes
 from seas_data.analysis import library
 from seas_data.resources import folder
 from tests.conftest import EXAMPLE
@@ -267,7 +268,7 @@ def test_a_role_is_one_of_two(command: list[str]) -> None:
 
 
 def test_a_stage_of_a_pulled_recipe_runs_when_it_is_trusted(tmp_path: Path) -> None:
-    recipe = yaml.safe_load((EXAMPLE.parent / "sandbox-smoke.yaml").read_text())
+    recipe = recipes.read(EXAMPLE.parent / "sandbox-smoke.yaml")
     recipe["models"]["red"] = {"backend": "http", "model": "red", "url": "http://127.0.0.1:9/v1"}
     path = tmp_path / "pulled.yaml"
     path.write_text(yaml.safe_dump(recipe | {"pulled": "org/name@1.0.0"}))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import seas_data as sd
@@ -242,7 +243,7 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
         [last.sql(drawn, {"kind": kind, "limit": limit}) for kind, limit in (("adversarial", 100), ("harmless", 20))]
     ).write_ndjson(prompts)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(SMOKE.read_text().replace("$SANDBOX", str(played / "sandbox")))
+    recipe.write_text(yaml.safe_dump(recipes.read(SMOKE)).replace("$SANDBOX", str(played / "sandbox")))
 
     def run(*arguments: object) -> str:
         ended = CliRunner().invoke(app, [str(each) for each in arguments])

@@ -24,7 +24,7 @@ READER: dict[str, Any] = {"by": "rules", "name": "reader", "unsafe": {"words": [
 
 def recipe(folder: Path, *changes: str) -> Recipe:
     """Return the smallest recipe with both judges, written to ``folder`` first; ``changes`` as for ``--set``."""
-    content = yaml.safe_load(SMOKE.read_text(encoding="utf-8"))
+    content = recipes.read(SMOKE)
     content["judges"] = [KEEPER, READER]
     content["pairs"]["judge"] = "keeper"
     content["loop"]["harmless"] = {"prompts": 500, "judge": "reader"}

@@ -31,7 +31,7 @@ FEW = ["loop.iterations=1", "loop.seeds=4", "loop.evaluation.seeds=3", "loop.eva
 
 def over_http(folder: Path, how: dict[str, Any], start: str, *changes: str) -> Recipe:
     """The smallest recipe with both players behind ``how``, who ``start`` with fine-tuning or as they are given."""
-    content = yaml.safe_load(SMOKE.read_text(encoding="utf-8"))
+    content = recipes.read(SMOKE)
     for name, model in (("red", "red-team"), ("target", "target")):
         content["models"][name] = {"backend": "http", "model": f"$SANDBOX/{model}", "concurrency": 4, **how}
         content["loop"]["red_team" if name == "red" else name] = {"model": name, "start": start}

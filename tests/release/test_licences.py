@@ -3,10 +3,10 @@
 from itertools import permutations
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seas_data import recipe as recipes
 from seas_data.release import licence_table
 from seas_data.release.licence_table import find
 from seas_data.release.licences import Outcome, Part, derive
@@ -145,6 +145,6 @@ SHIPPED = ("example", "mart", "sandbox", "sandbox-mart", "sandbox-smoke", "seas"
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_recipes_state_known_licences(name: str) -> None:
-    content = yaml.safe_load((CHECKOUT / "pipelines" / f"{name}.yaml").read_text(encoding="utf-8"))
+    content = recipes.read(CHECKOUT / "pipelines" / f"{name}.yaml")
     for part in (*content["sources"].values(), *content.get("models", {}).values()):
         assert find(part["licence"]) is not None
