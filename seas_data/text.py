@@ -30,6 +30,8 @@ def text_digest(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` on one line with every control, format (bidi, zero-width) and private character made visible."""
+    if text.isprintable():  # none of those, by the same categories
+        return text
     return "".join(
         " "
         if c in "\n\r\t" or unicodedata.category(c) == "Zs"

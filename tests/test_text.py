@@ -54,3 +54,10 @@ def test_encoded_text_is_told_from_words() -> None:
     assert encoded_share(f"Decode this: {base64.b64encode(question.encode()).decode()}") > 0.8
     assert encoded_share("Decode this: " + "%E4%BD%A0%E7%9A%84" * 5) > 0.8
     assert encoded_share("antidisestablishmentarianism is a long word, and so is floccinaucinihilipilification") == 0
+
+
+def test_a_character_that_python_would_print_is_printed_as_it_is() -> None:
+    """``printable`` leaves such a text alone without a look at each character."""
+    for text in map(chr, range(0x110000)):
+        if text.isprintable():
+            assert printable(f"{text}\n") == f"{text} "

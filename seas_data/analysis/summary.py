@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data.analysis import headline, library
+from seas_data.analysis import headline, library, sql
 from seas_data.resources import folder
 from seas_data.store import Workspace
 from seas_data.version import Version
@@ -60,6 +60,27 @@ def show(version: Version) -> dict[str, Any]:
         "decisions": decisions.to_dicts(),
         "figures": told.to_dicts(),
         "matrix": version.select(matrix.sql, matrix.values([])).to_dicts(),
+    }
+
+
+def loop(version: Version) -> dict[str, Any]:
+    """Return how a loop went.
+
+    Keys: ``version``, ``digest``, ``iteration``, ``matrix`` and ``frontier`` (the answers of the queries
+    attack-success-matrix and safety-frontier, less the intervals of the latter) and ``statements`` (why a model is as
+    it was).
+    """
+    queries = library.load(folder("sql"))
+    asked = [queries[name] for name in ("attack-success-matrix", "safety-frontier")]
+    matrix, frontier = sql.read_all(version.paths(), [(query.sql, query.values([])) for query in asked])
+    frontier = frontier.select(name for name in frontier.columns if not name.endswith(("_low", "_high")))
+    return {
+        "version": version.name,
+        "digest": version.digest,
+        "iteration": version.manifest.iteration,
+        "matrix": matrix.to_dicts(),
+        "frontier": frontier.to_dicts(),
+        "statements": version.table("checkpoints")["statement"].drop_nulls().to_list(),
     }
 
 

@@ -1,54 +1,32 @@
 """What people see: versions, differences and stories as aligned lines, every word from outside made safe first."""
 
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from seas_data.analysis import headline
+from seas_data.analysis import grid, headline, table
 from seas_data.recipe import JudgeRules, Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
 from seas_data.text import masked, printable
-from seas_data.version import Version
 
 if TYPE_CHECKING:
     from seas_data.release.checks import Check
 
 
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = 160  # piped: do not fold lines at an imagined width
-    return console
-
-
 def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> None:
-    grid = Table(title=title and Text(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    listed = [list(row) for row in rows]
-    for position, column in enumerate(columns):
-        numbers = all(isinstance(row[position], int | float | None) for row in listed)
-        grid.add_column(column, justify="right" if numbers and listed else "left", overflow="fold")
-    for row in listed:
-        grid.add_row(*(Text(_cell(value)) for value in row))
-    _console().print(grid)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.3f}"
-    if isinstance(value, list):
-        return ", ".join(_cell(part) for part in value)
-    return printable(str(value))
+    names, listed = list(columns), [list(row) for row in rows]
+    cells = [[table.shown(name, row[place], reveal=True) for row in listed] for place, name in enumerate(names)]
+    numeric = [
+        bool(listed) and all(isinstance(row[place], int | float | None) for row in listed)
+        for place in range(len(names))
+    ]
+    if title:
+        print(title)
+    if hidden := grid.write(names, cells, numeric, sys.stdout):
+        print(f"... and {hidden} columns more: a wider terminal or --json shows them")
 
 
 def records(entries: list[dict[str, Any]]) -> None:
@@ -204,23 +182,17 @@ def summary(content: dict[str, Any]) -> None:
     )
 
 
-def loop(version: Version) -> None:
-    """Print how a loop went: the matrix, what safety cost, and where to look next."""
-    from seas_data.analysis import library
-    from seas_data.resources import folder
-
-    queries = library.load(folder("sql"))
-
-    def answered(name: str) -> pl.DataFrame:
-        return version.select(queries[name].sql, queries[name].values([]))
-
-    print(f"{version.name}, after iteration {version.manifest.iteration}: digest {version.digest}\n")
-    _matrix(answered("attack-success-matrix").to_dicts())
+def loop(content: dict[str, Any]) -> None:
+    """Print what ``summary.loop`` found: the matrix, what safety cost, and where to look next."""
+    print(f"{content['version']}, after iteration {content['iteration']}: digest {content['digest']}\n")
+    _matrix(content["matrix"])
     print()
-    frontier = answered("safety-frontier")
-    frontier = frontier.select(name for name in frontier.columns if not name.endswith(("_low", "_high")))
-    _table(frontier.columns, frontier.iter_rows(), title="What safety cost, on prompts that no model was trained on")
-    for statement in version.table("checkpoints")["statement"].drop_nulls():
+    _table(
+        content["frontier"][0] if content["frontier"] else (),
+        (row.values() for row in content["frontier"]),
+        title="What safety cost, on prompts that no model was trained on",
+    )
+    for statement in content["statements"]:
         print(printable(statement))
     print(
         "\nNext: seas-data sql target-sets; seas-data sql attack-success-by-type; seas-data sql pairs-by-role; "

@@ -56,13 +56,14 @@ def build(
         else:
             terminal.plan(loaded)
         return
+    from seas_data.analysis import summary
     from seas_data.build import build as run
 
     built = run(loaded, workspace)
     if as_json:
         print_json({"version": built.version.name, "digest": built.version.digest, "new": built.new})
     elif built.new and loaded.loop is not None:
-        terminal.loop(built.version)
+        terminal.loop(summary.loop(built.version))
     elif built.new:
         _show(built.version, False)
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')

@@ -174,15 +174,13 @@ def _heatmap(picture: Picture) -> dict[str, Any] | None:
         "x": category(picture, "x", alt.X, axis=alt.Axis(orient="top", labelAngle=0 if wide else -45)),
         "y": category(picture, "y", alt.Y).title(picture.title("y")),
     }
-    scale = "sqrt" if top > 1 else "linear"  # of counts a few are large: the others are to differ too
-    dark = f"abs(datum.{shade})/{top}"
-    dark = f"sqrt({dark})" if scale == "sqrt" else dark
+    root = top > 1  # of counts a few are large: the others are to differ too
+    dark = f"sqrt(abs(datum.{shade})/{top})" if root else f"abs(datum.{shade})/{top}"
+    scale = alt.Scale(type="sqrt" if root else "linear", domain=[0, top], range=[0.04, 0.95])
     base = alt.Chart().encode(**place).transform_calculate(shade=f"abs(datum.{shade})", dark=dark)
     cells = base.mark_rect(cornerRadius=3, stroke="currentColor", strokeOpacity=0.12).encode(
         fill=alt.condition(f"datum.{shade} < 0", alt.value(COLD), alt.value(HOT)),
-        fillOpacity=alt.FillOpacity(
-            "shade", type="quantitative", scale=alt.Scale(type=scale, domain=[0, top], range=[0.04, 0.95]), legend=None
-        ),
+        fillOpacity=alt.FillOpacity("shade", type="quantitative", scale=scale, legend=None),
         tooltip=picture.tooltip(),
     )
     written = base.mark_text(fontSize=12, fontWeight=600, dy=-6 if wide else 0, aria=False).encode(
