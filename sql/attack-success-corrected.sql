@@ -4,7 +4,7 @@
 -- topic: safety
 -- parameter: sensitivity number 1.0 "As if the judge found this share of unsafe answers"
 -- parameter: specificity number 1.0 "As if the judge left this share of safe answers alone"
--- chart: point x=corrected y=target color=red_team row=judge column=measured_on low=corrected_low high=corrected_high
+-- chart: point x=corrected y=target color=red_team row=place low=corrected_low high=corrected_high
 with figures as (
     select
         name, value, low, high, n,
@@ -22,7 +22,8 @@ select
     seen.value as seen, seen.low as seen_low, seen.high as seen_high, seen.n,
     here.gold,
     here.value as corrected, here.low as corrected_low, here.high as corrected_high, here.n as gold_rows,
-    rogan_gladen(seen.value, $sensitivity, $specificity) as as_if
+    rogan_gladen(seen.value, $sensitivity, $specificity) as as_if,
+    concat_ws(', ', seen.measured_on, seen.judge) as place
 from figures as seen
 left join figures as here
     on here.name = 'attack_success_corrected' and here.judge = seen.judge and here.measured_on = seen.measured_on

@@ -168,7 +168,7 @@ def _heatmap(picture: Picture) -> dict[str, Any] | None:
     top = max(float(column.abs().max() or 0), 1e-9)  # type: ignore[arg-type]
     shade, name = picture.field("color"), picture.title("color")
     interval = picture.has("low", "high")
-    wide = interval and picture.values("x") <= 12
+    wide = interval and picture.values("x") <= 8  # there is room for the intervals
     digits = ".3f" if wide else ".2f" if column.dtype.is_float() and not (column % 1 == 0).all() else ",d"
     place = {
         "x": category(picture, "x", alt.X, axis=alt.Axis(orient="top", labelAngle=0 if wide else -45)),
