@@ -55,7 +55,6 @@ def _by_each(
             found.append(by(one, {}))
             continue
         place = scene.parts(f"server {one.model}")
-        trusted = scene.recipe.pulled is None
-        with models.opened(one.model, scene.recipe.models[one.model], place, trusted=trusted) as generator:
+        with models.opened(one.model, scene.recipe.models[one.model], place) as generator:
             found.append(by(one, {one.model: generator}))
     return pl.concat(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import attack, tables, train
+from seas_data import attack, models, tables, train
 from seas_data.errors import SeasDataError
 from seas_data.loop.scene import Frames, Role, Scene
 from seas_data.models import checkpoint as files_of
@@ -33,11 +33,7 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role, held_out: pl.DataFra
     name, loop = f"{LETTER[role]}0", scene.loop
     if scene.player(role).start == "given":
         given = scene.recipe.models[scene.player(role).model]
-        from seas_data import models
-
-        trusted = scene.recipe.pulled is None
-        with models.opened(name, given, scene.parts(f"server {name}"), trusted=trusted) as generator:
-            return {"checkpoints": checkpoint(name, role, 0, generator.digest, None, "given", 0)}
+        return {"checkpoints": checkpoint(name, role, 0, models.digest_of(name, given), None, "given", 0)}
     made: Frames = {}
     if role == "red":
         seeds, rows = attack.demonstrations(examples, loop.red_rows, loop.attack, draw=(loop.seed, "red team"))

@@ -76,8 +76,7 @@ class Scene:
         """Yield the model ``name`` (R0, T1 ...), ready to answer."""
         role: Role = "red" if name.startswith("R") else "target"
         settings = self.recipe.models[self.player(role).model]
-        place, trusted = self.parts(f"server {name}"), self.recipe.pulled is None
-        with models.opened(name, settings, place, checkpoint=self.place(name), trusted=trusted) as generator:
+        with models.opened(name, settings, self.parts(f"server {name}"), checkpoint=self.place(name)) as generator:
             yield generator
 
     def base(self, role: Role) -> str:
@@ -102,7 +101,7 @@ def attacks(scene: Scene, model: str, seeds: pl.DataFrame, samples: int, iterati
     """Have the red team ``model`` write ``samples`` prompts to each seed; return ``attacks`` and ``settings``."""
     sampling = scene.sampling("red")
     with scene.opened(model) as generator:
-        said = attack.settings_row(model, generator.digest, sampling.model_dump())
+        said = attack.settings_row(model, generator.digest, sampling.model_dump() | generator.how)
         generated = generator.generate(
             attack.requests(seeds, "seed_id"), sampling, samples, scene.parts(label), f"{model} attacks"
         )
@@ -118,7 +117,7 @@ def responses(scene: Scene, model: str, prompts: list[tuple[pl.DataFrame, int]],
     sampling = scene.sampling("target")
     found: list[pl.DataFrame] = []
     with scene.opened(model) as generator:
-        said = attack.settings_row(model, generator.digest, sampling.model_dump())
+        said = attack.settings_row(model, generator.digest, sampling.model_dump() | generator.how)
         for number, (rows, samples) in enumerate(prompts):
             requests = attack.requests(rows.unique("prompt_id"), "prompt_id")
             if requests.is_empty():

@@ -8,7 +8,17 @@ from seas_data.errors import SeasDataError
 from seas_data.models.protocol import Generator
 from seas_data.recipe import ModelHttp, ModelInProcess
 
-__all__ = ["Generator", "opened"]
+__all__ = ["Generator", "digest_of", "opened"]
+
+
+def digest_of(name: str, settings: ModelInProcess | ModelHttp) -> str:
+    """Return the digest of the model that ``settings`` describe, as ``opened`` would, without loading or serving it."""
+    from seas_data.models import checkpoint as checkpoints
+    from seas_data.models.http import OverHttp
+
+    if isinstance(settings, ModelHttp) and settings.serve is None:
+        return OverHttp(name, settings, str(settings.url)).digest
+    return checkpoints.digest(checkpoints.place(settings.model, settings.revision))
 
 
 @contextmanager
@@ -18,13 +28,12 @@ def opened(
     folder: Path,
     *,
     checkpoint: Path | None = None,
-    trusted: bool = True,
 ) -> Iterator[Generator]:
     """Yield the model that ``settings`` describe, ready to answer, and free what it takes when the block ends.
 
     ``name`` is what rows call it; ``checkpoint`` takes the place of the settings' model (a model that the loop has
-    trained). A serve command is started and stopped here, and writes its log to ``folder``; it needs ``trusted``.
-    Raises SeasDataError if there is no such model or its server does not start.
+    trained). A serve command is started and stopped here, and writes its log to ``folder``. Raises SeasDataError if
+    there is no such model or its server does not start.
     """
     if checkpoint is not None:
         settings = settings.model_copy(update={"model": str(checkpoint.absolute()), "revision": None})
@@ -51,5 +60,5 @@ def opened(
     if settings.revision is not None:  # given the name alone, the command would serve the newest
         settings = settings.model_copy(update={"model": str(place)})
     assert settings.serve is not None
-    with serving(settings.serve, settings.model, folder, trusted=trusted, patience=settings.patience) as server:
+    with serving(settings.serve, settings.model, folder, patience=settings.patience) as server:
         yield OverHttp(name, settings, server.url, checkpoint_digest=digest, alive=server.alive)

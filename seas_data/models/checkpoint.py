@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
@@ -28,7 +29,8 @@ def digest(folder: Path) -> str:
     """Return the SHA-256 over the names and bytes of the checkpoint's files (weights, settings, tokenizer, template).
 
     What else lies there (a training's state, a card) does not count. In the Hub's cache a weight file is a link to one
-    named by its SHA-256, which is taken for it. Raises SeasDataError if there is no checkpoint.
+    named by its SHA-256, which is taken for it. A process reads a file once, unless it changes. Raises SeasDataError if
+    there is no checkpoint.
     """
     files = sorted({path for pattern in PARTS for path in folder.glob(pattern) if path.is_file()})
     if not (folder / "config.json").is_file():
@@ -36,9 +38,19 @@ def digest(folder: Path) -> str:
     total = hashlib.sha256()
     for path in files:
         target = path.readlink().name if path.is_symlink() else ""
-        known = target if re.fullmatch("[0-9a-f]{64}", target) else sha256(path)
+        known = target if re.fullmatch("[0-9a-f]{64}", target) else _known(path)
         total.update(f"{path.name} {known}\n".encode())
     return total.hexdigest()
+
+
+def _known(path: Path) -> str:
+    state = path.stat()
+    return _hashed(path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _hashed(path: Path, *state: int) -> str:
+    return sha256(path)
 
 
 def place(model: str, revision: str | None) -> Path:

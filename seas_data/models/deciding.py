@@ -48,8 +48,8 @@ class Watch:
 
     def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         """Note the probability of unsafe of each row, and return ``scores`` as they are."""
-        plain = scores.float()
-        gap = plain[:, self.unsafe].logsumexp(1) - plain[:, self.safe].logsumexp(1)
+        unsafe, safe = (scores[:, words].float().logsumexp(1) for words in (self.unsafe, self.safe))
+        gap = unsafe - safe
         self.steps.append(gap.sigmoid())
         return scores
 

@@ -69,6 +69,11 @@ class OverHttp:
         """
         return self._checkpoint_digest or content_id("served model", self.settings.model, self._what_it_says())
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """The form of its requests, and what the recipe adds to them."""
+        return {"form": self.settings.form, "options": self.settings.options}
+
     def generate(
         self,
         requests: pl.DataFrame,

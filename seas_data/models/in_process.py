@@ -54,6 +54,11 @@ class InProcess:
         return checkpoint.digest(self.folder)
 
     @property
+    def how(self) -> dict[str, Any]:
+        """The type of its weights."""
+        return {"precision": str(self.model.dtype).removeprefix("torch.")}
+
+    @property
     def positions(self) -> int:
         """How many tokens the model can hold, asked and answered."""
         return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30)
@@ -79,6 +84,7 @@ class InProcess:
             [rows[number] for number in batch]
             for batch in parts.plan(lengths, room, self.settings.batch_tokens, self.settings.batch_rows)
         ]
+        words = ([], []) if asking.decision is None else deciding.sides(asking.decision, self.tokenizer)
         kind = f"{self.digest} {self.model.dtype} {self.model.device.type}"
         names = [parts.key(kind, sampling, asking, [row.key for row in batch]) for batch in batches]
         answers = [too_long]
@@ -86,7 +92,7 @@ class InProcess:
             for batch, name in zip(batches, names, strict=True):
                 stored = parts.read(folder, name)
                 if stored is None:
-                    stored = parts.write(folder, name, self._answer(batch, sampling, asking))
+                    stored = parts.write(folder, name, self._answer(batch, sampling, asking, words))
                 answers.append(stored)
                 progress.update(len(batch))
         return parts.together(answers)
@@ -107,8 +113,10 @@ class InProcess:
                 long += [(request_id, n, None, "error", None, reason, None) for n in range(samples)]
         return rows, pl.DataFrame(long, ANSWERS, orient="row")
 
-    def _answer(self, batch: Sequence[_Row], sampling: Sampling, asking: Asking) -> pl.DataFrame:
-        """Return the rows of one batch, generated together."""
+    def _answer(
+        self, batch: Sequence[_Row], sampling: Sampling, asking: Asking, words: tuple[list[int], list[int]]
+    ) -> pl.DataFrame:
+        """Return the rows of one batch, generated together; ``words``: as ``deciding.sides`` has them."""
         import torch
 
         width = max(len(row.tokens) for row in batch)
@@ -117,7 +125,7 @@ class InProcess:
         for place, row in enumerate(batch):
             ids[place, width - len(row.tokens) :] = row.tokens
             mask[place, width - len(row.tokens) :] = 1
-        watch, words = self._watch(asking)
+        watch = self._watch(words)
         with _seeded(parts.seed(sampling, [row.key for row in batch]), self.model.device.type), torch.inference_mode():
             try:
                 written = self.model.generate(
@@ -135,7 +143,7 @@ class InProcess:
         scores: list[float | None] = [None] * len(batch)
         if watch is not None and asking.decision is not None:
             shares = torch.stack(watch.steps, 1).double().cpu().numpy()
-            scores = deciding.scores(asking.decision, self.tokenizer, answers, shares, words)
+            scores = deciding.scores(asking.decision, self.tokenizer, answers, shares, {*words[0], *words[1]})
         return self._as_frame(batch, answers, scores)
 
     def _as_frame(
@@ -159,17 +167,13 @@ class InProcess:
             strict=False,
         ).cast(ANSWERS)
 
-    def _watch(self, asking: Asking) -> tuple[deciding.Watch | None, set[int]]:
-        if asking.decision is None:
-            return None, set()
+    def _watch(self, words: tuple[list[int], list[int]]) -> deciding.Watch | None:
         import torch
 
-        unsafe, safe = deciding.sides(asking.decision, self.tokenizer)
-        if not unsafe or not safe:
-            return None, set()
-        device = self.model.device
-        watch = deciding.Watch(torch.tensor(unsafe, device=device), torch.tensor(safe, device=device))
-        return watch, set(unsafe) | set(safe)
+        if not all(words):
+            return None
+        unsafe, safe = (torch.tensor(side, device=self.model.device) for side in words)
+        return deciding.Watch(unsafe, safe)
 
     def _how(self, sampling: Sampling, left: int) -> dict[str, Any]:
         drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}

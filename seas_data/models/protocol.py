@@ -15,7 +15,6 @@ from pydantic import Field
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe.strict import Strict
-from seas_data.text import content_id
 
 ANSWERS: Final = pl.Schema(
     {
@@ -81,6 +80,11 @@ class Generator(Protocol):
         """The SHA-256 of its checkpoint, or of its name and what the server says of it."""
         ...
 
+    @property
+    def how(self) -> dict[str, Any]:
+        """What decides how it answers besides that and the sampling: its precision, or what a server is sent along."""
+        ...
+
     def generate(
         self,
         requests: pl.DataFrame,
@@ -113,8 +117,3 @@ def check_requests(requests: pl.DataFrame) -> str:
 def greedy(max_new_tokens: int) -> Sampling:
     """Return how a judge is sampled: the likeliest token each time."""
     return Sampling(temperature=0, top_p=1, max_new_tokens=max_new_tokens)
-
-
-def settings_id(digest: str, sampling: Sampling) -> str:
-    """Return the id of how a row was made: the model's digest and how it was sampled."""
-    return content_id("generated with", digest, sampling.model_dump_json())

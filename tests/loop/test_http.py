@@ -116,6 +116,8 @@ def test_a_loop_goes_on_with_other_patience_and_when_its_server_is_back(
     assert built.manifest.tables == expected.manifest.tables, "not a row is lost or other"
     assert built.sql("select 1 from responses where text is null").is_empty()
     assert set(built.table("checkpoints")["method"]) == {"given", "unchanged"}
+    told = built.sql("select distinct sampling ->> 'form' as form, sampling ->> 'options' as options from settings")
+    assert told.rows() == [("chat", "{}")], "with another form or other options it is another writer"
 
 
 @pytest.mark.slow

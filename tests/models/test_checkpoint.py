@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from seas_data.errors import SeasDataError
+from seas_data.files import sha256
 from seas_data.models import checkpoint
 
 
@@ -44,3 +45,20 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
         checkpoint.digest(tmp_path)
     with pytest.raises(SeasDataError, match="no model at"):
         checkpoint.place(str(tmp_path / "missing"), None)
+
+
+def test_a_file_is_hashed_once_unless_it_changes(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = Path(shutil.copytree(tiny, tmp_path / "copy"))
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return sha256(path)
+
+    monkeypatch.setattr(checkpoint, "sha256", counted)
+    first = checkpoint.digest(copy)
+    assert checkpoint.digest(copy) == first
+    assert len(read) == len(set(read)) > 1
+    (copy / "config.json").write_text("{}")
+    assert checkpoint.digest(copy) != first
+    assert read[-1] == copy / "config.json"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import checkpoint, opened
+from seas_data.models import checkpoint, digest_of, opened
 from seas_data.models.http import OverHttp
 from seas_data.models.in_process import InProcess
 from seas_data.recipe import ModelHttp, ModelInProcess
@@ -33,6 +33,7 @@ def test_a_trained_checkpoint_takes_the_place_of_the_settings_model(tiny: Path, 
     with opened("T1", served(), tmp_path, checkpoint=tiny) as model:
         assert isinstance(model, OverHttp) and model.settings.model == str(tiny)
         assert model.digest == checkpoint.digest(tiny), "served or not, it is the same model"
+        assert digest_of("T0", served(model=str(tiny))) == model.digest, "told without serving it"
 
 
 def test_the_commit_that_is_named_is_what_is_served(
@@ -62,14 +63,6 @@ def test_a_server_that_has_another_model_cannot_stand_for_a_checkpoint(tiny: Pat
             opened("T1", served(serve=None, url=url), tmp_path, checkpoint=tiny),
         ):
             pass
-
-
-def test_a_recipe_from_elsewhere_starts_nothing(tiny: Path, tmp_path: Path) -> None:
-    with (
-        pytest.raises(SeasDataError, match="--trust"),
-        opened("T0", served(), tmp_path, checkpoint=tiny, trusted=False),
-    ):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_server_is_shown_started_used_and_stopped_with_its_workers(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "a model"
-    with serving(command, str(model), tmp_path / "log", trusted=True, patience=20) as server:
+    with serving(command, str(model), tmp_path / "log", patience=20) as server:
         assert httpx.get(server.url + "/models", trust_env=False).status_code == 200
         server.alive()
         running = pids(model)
@@ -67,7 +67,7 @@ def test_a_failure_while_it_is_used_stops_it_too(command: list[str], tmp_path: P
     model = tmp_path / "model"
     with (
         pytest.raises(ZeroDivisionError),
-        serving(command, str(model), tmp_path, trusted=True, patience=20),
+        serving(command, str(model), tmp_path, patience=20),
     ):
         raise ZeroDivisionError
     assert all(gone(pid) for pid in pids(model))
@@ -79,7 +79,7 @@ def test_it_ends_when_our_process_is_killed(command: list[str], tmp_path: Path) 
 import time
 from pathlib import Path
 from seas_data.models.serve import serving
-with serving({command!r}, {str(model)!r}, Path({str(tmp_path)!r}), trusted=True, patience=20):
+with serving({command!r}, {str(model)!r}, Path({str(tmp_path)!r}), patience=20):
     print("ready", flush=True)
     time.sleep(600)
 """
@@ -95,7 +95,7 @@ def test_a_server_that_ends_by_itself_is_reported_with_what_it_said(tmp_path: Pa
     broken = [sys.executable, "-c", "import sys; sys.exit('no such \\x1b[1m model')", "{model}", "{port}"]
     with (
         pytest.raises(SeasDataError, match=r"ended .status 1.*no such .*model") as problem,
-        serving(broken, "m", tmp_path, trusted=True, patience=20),
+        serving(broken, "m", tmp_path, patience=20),
     ):
         pass
     assert "\x1b" not in str(problem.value)
@@ -103,7 +103,7 @@ def test_a_server_that_ends_by_itself_is_reported_with_what_it_said(tmp_path: Pa
 
 def test_a_server_that_dies_later_is_noticed(command: list[str], tmp_path: Path) -> None:
     model = tmp_path / "model"
-    with serving(command, str(model), tmp_path, trusted=True, patience=20) as server:
+    with serving(command, str(model), tmp_path, patience=20) as server:
         os.kill(pids(model)[0], signal.SIGKILL)
         with pytest.raises(SeasDataError, match="the server ended"):
             for _ in range(100):
@@ -116,19 +116,9 @@ def test_a_server_that_does_not_answer_is_given_up_and_stopped(tmp_path: Path) -
     idle = [sys.executable, "-c", "import time; time.sleep(600)", "{model}", "{port}"]
     with (
         pytest.raises(SeasDataError, match="did not answer within"),
-        serving(idle, "m", tmp_path, trusted=True, patience=0.5),
+        serving(idle, "m", tmp_path, patience=0.5),
     ):
         pass
-
-
-def test_a_recipe_from_elsewhere_runs_nothing_unless_trusted(command: list[str], tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    with (
-        pytest.raises(SeasDataError, match="--trust"),
-        serving(command, str(model), tmp_path, trusted=False, patience=20),
-    ):
-        pass
-    assert not Path(f"{model}.pids").exists()
 
 
 def test_a_server_that_others_can_reach_is_stopped(
@@ -140,7 +130,7 @@ def test_a_server_that_others_can_reach_is_stopped(
         pytest.skip("this machine has no address but loopback")
     with (
         pytest.raises(SeasDataError, match="for others to reach"),
-        serving(command, str(tmp_path / "model"), tmp_path, trusted=True, patience=20),
+        serving(command, str(tmp_path / "model"), tmp_path, patience=20),
     ):
         pass
 
