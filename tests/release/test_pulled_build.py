@@ -19,6 +19,7 @@ from seas_data.release.pull import pull
 from seas_data.release.push import Wanted, push
 from tests.conftest import EXAMPLE
 from tests.hub import Hub
+from tests.program import PROGRAM
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -67,7 +68,8 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
     """A recipe whose models are served by a command that leaves a mark, and where the mark would be."""
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text("{}")
-    lines = (json.dumps({"prompt": f"Which vault is behind door number {number}?"}) for number in range(40))
+    asked = (f"Which vault is behind door number {number}?" for number in range(40))
+    lines = (json.dumps({"prompt": text, "style": "Role Play"}) for text in asked)
     (folder / "doors.jsonl").write_text("\n".join(lines))
     mark = folder / "mark"
     command = [sys.executable, "-c", f"open({str(mark)!r}, 'w')", "{model}", "{port}"]
@@ -75,10 +77,19 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
     content: dict[str, object] = {
         "name": "doors",
         "embedders": [],
-        "sources": {"doors": {"path": "doors.jsonl", "kind": "adversarial", "language": "en"}},
+        "sources": {
+            "doors": {
+                "path": "doors.jsonl",
+                "kind": "adversarial",
+                "language": "en",
+                "columns": {"style": "style"},
+                "style_map": {"Role Play": "Role Play"},
+            }
+        },
+        "curation": {"near": None, "templates": {"find": False}},
         "models": {"red": model, "target": model},
         "judges": [{"by": "rules", "unsafe": {"words": ["box"]}}],
-        "loop": {"iterations": 1, "red_team": {"model": "red", "start": "given"}}
+        "loop": {"iterations": 1, "attack": {"examples": 1}, "red_team": {"model": "red", "start": "given"}}
         | {"target": {"model": "target", "start": "given"}},
         "pairs": {"harmless": None, "general": None},
     }
@@ -88,11 +99,8 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
 
 
 def seas_data(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from seas_data.cli import main; main()"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=False
-    )
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
 def test_a_pulled_recipe_runs_a_command_only_with_trust(tmp_path: Path) -> None:
