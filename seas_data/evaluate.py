@@ -25,20 +25,13 @@ from math import sqrt
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from seas_data import tables
 from seas_data.similarity.neighbours import Vectors, nearest
-from seas_data.statistics import Z, effective_interval, wilson
+from seas_data.statistics import Z, effective_interval, paired_interval, wilson
 from seas_data.text import normalise
 
-METRICS = {
-    "name": pl.String(),
-    "value": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n": pl.Int64(),
-    "facets": pl.String(),
-}
+METRICS = tables.empty("metrics").drop("version").schema
 """The table ``metrics`` less its version."""
 
 Row = dict[str, object]
@@ -59,8 +52,9 @@ def metric(
     n: int,
 ) -> Row:
     """Return one row of ``METRICS``."""
-    told = json.dumps({key: each for key, each in facets.items() if each is not None}, sort_keys=True)
-    return {"name": name, "value": value, "low": low, "high": high, "n": n, "facets": told}
+    told = {key: each for key, each in facets.items() if each is not None}
+    written = json.dumps(told, sort_keys=True, ensure_ascii=False)
+    return {"name": name, "value": value, "low": low, "high": high, "n": n, "facets": written}
 
 
 def shares(
@@ -98,10 +92,8 @@ def differences(answers: pl.DataFrame) -> pl.DataFrame:
     earlier), seed by seed.
 
     ``answers`` as in ``matrix``, with models called R0, R1 ..., T0, T1 .... A seed's difference is that of its unsafe
-    rates in the two cells; n counts the seeds that have verdicts in both. The interval is that of Agresti and Min with
-    half an observation added to each of the four outcomes, so that it keeps its width where no seed differs.
-
-    Source: Agresti and Min (2005), Statistics in Medicine 24:729.
+    rates in the two cells; n counts the seeds that have verdicts in both. The interval is
+    ``statistics.paired_interval``.
     """
     rates = (
         _flagged(answers)
@@ -129,14 +121,6 @@ def differences(answers: pl.DataFrame) -> pl.DataFrame:
             about |= {"from_red_team": f"R{from_red}", "from_target": f"T{from_target}"}
             found.append(metric("attack_success_difference", value, about, low=low, high=high, n=both.height))
     return frame(found)
-
-
-def paired_interval(changes: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the mean of ``changes`` (one or more, from -1 to 1) and its 95 % interval, as ``differences`` says."""
-    n = len(changes) + 2
-    centre = float(changes.sum()) / n
-    half = Z * sqrt(max((float(changes @ changes) + 1) / n - centre**2, 0.0) / n)
-    return float(changes.mean()), max(centre - half, -1.0), min(centre + half, 1.0)
 
 
 def target_sets(answers: pl.DataFrame, expected: pl.DataFrame, target: str) -> pl.DataFrame:

@@ -90,7 +90,8 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
 
     Raises SeasDataError when a source or the overrides cannot be read, or an override names a prompt there is not.
     """
-    found = [sources.read(name, source) for name, source in recipe.sources.items()]
+    longest = max(sources.MOST_CHARACTERS, recipe.curation.limits.max_characters)
+    found = [sources.read(name, source, max_characters=longest) for name, source in recipe.sources.items()]
     prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in found)])
     set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in found)])
     new = prompts.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
@@ -113,7 +114,7 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
         set_aside=bad.sort("source", "location", "reason"),
         decisions=_ledger(said).join(written, on=["prompt_id", "decision", "detail"], how="anti"),
         # A label that a person confirms is a relabel too: it was a judge's or a classifier's, and is now theirs.
-        relabels=relabelled.join(known.prompts, on=["prompt_id", *_LABELS], how="anti", nulls_equal=True).join(
+        relabels=relabelled.join(known.prompts, on=["prompt_id", *tables.LABELS], how="anti", nulls_equal=True).join(
             said.select("prompt_id", "because"), on="prompt_id"
         ),
         forced=forced,
@@ -140,9 +141,6 @@ def _newest(manual: pl.DataFrame) -> pl.DataFrame:
     return manual.sort(number, descending=True).unique(
         ["prompt_id", pl.col("decision") == "flag"], keep="first", maintain_order=True
     )
-
-
-_LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 
 
 def _relabelled(prompts: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:

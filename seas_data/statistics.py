@@ -60,7 +60,7 @@ def design_effect(values: ArrayLike, clusters: ArrayLike) -> float:
 def effective_interval(successes: ArrayLike, clusters: ArrayLike) -> tuple[float, float]:
     """Return the 95 % interval of the share of true ``successes`` among rows that come in ``clusters``.
 
-    It is Wilson's on n over the design effect (at least 1). When all rows agree that is the number of clusters: 40 safe
+    It is Wilson's on ``effective_n``. When all rows agree that is the number of clusters: 40 safe
     answers to one prompt are one observation.
 
     Source: Dean and Pagano (2015), Journal of Survey Statistics and Methodology 3:484.
@@ -68,8 +68,29 @@ def effective_interval(successes: ArrayLike, clusters: ArrayLike) -> tuple[float
     flags = np.asarray(successes, dtype=np.float64)
     if len(flags) == 0:
         return 0.0, 1.0
-    n = max(len(flags) / max(design_effect(flags, clusters), 1.0), 1.0)
+    n = effective_n(flags, clusters)
     return wilson(float(flags.mean()) * n, n)
+
+
+def effective_n(values: ArrayLike, clusters: ArrayLike) -> float:
+    """Return how many independent rows ``values`` in ``clusters`` are worth: n over the design effect, which is at
+    least 1; no fewer than one row, and 0 without any."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return max(len(numbers) / max(design_effect(numbers, clusters), 1.0), 1.0) if len(numbers) else 0.0
+
+
+def paired_interval(changes: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the mean of ``changes`` (one or more differences of pairs, from -1 to 1) and its 95 % interval.
+
+    The interval is that of Agresti and Min with half an observation added to each of the four outcomes, so that it
+    keeps its width where nothing differs.
+
+    Source: Agresti and Min (2005), Statistics in Medicine 24:729.
+    """
+    n = len(changes) + 2
+    centre = float(changes.sum()) / n
+    half = Z * sqrt(max((float(changes @ changes) + 1) / n - centre**2, 0.0) / n)
+    return float(changes.mean()), max(centre - half, -1.0), min(centre + half, 1.0)
 
 
 def cohen_kappa(

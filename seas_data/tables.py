@@ -58,6 +58,8 @@ UNPAIRED_REASONS = (
     "cap",
     "balance",
 )
+LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
+"""The columns of a prompt's label, which a person may change: those of ``relabels``."""
 ATTACK_REASONS = ("failed", "empty", "cut_off", "repeats_example", "repeated")
 SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated", "forgotten")
 

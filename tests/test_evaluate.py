@@ -82,16 +82,6 @@ def test_neighbouring_cells_are_compared_seed_by_seed() -> None:
     assert (across["value"], across["n"]) == (pytest.approx(-0.5), 3)
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=60))
-def test_a_paired_interval_lies_within_bounds_and_never_vanishes(changes: list[float]) -> None:
-    value, low, high = evaluate.paired_interval(np.array(changes))
-    assert -1 <= low < high <= 1
-    assert value == pytest.approx(np.mean(changes))
-    _, none_low, none_high = evaluate.paired_interval(np.zeros(len(changes)))
-    assert none_low < 0 < none_high
-
-
 def answer(set_: str, kind: str, prompt: str, text: str, **more: object) -> dict[str, object]:
     given = {"judge": "rules", "verdict": "safe", "refusal": "full_compliance", "type": None, "difficulty": None}
     return (

@@ -9,7 +9,7 @@ import pytest
 
 from seas_data import incoming, loop, tables
 from seas_data.build import build
-from seas_data.recipe import Recipe
+from seas_data.recipe import Curation, Recipe
 from seas_data.version import Version
 
 PLAIN = [
@@ -117,6 +117,15 @@ def test_no_keep_puts_a_bridge_into_training(tmp_path: Path) -> None:
         ("v2", "drop", "split_bridge"),
         ("v2", "keep", "manual"),
     ]
+
+
+def test_a_recipe_may_allow_prompts_longer_than_a_reader_takes_by_itself(tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path, plain=["a long walk " * 12_000, "a longer walk " * 20_000])
+    allowed = recipe.model_copy(update={"curation": Curation.model_validate({"limits": {"max_characters": 200_000}})})
+    known = incoming.earlier(None)
+    assert incoming.read(recipe, known).prompts.is_empty()
+    read = incoming.read(allowed, known)
+    assert (read.prompts.height, read.set_aside["reason"].to_list()) == (1, ["too_long"])
 
 
 def test_the_newest_word_on_each_prompt_counts() -> None:

@@ -11,6 +11,8 @@ from seas_data.statistics import (
     cohen_kappa,
     design_effect,
     effective_interval,
+    effective_n,
+    paired_interval,
     rogan_gladen,
     rogan_gladen_interval,
     weighted_share,
@@ -165,3 +167,22 @@ def test_rogan_gladens_interval_covers_the_true_rate() -> None:
         interval = rogan_gladen_interval(seen, 300, sensitivity, 60, specificity, 60)
         covered += interval is not None and interval[0] <= 0.3 <= interval[1]
     assert covered >= 0.93 * 500
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=60))
+def test_a_paired_interval_lies_within_bounds_and_never_vanishes(changes: list[float]) -> None:
+    value, low, high = paired_interval(np.array(changes))
+    assert -1 <= low < high <= 1
+    assert value == pytest.approx(np.mean(changes))
+    _, none_low, none_high = paired_interval(np.zeros(len(changes)))
+    assert none_low < 0 < none_high
+
+
+def test_the_effective_number_is_that_of_the_interval_and_of_clusters_that_agree() -> None:
+    flags, clusters = np.arange(40) % 3 == 0, np.arange(40) // 4
+    n = effective_n(flags, clusters)
+    assert 1 <= n <= 40
+    assert effective_interval(flags, clusters) == wilson(float(flags.mean()) * n, n)
+    assert effective_n(np.zeros(40), clusters) == 10
+    assert effective_n([], []) == 0

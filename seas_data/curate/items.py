@@ -82,8 +82,8 @@ def unseen(
 ) -> pl.DataFrame:
     """Return a ``not_embeddable`` flag for each row of ``prompts`` that has an item without a vector.
 
-    ``embedded`` as in ``find``. Rows of earlier versions were flagged in their own. The detail is the embedder's, and
-    says of a wrapped prompt which of the two, its whole text or its payload, was not seen.
+    ``embedded`` as in ``edges.find``. Rows of earlier versions were flagged in their own. The detail is the embedder's,
+    and says of a wrapped prompt which of the two, its whole text or its payload, was not seen.
     """
     sight = embedded.sight.select("detail", seen=pl.col("model").is_not_null())
     whole, payload = sight.head(compared.units.height), sight[compared.units["payload_item"]]

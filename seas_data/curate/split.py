@@ -11,13 +11,10 @@ longer is, and each row is lost for a reason of its own. ``bridges`` finds them 
 them is kept, and none is the witness of another row's drop.
 """
 
-from dataclasses import dataclass
-
 import polars as pl
 
 from seas_data.curate.edges import holds_together, threshold
-from seas_data.curate.groups import group_id, groups, shared
-from seas_data.curate.outcome import decisions, no_decisions
+from seas_data.curate.groups import group_id, shared
 from seas_data.recipe import Curation
 
 _LARGE_GROUP = 0.25  # of what a stratum needs: a group that takes more waits until the smaller ones had their turn
@@ -32,52 +29,25 @@ _LINKS = {
 }
 
 
-@dataclass(frozen=True)
-class Sides:
-    """``kept``: the input's rows less the dropped ones. ``splits``: ``prompt_id``, ``split``, ``group_id`` of each.
-
-    ``decisions``: the drops. ``reports``: the components that were too large, as ``groups.groups`` gives them.
-    """
-
-    kept: pl.DataFrame
-    splits: pl.DataFrame
-    decisions: pl.DataFrame
-    reports: pl.DataFrame
-
-
 def split(
-    kept: pl.DataFrame,
-    edges: pl.DataFrame,
-    templates: pl.DataFrame,
-    settings: Curation,
-    earlier: pl.DataFrame | None = None,
-) -> Sides:
-    """Return the side and group of each row of ``kept``.
+    kept: pl.DataFrame, members: pl.DataFrame, settings: Curation, earlier: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return ``prompt_id``, ``split``, ``group_id`` of each row of ``kept``, by id.
 
-    ``kept``: ``prompt_id``, ``text_digest``, ``kind``, ``type``, ``role``; holdout rows are a side of their own.
-    ``edges``: those among kept rows (``edges.among``), all of which link. ``templates``: ``prompt_id``,
-    ``template_id`` and, for ``settings.split.by_request``, ``request_id``. ``earlier``: ``prompt_id``, ``split``,
-    ``group_id`` of the rows of earlier versions, whose places do not change; without any, this is the first version.
+    ``kept``: ``prompt_id``, ``kind``, ``type``, ``role``; holdout rows are a side of their own. ``members``:
+    ``prompt_id``, ``group_id`` of the others, from ``groups.groups``. ``earlier``: ``prompt_id``, ``split`` of the rows
+    of earlier versions, whose places do not change; without any, this is the first version.
     """
-    training = kept.filter(pl.col("role") == "training")
     if earlier is None or earlier.is_empty():
-        members, reports = groups(training, edges, templates, settings)
-        placed = _by_share(training.join(members, on="prompt_id"), settings)
-        dropped = no_decisions()
+        placed = _by_share(kept.join(members, on="prompt_id"), settings)
     else:
-        touching = bridges(training, edges, templates, settings, earlier)
-        dropped = decisions(touching, step="split", decision="drop", reason="split_bridge")
-        kept, training = (
-            rows.join(dropped, on="prompt_id", how="anti", maintain_order="left") for rows in (kept, training)
-        )
-        members, reports = groups(training, edges, templates, settings, earlier)
         placed = members.join(earlier.select("prompt_id", "split"), on="prompt_id", how="left").select(
             "prompt_id", pl.col("split").fill_null("train"), "group_id"
         )
     holdout = kept.filter(pl.col("role") == "holdout").select(
         "prompt_id", split=pl.lit("holdout"), group_id=group_id(pl.col("prompt_id"))
     )
-    return Sides(kept, pl.concat([placed, holdout]).sort("prompt_id"), dropped, reports)
+    return pl.concat([placed, holdout]).sort("prompt_id")
 
 
 def bridges(
@@ -89,7 +59,10 @@ def bridges(
 ) -> pl.DataFrame:
     """Return the later rows that are linked to a row that an earlier version put on another side than train.
 
-    Arguments as in ``split``, but ``prompts`` may be all rows and ``edges`` those between representatives of texts.
+    ``prompts``: ``prompt_id``, ``text_digest``, of all rows. ``edges``: those between representatives of texts, all of
+    which link. ``templates``: ``prompt_id``, ``template_id`` and, for ``settings.split.by_request``, ``request_id``.
+    ``earlier``: ``prompt_id``, ``split`` of the rows of earlier versions.
+
     Returns ``prompt_id``, ``witness_id`` (that row), ``score``, ``threshold``, ``detail``, one row for each such
     prompt: its closest link (a copy, the best edge, a template, a request).
     """
@@ -155,8 +128,8 @@ def check(
     """Return what crosses the split and must not: duplicates (whatever their kinds), copies, templates and groups.
 
     Columns ``prompt_id``, ``neighbour_id``, ``split``, ``neighbour_split``, ``reason`` (of the edge, or ``template``,
-    ``group``), ``score``; empty if all is well. Arguments as in ``split``. The holdout side is the affair of the
-    contamination step.
+    ``group``), ``score``; empty if all is well. ``edges``: those among the kept rows (``edges.among``). The holdout
+    side is the affair of the contamination step.
     """
     rows = (
         kept.select("prompt_id", "text_digest")

@@ -5,12 +5,11 @@ later rows are compared with and which no step drops, relabels or moves. (Contam
 holdout set must not be in what models are trained on.) Holdout prompts only take part in contamination.
 """
 
-import json
 from pathlib import Path
 
 import polars as pl
 
-from seas_data import tables
+from seas_data import evaluate, tables
 from seas_data.curate import conflicts, contamination, edges, invalid, items, labels, requests, select, split
 from seas_data.curate import groups as grouping
 from seas_data.curate import templates as wrapping
@@ -81,22 +80,20 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     standing = edges.among(alike["duplicates"], training, kept)
 
     asking = focus(kept, compared, embedded, templates)
-    groups, _ = grouping.groups(kept, standing, templates, settings, frozen if frozen.height else None)
+    members, reports = grouping.groups(kept, standing, templates, settings, frozen)
     seen = asking.rows.height
-    labelled = stages.run("labels", seen, lambda: vars(_labels(kept, asking, groups, earlier, recipe)))
+    labelled = stages.run("labels", seen, lambda: vars(_labels(kept, asking, members, earlier, recipe)))
     kept = labelled["prompts"]
     map_ = stages.run("clusters", seen, lambda: {"clusters": clustered(asking, known.clusters, settings.clusters)})
     with stages.timed("split", kept.height):
-        sides = split.split(
-            pl.concat([kept, holdout]), standing, templates, settings, frozen if frozen.height else None
-        )
-        ledger.append(sides.decisions)
-        _require_apart(split.check(sides.kept, sides.splits, standing, templates, settings))
+        whole_set = pl.concat([kept, holdout])
+        splits = split.split(whole_set, members, settings, frozen)
+        _require_apart(split.check(whole_set, splits, standing, templates, settings))
 
     fresh = pl.concat([new.prompts.join(kept, on="prompt_id", how="anti"), kept.filter(~_in(written))])
     places = {
         "templates": templates.join(known.templates, on="prompt_id", how="anti"),
-        "splits": sides.splits.join(known.splits, on="prompt_id", how="anti"),
+        "splits": splits.join(known.splits, on="prompt_id", how="anti"),
         "clusters": map_["clusters"].join(known.clusters, on="prompt_id", how="anti"),
     }
     return {
@@ -107,7 +104,7 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
         **places,
         "wrappers": found["wrappers"].join(known.wrappers, on="template_id", how="anti"),
         "embeddings": asking.embeddings(places["splits"]),
-        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _oversized(sides.reports)], how="diagonal")),
+        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _oversized(reports)])),
     }
 
 
@@ -147,17 +144,16 @@ def _versionless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _oversized(reports: pl.DataFrame) -> pl.DataFrame:
     """Return the components that were too large for one side as metrics: how many groups each was cut into."""
-    return pl.DataFrame(
+    return evaluate.frame(
         [
-            {
-                "name": "component_cut",
-                "value": float(row["groups"]),
-                "n": row["rows"],
-                "facets": json.dumps({"group_id": row["group_id"], "largest": row["largest"]}, sort_keys=True),
-            }
+            evaluate.metric(
+                "component_cut",
+                float(row["groups"]),
+                {"group_id": row["group_id"], "largest": row["largest"]},
+                n=row["rows"],
+            )
             for row in reports.iter_rows(named=True)
-        ],
-        schema={"name": pl.String, "value": pl.Float64, "n": pl.Int64, "facets": pl.String},
+        ]
     )
 
 

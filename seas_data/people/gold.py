@@ -23,7 +23,7 @@ from seas_data.people import answered, sheets
 from seas_data.people.review import PLACES
 from seas_data.statistics import (
     cohen_kappa,
-    design_effect,
+    effective_n,
     rogan_gladen,
     rogan_gladen_interval,
     weighted_share,
@@ -208,7 +208,7 @@ def corrected(said: pl.DataFrame, both: pl.DataFrame, by: Sequence[str] = PLACE)
         parsed = rows.filter(pl.col("verdict") != "unparsed")
         unsafe = (parsed["verdict"] == "unsafe").to_numpy()
         n = len(unsafe)
-        effective = max(n / max(design_effect(unsafe, parsed["cluster"].to_numpy()), 1.0), 1.0) if n else 0.0
+        effective = effective_n(unsafe, parsed["cluster"].to_numpy())
         rate = float(unsafe.mean()) if n else None
         seen = wilson((rate or 0.0) * effective, effective)
         known = measured.get(key, golden.clear())

@@ -16,10 +16,13 @@ from seas_data.sources.jsonl import read_jsonl
 from seas_data.sources.raw import Raw
 from seas_data.sources.tabular import from_dataset, read_folder, read_parquet
 
-__all__ = ["Read", "read"]
+__all__ = ["MOST_CHARACTERS", "Read", "read"]
+
+MOST_CHARACTERS = 100_000
+"""A row of more is no prompt but a file that was read as one, unless the recipe allows prompts that long."""
 
 
-def read(name: str, source: Source, *, max_characters: int = 100_000) -> Read:
+def read(name: str, source: Source, *, max_characters: int = MOST_CHARACTERS) -> Read:
     """Read the source called ``name``: every row of it is in ``prompts`` or in ``set_aside``.
 
     Rows of over ``max_characters`` characters are set aside. Raises SeasDataError, with the source's name, where it is

@@ -1,6 +1,7 @@
 """Groups, shares, frozen sides, and the check that the build runs over them."""
 
 import itertools
+from dataclasses import dataclass
 
 import polars as pl
 import pytest
@@ -15,6 +16,7 @@ from seas_data.text import content_id
 EDGE = {"prompt_id": pl.String, "neighbour_id": pl.String, "reason": pl.String, "score": pl.Float32}
 WRAPPED = {"prompt_id": pl.String, "template_id": pl.String, "request_id": pl.String}
 PLACED = {"prompt_id": pl.String, "split": pl.String, "group_id": pl.String}
+NOBODY = pl.DataFrame(schema=PLACED)
 
 
 def rows(
@@ -88,10 +90,34 @@ def test_few_rows_are_never_cut_and_templates_never_are() -> None:
     assert reports.select("rows", "groups", "largest").rows() == [(80, 1, 80)]
 
 
+@dataclass(frozen=True)
+class Placed:
+    """``kept`` less the ``bridges``, and where it went."""
+
+    kept: pl.DataFrame
+    splits: pl.DataFrame
+    bridges: pl.DataFrame
+    reports: pl.DataFrame
+
+
+def split(
+    kept: pl.DataFrame,
+    links: pl.DataFrame,
+    templates: pl.DataFrame,
+    chosen: Curation,
+    earlier: pl.DataFrame | None = None,
+) -> Placed:
+    """Do what a build does with ``kept``: drop the bridges, find the groups, give them a side."""
+    bridges = sides.bridges(kept, links, templates, chosen, NOBODY if earlier is None else earlier)
+    kept = kept.join(bridges, on="prompt_id", how="anti", maintain_order="left")
+    members, reports = groups(kept.filter(pl.col("role") == "training"), links, templates, chosen, earlier)
+    return Placed(kept, sides.split(kept, members, chosen, earlier), bridges, reports)
+
+
 def place(kept: pl.DataFrame, links: pl.DataFrame | None = None, **shares: float) -> dict[str, str]:
     chosen = Curation.model_validate({"split": shares})
     links = edges() if links is None else links
-    placed = sides.split(kept, links, wrapped(), chosen)
+    placed = split(kept, links, wrapped(), chosen)
     assert sides.check(kept, placed.splits, links, wrapped(), chosen).is_empty()
     assert placed.kept.equals(kept)
     return dict(placed.splits.select("prompt_id", "split").rows())
@@ -149,7 +175,7 @@ def test_large_groups_wait_until_small_ones_have_had_their_turn() -> None:
 
 def test_holdout_rows_are_a_side_and_a_group_each() -> None:
     kept = pl.concat([rows(["a", "b"]), rows(["c", "d"], texts=["a", "a"]).with_columns(role=pl.lit("holdout"))])
-    placed = sides.split(kept, edges(), wrapped(), Curation()).splits
+    placed = split(kept, edges(), wrapped(), Curation()).splits
     assert placed.filter(split="holdout").select("prompt_id", "group_id").rows() == [
         ("c", content_id("group", "c")),
         ("d", content_id("group", "d")),
@@ -164,12 +190,10 @@ EARLIER = pl.DataFrame(
 )
 
 
-def later(
-    links: pl.DataFrame, names: str, templates: pl.DataFrame | None = None, by_request: bool = False
-) -> sides.Sides:
+def later(links: pl.DataFrame, names: str, templates: pl.DataFrame | None = None, by_request: bool = False) -> Placed:
     chosen = Curation(split=Split(by_request=by_request))
     templates = wrapped() if templates is None else templates
-    placed = sides.split(rows(sorted("abcde" + names)), links, templates, chosen, EARLIER)
+    placed = split(rows(sorted("abcde" + names)), links, templates, chosen, EARLIER)
     assert placed.splits.join(EARLIER, on=list(PLACED), how="semi").height == 5
     assert sides.check(placed.kept, placed.splits, links, templates, chosen).is_empty()
     return placed
@@ -180,7 +204,7 @@ def test_later_rows_are_for_training_and_earlier_ones_stay_where_they_are() -> N
         edges(("d", "x", "near_duplicate", 0.6), ("e", "x", "near_duplicate", 0.7), ("y", "z", "near_duplicate", 0.7)),
         "xyz",
     )
-    assert placed.decisions.is_empty()
+    assert placed.bridges.is_empty()
     assert placed.splits.filter(pl.col("prompt_id") > "e").rows() == [
         ("x", "train", "A"),
         ("y", "train", content_id("group", "y")),
@@ -198,15 +222,12 @@ def test_a_later_row_that_touches_a_frozen_side_is_dropped_for_the_row_that_it_t
     )
     templates = wrapped(("b", "T", None), ("y", "T", None), ("c", None, "R"), ("z", None, "R"))
     placed = later(links, "vwxyz", templates, by_request=True)
-    dropped = placed.decisions.select("prompt_id", "witness_id", "score", "threshold", "detail").rows()
-    assert dropped == [
+    assert placed.bridges.rows() == [
         ("v", "b", 0.65, 0.6, "alike by characters to a row of the test side"),
         ("w", "c", 0.93, 0.92, "alike by meaning to a row of the harmless side"),
         ("y", "b", None, None, "the same template as a row of the test side"),
         ("z", "c", None, None, "the same request as a row of the harmless side"),
     ]
-    assert set(placed.decisions["reason"]) == {"split_bridge"}
-    assert set(placed.decisions["decision"]) == {"drop"}
     assert placed.kept["prompt_id"].to_list() == list("abcdex")
     assert "z" in later(links, "vwxyz", templates).kept["prompt_id"]
 
@@ -274,7 +295,7 @@ def test_no_group_crosses_and_no_share_is_exceeded_or_missed_by_more_than_a_grou
     drawn: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
 ) -> None:
     frame, links, templates = drawn
-    placed = sides.split(frame, links, templates, CHOSEN).splits
+    placed = split(frame, links, templates, CHOSEN).splits
     assert sorted(placed["prompt_id"]) == sorted(frame["prompt_id"])
     assert placed.group_by("group_id").agg(pl.col("split").n_unique())["split"].max() == 1
     assert sides.check(frame, placed, links, templates, CHOSEN).is_empty()
@@ -300,9 +321,9 @@ def test_no_group_crosses_and_no_share_is_exceeded_or_missed_by_more_than_a_grou
 def test_the_order_of_the_input_changes_nothing(
     drawn: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame], seed: int
 ) -> None:
-    placed = sides.split(*drawn, CHOSEN)
+    placed = split(*drawn, CHOSEN)
     shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in drawn]
-    again = sides.split(*shuffled, CHOSEN)  # type: ignore[arg-type]
+    again = split(*shuffled, CHOSEN)  # type: ignore[arg-type]
     assert again.splits.equals(placed.splits)
     assert again.reports.equals(placed.reports)
 
@@ -314,12 +335,12 @@ def test_a_later_version_moves_nothing_and_leaks_nothing(
 ) -> None:
     frame, links, templates = drawn
     old = frame.head(first)
-    before = sides.split(old, links, templates, CHOSEN).splits
-    after = sides.split(frame, links, templates, CHOSEN, before)
+    before = split(old, links, templates, CHOSEN).splits
+    after = split(frame, links, templates, CHOSEN, before)
     assert after.splits.join(before, on=list(PLACED), how="semi").height == old.height
     new = after.splits.join(old, on="prompt_id", how="anti")
     assert set(new["split"]) <= {"train"}
-    assert new.height + after.decisions.height + old.height == frame.height
+    assert new.height + after.bridges.height + old.height == frame.height
     # What is left is linked to no row of another side, at any level.
     at_group = Curation.model_validate({"near": {"duplicate": 0.6}, "semantic": {"duplicate": 0.92}, "split": {}})
     crossing = sides.check(after.kept, after.splits, links, templates, at_group)
