@@ -134,7 +134,7 @@ def test_review_is_a_sheet_that_a_spreadsheet_does_not_execute(at: list[str], tm
     with sheet.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 60
-    assert {"prompt_id", "text", "verdict", "label", "decision", "who", "because"} <= rows[0].keys()
+    assert {"prompt_id", "text", "label", "decision", "who", "because"} <= rows[0].keys()
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
 
 

@@ -7,33 +7,18 @@ without a type takes it too, though then there is no conflict to flag. Kinds are
 text is, is what overrides are for.
 """
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from seas_data.curate.outcome import decisions
+from seas_data.curate.outcome import Outcome, decisions
+from seas_data.tables import LABELS
 
-LABEL = ["risk_category", "attack_style", "type", "difficulty", "label_source", "label_probability"]
-"""The columns of a label, which go together."""
+_LABEL = [name for name in LABELS if name != "kind"] + ["label_probability"]
 
 _SOURCES = {"manual": 0, "source": 1, "judge": 2, "classifier": 3}
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """``kept``: the rows with their labels resolved, same columns and order.
-
-    ``relabels``: ``prompt_id``, ``kind``, the columns of LABEL as they are now, ``because``; one row for each row of
-    ``kept`` whose label changed. ``decisions``: the flags.
-    """
-
-    kept: pl.DataFrame
-    relabels: pl.DataFrame
-    decisions: pl.DataFrame
-
-
-def resolve(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: pl.Series | None = None) -> Resolved:
-    """Return ``kept`` with the best label that its texts have anywhere in ``prompts``.
+def resolve(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: pl.Series | None = None) -> Outcome:
+    """Return ``kept`` with the best label that its texts have anywhere in ``prompts``, and the flags.
 
     ``prompts``: the columns of the ``prompts`` table, the dropped rows included; ``kept``: some of its rows.
     ``earlier``: ids of rows of earlier versions. Those keep their labels, and a text that has only such rows was
@@ -50,26 +35,17 @@ def resolve(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: pl.Series | None
     best = (
         copies.drop_nulls("type")
         .unique(side, keep="first", maintain_order=True)
-        .select(*side, *LABEL, best_id="prompt_id", best_source="source")
+        .select(*side, *_LABEL, best_id="prompt_id")
     )
     changed = (
         kept.select("prompt_id", "text_digest", "kind", was="type", adversarial=pl.col("kind") == "adversarial")
         .filter(~is_earlier)
         .join(best, on=side, maintain_order="left")
         .filter(pl.col("was").ne_missing(pl.col("type")))
-        .select(
-            "prompt_id",
-            "kind",
-            *LABEL,
-            because=pl.format("the same text in {} ({}) has this label", "best_source", "best_id"),
-        )
-        .sort("prompt_id")
+        .select("prompt_id", *_LABEL)
     )
-    return Resolved(
-        kept=kept.update(changed.select("prompt_id", *LABEL), on="prompt_id", include_nulls=True).select(kept.columns),
-        relabels=changed,
-        decisions=_flags(copies, best),
-    )
+    relabelled = kept.update(changed, on="prompt_id", include_nulls=True).select(kept.columns)
+    return Outcome(relabelled, _flags(copies, best))
 
 
 def _flags(copies: pl.DataFrame, best: pl.DataFrame) -> pl.DataFrame:

@@ -41,13 +41,6 @@ from seas_data.similarity.vectors import Embedded
 EDGE_REASONS = pl.Enum(["exact_duplicate", "near_duplicate", "semantic_duplicate", "related"])
 """The measures, the surest first; and what reaches a duplicate threshold without being a duplicate."""
 
-EDGE_COLUMNS: dict[str, pl.DataType] = {
-    "prompt_id": pl.String(),
-    "neighbour_id": pl.String(),
-    "reason": EDGE_REASONS,
-    "score": pl.Float32(),
-}
-
 _PAIR_COLUMNS: dict[str, pl.DataType] = {
     "left": pl.Int64(),
     "right": pl.Int64(),
@@ -58,7 +51,7 @@ _PAIR_COLUMNS: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of unit representatives, ``prompt_id < neighbour_id``, each pair once, with the columns of EDGE_COLUMNS.
+    """Pairs of unit representatives, ``prompt_id < neighbour_id``, each pair once, with its ``reason`` and ``score``.
 
     ``duplicates`` look alike (from the group threshold up). ``requests`` ask alike inside different wrappers, or with
     and without one; they are to be followed from edge to edge, because the units that wrap one payload are joined only

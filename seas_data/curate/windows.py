@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seas_data import progress
+from seas_data.similarity.shingles import mixed
 
 WIDTH = 24
 RUN = 8
@@ -84,7 +85,7 @@ def hashes(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64],
     starts = np.arange(polynomials.size)
     inside = starts + WIDTH <= ends[rows]
     rows = rows[inside]
-    return _mix(polynomials[inside]), rows, starts[inside] - (ends - lengths)[rows]
+    return mixed(polynomials[inside]), rows, starts[inside] - (ends - lengths)[rows]
 
 
 def winnow(views: Sequence[str]) -> Windows:
@@ -140,10 +141,3 @@ def _powers(base: int, count: int) -> NDArray[np.uint64]:
     factors = np.full(count, base, np.uint64)
     factors[0] = 1
     return np.cumprod(factors)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scramble ``values`` one to one (the finaliser of splitmix64), so that the least hash is a fair choice."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -10,7 +10,7 @@ from seas_data.pairs.held import held_out
 from seas_data.pairs.mart import mart_red, mart_target
 from seas_data.pairs.paired import Paired, chosen_only
 from seas_data.pairs.reasons import statement
-from seas_data.pairs.red import red_pairs, shuffled
+from seas_data.pairs.red import red_pairs
 from seas_data.pairs.target import harmless_pairs, target_pairs
 from seas_data.pairs.verdicts import judged, rates
 
@@ -25,7 +25,6 @@ __all__ = [
     "mart_target",
     "rates",
     "red_pairs",
-    "shuffled",
     "statement",
     "target_pairs",
 ]

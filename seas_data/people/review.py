@@ -22,7 +22,7 @@ from seas_data.version import Version
 
 STRATA: Final = ("kind", "type", "source")
 GIVEN: Final = ("prompt_id", "text", *STRATA)
-ASKED: Final = ("verdict", "label", "decision", "who", "because")
+ASKED: Final = ("label", "decision", "who", "because")
 PLACES: Final = (*answered.PLACE, "verdicts")
 """Strata of responses: where they stand, and what all their judges said."""
 RESPONSE_GIVEN: Final = ("response_id", "prompt", "response")

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from seas_data.curate.conflicts import LABEL, resolve
+from seas_data.curate.conflicts import resolve
 
 SCHEMA = {
     "prompt_id": pl.String,
@@ -43,8 +43,6 @@ def test_the_better_source_of_labels_wins_then_priority_then_id() -> None:
     assert resolved.kept["label_source"].to_list() == ["source", "source", "manual:me"]
     assert resolved.kept["label_probability"].to_list() == [None, None, None]
     assert resolved.kept.columns == rows.columns
-    assert resolved.relabels["prompt_id"].to_list() == ["a", "d", "f"]
-    assert resolved.relabels["because"][0] == "the same text in two (b) has this label"
     assert resolved.decisions["prompt_id"].to_list() == list("abcdefg")
     assert set(resolved.decisions["decision"]) == {"flag"}
     assert set(resolved.decisions["reason"]) == {"label_conflict"}
@@ -62,7 +60,6 @@ def test_kinds_that_differ_are_flagged_and_never_changed() -> None:
     )
     resolved = resolve(rows, kept(rows, "a", "b", "c"))
     assert resolved.kept.equals(kept(rows, "a", "b", "c"))
-    assert resolved.relabels.is_empty()
     assert resolved.decisions["prompt_id"].to_list() == list("abcd")
 
 
@@ -76,7 +73,6 @@ def test_a_label_does_not_cross_to_the_other_side_but_fills_a_gap_on_its_own() -
     )
     resolved = resolve(rows, kept(rows, "a", "c", "d"))
     assert resolved.kept["type"].to_list() == ["Role Play", None, "Word Play"]
-    assert resolved.relabels["prompt_id"].to_list() == ["a", "d"]
     # The text of d and e has one label only: nothing is in conflict.
     assert resolved.decisions["prompt_id"].to_list() == ["a", "b", "c"]
 
@@ -101,7 +97,6 @@ def test_rows_of_earlier_versions_keep_their_labels() -> None:
     )
     resolved = resolve(rows, kept(rows, "a", "c"), earlier=pl.Series(["a", "c", "d"]))
     assert resolved.kept.equals(kept(rows, "a", "c"))
-    assert resolved.relabels.is_empty()
     assert resolved.decisions["prompt_id"].to_list() == ["a", "b"]
 
 
@@ -124,8 +119,6 @@ def test_the_order_of_the_input_changes_nothing() -> None:
     shuffled = rows.sample(fraction=1, shuffle=True, seed=3)
     again = resolve(shuffled, shuffled)
     assert again.kept.sort("prompt_id").equals(first.kept)
-    assert again.relabels.equals(first.relabels)
     assert again.decisions.equals(first.decisions)
-    assert first.relabels.columns == ["prompt_id", "kind", *LABEL, "because"]
     # One label a text is left.
     assert first.kept.group_by("text_digest").agg(pl.col("type").n_unique())["type"].max() == 1

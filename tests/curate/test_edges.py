@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.curate.edges import EDGE_COLUMNS, Edges, among, find, holds_together, is_duplicate
+from seas_data.curate.edges import EDGE_REASONS, Edges, among, find, holds_together, is_duplicate
 from seas_data.curate.items import Items, collect, unseen
 from seas_data.recipe import Curation
 from seas_data.similarity.vectors import Embedded
@@ -75,7 +75,11 @@ def test_copies_are_one_unit_under_their_smallest_id() -> None:
     assert compared.items["text"].to_list() == [LAMP, BREAD.upper()]
     edges = find(compared, None, NEAR_ONLY)
     assert edges.duplicates.is_empty()
-    assert edges.duplicates.schema == edges.requests.schema == pl.Schema(EDGE_COLUMNS)
+    assert (
+        edges.duplicates.schema
+        == edges.requests.schema
+        == pl.Schema({"prompt_id": pl.String, "neighbour_id": pl.String, "reason": EDGE_REASONS, "score": pl.Float32})
+    )
 
 
 def test_a_payload_in_several_wrappers_is_one_item() -> None:

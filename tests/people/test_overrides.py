@@ -96,7 +96,7 @@ def test_a_review_sheet_filled_in_is_read(tmp_path: Path) -> None:
     review.write(prompts, path)
     assert overrides.read(path).is_empty()
     sheet = path.read_text(encoding="utf-8-sig")
-    filled = sheet.replace('"set","","","","",""', '"set","safe",,"drop","ada","a sum"', 1)
+    filled = sheet.replace('"set","","","",""', '"set",,"drop","ada","a sum"', 1)
     assert filled != sheet
     path.write_text(filled, encoding="utf-8")
     assert overrides.read(path).rows() == [(A, "drop", None, "ada", "a sum")]

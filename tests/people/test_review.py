@@ -73,12 +73,12 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     written = (tmp_path / "review.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbf")
     header, records = parse(written.decode("utf-8-sig"))
-    assert header == ["prompt_id", "text", "kind", "type", "source", "verdict", "label", "decision", "who", "because"]
+    assert header == ["prompt_id", "text", "kind", "type", "source", "label", "decision", "who", "because"]
     [cells] = [record.fields or [] for record in records]
     assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
     assert review.unguarded(cells[1]) == text
     assert cells[3:5] == ["Role Play", "'=source"]
-    assert cells[5:] == [""] * 5
+    assert cells[5:] == [""] * 4
     with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row[1] for row in csv.reader(file)] == ["text", cells[1]], "other readers see the same"
 
