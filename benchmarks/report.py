@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.made import generate
 
 SECONDS, MEMORY, SIZE = 20, 2_000, 6  # the aims for the report; MB
-PROGRAM = [sys.executable, "-c", "from seas_data.cli import main; main()"]
+PROGRAM = [sys.executable, "-m", "seas_data"]
 CHROMIUM = Path("/usr/bin/chromium")
 
 

@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,8 +14,9 @@ import pytest
 
 from seas_data.store import open_workspace
 from tests.conftest import EXAMPLE
+from tests.program import PROGRAM
 
-COMMAND = [sys.executable, "-c", "from seas_data.cli import main; main()", "build", str(EXAMPLE), "--workspace"]
+COMMAND = [*PROGRAM, "build", str(EXAMPLE), "--workspace"]
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1"}
 
 

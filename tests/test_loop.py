@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from seas_data.recipe import Recipe
 from seas_data.store import open_workspace
 from seas_data.version import Version
 from tests.conftest import CHECKOUT
+from tests.program import PROGRAM
 
 pytest.importorskip("trl", reason="needs the extra train")
 
@@ -189,7 +189,7 @@ def test_ablations_train_on_demonstrations(change: str, tmp_path: Path) -> None:
     assert version.sql("select rows from checkpoints where model = 'T1'").item() == learned
 
 
-COMMAND = [sys.executable, "-c", "from seas_data.cli import main; main()", "build", str(SMOKE)]
+COMMAND = [*PROGRAM, "build", str(SMOKE)]
 
 
 def start(workspace: Path) -> "subprocess.Popen[str]":

@@ -60,9 +60,9 @@ def test_no_expression_runs_for_ever() -> None:
     """An expression that takes a backtracking engine longer than the world is old."""
     judge = JudgeRules(by="rules", unsafe=JudgePatterns(patterns=[r"^(a+)+$", r"(a|a)*b", r"(.*)*x"]))
     rules.check(judge)
-    start = time.monotonic()
+    start = time.process_time()
     assert said(["a" * 50_000 + "!"], judge)[0][0] == "safe"
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

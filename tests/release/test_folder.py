@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from seas_data.stages import RUNS
 from seas_data.store import Manifest, open_workspace
 from seas_data.version import Version
 from tests import made as maker
+from tests.program import PROGRAM
 
 
 def manifest_of(folder: Path) -> Manifest:
@@ -142,8 +142,7 @@ def _strings(frame: pl.DataFrame) -> list[str]:
 
 def test_two_checkouts_are_the_same_bytes_in_another_process_too(made: Path, public: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
-    program = [sys.executable, "-c", "from seas_data.cli import main; main()"]
-    command = [*program, "checkout", "v2", str(again), "--workspace", str(made)]
+    command = [*PROGRAM, "checkout", "v2", str(again), "--workspace", str(made)]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": "7"})
     assert content(again) == content(public)
 

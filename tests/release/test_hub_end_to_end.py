@@ -19,6 +19,7 @@ from seas_data.release.profile import Profile
 from seas_data.release.pull import pull
 from seas_data.release.push import Wanted, push
 from tests.hub import Hub
+from tests.program import PROGRAM
 
 LOAD = """
 import json, sys
@@ -68,10 +69,7 @@ def test_what_is_loaded_is_the_version_row_for_row(hub: Hub, mine: Path, tmp_pat
 
 def seas_data(hub: Hub, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | hub.environment() | {"OMP_NUM_THREADS": "1"}
-    code = "from seas_data.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([*PROGRAM, *arguments], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ def test_a_vector_once_stored_is_never_computed_again(tmp_path, monkeypatch):
     texts = [sentence(words) for words in range(1, 30)]
     first = vectors.embed(frame(texts), [Embedder()], tmp_path)
     monkeypatch.setattr(encoder, "load", lambda model: pytest.fail("no model is needed when all is stored"))
-    again = vectors.embed(frame([*texts[::-1], sentence(400)][:-1]), [Embedder()], tmp_path)
+    again = vectors.embed(frame(texts[::-1]), [Embedder()], tmp_path)
     for text in texts:
         np.testing.assert_array_equal(of(again, text), of(first, text))
     part = vectors.embed(frame(texts[5:7]), [Embedder()], tmp_path)
