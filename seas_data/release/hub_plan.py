@@ -12,6 +12,7 @@ is pushed there.
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -83,7 +84,7 @@ def there(remote: Remote, state: State | None) -> There:
         return There()
     text = remote.read(CARD, state.commit).decode("utf-8", errors="replace") if CARD in state.files else None
     about = card.about(text) if text is not None else None
-    manifest = manifest_at(remote, state.commit) if remote.kind == "dataset" and _MANIFEST in state.files else None
+    manifest = manifest_at(remote, state.commit, state.files) if remote.kind == "dataset" else None
     strange = sorted(place for place in state.files if place != CARD and is_ours(place, remote.kind))
     if strange and manifest is None and about is None:
         raise SeasDataError(
@@ -123,12 +124,12 @@ def is_ours(place: str, kind: Kind) -> bool:
     return place in _NAMED or bool(_DATA.fullmatch(place) or _SHARD.fullmatch(place))
 
 
-def manifest_at(remote: Remote, commit: str) -> Manifest | None:
-    """Return the manifest of the version that the repository holds at ``commit``; None if there is none.
+def manifest_at(remote: Remote, commit: str, held: Collection[str]) -> Manifest | None:
+    """Return the manifest of the version that the repository holds at ``commit`` (which ``held`` lists); None without one.
 
     Raises SeasDataError if what is there is no manifest.
     """
-    if _MANIFEST not in remote.tree(commit):
+    if _MANIFEST not in held:
         return None
     try:
         return Manifest.model_validate_json(remote.read(_MANIFEST, commit))

@@ -89,7 +89,7 @@ def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushe
         load = Load(folder, title, message, profile, manifest.digest, full_digest, profile == "gated", allowed)
         tagged = state.tags.get(wanted.tag) if state and wanted.tag else None
         if tagged is not None:
-            held = hub_plan.manifest_at(remote, tagged)
+            held = hub_plan.manifest_at(remote, tagged, remote.tree(tagged))
             if held is None or held.digest != manifest.digest:
                 raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
         return deliver(version, remote, state, found, load, wanted)
