@@ -125,7 +125,7 @@ def is_ours(place: str, kind: Kind) -> bool:
 
 
 def manifest_at(remote: Remote, commit: str, held: Collection[str]) -> Manifest | None:
-    """Return the manifest of the version that the repository holds at ``commit`` (which ``held`` lists); None without one.
+    """Return the manifest of the version that the repository holds at ``commit``; None if it is not ``held`` there.
 
     Raises SeasDataError if what is there is no manifest.
     """
