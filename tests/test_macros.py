@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from seas_data import macros, statistics
-from seas_data.evaluate import paired_interval
+from seas_data.statistics import paired_interval
 
 
 def connected() -> duckdb.DuckDBPyConnection:

@@ -1,8 +1,8 @@
 """The steps of curation in their order, and what passes between them. Each step is a pure function in ``curate/``.
 
 All of a build's training prompts go the same way: those that an earlier version kept are a frozen reference, which
-later rows are compared with and which no step drops, relabels or moves. (Contamination alone may drop them: a new
-holdout set must not be in what models are trained on.) Holdout prompts only take part in contamination.
+later rows are compared with and which no step drops, relabels or moves. (Contamination alone may drop them, for a new
+holdout set must not be in what models are trained on, and stricter limits; neither what a person keeps.) Holdout prompts only take part in contamination.
 """
 
 from pathlib import Path

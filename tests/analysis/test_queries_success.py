@@ -8,8 +8,8 @@ import pytest
 
 import seas_data as sd
 from seas_data.analysis import library
-from seas_data.evaluate import paired_interval
 from seas_data.resources import folder
+from seas_data.statistics import paired_interval
 from seas_data.version import Version
 from tests.analysis import loop_rows
 from tests.analysis.loop_rows import shares
