@@ -93,7 +93,7 @@ def answers(
                 _check(connection, query)
                 found.append(_plain(_ask(connection, replace(request, query=query, parameters=parameters))))
             except RefusedError as problem:
-                found.append(problem)
+                found.append(RefusedError(str(problem)))  # what was raised would hold the connection
         return found
 
 
