@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +24,10 @@ from seas_data.loop import measure
 from seas_data.models import line
 from seas_data.recipe import Recipe
 from tests.models.servers import Reply, server
+from tests.models.test_serve import gone
 from tests.models.test_transformers_serve import COMMAND
 from tests.models.test_transformers_serve import pytestmark as needs_the_server
+from tests.program import PROGRAM
 from tests.test_loop import SMALL, SMOKE
 
 pytest.importorskip("trl", reason="needs the extra train")
@@ -118,6 +124,75 @@ def test_a_loop_goes_on_with_other_patience_and_when_its_server_is_back(
     assert set(built.table("checkpoints")["method"]) == {"given", "unchanged"}
     told = built.sql("select distinct sampling ->> 'form' as form, sampling ->> 'options' as options from settings")
     assert told.rows() == [("chat", "{}")], "with another form or other options it is another writer"
+
+
+# A server that answers as ``said`` does, slowly, and tells its number and each request in a file.
+SERVER = """
+import hashlib, http.server, json, os, sys, time
+
+def tell(text):
+    with open(sys.argv[1], "a") as file:
+        file.write(text + "\\n")
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send({"data": []})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        tell("asked")
+        time.sleep(0.05)
+        choices = []
+        for number in range(body.get("n", 1)):
+            drawn = hashlib.sha256(json.dumps([body["messages"], number]).encode()).digest()
+            text = ("velorin", "i will not say that", f"word {drawn[1]} and {drawn[2]}")[drawn[0] % 3]
+            choices.append({"finish_reason": "stop", "message": {"role": "assistant", "content": text}})
+        self.send({"choices": choices})
+
+    def send(self, content):
+        data = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+tell(str(os.getpid()))
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[3])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.slow
+def test_a_builder_killed_while_it_serves_leaves_no_server_and_goes_on(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "server.py").write_text(SERVER)
+    command = [sys.executable, str(tmp_path / "server.py"), str(told), "{model}", "{port}"]
+    unchanged = ("training.red.min_rows=9999", "training.target.min_rows=9999")
+    expected = build(over_http(tmp_path, {"serve": command}, "given", *unchanged), tmp_path / "undisturbed").version
+    asked = told.read_text().count("asked")
+    told.unlink()
+
+    changes = [part for change in (*SMALL, *FEW, *unchanged) for part in ("--set", change)]
+    run = [*PROGRAM, "build", str(tmp_path / "recipe.yaml"), "--workspace", str(tmp_path / "ws"), *changes]
+    for least in (5, asked // 2):
+        builder = subprocess.Popen(run, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wait_until(lambda least=least: told.exists() and told.read_text().count("asked") >= least)  # type: ignore[misc]
+        builder.kill()
+        builder.wait()
+        servers = [int(line) for line in told.read_text().splitlines() if line.isdigit()]
+        assert all(map(gone, servers))
+    ended = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert sd.open(tmp_path / "ws").version().digest == expected.digest
+
+
+def wait_until(said_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not said_so():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
 
 
 @pytest.mark.slow
