@@ -14,8 +14,8 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.pairs.paired import messages, row_ids
 from seas_data.recipe import Attack
+from seas_data.rows import messages, row_ids
 from seas_data.taxonomy import ATTACK_STYLES, TYPES, type_of
 from seas_data.text import normalise, text_digest
 

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data import attack, tables
-from seas_data.pairs.paired import row_ids
+from seas_data.rows import row_ids
 from seas_data.text import text_digest
 from tests.made_sources import OPENERS, PLACES, Frames
 

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.outcome import decisions
-from seas_data.pairs.paired import row_ids
+from seas_data.rows import row_ids
 from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from seas_data.text import content_id, text_digest
 

@@ -239,6 +239,11 @@ def test_a_file_that_is_no_text_is_one_sentence_that_names_it(
     assert str(path) in told
 
 
+def test_a_table_that_is_none_is_one_sentence_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "attacks.parquet").write_bytes(NEITHER)
+    assert f"{tmp_path / 'attacks.parquet'} cannot be read" in refused("evaluate", tmp_path)
+
+
 def test_a_folder_in_place_of_a_file_to_write_is_named(at: list[str], tmp_path: Path) -> None:
     assert f"Is a directory at {tmp_path};" in refused("review", "-o", tmp_path, *at)
 

@@ -2,7 +2,8 @@
 
 All of a build's training prompts go the same way: those that an earlier version kept are a frozen reference, which
 later rows are compared with and which no step drops, relabels or moves. (Contamination alone may drop them, for a new
-holdout set must not be in what models are trained on, and stricter limits; neither what a person keeps.) Holdout prompts only take part in contamination.
+holdout set must not be in what models are trained on, and stricter limits: but not what a person keeps.) Holdout
+prompts only take part in contamination.
 """
 
 from pathlib import Path

@@ -106,7 +106,7 @@ def train(here: Scene, folder: Path, role: Role, output: Path) -> pl.DataFrame:
     rows = turn.lessons({table: _read(folder, table)}, role)
     settings = here.recipe.training.red if role == "red" else here.recipe.training.target
     if fine_tuned:
-        return training.sft(here.base(role), rows, players.as_sft(settings, completion_only=True), output)
+        return training.sft(here.base(role), rows, players.as_sft(settings), output)
     return training.dpo(here.base(role), rows, settings, output)
 
 
@@ -145,7 +145,7 @@ def _read(folder: Path, table: str) -> pl.DataFrame:
     path = folder / f"{table}.parquet"
     if not path.exists():
         raise SeasDataError(f"there is no {path}; the stage before this one writes it (see: seas-data --help)")
-    return tables.cast(table, pl.read_parquet(path))
+    return tables.cast(table, players.table(str(path), ()))
 
 
 def _write(folder: Path, frames: Frames) -> Frames:

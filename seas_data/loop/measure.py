@@ -11,8 +11,8 @@ from seas_data import attack, evaluate, tables
 from seas_data.loop import judging, players
 from seas_data.loop import scene as scenes
 from seas_data.loop.scene import Frames, Scene
-from seas_data.pairs.paired import row_ids
 from seas_data.recipe import Recipe
+from seas_data.rows import row_ids
 
 
 def evaluation_seeds(scene: Scene, known: pl.DataFrame, prompts: pl.DataFrame) -> pl.DataFrame:

@@ -16,8 +16,8 @@ from seas_data import attack, models, tables
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint as files_of
 from seas_data.models.protocol import Generator, Sampling
-from seas_data.pairs.paired import row_ids
 from seas_data.recipe import Loop, Player, Recipe
+from seas_data.rows import row_ids
 from seas_data.stages import Stages
 from seas_data.store import Workspace
 

@@ -11,7 +11,7 @@ from seas_data import attack, pairs, recipe, tables
 from seas_data.loop import judging, players
 from seas_data.loop import scene as scenes
 from seas_data.loop.scene import Frames, Role, Scene
-from seas_data.pairs.paired import row_ids
+from seas_data.rows import row_ids
 from seas_data.version import Version
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data import tables
-from seas_data.text import content_id
+from seas_data.rows import messages, row_ids
 
 
 @dataclass(frozen=True)
@@ -14,16 +14,6 @@ class Paired:
 
     pairs: pl.DataFrame
     unpaired: pl.DataFrame
-
-
-def messages(role: str, content: str) -> pl.Expr:
-    """Return the column ``content`` as lists of one message from ``role``, the form in which TRL reads a turn."""
-    return pl.concat_list(pl.struct(pl.lit(role).alias("role"), pl.col(content).alias("content")))
-
-
-def row_ids(kind: str, rows: pl.DataFrame, *columns: str) -> pl.Series:
-    """Return the content id of each row's ``columns``."""
-    return pl.Series([content_id(kind, *values) for values in rows.select(columns).iter_rows()], dtype=pl.String)
 
 
 def compose(matched: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:

@@ -18,8 +18,8 @@ from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.models import chat
 from seas_data.models.protocol import Asking
-from seas_data.pairs.paired import messages
 from seas_data.recipe import TrainingSettings
+from seas_data.rows import messages
 
 SIDES = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
 _MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
