@@ -147,16 +147,17 @@ def _require_hidden(remote: Remote, state: State, wanted: Wanted) -> None:
 
 
 def _open(remote: Remote, state: State | None, gated: bool, wanted: Wanted) -> State:
-    """Make the repository if there is none, and gate it before anything is in it that needs a gate."""
-    if state is not None and (state.gated or not gated):
-        return state
+    """Make the repository if there is none, and gate it before anything is in it that needs a gate.
+
+    Then look again: planning, and a person who is asked, take time in which others may open or change it.
+    """
     if state is None:
         remote.create()
-    if gated:
+    if gated and (state is None or not state.gated):
         remote.set_gated()
     now = remote.state()
     if now is None:
-        raise SeasDataError(f"{remote.name} was made and cannot be seen; check that your token may read it too")
+        raise SeasDataError(f"{remote.name} is there and cannot be seen; check that your token may read it too")
     _require_hidden(remote, now, wanted)
     if gated and not now.gated:
         raise SeasDataError(f"{remote.name} was gated and is not: see its settings, and run the same command again")

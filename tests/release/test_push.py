@@ -2,14 +2,16 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seas_data import version as versions
 from seas_data.errors import SeasDataError
-from seas_data.release import checks, published
+from seas_data.release import checks, hub_plan, published
 from seas_data.release import push as pushes
 from seas_data.release.folder import checkout
+from seas_data.release.hub_plan import Plan
 from seas_data.release.profile import Profile
 from seas_data.release.push import Pushed, Wanted, push
 from seas_data.release.remote import Remote
@@ -200,6 +202,21 @@ def test_what_is_made_public_while_it_is_being_made_gets_nothing(
     with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
         pushed(mine, "v0")
     assert len(hub.repository("datasets", "org/set").commits) == 1
+
+
+def test_what_is_made_public_while_a_push_is_planned_gets_nothing(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0")
+    repository = hub.repository("datasets", "org/set")
+    make = hub_plan.make
+
+    def overtaken(*given: Any) -> Plan:
+        repository.set(False, None)
+        return make(*given)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SeasDataError, match="org/set is public: say so"):
+        patch.setattr(hub_plan, "make", overtaken)
+        pushed(mine, "v1")
+    assert len(repository.commits) == 2
 
 
 def test_what_is_filled_while_it_is_being_made_is_not_written_over(
