@@ -22,10 +22,8 @@ import polars as pl
 
 from seas_data import macros
 from seas_data.stages import RUNS
-from seas_data.tables import TABLES, empty
+from seas_data.tables import LABELS, TABLES, empty
 from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES
-
-_RELABELLED = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 
 # v10 is later than v9. Within one version a person's word stands over a step's, unless the row would tie train to test;
 # then a drop over a keep.
@@ -155,8 +153,7 @@ def statements(shards: dict[str, list[str]], *, variables: bool = True) -> list[
     sources = {name: _empty(empty(name).schema) for name in TABLES} | {"runs": _empty(pl.Schema(RUNS))}
     sources |= {name: _read(paths) for name, paths in shards.items() if paths}
     columns = ",\n    ".join(
-        f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}"
-        for name in _RELABELLED
+        f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
     )
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
     styles = ", ".join(_text(style) for style in ATTACK_STYLES)

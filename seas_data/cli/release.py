@@ -13,7 +13,7 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
-    one_of,
+    opened,
     print_json,
 )
 from seas_data.errors import SeasDataError
@@ -43,18 +43,17 @@ def checkout(
     seas-data checkout v0 release
     seas-data checkout v3 release --profile gated
     """
-    from seas_data import version as versions
     from seas_data.release.folder import checkout as write
     from seas_data.release.profile import named
 
-    opened = versions.open(workspace).version(version)
-    manifest = write(opened, folder, named(profile))
+    held = opened(workspace, version)
+    manifest = write(held, folder, named(profile))
     if as_json:
         withheld = [each.model_dump() for each in manifest.withheld]
-        told = {"version": opened.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
+        told = {"version": held.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
         print_json(told | {"full_digest": manifest.full_digest, "withheld": withheld})
         return
-    print(f"{opened.name} ({profile}) is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
+    print(f"{held.name} ({profile}) is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
     if manifest.withheld:
         print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json says which and why.")
 
@@ -85,18 +84,17 @@ def card(
     seas-data card v3 --check -o release/README.md --allow licences --because "asked the authors"
     """
     from seas_data import files
-    from seas_data import version as versions
     from seas_data.release import card as cards
     from seas_data.release import checks, push_model
 
-    opened, of = versions.open(workspace).version(one_of(version, at)), _profile(profile, model)
+    held, of = opened(workspace, version, at), _profile(profile, model)
     allowed = _allowed(allow, because)
     if model is not None:
-        texts = {cards.README: cards.model_card(opened, model, push_model.named(allowed))}
+        texts = {cards.README: cards.model_card(held, model, push_model.named(allowed))}
     else:
         if checks.named(allowed):  # the card says of those that fail alone that they were overruled
-            allowed = checks.excused(checks.run(opened, of, allowed=allowed), allowed)
-        texts = cards.dataset_files(opened, of, allowed)
+            allowed = checks.excused(checks.run(held, of, allowed=allowed), allowed)
+        texts = cards.dataset_files(held, of, allowed)
     fresh = texts.pop(cards.README)
     if not check:
         if output is not None:
@@ -104,21 +102,21 @@ def card(
             for place, picture in texts.items():
                 files.write_text(output.parent / place, picture)
         if as_json:
-            print_json({"version": opened.name, "path": output, "card": fresh})
+            print_json({"version": held.name, "path": output, "card": fresh})
         elif output is None:
             print(fresh, end="")
         return
     found = cards.check(output or Path("README.md"), fresh)
     if as_json:
-        print_json({"version": opened.name, "current": not found, "differences": found})
+        print_json({"version": held.name, "current": not found, "differences": found})
     elif found:
         print(
-            f"{output or 'README.md'} is not what {opened.name} says ({len(found)} lines differ); write it anew "
-            f"with: seas-data card {opened.name} -o {output or 'README.md'}"
+            f"{output or 'README.md'} is not what {held.name} says ({len(found)} lines differ); write it anew "
+            f"with: seas-data card {held.name} -o {output or 'README.md'}"
         )
         print("\n".join(found))
     else:
-        print(f"{output or 'README.md'} is what {opened.name} says.")
+        print(f"{output or 'README.md'} is what {held.name} says.")
     if found:
         raise typer.Exit(1)
 
@@ -144,16 +142,15 @@ def check(
     seas-data check v3 --card release/README.md
     """
     from seas_data import files
-    from seas_data import version as versions
     from seas_data.cli import terminal
     from seas_data.release import checks
 
-    opened = versions.open(workspace).version(one_of(version, at))
+    held = opened(workspace, version, at)
     allowed = checks.named(_allowed(allow, because))
-    found = checks.run(opened, profile, files.read_text(card) if card else None, allowed)
+    found = checks.run(held, profile, files.read_text(card) if card else None, allowed)
     if as_json:
         told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "sentence": c.sentence} for c in found]
-        print_json({"version": opened.name, "profile": profile, "checks": told})
+        print_json({"version": held.name, "profile": profile, "checks": told})
     else:
         terminal.checks(found)
     excused = checks.excused(found, allowed)
@@ -182,7 +179,6 @@ def push(
     seas-data push v3 org/name-gated --profile gated --tag 1.2.0
     seas-data push v3 org/red-team --model R2
     """
-    from seas_data import version as versions
     from seas_data.release import hub_print
     from seas_data.release.push import Wanted
     from seas_data.release.push import push as push_version
@@ -197,12 +193,12 @@ def push(
         confirm=_confirm if sys.stdin.isatty() else None,
     )
     of = _profile(profile, model)
-    opened = versions.open(workspace).version(version)
-    done = push_model(opened, model, wanted) if model else push_version(opened, wanted, of)
+    held = opened(workspace, version)
+    done = push_model(held, model, wanted) if model else push_version(held, wanted, of)
     if as_json:
         print_json(hub_print.as_json(done, tag=tag_name))
     else:
-        hub_print.pushed(model or opened.name, done, tag=tag_name)
+        hub_print.pushed(model or held.name, done, tag=tag_name)
 
 
 @commands.command()
