@@ -57,7 +57,7 @@ def escape(value: object, longest: int = LONGEST) -> Markup:
     text = line(value, longest)
     if not text:
         return Markup("–")
-    return Markup(text) if _PLAIN.fullmatch(text) else Markup("`" + _spelled(text) + "`")
+    return Markup(text) if _PLAIN.fullmatch(text) else Markup("`" + _spelled(text, longest) + "`")
 
 
 def sentence(value: object) -> Markup:
@@ -67,7 +67,7 @@ def sentence(value: object) -> Markup:
 
 def code(value: object) -> Markup:
     """Return ``value`` in a code span: for names of columns, files and commands."""
-    return Markup("`" + (_spelled(line(value)) or " ") + "`")
+    return Markup("`" + (_spelled(line(value), LONGEST) or " ") + "`")
 
 
 def share(value: float | None, digits: int = 1) -> Markup:
@@ -119,5 +119,5 @@ def _numbers(cells: Sequence[str]) -> bool:
 _NUMBER = re.compile(r"-?\d[\d,.]*(e[+-]?\d+| %)?( \(.*\))?")
 
 
-def _spelled(text: str) -> str:
-    return text.replace("`", r"\u{60}").replace("|", r"\u{7c}")
+def _spelled(text: str, longest: int) -> str:
+    return line(text.replace("`", r"\u{60}").replace("|", r"\u{7c}"), longest)

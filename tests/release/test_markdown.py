@@ -101,8 +101,9 @@ def test_any_mixture_of_marks_leaves_the_page_as_it_was(value: str, place: str) 
 def test_what_is_shown_is_the_value_on_one_line(value: str) -> None:
     shown = Tags(PARSER.render(f"x {markdown.escape(value)} y")).text.strip()
     told = markdown.line(value)
-    expected = told.replace("`", r"\u{60}").replace("|", r"\u{7c}") if told else "–"
+    expected = markdown.line(told.replace("`", r"\u{60}").replace("|", r"\u{7c}")) if told else "–"
     assert shown == f"x {expected} y"
+    assert len(expected) <= markdown.LONGEST
 
 
 @pytest.mark.parametrize(
