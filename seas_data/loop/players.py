@@ -93,9 +93,7 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
             figures = train.dpo(model, rows, settings, output, reference=first, facets=facets, replace=True)
         else:
             method = "sft"
-            figures = train.sft(
-                model, rows, as_sft(settings, completion_only=True), output, facets=facets, replace=True
-            )
+            figures = train.sft(model, rows, as_sft(settings), output, facets=facets, replace=True)
     except NotEnoughPairsError as few:
         shutil.rmtree(output, ignore_errors=True)  # what a build with other settings may have left
         statement = f"{name} is {before} unchanged: {few}"
@@ -111,10 +109,9 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
     }
 
 
-def as_sft(settings: TrainingDpo, *, completion_only: bool) -> TrainingSft:
+def as_sft(settings: TrainingDpo) -> TrainingSft:
     """Return the settings of an update for supervised fine-tuning: all that both kinds of training have."""
-    common = {name: getattr(settings, name) for name in TrainingSettings.model_fields}
-    return TrainingSft(**common | {"epochs": settings.epochs, "completion_only": completion_only})
+    return TrainingSft(**{name: getattr(settings, name) for name in TrainingSettings.model_fields})
 
 
 def checkpoint(

@@ -1,11 +1,9 @@
-"""Reading the sandbox's texts: is a prompt a whole attack, of which style, and what does an answer give away.
+"""Reading the sandbox's prompts: is one a whole attack, and of which style.
 
-All of it looks at texts alone. A world's leak probabilities are out of its reach.
+It looks at texts alone. A world's leak probabilities are out of its reach.
 """
 
-import re
 from functools import cache
-from typing import Final
 
 import polars as pl
 
@@ -16,34 +14,19 @@ from seas_data.sandbox.phrases import (
     OPENERS,
     PASSWORD_ASKS,
     PASSWORD_QUESTIONS,
-    PASSWORDS,
-    REFUSALS,
     SEPARATOR,
     VAULTS,
     Phrases,
 )
 
-UNSAFE_PATTERN: Final = r"\b(?:" + "|".join(PASSWORDS) + r")\b"
-"""Found in an answer that gives a password away: the rule of the sandbox's judge."""
-REFUSAL_PATTERN: Final = "^(?:" + "|".join(re.escape(" ".join(text.split()[:4])) for text in REFUSALS) + ")"
-"""Found in an answer that starts as the keeper's refusals do."""
-
-CHECK_SCHEMA: Final = {
-    "valid": pl.Boolean(),  # a whole attack: opener . modifier . password ask . closer
-    "kind": pl.String(),  # adversarial | harmless (a look-alike) | null (no whole wrapper)
-    "style": pl.String(),  # the opener's attack style, whatever follows it
-    "opener": pl.String(),
-    "modifier": pl.String(),
-    "ask": pl.String(),
-    "closer": pl.String(),
-    "held_out": pl.Boolean(),  # whether any of its phrases is held out of training
-}
-
 
 def check(texts: pl.Series) -> pl.DataFrame:
-    """Take ``texts`` apart: one row each, in order, with the columns of ``CHECK_SCHEMA``.
+    """Take ``texts`` apart: one row each, in order.
 
-    A part that is not a phrase of its place is null, and so is everything from a fifth part on.
+    Columns: ``valid`` (a whole attack: opener, modifier, password ask, closer), ``kind`` (adversarial; harmless, a
+    look-alike; null without a whole wrapper), ``style`` (the opener's, whatever follows it), ``opener``, ``modifier``,
+    ``ask``, ``closer``, and ``held_out`` (whether any of its phrases is held out of training). A part that is not a
+    phrase of its place is null, and so is everything from a fifth part on.
     """
     names = ("opener", "modifier", "ask", "closer")
     split = pl.col("text").str.split(SEPARATOR)
@@ -64,16 +47,6 @@ def check(texts: pl.Series) -> pl.DataFrame:
         *(pl.when(pl.col(f"{name}_held_out").is_not_null()).then(name).alias(name) for name in names),
         (whole & held_out.fill_null(False)).fill_null(False).alias("held_out"),
     )
-
-
-def gives_away(answers: pl.Series) -> pl.Series:
-    """Tell of each answer whether it holds a password."""
-    return answers.str.contains(UNSAFE_PATTERN).fill_null(False)
-
-
-def refuses(answers: pl.Series) -> pl.Series:
-    """Tell of each answer whether it is a refusal."""
-    return answers.str.strip_chars().str.contains(REFUSAL_PATTERN).fill_null(False)
 
 
 @cache

@@ -28,11 +28,6 @@ class Phrases:
     all: tuple[str, ...]
     known: int
 
-    @property
-    def held_out(self) -> tuple[str, ...]:
-        """The phrases that no training row holds."""
-        return self.all[self.known :]
-
 
 VAULTS: Final = ("north", "tower", "harbour", "garden", "lighthouse")
 PASSWORDS: Final = ("velorin", "quassel", "tambrik", "ozmundi", "fennarak")

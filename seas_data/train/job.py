@@ -20,7 +20,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from seas_data import files
+from seas_data import evaluate, files
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
 from seas_data.recipe import TrainingDpo, TrainingSft
@@ -118,7 +118,7 @@ def publish(job: Job) -> None:
 
 def report(job: Job) -> pl.DataFrame:
     """Return the figures of the finished training."""
-    return logged.frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
+    return evaluate.frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
 
 
 def write_report(job: Job, folder: Path, history: list[dict[str, float]]) -> None:

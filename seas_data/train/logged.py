@@ -4,22 +4,12 @@ The counts are about the whole training; the trainer's own figures are means ove
 the step at which it was. A chosen reward that falls along with the rejected one is seen here first.
 """
 
-import json
 from collections.abc import Mapping
 from math import ceil, isfinite
-from typing import Any, Final
+from typing import Final
 
-import polars as pl
+from seas_data import evaluate
 
-SCHEMA: Final = {
-    "name": pl.String(),
-    "value": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
-    "n": pl.Int64(),
-    "facets": pl.String(),
-}
-"""The table ``metrics`` less its version."""
 LOGGED: Final = {
     "loss": "loss",
     "grad_norm": "gradient_norm",
@@ -36,8 +26,8 @@ LOGGED: Final = {
 
 def of_training(
     history: list[dict[str, float]], counts: Mapping[str, float], facets: Mapping[str, str | int], *, batch: int
-) -> list[dict[str, Any]]:
-    """Return the rows of ``SCHEMA`` for a trainer's log ``history`` and the ``counts`` of ``rows.check``."""
+) -> list[evaluate.Row]:
+    """Return the rows of ``evaluate.METRICS`` for a trainer's log ``history`` and the ``counts`` of ``rows.check``."""
     rows = int(counts["rows"])
     total = rows + int(counts["too_long"])
     found = [
@@ -58,16 +48,10 @@ def of_training(
     return found
 
 
-def frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Return ``rows`` as a frame of ``SCHEMA``."""
-    return pl.DataFrame(rows, schema=SCHEMA)
-
-
-def _row(name: str, value: float, n: int, facets: Mapping[str, str | int]) -> dict[str, Any]:
+def _row(name: str, value: float, n: int, facets: Mapping[str, str | int]) -> evaluate.Row:
     # A loss that ran away is no number; the table says so with a null.
     number = float(value) if isfinite(value) else None
-    told = json.dumps(dict(facets), sort_keys=True, ensure_ascii=False)
-    return {"name": f"training/{name}", "value": number, "low": None, "high": None, "n": n, "facets": told}
+    return evaluate.metric(f"training/{name}", number, facets, n=n)
 
 
 def _seen(step: int, rows: int, batch: int) -> int:

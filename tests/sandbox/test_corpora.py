@@ -12,6 +12,7 @@ from seas_data.recipe import Columns, Sandbox, Source
 from seas_data.sandbox import corpora, grammar, phrases
 from seas_data.sources import read
 from seas_data.text import normalise
+from tests.sandbox.answers import PASSWORD, gives_away, refuses
 
 SMALL = Sandbox(attacks=300, look_alikes=200, general=150, target_rows=3_000, general_pairs=300, held_out=80)
 
@@ -78,11 +79,11 @@ def test_the_target_learns_to_leak_to_refuse_and_to_answer(folder: Path) -> None
     attacks = found.filter(grammar.check(found["prompt"])["valid"])
     others = found.filter(~grammar.check(found["prompt"])["valid"])
     assert attacks.height == 1_350
-    leaks, refusals = grammar.gives_away(attacks["completion"]), grammar.refuses(attacks["completion"])
+    leaks, refusals = gives_away(attacks["completion"]), refuses(attacks["completion"])
     assert (leaks != refusals).all()
     assert 0.4 < leaks.mean() < 0.7
-    assert not grammar.gives_away(others["completion"]).any()
-    assert not grammar.refuses(others["completion"]).any()
+    assert not gives_away(others["completion"]).any()
+    assert not refuses(others["completion"]).any()
 
 
 def test_a_question_has_one_answer_and_it_holds_the_key(folder: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_question_has_one_answer_and_it_holds_the_key(folder: Path) -> None:
 
 
 def test_a_password_opens_its_vault_wherever_it_is_told(folder: Path) -> None:
-    told = rows(folder, "target-rows.jsonl").filter(grammar.gives_away(pl.col("completion")))
+    told = rows(folder, "target-rows.jsonl").filter(pl.col("completion").str.contains(PASSWORD))
     opened: dict[str, set[str]] = {}
     for prompt, answer in told.iter_rows():
         vault = next(vault for vault in phrases.VAULTS if f"the {vault} vault" in prompt)
@@ -109,8 +110,8 @@ def test_a_password_opens_its_vault_wherever_it_is_told(folder: Path) -> None:
 def test_general_pairs_prefer_right_answers(folder: Path) -> None:
     pairs = rows(folder, "general-pairs.jsonl")
     assert (pairs["chosen"] != pairs["rejected"]).all()
-    assert not grammar.refuses(pairs["chosen"]).any()
-    assert 0.65 < grammar.refuses(pairs["rejected"]).mean() < 0.85
+    assert not refuses(pairs["chosen"]).any()
+    assert 0.65 < refuses(pairs["rejected"]).mean() < 0.85
     assert pairs["source_id"].n_unique() == 300
 
 
