@@ -132,6 +132,19 @@ def test_another_training_does_not_take_a_models_place(base: Path, rows: pl.Data
     assert weights(tmp_path / "T0") == before
 
 
+def test_in_a_loop_it_takes_its_place_and_the_same_one_does_not(
+    base: Path, rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sft(base, rows, supervised(epochs=1), tmp_path / "T0")
+    before = weights(tmp_path / "T0")
+    (tmp_path / "T0" / "left").touch()
+    sft(base, rows, supervised(epochs=1, seed=7), tmp_path / "T0", replace=True)
+    assert weights(tmp_path / "T0") != before
+    assert not (tmp_path / "T0" / "left").exists()
+    monkeypatch.setattr("seas_data.train.fit.fit", lambda _: pytest.fail("it trained again"))
+    sft(base, rows, supervised(epochs=1, seed=7), tmp_path / "T0", replace=True)
+
+
 def test_what_another_training_left_is_not_gone_on_with(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
     first = Job(method="sft", model=str(base), settings=supervised(epochs=1), output=tmp_path / "T0")
     assert job.prepare(first, rows)
