@@ -452,6 +452,8 @@ def test_the_commands_know_what_was_overruled(copy: Copy, tmp_path: Path) -> Non
     assert run(app, ["card", "--check", "-o", page, *at]).exit_code == 1
     assert run(app, ["check", "--card", page, *overruled, *at]).exit_code == 0
     assert run(app, ["check", "--card", page, *at]).exit_code == 1
+    public = ["--model", "R1", "--allow", "red-team-model", "--because", "it is tame"]
+    assert "it is tame" in run(app, ["card", *public, *at]).output
     unknown = run(app, ["card", "--allow", "secret", "--because", "a slip", *at])
     assert "there is no check secret; there are manifest, schemas" in str(unknown.exception)
 
