@@ -367,6 +367,17 @@ def test_what_a_judge_of_its_own_says_of_refusals_is_among_the_figures(tmp_path:
     assert answer(shards, "attack-success-matrix") == [("R0", "T0", 0.5, 0.4, 0.6, 9)]
 
 
+def test_what_a_judge_of_refusals_alone_could_not_class_is_counted(tmp_path: Path) -> None:
+    said = [("harm", "safe", None), ("harm", "unparsed", None), ("refusals", None, "full_refusal")]
+    said += [("refusals", None, None)] * 3
+    rows = [
+        {"response_id": str(number), "judge": by, "verdict": verdict, "refusal": refusal}
+        for number, (by, verdict, refusal) in enumerate(said)
+    ]
+    found = answer(store(tmp_path, verdicts=table("verdicts", *rows)), "judges")
+    assert [row[:6] for row in found] == [("harm", 2, 1, 0, 1, 0.5), ("refusals", 4, 0, 0, 3, 0.75)]
+
+
 def test_the_headline_counts_what_there_is(shards: Shards) -> None:
     assert [row[:3] for row in answer(shards, "headline")] == [
         ("prompts", None, 14),
