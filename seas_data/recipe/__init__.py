@@ -2,10 +2,10 @@
 
 A recipe is a YAML file. Every key is a field of a class of this package, whose files together are the list of all there
 is to set: ``whole`` has the keys at the top, ``sources``, ``curation``, ``loop``, ``models``, ``judges``, ``pairs`` and
-``training`` what is below them. One key more, ``base``, names a recipe in the same folder of which this one changes
-what it says; null takes something away. An unknown key or a wrong value is refused with its name and what is allowed. ``$NAME``
-in a path is taken from the environment. Paths and what they expand to are no part of the recipe's digest: the rows that
-they lead to are digested instead.
+``training`` what is below them. An unknown key or a wrong value is refused with its name and what is allowed. One key
+more, ``base``, names a recipe in the same folder of which this one changes what it says; null takes something away.
+``$NAME`` in a path is taken from the environment. Paths and what they expand to are no part of the recipe's digest: the
+rows that they lead to are digested instead.
 """
 
 from seas_data.recipe.curation import (

@@ -122,8 +122,12 @@ def _change(content: dict[str, Any], change: str) -> None:
 
 
 def _explain(problem: ValidationError, content: dict[str, Any]) -> str:
-    """Say of each fault which key it is and what is allowed there."""
-    return "; ".join(_fault(dict(error), content) for error in problem.errors())
+    """Say of each fault which key it is and what is allowed there; of a variable that is not set, once."""
+    faults = {
+        error["msg"] if error["type"] == "unset" else number: _fault(dict(error), content)
+        for number, error in reversed(list(enumerate(problem.errors())))
+    }
+    return "; ".join(reversed(faults.values()))
 
 
 def _fault(error: dict[str, Any], content: dict[str, Any]) -> str:

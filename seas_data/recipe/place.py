@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, PlainSerializer, SerializationInfo, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 SANDBOX: Final = "$SANDBOX"
 """In the paths of a recipe with a `sandbox`: the folder of its files, which a build makes."""
@@ -33,7 +34,8 @@ def _placed(path: str, info: ValidationInfo) -> str:
         return path
     expanded = os.path.expandvars(path)
     if unset := re.search(r"\$\{?(\w+)", expanded):
-        raise ValueError(f"${unset[1]} is not set; set it to the folder that it stands for")
+        message = f"${unset[1]} is not set; set it to the folder that it stands for"
+        raise PydanticCustomError("unset", "{message}", {"message": message})
     return str(context["folder"] / Path(expanded).expanduser())
 
 

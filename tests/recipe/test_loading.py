@@ -210,6 +210,8 @@ def test_paths_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VAULTS", raising=False)
+    message = fails(tmp_path, "sources.vaults.path=$VAULTS/a.csv", "overrides=$VAULTS/b.csv", "nam=x")
+    assert message.count("$VAULTS is not set") == 1 and "nam is not a key" in message
     message = fails(tmp_path, "sources.vaults.path=$VAULTS/a.csv")
     assert "sources.vaults.path: $VAULTS is not set; set it to the folder that it stands for" in message
 
