@@ -179,11 +179,12 @@ def _withheld(kept_profile: Profile) -> list[Facts]:
 
 
 def _bases(played: Mapping[int, Said]) -> list[Facts]:
-    """Return the models that the loop starts from and its judges run: part, model, revision and licence."""
+    """Return the models that play, judge and reward: part, model, revision and licence."""
     found = []
     for iteration, recipe in played.items():
         parts = {"red team": recipe.player("red"), "target": recipe.player("target")}
         parts |= {f"judge {judge.label}": judge.model for judge in recipe.judges if judge.model is not None}
+        parts |= {} if recipe.reward is None else {"reward": recipe.reward}
         found += [
             (iteration, {"part": part, **recipe.models[name].model_dump()})
             for part, name in parts.items()

@@ -217,7 +217,7 @@ _PARTS = (
 
 
 def _models(newest: Said, played: list[Said], roles: dict[str, bool], judges: list[str]) -> list[Part]:
-    """Return the models that wrote or judged, by their names in the recipes.
+    """Return the models that wrote, judged or chose by reward, by their names in the recipes.
 
     ``played``: the recipe of each iteration; ``newest``: the last one, by which a licence may have been stated since.
     ``roles``: of each player that wrote, whether it was trained; ``judges``: who gave verdicts, by their labels.
@@ -226,6 +226,7 @@ def _models(newest: Said, played: list[Said], roles: dict[str, bool], judges: li
     for place, recipe in enumerate(played):
         later = (*played[place + 1 :], newest)
         used = {judge.model: False for judge in recipe.judges if judge.label in judges and judge.model is not None}
+        used |= {} if recipe.reward is None else {recipe.reward: False}
         for role, learned in roles.items():
             used[recipe.player(role)] = learned or used.get(recipe.player(role), False)
         for name, learned in used.items():

@@ -67,6 +67,19 @@ class Loop(_Loose):
     target: Player = Player(model="target")
 
 
+class Mart(_Loose):
+    """The model that says which responses MART learns, if one does."""
+
+    reward: str | None = None
+
+
+class Pairs(_Loose):
+    """What the models learn from."""
+
+    mode: str = ""
+    mart: Annotated[Mart, _OrDefault] = Mart()
+
+
 class Release(_Loose):
     """What a release is held to."""
 
@@ -101,12 +114,18 @@ class Said(_Loose):
     loop: Annotated[Loop, _OrDefault] = Loop()
     models: dict[str, Model] = {}
     judges: list[Judge] = []
+    pairs: Annotated[Pairs, _OrDefault] = Pairs()
     training: dict[str, Training | None] = {}
     release: Annotated[Release, _OrDefault] = Release()
 
     def player(self, role: str) -> str:
         """Return the name of the model that plays ``role``: red or target."""
         return (self.loop.red_team if role == "red" else self.loop.target).model
+
+    @property
+    def reward(self) -> str | None:
+        """Return the name of the model that chose what MART learned."""
+        return self.pairs.mart.reward if self.pairs.mode == "mart" else None
 
 
 def of(manifest: Manifest) -> Said:

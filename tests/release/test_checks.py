@@ -337,6 +337,12 @@ def unreadable_refusals(copy: Copy) -> None:
     copy._commit(recipe=copy.version.manifest.recipe | {"judges": [*copy.version.manifest.recipe["judges"], judge]})
 
 
+def reward_without_licence(copy: Copy) -> None:
+    recipe = copy.version.manifest.recipe
+    mart = {"mode": "mart", "mart": {"reward": "scorer", "min_reward": 0.0}}
+    copy._commit(recipe=recipe | {"models": {**recipe["models"], "scorer": {"model": "scorer"}}, "pairs": mart})
+
+
 def unparsed_verdicts(copy: Copy) -> None:
     copy.rewrite(
         "verdicts", put("verdict", "unparsed", (pl.col("judge") == "guard") & (pl.int_range(pl.len()) % 10 == 0))
@@ -360,6 +366,7 @@ DEFECTS: dict[str, tuple[str, Plant]] = {
     "unparsed verdicts over the limit": ("unparsed", unparsed_verdicts),
 }
 MORE: dict[str, tuple[str, Plant]] = {
+    "a reward model without a licence": ("licences", reward_without_licence),
     "a refusal judge that cannot be read": ("unparsed", unreadable_refusals),
     "a response in the place of a seed": ("profile", response_asked_of_the_red_team),
     "a holdout text in an earlier turn": ("held-out", holdout_words_in_an_earlier_turn),
