@@ -20,23 +20,34 @@ with placed as (
     where kept.kind = 'adversarial'
 ),
 drawn as (
-    select chosen.label, chosen.model, chosen.prompt_id, embeddings.vector
+    select chosen.label, chosen.model, chosen.number, embeddings.vector
     from (
+        select *, row_number() over (partition by label, model order by md5(prompt_id), prompt_id) as number
         from placed
         where label is not null
-        qualify row_number() over (partition by label, model order by md5(prompt_id), prompt_id) <= $sample
+        qualify number <= $sample
     ) as chosen
-    join embeddings using (prompt_id)
+    join embeddings using (prompt_id, model)
 ),
 alike as (
     select
-        one.label,
-        unnest([one.prompt_id, other.prompt_id]) as prompt_id,  -- each pair once, for both of its prompts
+        one.label, one.model,
+        one.number as one,
+        other.number as other,
         list_dot_product(one.vector, other.vector) as score
     from drawn as one
-    join drawn as other on one.label = other.label and one.model = other.model and one.prompt_id < other.prompt_id
+    join drawn as other on one.label = other.label and one.model = other.model and one.number < other.number
 ),
-nearest as (select label, prompt_id, least(max(score), 1.0) as score from alike group by label, prompt_id),
+nearest as (
+    select label, least(max(score), 1.0) as score
+    from (
+        -- each pair was multiplied once, and speaks for both of its prompts
+        select label, model, one as number, score from alike
+        union all
+        select label, model, other, score from alike
+    )
+    group by label, model, number
+),
 sizes as (select label, count(*) as of_prompts from placed group by label)
 select
     label,
