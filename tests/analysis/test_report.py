@@ -90,6 +90,14 @@ def test_a_heat_map_writes_its_figures_and_intervals() -> None:
     assert [part["mark"]["type"] for part in layers(drawing)] == ["rect", "text", "text"]
 
 
+@pytest.mark.parametrize(("name", "angle"), [("T1", 0), ("Session Completion", -45)])
+def test_names_that_are_wider_than_their_column_are_written_aslant(name: str, angle: int) -> None:
+    drawing = drawn(
+        "heatmap x=t y=r color=v low=l high=h", r=["R0", "R0"], t=["T0", name], v=[0.5, 0.2], l=[0.4, 0.1], h=[0.6, 0.3]
+    )
+    assert layers(drawing)[0]["encoding"]["x"]["axis"]["labelAngle"] == angle
+
+
 @pytest.mark.parametrize(
     ("chart", "note"),
     [

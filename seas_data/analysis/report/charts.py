@@ -170,8 +170,10 @@ def _heatmap(picture: Picture) -> dict[str, Any] | None:
     interval = picture.has("low", "high")
     wide = interval and picture.values("x") <= 8  # there is room for the intervals
     digits = ".3f" if wide else ".2f" if column.dtype.is_float() and not (column % 1 == 0).all() else ",d"
+    longer = picture.shown[picture.channels["x"]].cast(pl.String).str.len_chars() > 14
+    level = wide and not longer.any()  # level, they would run into each other
     place = {
-        "x": category(picture, "x", alt.X, axis=alt.Axis(orient="top", labelAngle=0 if wide else -45)),
+        "x": category(picture, "x", alt.X, axis=alt.Axis(orient="top", labelAngle=0 if level else -45)),
         "y": category(picture, "y", alt.Y).title(picture.title("y")),
     }
     root = top > 1  # of counts a few are large: the others are to differ too
