@@ -1,7 +1,7 @@
 """A build: a recipe in, the next version out. This file is the way of the data; each step is a room of its own.
 
-    sources -> prompts -> invalid -> contamination -> templates -> edges -> selection -> labels -> requests
-            -> clusters -> split -> checks -> shards and manifest
+    sources -> prompts -> invalid -> contamination -> templates -> edges -> requests -> selection -> conflicts
+            -> labels -> clusters -> split -> checks -> shards and manifest
 
 A recipe with a ``loop`` goes on from there: each iteration makes a version of its own (``seas_data.loop``).
 
