@@ -5,8 +5,8 @@
       versions/v0.json              the manifest: which shards make the version, its parent, its recipe, its digest
       tags/1.0.0                    the name of a version
       runs/v0.parquet               when and how long each stage ran, and with which tools: outside the digest
-      vectors/                      embeddings, kept by text so that none is computed twice
-      stages/                       what an unfinished build has done so far
+
+docs/versions.md lists what else lies there: vectors, models, what an unfinished build has done, what was published.
 
 A version exists once its manifest does; the manifest is written last, in one atomic step. Its digest covers the
 parent's digest, the recipe (less paths) and the shards' hashes, so two workspaces hold the same version exactly when
