@@ -4,7 +4,7 @@
 
 Builds ``pipelines/sandbox.yaml`` in a workspace of its own for each seed (another world, other draws), once more for
 each control, and prints the figures of all worlds as Markdown: mean, least and greatest. What stands in the folder
-already is not built again, so a stopped run goes on. Some five minutes a world on two cores.
+already is not built again, so a stopped run goes on. Some four minutes a world on two cores.
 
 A *neighbour* is a pair of cells of the matrix that differ by one iteration of one model. It falls along a row when the
 later target is broken less often, and rises down a column when the later red team breaks the same target more often;
