@@ -87,13 +87,13 @@ def matrix(answers: pl.DataFrame) -> pl.DataFrame:
     return _success(answers, "seed_id", by, facets)
 
 
-def differences(answers: pl.DataFrame) -> pl.DataFrame:
+def differences(answers: pl.DataFrame, newest: int | None = None) -> pl.DataFrame:
     """Return by how much each cell differs from its neighbour on the left (a target earlier) and above (a red team
     earlier), seed by seed.
 
     ``answers`` as in ``matrix``, with models called R0, R1 ..., T0, T1 .... A seed's difference is that of its unsafe
     rates in the two cells; n counts the seeds that have verdicts in both. The interval is
-    ``statistics.paired_interval``.
+    ``statistics.paired_interval``. ``newest``: only of the cells that have R or T of this number.
     """
     rates = (
         _flagged(answers)
@@ -108,7 +108,8 @@ def differences(answers: pl.DataFrame) -> pl.DataFrame:
         ).items()
     }
     found: list[Row] = []
-    for judge, red, target in sorted(cells):
+    wanted = (each for each in sorted(cells) if newest is None or newest in each[1:])
+    for judge, red, target in wanted:
         for from_red, from_target in ((red - 1, target), (red, target - 1)):
             before = cells.get((judge, from_red, from_target))
             if before is None:

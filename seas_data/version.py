@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from seas_data import tables
 from seas_data.analysis import sql
 from seas_data.errors import SeasDataError
 from seas_data.stages import RUNS
 from seas_data.store import Manifest, Workspace, open_workspace
-from seas_data.tables import TABLES, empty
 
 if TYPE_CHECKING:
     import datasets
 
-VIEWS = ("kept", *TABLES, "runs")
+VIEWS = ("kept", *tables.TABLES, "runs")
 _SAY_MORE = ("kept", "prompts")
 
 
@@ -62,11 +62,10 @@ class Version:
         if name in _SAY_MORE:
             wanted = "*" if columns is None else ", ".join(f'"{column}"' for column in columns)
             return self.select(f'select {wanted} from "{name}" order by all')
-        typed = pl.DataFrame(schema=RUNS) if name == "runs" else empty(name)
-        parts = [_read(path, columns) for path in self.paths().get(name, [])]
-        # A later version's shards may have a column more, and a release's a column less.
-        frame = pl.concat(parts, how="diagonal") if parts else typed
-        frame = frame if columns is None else frame.select(columns)
+        schema = pl.Schema(RUNS) if name == "runs" else tables.empty(name).schema
+        wanted = list(columns or schema)
+        parts = [_read(name, path, wanted) for path in self.paths().get(name, [])]
+        frame = pl.concat([pl.DataFrame(schema={each: schema[each] for each in wanted}), *parts])
         flat = [column for column, kind in frame.schema.items() if not kind.is_nested()]
         return frame.sort(flat, nulls_last=True, maintain_order=True)
 
@@ -88,12 +87,9 @@ class Version:
         return sql.read(self.paths(), query, dict(parameters or {}))
 
 
-def _read(path: Path, columns: Sequence[str] | None) -> pl.DataFrame:
-    """Return the rows of a shard, of ``columns`` those that it has."""
+def _read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     try:
-        held = pl.read_parquet_schema(path)
-        wanted = [name for name in held if columns is None or name in columns]
-        return pl.read_parquet(path, columns=wanted, hive_partitioning=False)
+        return pl.read_parquet(path, columns=columns) if table == "runs" else tables.read(table, path, columns)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(f"{path} cannot be read ({problem}); what is damaged says: seas-data verify") from problem
 

@@ -38,13 +38,11 @@ def show(version: Version) -> dict[str, Any]:
     attack-success-matrix).
     """
     manifest = version.manifest
-    kinds = version.select(_KINDS)
+    queries = library.load(folder("sql"))
+    asked = [(query.sql, query.values([])) for query in (queries["headline"], queries["attack-success-matrix"])]
+    figures, matrix, kinds, decisions = sql.read_all(version.paths(), [*asked, (_KINDS, {}), (_DECISIONS, {})])
     before = headline.parent(version)
-    told = headline.compared(headline.figures(version), headline.figures(before) if before else None)
-    matrix = library.load(folder("sql"))["attack-success-matrix"]
-    decisions = version.select(
-        "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"
-    )
+    then = sql.read_all(before.paths(), [asked[0], (_KINDS, {})]) if before else None
     return {
         "version": manifest.version,
         "digest": manifest.digest,
@@ -55,11 +53,11 @@ def show(version: Version) -> dict[str, Any]:
         "tags": [tag for tag, of in version.workspace.tags().items() if of == manifest.version],
         "kept": int(kinds["rows"].sum()),
         "kinds": _totals(kinds, "kind"),
-        "kinds_before": _totals(before.select(_KINDS), "kind") if before else {},
+        "kinds_before": _totals(then[1], "kind") if then else {},
         "splits": _totals(kinds, "split"),
         "decisions": decisions.to_dicts(),
-        "figures": told.to_dicts(),
-        "matrix": version.select(matrix.sql, matrix.values([])).to_dicts(),
+        "figures": headline.compared(figures, then[0] if then else None).to_dicts(),
+        "matrix": matrix.to_dicts(),
     }
 
 
@@ -84,6 +82,9 @@ def loop(version: Version) -> dict[str, Any]:
     }
 
 
+_DECISIONS = (
+    "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"
+)
 _KINDS = "select kind, split, count(*) as rows from kept left join splits using (prompt_id) group by all"
 
 

@@ -20,6 +20,7 @@ from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
     from seas_data.release.profile import Profile
+    from seas_data.version import Version
 
 commands = typer.Typer()
 OfDataOption = Annotated[
@@ -85,38 +86,48 @@ def card(
     """
     from seas_data import files
     from seas_data.release import card as cards
-    from seas_data.release import checks, push_model
 
     held, of = opened(workspace, version, at), _profile(profile, model)
-    allowed = _allowed(allow, because)
-    if model is not None:
-        texts = {cards.README: cards.model_card(held, model, push_model.named(allowed))}
-    else:
-        if checks.named(allowed):  # the card says of those that fail alone that they were overruled
-            allowed = checks.excused(checks.run(held, of, allowed=allowed), allowed)
-        texts = cards.dataset_files(held, of, allowed)
+    texts = _card_texts(held, of, model, _allowed(allow, because))
     fresh = texts.pop(cards.README)
-    if not check:
-        if output is not None:
-            cards.write(fresh, output)
-            for place, picture in texts.items():
-                files.write_text(output.parent / place, picture)
-        if as_json:
-            print_json({"version": held.name, "path": output, "card": fresh})
-        elif output is None:
-            print(fresh, end="")
+    if check:
+        _compare(held.name, output or Path(cards.README), fresh, as_json)
         return
-    found = cards.check(output or Path("README.md"), fresh)
+    if output is not None:
+        cards.write(fresh, output)
+        for place, picture in texts.items():
+            files.write_text(output.parent / place, picture)
     if as_json:
-        print_json({"version": held.name, "current": not found, "differences": found})
+        print_json({"version": held.name, "path": output, "card": fresh})
+    elif output is None:
+        print(fresh, end="")
+
+
+def _card_texts(version: "Version", profile: "Profile", model: str | None, allowed: dict[str, str]) -> dict[str, str]:
+    """Return the card of a version or of its model, and the pictures beside it: the text of each file, by its path."""
+    from seas_data.release import card as cards
+    from seas_data.release import checks, push_model
+
+    if model is not None:
+        return {cards.README: cards.model_card(version, model, push_model.named(allowed))}
+    if checks.named(allowed):  # the card says of those that fail alone that they were overruled
+        allowed = checks.excused(checks.run(version, profile, allowed=allowed), allowed)
+    return cards.dataset_files(version, profile, allowed)
+
+
+def _compare(version: str, path: Path, fresh: str, as_json: bool) -> None:
+    """Say whether the card at ``path`` is ``fresh``; exit with status 1 if not."""
+    from seas_data.release import card as cards
+
+    found = cards.check(path, fresh)
+    if as_json:
+        print_json({"version": version, "current": not found, "differences": found})
     elif found:
-        print(
-            f"{output or 'README.md'} is not what {held.name} says ({len(found)} lines differ); write it anew "
-            f"with: seas-data card {held.name} -o {output or 'README.md'}"
-        )
+        differ = f"{path} is not what {version} says ({len(found)} lines differ)"
+        print(f"{differ}; write it anew with: seas-data card {version} -o {path}")
         print("\n".join(found))
     else:
-        print(f"{output or 'README.md'} is what {held.name} says.")
+        print(f"{path} is what {version} says.")
     if found:
         raise typer.Exit(1)
 

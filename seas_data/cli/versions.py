@@ -46,6 +46,7 @@ def build(
     from seas_data import plan
     from seas_data import recipe as recipes
     from seas_data.cli import terminal
+    from seas_data.cli.dry_run import write_plan
 
     more = [f"loop.iterations={iterations}"] if iterations else []
     loaded = recipes.load(recipes.shipped(recipe), changes(change, trust) + more)
@@ -54,7 +55,7 @@ def build(
         if as_json:
             print_json(loaded.model_dump(mode="json"))
         else:
-            terminal.plan(loaded)
+            write_plan(loaded)
         return
     from seas_data.analysis import summary
     from seas_data.build import build as run

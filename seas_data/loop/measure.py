@@ -110,10 +110,8 @@ def metrics(
     )
     new = (pl.col("red_team") == f"R{iteration}") | (pl.col("target") == f"T{iteration}")
     found = evaluate.matrix(reached.filter(new))
-    apart = evaluate.differences(reached)
-    told = apart["facets"].str.json_decode(pl.Struct({"red_team": pl.String, "target": pl.String}))
-    newest = (told.struct.field("red_team") == f"R{iteration}") | (told.struct.field("target") == f"T{iteration}")
-    return pl.concat([found, apart.filter(newest), evaluate.target_sets(answers, expected, target)])
+    apart = evaluate.differences(reached, iteration)
+    return pl.concat([found, apart, evaluate.target_sets(answers, expected, target)])
 
 
 def judged_sets(sets: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.DataFrame, target: str) -> pl.DataFrame:
