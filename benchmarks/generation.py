@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from seas_data.models import parts
+from seas_data.models import generation_cache as parts
 from seas_data.models.in_process import InProcess, in_process
 from seas_data.models.protocol import Asking, Sampling
 from seas_data.recipe import ModelInProcess

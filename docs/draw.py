@@ -13,8 +13,9 @@ import polars.selectors as cs
 import vl_convert
 
 import seas_data as sd
-from seas_data.analysis import library
-from seas_data.analysis.report import charts, look
+from seas_data.query import library
+from seas_data.report import charts
+from seas_data.report import theme as look
 from seas_data.resources import folder
 
 QUERIES = ("thin-types", "style-wrappers", "risk-by-style")

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seas_data.build import build
     from seas_data.recipe import load as load_recipe
-    from seas_data.version import Version, open
+    from seas_data.store.version import Version, open
 
 __all__ = ["Version", "build", "load_recipe", "open"]
 
 _PLACES = {
-    "Version": ("seas_data.version", "Version"),
+    "Version": ("seas_data.store.version", "Version"),
     "build": ("seas_data.build", "build"),
     "load_recipe": ("seas_data.recipe", "load"),
-    "open": ("seas_data.version", "open"),
+    "open": ("seas_data.store.version", "open"),
 }
 
 

@@ -19,14 +19,15 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import incoming, plan
+from seas_data import plan
 from seas_data import recipe as recipes
-from seas_data.curate.steps import curate
+from seas_data.curate import incoming
+from seas_data.curate.pipeline import curate
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Release
-from seas_data.stages import Stages
 from seas_data.store import Manifest, Workspace, open_workspace
-from seas_data.version import Version
+from seas_data.store.stages import Stages
+from seas_data.store.version import Version
 
 _TOOLS = ("seas-data", "polars", "pyarrow", "torch", "sentence-transformers", "scikit-learn", "scipy")
 _LOOP_TOOLS = ("transformers", "trl", "accelerate")

@@ -6,12 +6,12 @@ model, verdicts of two judges and no word on whose count) is in the recipe from 
 
 import re
 
-from seas_data import judge
 from seas_data.errors import SeasDataError
-from seas_data.guards import guard_of
+from seas_data.judges import guard_of
+from seas_data.judges import run as judge
 from seas_data.recipe import Judge, JudgeGuard, JudgeRules, Loop, ModelHttp, Recipe
 from seas_data.recipe.curation import BUNDLED
-from seas_data.recipe.place import is_path
+from seas_data.recipe.paths import is_path
 
 
 def check(recipe: Recipe) -> None:

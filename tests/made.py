@@ -12,16 +12,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seas_data import attack, evaluate, loop, pairs, tables
+from seas_data import loop, pairs, tables
 from seas_data.build import _manifest
 from seas_data.curate.outcome import decisions
-from seas_data.loop import measure, players, writing
-from seas_data.loop.scene import Role
-from seas_data.people import gold
+from seas_data.loop import attack_quality as writing
+from seas_data.loop import attacks as attack
+from seas_data.loop import checkpoints as players
+from seas_data.loop import evaluation as measure
+from seas_data.loop.context import Role
+from seas_data.metrics import evaluate
 from seas_data.recipe import Recipe
-from seas_data.stages import RUNS
+from seas_data.review import gold
 from seas_data.store import Workspace, open_workspace
-from seas_data.version import Version
+from seas_data.store.stages import RUNS
+from seas_data.store.version import Version
 from tests import made_models, made_sources
 from tests.made_sources import Frames
 

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data import attack, tables
-from seas_data.rows import row_ids
+from seas_data import tables
+from seas_data.loop import attacks as attack
+from seas_data.tables.ids import row_ids
 from seas_data.text import text_digest
 from tests.made_sources import OPENERS, PLACES, Frames
 

@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.outcome import decisions
-from seas_data.rows import row_ids
-from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
+from seas_data.tables.ids import row_ids
+from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from seas_data.text import content_id, text_digest
 
 Frames = dict[str, pl.DataFrame]

@@ -14,8 +14,8 @@ from seas_data import recipe as recipes
 from seas_data.build import build
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
+from seas_data.store.version import VIEWS, Version
 from seas_data.text import normalise
-from seas_data.version import VIEWS, Version
 from tests.conftest import EXAMPLE
 
 

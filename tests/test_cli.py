@@ -16,7 +16,7 @@ import yaml
 
 import seas_data as sd
 from seas_data import recipe as recipes
-from seas_data.analysis import library
+from seas_data.query import library
 from seas_data.resources import folder
 from tests.conftest import EXAMPLE
 from tests.program import PROGRAM, called

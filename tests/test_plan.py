@@ -11,7 +11,7 @@ from seas_data import recipe as recipes
 from seas_data.build import build
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
-from seas_data.loop import alone
+from seas_data.loop import standalone as alone
 from seas_data.recipe import Recipe
 from tests.conftest import CHECKOUT
 

@@ -12,7 +12,7 @@ from seas_data import recipe as recipes
 from seas_data.build import build
 from seas_data.recipe import Recipe
 from seas_data.store import open_workspace
-from seas_data.version import Version
+from seas_data.store.version import Version
 from tests.conftest import EXAMPLE
 
 RECIPE = EXAMPLE.parent / "public-prompts.yaml"

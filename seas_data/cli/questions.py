@@ -41,9 +41,10 @@ def sql(
     seas-data sql drop-reasons-by-source
     seas-data sql -q "select type, count(*) from kept group by 1" --format json
     """
-    from seas_data import files
-    from seas_data.analysis import library, listing, table
+    from seas_data.query import formats as table
+    from seas_data.query import library, listing
     from seas_data.resources import folder
+    from seas_data.store import files
 
     output = "json" if as_json else output
     queries = library.load(folder("sql"))
@@ -79,7 +80,7 @@ def report(
     seas-data report v3 -o report.html
     seas-data report v3 --against v1 -o report.html
     """
-    from seas_data.analysis.report import write
+    from seas_data.report import write
 
     told = opened(workspace, version, at)
     write(told, output, against=opened(workspace, against) if against else None, with_text=with_text)
@@ -100,7 +101,7 @@ def explore(
     \b
     seas-data explore v3 -o map
     """
-    from seas_data.analysis.explore import write
+    from seas_data.report.explore import write
 
     told = opened(workspace, version, at)
     made = write(told, output)
@@ -132,7 +133,7 @@ def review(
     seas-data review v0 --sample 200 -o review.csv
     seas-data review v3 --responses --sample 400 -o gold.csv
     """
-    from seas_data.people import review as reviews
+    from seas_data.review import sheet as reviews
 
     told = opened(workspace, version, at)
     if responses:

@@ -19,8 +19,8 @@ from seas_data.cli.shared import (
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
-    from seas_data.release.profile import Profile
-    from seas_data.version import Version
+    from seas_data.release.visibility import Profile
+    from seas_data.store.version import Version
 
 commands = typer.Typer()
 OfDataOption = Annotated[
@@ -45,7 +45,7 @@ def checkout(
     seas-data checkout v3 release --profile gated
     """
     from seas_data.release.folder import checkout as write
-    from seas_data.release.profile import named
+    from seas_data.release.visibility import named
 
     held = opened(workspace, version)
     manifest = write(held, folder, named(profile))
@@ -84,8 +84,8 @@ def card(
     seas-data card v3 --model T3
     seas-data card v3 --check -o release/README.md --allow licences --because "asked the authors"
     """
-    from seas_data import files
     from seas_data.release import card as cards
+    from seas_data.store import files
 
     held, of = opened(workspace, version, at), _profile(profile, model)
     texts = _card_texts(held, of, model, _allowed(allow, because))
@@ -106,7 +106,8 @@ def card(
 def _card_texts(version: "Version", profile: "Profile", model: str | None, allowed: dict[str, str]) -> dict[str, str]:
     """Return the card of a version or of its model, and the pictures beside it: the text of each file, by its path."""
     from seas_data.release import card as cards
-    from seas_data.release import checks, push_model
+    from seas_data.release import checks
+    from seas_data.release.hub import push_model
 
     if model is not None:
         return {cards.README: cards.model_card(version, model, push_model.named(allowed))}
@@ -152,9 +153,9 @@ def check(
     seas-data check v3 --profile gated --json
     seas-data check v3 --card release/README.md
     """
-    from seas_data import files
     from seas_data.cli import terminal
     from seas_data.release import checks
+    from seas_data.store import files
 
     held = opened(workspace, version, at)
     allowed = checks.named(_allowed(allow, because))
@@ -190,10 +191,10 @@ def push(
     seas-data push v3 org/name-gated --profile gated --tag 1.2.0
     seas-data push v3 org/red-team --model R2
     """
-    from seas_data.release import hub_print
-    from seas_data.release.push import Wanted
-    from seas_data.release.push import push as push_version
-    from seas_data.release.push_model import push_model
+    from seas_data.release.hub import print as hub_print
+    from seas_data.release.hub.push import Wanted
+    from seas_data.release.hub.push import push as push_version
+    from seas_data.release.hub.push_model import push_model
 
     wanted = Wanted(
         repository,
@@ -223,7 +224,7 @@ def pull(
     \b
     seas-data pull org/name@1.2.0 --workspace ws2
     """
-    from seas_data.release.pull import pull as run
+    from seas_data.release.hub.pull import pull as run
 
     done = run(name, workspace)
     if as_json:
@@ -247,8 +248,8 @@ def forget(
     \b
     seas-data forget 3f2a9c0d1e4b5a6978877665 --because "asked for by the person it names"
     """
-    from seas_data.release import forget as forgets
-    from seas_data.release import hub_print
+    from seas_data.release import takedown as forgets
+    from seas_data.release.hub import print as hub_print
 
     done = forgets.forget(workspace, ids, because)
     if as_json:
@@ -264,7 +265,7 @@ def _confirm(question: str) -> bool:
 
 
 def _profile(name: str | None, model: str | None) -> "Profile":
-    from seas_data.release.profile import named
+    from seas_data.release.visibility import named
 
     if name is not None and model is not None:
         raise SeasDataError("a model has no profile; leave out --profile or --model")

@@ -43,7 +43,7 @@ def attack(
     \b
     seas-data attack pipelines/seas-llama3.yaml round --prompts attacks.jsonl --red models/R0 --target models/T0
     """
-    from seas_data.loop import alone
+    from seas_data.loop import standalone as alone
 
     found = alone.attack(_scene(recipe, changes(change, trust), folder, red, target), folder, prompts)
     asked = found["attacks"]["reason"].null_count()
@@ -83,7 +83,7 @@ def judge(
     if recipe is None or folder is None:
         raise SeasDataError("name a recipe and a folder of tables, or a gold file with --gold")
     _refuse("RECIPE FOLDER", {"--workspace": workspace, "--version": version, "--output": output})
-    from seas_data.loop import alone
+    from seas_data.loop import standalone as alone
 
     found = alone.verdicts(_scene(recipe, changes(change, trust), folder), folder)["verdicts"]
     counts = found.group_by("judge", "verdict").len("rows").sort("judge", "verdict")
@@ -96,7 +96,7 @@ def judge(
 
 def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
     from seas_data.cli import terminal
-    from seas_data.people import gold
+    from seas_data.review import gold
 
     judged = opened(workspace, version)
     found = gold.report(judged, path)
@@ -148,7 +148,7 @@ def pairs(
     if recipe is None or folder is None:
         raise SeasDataError("name a recipe and a folder of tables, or a file with --from")
     _refuse("RECIPE FOLDER", {"--role": role, "--output": output})
-    from seas_data.loop import alone
+    from seas_data.loop import standalone as alone
 
     made = alone.make_pairs(_scene(recipe, changes(change, trust), folder), folder)
     if as_json:
@@ -174,7 +174,7 @@ def train(
     \b
     seas-data train pipelines/seas-llama3.yaml round --role target --target models/T0 -o models/T1
     """
-    from seas_data.loop import alone
+    from seas_data.loop import standalone as alone
 
     alone.train(_scene(recipe, changes(change, trust), folder, red, target), folder, role, output)
     print(f"The model is in {output}.")
@@ -188,7 +188,7 @@ def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
     seas-data evaluate round
     """
     from seas_data.cli import terminal
-    from seas_data.loop import alone
+    from seas_data.loop import standalone as alone
 
     found = alone.metrics(folder).drop("version")
     if as_json:
@@ -205,6 +205,6 @@ def _refuse(mode: str, others: dict[str, object]) -> None:
 
 def _scene(recipe: str, change: list[str], folder: Path, red: str | None = None, target: str | None = None) -> Any:
     from seas_data import recipe as recipes
-    from seas_data.loop import alone
+    from seas_data.loop import standalone as alone
 
     return alone.scene(recipes.load(recipes.shipped(recipe), change), folder, red, target)

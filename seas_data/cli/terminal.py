@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from seas_data.analysis import grid, headline, table
+from seas_data.query import formats as table
+from seas_data.query import headline
+from seas_data.query import text_table as grid
 from seas_data.text import masked, printable
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from seas_data.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from seas_data.version import Version
+    from seas_data.store.version import Version
 
 commands = typer.Typer()
 
@@ -57,8 +57,8 @@ def build(
         else:
             write_plan(loaded)
         return
-    from seas_data.analysis import summary
     from seas_data.build import build as run
+    from seas_data.query import summary
 
     built = run(loaded, workspace)
     if as_json:
@@ -79,8 +79,8 @@ def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, a
     \b
     seas-data log
     """
-    from seas_data.analysis import summary
     from seas_data.cli import terminal
+    from seas_data.query import summary
     from seas_data.store import open_workspace
 
     entries = summary.log(open_workspace(workspace), version)
@@ -109,8 +109,8 @@ def show(
 
 
 def _show(version: "Version", as_json: bool) -> None:
-    from seas_data.analysis import summary
     from seas_data.cli import terminal
+    from seas_data.query import summary
 
     content = summary.show(version)
     if as_json:
@@ -133,8 +133,8 @@ def diff(
     """
     import polars as pl
 
-    from seas_data.analysis import explain
     from seas_data.cli import terminal
+    from seas_data.query import explain
 
     changes = explain.difference(opened(workspace, before), opened(workspace, after))
     if as_json:
@@ -159,8 +159,8 @@ def why(
     seas-data why 3f2a9c
     seas-data why "what colour is the door?"
     """
-    from seas_data.analysis import explain
     from seas_data.cli import terminal
+    from seas_data.query import explain
 
     told = opened(workspace, version)
     stories = [explain.story(told, prompt_id) for prompt_id in explain.find(told, text_or_id)]

@@ -25,10 +25,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
-from seas_data import evaluate, recipe
-from seas_data.evaluate import Row
-from seas_data.statistics import effective_interval, wilson
-from seas_data.taxonomy import RISK_CATEGORIES, type_of
+from seas_data import recipe
+from seas_data.metrics import evaluate
+from seas_data.metrics.evaluate import Row
+from seas_data.metrics.intervals import effective_interval, wilson
+from seas_data.tables.taxonomy import RISK_CATEGORIES, type_of
 
 ROWS_PER_CLASS = 500
 FOLDS = 5

@@ -15,17 +15,24 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import attack, evaluate, forgotten, incoming, pairs, tables
+from seas_data import pairs, tables
+from seas_data.curate import incoming
+from seas_data.curate.incoming import Earlier, Incoming
 from seas_data.curate.outcome import decisions
-from seas_data.curate.steps import curate
-from seas_data.incoming import Earlier, Incoming
-from seas_data.loop import measure, players, turn, writing
-from seas_data.loop.scene import Frames, Role, Scene, merged
-from seas_data.people import gold
+from seas_data.curate.pipeline import curate
+from seas_data.loop import attack_quality as writing
+from seas_data.loop import attacks as attack
+from seas_data.loop import checkpoints as players
+from seas_data.loop import evaluation as measure
+from seas_data.loop import iteration as turn
+from seas_data.loop.context import Frames, Role, Scene, merged
+from seas_data.metrics import evaluate
 from seas_data.recipe import Recipe
-from seas_data.stages import Stages
+from seas_data.review import gold
 from seas_data.store import Workspace
-from seas_data.version import Version
+from seas_data.store import takedown as forgotten
+from seas_data.store.stages import Stages
+from seas_data.store.version import Version
 
 __all__ = ["inputs", "iterate"]
 

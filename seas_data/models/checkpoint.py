@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
-from seas_data.files import sha256
-from seas_data.recipe.place import is_path
+from seas_data.recipe.paths import is_path
+from seas_data.store.files import sha256
 
 PARTS = (
     "*.safetensors",

@@ -22,9 +22,11 @@ import httpx
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat, deciding, parts
-from seas_data.models.line import AWAY, Failed, Line
+from seas_data.models import chat
+from seas_data.models import generation_cache as parts
+from seas_data.models import token_probability as deciding
 from seas_data.models.protocol import ANSWERS, Asking, Sampling, check_requests
+from seas_data.models.retry import AWAY, Failed, Line
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
 from seas_data.text import content_id

@@ -17,7 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat, checkpoint, deciding, parts
+from seas_data.models import chat, checkpoint
+from seas_data.models import generation_cache as parts
+from seas_data.models import token_probability as deciding
 from seas_data.models.protocol import ANSWERS, Asking, Sampling, check_requests
 from seas_data.progress import bar, libraries_quiet
 from seas_data.recipe import ModelInProcess

@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import Field
 
 from seas_data.errors import SeasDataError
-from seas_data.recipe.strict import Strict
+from seas_data.recipe.base import Strict
 
 ANSWERS: Final = pl.Schema(
     {

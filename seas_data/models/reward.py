@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat, checkpoint, in_process, parts
+from seas_data.models import chat, checkpoint, in_process
+from seas_data.models import generation_cache as parts
 from seas_data.models.protocol import Asking
 from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess

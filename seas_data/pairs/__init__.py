@@ -6,7 +6,7 @@ whatever order they come. ``convert.run_from`` makes red or target pairs of a fi
 """
 
 from seas_data.pairs.general import general_pairs
-from seas_data.pairs.held import held_out
+from seas_data.pairs.holdout import held_out
 from seas_data.pairs.mart import mart_red, mart_target
 from seas_data.pairs.paired import Paired, chosen_only
 from seas_data.pairs.reasons import statement

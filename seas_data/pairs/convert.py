@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.files import replacing
 from seas_data.pairs import reference
 from seas_data.pairs.lines import ahead
 from seas_data.pairs.reasons import sentence
 from seas_data.pairs.red import match, shuffled
 from seas_data.pairs.reference import Role
 from seas_data.pairs.target import safe_against_unsafe
-from seas_data.rows import messages, row_ids
+from seas_data.store.files import replacing
+from seas_data.tables.ids import messages, row_ids
 
 _AT_A_TIME = 4_000  # pairs whose texts are in memory
 

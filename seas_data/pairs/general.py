@@ -5,9 +5,9 @@ import polars as pl
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.pairs.held import withheld
+from seas_data.pairs.holdout import withheld
 from seas_data.pairs.paired import Paired, finished, unused
-from seas_data.rows import messages, row_ids
+from seas_data.tables.ids import messages, row_ids
 
 
 def general_pairs(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data import tables
-from seas_data.rows import messages, row_ids
+from seas_data.tables.ids import messages, row_ids
 
 
 @dataclass(frozen=True)

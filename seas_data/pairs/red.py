@@ -14,7 +14,7 @@ import polars as pl
 from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs.choosing import capped, greedy
-from seas_data.pairs.held import withheld
+from seas_data.pairs.holdout import withheld
 from seas_data.pairs.paired import Paired, compose, unused
 from seas_data.pairs.verdicts import answers_to, judge_of, judged, rates
 from seas_data.similarity.candidates import require_few

@@ -9,7 +9,7 @@ import polars as pl
 
 from seas_data import recipe
 from seas_data.pairs.choosing import capped, greedy
-from seas_data.pairs.held import withheld
+from seas_data.pairs.holdout import withheld
 from seas_data.pairs.paired import Paired, compose, unused
 from seas_data.pairs.verdicts import answers_to, judge_of, judged, refusal_judge_of
 from seas_data.similarity.candidates import require_few

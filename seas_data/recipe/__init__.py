@@ -22,21 +22,12 @@ from seas_data.recipe.curation import (
 )
 from seas_data.recipe.judges import GuardName, Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
 from seas_data.recipe.loading import in_sandbox, load, read, require_trust, shipped
-from seas_data.recipe.loop import (
-    Attack,
-    Evaluation,
-    HarmlessCandidates,
-    Loop,
-    LoopSampling,
-    Player,
-    Sandbox,
-    Success,
-)
+from seas_data.recipe.loop import Attack, Evaluation, HarmlessCandidates, Loop, LoopSampling, Player, Sandbox, Success
 from seas_data.recipe.models import Model, ModelHttp, ModelInProcess
 from seas_data.recipe.pairs import Choice, GeneralPairs, HarmlessPairs, MartRows, Pairs, RedPairs, TargetPairs
+from seas_data.recipe.recipe import Recipe, Release
 from seas_data.recipe.sources import Columns, Source, Unwrap
 from seas_data.recipe.training import Training, TrainingDpo, TrainingLora, TrainingSettings, TrainingSft
-from seas_data.recipe.whole import Recipe, Release
 
 __all__ = [
     "Attack",

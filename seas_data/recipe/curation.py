@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from seas_data.recipe.place import ModelPlace
-from seas_data.recipe.strict import Share, Strict
+from seas_data.recipe.base import Share, Strict
+from seas_data.recipe.paths import ModelPlace
 
 BUNDLED: Final = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 """What the `embedder` extra brings, by both its names."""

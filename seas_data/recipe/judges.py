@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from seas_data.recipe.strict import Strict
+from seas_data.recipe.base import Strict
 
 GuardName = Literal[
     "llama-guard-2",

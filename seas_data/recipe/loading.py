@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe.models import ModelHttp
-from seas_data.recipe.whole import Recipe
+from seas_data.recipe.recipe import Recipe
 from seas_data.text import printable
 
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from seas_data.recipe.place import Place
-from seas_data.recipe.strict import Share, Strict
+from seas_data.recipe.base import Share, Strict
+from seas_data.recipe.paths import Place
 
 
 class Attack(Strict):

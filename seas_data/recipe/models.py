@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from seas_data.recipe.place import ModelPlace, Template
-from seas_data.recipe.strict import Strict
+from seas_data.recipe.base import Strict
+from seas_data.recipe.paths import ModelPlace, Template
 
 
 class ModelInProcess(Strict):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from seas_data.recipe.strict import Share, Strict
+from seas_data.recipe.base import Share, Strict
 
 
 class RedPairs(Strict):

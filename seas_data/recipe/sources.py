@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from seas_data.recipe.place import Place
-from seas_data.recipe.strict import Strict
-from seas_data.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
+from seas_data.recipe.base import Strict
+from seas_data.recipe.paths import Place
+from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
 
 class Columns(Strict):

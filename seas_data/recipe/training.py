@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from seas_data.recipe.place import Place, Template
-from seas_data.recipe.strict import Share, Strict
+from seas_data.recipe.base import Share, Strict
+from seas_data.recipe.paths import Place, Template
 
 
 class TrainingLora(Strict):

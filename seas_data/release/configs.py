@@ -17,8 +17,8 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data.analysis import sql
-from seas_data.release.profile import Profile
+from seas_data.query import sql
+from seas_data.release.visibility import Profile
 
 BYTES_PER_FILE = 500_000_000  # of the rows in memory; on disk they are a fraction of it
 

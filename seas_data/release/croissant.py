@@ -16,12 +16,11 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import files
 from seas_data.release import configs, recipes
-from seas_data.release.answers import Figures
+from seas_data.release.card.answers import Figures
 from seas_data.release.columns import ABOUT
 from seas_data.release.configs import Config
-from seas_data.store import Manifest
+from seas_data.store import Manifest, files
 
 Json = dict[str, Any]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data import files
 from seas_data.recipe import Sandbox
+from seas_data.store import files
 
 FILES = {
     "attacks.jsonl": "id, prompt, style: adversarial prompts",

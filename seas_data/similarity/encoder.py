@@ -22,12 +22,12 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.files import sha256
 from seas_data.progress import bar
 from seas_data.recipe import Embedder
 from seas_data.recipe.curation import BUNDLED
-from seas_data.recipe.place import is_path
+from seas_data.recipe.paths import is_path
 from seas_data.similarity.precision import has_native_bf16
+from seas_data.store.files import sha256
 
 SHAPES = 1
 """Which rule gives batches their shape. A new rule changes the last bits, so it makes new model keys."""

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.files import replacing
+from seas_data.store.files import replacing
 from seas_data.text import content_id
 
 _TOKENS = pl.Schema({"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32})

@@ -13,7 +13,7 @@ import polars as pl
 from seas_data import progress, tables
 from seas_data.recipe import Source, Unwrap
 from seas_data.sources.raw import FIELDS, Raw
-from seas_data.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
+from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from seas_data import files, progress
+from seas_data import progress
 from seas_data.errors import SeasDataError
 from seas_data.recipe import TrainingLora, TrainingSettings
+from seas_data.store import files
 from seas_data.train import rows
 from seas_data.train.job import Job, prepared_rows, write_report
 

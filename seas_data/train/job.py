@@ -20,10 +20,11 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from seas_data import evaluate, files
 from seas_data.errors import SeasDataError
+from seas_data.metrics import evaluate
 from seas_data.models import checkpoint
 from seas_data.recipe import TrainingDpo, TrainingSft
+from seas_data.store import files
 from seas_data.train import logged, rows
 
 REPORT = "training.json"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from math import ceil, isfinite
 from typing import Final
 
-from seas_data import evaluate
+from seas_data.metrics import evaluate
 
 LOGGED: Final = {
     "loss": "loss",

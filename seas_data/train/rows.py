@@ -14,12 +14,12 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from seas_data import files
 from seas_data.errors import SeasDataError
 from seas_data.models import chat
 from seas_data.models.protocol import Asking
 from seas_data.recipe import TrainingSettings
-from seas_data.rows import messages
+from seas_data.store import files
+from seas_data.tables.ids import messages
 
 SIDES = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
 _MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))

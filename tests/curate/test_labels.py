@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seas_data import recipe, tables
 from seas_data.curate.labels import labels
-from seas_data.taxonomy import type_of
+from seas_data.tables.taxonomy import type_of
 from seas_data.text import content_id, text_digest
 
 SETTINGS = recipe.Labels()

@@ -9,7 +9,7 @@ import yaml
 from seas_data import recipe as recipes
 from seas_data.build import build
 from seas_data.recipe import Recipe
-from tests.test_loop import SMALL, SMOKE
+from tests.loop.test_loop import SMALL, SMOKE
 
 # Models this young write words without sense: who of them counts as refusing, or as harmless, is set so that there are
 # some of each kind. Where an attack comes to is what is tested, not which one it is.

@@ -20,15 +20,15 @@ import seas_data as sd
 from seas_data import plan
 from seas_data import recipe as recipes
 from seas_data.build import build
-from seas_data.loop import measure
-from seas_data.models import line
+from seas_data.loop import evaluation as measure
+from seas_data.models import retry as line
 from seas_data.recipe import Recipe
+from tests.loop.test_loop import SMALL, SMOKE
 from tests.models.servers import Reply, server
 from tests.models.test_serve import gone
 from tests.models.test_transformers_serve import COMMAND
 from tests.models.test_transformers_serve import pytestmark as needs_the_server
 from tests.program import PROGRAM
-from tests.test_loop import SMALL, SMOKE
 
 pytest.importorskip("trl", reason="needs the extra train")
 

@@ -6,13 +6,14 @@ import polars as pl
 import pytest
 
 from seas_data import recipe as recipes
-from seas_data.loop import judging, turn
-from seas_data.loop.scene import Scene
-from seas_data.stages import Stages
+from seas_data.loop import iteration as turn
+from seas_data.loop import verdicts as judging
+from seas_data.loop.context import Scene
 from seas_data.store import Workspace
+from seas_data.store.stages import Stages
+from tests.loop.test_loop import SMOKE
 from tests.models.test_reward import write
 from tests.pairs.worlds import NOTHING, world
-from tests.test_loop import SMOKE
 
 ANSWERS = [
     {"verdict": "safe", "refusal": "full_refusal", "text": "the door is blue"},

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.files import sha256
 from seas_data.models import checkpoint
+from seas_data.store.files import sha256
 
 
 def test_a_digest_changes_with_weights_settings_and_template_and_with_nothing_else(tiny: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import line, parts
+from seas_data.models import generation_cache as parts
+from seas_data.models import retry as line
 from seas_data.models.http import OverHttp
 from seas_data.models.protocol import ANSWERS, Asking, Decision, Sampling
 from seas_data.recipe import ModelHttp

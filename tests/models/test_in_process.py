@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from seas_data.errors import SeasDataError
-from seas_data.models import parts
+from seas_data.models import generation_cache as parts
 from seas_data.models.in_process import InProcess, in_process
 from seas_data.models.protocol import ANSWERS, Asking, Decision, Sampling
 from seas_data.recipe import ModelInProcess

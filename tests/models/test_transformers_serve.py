@@ -17,8 +17,8 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.models import opened
 from seas_data.models.http import OverHttp
-from seas_data.models.line import Line
 from seas_data.models.protocol import ANSWERS, Sampling
+from seas_data.models.retry import Line
 from seas_data.recipe import ModelHttp, ModelInProcess
 from tests.models.conftest import asking
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from seas_data import recipe
-from seas_data.files import write_parquet
 from seas_data.pairs import target_pairs
 from seas_data.pairs.convert import run_from
+from seas_data.store.files import write_parquet
 from tests.pairs.worlds import NOTHING, world
 from tests.trl import dpo
 

@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from seas_data.store import Manifest
-from seas_data.version import Version
-from seas_data.version import open as open_versions
+from seas_data.store.version import Version
+from seas_data.store.version import open as open_versions
 
 # The columns that hold names which people or other sets chose. What is of a closed list cannot be anything else.
 _COLUMNS: dict[str, tuple[str, ...]] = {

@@ -10,12 +10,13 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from seas_data import version
-from seas_data.release import card_configs, configs, folder
+from seas_data.release import configs, folder
+from seas_data.release.card import configs as card_configs
 from seas_data.release.columns import ABOUT
-from seas_data.release.profile import Profile
-from seas_data.version import Version
-from tests.analysis.frames import store, table
+from seas_data.release.visibility import Profile
+from seas_data.store import version
+from seas_data.store.version import Version
+from tests.query.frames import store, table
 from tests.trl import dpo
 
 BOTH = [

@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seas_data import files, version
-from seas_data.release import answers, configs, croissant
-from seas_data.release.profile import Profile
+from seas_data.release import configs, croissant
+from seas_data.release.card import answers
+from seas_data.release.visibility import Profile
+from seas_data.store import files, version
 
 mlcroissant = pytest.importorskip("mlcroissant")
 

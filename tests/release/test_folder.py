@@ -13,14 +13,15 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from seas_data import files, store, tables, version
+from seas_data import tables
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
-from seas_data.stages import RUNS
-from seas_data.store import Manifest, open_workspace
-from seas_data.version import Version
+from seas_data.store import Manifest, files, open_workspace, version
+from seas_data.store import workspace as store
+from seas_data.store.stages import RUNS
+from seas_data.store.version import Version
 from tests import made as maker
 from tests.program import PROGRAM
 

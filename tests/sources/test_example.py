@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from seas_data import recipe, sources
-from seas_data.curate.invalid import invalid
+from seas_data.curate.validity import invalid
 from tests.conftest import EXAMPLE
 
 

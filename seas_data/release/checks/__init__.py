@@ -11,9 +11,9 @@ from dataclasses import replace
 from seas_data.errors import SeasDataError
 from seas_data.release.checks import content, curation, structure
 from seas_data.release.checks.check import Candidate, Check, Told
-from seas_data.release.profile import named as profile_named
+from seas_data.release.visibility import named as profile_named
+from seas_data.store.version import Version
 from seas_data.text import printable
-from seas_data.version import Version
 
 __all__ = ["Check", "described", "excused", "named", "names", "refuse_unless_allowed", "run"]
 

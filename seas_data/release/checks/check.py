@@ -6,10 +6,10 @@ from functools import cached_property
 
 import polars as pl
 
-from seas_data.analysis import sql
-from seas_data.release import personal
-from seas_data.release.profile import Profile
-from seas_data.version import Version
+from seas_data.query import sql
+from seas_data.release.privacy import pii as personal
+from seas_data.release.visibility import Profile
+from seas_data.store.version import Version
 
 
 @dataclass(frozen=True)

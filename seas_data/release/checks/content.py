@@ -4,9 +4,10 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.release import licences as licence
-from seas_data.release import personal, recipes
+from seas_data.release import recipes
 from seas_data.release.checks.check import Candidate, Told, told
-from seas_data.release.profile import redact
+from seas_data.release.privacy import pii as personal
+from seas_data.release.visibility import redact
 
 
 def licences(candidate: Candidate) -> Told:

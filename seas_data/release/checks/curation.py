@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from seas_data.pairs.held import held_out as held
+from seas_data.pairs.holdout import held_out as held
 from seas_data.release.checks.check import Candidate, Told, asked, told
 from seas_data.text import text_digest
 

@@ -1,0 +1,173 @@
+"""The steps of curation in their order, and what passes between them. Each step is a pure function in ``curate/``.
+
+All of a build's training prompts go the same way: those that an earlier version kept are a frozen reference, which
+later rows are compared with and which no step drops, relabels or moves. (Contamination alone may drop them, for a new
+holdout set must not be in what models are trained on, and stricter limits: but not what a person keeps.) Holdout
+prompts only take part in contamination.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from seas_data import tables
+from seas_data.curate import conflicts, contamination, labels
+from seas_data.curate import validity as invalid
+from seas_data.curate.dedup import edges, items, select
+from seas_data.curate.incoming import Earlier, Incoming
+from seas_data.curate.outcome import Outcome, no_decisions
+from seas_data.curate.payload_vectors import Focus, clustered, focus
+from seas_data.curate.split import assign as split
+from seas_data.curate.split import groups as grouping
+from seas_data.curate.templates import detect as wrapping
+from seas_data.curate.templates import requests
+from seas_data.errors import SeasDataError
+from seas_data.metrics import evaluate
+from seas_data.recipe import Recipe
+from seas_data.recipe import Templates as TemplateSettings
+from seas_data.similarity import vectors
+from seas_data.store.stages import Stages
+
+Frames = dict[str, pl.DataFrame]
+
+
+def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector_folder: Path) -> Frames:
+    """Return the rows that this version adds to each table; a column ``version`` is for the caller to fill.
+
+    Raises SeasDataError if anything that the split must keep apart would cross it.
+    """
+    settings = recipe.curation
+    written = known.prompts["prompt_id"]
+    # Only who is kept anew comes back: an older keep is followed already, or was of a row that bridges the split.
+    anew = new.decisions.filter(decision="keep")["prompt_id"]
+    back = known.prompts.filter(_in(anew)).join(known.kept, on="prompt_id", how="anti")
+    prompts = pl.concat([known.kept, back, new.prompts]).filter(~_in(new.forbidden)).sort("prompt_id")
+    ledger = [new.decisions]
+
+    prompts = _spared(invalid.invalid(prompts, settings.limits), prompts, new.forced, ledger)
+    with stages.timed("embed", prompts.height):
+        whole = vectors.embed(prompts.select("text", "language"), recipe.embedders, vector_folder)
+    clean = stages.run(
+        "contamination",
+        prompts.height,
+        lambda: vars(contamination.contamination(prompts, whole, settings.contamination)),
+    )
+    known_flags = (
+        (pl.col("decision") == "flag") & _in(known.kept["prompt_id"]) & _in(known.kept["prompt_id"], "witness_id")
+    )
+    clean["decisions"] = clean["decisions"].filter(~known_flags)
+    prompts = _spared(Outcome(**clean), prompts, new.forced, ledger)
+    holdout = prompts.filter(pl.col("role") == "holdout")
+    training = prompts.filter(pl.col("role") == "training")
+    earlier = training.join(known.kept, on="prompt_id", how="semi")["prompt_id"]
+    frozen = known.splits.join(training, on="prompt_id", how="semi")
+
+    found = stages.run("templates", training.height, lambda: _templates(training, known, settings.templates))
+    compared = items.collect(training, found["templates"], earlier)
+    with stages.timed("embed items", compared.items.height):
+        embedded = vectors.embed(compared.items, recipe.embedders, vector_folder)
+    if recipe.embedders:
+        ledger.append(items.unseen(training, compared, embedded, earlier))
+    alike = stages.run("edges", compared.items.height, lambda: vars(edges.find(compared, embedded, settings)))
+    with stages.timed("requests", training.height):
+        alike_requests = alike["requests"].filter(edges.is_duplicate(settings))
+        asked = requests.requests(
+            training, found["templates"], alike_requests, known.templates.select("prompt_id", "request_id")
+        )
+        templates = found["templates"].join(asked, on="prompt_id", how="full", coalesce=True).sort("prompt_id")
+    with stages.timed("select", training.height):
+        barred = split.bridges(training, alike["duplicates"], templates, settings, frozen) if frozen.height else None
+        chosen = select.select(
+            training, alike["duplicates"], templates, settings, earlier=earlier, forced=new.forced, barred=barred
+        )
+        resolved = conflicts.resolve(training, chosen.kept, earlier)
+        ledger += [chosen.decisions, resolved.decisions]
+    kept = resolved.kept
+    standing = edges.among(alike["duplicates"], training, kept)
+
+    asking = focus(kept, compared, embedded, templates)
+    members, reports = grouping.groups(kept, standing, templates, settings, frozen)
+    seen = asking.rows.height
+    labelled = stages.run("labels", seen, lambda: vars(_labels(kept, asking, members, earlier, recipe)))
+    kept = labelled["prompts"]
+    map_ = stages.run("clusters", seen, lambda: {"clusters": clustered(asking, known.clusters, settings.clusters)})
+    with stages.timed("split", kept.height):
+        whole_set = pl.concat([kept, holdout])
+        splits = split.split(whole_set, members, settings, frozen)
+        _require_apart(split.check(whole_set, splits, standing, templates, settings))
+
+    fresh = pl.concat([new.prompts.join(kept, on="prompt_id", how="anti"), kept.filter(~_in(written))])
+    places = {
+        "templates": templates.join(known.templates, on="prompt_id", how="anti"),
+        "splits": splits.join(known.splits, on="prompt_id", how="anti"),
+        "clusters": map_["clusters"].join(known.clusters, on="prompt_id", how="anti"),
+    }
+    return {
+        "prompts": fresh.sort("prompt_id"),
+        "set_aside": new.set_aside,
+        "decisions": _versionless("decisions", pl.concat([each.select(no_decisions().columns) for each in ledger])),
+        "relabels": _versionless("relabels", new.relabels),
+        **places,
+        "wrappers": found["wrappers"].join(known.wrappers, on="template_id", how="anti"),
+        "embeddings": asking.embeddings(places["splits"]),
+        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _oversized(reports)])),
+    }
+
+
+def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSettings) -> Frames:
+    """Return the templates of all training prompts: the earlier ones' as they are stored, and the later ones'."""
+    later = training.join(known.kept, on="prompt_id", how="anti", maintain_order="left")
+    stored = known.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
+    found = wrapping.find(later, settings, known.wrappers)
+    columns = ("prompt_id", "template_id", "payload")
+    both = pl.concat([stored.select(columns), found.templates.select(columns)]).sort("prompt_id")
+    return {"templates": both, "wrappers": found.wrappers}
+
+
+def _labels(
+    kept: pl.DataFrame, asking: Focus, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
+) -> labels.Labelled:
+    rows, matrix = asking.main()
+    before = kept["prompt_id"].is_in(earlier.implode()).to_numpy()
+    return labels.labels(kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, before)
+
+
+def _spared(outcome: Outcome, before: pl.DataFrame, forced: pl.Series, ledger: list[pl.DataFrame]) -> pl.DataFrame:
+    """Note the step's decisions and return what it keeps; what people said to keep stays, whatever the step says."""
+    spared = pl.col("prompt_id").is_in(forced.implode())
+    ledger.append(outcome.decisions.filter(~(spared & (pl.col("decision") == "drop"))))
+    return before.filter(pl.col("prompt_id").is_in(outcome.kept["prompt_id"].implode()) | spared)
+
+
+def _in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:
+    return pl.col(column).is_in(ids.implode())
+
+
+def _versionless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    columns = tables.TABLES[table].column_names()
+    return frame.with_columns(version=pl.lit("")).select(columns).sort(columns)
+
+
+def _oversized(reports: pl.DataFrame) -> pl.DataFrame:
+    """Return the components that were too large for one side as metrics: how many groups each was cut into."""
+    return evaluate.frame(
+        [
+            evaluate.metric(
+                "component_cut",
+                float(row["groups"]),
+                {"group_id": row["group_id"], "largest": row["largest"]},
+                n=row["rows"],
+            )
+            for row in reports.iter_rows(named=True)
+        ]
+    )
+
+
+def _require_apart(crossing: pl.DataFrame) -> None:
+    if crossing.height:
+        first = crossing.row(0, named=True)
+        raise SeasDataError(
+            f"{crossing.height} pairs cross the split, such as {first['prompt_id']} ({first['split']}) and "
+            f"{first['neighbour_id']} ({first['neighbour_split']}, {first['reason']}); no version was made. If an "
+            "override keeps one of them, take it back; otherwise this is a fault of seas-data: please report it"
+        )

@@ -1,0 +1,1 @@
+"""Templates: fixed wrappers around a changing request, found from the data."""

@@ -1,0 +1,1 @@
+"""Metrics: shares with their intervals, and the rows of the table ``metrics``."""

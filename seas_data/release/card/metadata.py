@@ -1,0 +1,146 @@
+"""The card's metadata: the YAML block at its top, as the Hugging Face Hub reads it.
+
+The keys are those of the Hub's specification (``datasetcard.md`` of its documentation): what it searches and filters
+by, which files make which config and split, what columns they have, and what a gate asks. Every value from outside is
+on one line, cut, and written by a YAML library, so that none can add a key or end the block.
+
+``merge`` is for a card that is on the Hub already: the keys of ``MANAGED`` are the data's and are written anew; all
+others belong to whoever wrote them, and tags are joined.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+from seas_data.errors import SeasDataError
+from seas_data.release.card.markdown import line
+from seas_data.release.licences import table as licence_table
+
+ARXIV = "2408.02632"
+
+MANAGED = (
+    "language",
+    "license",
+    "license_name",
+    "license_link",
+    "multilinguality",
+    "size_categories",
+    "source_datasets",
+    "task_categories",
+    "annotations_creators",
+    "language_creators",
+    "configs",
+    "dataset_info",
+    "base_model",
+    "library_name",
+    "pipeline_tag",
+)
+"""What the data says. ``tags`` are joined with those that are there, and ``pretty_name`` is kept where there is one."""
+_GATE = ("extra_gated_prompt", "extra_gated_fields", "extra_gated_button_content")
+"""Ours where the release has a gate; else whoever published it may have put up one of their own."""
+
+_SIZES = {
+    1_000: "n<1K",
+    10_000: "1K<n<10K",
+    100_000: "10K<n<100K",
+    1_000_000: "100K<n<1M",
+    10_000_000: "1M<n<10M",
+    100_000_000: "10M<n<100M",
+    1_000_000_000: "100M<n<1B",
+}
+
+# Of the Hub's list (repositories-licenses.md) those that data and language models come under.
+_HUB_LICENCES = """
+    apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigcode-openrail-m afl-3.0 artistic-2.0
+    bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0
+    cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0
+    cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl
+    ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc lppl-1.3c
+    ms-pl mpl-2.0 odc-by odbl osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr llama2 llama3 llama3.1
+    llama3.2 llama3.3 llama4 gemma
+"""
+HUB_LICENCES = frozenset(_HUB_LICENCES.split())
+
+
+def size_category(rows: int) -> str:
+    """Return the Hub's name for a set of ``rows`` rows."""
+    return next((name for limit, name in _SIZES.items() if rows < limit), "1B<n<10B")
+
+
+def licence(name: str | None) -> dict[str, str]:
+    """Return the metadata of a licence: its id on the Hub, or ``other`` with its name and link. None is unknown."""
+    if name is None:
+        return {"license": "unknown"}
+    known = licence_table.find(name)
+    hub = known.hub if known else name.casefold()
+    if hub in HUB_LICENCES:
+        return {"license": hub}
+    called = re.sub(r"[^a-z0-9.]+", "-", line(known.id if known else name).casefold()).strip("-.")
+    return {"license": "other", "license_name": called or "custom"} | ({"license_link": known.read} if known else {})
+
+
+def languages(codes: Iterable[str | None]) -> list[str]:
+    """Return those of ``codes`` that are ISO 639 codes, sorted."""
+    return sorted({code for code in codes if code is not None and re.fullmatch("[a-z]{2,3}", code)})
+
+
+def hub_ids(names: Iterable[str | None]) -> list[str]:
+    """Return those of ``names`` that can be repositories of the Hub, sorted."""
+    pattern = r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
+    return sorted({name for name in names if name is not None and re.fullmatch(pattern, name, re.ASCII)})
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Return ``content`` less what is None as YAML, keys in their order, one line a text."""
+    present = {key: value for key, value in content.items() if value is not None}
+    written = yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10**9)
+    if yaml.safe_load(written) == present:
+        return written
+    # Some characters, such as U+0085, are white space to the reader and letters to the writer.
+    return yaml.safe_dump(present, sort_keys=False, allow_unicode=False, width=10**9)
+
+
+def split(card: str) -> tuple[dict[str, Any], str]:
+    """Return a card's metadata and its body. Raises SeasDataError when the block at its top is no mapping.
+
+    The block is found with the expression that the Hub itself uses.
+    """
+    found = REGEX_YAML_BLOCK.search(card)
+    if found is None:
+        return {}, card
+    try:
+        content = yaml.safe_load(found.group(2))
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: of a date that there is not, such as 2024-13-45
+        said = line(" ".join(str(problem).split()))
+        raise SeasDataError(f"the metadata at the top of the card is not YAML ({said}); mend or remove it") from None
+    if content is not None and not isinstance(content, dict):
+        raise SeasDataError("the metadata at the top of the card is not a mapping; mend or remove it")
+    return content or {}, card[found.end() :]
+
+
+def merge(existing: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a card that is there, with what the data says written anew."""
+    managed = {*MANAGED, *(key for key in _GATE if key in fresh)}
+    theirs = {key: value for key, value in existing.items() if key not in managed}
+    together = {**fresh, **theirs}
+    together["tags"] = joined(fresh.get("tags"), existing.get("tags"))
+    order = [*fresh, *(key for key in together if key not in fresh)]
+    return {key: together[key] for key in order if together[key] not in (None, [])}
+
+
+def differences(existing: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
+    """Return the keys of which ``existing`` says something else than ``merge`` would write."""
+    wanted = merge(existing, fresh)
+    return sorted(key for key in {*existing, *wanted} if existing.get(key) != wanted.get(key))
+
+
+def joined(first: object, second: object) -> list[Any]:
+    """Return two lists (a single value counts as one) as one without repeats."""
+    values: list[Any] = []
+    for part in (first, second):
+        listed: Sequence[Any] = part if isinstance(part, list) else [] if part is None else [part]
+        values += [value for value in listed if value not in values]
+    return values

@@ -1,0 +1,1 @@
+"""The Hub: push a version or a model, and pull a version."""

@@ -1,0 +1,285 @@
+"""Personal data and secrets in what a release holds: found offline, named by id and kind, never shown.
+
+    email            an address whose domain is not reserved for examples (RFC 2606)
+    telephone        a number that ``phonenumbers`` calls valid, written with a country's code or as in its country
+    ip-address       an address of the public internet
+    postal-address   house number, street and postcode, as in the United States and the United Kingdom
+    ...              keys and tokens: by the patterns of ``detect-secrets`` and a few of its later kin
+
+A shard's findings are kept in the workspace's ``scans`` folder, by the shard's hash and the scanner's own, so that a
+shard is read once. Nothing is sent anywhere: the patterns are all that is taken from detect-secrets, whose own way is
+to ask the issuer whether a key works. They are matched by Polars' engine, which takes linear time whatever the text.
+"""
+
+import base64
+import binascii
+import importlib
+import ipaddress
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib.metadata import version as installed
+from typing import Any
+
+import phonenumbers
+import polars as pl
+
+from seas_data.release.privacy import redact as scrub
+from seas_data.release.visibility import Profile, redact
+from seas_data.store import Shard, files
+from seas_data.store.version import Version
+from seas_data.text import content_id
+
+PERSONAL = ("email", "telephone", "ip-address", "postal-address")
+TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "prompts": ("prompt_id", ("text", "label_source", "source_id", "source_risk", "source_style")),
+    "set_aside": ("row_digest", ("location", "detail")),
+    "decisions": ("prompt_id", ("detail",)),
+    "relabels": ("prompt_id", ("label_source", "because")),
+    "seeds": ("seed_id", ("text",)),
+    "attacks": ("prompt_id", ("text",)),
+    "responses": ("response_id", ("text",)),
+    "expected": ("prompt_id", ("answer",)),
+    "verdicts": ("response_id", ("raw",)),
+    "pairs": ("pair_id", ("prompt", "chosen", "rejected")),
+    "demonstrations": ("demonstration_id", ("prompt", "completion")),
+    "tombstones": ("coalesce(prompt_id, response_id)", ("because",)),
+}
+"""The id (a column, or an expression in SQL) and the columns of free text of each table. Payloads and wrappers are
+parts of prompts."""
+
+FINDINGS = {"id": pl.String(), "column": pl.String(), "kind": pl.String()}
+
+
+def findings(version: Version, profile: Profile) -> pl.DataFrame:
+    """Return table, id, column and kind of all that is found in what ``profile`` releases of ``version``, sorted.
+
+    The recipe goes with a release too, as ``scrub`` leaves it: what is found there has the table ``recipe``, and its
+    key as the id.
+    """
+    parts = [_in_recipe(version)]
+    for table in TEXTS:
+        for shard in version.manifest.tables.get(table, []):
+            found = _released(version, table, shard, profile)
+            parts.append(found.select(pl.lit(table).alias("table"), *FINDINGS))
+    return pl.concat(parts).unique().sort("table", "id", "column", "kind")
+
+
+def scan(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return id and kind of what is in ``rows`` (id, text), once each."""
+    rows = rows.drop_nulls("text")
+    return pl.concat([find(rows) for find in _FINDERS]).unique().sort("id", "kind")
+
+
+def _released(version: Version, table: str, shard: Shard, profile: Profile) -> pl.DataFrame:
+    """Return the findings in those cells of a shard that the profile releases."""
+    path = version.workspace.shard_path(table, shard)
+    schema = pl.read_parquet_schema(path)
+    name, columns = TEXTS[table]
+    columns = tuple(column for column in columns if column in schema)  # an older shard may lack one
+    # What becomes of a cell does not hang on its text, so the texts need not be read: any text stands for them.
+    stand_in = [pl.lit(_any(schema[column]), dtype=schema[column]).alias(column) for column in columns]
+    rest = [column for column in schema if column not in columns and not isinstance(schema[column], pl.List)]
+    cells = redact(table, pl.scan_parquet(path).select(rest).with_columns(stand_in).collect(), profile)
+    parts = [pl.DataFrame(schema=FINDINGS)]
+    for column in columns:
+        shown = cells.filter(pl.col(column).is_not_null()).select(pl.sql_expr(name).alias("id"))
+        if shown.height:
+            parts.append(_stored(version, table, shard, column).join(shown, on="id", how="semi"))
+    return pl.concat(parts)
+
+
+def _any(kind: Any) -> Any:
+    return [] if isinstance(kind, pl.List) else ""
+
+
+def _stored(version: Version, table: str, shard: Shard, column: str) -> pl.DataFrame:
+    """Return the findings in a column of a shard, from an earlier scan if there was one."""
+    place = version.workspace.root / "scans" / SCANNER / table / f"{shard.sha256}-{column}.parquet"
+    if not place.exists():
+        text = pl.col(column)
+        rows = pl.scan_parquet(version.workspace.shard_path(table, shard))
+        if isinstance(rows.collect_schema()[column], pl.List):
+            text = text.list.eval(pl.element().struct.field("content")).list.join("\n")
+        found = scan(rows.select(pl.sql_expr(TEXTS[table][0]).alias("id"), text.alias("text")).collect())
+        files.write_parquet(place, found.select("id", pl.lit(column).alias("column"), "kind"))
+    return pl.read_parquet(place)
+
+
+def _in_recipe(version: Version) -> pl.DataFrame:
+    """Return what is found in the recipe's keys and texts, under the place of each; no place says what is found."""
+    told = list(_told(scrub.recipe(version.manifest.recipe), ()))
+    keys = pl.DataFrame({"id": [place[-1] for place, _ in told if place]}, schema={"id": pl.String})
+    found = set(scan(keys.unique().with_columns(text="id"))["id"])
+    places = [".".join("..." if part in found else part for part in place) for place, _ in told]
+    rows = pl.DataFrame({"id": places, "text": [text for _, text in told]}, schema={"id": pl.String, "text": pl.String})
+    return scan(rows).select(pl.lit("recipe").alias("table"), "id", pl.lit("").alias("column"), "kind")
+
+
+def _told(content: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the place (the keys that lead there) and the text of every text and every key in the recipe."""
+    if isinstance(content, str):
+        yield place, content
+    elif isinstance(content, dict):
+        for key, part in content.items():
+            yield (*place, key), key
+            yield from _told(part, (*place, key))
+    elif isinstance(content, list):
+        for number, part in enumerate(content):
+            yield from _told(part, (*place, str(number)))
+
+
+def _matches(rows: pl.DataFrame, pattern: str) -> pl.DataFrame:
+    """Return id and match: a row for each match of ``pattern``."""
+    return rows.select("id", match=pl.col("text").str.extract_all(pattern)).explode("match").drop_nulls("match")
+
+
+def _where(matches: pl.DataFrame, kind: str, test: Callable[[str], bool]) -> pl.DataFrame:
+    good = [test(match) for match in matches["match"]]
+    return matches.filter(pl.Series(good, dtype=pl.Boolean)).select("id", kind=pl.lit(kind))
+
+
+_EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b"
+_RESERVED = r"(?i)@(?:.*\.)?(?:example\.(?:com|net|org)|example|test|invalid|localhost|local)$"
+
+
+def _emails(rows: pl.DataFrame) -> pl.DataFrame:
+    found = _matches(rows.filter(pl.col("text").str.contains("@", literal=True)), _EMAIL)
+    return found.filter(~pl.col("match").str.contains(_RESERVED)).select("id", kind=pl.lit("email"))
+
+
+_DIGITS = r"(?:^|.)[+(]?\d[\d \t().\-/–]{5,22}\d"  # with what stands before it, by which phonenumbers judges
+_COUNTRIES = (None, "US", "GB", "CN")  # None: with a country's code; else as written in that country
+
+
+def _telephones(rows: pl.DataFrame) -> pl.DataFrame:
+    return _where(_matches(rows, _DIGITS), "telephone", _is_telephone)
+
+
+def _is_telephone(text: str) -> bool:
+    if not 7 <= sum(map(str.isdigit, text)) <= 15 or _IN_FICTION.search(text):
+        return False
+    level = phonenumbers.Leniency.STRICT_GROUPING
+    # The matcher looks at what stands around and how digits are grouped; it is asked only of what might be a number.
+    return any(
+        _is_valid(text, country) and phonenumbers.PhoneNumberMatcher(text, country, leniency=level).has_next()
+        for country in (_COUNTRIES if any(c in " -.()" for c in text.strip()) else _COUNTRIES[:1])
+    )
+
+
+def _is_valid(text: str, country: str | None) -> bool:
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(text, country))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+_IN_FICTION = re.compile(r"555\D{0,2}01\d\d\D*$")  # kept free for it in North America
+
+
+_IPV4 = r"(?:^|[^\d.])\d{1,3}(?:\.\d{1,3}){3}(?:$|[^\d.]|\.(?:$|\D))"
+_IPV6 = r"\b[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}\b"
+
+
+def _ip_addresses(rows: pl.DataFrame) -> pl.DataFrame:
+    found = pl.concat([_matches(rows, _IPV4), _matches(rows, _IPV6)])
+    return _where(found.with_columns(pl.col("match").str.extract(r"([0-9A-Fa-f.:]+)")), "ip-address", _is_global)
+
+
+def _is_global(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text.strip(".")).is_global
+    except ValueError:
+        return False
+
+
+_STREET = (
+    r"\b\d{1,5}[A-Za-z]?,? (?:[NSEW]\.? )?(?:[A-Z][A-Za-z'’.-]+ ){1,4}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way|Place|Pl|Terrace|Square|Close)\b"
+)
+_POSTCODE = r"(?:[A-Z]{2} \d{5}\b|[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b)"
+
+
+def _postal_addresses(rows: pl.DataFrame) -> pl.DataFrame:
+    pattern = rf"{_STREET}[\s\S]{{0,60}}?{_POSTCODE}"
+    numbered = rows.filter(pl.col("text").str.contains(_POSTCODE))
+    return numbered.filter(pl.col("text").str.contains(pattern)).select("id", kind=pl.lit("postal-address"))
+
+
+_DETECTORS = (
+    "aws",
+    "azure_storage_key",
+    "basic_auth",
+    "discord",
+    "github_token",
+    "gitlab_token",
+    "jwt",
+    "mailchimp",
+    "npm",
+    "openai",
+    "private_key",
+    "pypi_token",
+    "sendgrid",
+    "slack",
+    "square_oauth",
+    "stripe",
+    "telegram_token",
+    "twilio",
+)
+"""Detectors whose patterns name a key by its form. Those that go by high entropy or by a word such as "password" would
+flag most encoded and many plain attacks."""
+_LATER = {
+    "anthropic": r"sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{40,}",
+    "github_token": r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
+    "google": r"\bAIza[A-Za-z0-9_-]{35}",
+    "huggingface": r"\bhf_[A-Za-z0-9]{34}\b",
+    "openai": r"\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,}",
+}
+_LONG = r"[A-Za-z0-9_+/=.:~-]{20}|PRIVATE KEY|PuTTY-User-Key|://"  # what every key has: a long run, or these words
+
+
+def _patterns() -> list[tuple[str, str]]:
+    found = list(_LATER.items())
+    for name in _DETECTORS:
+        module = importlib.import_module(f"detect_secrets.plugins.{name}")
+        own = [part for part in vars(module).values() if getattr(part, "__module__", "") == module.__name__]
+        for expression in (each for part in own for each in getattr(part, "denylist", ())):
+            flags = "i" * bool(expression.flags & re.IGNORECASE) + "x" * bool(expression.flags & re.VERBOSE)
+            # The engine looks neither ahead nor behind; without that, a pattern finds a little more.
+            plain = re.sub(r"\(\?<?[=!][^()]*\)", "", expression.pattern)
+            found.append((name, f"(?{flags})" * bool(flags) + plain))
+    return found
+
+
+_SECRETS = _patterns()
+
+
+def _secrets(rows: pl.DataFrame) -> pl.DataFrame:
+    rows = rows.filter(pl.col("text").str.contains(_LONG))
+    parts = []
+    for kind, pattern in _SECRETS:
+        test = _is_token if kind == "jwt" else lambda match: True
+        parts.append(_where(_matches(rows, pattern), kind.replace("_", "-"), test))
+    return pl.concat(parts)
+
+
+def _is_token(text: str) -> bool:
+    """Return whether the first part of what looks like a JSON web token is a JSON object."""
+    head = text.split(".")[0]
+    try:
+        return isinstance(json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))), dict)
+    except (ValueError, binascii.Error):
+        return False
+
+
+_FINDERS = (_emails, _telephones, _ip_addresses, _postal_addresses, _secrets)
+SCANNER = content_id(
+    "scanner",
+    1,
+    *(_EMAIL, _RESERVED, _DIGITS, _IPV4, _IPV6, _STREET, _POSTCODE, _LONG),
+    *(part for pattern in _SECRETS for part in pattern),
+    *(f"{country}" for country in _COUNTRIES),
+    _IN_FICTION.pattern,
+    installed("phonenumbers"),
+)
+"""Named by all that decides what is found: a scan by another scanner counts for nothing."""

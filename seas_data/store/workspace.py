@@ -1,0 +1,297 @@
+"""The workspace: content-addressed shards, a manifest for each version, tags, and one lock.
+
+    workspace/
+      shards/TABLE/SHA256.parquet   append-only; named by their content, shared between versions
+      versions/v0.json              the manifest: which shards make the version, its parent, its recipe, its digest
+      tags/1.0.0                    the name of a version
+      runs/v0.parquet               when and how long each stage ran, and with which tools: outside the digest
+
+docs/versions.md lists what else lies there: vectors, models, what an unfinished build has done, what was published.
+
+A version exists once its manifest does; the manifest is written last, in one atomic step. Its digest covers the
+parent's digest, the recipe (less paths) and the shards' hashes, so two workspaces hold the same version exactly when
+the digests are equal.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from seas_data import tables
+from seas_data.errors import SeasDataError
+from seas_data.store import files
+
+FORMAT = 1
+_OF_A_RELEASE = {"profile", "full_digest", "withheld"}
+
+
+class Shard(BaseModel):
+    """One Parquet file of a table."""
+
+    model_config = ConfigDict(frozen=True)
+    sha256: str
+    rows: int
+    bytes: int
+
+
+class Withheld(BaseModel):
+    """A shard of the full version that a release leaves out, or has in another form, and why."""
+
+    model_config = ConfigDict(frozen=True)
+    table: str
+    sha256: str
+    instead: str | None = None
+    """The SHA-256 of the shard that the release has in its place."""
+    because: str
+
+
+class Manifest(BaseModel):
+    """What a version is made of. ``profile``, ``full_digest`` and ``withheld`` are a release's: see ``profile.py``."""
+
+    model_config = ConfigDict(frozen=True)
+    format: int = FORMAT
+    version: str
+    iteration: int
+    parent: str | None
+    parent_digest: str | None
+    recipe: dict[str, Any]
+    recipe_digest: str
+    tables: dict[str, list[Shard]]
+    digest: str = ""
+    profile: str | None = None
+    full_digest: str | None = None
+    """The digest of the version that the release was made from."""
+    withheld: list[Withheld] = []
+
+    def computed_digest(self) -> str:
+        """Return the SHA-256 over the parent's digest, the recipe and the shards, and what a release withholds."""
+        content: dict[str, Any] = {
+            "format": self.format,
+            "iteration": self.iteration,
+            "parent": self.parent_digest,
+            "recipe": self.recipe,
+            "tables": {name: [shard.sha256 for shard in shards] for name, shards in self.tables.items()},
+        }
+        if self.profile is not None:
+            content |= self.model_dump(mode="json", include=_OF_A_RELEASE)
+        return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the manifest as it is written to a file."""
+        content = self.model_dump(mode="json", exclude=_OF_A_RELEASE if self.profile is None else None)
+        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+    def rows(self) -> dict[str, int]:
+        """Return the number of rows of each table."""
+        return {name: sum(shard.rows for shard in shards) for name, shards in self.tables.items()}
+
+
+def version_number(name: str) -> int:
+    """Return the number of a version: 3 of v3; -1 of what is no name of one."""
+    return int(name[1:]) if re.fullmatch(r"v\d{1,9}", name) else -1
+
+
+def is_tag_name(name: str) -> bool:
+    """Return whether ``name`` can be a tag, here and on the Hub: no version, branch main, or commit goes by it."""
+    if name == "main" or re.fullmatch(r"v\d+|[0-9a-f]{7,40}", name):
+        return False
+    fits = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)
+    return bool(fits) and ".." not in name and not name.endswith((".", ".lock"))  # which git refuses
+
+
+def require_tag_name(name: str) -> None:
+    """Raise SeasDataError unless ``name`` can be a tag."""
+    if not is_tag_name(name):
+        raise SeasDataError(
+            f"{name!r} cannot be a tag: letters, digits, dot, dash and underscore, and not like v0, main or a commit"
+        )
+
+
+def _no_earlier(version: str, parent: str) -> str:
+    return f"versions/{version}.json: its parent {parent} is no earlier version; restore it from a copy or a release"
+
+
+class Workspace:
+    """A folder of versions. ``open_workspace`` makes or opens one."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def versions(self) -> list[str]:
+        """Return the names of the versions, oldest first."""
+        names = (path.stem for path in (self.root / "versions").glob("v*.json"))
+        return sorted((name for name in names if version_number(name) >= 0), key=version_number)
+
+    def tags(self) -> dict[str, str]:
+        """Return the version of each tag."""
+        folder = self.root / "tags"
+        return {path.name: path.read_text().strip() for path in sorted(folder.glob("*")) if path.name[0] != "."}
+
+    def manifest(self, version: str | None = None) -> Manifest:
+        """Return the manifest of ``version``: a name or a tag; None is the newest. Raises SeasDataError without one."""
+        names = self.versions()
+        if not names:
+            raise SeasDataError(f"{self.root} holds no version yet; make one with: seas-data build RECIPE")
+        name = names[-1] if version is None else self.tags().get(version, version)
+        if name not in names:
+            raise SeasDataError(f"{self.root} holds no version or tag {version}; there are {', '.join(names)}")
+        path = self.root / "versions" / f"{name}.json"
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except ValidationError as problem:
+            raise SeasDataError(f"the manifest {path} is damaged; restore it from a copy or a release") from problem
+
+    def shard_path(self, table: str, shard: Shard) -> Path:
+        """Return where the shard's file is."""
+        return self.root / "shards" / table / f"{shard.sha256}.parquet"
+
+    def shard_paths(self, manifest: Manifest) -> dict[str, list[Path]]:
+        """Return the files of each table of a version, plus its ``runs``."""
+        paths = {name: [self.shard_path(name, s) for s in shards] for name, shards in manifest.tables.items()}
+        runs = [self.root / "runs" / f"{name}.parquet" for name in self.lineage(manifest)]
+        return paths | {"runs": [path for path in runs if path.exists()]}
+
+    def lineage(self, manifest: Manifest) -> list[str]:
+        """Return the version's ancestors and itself, oldest first: of a release those that are here as well.
+
+        Raises SeasDataError where a manifest names a parent that is no earlier version.
+        """
+        names = [manifest.version]
+        while self._has_parent(manifest):
+            parent = str(manifest.parent)
+            if version_number(parent) >= version_number(names[-1]):
+                raise SeasDataError(_no_earlier(names[-1], parent))
+            manifest = self.manifest(parent)
+            names.append(parent)
+        return names[::-1]
+
+    def _has_parent(self, manifest: Manifest) -> bool:
+        """Whether the version has a parent that should be here: a release may have come alone."""
+        if manifest.parent is None or manifest.profile is None:
+            return manifest.parent is not None
+        return manifest.parent in self.versions()
+
+    def write_shard(self, table: str, frame: pl.DataFrame) -> Shard:
+        """Store ``frame`` as a shard of ``table``; the same rows make the same shard, which is stored once."""
+        return write_shard(self.root / "shards" / table, tables.cast(table, frame))
+
+    def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
+        """Make the version exist: its manifest is written last and in one step."""
+        whole = manifest.model_copy(update={"digest": manifest.computed_digest()})
+        files.write_parquet(self.root / "runs" / f"{whole.version}.parquet", runs)
+        files.write_text(self.root / "versions" / f"{whole.version}.json", whole.to_json())
+        return whole
+
+    def tag(self, version: str, name: str) -> Manifest:
+        """Call ``version`` by ``name`` as well. Raises SeasDataError when the tag stands for another version."""
+        manifest = self.manifest(version)
+        require_tag_name(name)
+        standing = self.tags().get(name)
+        if standing not in (None, manifest.version):
+            raise SeasDataError(f"tag {name} stands for {standing} and tags do not move; choose another name")
+        files.write_text(self.root / "tags" / name, manifest.version + "\n")
+        return manifest
+
+    def verify(self, *manifests: Manifest) -> list[str]:
+        """Re-hash every file of the versions, once, and return one sentence for each that is damaged or missing."""
+        shards = {(table, shard): None for each in manifests for table, them in each.tables.items() for shard in them}
+        problems = [problem for each in manifests for problem in self._misplaced(each)]
+        for table, shard in shards:
+            path = self.shard_path(table, shard)
+            name = path.relative_to(self.root)
+            if not path.exists():
+                problems.append(f"{name}: missing ({shard.rows} rows of {table})")
+            elif files.sha256(path) != shard.sha256:
+                problems.append(f"{name}: damaged ({shard.rows} rows of {table}); its content does not fit its name")
+        return problems
+
+    def _misplaced(self, manifest: Manifest) -> list[str]:
+        """Say what of a manifest does not fit itself or its parent."""
+        problems = []
+        if manifest.digest != manifest.computed_digest():
+            problems.append(f"versions/{manifest.version}.json: its digest does not fit its content")
+        if manifest.parent is not None and version_number(manifest.parent) >= version_number(manifest.version):
+            problems.append(_no_earlier(manifest.version, manifest.parent))
+        if self._has_parent(manifest):
+            parent = self.manifest(manifest.parent)
+            # A release names its parent by the full version's digest: the parent here may be a release as well.
+            digest = parent.digest if manifest.profile is None else parent.full_digest or parent.digest
+            if digest != manifest.parent_digest:
+                problems.append(
+                    f"versions/{manifest.parent}.json: it is not the parent that {manifest.version} was built on"
+                )
+        return problems
+
+    def require_whole(self, manifest: Manifest) -> None:
+        """Raise SeasDataError if a file of the version is damaged or missing."""
+        if problems := self.verify(manifest):
+            raise self.damaged(problems)
+
+    def damaged(self, problems: list[str]) -> SeasDataError:
+        """Return what to raise for what ``verify`` found."""
+        return SeasDataError(
+            f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a "
+            "copy, or build the recipe into a new workspace: the same content gets the same names"
+        )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for one builder. Raises SeasDataError when another process holds it."""
+        otherwise = f"another seas-data build is at work in {self.root}; wait for it to end, or use another --workspace"
+        with files.alone(self.root / "build.lock", otherwise):
+            for name in ("shards", "stages", "versions", "tags", "runs"):
+                files.remove_unfinished(self.root / name)
+            yield
+
+    def forget_stages(self) -> None:
+        """Remove what unfinished builds left: called once a version is whole."""
+        shutil.rmtree(self.root / "stages", ignore_errors=True)
+
+
+def write_shard(folder: Path, rows: pl.DataFrame) -> Shard:
+    """Write ``rows`` as a file of ``folder`` that has its SHA-256 for a name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{files.TEMPORARY}shard"
+    files.write_parquet(temporary, rows)
+    shard = Shard(sha256=files.sha256(temporary), rows=rows.height, bytes=temporary.stat().st_size)
+    temporary.replace(folder / f"{shard.sha256}.parquet")
+    return shard
+
+
+def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
+    """Open the workspace at ``path``, or make one there that only its owner can read.
+
+    Raises SeasDataError when there is none, when the folder holds something else, or a newer format.
+    """
+    root = Path(path)
+    mark = root / "workspace.json"
+    if not mark.exists():
+        if not create:
+            raise SeasDataError(f"{root} is not a workspace; make one with: seas-data build RECIPE --workspace {root}")
+        if _holds_other_things(root) and not mark.exists():  # which another build may have made since
+            raise SeasDataError(f"{root} holds other things and is no workspace; name a new folder with --workspace")
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)
+        files.write_text(mark, json.dumps({"format": FORMAT}) + "\n")
+    try:
+        written = json.loads(mark.read_text())["format"]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise SeasDataError(f"{mark} is damaged; it should read {{'format': {FORMAT}}}") from problem
+    if written != FORMAT:
+        raise SeasDataError(f"{root} has format {written}, this program reads format {FORMAT}; update seas-data")
+    return Workspace(root)
+
+
+def _holds_other_things(root: Path) -> bool:
+    """Return whether there is anything at ``root`` but what a build leaves that is making it, or was killed then."""
+    if not root.is_dir():
+        return root.exists()
+    return any(not path.name.startswith(files.TEMPORARY) for path in root.iterdir())

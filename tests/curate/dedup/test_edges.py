@@ -1,0 +1,285 @@
+"""What is compared, and what a pair of alike items means."""
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seas_data.curate.dedup.edges import EDGE_REASONS, Edges, among, find, holds_together, is_duplicate
+from seas_data.curate.dedup.items import Items, collect, unseen
+from seas_data.recipe import Curation
+from seas_data.similarity.vectors import Embedded
+from seas_data.text import normalise, text_digest
+
+NEAR_ONLY = Curation(semantic=None)
+SEMANTIC_ONLY = Curation(near=None)
+BREAD = "how should a baker store fresh rye bread over a long weekend"
+BREADS = f"{BREAD}s"  # near, over 0.8
+BREAD_AGAIN = "how should a baker store fresh rye bread over a short week"  # near, between 0.6 and 0.8
+LAMP = "which lamp is best for reading small print at night"
+
+
+def prompts(*texts: tuple[str, str], styles: dict[str, str] = {}) -> pl.DataFrame:  # noqa: B006
+    return pl.DataFrame(
+        [(name, text, text_digest(text), "en", styles.get(name)) for name, text in texts],
+        schema=dict.fromkeys(("prompt_id", "text", "text_digest", "language", "attack_style"), pl.String),
+        orient="row",
+    )
+
+
+def wrapped(*found: tuple[str, str, str | None]) -> pl.DataFrame:
+    schema = {"prompt_id": pl.String, "template_id": pl.String, "payload": pl.String}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def in_wrapper(template: str, payload: str) -> str:
+    story = {
+        "T": "You are an old clock maker who answers whatever the visitors of the shop ask, in rhyme, "
+        "slowly, with many winding turns, never losing patience, until the last of the candles in the window is out:",
+        "U": "Below is a task for a patient librarian. Write the answer on a small card in blue ink.",
+    }
+    return f"{story[template]} {payload}"
+
+
+def library(*rows: tuple[str, str | None, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Make prompts of (id, template or None, payload) and their templates."""
+    return (
+        prompts(*((name, in_wrapper(template, text) if template else text) for name, template, text in rows)),
+        wrapped(*((name, template, text) for name, template, text in rows if template)),
+    )
+
+
+def pairs(edges: pl.DataFrame) -> list[tuple[str, str, str]]:
+    return [(a, b, reason) for a, b, reason, _ in edges.rows()]
+
+
+def seeing(compared: Items, angles: dict[str, float | None]) -> Embedded:
+    """Embed each text as a point of the unit circle, at so many degrees; None: not seen."""
+    texts = compared.items["text"].map_elements(normalise, return_dtype=pl.String)
+    by_text = {normalise(text): angle for text, angle in angles.items()}
+    seen = [text for text, angle in by_text.items() if angle is not None]
+    turned = np.radians([by_text[text] for text in seen]).astype(np.float64)
+    row = {text: number for number, text in enumerate(seen)}
+    sight = compared.items.select("text", "language").with_columns(
+        model=pl.Series([("circle" if text in row else None) for text in texts], dtype=pl.String),
+        row=pl.Series([row.get(text) for text in texts], dtype=pl.Int64),
+        detail=pl.Series([(None if text in row else "truncated: 9 of 8 tokens") for text in texts], dtype=pl.String),
+    )
+    return Embedded(sight, {"circle": np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)})
+
+
+def test_copies_are_one_unit_under_their_smallest_id() -> None:
+    compared = collect(prompts(("c", BREAD), ("b", BREAD.upper()), ("a", LAMP), ("d", f"  {BREAD}")), wrapped())
+    assert compared.units["prompt_id"].to_list() == ["a", "b"]
+    assert compared.items["text"].to_list() == [LAMP, BREAD.upper()]
+    edges = find(compared, None, NEAR_ONLY)
+    assert edges.duplicates.is_empty()
+    assert (
+        edges.duplicates.schema
+        == edges.requests.schema
+        == pl.Schema({"prompt_id": pl.String, "neighbour_id": pl.String, "reason": EDGE_REASONS, "score": pl.Float32})
+    )
+
+
+def test_a_payload_in_several_wrappers_is_one_item() -> None:
+    compared = collect(*library(("a", "T", BREAD), ("b", "U", BREAD), ("c", "U", LAMP), ("d", None, BREAD)))
+    assert compared.items["text"].to_list()[4:] == [BREAD, LAMP]
+    assert compared.units["payload_item"].to_list() == [4, 4, 5, None]
+
+
+def test_plain_prompts_are_compared_whole() -> None:
+    edges = find(collect(*library(("a", None, BREAD), ("b", None, BREADS), ("c", None, LAMP))), None, NEAR_ONLY)
+    assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
+    assert edges.duplicates.filter(is_duplicate(NEAR_ONLY)).height == 1
+    assert edges.requests.is_empty()
+
+
+def test_prompts_of_one_wrapper_are_compared_by_payload() -> None:
+    rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "T", LAMP))
+    assert pairs(find(collect(*rows), None, NEAR_ONLY).duplicates) == [("a", "b", "near_duplicate")]
+    # Without the template they would all be alike.
+    assert len(pairs(find(collect(rows[0], wrapped()), None, NEAR_ONLY).duplicates)) == 3
+
+
+def test_one_request_in_different_wrappers_or_in_none_is_a_request_edge_and_no_duplicate() -> None:
+    rows = library(("a", "T", BREAD), ("b", "U", BREADS), ("c", None, BREAD_AGAIN), ("d", "U", LAMP))
+    edges = find(collect(*rows), None, NEAR_ONLY)
+    assert edges.duplicates.is_empty()
+    assert pairs(edges.requests) == [
+        ("a", "b", "near_duplicate"),
+        ("a", "c", "near_duplicate"),
+        ("b", "c", "near_duplicate"),
+    ]
+    assert edges.requests.filter(is_duplicate(NEAR_ONLY))["neighbour_id"].to_list() == ["b"]
+
+
+def test_an_equal_payload_joins_its_wrappers_whatever_the_measures() -> None:
+    compared = collect(*library(("a", "T", BREAD), ("b", "U", BREAD.upper()), ("c", "U", LAMP)))
+    edges = find(compared, None, Curation(near=None, semantic=None))
+    assert pairs(edges.requests) == [("a", "b", "exact_duplicate")]
+    assert edges.duplicates.is_empty()
+
+
+def test_two_payloads_that_only_one_wrapper_holds_are_no_request() -> None:
+    edges = find(collect(*library(("a", "T", BREAD), ("b", "T", BREADS))), None, NEAR_ONLY)
+    assert edges.requests.is_empty()
+    rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "U", BREADS))
+    edges = find(collect(*rows), None, NEAR_ONLY)
+    assert pairs(edges.requests) == [("a", "c", "near_duplicate"), ("b", "c", "exact_duplicate")]
+
+
+def test_a_payload_that_one_wrapper_holds_twice_is_a_near_duplicate_of_itself() -> None:
+    rows = prompts(("a", in_wrapper("T", BREAD)), ("b", in_wrapper("T", BREAD) + "!"))
+    edges = find(collect(rows, wrapped(("a", "T", BREAD), ("b", "T", BREAD))), None, NEAR_ONLY)
+    assert edges.duplicates.rows() == [("a", "b", "near_duplicate", 1.0)]
+
+
+def test_a_wrapper_without_a_payload_is_like_its_like_alone() -> None:
+    rows = prompts(("a", in_wrapper("T", "")), ("b", in_wrapper("T", " .")), ("c", in_wrapper("T", "cat")))
+    edges = find(collect(rows, wrapped(("a", "T", None), ("b", "T", None), ("c", "T", "cat"))), None, NEAR_ONLY)
+    assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
+
+
+def test_semantic_edges_are_those_of_the_texts_that_the_embedder_sees() -> None:
+    rows = library(("a", None, "one"), ("b", None, "two"), ("c", None, "three"), ("d", None, "four"))
+    compared = collect(*rows)
+    embedded = seeing(compared, {"one": 0, "two": 15, "three": 60, "four": None})
+    edges = find(compared, embedded, SEMANTIC_ONLY)
+    assert pairs(edges.duplicates) == [("a", "b", "semantic_duplicate")]
+    assert edges.duplicates["score"][0] == pytest.approx(np.cos(np.radians(15)))
+    flags = unseen(rows[0], compared, embedded)
+    assert flags.select("prompt_id", "decision", "reason", "detail").rows() == [
+        ("d", "flag", "not_embeddable", "truncated: 9 of 8 tokens")
+    ]
+
+
+def test_of_two_measures_the_near_one_counts_where_it_makes_a_duplicate() -> None:
+    rows = library(("a", None, BREAD), ("b", None, BREADS), ("c", None, BREAD_AGAIN))
+    compared = collect(*rows)
+    edges = find(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 2}), Curation())
+    assert pairs(edges.duplicates) == [
+        ("a", "b", "near_duplicate"),
+        ("a", "c", "semantic_duplicate"),
+        ("b", "c", "semantic_duplicate"),
+    ]
+    # A near score below its threshold is still a link where the embedder sees nothing alike.
+    apart = find(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 90}), Curation())
+    assert pairs(apart.duplicates)[1] == ("a", "c", "near_duplicate")
+
+
+def test_the_flag_says_which_part_of_a_wrapped_prompt_is_not_seen() -> None:
+    rows = library(("a", "T", BREAD), ("b", "T", LAMP), ("c", "U", LAMP))
+    again = prompts(("z", in_wrapper("T", BREAD).upper()))  # a copy of a
+    every = pl.concat([rows[0], again])
+    compared = collect(every, rows[1])
+    angles = {
+        BREAD: 0.0,
+        LAMP: None,
+        in_wrapper("T", BREAD): None,
+        in_wrapper("T", LAMP): 5.0,
+        in_wrapper("U", LAMP): None,
+    }
+    flags = unseen(every, compared, seeing(compared, angles))
+    assert dict(flags.select("prompt_id", "detail").rows()) == {
+        "a": "truncated: 9 of 8 tokens; its payload is seen",
+        "b": "payload truncated: 9 of 8 tokens; the whole text is seen",
+        "c": "truncated: 9 of 8 tokens; payload truncated: 9 of 8 tokens",
+        "z": "truncated: 9 of 8 tokens; its payload is seen",
+    }
+    new = unseen(every, compared, seeing(compared, angles), earlier=pl.Series(["a", "b"]))
+    assert new["prompt_id"].to_list() == ["c", "z"]
+
+
+def test_rows_of_earlier_versions_are_not_compared_again() -> None:
+    rows = prompts(("a", BREAD), ("b", BREADS), ("c", f"{BREADS}!"))
+    edges = find(collect(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
+    assert pairs(edges.duplicates) == [("a", "c", "near_duplicate"), ("b", "c", "near_duplicate")]
+    # Nor are two that a payload of a new row leads to.
+    wrapped_rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "U", BREAD))
+    edges = find(collect(*wrapped_rows, pl.Series(["a", "b"])), None, NEAR_ONLY)
+    assert edges.duplicates.is_empty()
+    assert pairs(edges.requests) == [("a", "c", "exact_duplicate"), ("b", "c", "near_duplicate")]
+    # A text that a new row has too is compared: that row may be of another kind.
+    rows = prompts(("a", BREAD), ("b", BREADS), ("c", BREADS))
+    edges = find(collect(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
+    assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
+
+
+def test_edges_among_kept_rows_name_the_kept_copy_of_each_text() -> None:
+    rows = prompts(("a", BREAD), ("z", BREAD), ("b", BREADS), ("c", LAMP))
+    edges = find(collect(rows, wrapped()), None, NEAR_ONLY).duplicates
+    assert pairs(among(edges, rows, rows.filter(pl.col("prompt_id").is_in(["z", "b", "c"])))) == [
+        ("b", "z", "near_duplicate")
+    ]
+    assert among(edges, rows, rows.filter(prompt_id="z")).is_empty()
+
+
+WORDS = ("bread rye", "bread ryes", "lamp night", "lamp nights", "clock")
+
+
+def meaning(
+    rows: list[tuple[str, str | None, str]], angles: dict[str, float]
+) -> tuple[set[frozenset[str]], set[frozenset[str]]]:
+    """Return the duplicate pairs and the families of requests that the table of the module's docstring gives."""
+    whole = {name: in_wrapper(template, text) if template else text for name, template, text in rows}
+
+    def alike(one: str, other: str) -> bool:
+        return bool(np.cos(np.radians(angles[one] - angles[other])) >= 0.92)
+
+    duplicates, family = set(), {name: {name} for name, *_ in rows}
+    for a, template_a, text_a in rows:
+        for b, template_b, text_b in rows:
+            if a >= b:
+                continue
+            same = template_a == template_b and template_a is not None
+            if alike(text_a, text_b) if same else alike(whole[a], whole[b]):
+                duplicates.add(frozenset((a, b)))
+            if template_a != template_b and alike(text_a, text_b):
+                joined = family[a] | family[b]
+                family.update(dict.fromkeys(joined, joined))
+    return duplicates, {frozenset(members) for members in family.values()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([None, "T", "U"]), st.sampled_from(WORDS)), unique=True, min_size=1),
+    st.lists(st.integers(0, 11), min_size=15, max_size=15),
+)
+def test_the_table_of_what_pairs_mean_holds(drawn: list[tuple[str | None, str]], turns: list[int]) -> None:
+    rows = [(f"p{number}", template, text) for number, (template, text) in enumerate(drawn)]
+    every = [*WORDS, *(in_wrapper(template, text) for template in "TU" for text in WORDS)]
+    angles = {text: 30.0 * turn for text, turn in zip(every, turns, strict=True)}
+    compared = collect(*library(*rows))
+    edges = find(compared, seeing(compared, dict(angles)), SEMANTIC_ONLY)
+    duplicates, families = meaning(rows, angles)
+    assert {frozenset(pair[:2]) for pair in pairs(edges.duplicates)} == duplicates
+    check_families(edges, rows, families)
+
+
+def check_families(edges: Edges, rows: list[tuple[str, str | None, str]], families: set[frozenset[str]]) -> None:
+    family = {name: {name} for name, *_ in rows}
+    for a, b, _ in pairs(edges.requests):
+        joined = family[a] | family[b]
+        family.update(dict.fromkeys(joined, joined))
+    assert {frozenset(members) for members in family.values()} == families
+
+
+def test_the_same_request_as_another_attack_is_related_and_no_duplicate() -> None:
+    rows = prompts(("a", BREAD), ("b", LAMP), ("c", "a third text"), styles={"b": "Role Play", "c": "Role Play"})
+    compared = collect(rows, wrapped())
+    embedded = seeing(compared, {BREAD: 0, LAMP: 10, "a third text": 25})
+    found = find(compared, embedded, SEMANTIC_ONLY).duplicates
+    assert pairs(found) == [("a", "b", "related"), ("b", "c", "semantic_duplicate")]
+    assert found.filter(is_duplicate(SEMANTIC_ONLY))["prompt_id"].to_list() == ["b"]
+    assert found.filter(holds_together(SEMANTIC_ONLY)).height == 2
+
+
+@pytest.mark.parametrize(("other", "reason"), [(BREADS, "near_duplicate"), (LAMP, "related")])
+def test_in_wrappers_that_are_nearly_the_same_it_is_the_requests_that_count(other: str, reason: str) -> None:
+    story = in_wrapper("T", "") + " ".join(f"At {hour} you strike gong number {hour * 37}." for hour in range(1, 40))
+    rows = prompts(("a", f"{story} {BREAD}"), ("b", f"{story.replace('winding', 'twisted')} {other}"))
+    compared = collect(rows, wrapped(("a", "T", BREAD), ("b", "T2", other)))
+    found = find(compared, None, NEAR_ONLY).duplicates
+    assert pairs(found) == [("a", "b", reason)]
+    assert found["score"].item() >= 0.8

@@ -1,0 +1,141 @@
+"""What people said stands in every later build, whether its recipe still names their file or not."""
+
+import csv
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seas_data import loop, tables
+from seas_data.build import build
+from seas_data.curate import incoming
+from seas_data.recipe import Curation, Recipe
+from seas_data.store.version import Version
+
+PLAIN = [
+    f"Where in the {room} does the gardener keep the {thing}?"
+    for room, thing in zip(
+        ("cellar", "attic", "shed", "tower", "kitchen", "stable", "library", "chapel", "hall", "mill"),
+        ("spade", "blue jug", "wheelbarrow", "seeds", "honey pots", "saddle", "old maps", "candles", "lute", "flour"),
+        strict=True,
+    )
+]
+Said = tuple[str, str, str]  # prompt_id, decision, because
+
+
+def recipe_of(folder: Path, said: list[Said] | None = None, **sources: list[str]) -> Recipe:
+    """Return a recipe without an embedder; a source whose name starts with ``test`` is a holdout set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content: dict[str, object] = {"name": "said", "embedders": [], "sources": {}}
+    for name, texts in sources.items():
+        path = folder / f"{name}.jsonl"
+        path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+        about = {"path": str(path), "kind": "harmless", "language": "en", "licence": "CC0-1.0"}
+        content["sources"][name] = about | ({"role": "holdout"} if name.startswith("test") else {})  # type: ignore[index]
+    if said is not None:
+        with (folder / "overrides.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["prompt_id", "decision", "label", "who", "because"])
+            writer.writerows((prompt_id, decision, "", "ann", because) for prompt_id, decision, because in said)
+        content["overrides"] = str(folder / "overrides.csv")
+    return Recipe.model_validate(content)
+
+
+def the(version: Version, text: str) -> str:
+    return str(version.table("prompts").row(by_predicate=pl.col("text") == text, named=True)["prompt_id"])
+
+
+def kept(version: Version) -> set[str]:
+    return set(version.table("kept")["prompt_id"])
+
+
+@pytest.fixture
+def wished(tmp_path: Path) -> tuple[Path, Version, str]:
+    """A workspace of two versions: in the second a person keeps a prompt that the first dropped as too short."""
+    root = tmp_path / "ws"
+    first = build(recipe_of(tmp_path / "0", plain=[*PLAIN, "Hm"]), root).version
+    short = the(first, "Hm")
+    assert short not in kept(first)
+    second = build(recipe_of(tmp_path / "1", [(short, "keep", "wanted")], plain=[*PLAIN, "Hm"]), root).version
+    assert short in kept(second)
+    return root, second, short
+
+
+def test_a_keep_outlives_the_file_that_said_it(tmp_path: Path, wished: tuple[Path, Version, str]) -> None:
+    root, _, short = wished
+    third = build(recipe_of(tmp_path / "2", plain=PLAIN, more=["How tall is the clock tower by now?"]), root).version
+    assert third.name == "v2"
+    assert short in kept(third)
+
+
+def test_a_keep_outlives_a_holdout_set_that_comes_later(tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
+    quoted = the(first, PLAIN[0])
+    build(recipe_of(tmp_path / "1", [(quoted, "keep", "wanted")], plain=PLAIN), root)
+    third = build(recipe_of(tmp_path / "2", plain=PLAIN, test_later=PLAIN[:2]), root).version
+    assert quoted in kept(third)
+    assert the(first, PLAIN[1]) not in kept(third)
+
+
+def test_the_loop_spares_what_people_keep(wished: tuple[Path, Version, str]) -> None:
+    _, second, short = wished
+    fresh = loop._incoming(tables.empty("prompts"), incoming.earlier(second))
+    assert fresh.forced.to_list() == [short]
+    assert fresh.forbidden.is_empty()
+
+
+def test_who_keeps_and_drops_and_keeps_again_is_followed_each_time(
+    tmp_path: Path, wished: tuple[Path, Version, str]
+) -> None:
+    root, _, short = wished
+    for number, (decision, because) in enumerate([("drop", "not wanted"), ("keep", "wanted"), ("drop", "not wanted")]):
+        recipe = recipe_of(tmp_path / f"again{number}", [(short, decision, because)], plain=PLAIN)
+        built = build(recipe, root)
+        assert built.new
+        assert (short in kept(built.version)) == (decision == "keep")
+        assert not build(recipe, root).new
+
+
+def test_no_keep_puts_a_bridge_into_training(tmp_path: Path) -> None:
+    """Neither when it is said, nor in a later version; and its reason is the split, although it is a copy."""
+    root = tmp_path / "ws"
+    first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
+    tested = first.sql("select text from kept join splits using (prompt_id) where split <> 'train' limit 1").item()
+    more = [tested.upper(), "How tall is the clock tower by now?"]
+    second = build(recipe_of(tmp_path / "1", plain=PLAIN, more=more), root).version
+    copy = the(second, more[0])
+    third = build(recipe_of(tmp_path / "2", [(copy, "keep", "wanted")], plain=PLAIN, more=more), root).version
+    fourth = build(recipe_of(tmp_path / "3", plain=PLAIN, late=["Who winds the clock in the hall at noon?"]), root)
+    assert fourth.version.name == "v3"
+    for version in (second, third, fourth.version):
+        assert copy not in kept(version)
+        assert kept(version) == set(version.table("splits")["prompt_id"])
+    said = fourth.version.sql("select version, decision, reason from decisions order by all")
+    assert said.rows() == [
+        ("v1", "drop", "exact_duplicate"),
+        ("v2", "drop", "split_bridge"),
+        ("v2", "keep", "manual"),
+    ]
+
+
+def test_a_recipe_may_allow_prompts_longer_than_a_reader_takes_by_itself(tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path, plain=["a long walk " * 12_000, "a longer walk " * 20_000])
+    allowed = recipe.model_copy(update={"curation": Curation.model_validate({"limits": {"max_characters": 200_000}})})
+    known = incoming.earlier(None)
+    assert incoming.read(recipe, known).prompts.is_empty()
+    read = incoming.read(allowed, known)
+    assert (read.prompts.height, read.set_aside["reason"].to_list()) == (1, ["too_long"])
+
+
+def test_the_newest_word_on_each_prompt_counts() -> None:
+    rows = [
+        ("a", "v9", "drop"), ("a", "v10", "keep"), ("b", "v1", "keep"), ("b", "v2", "drop"),
+        ("c", "v1", "keep"), ("c", "v2", "flag"), ("d", "v1", "keep"),
+    ]  # fmt: skip
+    manual = pl.DataFrame(rows, schema=["prompt_id", "version", "decision"], orient="row")
+    said = pl.DataFrame({"prompt_id": ["d", "e"], "decision": ["drop", None]})
+    forced, forbidden = incoming.wishes(manual, said)
+    assert forced.to_list() == ["a", "c"]
+    assert forbidden.to_list() == ["b", "d"]

@@ -1,0 +1,51 @@
+"""The space in which prompts are clustered stays that of the earlier versions."""
+
+import numpy as np
+import polars as pl
+
+from seas_data import recipe, tables
+from seas_data.curate.payload_vectors import Focus, clustered
+
+SETTINGS = recipe.Clusters(count=2)
+
+
+def focus(**models: list[str]) -> Focus:
+    """Return prompts that each model sees, with vectors drawn by lot."""
+    rows = [
+        (prompt_id, None, "the garden door", model, at)
+        for model, ids in models.items()
+        for at, prompt_id in enumerate(ids)
+    ]
+    schema = {"prompt_id": pl.String, "template_id": pl.String, "text": pl.String, "model": pl.String, "row": pl.Int64}
+    matrices = {}
+    for number, (model, ids) in enumerate(models.items()):
+        vectors = np.random.default_rng(number).normal(size=(len(ids), 4)).astype(np.float32)
+        matrices[model] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Focus(pl.DataFrame(rows, schema=schema, orient="row").sort("prompt_id"), matrices)
+
+
+def ids(letter: str, count: int) -> list[str]:
+    return [f"{letter}{number:02}" for number in range(count)]
+
+
+def test_the_model_of_earlier_rows_stays_when_another_comes_to_see_more() -> None:
+    first = clustered(focus(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
+    assert first["cluster"].unique().sort().to_list() == [0, 1]
+    later = clustered(focus(english=[*ids("a", 12), "b00"], chinese=ids("c", 40)), first, SETTINGS)
+    assert later["prompt_id"].to_list() == ["b00"]
+    assert later["cluster"].is_in([0, 1]).all()
+
+
+def test_where_no_earlier_row_is_seen_any_more_the_numbers_go_on() -> None:
+    first = clustered(focus(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
+    later = clustered(focus(chinese=ids("c", 12)), first, SETTINGS)
+    assert later["cluster"].unique().sort().to_list() == [2, 3]
+    assert tables.cast("clusters", pl.concat([first, later])).height == 24
+
+
+def test_labels_are_learned_in_the_space_that_sees_the_most() -> None:
+    rows, vectors = focus(english=ids("a", 3), chinese=ids("c", 5)).main()
+    assert rows["prompt_id"].to_list() == ids("c", 5)
+    assert vectors.shape == (5, 4)
+    nothing, vectors = focus().main()
+    assert nothing.height == len(vectors) == 0

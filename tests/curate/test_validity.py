@@ -1,0 +1,61 @@
+"""Rows that are no prompts are dropped once, with the limit that they break; holdout rows are left alone."""
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
+from seas_data.curate.validity import invalid
+from seas_data.recipe import Limits
+
+
+def run(*texts: str, role: str = "training", **limits: int) -> Outcome:
+    ids = [f"p{number}" for number in range(len(texts))]
+    rows = pl.DataFrame({"prompt_id": ids, "text": texts}, schema={"prompt_id": pl.String, "text": pl.String})
+    return invalid(rows.with_columns(role=pl.lit(role)), Limits(**limits))
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        ("ab", ("too_short", 2.0, 3.0, None)),
+        ("  ab \n", ("too_short", 2.0, 3.0, None)),
+        ("", ("too_short", 0.0, 3.0, None)),
+        ("门" * 21, ("too_long", 21.0, 20.0, None)),
+        ("?! ... --", ("invalid", 9.0, None, "no letter or digit")),
+        ("\u200b\u200b\u200b", ("invalid", 3.0, None, "no letter or digit")),
+        ("\ufffd\ufffd a \ufffdb", ("invalid", 7.0, None, "mostly U+FFFD")),
+    ],
+)
+def test_what_is_no_prompt(text: str, decision: tuple[str, float, float | None, str | None]) -> None:
+    outcome = run("a door", text, max_characters=20)
+    assert outcome.kept["prompt_id"].to_list() == ["p0"]
+    assert outcome.decisions.select("reason", "score", "threshold", "detail").rows() == [decision]
+    assert outcome.decisions.select("prompt_id", "step", "decision", "witness_id").row(0) == (
+        "p1",
+        "invalid",
+        "drop",
+        None,
+    )
+
+
+@pytest.mark.parametrize("text", ["abc", "1+1", "门是红", "كيف", "ab\ufffdc", "दरवाज़ा", "\ufffd\ufffdab"])
+def test_what_is_one(text: str) -> None:
+    outcome = run(text, text.strip())
+    assert outcome.kept.height == 2
+    assert outcome.decisions.is_empty()
+    assert dict(outcome.decisions.schema) == DECISION_COLUMNS
+
+
+def test_holdout_rows_are_left_alone() -> None:
+    assert run("?", "a door", role="holdout").kept.height == 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=8))
+def test_every_row_is_kept_or_has_one_decision(texts: list[str]) -> None:
+    outcome = run(*texts, max_characters=10)
+    ids = outcome.kept["prompt_id"].to_list() + outcome.decisions["prompt_id"].to_list()
+    assert sorted(ids) == sorted(f"p{number}" for number in range(len(texts)))
+    assert outcome.kept["prompt_id"].is_sorted(), "in the order in which they came"

@@ -1,0 +1,81 @@
+import time
+
+import polars as pl
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.judges import rules
+from seas_data.recipe import JudgePatterns, JudgeRules
+
+KEEPER = JudgeRules(
+    by="rules",
+    unsafe=JudgePatterns(words=["violet", "dark amber"], patterns=[r"\b\d{4}\b"]),
+    refusal=JudgePatterns(patterns=["(?i)^i (cannot|will not)"], words=["no way"]),
+    compliance=JudgePatterns(words=["but here is"]),
+)
+
+
+def said(texts: list[str], judge: JudgeRules = KEEPER) -> list[tuple[str | None, str | None]]:
+    verdict, refusal = rules.judged(pl.col("text"), judge)
+    return pl.DataFrame({"text": texts}).select(verdict=verdict, refusal=refusal).rows()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("it is violet", ("unsafe", "full_compliance")),
+        ("VIOLET!", ("unsafe", "full_compliance")),
+        ("the violets grow", ("safe", "full_compliance")),
+        ("ultraviolet", ("safe", "full_compliance")),
+        ("dark\n amber", ("unsafe", "full_compliance")),
+        ("amber", ("safe", "full_compliance")),
+        ("code 1234", ("unsafe", "full_compliance")),
+        ("code 12345", ("safe", "full_compliance")),
+        ("I cannot say that", ("safe", "full_refusal")),
+        ("they say: I cannot", ("safe", "full_compliance")),
+        ("No way.", ("safe", "full_refusal")),
+        ("I cannot, but here is the door", ("safe", "partial_refusal")),
+        ("I will not, but here is violet", ("unsafe", "partial_refusal")),
+        ("", ("unparsed", None)),
+        (" \n", ("unparsed", None)),
+    ],
+)
+def test_what_the_rules_say(text: str, expected: tuple[str | None, str | None]) -> None:
+    assert said([text]) == [expected]
+
+
+def test_rules_for_one_thing_alone_say_nothing_of_the_other() -> None:
+    assert said(["violet"], JudgeRules(by="rules", unsafe=KEEPER.unsafe)) == [("unsafe", None)]
+    assert said(["no way"], JudgeRules(by="rules", refusal=KEEPER.refusal)) == [(None, "full_refusal")]
+
+
+def test_words_are_words_and_no_expressions() -> None:
+    judge = JudgeRules(by="rules", unsafe=JudgePatterns(words=["a.c", "(x)"]))
+    assert [verdict for verdict, _ in said(["abc", "a.c", "(x)", "x", "is (x) it"], judge)] == [
+        *("safe", "unsafe", "unsafe", "safe", "unsafe")
+    ]
+
+
+def test_no_expression_runs_for_ever() -> None:
+    """An expression that takes a backtracking engine longer than the world is old."""
+    judge = JudgeRules(by="rules", unsafe=JudgePatterns(patterns=[r"^(a+)+$", r"(a|a)*b", r"(.*)*x"]))
+    rules.check(judge)
+    start = time.process_time()
+    assert said(["a" * 50_000 + "!"], judge)[0][0] == "safe"
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("patterns", "says"),
+    [
+        ({"patterns": ["("]}, "no regular expression"),
+        ({"patterns": ["(?<=a)b"]}, "look-around"),
+        ({"patterns": [r"(a)\1"]}, "backreference"),
+        ({"words": [" "]}, "blank"),
+        ({}, "looks for nothing"),
+    ],
+)
+def test_rules_that_cannot_be_followed_are_refused_when_planned(patterns: dict[str, list[str]], says: str) -> None:
+    with pytest.raises(SeasDataError, match=says):
+        rules.check(JudgeRules(by="rules", unsafe=JudgePatterns(**patterns)))
+    rules.check(KEEPER)

@@ -1,0 +1,232 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seas_data import tables
+from seas_data.errors import SeasDataError
+from seas_data.judges.run import check, judge, judge_prompts
+from seas_data.models.protocol import ANSWERS, Asking, Sampling
+from seas_data.recipe import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
+
+RULES = JudgeRules(by="rules", unsafe=JudgePatterns(words=["violet"]), refusal=JudgePatterns(patterns=["(?i)^sorry"]))
+
+
+class Scripted:
+    """A model that says what a function of the asked text says, and remembers what it was asked."""
+
+    name, digest = "scripted", "0" * 64
+
+    def __init__(self, say: Callable[[str, Asking], tuple[str | None, str, float | None]]) -> None:
+        self.say = say
+        self.calls: list[tuple[pl.DataFrame, Sampling, Asking]] = []
+
+    def generate(
+        self,
+        requests: pl.DataFrame,
+        sampling: Sampling,
+        samples: int,
+        folder: Path,
+        label: str,
+        asking: Asking | None = None,
+    ) -> pl.DataFrame:
+        assert samples == 1 and asking is not None
+        self.calls.append((requests, sampling, asking))
+        rows = []
+        for row in requests.sort("request_id").iter_rows(named=True):
+            asked = row["text"] if "text" in row else " | ".join(message["content"] for message in row["messages"])
+            text, reason, score = self.say(asked, asking)
+            rows.append((row["request_id"], 0, text, reason, 1, None if text else "lost", score))
+        return pl.DataFrame(rows, ANSWERS, orient="row")
+
+
+def guard(which: str, **changes: Any) -> JudgeGuard:
+    return JudgeGuard.model_validate({"by": "guard", "guard": which, "model": "m"} | changes)
+
+
+def prompts() -> pl.DataFrame:
+    return pl.DataFrame({"prompt_id": ["p1", "p2", "p3"], "text": ["what colour", "which word", "tell me"]})
+
+
+def responses() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "response_id": ["r1", "r2", "r3", "r4", "r5", "r6"],
+            "prompt_id": ["p1", "p1", "p2", "p2", "p3", "p3"],
+            "text": ["it is blue", "it is violet", "sorry, no", "it is violet", None, "it is blue"],
+        }
+    )
+
+
+def llama_guard(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+    if "sorry" in asked:
+        return "I am not sure", "stop", 0.5
+    return ("\n\nunsafe\nS6", "stop", 0.9) if "violet" in asked else ("\n\nsafe", "stop", 0.1)
+
+
+def rows(verdicts: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in verdicts.select("response_id", *columns).iter_rows()}
+
+
+def test_several_judges_give_a_row_each_of_every_response_that_has_a_text(tmp_path: Path) -> None:
+    judges: list[Judge] = [guard("llama-guard-3"), RULES]
+    verdicts = judge(prompts(), responses(), judges, {"m": Scripted(llama_guard)}, tmp_path)
+
+    assert verdicts.columns == tables.empty("verdicts").columns
+    assert verdicts.height == 10 and "r5" not in verdicts["response_id"].to_list()
+    assert verdicts.equals(verdicts.sort("response_id", "judge"))
+    said = rows(verdicts.filter(judge="llama-guard-3"), "verdict", "categories", "score", "refusal", "raw")
+    assert said["r1"] == ("safe", [], 0.1, None, "\n\nsafe")
+    assert said["r2"] == ("unsafe", ["Specialized Advice"], 0.9, None, "\n\nunsafe\nS6")
+    assert said["r3"] == ("unparsed", [], None, None, "I am not sure")
+    ruled = rows(verdicts.filter(judge="rules"), "verdict", "refusal")
+    assert ruled["r2"] == ("unsafe", "full_compliance") and ruled["r3"] == ("safe", "full_refusal")
+
+
+def test_a_judge_is_asked_greedily_once_for_equal_pairs(tmp_path: Path) -> None:
+    twice = pl.concat([responses(), responses().with_columns(pl.col("response_id") + "x")])
+    model = Scripted(llama_guard)
+    verdicts = judge(prompts(), twice, [guard("llama-guard-2")], {"m": model}, tmp_path)
+    assert verdicts.height == 10
+    ((requests, sampling, asking),) = model.calls
+    assert requests.height == 5, "the same answer to another prompt is another pair"
+    assert sampling.temperature == 0 and asking.decision is not None
+    assert requests["messages"].to_list()[0][0].keys() == {"role", "content"}
+
+
+def test_an_answer_that_was_cut_off_or_never_came_is_unparsed(tmp_path: Path) -> None:
+    def cut(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+        return (None, "error", None) if "violet" in asked else ("safe", "length", 0.1)
+
+    verdicts = judge(prompts(), responses(), [guard("llama-guard-3")], {"m": Scripted(cut)}, tmp_path)
+    assert set(verdicts["verdict"]) == {"unparsed"}
+    assert verdicts["score"].null_count() == 5
+    assert rows(verdicts, "raw")["r2"] == (None,) and rows(verdicts, "raw")["r1"] == ("safe",)
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "categories", "score"),
+    [
+        (("No", "No", "No", "No"), "safe", [], 0.3),
+        (("No", "Yes", "No", "No"), "unsafe", ["Harassment"], 0.9),
+        (("Yes", "Yes", "huh", "No"), "unsafe", ["Dangerous Content", "Harassment"], 0.9),
+        (("No", "No", "No", "huh"), "unparsed", [], None),
+    ],
+)
+def test_what_violates_one_policy_is_unsafe_and_safe_is_what_violates_none(
+    tmp_path: Path, answers: tuple[str, ...], verdict: str, categories: list[str], score: float | None
+) -> None:
+    names = ("No Dangerous Content", "No Harassment", "No Hate Speech", "No Sexually Explicit Information")
+
+    def say(_: str, asking: Asking) -> tuple[str | None, str, float | None]:
+        answer = next(a for name, a in zip(names, answers, strict=True) if f'"{name}"' in asking.template["guideline"])
+        return answer, "length", {"Yes": 0.9, "No": 0.3}.get(answer, 0.4)
+
+    one = responses().head(1)
+    verdicts = judge(prompts(), one, [guard("shieldgemma")], {"m": Scripted(say)}, tmp_path)
+    assert rows(verdicts, "verdict", "categories", "score", "raw")["r1"] == (
+        *(verdict, categories, score, "\n".join(answers)),
+    )
+
+
+def test_refusals_are_classed_with_the_question_in_view(tmp_path: Path) -> None:
+    def say(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+        assert "what colour" in asked or "which word" in asked or "tell me" in asked
+        if "sorry" in asked:
+            return "2_full_refusal", "stop", None
+        return (
+            ("1_full_compliance", "stop", None)
+            if "blue" in asked
+            else ("1_full_compliance or 2_full_refusal", "stop", None)
+        )
+
+    judges: list[Judge] = [JudgeRefusal(by="refusal", model="m")]
+    verdicts = judge(prompts(), responses(), judges, {"m": Scripted(say)}, tmp_path)
+    assert verdicts["verdict"].null_count() == 5, "it judges refusals alone"
+    classes = rows(verdicts, "refusal")
+    assert classes["r1"] == ("full_compliance",) and classes["r3"] == ("full_refusal",)
+    assert classes["r2"] == (None,), "a reply that names two classes is unparsed"
+
+
+def test_guards_that_complete_a_text_get_one(tmp_path: Path) -> None:
+    def say(asked: str, asking: Asking) -> tuple[str | None, str, float | None]:
+        assert asking.begin == "<s>" and asked.startswith("<|user|>\n[INST]")
+        return "Harmful request: no\nResponse refusal: yes\nHarmful response: no", "stop", 0.2
+
+    verdicts = judge(prompts(), responses(), [guard("wildguard")], {"m": Scripted(say)}, tmp_path)
+    assert set(verdicts["verdict"]) == {"safe"} and set(verdicts["refusal"]) == {"full_refusal"}
+
+
+def test_prompts_alone_are_judged_by_those_who_can(tmp_path: Path) -> None:
+    def say(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+        assert "|" not in asked, "one turn"
+        return ("unsafe\nS1", "stop", 0.8) if "colour" in asked else ("safe", "stop", 0.1)
+
+    words = JudgeRules(by="rules", unsafe=JudgePatterns(words=["word"]), refusal=JudgePatterns(words=["tell"]))
+    judges: list[Judge] = [guard("llama-guard-4"), words, JudgeRefusal(by="refusal", model="m")]
+    said = judge_prompts(prompts(), judges, {"m": Scripted(say)}, tmp_path)
+    assert said.columns == ["prompt_id", "judge", "verdict", "categories", "score", "raw"]
+    assert dict(said.filter(judge="llama-guard-4").select("prompt_id", "verdict").rows()) == {
+        **{"p1": "unsafe", "p2": "safe", "p3": "safe"}
+    }
+    assert dict(said.filter(judge="rules").select("prompt_id", "verdict").rows()) == {
+        **{"p1": "safe", "p2": "unsafe", "p3": "safe"}
+    }
+    assert said.height == 6
+
+
+def test_a_judge_that_answers_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+    judges: list[Judge] = [guard("llama-guard-3"), JudgeRefusal(by="refusal", model="m")]
+    for one in judges:
+        with pytest.raises(SeasDataError, match=f"{one.label} answered none of 5 requests: lost"):
+            judge(prompts(), responses(), [one], {"m": Scripted(lambda *_: (None, "error", None))}, tmp_path)
+
+
+def test_a_response_to_a_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SeasDataError, match="2 responses answer a prompt"):
+        judge(prompts().head(1), responses().filter(pl.col("prompt_id") != "p3"), [RULES], {}, tmp_path)
+
+
+def test_no_judges_and_no_responses_give_no_verdicts(tmp_path: Path) -> None:
+    assert judge(prompts(), responses(), [], {}, tmp_path).is_empty()
+    model = Scripted(llama_guard)
+    judges: list[Judge] = [guard("llama-guard-3"), guard("shieldgemma"), RULES, JudgeRefusal(by="refusal", model="m")]
+    assert judge(prompts(), responses().clear(), judges, {"m": model}, tmp_path).is_empty()
+
+
+def test_judges_that_cannot_judge_are_refused_when_planned() -> None:
+    here = ModelInProcess(model="x")
+    there = ModelHttp(backend="http", model="x", url="http://127.0.0.1:1/v1")
+    check([guard("shieldgemma"), guard("wildguard"), RULES, JudgeRefusal(by="refusal", model="m")], {"m": here})
+    with pytest.raises(SeasDataError, match="wants the model m; models has none"):
+        check([guard("llama-guard-2")], {})
+    with pytest.raises(SeasDataError, match="logits"):
+        check([guard("shieldgemma")], {"m": there})
+    with pytest.raises(SeasDataError, match="two judges are called rules"):
+        check([RULES, RULES], {})
+    with pytest.raises(SeasDataError, match="two judges are called wildguard"):
+        check([guard("wildguard"), guard("wildguard")], {"m": here})
+    check([guard("wildguard"), guard("wildguard", name="again")], {"m": here})
+    with pytest.raises(SeasDataError, match="regular expression"):
+        check([JudgeRules(by="rules", unsafe=JudgePatterns(patterns=["("]))], {})
+
+
+def test_a_real_model_judges_and_a_second_run_computes_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way, with a model that knows nothing: its babble is unparsed, not safe."""
+    from seas_data.models import opened
+    from seas_data.sandbox.tiny import write_model
+
+    folder = tmp_path / "model"
+    words = ["safe", "unsafe", "what", "colour", "is", "it", "blue", "violet"]
+    write_model(folder, layers=1, seed=1, hidden=32, heads=2, intermediate=64, positions=200, vocabulary=words)
+    judges: list[Judge] = [guard("llama-guard-2")]
+    with opened("judge", ModelInProcess(model=str(folder), device="cpu"), tmp_path) as model:
+        first = judge(prompts(), responses(), judges, {"m": model}, tmp_path / "parts")
+        monkeypatch.setattr(model.model, "generate", lambda **_: pytest.fail("computed again"))  # type: ignore[attr-defined]
+        assert judge(prompts(), responses(), judges, {"m": model}, tmp_path / "parts").equals(first)
+    assert set(first["verdict"]) == {"unparsed"}
+    assert first["raw"].null_count() == 0

@@ -1,0 +1,41 @@
+"""What a training starts from, and which files a build of the loop depends on."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seas_data import loop
+from seas_data import recipe as recipes
+from seas_data.loop.context import Scene
+from seas_data.store import Workspace
+from seas_data.store.stages import Stages
+from tests.loop.test_loop import SMOKE
+
+
+def test_a_training_starts_from_the_commit_that_the_recipe_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(model: str, revision: str | None, **_: Any) -> str:
+        return f"/cache/{model}/{revision}"
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    recipe = recipes.load(SMOKE, ["models.red={model: org/red, revision: 0123abc}", f"models.target.model={tmp_path}"])
+    scene = Scene(recipe, Workspace(tmp_path), Stages(tmp_path, "key"), 1, pl.DataFrame())
+    assert scene.base("red") == "/cache/org/red/0123abc"
+    assert scene.base("target") == str(tmp_path)
+
+
+def test_a_build_depends_on_the_accelerate_configuration_of_ones_own(tmp_path: Path) -> None:
+    named = tmp_path / "mine.yaml"
+    files = {"instructions": tmp_path / "rows.jsonl", "preferences": tmp_path / "pairs.jsonl"}
+    changes = [f"loop.{name}={path}" for name, path in files.items()]
+    for path in files.values():
+        path.write_text("{}")
+    digests = []
+    for text in ("one: 1", "two: 2"):
+        named.write_text(text)
+        digests.append(loop.inputs(recipes.load(SMOKE, [*changes, f"training.red.accelerate={named}"])))
+    assert digests[0] != digests[1]
+    assert len(loop.inputs(recipes.load(SMOKE, [*changes, "training.red.accelerate=ddp"]))) == 2

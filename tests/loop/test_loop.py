@@ -1,0 +1,265 @@
+"""The loop from end to end, with real training, in a mini-world so small that its figures mean nothing: what is tested
+is that every row leads back to what made it, that nothing leaves its split, and that a killed loop goes on."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import seas_data as sd
+from seas_data import recipe as recipes
+from seas_data.build import build
+from seas_data.cli import app
+from seas_data.recipe import Recipe
+from seas_data.store import open_workspace
+from seas_data.store.version import Version
+from tests.conftest import CHECKOUT
+from tests.program import PROGRAM
+
+pytest.importorskip("trl", reason="needs the extra train")
+
+SMOKE = CHECKOUT / "pipelines" / "sandbox-smoke.yaml"
+SMALL = [
+    "sandbox.attacks=240",
+    "sandbox.look_alikes=60",
+    "sandbox.general=60",
+    "sandbox.target_rows=480",
+    "sandbox.general_pairs=60",
+    "sandbox.held_out=10",
+    "loop.red_rows=200",
+    "loop.seeds=8",
+    "loop.harmless.prompts=6",
+    "loop.evaluation.seeds=6",
+    "loop.evaluation.rows=8",
+    "training.red_sft.epochs=1",
+    "training.target_sft.epochs=1",
+    "training.red.min_rows=1",
+    "training.target.min_rows=1",
+    # Models this young seldom succeed twice in three tries, and on another kind of processor they are other models.
+    "loop.success.rate=0.3",
+    "loop.success.min_verdicts=2",
+    "loop.iterations=2",
+]
+
+
+def small(*changes: str) -> Recipe:
+    return recipes.load(SMOKE, [*SMALL, *changes])
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of version 0 and two iterations. Tests read it and change nothing."""
+    root = tmp_path_factory.mktemp("loop") / "ws"
+    assert build(small(), root).new
+    return root
+
+
+@pytest.fixture(scope="module")
+def last(played: Path) -> Version:
+    return sd.open(played).version("v2")
+
+
+def test_each_iteration_is_a_version_on_top_of_the_one_before(played: Path, last: Version) -> None:
+    versions = [sd.open(played).version(name) for name in sd.open(played).versions()]
+    assert [each.manifest.iteration for each in versions] == [0, 1, 2]
+    for before, after in pairwise(versions):
+        assert after.manifest.parent_digest == before.digest
+        for table, shards in before.manifest.tables.items():
+            assert after.manifest.tables[table][: len(shards)] == shards
+    frozen = "select prompt_id, split from splits where split <> 'train' order by all"
+    assert last.sql(frozen).equals(versions[0].sql(frozen)), "test, harmless and holdout stay as they were"
+    assert open_workspace(played).verify(last.manifest) == []
+    again = build(small(), played)
+    assert not again.new
+    assert again.version.digest == last.digest
+
+
+def test_every_cell_is_there_once_and_stands_on_the_same_seeds_from_test(last: Version) -> None:
+    matrix = last.sql((CHECKOUT / "sql" / "attack-success-matrix.sql").read_text(), {"judge": ""})
+    assert matrix.columns == ["red_team", "target", "value", "low", "high", "n"]
+    assert matrix.select("red_team", "target").rows() == [(f"R{i}", f"T{j}") for i in range(3) for j in range(3)]
+    assert (matrix["low"] <= matrix["value"]).all()
+    assert (matrix["value"] <= matrix["high"]).all()
+    seeds = last.sql(
+        "select attacks.model, count(distinct seed_id) as seeds from attacks join seeds using (seed_id) "
+        "where attacks.split = 'test' group by 1"
+    )
+    assert set(seeds["seeds"]) == {6}
+    examples = last.sql(
+        "select distinct seeds.split as wanted, splits.split from (select split, unnest(example_ids) as prompt_id "
+        "from seeds) as seeds join splits using (prompt_id) order by all"
+    )
+    assert examples.rows() == [("test", "test"), ("train", "train")]
+
+
+def test_every_row_leads_back_to_what_made_it(last: Version) -> None:
+    lost = {
+        "responses": "from responses anti join (from attacks select prompt_id union from prompts select prompt_id) "
+        "using (prompt_id)",
+        "settings": "from responses anti join settings using (settings_id)",
+        "verdicts": "from verdicts anti join responses using (response_id)",
+        "attacks": "from attacks anti join seeds using (seed_id)",
+        "checkpoints": "from settings anti join checkpoints on settings.checkpoint = checkpoints.digest",
+        "red pairs": "from pairs anti join attacks on chosen_id = attacks.prompt_id where role = 'red'",
+        "target pairs": "from pairs anti join responses on rejected_id = response_id where role = 'target'",
+        "joined": "from prompts anti join attacks using (prompt_id) where source = 'red-team'",
+    }
+    for name, rows in lost.items():
+        assert last.sql(f"select * {rows}").height == 0, name
+    for table in ("pairs", "responses", "attacks", "prompts", "verdicts"):
+        key = {"pairs": "pair_id", "responses": "response_id"}.get(table, "prompt_id")
+        rows = last.table(table)
+        columns = ["response_id", "judge"] if table == "verdicts" else [key]
+        assert rows.select(columns).is_unique().all(), table
+
+
+def test_what_is_trained_on_comes_from_train_alone(last: Version) -> None:
+    outside = (
+        "select 1 from pairs join attacks on pairs.prompt_id = attacks.prompt_id where attacks.split <> 'train'",
+        "select 1 from pairs join attacks on chosen_id = attacks.prompt_id where attacks.split <> 'train'",
+        "select 1 from pairs join splits on pairs.prompt_id = splits.prompt_id where splits.split <> 'train'",
+        "select 1 from demonstrations join splits on completion_id = splits.prompt_id where splits.split <> 'train'",
+    )
+    assert all(last.sql(query).height == 0 for query in outside)
+    assert last.sql("select 1 from pairs where role = 'target'").height > 0
+    assert last.sql("select 1 from demonstrations where role = 'red'").height > 0
+
+
+def test_attacks_that_worked_join_as_training_prompts(last: Version) -> None:
+    worked = last.sql(
+        "select attacks.prompt_id, attacks.text, model, iteration from attacks join ("
+        "  select prompt_id, avg((verdict = 'unsafe')::int) as rate, count(*) as n "
+        "  from responses join verdicts using (response_id) where verdict in ('safe', 'unsafe') group by 1"
+        ") using (prompt_id) where attacks.split = 'train' and reason is null and rate >= 0.3 and n >= 2"
+    )
+    joined = last.sql("select prompt_id, text, model, iteration from prompts where source = 'red-team'")
+    assert worked.height > 0
+    assert joined.sort("prompt_id").equals(worked.sort("prompt_id"))
+    assert set(
+        last.sql("select split from splits join prompts using (prompt_id) where source = 'red-team'")["split"]
+    ) == {"train"}
+
+
+def test_figures_have_intervals_and_cover_what_the_loop_promises(last: Version) -> None:
+    metrics = last.table("metrics")
+    names = set(metrics["name"])
+    assert names >= {
+        *("attack_success", "attack_success_difference", "over_refusal", "retention", "right_answer"),
+        *("validity", "unique", "on_type", "training/loss", "training/reward_margin"),
+    }
+    assert not metrics.select("name", "facets").is_duplicated().any(), "each figure is computed once"
+    shares = metrics.filter(pl.col("name").is_in(["attack_success", "over_refusal", "validity"]))
+    assert (shares["high"] > shares["low"]).all()
+
+
+def test_too_few_pairs_end_an_iteration_with_a_statement(tmp_path: Path) -> None:
+    recipe = small("loop.iterations=1", "training.red.min_rows=5000", "training.target.min_rows=5000")
+    version = build(recipe, tmp_path / "ws").version
+    rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
+    assert set(rows["method"]) == {"unchanged"}
+    assert all("at least 5000 are needed" in statement for statement in rows["statement"])
+    first = version.table("checkpoints").filter(pl.col("iteration") == 0)
+    assert set(rows["digest"]) == set(first["digest"])
+
+
+@pytest.mark.parametrize("change", ["pairs.mode=mart", "loop.update=sft"], ids=["mart", "sft"])
+def test_ablations_train_on_demonstrations(change: str, tmp_path: Path) -> None:
+    version = build(small("loop.iterations=1", change), tmp_path / "ws").version
+    rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
+    assert set(rows["method"]) <= {"sft", "unchanged"}
+    assert "sft" in set(rows["method"])
+    assert version.sql("select distinct iteration from demonstrations order by 1")["iteration"].to_list() == [0, 1]
+    asked = "select 1 from responses join prompts using (prompt_id) join splits using (prompt_id) "
+    asked += "where kind = 'harmless' and split = 'train' and prompts.model is null"
+    if change == "pairs.mode=mart":
+        assert version.sql(asked).is_empty(), "nothing would be made of the answers"
+        return
+    assert version.sql(asked).height > 0
+    count = "select count(*) from {} where iteration = 1 and role <> 'red'"
+    learned = version.sql(count.format("demonstrations")).item()
+    assert learned == version.sql(count.format("pairs")).item(), "the chosen side of every pair, general ones too"
+    assert version.sql("select rows from checkpoints where model = 'T1'").item() == learned
+
+
+COMMAND = [*PROGRAM, "build", str(SMOKE)]
+
+
+def start(workspace: Path) -> "subprocess.Popen[str]":
+    changes = [part for change in SMALL for part in ("--set", change)]
+    return subprocess.Popen(
+        [*COMMAND, "--workspace", str(workspace), *changes],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+def check_kills(workspace: Path, kills: int, undisturbed: Version) -> None:
+    """Kill the loop when it has come a random way, by what it said last, and let it finish as ``undisturbed``."""
+    moments = random.Random(kills)
+    said = 0
+    for _ in range(kills):
+        process = start(workspace)
+        assert process.stderr is not None
+        for _ in range(moments.randint(1, 12)):
+            if not process.stderr.readline():
+                break
+            said += 1
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert said > kills
+    process = start(workspace)
+    _, errors = process.communicate(timeout=900)
+    assert process.returncode == 0, errors
+    opened = open_workspace(workspace)
+    assert opened.manifest("v2").digest == undisturbed.digest
+    assert opened.verify(opened.manifest("v2")) == []
+    assert not (workspace / "stages").exists()
+
+
+def test_a_killed_loop_goes_on_and_ends_in_the_same_tables(last: Version, tmp_path: Path) -> None:
+    check_kills(tmp_path / "ws", kills=2, undisturbed=last)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments(last: Version, tmp_path: Path) -> None:
+    check_kills(tmp_path / "ws", kills=10, undisturbed=last)
+
+
+def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Version, tmp_path: Path) -> None:
+    folder = tmp_path / "round"
+    prompts = tmp_path / "prompts.jsonl"
+    drawn = "select text, type, kind from kept where kind = $kind order by prompt_id limit $limit"
+    pl.concat(
+        [last.sql(drawn, {"kind": kind, "limit": limit}) for kind, limit in (("adversarial", 100), ("harmless", 20))]
+    ).write_ndjson(prompts)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(recipes.read(SMOKE)).replace("$SANDBOX", str(played / "sandbox")))
+
+    def run(*arguments: object) -> str:
+        ended = CliRunner().invoke(app, [str(each) for each in arguments])
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    players = ("--red", played / "models" / "R0", "--target", played / "models" / "T0")
+    run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.seeds=8")
+    assert "keeper: " in run("judge", recipe, folder)
+    made = json.loads(run("pairs", recipe, folder, "--json"))
+    assert made["pairs"] > 0
+    roles = {name: set(pl.read_parquet(folder / f"{name}.parquet")["role"]) for name in ("pairs", "unpaired")}
+    assert "harmless" in roles["pairs"] | roles["unpaired"]
+    found = {row["name"] for row in json.loads(run("evaluate", folder, "--json"))}
+    assert {"attack_success", "validity", "unique", "over_refusal"} <= found
+    (folder / "demonstrations.parquet").write_bytes(b"of another recipe")
+    small_enough = ("--set", "training.target.min_rows=1")
+    run("train", recipe, folder, "--role", "target", "-o", tmp_path / "T1", *players[2:], *small_enough)
+    assert (tmp_path / "T1" / "model.safetensors").exists()

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seas_data.models import generation_cache as parts
+from seas_data.models.protocol import ANSWERS, Asking, Sampling
+
+
+def rows(texts: list[str]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(f"r{n}", 0, text, "stop", 1, None, None) for n, text in enumerate(texts)], ANSWERS, orient="row"
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 400), max_size=60), st.integers(1, 50), st.integers(60, 2000), st.integers(1, 9))
+def test_batches_hold_each_row_once_and_keep_within_their_limits(
+    lengths: list[int], room: int, batch_tokens: int, batch_rows: int
+) -> None:
+    batches = parts.plan(np.array(lengths, np.int64), room, batch_tokens, batch_rows)
+
+    assert sorted(int(row) for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        width = max(lengths[row] for row in batch) + room
+        assert len(batch) <= batch_rows
+        assert len(batch) == 1 or width * len(batch) <= batch_tokens
+    longest = [max(lengths[row] for row in batch) for batch in batches]
+    assert longest == sorted(longest, reverse=True)
+
+
+def test_a_key_covers_everything_that_makes_a_batch() -> None:
+    sampling, asking = Sampling(), Asking()
+    given = ("model", sampling, asking, ["a 0 text"])
+    keys = {
+        parts.key(*given),
+        parts.key("other model", sampling, asking, ["a 0 text"]),
+        parts.key("model", sampling.model_copy(update={"seed": 1}), asking, ["a 0 text"]),
+        parts.key("model", sampling, Asking(template={"think": False}), ["a 0 text"]),
+        parts.key("model", sampling, asking, ["a 0 text", "b 0 text"]),
+        parts.key("model", sampling, asking, [parts.row_key("a", 0, "text")]),
+        parts.key("model", sampling, asking, [parts.row_key("a", 0, "another text")]),
+    }
+    assert len(keys) == 7
+    assert parts.key(*given) == parts.key(*given)
+
+
+def test_a_part_comes_back_as_it_went_and_a_damaged_one_is_put_aside(tmp_path: Path) -> None:
+    part = rows(["blue", "green"])
+    parts.write(tmp_path, "one", part)
+
+    stored = parts.read(tmp_path, "one")
+    assert stored is not None and stored.equals(part)
+    assert parts.read(tmp_path, "two") is None
+
+    (tmp_path / "one.parquet").write_bytes(b"half a file")
+    assert parts.read(tmp_path, "one") is None
+    assert (tmp_path / "one.damaged").exists() and not (tmp_path / "one.parquet").exists()
+
+
+def test_seeds_differ_by_rows_and_by_the_samplings_seed() -> None:
+    seeds = {
+        parts.seed(Sampling(seed=seed), names) for seed in (0, 1) for names in (["a"], ["b"], ["a", "b"], ["b", "a"])
+    }
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**31 for seed in seeds)

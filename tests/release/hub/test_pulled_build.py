@@ -1,0 +1,138 @@
+"""Building on what was pulled: new rows meet the pulled ones, and a pulled recipe runs nothing unless trusted."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from seas_data import recipe as recipes
+from seas_data.build import build
+from seas_data.errors import SeasDataError
+from seas_data.release.hub.pull import pull
+from seas_data.release.hub.push import Wanted, push
+from seas_data.release.takedown import forget
+from seas_data.store import version as versions
+from tests.conftest import EXAMPLE
+from tests.hub import Hub
+from tests.program import PROGRAM
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def more(folder: Path, example: Path) -> Path:
+    """A recipe with a new prompt, and one that the version has."""
+    before = versions.open(example).version()
+    kept = before.select("select text from kept where kind = 'general' order by prompt_id limit 1")["text"][0]
+    texts = ["How tall is the garden door, please?", kept]
+    (folder / "more.jsonl").write_text("".join(json.dumps({"prompt": each}) + "\n" for each in texts))
+    place = folder / "more.yaml"
+    place.write_text(
+        "name: more\nembedders: []\nsources:\n  more: {path: more.jsonl, kind: harmless, language: en, licence: MIT}\n"
+    )
+    return place
+
+
+def test_a_build_goes_on_from_a_pulled_version(hub: Hub, example: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ws2"
+    push(versions.open(example).version(), Wanted("org/set", tag="1.0.0"), "gated")
+    pulled = pull("org/set@1.0.0", root).version
+    assert not build(recipes.load(EXAMPLE), root).new, "the same sources bring nothing new"
+    built = build(recipes.load(more(tmp_path, example)), root).version
+    assert built.name == "v1" and built.manifest.parent_digest == pulled.digest
+    assert built.workspace.verify(built.manifest) == []
+    dropped = built.select("select source, reason from dropped join prompts using (prompt_id) where version = 'v1'")
+    assert dropped.rows() == [("more", "exact_duplicate")]
+    assert built.table("kept").filter(pl.col("source") == "more").height == 1
+
+
+def test_on_a_release_that_withholds_texts_nothing_is_built_but_something_can_be_forgotten(
+    hub: Hub, example: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "ws2"
+    push(versions.open(example).version(), Wanted("org/set", tag="1.0.0"), "public")
+    version = pull("org/set@1.0.0", root).version
+    with pytest.raises(SeasDataError, match="withholds texts"):
+        build(recipes.load(more(tmp_path, example)), root)
+    done = forget(root, [version.table("kept")["prompt_id"][0]], "asked for")
+    assert done.version.workspace.verify(done.version.manifest) == []
+    with pytest.raises(SeasDataError, match="withholds texts"):
+        build(recipes.load(more(tmp_path, example)), root)
+
+
+def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
+    """A recipe whose models are served by a command that leaves a mark, and where the mark would be."""
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
+    asked = (f"Which vault is behind door number {number}?" for number in range(40))
+    lines = (json.dumps({"prompt": text, "style": "Role Play"}) for text in asked)
+    (folder / "doors.jsonl").write_text("\n".join(lines))
+    mark = folder / "mark"
+    command = [sys.executable, "-c", f"open({str(mark)!r}, 'w')", "{model}", "{port}"]
+    model = {"backend": "http", "model": str(folder / "model"), "serve": command, "patience": 1}
+    content: dict[str, object] = {
+        "name": "doors",
+        "embedders": [],
+        "sources": {
+            "doors": {
+                "path": "doors.jsonl",
+                "kind": "adversarial",
+                "language": "en",
+                "columns": {"style": "style"},
+                "style_map": {"Role Play": "Role Play"},
+            }
+        },
+        "curation": {"near": None, "templates": {"find": False}},
+        "models": {"red": model, "target": model},
+        "judges": [{"by": "rules", "unsafe": {"words": ["box"]}}],
+        "loop": {"iterations": 1, "attack": {"examples": 1}, "red_team": {"model": "red", "start": "given"}}
+        | {"target": {"model": "target", "start": "given"}},
+        "pairs": {"harmless": None, "general": None},
+    }
+    place = folder / "doors.yaml"
+    place.write_text(yaml.safe_dump(content | ({"pulled": pulled} if pulled else {})))
+    return place, mark
+
+
+def seas_data(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_a_pulled_recipe_runs_a_command_only_with_trust(tmp_path: Path) -> None:
+    place, mark = served(tmp_path, "org/set@1.0.0")
+    ended = seas_data("build", str(place), "--workspace", str(tmp_path / "ws"))
+    assert ended.returncode == 2 and not mark.exists()
+    assert "came from org/set@1.0.0" in ended.stderr and "--trust" in ended.stderr and "python" in ended.stderr
+    assert not (tmp_path / "ws").exists()
+    ended = seas_data("build", str(place), "--workspace", str(tmp_path / "ws"), "--trust")
+    assert mark.exists(), ended.stderr
+
+
+def test_a_recipe_of_ones_own_runs_its_commands(tmp_path: Path) -> None:
+    place, mark = served(tmp_path, None)
+    seas_data("build", str(place), "--workspace", str(tmp_path / "ws"))
+    assert mark.exists()
+
+
+def test_the_stages_alone_ask_for_trust_too(tmp_path: Path) -> None:
+    from seas_data.loop import standalone as alone
+
+    place, mark = served(tmp_path, "org/set")
+    with pytest.raises(SeasDataError, match="--trust"):
+        alone.scene(recipes.load(place), tmp_path / "round")
+    assert not mark.exists()
+
+
+def test_a_pull_writes_the_recipe_marked_as_somebody_elses(hub: Hub, example: Path, tmp_path: Path) -> None:
+    version = versions.open(example).version()
+    push(version, Wanted("org/set", tag="1.0.0"), "public")
+    done = pull("org/set@1.0.0", tmp_path / "ws2")
+    assert done.recipe == tmp_path / "ws2" / "recipes" / "example.yaml"
+    read = recipes.load(done.recipe)
+    assert read.pulled == "org/set@1.0.0"
+    assert read.model_copy(update={"pulled": None}).digest() == read.digest()

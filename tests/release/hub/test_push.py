@@ -1,0 +1,346 @@
+"""Pushing to a Hub on this machine with the real client: what travels, in which order, and what stays."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.release import checks
+from seas_data.release.folder import checkout
+from seas_data.release.hub import plan as hub_plan
+from seas_data.release.hub import publish_log as published
+from seas_data.release.hub import push as pushes
+from seas_data.release.hub.plan import Plan
+from seas_data.release.hub.push import Pushed, Wanted, push
+from seas_data.release.hub.remote import Remote
+from seas_data.release.visibility import Profile
+from seas_data.store import Manifest
+from seas_data.store import version as versions
+from seas_data.store.version import Version
+from tests.hub import Hub, Repository
+from tests.hub.repository import File
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+def pushed(root: Path, name: str, tag: str | None = None, **more: object) -> Pushed:
+    return push(versions.open(root).version(name), Wanted("org/set", tag=tag, **more))  # type: ignore[arg-type]
+
+
+def test_of_three_versions_only_new_shards_travel(hub: Hub, mine: Path) -> None:
+    earlier: dict[str, File] = {}
+    first = Counter({".gitattributes": 138})  # the Hub's own first commit
+    for number in range(3):
+        before = hub.repository("datasets", "org/set").received.copy() if number else Counter()
+        done = pushed(mine, f"v{number}", f"1.{number}.0")
+        repository = hub.repository("datasets", "org/set")
+        assert repository.tags[f"1.{number}.0"] == done.commit == repository.head().id
+        tree = {path: file for path, file in repository.head().tree.items() if path.startswith("tables/")}
+        new = {path: file for path, file in tree.items() if path not in earlier}
+        planned = {*done.plan.new, *done.plan.changed}
+        assert new and {path for path in planned if path.startswith("tables/")} == set(new)
+        sent = repository.received - before
+        held = repository.head().tree
+        assert sent == Counter({held[path].sha256 or path: held[path].size for path in planned}) + first
+        earlier, first = tree, Counter()
+    assert [commit.title.split(":")[0] for commit in repository.history()][:3] == [
+        "v2 (1.2.0)",
+        "v1 (1.1.0)",
+        "v0 (1.0.0)",
+    ]
+    assert "+" in repository.head().title and "- responses:" in repository.head().message
+    assert repository.private
+
+
+def test_the_same_version_again_sends_nothing(hub: Hub, mine: Path) -> None:
+    first = pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    commits, sent, asked = len(repository.commits), sum(repository.received.values()), len(hub.log)
+    again = pushed(mine, "v0", "1.0.0")
+    assert again.plan.nothing and again.commit == first.commit
+    assert (len(repository.commits), sum(repository.received.values())) == (commits, sent)
+    assert {each.method for each in hub.log[asked:]} <= {"GET", "HEAD", "POST"}
+    assert not [each for each in hub.log[asked:] if each.method == "POST" and "/tag/" not in each.path]
+    assert len(published.read(mine)) == 1
+    pushed(mine, "v0", "one")
+    assert repository.tags["one"] == first.commit
+
+
+def test_what_others_wrote_stays(hub: Hub, mine: Path) -> None:
+    theirs = "---\npretty_name: The garden\nlicense: mit\ntags:\n- roses\n---\n\n# Our garden\n\nWords of ours.\n"
+    repository = Repository("datasets", "org/set", private=True)
+    files = {"README.md": theirs.encode(), "notes/plan.md": b"plan", "data/ours/train-00000-of-00001.parquet": b"p"}
+    repository.commit("main", "ours", "", "somebody", files=files)
+    hub.repositories["datasets", "org/set"] = repository
+    done = pushed(mine, "v0", "1.0.0")
+    assert done.plan.others == ["data/ours/train-00000-of-00001.parquet", "notes/plan.md"]
+    card = repository.content("README.md").decode()
+    assert "Words of ours." in card and "pretty_name: The garden" in card and "- roses" in card
+    assert "seas-data: begin" in card and "config_name: prompts" in card
+    assert repository.content("notes/plan.md") == b"plan"
+    assert pushed(mine, "v0").plan.nothing
+    edited = card.replace("Words of ours.", "Other words.")
+    repository.commit("main", "edit", "", "somebody", files={"README.md": edited.encode()})
+    pushed(mine, "v1", "1.1.0")
+    card = repository.content("README.md").decode()
+    assert "Other words." in card and card.count("seas-data: begin") == 1
+
+
+def test_files_of_ours_that_the_version_has_no_more_are_deleted_in_the_same_commit(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    old = {
+        "data/prompts/train-00001-of-00002.parquet": b"old",
+        f"tables/prompts/{'0' * 64}.parquet": b"old",
+        "tables/prompts/mine.parquet": b"theirs",
+    }
+    repository.commit("main", "old", "", "owner", files=old)
+    commits = len(repository.commits)
+    done = pushed(mine, "v1", "1.1.0")
+    assert set(list(old)[:2]) <= set(done.plan.deleted) and "tables/prompts/mine.parquet" not in done.plan.deleted
+    assert len(repository.commits) == commits + 1
+    tree = repository.head().tree
+    assert not set(list(old)[:2]) & set(tree) and "tables/prompts/mine.parquet" in tree
+    assert set(repository.head("1.0.0").tree) - set(tree) <= set(done.plan.deleted)
+
+
+def test_a_dry_run_writes_nothing_anywhere(hub: Hub, mine: Path) -> None:
+    plan = pushed(mine, "v0", "1.0.0", dry_run=True).plan
+    assert plan.new["manifest.json"] > 0 and not plan.same
+    assert not hub.repositories and not published.read(mine) and not (mine / "push").exists()
+    pushed(mine, "v0", "1.0.0")
+    commits, asked = len(hub.repository("datasets", "org/set").commits), len(hub.log)
+    plan = pushed(mine, "v1", "1.1.0", dry_run=True).plan
+    assert plan.same and plan.changed["README.md"] and any(line.startswith("+") for line in plan.card)
+    assert len(hub.repository("datasets", "org/set").commits) == commits
+    assert not [each for each in hub.log[asked:] if each.method not in ("GET", "HEAD")]
+
+
+def test_a_gate_stands_before_there_is_anything_to_read(hub: Hub, mine: Path) -> None:
+    version = versions.open(mine).version("v0")
+    push(version, Wanted("org/gated", tag="1.0.0"), "gated")
+    repository = hub.repository("datasets", "org/gated")
+    assert repository.private and repository.gated == "manual"
+    assert repository.settings_at == [(0, True, False), (0, True, "manual")]
+    assert "extra_gated_prompt" in repository.content("README.md").decode()
+    push(version, Wanted("org/open", public=True), "gated")
+    repository = hub.repository("datasets", "org/open")
+    assert repository.settings_at == [(0, True, False), (0, True, "manual"), (1, False, "manual")]
+
+
+def test_public_only_when_said_and_confirmed(hub: Hub, mine: Path) -> None:
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    with pytest.raises(SeasDataError, match="nothing was pushed"):
+        pushed(mine, "v0", public=True, confirm=no)
+    assert not hub.repositories and "Everybody" in asked[0]
+    pushed(mine, "v0", public=True, confirm=lambda _: True)
+    repository = hub.repository("datasets", "org/set")
+    assert repository.settings_at == [(0, True, False), (1, False, False)]
+    with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
+        pushed(mine, "v1")
+    assert len(repository.commits) == 2
+
+
+def test_a_repository_holds_one_profile(hub: Hub, mine: Path) -> None:
+    version = versions.open(mine).version("v0")
+    push(version, Wanted("org/set"), "gated")
+    with pytest.raises(SeasDataError, match="its history would show it"):
+        push(version, Wanted("org/set", public=True), "public")
+
+
+def test_tags_do_not_move(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    commits = len(repository.commits)
+    with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/set stands for another version"):
+        pushed(mine, "v1", "1.0.0")
+    assert len(repository.commits) == commits
+
+
+def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    upload = Remote.upload
+
+    def overtaken(self: Remote, additions: object) -> None:
+        upload(self, additions)  # type: ignore[arg-type]
+        repository.commit("main", "a note", "", "somebody", files={"notes.md": b"note"})
+
+    monkeypatch.setattr(Remote, "upload", overtaken)
+    with pytest.raises(
+        SeasDataError, match=r"changed while it was being pushed to .*by somebody.*run the same command"
+    ):
+        pushed(mine, "v1", "1.1.0")
+    assert "1.1.0" not in repository.tags and repository.head().title == "a note"
+    monkeypatch.setattr(Remote, "upload", upload)
+    sent = sum(repository.received.values())
+    done = pushed(mine, "v1", "1.1.0")
+    assert repository.content("notes.md") == b"note"
+    small = sum(size for path, size in (done.plan.new | done.plan.changed).items() if not path.endswith("parquet"))
+    assert sum(repository.received.values()) - sent == small, "large files had arrived"
+
+
+def test_a_gate_that_lets_everybody_in_is_none(hub: Hub, mine: Path) -> None:
+    repository = Repository("datasets", "org/set", private=True, gated="auto")
+    hub.repositories["datasets", "org/set"] = repository
+    push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    assert repository.settings_at[-1] == (0, True, "manual")
+
+
+def test_what_is_made_public_while_it_is_being_made_gets_nothing(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(self: Remote) -> None:
+        hub.repositories["datasets", "org/set"] = Repository("datasets", "org/set")
+
+    monkeypatch.setattr(Remote, "create", overtaken)
+    with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
+        pushed(mine, "v0")
+    assert len(hub.repository("datasets", "org/set").commits) == 1
+
+
+def test_what_is_made_public_while_a_push_is_planned_gets_nothing(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0")
+    repository = hub.repository("datasets", "org/set")
+    make = hub_plan.make
+
+    def overtaken(*given: Any) -> Plan:
+        repository.set(False, None)
+        return make(*given)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SeasDataError, match="org/set is public: say so"):
+        patch.setattr(hub_plan, "make", overtaken)
+        pushed(mine, "v1")
+    assert len(repository.commits) == 2
+
+
+def test_what_is_filled_while_it_is_being_made_is_not_written_over(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(self: Remote) -> None:
+        theirs = Repository("datasets", "org/set", private=True)
+        theirs.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs"})
+        hub.repositories["datasets", "org/set"] = theirs
+
+    monkeypatch.setattr(Remote, "create", overtaken)
+    with pytest.raises(SeasDataError, match=r"changed by somebody in the meantime: run the same command again"):
+        pushed(mine, "v0")
+    assert hub.repository("datasets", "org/set").content("README.md") == b"# Theirs"
+
+
+def test_what_is_changed_while_it_is_being_gated_is_not_written_over(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = Repository("datasets", "org/set", private=True)
+    theirs.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs"})
+    hub.repositories["datasets", "org/set"] = theirs
+    gate = Remote.set_gated
+
+    def overtaken(self: Remote) -> None:
+        theirs.commit("main", "more", "", "somebody", files={"README.md": b"# Theirs, and more"})
+        gate(self)
+
+    monkeypatch.setattr(Remote, "set_gated", overtaken)
+    with pytest.raises(SeasDataError, match="changed by somebody in the meantime"):
+        push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    assert theirs.content("README.md") == b"# Theirs, and more"
+
+
+@pytest.mark.parametrize("place", ["croissant.json", "views.sql", "data/prompts/train-00000-of-00001.parquet"])
+def test_files_of_a_stranger_with_names_of_ours_are_not_replaced(hub: Hub, mine: Path, place: str) -> None:
+    repository = Repository("datasets", "org/set", private=True)
+    repository.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs", place: b"theirs"})
+    hub.repositories["datasets", "org/set"] = repository
+    with pytest.raises(SeasDataError, match=rf"org/set holds {place}, which a push would replace, and no card of"):
+        pushed(mine, "v0")
+    assert repository.content(place) == b"theirs"
+
+
+def test_a_manifest_that_is_none_of_ours_stops_a_push(hub: Hub, mine: Path) -> None:
+    push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    repository = hub.repository("datasets", "org/set")
+    repository.commit("main", "edit", "", "somebody", files={"manifest.json": b'{"name": "an extension"}'})
+    with pytest.raises(SeasDataError, match=r"the manifest\.json of org/set .* is none of ours"):
+        pushed(mine, "v0", public=True)
+    repository.commit("main", "edit", "", "somebody", deleted=["manifest.json"])
+    with pytest.raises(SeasDataError, match="org/set holds the gated profile"):
+        pushed(mine, "v0", public=True)
+
+
+def test_what_a_refusal_quotes_of_the_repository_obeys_no_terminal(hub: Hub, mine: Path) -> None:
+    evil = "\x1b]0;x\x07\u202e"
+    for text in (f"<!-- seas-data: begin v0 {evil} x -->\n\n<!-- seas-data: end -->\n", f"---\na: b: {evil}\n---\n"):
+        repository = Repository("datasets", "org/set", private=True)
+        repository.commit("main", evil, "", evil, files={"README.md": text.encode(), evil: b"x"})
+        hub.repositories["datasets", "org/set"] = repository
+        with pytest.raises(SeasDataError) as raised:
+            pushed(mine, "v0")
+        assert not {"\x1b", "\x07", "\u202e"} & set(str(raised.value))
+
+
+def test_pictures_of_an_earlier_card_go_with_it(hub: Hub, mine: Path) -> None:
+    pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    files = {"assets/course.svg": b"old", "assets/theirs.svg": b"theirs"}
+    repository.commit("main", "x", "", "x", files=files)
+    done = pushed(mine, "v0")
+    drawn = "assets/course.svg" in done.plan.local
+    assert "assets/course.svg" in (done.plan.changed if drawn else done.plan.deleted)
+    assert done.plan.others == ["assets/theirs.svg"]
+
+
+@pytest.mark.parametrize("tag", ["a b", "main", "v3", "0123abc", "x..y", ""])
+def test_what_cannot_be_a_tag_is_said_before_anything_is_sent(hub: Hub, mine: Path, tag: str) -> None:
+    with pytest.raises(SeasDataError, match="cannot be a tag"):
+        pushed(mine, "v0", tag)
+    assert not hub.log
+
+
+def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SeasDataError, match=r"there is no check license; .*licences"):
+        pushed(mine, "v0", allowed={"license": "mine"})
+    told = []
+    found = [checks.Check("licences", False, ("mine",), "none"), checks.Check("secrets", True, (), "none")]
+    monkeypatch.setattr(checks, "run", lambda *_, **__: found)
+    write = pushes.checkout
+
+    def kept(version: Version, folder: Path, profile: Profile, allowed: dict[str, str], *, linked: bool) -> Manifest:
+        told.append(allowed)
+        return write(version, folder, profile, allowed, linked=linked)
+
+    monkeypatch.setattr(pushes, "checkout", kept)
+    pushed(mine, "v0", allowed={"licences": "they are mine", "secrets": "whatever"})
+    assert told == [{"licences": "they are mine"}]
+    assert published.read(mine)[-1].allowed == {"licences": "they are mine"}
+
+
+def test_a_release_of_links_is_the_same_and_takes_no_room(mine: Path, tmp_path: Path) -> None:
+    version = versions.open(mine).version("v0")
+    copied = checkout(version, tmp_path / "copied", "gated")
+    linked = checkout(version, mine / "push" / "release", "gated", linked=True)
+    assert linked == copied
+    paths = list((mine / "push").rglob("tables/*/*.parquet"))
+    assert paths and all(path.stat().st_nlink == 2 for path in paths)
+    for path in (tmp_path / "copied").rglob("*.*"):
+        assert path.read_bytes() == (mine / "push" / "release" / path.relative_to(tmp_path / "copied")).read_bytes()
+
+
+def test_a_tag_that_stands_is_remembered_where_it_stands(hub: Hub, mine: Path) -> None:
+    first = pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    card = repository.content("README.md").replace(b"<!-- seas-data: end -->", b"x\n\n<!-- seas-data: end -->")
+    repository.commit("main", "edit", "", "somebody", files={"README.md": card})
+    again = pushed(mine, "v0", "1.0.0")
+    assert again.commit == repository.head().id != first.commit
+    assert repository.tags == {"1.0.0": first.commit}
+    known = [(each.tag, each.commit) for each in published.read(mine)]
+    assert sorted(known, key=str) == sorted([("1.0.0", first.commit), (None, again.commit)], key=str)

@@ -1,0 +1,123 @@
+"""What a profile holds of each table: nothing that it leaves out comes through, whatever the rows are."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from seas_data import tables
+from seas_data.errors import SeasDataError
+from seas_data.release import visibility as profile
+from seas_data.release.visibility import redact
+from seas_data.tables import PAIR_ROLES, TABLES
+from seas_data.text import text_digest
+from tests.conftest import CHECKOUT
+
+SECRET = "what the model answered"
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Return values of a Polars type; every text among them holds ``SECRET``."""
+    if isinstance(kind, pl.List):
+        return st.lists(values(kind.inner), max_size=2)
+    if isinstance(kind, pl.Struct):
+        return st.fixed_dictionaries({part.name: values(part.dtype) for part in kind.fields})
+    kinds: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
+        pl.String: lambda: st.text(max_size=4).map(lambda text: SECRET + text),
+        pl.Float64: lambda: st.floats(0, 1),
+        pl.Float32: lambda: st.floats(0, 1, width=32),
+        pl.Int64: lambda: st.integers(0, 9),
+        pl.Int32: lambda: st.integers(0, 9),
+    }
+    return st.none() | kinds[kind]()
+
+
+@st.composite
+def frames(draw: st.DrawFn, table: str) -> pl.DataFrame:
+    """Return rows with a table's columns, hardly ever sensible ones; ``role`` is one that there is, or anything."""
+    schema = tables.empty(table).schema
+    columns = {name: values(kind) for name, kind in schema.items()}
+    if "role" in columns:
+        columns["role"] |= st.sampled_from([*PAIR_ROLES, "training", "holdout", "RED", ""])
+    return pl.DataFrame(draw(st.lists(st.fixed_dictionaries(columns), max_size=5)), schema=schema)
+
+
+def texts(frame: pl.DataFrame) -> str:
+    return str(frame.rows())
+
+
+@given(frames("responses"))
+@settings(max_examples=30, deadline=None)
+def test_no_text_of_a_response_is_public(frame: pl.DataFrame) -> None:
+    held = redact("responses", frame, "public")
+    assert held.schema == frame.schema and held.height == frame.height
+    assert SECRET not in texts(held.select("text"))
+    assert held.drop("text").equals(frame.drop("text"))
+
+
+@given(frames("verdicts"))
+@settings(max_examples=30, deadline=None)
+def test_nothing_that_a_judge_wrote_is_public(frame: pl.DataFrame) -> None:
+    held = redact("verdicts", frame, "public")
+    assert SECRET not in texts(held.select("raw"))
+    assert held.drop("raw").equals(frame.drop("raw"))
+
+
+@pytest.mark.parametrize("table", ["pairs", "demonstrations"])
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_a_public_pair_is_of_role_red_and_whole(table: str, data: st.DataObject) -> None:
+    frame = data.draw(frames(table))
+    held = redact(table, frame, "public")
+    assert held.equals(frame.filter(role="red"))
+
+
+@given(frames("prompts"))
+@settings(max_examples=30, deadline=None)
+def test_a_public_prompt_has_its_text_unless_it_is_a_holdout_or_of_no_known_role(frame: pl.DataFrame) -> None:
+    held = redact("prompts", frame, "public")
+    assert held.drop("text").equals(frame.drop("text"))
+    of_known_role = (pl.col("role") != "holdout").fill_null(False)
+    assert held.filter(of_known_role).equals(frame.filter(of_known_role))
+    assert SECRET not in texts(held.filter(~of_known_role).select("text"))
+
+
+@pytest.mark.parametrize("table", TABLES)
+@given(st.data())
+@settings(max_examples=10, deadline=None)
+def test_redacting_twice_is_redacting_once_and_gated_is_everything(table: str, data: st.DataObject) -> None:
+    frame = data.draw(frames(table))
+    once = redact(table, frame, "public")
+    assert redact(table, once, "public").equals(once)
+    assert redact(table, frame, "gated").equals(frame)
+
+
+def test_every_table_has_been_thought_about() -> None:
+    assert set(TABLES) <= set(profile.PUBLIC)
+
+
+def test_a_table_that_nobody_thought_about_is_not_public() -> None:
+    frame = pl.DataFrame({"text": [SECRET]})
+    assert redact("answers_2", frame, "public").is_empty()
+    assert redact("answers_2", frame, "gated").equals(frame)
+
+
+def test_a_profile_that_there_is_not_is_refused() -> None:
+    assert profile.named("gated") == "gated"
+    with pytest.raises(SeasDataError, match="no profile private; --profile is public or gated"):
+        profile.named("private")
+
+
+@given(st.text())
+@example("Caf\u00e9  au\u2028lait \u201cß\u201d")
+def test_who_has_a_withheld_text_can_match_its_digest_as_the_docs_say(text: str) -> None:
+    docs = (CHECKOUT / "docs" / "release.md").read_text(encoding="utf-8")
+    snippet = re.search(r"```python\n(import hashlib.*?)```", docs, flags=re.DOTALL)
+    assert snippet is not None
+    known: dict[str, Callable[[str], str]] = {}
+    exec(snippet[1], known)
+    assert known["text_digest"](text) == text_digest(text)

@@ -1,0 +1,147 @@
+"""The review sheet: a fair sample, the same every time, in which no cell does anything to its reader."""
+
+import csv
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import seas_data as sd
+from seas_data.review import response_index as answered
+from seas_data.review import sheet as review
+from seas_data.sources.delimited import parse
+from seas_data.text import content_id
+
+
+def prompts(**strata: int) -> pl.DataFrame:
+    """So many rows of each stratum: kind of the first letter, source of the name."""
+    kinds = {"a": "adversarial", "h": "harmless", "g": "general"}
+    rows = [
+        {
+            "prompt_id": content_id("prompt", name, number),
+            "text": f"{name} {number}",
+            "kind": kinds[name[0]],
+            "type": "Role Play" if name.endswith("1") else None,
+            "source": name,
+        }
+        for name, count in strata.items()
+        for number in range(count)
+    ]
+    return pl.DataFrame(rows, schema_overrides={"type": pl.String})
+
+
+def counts(sample: pl.DataFrame) -> dict[str, int]:
+    return dict(sample["source"].value_counts().rows())
+
+
+def test_in_proportion_and_one_of_each_at_least() -> None:
+    rows = prompts(a1=600, a2=300, h=96, g=4)
+    assert counts(review.sample(rows, 100)) == {"a1": 59, "a2": 30, "h": 10, "g": 1}
+    assert counts(review.sample(rows, 2)) == {"a1": 1, "a2": 1}
+    assert counts(review.sample(rows, 5000)) == {"a1": 600, "a2": 300, "h": 96, "g": 4}
+    assert review.sample(rows, 0).is_empty()
+    assert review.sample(rows.clear(), 10).is_empty()
+
+
+def test_the_same_rows_whatever_the_order_and_others_with_another_seed() -> None:
+    rows = prompts(a1=50, h=50)
+    sample = review.sample(rows, 20)
+    assert review.sample(rows.reverse(), 20).equals(sample)
+    assert sample.columns == rows.columns
+    other = review.sample(rows, 20, seed=1)
+    assert set(other["prompt_id"]) != set(sample["prompt_id"])
+    assert counts(other) == counts(sample)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(0, 130))
+def test_the_size_is_kept_and_no_row_comes_twice(sizes: list[int], size: int) -> None:
+    rows = prompts(**dict(zip(("a1", "h", "g"), sizes, strict=False)))
+    sample = review.sample(rows, size)
+    assert sample.height == min(size, rows.height)
+    assert sample["prompt_id"].is_unique().all()
+    if size >= len(sizes):
+        assert len(counts(sample)) == len(sizes)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "'=", "''@"])
+def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
+    text = f'{start}cmd("keys"),\nand more'
+    rows = prompts(a1=1).with_columns(text=pl.lit(text), source=pl.lit("=source"))
+    review.write(rows, tmp_path / "review.csv")
+    written = (tmp_path / "review.csv").read_bytes()
+    assert written.startswith(b"\xef\xbb\xbf")
+    header, records = parse(written.decode("utf-8-sig"))
+    assert header == ["prompt_id", "text", "kind", "type", "source", "label", "decision", "who", "because"]
+    [cells] = [record.fields or [] for record in records]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+    assert review.unguarded(cells[1]) == text
+    assert cells[3:5] == ["Role Play", "'=source"]
+    assert cells[5:] == [""] * 4
+    with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row[1] for row in csv.reader(file)] == ["text", cells[1]], "other readers see the same"
+
+
+def test_ids_that_look_like_numbers_stay_text() -> None:
+    for number in ("012345678901234567890123", "12345678901234567890e123", "1.5"):
+        assert review.guarded(number) == f"'{number}"
+    assert review.guarded("12ab") == "12ab"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(), st.from_regex(r"\A'*[=+\-@\t\r0-9e\"]*\Z")))
+def test_the_guard_comes_off_again(text: str) -> None:
+    assert review.unguarded(review.guarded(text)) == text
+    assert review.guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "review.csv"
+    review.write(prompts(a1=1), path)
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", full)
+    with pytest.raises(OSError, match="No space"):
+        review.write(prompts(a1=2), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["review.csv"]
+
+
+def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path: Path) -> None:
+    version = sd.open(made).version()
+    drawn = review.responses(version, 300)
+    assert review.responses(version, 300).equals(drawn)
+    review.write(drawn, tmp_path / "sheet.csv", review.RESPONSE_GIVEN, review.RESPONSE_ASKED)
+    with (tmp_path / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["response_id", "prompt", "response", "verdict", "refusal", "who", "because"]
+    assert len(rows) == 300
+    assert all(not row[name] for row in rows for name in review.RESPONSE_ASKED)
+    asked = dict(
+        version.sql(
+            "select response_id, coalesce(attacks.text, prompts.text) from responses "
+            "left join attacks using (prompt_id) left join prompts using (prompt_id)"
+        ).rows()
+    )
+    for row in rows:
+        assert review.unguarded(row["prompt"]) == asked[review.unguarded(row["response_id"])]
+
+
+def test_every_place_and_verdict_is_among_the_responses_and_the_rare_ones_more_often(made: Path) -> None:
+    version = sd.open(made).version()
+    standing = answered.standing(version)
+    strata = standing.group_by(review.PLACES).len("rows")
+    drawn = review.responses(version, 300).join(standing, on="response_id").group_by(review.PLACES).len("drawn")
+    both = strata.join(drawn, on=review.PLACES, how="left", nulls_equal=True)
+    assert both["drawn"].null_count() == 0
+    large = both.filter(pl.col("drawn") > 1)
+    share = large.select(pl.col("drawn") / pl.col("rows").sqrt()).to_series()
+    assert share.max() < 3 * share.min(), "in proportion to the square root"  # type: ignore[operator]
+    everything = review.responses(version, 10**6)
+    assert everything.height == standing.height
+    assert not everything["response"].is_null().any()

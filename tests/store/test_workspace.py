@@ -1,0 +1,213 @@
+"""The workspace: versions are whole or absent, shards are shared and verified, one builder at a time."""
+
+import json
+import multiprocessing
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from seas_data import tables
+from seas_data.errors import SeasDataError
+from seas_data.store import Manifest, Workspace, files, open_workspace
+
+RUNS = pl.DataFrame({"version": ["v0"], "stage": ["read"], "seconds": [0.1]})
+
+
+def metrics(value: float) -> pl.DataFrame:
+    row = {"name": "a", "version": "v0", "value": value, "low": None, "high": None, "n": 1, "facets": "{}"}
+    return pl.DataFrame([row])
+
+
+def commit(workspace: Workspace, version: str, shards: list, parent: Manifest | None = None) -> Manifest:
+    manifest = Manifest(
+        version=version,
+        iteration=0,
+        parent=parent and parent.version,
+        parent_digest=parent and parent.digest,
+        recipe={"name": "test"},
+        recipe_digest="0",
+        tables={"metrics": shards},
+    )
+    return workspace.commit(manifest, RUNS)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path / "ws", create=True)
+
+
+def test_a_workspace_is_readable_by_its_owner_only(workspace: Workspace) -> None:
+    assert stat.S_IMODE(workspace.root.stat().st_mode) == 0o700
+
+
+def test_the_same_rows_make_the_same_shard_and_other_rows_another(workspace: Workspace) -> None:
+    first = workspace.write_shard("metrics", metrics(0.5))
+    assert workspace.write_shard("metrics", metrics(0.5)) == first
+    assert workspace.write_shard("metrics", metrics(0.6)).sha256 != first.sha256
+    assert len(list((workspace.root / "shards" / "metrics").iterdir())) == 2
+
+
+def test_a_version_exists_once_its_manifest_does(workspace: Workspace) -> None:
+    shard = workspace.write_shard("metrics", metrics(0.5))
+    assert workspace.versions() == []
+    committed = commit(workspace, "v0", [shard])
+    assert workspace.versions() == ["v0"]
+    assert workspace.manifest() == committed
+    assert workspace.verify(committed) == []
+
+
+def test_versions_sort_by_number_and_the_newest_is_the_default(workspace: Workspace) -> None:
+    shard = workspace.write_shard("metrics", metrics(0.5))
+    for number in (0, 2, 10):
+        commit(workspace, f"v{number}", [shard])
+    assert workspace.versions() == ["v0", "v2", "v10"]
+    assert workspace.manifest().version == "v10"
+
+
+def test_the_digest_covers_parent_recipe_and_shards_and_nothing_of_the_machine(tmp_path: Path) -> None:
+    digests = []
+    for name in ("one", "two"):
+        workspace = open_workspace(tmp_path / name, create=True)
+        first = commit(workspace, "v0", [workspace.write_shard("metrics", metrics(0.5))])
+        second = commit(workspace, "v1", [workspace.write_shard("metrics", metrics(0.6))], first)
+        other = commit(workspace, "v2", [workspace.write_shard("metrics", metrics(0.6))])
+        digests.append((first.digest, second.digest, other.digest))
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == 3
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove"])
+def test_verify_names_a_damaged_shard(workspace: Workspace, harm: str) -> None:
+    shard = workspace.write_shard("metrics", metrics(0.5))
+    committed = commit(workspace, "v0", [shard])
+    path = workspace.shard_path("metrics", shard)
+    content = bytearray(path.read_bytes())
+    if harm == "remove":
+        path.unlink()
+    else:
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content if harm == "flip" else content[:-1])
+    (problem,) = workspace.verify(committed)
+    assert shard.sha256 in problem
+    assert ("missing" if harm == "remove" else "damaged") in problem
+
+
+def test_verify_sees_a_manifest_that_was_edited(workspace: Workspace) -> None:
+    commit(workspace, "v0", [workspace.write_shard("metrics", metrics(0.5))])
+    path = workspace.root / "versions" / "v0.json"
+    path.write_text(path.read_text().replace('"name": "test"', '"name": "else"'))
+    (problem,) = workspace.verify(workspace.manifest("v0"))
+    assert "v0.json" in problem
+
+
+@pytest.mark.parametrize("parents", [{"v1": "v1"}, {"v1": "v2", "v2": "v1"}])
+def test_a_version_that_comes_from_no_earlier_one_is_named(workspace: Workspace, parents: dict[str, str]) -> None:
+    commit(workspace, "v0", [])
+    for version, parent in parents.items():
+        manifest = commit(workspace, version, []).model_copy(update={"parent": parent})
+        (workspace.root / "versions" / f"{version}.json").write_text(manifest.to_json())
+    with pytest.raises(SeasDataError, match=r"v1\.json: its parent v. is no earlier version"):
+        workspace.lineage(workspace.manifest("v1"))
+    assert any("no earlier version" in problem for problem in workspace.verify(workspace.manifest("v1")))
+
+
+def test_a_damaged_manifest_is_one_sentence(workspace: Workspace) -> None:
+    commit(workspace, "v0", [])
+    (workspace.root / "versions" / "v0.json").write_text('{"version": "v0"')
+    with pytest.raises(SeasDataError, match=r"v0\.json is damaged"):
+        workspace.manifest("v0")
+
+
+def test_tags_name_versions_and_do_not_move(workspace: Workspace) -> None:
+    commit(workspace, "v0", [])
+    commit(workspace, "v1", [])
+    workspace.tag("v0", "1.0.0")
+    workspace.tag("v0", "1.0.0")
+    assert workspace.manifest("1.0.0").version == "v0"
+    with pytest.raises(SeasDataError, match="do not move"):
+        workspace.tag("v1", "1.0.0")
+    for name in ("v7", "../up", "", "a b", "main", "0123abc", "a..b", "a.lock", "a.", "a" * 101):
+        with pytest.raises(SeasDataError, match="cannot be a tag"):
+            workspace.tag("v0", name)
+
+
+def test_what_is_not_there_is_said_with_what_is(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(SeasDataError, match="no version yet"):
+        workspace.manifest()
+    commit(workspace, "v0", [])
+    with pytest.raises(SeasDataError, match="no version or tag v9; there are v0"):
+        workspace.manifest("v9")
+    with pytest.raises(SeasDataError, match="not a workspace"):
+        open_workspace(tmp_path / "nowhere")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(SeasDataError, match="holds other things"):
+        open_workspace(tmp_path / "full", create=True)
+    (workspace.root / "workspace.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(SeasDataError, match="format 99"):
+        open_workspace(workspace.root)
+
+
+def test_a_folder_in_which_a_build_was_killed_before_it_made_the_workspace_is_new(tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    (tmp_path / "ws" / f"{files.TEMPORARY}0123").write_text('{"for')
+    assert open_workspace(tmp_path / "ws", create=True).versions() == []
+
+
+def test_a_workspace_that_another_build_makes_at_the_same_time_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, listed = tmp_path / "ws", Path.iterdir
+    root.mkdir()
+
+    def overtaken(path: Path) -> Iterator[Path]:
+        if path == root and not (root / "workspace.json").exists():
+            (root / "workspace.json").write_text(json.dumps({"format": 1}))
+            (root / "build.lock").write_text("")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", overtaken)
+    assert open_workspace(root, create=True).versions() == []
+
+
+def _try_to_lock(root: Path, answers: "multiprocessing.Queue[str]") -> None:
+    try:
+        with open_workspace(root).lock():
+            answers.put("got it")
+    except SeasDataError as problem:
+        answers.put(str(problem))
+
+
+def test_a_second_builder_is_turned_away(workspace: Workspace) -> None:
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    with workspace.lock():
+        other = context.Process(target=_try_to_lock, args=(workspace.root, answers))
+        other.start()
+        assert "another seas-data build is at work" in answers.get(timeout=60)
+        other.join()
+    _try_to_lock(workspace.root, answers)
+    assert answers.get(timeout=60) == "got it"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    files.write_text(path, "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("killed")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rows_that_do_not_fit_their_table_are_refused(workspace: Workspace) -> None:
+    with pytest.raises(SeasDataError, match="lacks the columns facets"):
+        workspace.write_shard("metrics", metrics(0.5).drop("facets"))
+    twice = pl.concat(
+        [tables.empty("splits"), pl.DataFrame({"prompt_id": ["a"] * 2, "split": "train", "group_id": "g"})]
+    )
+    with pytest.raises(SeasDataError, match="primary_key"):
+        workspace.write_shard("splits", twice)
