@@ -8,7 +8,7 @@ nothing; loading an entry imports its module.
 from collections import Counter
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
@@ -38,7 +38,7 @@ class Registry(Generic[Entry]):
         Raises SeasDataError when there is no such entry, when two distributions define it, when its module cannot be
         imported, or when it is not a ``kind``.
         """
-        return _load(self.group, name, self.noun, self.kind)
+        return cast(Entry, _load(self.group, name, self.noun, cast(Any, self.kind)))
 
     def all(self) -> dict[str, Entry]:
         """Return all entries by name. Raises SeasDataError as ``load`` does."""
