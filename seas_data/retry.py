@@ -40,7 +40,7 @@ def with_retries(
     is_transient: IsTransient,
     attempts: int | None = None,
     max_wait_seconds: float | None = None,
-    backoff: Backoff = Backoff(),  # noqa: B008 (frozen)
+    backoff: Backoff = Backoff(),
     on_wait: OnWait | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -69,7 +69,7 @@ async def with_retries_async(
     is_transient: IsTransient,
     attempts: int | None = None,
     max_wait_seconds: float | None = None,
-    backoff: Backoff = Backoff(),  # noqa: B008 (frozen)
+    backoff: Backoff = Backoff(),
     on_wait: OnWait | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
