@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import seas_data as sd
 from benchmarks.made import generate
 from seas_data.query import library
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store.version import Version
 
 AIM = 0.5  # seconds
 

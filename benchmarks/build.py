@@ -68,7 +68,7 @@ def build(recipe: Path, data: Path, workspace: Path) -> tuple[float, int]:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from seas_data import recipe\n"
-        "from seas_data.build import build\n"
+        "from seas_data.run import build\n"
         "assert build(recipe.load(Path(sys.argv[1])), Path(sys.argv[2])).new\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )

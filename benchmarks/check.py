@@ -58,7 +58,7 @@ def _made(root: Path, prompts: int, iterations: int) -> Path:
 
 
 def _rows(root: Path) -> str:
-    from seas_data.store.version import open as versions
+    from seas_data.query.version import open as versions
 
     rows = versions(root).version().manifest.rows()
     return ", ".join(

@@ -60,10 +60,10 @@ def _own_process(name: str, root: Path, output: Path, *more: str) -> list[float]
 
 def work(given: argparse.Namespace) -> None:
     """Do one piece of work and print its figures."""
+    from seas_data.query import version
     from seas_data.release import card
     from seas_data.release.folder import checkout
     from seas_data.release.visibility import named
-    from seas_data.store import version
     from tests import made
 
     began, busy = time.perf_counter(), time.process_time()

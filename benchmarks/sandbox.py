@@ -20,7 +20,7 @@ from pathlib import Path
 import polars as pl
 
 import seas_data as sd
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 
 CONTROLS = {
     "seas": [],

@@ -12,17 +12,17 @@ The steps of curation are functions on frames: ``from seas_data.curate import te
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seas_data.build import build
+    from seas_data.query.version import Version, open
     from seas_data.recipe import load as load_recipe
-    from seas_data.store.version import Version, open
+    from seas_data.run import build
 
 __all__ = ["Version", "build", "load_recipe", "open"]
 
 _PLACES = {
-    "Version": ("seas_data.store.version", "Version"),
-    "build": ("seas_data.build", "build"),
+    "Version": ("seas_data.query.version", "Version"),
+    "build": ("seas_data.run", "build"),
     "load_recipe": ("seas_data.recipe", "load"),
-    "open": ("seas_data.store.version", "open"),
+    "open": ("seas_data.query.version", "open"),
 }
 
 

@@ -22,7 +22,7 @@ def real() -> Path:
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that holds a build of the example recipe. Tests read it and change nothing."""
     from seas_data import recipe
-    from seas_data.build import build
+    from seas_data.run import build
 
     root = tmp_path_factory.mktemp("example") / "ws"
     assert build(recipe.load(EXAMPLE), root).new

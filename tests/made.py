@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from seas_data import loop, pairs, tables
-from seas_data.build import _manifest
+from seas_data.build import write_shards
 from seas_data.curate.outcome import decisions
 from seas_data.loop import attack_quality as writing
 from seas_data.loop import attacks as attack
@@ -21,11 +21,11 @@ from seas_data.loop import checkpoints as players
 from seas_data.loop import evaluation as measure
 from seas_data.loop.context import Role
 from seas_data.metrics import evaluate
+from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.review import gold
 from seas_data.store import Workspace, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.store.version import Version
 from tests import made_models, made_sources
 from tests.made_sources import Frames
 
@@ -100,7 +100,7 @@ def workspace(
 def _commit(place: Workspace, plan: Recipe, parent: Version | None, made: Frames, stages: tuple[str, ...]) -> Version:
     number = int(parent.name[1:]) + 1 if parent else 0
     frames = {name: tables.cast(name, frame) for name, frame in made.items()}
-    manifest = _manifest(place, plan, parent, f"v{number}", frames, number)
+    manifest = write_shards(place, plan, parent, f"v{number}", frames, number)
     runs = [
         {
             "version": f"v{number}",
@@ -151,7 +151,7 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
     )
     add(seeds=seeds, attacks=attacks, settings=said)
     add(**answers)
-    paired = _paired(plan, asked, harmless, seeds, answers, pairs.held_out(prompts, splits), k)
+    paired = _paired(plan, asked, harmless, seeds, answers, pairs.select_held_out(prompts, splits), k)
     add(**paired)
     add(**_trained(k, paired["pairs"]))
     joining = _joining(plan, attacks, seeds, answers, prompts)
@@ -275,7 +275,7 @@ def _joining(
     """Return the attacks that worked, and a few refused ones that a judge called harmless, as ``prompts``."""
     assert plan.loop is not None
     rules = plan.loop.success
-    rates = pairs.rates(answers["responses"], pairs.judged(answers["verdicts"], judge="keeper", refusal_judge="keeper"))
+    rates = pairs.count_unsafe(answers["responses"], pairs.select_verdicts(answers["verdicts"], judge="keeper", refusal_judge="keeper"))
     attacks = attack.in_language(attacks, seeds, known)
     worked = attack.joining(attacks, seeds, rates, rate=rules.rate, min_verdicts=rules.min_verdicts)
     refused = attacks.filter(pl.col("reason").is_null()).join(

@@ -11,10 +11,11 @@ import yaml
 
 import seas_data as sd
 from seas_data import recipe as recipes
-from seas_data.build import build
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.recipe import Recipe
-from seas_data.store.version import VIEWS, Version
+from seas_data.run import build
+from seas_data.store.version import VIEWS
 from seas_data.text import normalise
 from tests.conftest import EXAMPLE
 
@@ -189,7 +190,7 @@ def test_changed_settings_alone_build_nothing_and_say_so(example: Path, tmp_path
     changed = recipes.load(EXAMPLE, ["curation.near.duplicate=0.9"])
     built = build(changed, root)
     assert not built.new
-    assert "build into a new workspace" in built.remark
+    assert "build into a new workspace" in built.message
 
 
 @pytest.mark.parametrize("change", ["release.unparsed_share=0.1", "sources.general.licence=MIT"])
@@ -226,7 +227,7 @@ def test_a_version_as_frames_datasets_and_sql_agree(first: Version) -> None:
     dataset = first.dataset("kept")
     assert dataset["prompt_id"][:] == kept["prompt_id"].to_list()
     assert first.sql("select count(*) from kept").item() == kept.height
-    with pytest.raises(SeasDataError, match="there is no table nothing; there are kept, prompts"):
+    with pytest.raises(SeasDataError, match="there is no table nothing; choose one of: kept, prompts"):
         first.table("nothing")
 
 

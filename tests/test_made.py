@@ -9,7 +9,7 @@ import pytest
 
 import seas_data as sd
 from seas_data import recipe, tables
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 from tests import made as making
 from tests.conftest import CHECKOUT
 

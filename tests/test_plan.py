@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 
 from seas_data import plan
 from seas_data import recipe as recipes
-from seas_data.build import build
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.loop import standalone as alone
 from seas_data.recipe import Recipe
+from seas_data.run import build
 from tests.conftest import CHECKOUT
 
 SMOKE = CHECKOUT / "pipelines" / "sandbox-smoke.yaml"

@@ -9,10 +9,10 @@ import pytest
 
 import seas_data as sd
 from seas_data import recipe as recipes
-from seas_data.build import build
+from seas_data.query.version import Version
 from seas_data.recipe import Recipe
+from seas_data.run import build
 from seas_data.store import open_workspace
-from seas_data.store.version import Version
 from tests.conftest import EXAMPLE
 
 RECIPE = EXAMPLE.parent / "public-prompts.yaml"

@@ -19,8 +19,8 @@ from seas_data.cli.shared import (
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
+    from seas_data.query.version import Version
     from seas_data.release.visibility import Profile
-    from seas_data.store.version import Version
 
 commands = typer.Typer()
 OfDataOption = Annotated[

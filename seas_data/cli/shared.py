@@ -9,7 +9,7 @@ import typer
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
-    from seas_data.store.version import Version
+    from seas_data.query.version import Version
 
 WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="The folder that holds the versions.")]
 VersionOption = Annotated[str | None, typer.Option("--version", help="A version or tag; the newest without it.")]
@@ -30,7 +30,7 @@ WORKSPACE = Path("workspace")
 
 def opened(workspace: Path, version: str | None = None, at: str | None = None) -> "Version":
     """Return the version that is named, as an argument or ``at`` --version; the newest without a name."""
-    from seas_data.store import version as versions
+    from seas_data.query import version as versions
 
     name = one_of(version, at)
     return versions.open(workspace).version(name)

@@ -20,7 +20,7 @@ from seas_data.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from seas_data.store.version import Version
+    from seas_data.query.version import Version
 
 commands = typer.Typer()
 
@@ -57,8 +57,8 @@ def build(
         else:
             write_plan(loaded)
         return
-    from seas_data.build import build as run
     from seas_data.query import summary
+    from seas_data.run import build as run
 
     built = run(loaded, workspace)
     if as_json:
@@ -69,7 +69,7 @@ def build(
         _show(built.version, False)
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
     else:
-        print(f"Nothing changed: {built.version.name} stands as it is. {built.remark}".rstrip())
+        print(f"Nothing changed: {built.version.name} stands as it is. {built.message}".rstrip())
 
 
 @commands.command()

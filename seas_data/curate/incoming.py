@@ -49,7 +49,7 @@ class Incoming:
     forced: pl.Series
     forbidden: pl.Series
 
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Return whether there is nothing to build a version from."""
         return not any(frame.height for frame in (self.prompts, self.set_aside, self.decisions, self.relabels))
 
@@ -77,7 +77,7 @@ def earlier(parent: Version | None) -> Earlier:
         prompts=parent.table("prompts"),
         kept=parent.table("kept"),
         set_aside=parent.table("set_aside"),
-        manual=parent.select("select * from decisions where reason = 'manual'"),
+        manual=parent.table("decisions").filter(pl.col("reason") == "manual"),
         templates=parent.table("templates"),
         wrappers=parent.table("wrappers"),
         splits=parent.table("splits"),

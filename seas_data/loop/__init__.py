@@ -27,12 +27,12 @@ from seas_data.loop import evaluation as measure
 from seas_data.loop import iteration as turn
 from seas_data.loop.context import Frames, Role, Scene, merged
 from seas_data.metrics import evaluate
+from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.review import gold
 from seas_data.store import Workspace
 from seas_data.store import takedown as forgotten
 from seas_data.store.stages import Stages
-from seas_data.store.version import Version
 
 __all__ = ["inputs", "iterate"]
 
@@ -55,7 +55,7 @@ def iterate(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stage
     iteration = parent.manifest.iteration + 1
     known = incoming.earlier(parent)
     train = _side(known, "train")
-    held_out = pairs.held_out(known.prompts, known.splits)
+    held_out = pairs.select_held_out(known.prompts, known.splits)
     scene = Scene(recipe, workspace, stages, iteration, parent.table("checkpoints"))
     print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
 
@@ -231,4 +231,4 @@ def _say(paired: Frames) -> None:
             print(f"{count} rows to fine-tune the {role} on", file=sys.stderr)
         return
     for role in ("red", "target", "harmless"):
-        print(pairs.statement(role, paired["pairs"], paired["unpaired"]), file=sys.stderr)
+        print(pairs.summarize(role, paired["pairs"], paired["unpaired"]), file=sys.stderr)

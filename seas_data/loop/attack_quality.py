@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from seas_data.loop.context import Scene
 from seas_data.metrics import evaluate
-from seas_data.similarity import vectors
-from seas_data.similarity.neighbours import nearest
-from seas_data.store.version import Version
+from seas_data.query.version import Version
+from seas_data.similarity import embeddings
+from seas_data.similarity.cosine_neighbours import find_nearest
 
 
 def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) -> pl.DataFrame:
@@ -28,8 +28,8 @@ def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) 
     known = train.filter(pl.col("kind") == "adversarial").sort("prompt_id")
     columns = ("prompt_id", "text", "language")
     rows = pl.concat([whole.select(columns), known.select(columns)])
-    embedded = vectors.embed(rows.select("text", "language"), scene.recipe.embedders, scene.workspace.root / "vectors")
-    sight = pl.concat([rows, embedded.sight.select("model", "row")], how="horizontal")
+    embedded = embeddings.embed_texts(rows.select("text", "language"), scene.recipe.embedders, scene.workspace.root / "vectors")
+    sight = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal")
     model = sight.drop_nulls("model").group_by("model").len().sort("len", "model", descending=[True, False])["model"]
     if model.is_empty():
         return evaluate.red_team(attacks, red)
@@ -41,7 +41,7 @@ def metrics(scene: Scene, attacks: pl.DataFrame, red: str, train: pl.DataFrame) 
     parts = []
     types = None
     if len(others):
-        closest, _ = nearest(own, others)
+        closest, _ = find_nearest(own, others)
         kinds = theirs.join(known.select("prompt_id", "type"), on="prompt_id", maintain_order="left")["type"]
         # Next to a prompt that nobody gave a type, nothing is known of it.
         types = mine.select("prompt_id").with_columns(found=kinds[closest]).drop_nulls("found")

@@ -13,7 +13,7 @@ from seas_data.loop import checkpoints as players
 from seas_data.loop import context as scenes
 from seas_data.loop import verdicts as judging
 from seas_data.loop.context import Frames, Role, Scene
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 from seas_data.tables.ids import row_ids
 
 
@@ -114,7 +114,7 @@ def made_pairs(
         found.append(pairs.general_pairs(rows, settings, pairs=informative, **about))
     made = {"pairs": pl.concat([each.pairs for each in found]), "unpaired": pl.concat([e.unpaired for e in found])}
     if scene.loop.update == "sft":
-        made["demonstrations"] = pairs.chosen_only(made["pairs"])
+        made["demonstrations"] = pairs.chosen_as_demonstrations(made["pairs"])
     return made
 
 
@@ -159,7 +159,7 @@ def harmless_candidates(scene: Scene, attacks: pl.DataFrame, answers: Frames) ->
     """
     settings, rules = scene.loop.harmless, scene.loop.success
     asked = attacks.filter(pl.col("reason").is_null())
-    said = pairs.judged(
+    said = pairs.select_verdicts(
         answers["verdicts"], judge=scene.recipe.pairs.judge, refusal_judge=scene.recipe.pairs.refusal_judge
     )
     refused = (
@@ -181,7 +181,7 @@ def harmless_candidates(scene: Scene, attacks: pl.DataFrame, answers: Frames) ->
 
 
 def _rates(settings: recipe.Pairs, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    return pairs.rates(responses, pairs.judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge))
+    return pairs.count_unsafe(responses, pairs.select_verdicts(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge))
 
 
 def _weakness(scene: Scene, parent: Version) -> dict[str, float] | None:

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 from seas_data.text import text_digest
 
 _LABELS = ("kind", "type", "risk_category", "attack_style")

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from seas_data.query import library
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store.version import Version
 
 
 def figures(version: Version) -> pl.DataFrame:

@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 
 from seas_data.query import headline, library, sql
+from seas_data.query.version import Version
 from seas_data.resources import folder
 from seas_data.store import Workspace
-from seas_data.store.version import Version
 
 
 def log(workspace: Workspace, version: str | None = None) -> list[dict[str, Any]]:

@@ -20,12 +20,12 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.query import views
+from seas_data.query.version import Version
 from seas_data.release import card, configs, croissant, licences
 from seas_data.release.card import answers
 from seas_data.release.privacy import redact as scrub
 from seas_data.release.visibility import Profile, redact, rule
 from seas_data.store import Manifest, Shard, Withheld, files
-from seas_data.store.version import Version
 from seas_data.store.workspace import write_shard
 
 Put = Callable[[Path, Path], None]

@@ -13,9 +13,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.release.privacy import redact as scrub
 from seas_data.store import Manifest
-from seas_data.store.version import Version
 from seas_data.text import printable
 
 _OrDefault = BeforeValidator(lambda value: {} if value is None else value)

@@ -14,9 +14,9 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.query import explain, headline, library, sql
+from seas_data.query.version import Version
 from seas_data.resources import folder
 from seas_data.store.files import write_text
-from seas_data.store.version import Version
 from seas_data.text import printable
 
 if TYPE_CHECKING:

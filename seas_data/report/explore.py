@@ -20,9 +20,9 @@ import numpy as np
 import polars as pl
 
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.report.success_rates import SUCCESS, matrix
 from seas_data.store.files import write_parquet
-from seas_data.store.version import Version
 
 NEIGHBOURS = 10
 FILE = "prompts.parquet"
@@ -64,14 +64,14 @@ def write(version: Version, folder: Path, *, neighbours: int = NEIGHBOURS) -> Ex
 
 def frame(version: Version, *, neighbours: int = NEIGHBOURS) -> pl.DataFrame:
     """Return the rows of the map; see the module for its columns."""
-    from seas_data.similarity.neighbours import ranked
+    from seas_data.similarity.cosine_neighbours import find_top
 
     rows = version.select(_QUERY)
     if rows.is_empty():
         raise SeasDataError(
             f"no kept prompt of {version.name} has a place on the map: its recipe names no embedder, or no cluster step"
         )
-    index, cosine = ranked(matrix(rows["vector"]), min(neighbours, max(rows.height - 1, 0)))
+    index, cosine = find_top(matrix(rows["vector"]), min(neighbours, max(rows.height - 1, 0)))
     alike = pl.DataFrame(
         {
             "ids": pl.Series(index, dtype=pl.List(pl.Int64)),

@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seas_data.query.version import Version
 from seas_data.report.success_rates import SUCCESS, matrix
 from seas_data.report.theme import ROWS
-from seas_data.store.version import Version
 from seas_data.tables.taxonomy import KINDS
 from seas_data.text import printable
 

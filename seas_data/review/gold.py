@@ -19,7 +19,6 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.metrics import evaluate
 from seas_data.metrics.intervals import (
     cohen_kappa,
     effective_n,
@@ -28,11 +27,12 @@ from seas_data.metrics.intervals import (
     weighted_share,
     wilson,
 )
+from seas_data.metrics.rows import metric_frame, metric_row
+from seas_data.query.version import Version
 from seas_data.review import response_index as answered
 from seas_data.review.sheet import PLACES
 from seas_data.sources import sheets
 from seas_data.store import files
-from seas_data.store.version import Version
 
 VERDICTS: Final = ("safe", "unsafe")
 REFUSALS: Final = ("full_compliance", "full_refusal", "partial_refusal")
@@ -236,7 +236,7 @@ def metrics(name: str, judges: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFram
         about = {"judge": row["judge"], "gold": name}
         for each in FIGURES:
             ends = {"low": row[f"{each}_low"], "high": row[f"{each}_high"]}
-            found.append(evaluate.metric(f"judge_{each}", row[each], about, **ends, n=row["n"]))
+            found.append(metric_row(f"judge_{each}", row[each], about, **ends, n=row["n"]))
     covered = rates.filter(pl.col("gold_safe") + pl.col("gold_unsafe") > 0)
     for row in covered.iter_rows(named=True):
         about = {"judge": row["judge"], "gold": name} | {place: row[place] for place in answered.PLACE}
@@ -244,8 +244,8 @@ def metrics(name: str, judges: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFram
             about["iteration"] = row["iteration"]
         ends = {"low": row["corrected_low"], "high": row["corrected_high"]}
         n = row["gold_safe"] + row["gold_unsafe"]
-        found.append(evaluate.metric("attack_success_corrected", row["corrected"], about, **ends, n=n))
-    return evaluate.frame(found)
+        found.append(metric_row("attack_success_corrected", row["corrected"], about, **ends, n=n))
+    return metric_frame(found)
 
 
 def write(figures: pl.DataFrame, version: str, path: Path) -> None:

@@ -6,7 +6,7 @@ right is told place by place (``gold``), so both ask the same question of a vers
 
 import polars as pl
 
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 
 PLACE = ("set", "red_team", "target")
 """What makes a place; which iteration it belongs to follows from its models."""
@@ -15,7 +15,7 @@ _STANDING = """
 select
     response_id,
     any_value(prompt_id) as prompt_id,
-    any_value(measured_on) as "set",
+    any_value(prompt_set) as "set",
     any_value(red_team) as red_team,
     any_value(target) as target,
     cast(any_value(iteration) as integer) as iteration,

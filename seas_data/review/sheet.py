@@ -8,16 +8,16 @@ A sheet of prompts, filled in (decision, label, who, because), is what ``overrid
 nothing of what the judges said, nor which model it was: who judges the judges should not know.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
+from seas_data.query.version import Version
 from seas_data.review import response_index as answered
+from seas_data.sources.sheets import guarded
 from seas_data.store.files import replacing
-from seas_data.store.version import Version
 from seas_data.text import content_id
 
 STRATA: Final = ("kind", "type", "source")
@@ -27,10 +27,6 @@ PLACES: Final = (*answered.PLACE, "verdicts")
 """Strata of responses: where they stand, and what all their judges said."""
 RESPONSE_GIVEN: Final = ("response_id", "prompt", "response")
 RESPONSE_ASKED: Final = ("verdict", "refusal", "who", "because")
-
-# What a spreadsheet computes (`=`, `+`, `-`, `@`, also behind a tab or return) or takes for a number (ids of digits,
-# with an `e` as an exponent); apostrophes that the text has itself are guarded too, so that the guard can come off.
-_RISKY = re.compile(r"'*(?:[=+\-@\t\r].*|\d+(?:[.,]?\d+)?(?:[eE]\d+)?\Z)", re.DOTALL)
 
 
 def sample(prompts: pl.DataFrame, size: int, seed: int = 0) -> pl.DataFrame:
@@ -61,19 +57,6 @@ def write(sample: pl.DataFrame, path: Path, given: Sequence[str] = GIVEN, asked:
     sheet = shown.with_columns(pl.lit(None, pl.String).alias(name) for name in asked)
     with replacing(path) as temporary:
         sheet.write_csv(temporary, include_bom=True, line_terminator="\r\n", quote_style="always")
-
-
-def guarded(cell: str) -> str:
-    """Return ``cell`` so that a spreadsheet shows it as it is and computes nothing."""
-    return f"'{cell}" if _RISKY.match(cell) else cell
-
-
-def unguarded(cell: str) -> str:
-    """Take off the guard of ``guarded``, or the ``="..."`` in which some people put what should stay text."""
-    if cell.startswith("'") and _RISKY.match(cell[1:]):
-        return cell[1:]
-    formula = re.fullmatch('="(.*)"', cell, re.DOTALL)
-    return formula[1] if formula else cell
 
 
 def _drawn(rows: pl.DataFrame, size: int, seed: int, key: str, strata: Sequence[str], claim: pl.Expr) -> pl.DataFrame:

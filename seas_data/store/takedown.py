@@ -35,7 +35,7 @@ def nothing() -> Forgotten:
 
 def known(version: Version) -> Forgotten:
     """Return what ``version`` and its workspace must not take in again."""
-    ids = version.select("select prompt_id from tombstones where prompt_id is not null order by 1")["prompt_id"]
+    ids = version.table("tombstones", ["prompt_id"])["prompt_id"].drop_nulls().sort()
     salt, digests = _guard(version.workspace.root)
     return Forgotten(ids, salt, frozenset(digests))
 

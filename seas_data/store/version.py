@@ -1,34 +1,23 @@
-"""A version as people use it: its tables as frames or datasets, and SQL over them.
+"""A version's tables as Polars frames.
 
-    import seas_data as sd
-
-    version = sd.open("workspace").version("v0")
-    version.table("kept")                                   # a Polars frame
-    version.dataset("kept")                                 # a datasets.Dataset
-    version.sql("select type, count(*) from kept group by 1")
-
-What a table holds is said once, by the SQL views in ``views.py``. Frames of ``prompts`` and ``kept``, of which those
-say more than the files do, are read through them; all others are the files' rows, however many.
+The files of ``prompts`` and ``decisions`` are append-only, so two frames are more than the files: ``prompts`` has the
+newest relabel of each row applied, and ``kept`` is ``prompts`` less the rows whose newest keep or drop decision is a
+drop. ``query.views`` defines the same two as SQL views; a test keeps the definitions equal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.query import sql
-from seas_data.store import Manifest, Workspace, open_workspace
 from seas_data.store.stages import RUNS
-
-if TYPE_CHECKING:
-    import datasets
+from seas_data.store.workspace import Manifest, Workspace
 
 VIEWS = ("kept", *tables.TABLES, "runs")
-_SAY_MORE = ("kept", "prompts")
+_LABEL_COLUMNS = (*tables.LABELS, "label_probability")
 
 
 @dataclass(frozen=True)
@@ -53,62 +42,87 @@ class Version:
         return self.workspace.shard_paths(self.manifest)
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Return a table, or the view ``kept`` (prompts less the dropped ones), as a frame sorted by its columns.
+        """Return a table, or ``kept``, sorted by its columns.
 
-        ``columns``: those to read; without them all.
+        ``columns`` selects the columns to read; the default is all of them. Raises SeasDataError if there is no such
+        table or column, or if a file cannot be read.
         """
         if name not in VIEWS:
-            raise SeasDataError(f"there is no table {name}; there are {', '.join(VIEWS)}")
-        if name in _SAY_MORE:
-            listed = "*" if columns is None else ", ".join(f'"{column}"' for column in columns)
-            return self.select(f'select {listed} from "{name}" order by all')
-        schema = pl.Schema(RUNS) if name == "runs" else tables.empty(name).schema
-        wanted = list(columns or schema)
-        parts = [_read(name, path, wanted) for path in self.paths().get(name, [])]
-        frame = pl.concat([pl.DataFrame(schema={each: schema[each] for each in wanted}), *parts])
-        flat = [column for column, kind in frame.schema.items() if not kind.is_nested()]
-        return frame.sort(flat, nulls_last=True, maintain_order=True)
+            raise SeasDataError(f"there is no table {name}; choose one of: {', '.join(VIEWS)}")
+        stored = "prompts" if name == "kept" else name
+        schema = _schema(stored)
+        selected = list(schema) if columns is None else list(columns)
+        if unknown := [column for column in selected if column not in schema]:
+            raise SeasDataError(f"table {name} has no column {unknown[0]}; choose from: {', '.join(schema)}")
+        if stored != "prompts":
+            return _sort(self._read(name, selected))
+        rows = apply_relabels(self._read("prompts", dict.fromkeys([*selected, "prompt_id"])), self._read("relabels"))
+        if name == "kept":
+            rows = rows.join(newest_drops(self._read("decisions")), on="prompt_id", how="anti")
+        return _sort(rows.select(selected))
 
-    def dataset(self, name: str = "kept") -> "datasets.Dataset":
-        """Return a table or view as a ``datasets.Dataset``."""
-        import datasets
-
-        return datasets.Dataset(self.table(name).to_arrow(compat_level=pl.CompatLevel.oldest()))
-
-    def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
-        """Return what one SELECT, written by anybody, says of the version's tables.
-
-        It can read nothing else and write nothing, and is stopped when it takes too long or too much memory.
-        """
-        return sql.run(self.paths(), query, dict(parameters or {}))
-
-    def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
-        """Return what one of the package's own queries says: as ``sql``, but in this process."""
-        return sql.read(self.paths(), query, dict(parameters or {}))
+    def _read(self, table: str, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return the rows of the files of ``table``, oldest file first."""
+        schema = _schema(table)
+        selected = list(schema if columns is None else columns)
+        parts = [_read_file(table, path, selected) for path in self.paths().get(table, [])]
+        return pl.concat([pl.DataFrame(schema={name: schema[name] for name in selected}), *parts])
 
 
-def _read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
+def apply_relabels(prompts: pl.DataFrame, relabels: pl.DataFrame) -> pl.DataFrame:
+    """Return ``prompts`` with the newest relabel of each row in place of its label.
+
+    ``prompts`` may lack label columns; ``relabels`` has the columns of its table. ``label_probability`` of a relabelled
+    row is null: it belongs to the label that was replaced.
+    """
+    newest = relabels.sort(_version_number(), "because", descending=[True, False]).unique(
+        "prompt_id", keep="first", maintain_order=True
+    )
+    labels = newest.select("prompt_id", *tables.LABELS, label_probability=None, relabelled=True)
+    joined = prompts.join(labels, on="prompt_id", how="left", suffix="_new", maintain_order="left")
+    return joined.with_columns(
+        pl.when(pl.col("relabelled")).then(pl.col(f"{name}_new")).otherwise(pl.col(name)).alias(name)
+        for name in _LABEL_COLUMNS
+        if name in prompts.columns
+    ).select(prompts.columns)
+
+
+def newest_drops(decisions: pl.DataFrame) -> pl.DataFrame:
+    """Return, of each prompt whose newest keep or drop decision is a drop, that decision.
+
+    ``decisions`` has the columns of its table. v10 is newer than v9. Within one version a ``split_bridge`` comes first
+    (it would tie train to test), then a ``manual`` decision, then a drop before a keep.
+    """
+    order = {
+        "newest": (_version_number(), True),
+        "split_bridge": (pl.col("reason") == "split_bridge", True),
+        "manual": (pl.col("reason") == "manual", True),
+        **{name: (pl.col(name), False) for name in ("decision", "step", "reason", "witness_id")},
+    }
+    keys, descending = zip(*order.values(), strict=True)
+    return (
+        decisions.filter(pl.col("decision") != "flag")
+        .sort(*keys, descending=list(descending), nulls_last=True)
+        .unique("prompt_id", keep="first", maintain_order=True)
+        .filter(pl.col("decision") == "drop")
+    )
+
+
+def _version_number() -> pl.Expr:
+    return pl.col("version").str.slice(1).cast(pl.Int64)
+
+
+def _schema(table: str) -> pl.Schema:
+    return pl.Schema(RUNS) if table == "runs" else tables.empty(table).schema
+
+
+def _read_file(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, columns=list(columns)) if table == "runs" else tables.read(table, path, columns)
     except (OSError, pl.exceptions.PolarsError) as problem:
-        raise SeasDataError(f"{path} cannot be read ({problem}); what is damaged says: seas-data verify") from problem
+        raise SeasDataError(f"{path} cannot be read ({problem}); find damaged files with: seas-data verify") from problem
 
 
-def open(path: Path | str = "workspace") -> "Open":
-    """Open the workspace at ``path`` for reading."""
-    return Open(open_workspace(path))
-
-
-@dataclass(frozen=True)
-class Open:
-    """A workspace opened for reading."""
-
-    workspace: Workspace
-
-    def versions(self) -> list[str]:
-        """Return the names of the versions, oldest first."""
-        return self.workspace.versions()
-
-    def version(self, name: str | None = None) -> Version:
-        """Return a version by name or tag; the newest without one."""
-        return Version(self.workspace, self.workspace.manifest(name))
+def _sort(frame: pl.DataFrame) -> pl.DataFrame:
+    flat = [column for column, kind in frame.schema.items() if not kind.is_nested()]
+    return frame.sort(flat, nulls_last=True, maintain_order=True)

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from seas_data import loop, tables
-from seas_data.build import build
 from seas_data.curate import incoming
+from seas_data.query.version import Version
 from seas_data.recipe import Curation, Recipe
-from seas_data.store.version import Version
+from seas_data.run import build
 
 PLAIN = [
     f"Where in the {room} does the gardener keep the {thing}?"

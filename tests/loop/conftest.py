@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from seas_data import recipe as recipes
-from seas_data.build import build
 from seas_data.recipe import Recipe
+from seas_data.run import build
 from tests.loop.test_loop import SMALL, SMOKE
 
 # Models this young write words without sense: who of them counts as refusing, or as harmless, is set so that there are

@@ -12,8 +12,8 @@ import yaml
 import seas_data as sd
 from seas_data import plan
 from seas_data import recipe as recipes
-from seas_data.build import build
 from seas_data.recipe import Recipe
+from seas_data.run import build
 from tests.conftest import EXAMPLE
 from tests.models.servers import Reply, server
 

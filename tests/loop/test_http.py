@@ -19,10 +19,10 @@ import yaml
 import seas_data as sd
 from seas_data import plan
 from seas_data import recipe as recipes
-from seas_data.build import build
 from seas_data.loop import evaluation as measure
-from seas_data.models import retry as line
+from seas_data.models import http_retry
 from seas_data.recipe import Recipe
+from seas_data.run import build
 from tests.loop.test_loop import SMALL, SMOKE
 from tests.models.servers import Reply, server
 from tests.models.test_serve import gone
@@ -59,7 +59,7 @@ def said(body: dict[str, Any], _: int) -> Reply:
     return 200, {}, {"choices": choices, "usage": {"completion_tokens": 5 * len(choices)}}
 
 
-def test_a_loop_goes_on_with_other_patience_and_when_its_server_is_back(
+def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is trained here, so that a server of one model will do; plans take it that both players are.
@@ -71,7 +71,7 @@ def test_a_loop_goes_on_with_other_patience_and_when_its_server_is_back(
             patched.setattr(measure, "judged_sets", lambda *_: 1 / 0)
             build(over_http(tmp_path, how, *unchanged), tmp_path / "stopped")
         first = len(seen.bodies)
-        how["patience"] = 60
+        how["max_wait_seconds"] = 60
         expected = build(over_http(tmp_path, how, *unchanged, "loop.success.rate=0.4"), tmp_path / "stopped").version
         asked = Counter(map(json.dumps, seen.bodies))
     port = int(urlsplit(url).port or 0)
@@ -95,8 +95,8 @@ def test_a_loop_goes_on_with_other_patience_and_when_its_server_is_back(
         if "is away" in text:
             told_so.set()
 
-    monkeypatch.setattr(line, "print", say, raising=False)
-    monkeypatch.setattr(line, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(http_retry, "print", say, raising=False)
+    monkeypatch.setattr(http_retry, "FIRST_PAUSE", 0.05)
 
     def serve() -> None:
         with server(said_until, port):

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 import seas_data as sd
-from seas_data.build import build
+from seas_data.query.version import Version
 from seas_data.review import gold
 from seas_data.review import sheet as review
-from seas_data.store.version import Version
+from seas_data.run import build
 from tests.loop.conftest import recipe
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import statsmodels.api as sm
 from statsmodels.stats.proportion import proportion_confint
 
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 from seas_data.tables.taxonomy import ATTACK_STYLES
 
 LABELS = ("kind", "type", "risk_category", "attack_style", "difficulty")
@@ -27,7 +27,7 @@ def answers(version: Version) -> pl.DataFrame:
         "type",
         "iteration",
         kind=pl.lit("adversarial"),
-        measured_on=pl.col("split").replace({"test": "evaluation"}),
+        prompt_set=pl.col("split").replace({"test": "evaluation"}),
         red_team="model",
         attack_style=pl.when(style).then("type"),
         risk_category=pl.when(~style).then("type"),
@@ -53,7 +53,7 @@ def answers(version: Version) -> pl.DataFrame:
         "risk_category",
         "difficulty",
         "source",
-        measured_on=pl.when(pl.col("split") == "holdout")
+        prompt_set=pl.when(pl.col("split") == "holdout")
         .then("source")
         .when(general)
         .then(pl.lit("general"))
@@ -70,7 +70,7 @@ def answers(version: Version) -> pl.DataFrame:
         .with_columns(
             unsafe=pl.col("verdict").replace_strict({"unsafe": True, "safe": False}, default=None),
             unit_id=pl.coalesce("seed_id", "prompt_id"),
-            iteration=pl.when(pl.col("measured_on") == "train")
+            iteration=pl.when(pl.col("prompt_set") == "train")
             .then(pl.coalesce("iteration", number + 1))
             .otherwise(newer),
         )

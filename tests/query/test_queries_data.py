@@ -11,8 +11,8 @@ import pytest
 import seas_data as sd
 from seas_data.metrics.intervals import Z
 from seas_data.query import library, sql
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store.version import Version
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from tests.query.frames import store, table
 
@@ -118,7 +118,7 @@ def placed(version: Version, *, as_written: bool = False) -> pl.DataFrame:
 
 
 def test_novelty_is_the_nearest_earlier_attack(version: Version) -> None:
-    answer = ask(version, "novelty").filter(attacks="that joined, against all earlier")
+    answer = ask(version, "novelty").filter(attacks="added, against all earlier")
     assert answer["iteration"].to_list() == [1, 2]
     rows = placed(version, as_written=True)
     manual = version.table("decisions").filter(reason="manual")
@@ -135,7 +135,7 @@ def test_novelty_is_the_nearest_earlier_attack(version: Version) -> None:
 
 
 @pytest.mark.parametrize("by", ["type", "iteration", "source", "all"])
-def test_diversity_is_the_nearest_other_of_the_same(by: str, version: Version) -> None:
+def test_diversity_is_the_nearest_similarity_of_the_same(by: str, version: Version) -> None:
     rows = placed(version).with_columns(all=pl.lit("all")).drop_nulls(by)
     answer = ask(version, "diversity", f"by={by}", "sample=1000")
     assert sorted(answer["label"]) == sorted(rows[by].cast(pl.String).unique())
@@ -144,8 +144,8 @@ def test_diversity_is_the_nearest_other_of_the_same(by: str, version: Version) -
         cosines = np.stack(here["vector"].to_numpy()).astype(float)
         cosines = cosines @ cosines.T
         np.fill_diagonal(cosines, -1)
-        assert (row["n"], row["of_prompts"]) == (here.height, here.height)
-        assert row["nearest_other"] == pytest.approx(cosines.max(axis=1).mean(), abs=1e-6)
+        assert (row["n"], row["all_prompts"]) == (here.height, here.height)
+        assert row["nearest_similarity"] == pytest.approx(cosines.max(axis=1).mean(), abs=1e-6)
     sampled = ask(version, "diversity", f"by={by}", "sample=5")
     assert sampled["n"].max() == 5
     assert ask(version, "diversity", f"by={by}", "sample=5").equals(sampled)
@@ -191,11 +191,11 @@ def test_label_confidence(version: Version) -> None:
     labelled = version.table("kept").filter(label_source="classifier")
     answer = ask(version, "label-confidence")
     assert answer["labelled"].sum() == labelled.height > 0
-    assert answer["share"].sum() == pytest.approx(1)
+    assert answer["proportion"].sum() == pytest.approx(1)
     for row in answer.iter_rows(named=True):
         here = labelled.filter(type=row["type"])["label_probability"]
         assert row["median"] == pytest.approx(here.median())
-        assert row["tenth"] == pytest.approx(here.quantile(0.1, "linear"))
+        assert row["p10"] == pytest.approx(here.quantile(0.1, "linear"))
         bins = ((here < 0.7).sum(), ((here >= 0.7) & (here < 0.9)).sum(), (here >= 0.9).sum())
         assert (row["under_70"], row["from_70_to_90"], row["from_90"]) == bins
 
@@ -204,9 +204,9 @@ def test_licences(version: Version) -> None:
     answer = ask(version, "licences")
     prompts, kept = version.table("prompts"), version.table("kept")
     assert answer["prompts"].sum() == prompts.height
-    assert answer["share_of_kept"].sum() == pytest.approx(1)
+    assert answer["proportion_of_kept"].sum() == pytest.approx(1)
     mit = answer.row(by_predicate=pl.col("licence") == "MIT", named=True)
-    assert (mit["kept"], mit["names"]) == (kept.filter(licence="MIT").height, ["letters"])
+    assert (mit["kept"], mit["source_names"]) == (kept.filter(licence="MIT").height, ["letters"])
     by_models = answer.row(by_predicate=pl.col("licence") == "written by a model", named=True)
     assert by_models["prompts"] == prompts.drop_nulls("model").height
 
@@ -214,7 +214,7 @@ def test_licences(version: Version) -> None:
 def test_a_source_without_a_licence_says_so(tmp_path: Path) -> None:
     query = QUERIES["licences"]
     answer = sql.read(store(tmp_path, prompts=table("prompts", {"prompt_id": "a"})), query.sql)
-    assert answer.rows() == [("none given", 1, 1, 1.0, 1, ["alpha"])]
+    assert answer.rows() == [("not stated", 1, 1, 1.0, 1, ["alpha"])]
 
 
 def test_the_metrics_of_novelty_are_told_by_iteration(tmp_path: Path) -> None:
@@ -226,5 +226,5 @@ def test_the_metrics_of_novelty_are_told_by_iteration(tmp_path: Path) -> None:
     answer = sql.read(store(tmp_path, metrics=table("metrics", *rows)), QUERIES["novelty"].sql)
     assert answer.select("iteration", "attacks", "value").rows() == [
         (1, "for the evaluation, against train", 0.6),
-        (1, "that joined, against all earlier", 0.7),
+        (1, "added, against all earlier", 0.7),
     ]

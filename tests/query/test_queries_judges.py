@@ -9,8 +9,8 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 import seas_data as sd
 from seas_data.metrics import intervals as statistics
 from seas_data.query import library
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store.version import Version
 from tests.query import loop_rows
 from tests.query.frames import store, table
 
@@ -42,7 +42,7 @@ def test_judge_agreement(version: Version) -> None:
     expected = statistics.cohen_kappa(one, other, clusters=both["unit_id"].to_numpy())
     assert (row["kappa"], row["low"], row["high"]) == pytest.approx(expected)
     assert row["same"] == pytest.approx((both["verdict"] == both["verdict_keeper"]).mean())
-    assert ask(version, "judge-agreement", "of=refusal").height == 0  # one judge alone classes refusals
+    assert ask(version, "judge-agreement", "label=refusal").height == 0  # one judge alone classes refusals
 
 
 def test_judges_who_say_one_thing_alone_have_no_kappa(tmp_path: Path) -> None:
@@ -61,10 +61,10 @@ def test_judge_confusion(version: Version) -> None:
     labels = ["safe", "unsafe", "unparsed"]
     counts = confusion_matrix(both["verdict"], both["verdict_keeper"], labels=labels)
     answer = ask(version, "judge-confusion")
-    found = {(row["says"], row["other_says"]): row["responses"] for row in answer.iter_rows(named=True)}
+    found = {(row["label"], row["other_label"]): row["responses"] for row in answer.iter_rows(named=True)}
     expected = {(one, other): counts[i][j] for i, one in enumerate(labels) for j, other in enumerate(labels)}
     assert found == {cell: count for cell, count in expected.items() if count}
-    assert answer.group_by("says").agg(pl.col("share").sum())["share"].to_list() == pytest.approx([1] * 3)
+    assert answer.group_by("label").agg(pl.col("proportion").sum())["proportion"].to_list() == pytest.approx([1] * 3)
 
 
 def test_judge_quality_and_corrected_rates(version: Version) -> None:
@@ -77,7 +77,7 @@ def test_judge_quality_and_corrected_rates(version: Version) -> None:
     seen = ask(version, "attack-success-corrected", "sensitivity=0.9", "specificity=0.8")
     assert seen.height == 2 * (9 + 2 * 3)  # cells of the matrix, and two sets of attacks for each target, by two judges
     for row in seen.iter_rows(named=True):
-        assert row["as_if"] == pytest.approx(min(max((row["seen"] - 0.2) / 0.7, 0), 1))
+        assert row["corrected_as_assumed"] == pytest.approx(min(max((row["observed"] - 0.2) / 0.7, 0), 1))
     told = seen.drop_nulls("corrected")
     assert 0 < told.height < seen.height
     assert (told["corrected_low"] <= told["corrected"]).all()
@@ -101,7 +101,7 @@ def test_corrected_rates_are_those_of_the_very_place(tmp_path: Path) -> None:
     ]
     query = QUERIES["attack-success-corrected"]
     answer = sql.read(store(tmp_path, metrics=table("metrics", *rows)), query.sql, query.values([]))
-    assert answer.select("target", "seen", "corrected", "gold_rows", "as_if").rows() == [
+    assert answer.select("target", "observed", "corrected", "gold_rows", "corrected_as_assumed").rows() == [
         ("T0", 0.44, pytest.approx(0.34 / 0.7), 30, pytest.approx(0.44)),
         ("T1", 0.3, None, None, pytest.approx(0.3)),
     ]
@@ -169,7 +169,7 @@ def test_stage_times(version: Version) -> None:
         of_version = runs.filter(version=row["version"])
         here = of_version.filter(stage=row["stage"]).row(0, named=True)
         assert (row["seconds"], row["rows"]) == (here["seconds"], here["rows"])
-        assert row["share_of_version"] == pytest.approx(here["seconds"] / of_version["seconds"].sum())
+        assert row["proportion_of_version"] == pytest.approx(here["seconds"] / of_version["seconds"].sum())
         assert row["rows_per_second"] == pytest.approx(here["rows"] / here["seconds"])
 
 

@@ -9,8 +9,8 @@ import pytest
 import seas_data as sd
 from seas_data.metrics.intervals import paired_interval
 from seas_data.query import library
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store.version import Version
 from tests.query import loop_rows
 from tests.query.loop_rows import shares
 
@@ -49,13 +49,13 @@ def figures(answer: pl.DataFrame, by: Sequence[str]) -> dict[tuple[object, ...],
 
 
 def test_by_type(version: Version, rows: pl.DataFrame) -> None:
-    by = ("measured_on", "iteration", "red_team", "target", "judge", "type")
+    by = ("prompt_set", "iteration", "red_team", "target", "judge", "type")
     typed = rows.drop_nulls("type")
     answer = ask(version, "attack-success-by-type")
-    assert shares(typed.filter(measured_on="test"), by, "unsafe") == figures(answer, by)
+    assert shares(typed.filter(prompt_set="test"), by, "unsafe") == figures(answer, by)
     assert answer["target"].unique(maintain_order=True).to_list() == ["T0", "T1", "T2"]
-    answer = ask(version, "attack-success-by-type", "measured_on=evaluation", "iteration=2", "target=T1")
-    chosen = typed.filter(measured_on="evaluation", iteration=2, target="T1")
+    answer = ask(version, "attack-success-by-type", "prompt_set=evaluation", "iteration=2", "target=T1")
+    chosen = typed.filter(prompt_set="evaluation", iteration=2, target="T1")
     assert chosen["red_team"].unique().to_list() == ["R2"]
     assert shares(chosen, by, "unsafe") == figures(answer, by)
 
@@ -67,39 +67,39 @@ def test_by_risk_and_style(version: Version, rows: pl.DataFrame) -> None:
         templates, on="prompt_id", how="left"
     )
     here = here.with_columns(attack_style=STYLE, risk_category=pl.col("risk_category").fill_null("unknown"))
-    by = ("measured_on", "risk_category", "attack_style")
+    by = ("prompt_set", "risk_category", "attack_style")
     answer = ask(version, "attack-success-by-risk-and-style")
-    assert shares(here.filter(measured_on="test"), by, "unsafe") == figures(answer, by)
+    assert shares(here.filter(prompt_set="test"), by, "unsafe") == figures(answer, by)
     assert {"plain", "unknown", "Role Play"} <= set(answer["attack_style"])
-    assert shares(here, by, "unsafe") == figures(ask(version, "attack-success-by-risk-and-style", "measured_on="), by)
+    assert shares(here, by, "unsafe") == figures(ask(version, "attack-success-by-risk-and-style", "prompt_set="), by)
 
 
 def test_by_type_as_another_judge_says(version: Version, rows: pl.DataFrame) -> None:
-    by = ("measured_on", "iteration", "red_team", "target", "judge", "type")
-    guard = loop_rows.answers(version).filter(kind="adversarial", judge="guard", measured_on="test")
+    by = ("prompt_set", "iteration", "red_team", "target", "judge", "type")
+    guard = loop_rows.answers(version).filter(kind="adversarial", judge="guard", prompt_set="test")
     answer = ask(version, "attack-success-by-type", "judge=guard")
     assert shares(guard.drop_nulls("type"), by, "unsafe") == figures(answer, by)
 
 
 @pytest.mark.parametrize("label", ["type", "risk_category", "attack_style", "difficulty", "source"])
 def test_by_label(label: str, version: Version, rows: pl.DataFrame) -> None:
-    answer = ask(version, "attack-success-by-label", f"by={label}", "measured_on=train")
-    by = ("measured_on", "iteration", "red_team", "target", label)
-    expected = shares(rows.filter(measured_on="train"), by, "unsafe")
+    answer = ask(version, "attack-success-by-label", f"by={label}", "prompt_set=train")
+    by = ("prompt_set", "iteration", "red_team", "target", label)
+    expected = shares(rows.filter(prompt_set="train"), by, "unsafe")
     assert expected == figures(answer.rename({"label": label}), by)
-    everywhere = ask(version, "attack-success-by-label", f"by={label}", "measured_on=")
+    everywhere = ask(version, "attack-success-by-label", f"by={label}", "prompt_set=")
     assert shares(rows, by, "unsafe") == figures(everywhere.rename({"label": label}), by)
 
 
-@pytest.mark.parametrize("measured_on", ["train", "test", "evaluation"])
-def test_by_iteration(measured_on: str, version: Version, rows: pl.DataFrame) -> None:
+@pytest.mark.parametrize("prompt_set", ["train", "test", "evaluation"])
+def test_by_iteration(prompt_set: str, version: Version, rows: pl.DataFrame) -> None:
     own = pl.col("red_team").str.slice(1) == pl.col("target").str.slice(1)
-    chosen = rows.filter(pl.col("measured_on") == measured_on, own | (measured_on != "evaluation"))
+    chosen = rows.filter(pl.col("prompt_set") == prompt_set, own | (prompt_set != "evaluation"))
     chosen = chosen.with_columns(label="difficulty")
-    by = ("measured_on", "iteration", "label")
-    answer = ask(version, "attack-success-by-iteration", f"measured_on={measured_on}")
+    by = ("prompt_set", "iteration", "label")
+    answer = ask(version, "attack-success-by-iteration", f"prompt_set={prompt_set}")
     assert shares(chosen, by, "unsafe") == figures(answer, by)
-    answer = ask(version, "attack-success-by-iteration", f"measured_on={measured_on}", "by=all")
+    answer = ask(version, "attack-success-by-iteration", f"prompt_set={prompt_set}", "by=all")
     assert shares(chosen.with_columns(label=pl.lit("all")), by, "unsafe") == figures(answer, by)
 
 
@@ -113,13 +113,13 @@ def standing(version: Version, places: pl.DataFrame) -> pl.DataFrame:
 def test_by_cluster(version: Version, rows: pl.DataFrame) -> None:
     places = standing(version, version.table("clusters").select("prompt_id", "cluster"))
     here = rows.filter(target="T2").join(places, on="unit_id")
-    answer = ask(version, "attack-success-by-cluster", "least=1")
+    answer = ask(version, "attack-success-by-cluster", "min_units=1")
     assert shares(here, ("cluster",), "unsafe") == figures(answer, ("cluster",))
     units = dict(here.group_by("cluster").agg(pl.col("unit_id").n_unique()).iter_rows())
     assert dict(answer.select("cluster", "units").iter_rows()) == units
     assert answer["low"].to_list() == sorted(answer["low"], reverse=True)
     fewest = min(units.values())
-    assert ask(version, "attack-success-by-cluster", f"least={fewest + 1}").height < answer.height
+    assert ask(version, "attack-success-by-cluster", f"min_units={fewest + 1}").height < answer.height
 
 
 def test_by_template(version: Version, rows: pl.DataFrame) -> None:
@@ -139,7 +139,7 @@ def test_by_request(version: Version, rows: pl.DataFrame) -> None:
     requests = version.table("templates").drop_nulls("request_id").select("prompt_id", "request_id", "template_id")
     here = rows.filter(target="T2").join(requests, on="prompt_id")
     shared = here.filter(pl.col("prompt_id").n_unique().over("request_id") > 1)
-    answer = ask(version, "attack-success-by-request", "most=10000")
+    answer = ask(version, "attack-success-by-request", "limit=10000")
     assert answer.height > 5
     assert shares(shared, ("request_id",), "unsafe", "prompt_id") == figures(answer, ("request_id",))
     styles = (
@@ -178,26 +178,26 @@ def test_style_effect(version: Version, rows: pl.DataFrame) -> None:
 
 
 def test_at_least_one_of_m(version: Version, rows: pl.DataFrame) -> None:
-    by = ("measured_on", "red_team", "target")
+    by = ("prompt_set", "red_team", "target")
     tried = rows.group_by(*by, "unit_id", "prompt_id").agg(
         once=pl.col("unsafe").any(), m=pl.len(), successes=pl.col("unsafe").sum()
     )
     answer = ask(version, "at-least-one-of-m")
     assert shares(tried, by, "once") == figures(answer, by)
-    one_try = {key: group["successes"].sum() / group["m"].sum() for key, group in tried.group_by(*by)}
-    assert {row[:3]: row[4] for row in answer.iter_rows()} == pytest.approx(one_try)
-    assert (answer["value"] >= answer["one_try"]).all()
+    single_response = {key: group["successes"].sum() / group["m"].sum() for key, group in tried.group_by(*by)}
+    assert {row[:3]: row[4] for row in answer.iter_rows()} == pytest.approx(single_response)
+    assert (answer["value"] >= answer["single_response"]).all()
 
 
 def test_the_matrix_of_the_evaluation_is_what_its_answers_say(version: Version, rows: pl.DataFrame) -> None:
     by = ("red_team", "target")
-    expected = shares(rows.filter(measured_on="evaluation"), by, "unsafe")
+    expected = shares(rows.filter(prompt_set="evaluation"), by, "unsafe")
     assert len(expected) == 9
     assert expected == figures(ask(version, "attack-success-matrix"), by)
 
 
 def test_differences_are_seed_by_seed(version: Version, rows: pl.DataFrame) -> None:
-    rates = rows.filter(measured_on="evaluation").group_by("red_team", "target", "unit_id").agg(pl.col("unsafe").mean())
+    rates = rows.filter(prompt_set="evaluation").group_by("red_team", "target", "unit_id").agg(pl.col("unsafe").mean())
     answer = ask(version, "attack-success-differences")
     assert answer.height == 12
     for row in answer.iter_rows(named=True):
@@ -213,14 +213,14 @@ def test_differences_are_seed_by_seed(version: Version, rows: pl.DataFrame) -> N
 
 @pytest.mark.parametrize(("given", "targets"), [((), ("T1", "T2")), (("from_target=T0", "to_target=T2"), ("T0", "T2"))])
 def test_target_change(given: Sequence[str], targets: tuple[str, str], version: Version, rows: pl.DataFrame) -> None:
-    cell = ("measured_on", "type", "unit_id", "red_team")
+    cell = ("prompt_set", "type", "unit_id", "red_team")
     rates = rows.group_by(*cell, "target").agg(rate=pl.col("unsafe").mean())
     both = rates.filter(target=targets[1]).join(rates.filter(target=targets[0]), on=cell, nulls_equal=True)
     units = both.group_by(*cell[:3]).agg(change=(pl.col("rate") - pl.col("rate_right")).mean())
     answer = ask(version, "target-change", *given)
-    assert answer.height == units.select("measured_on", "type").unique().height
+    assert answer.height == units.select("prompt_set", "type").unique().height
     for row in answer.iter_rows(named=True):
-        here = units.filter(pl.col("measured_on") == row["measured_on"], pl.col("type").eq_missing(row["label"]))
+        here = units.filter(pl.col("prompt_set") == row["prompt_set"], pl.col("type").eq_missing(row["label"]))
         expected = paired_interval(here["change"].to_numpy())
         assert (row["difference"], row["low"], row["high"]) == pytest.approx(expected)
         assert (row["safer"], row["worse"]) == ((here["change"] < 0).sum(), (here["change"] > 0).sum())
@@ -230,26 +230,26 @@ def test_flipped_prompts(version: Version, rows: pl.DataFrame) -> None:
     rates = rows.group_by("prompt_id", "target").agg(rate=pl.col("unsafe").mean())
     both = rates.filter(target="T2").join(rates.filter(target="T1"), on="prompt_id")
     flipped = both.filter((pl.col("rate") >= 0.5) != (pl.col("rate_right") >= 0.5))
-    answer = ask(version, "flipped-prompts", "most=10000")
+    answer = ask(version, "flipped-prompts", "limit=10000")
     said = {True: "gets through now", False: "no longer gets through"}
     expected = {row["prompt_id"]: said[row["rate"] >= 0.5] for row in flipped.iter_rows(named=True)}
-    assert dict(answer.select("prompt_id", "flipped").iter_rows()) == expected
+    assert dict(answer.select("prompt_id", "change").iter_rows()) == expected
     assert set(expected.values()) == set(said.values())
-    assert ask(version, "flipped-prompts", "most=3").height == 3
+    assert ask(version, "flipped-prompts", "limit=3").height == 3
 
 
 def test_over_refusal(version: Version, harmless: pl.DataFrame) -> None:
-    by = ("measured_on", "target")
+    by = ("prompt_set", "target")
     answer = ask(version, "over-refusal")
     assert shares(harmless, by, "refused") == figures(answer, by)
     for row in answer.iter_rows(named=True):
-        here = harmless.filter(measured_on=row["measured_on"], target=row["target"])["refusal"]
+        here = harmless.filter(prompt_set=row["prompt_set"], target=row["target"])["refusal"]
         expected = [(here == which).mean() for which in ("full_refusal", "partial_refusal")]
         assert [row["full_refusal"], row["partial_refusal"]] == pytest.approx(expected)
 
 
 def test_over_refusal_is_the_figure_of_the_evaluation(version: Version) -> None:
-    answer = ask(version, "over-refusal", "measured_on=harmless")
+    answer = ask(version, "over-refusal", "prompt_set=harmless")
     stored = ask(version, "safety-frontier")
     assert dict(answer.select("target", "value").iter_rows()) == dict(
         stored.select("target", "over_refusal").iter_rows()
@@ -273,7 +273,7 @@ def test_over_refusal_by_class(version: Version, harmless: pl.DataFrame) -> None
 
 def test_unparsed(version: Version) -> None:
     rows = loop_rows.answers(version).with_columns(flag=pl.col("verdict") == "unparsed")
-    by = ("judge", "measured_on", "target")
+    by = ("judge", "prompt_set", "target")
     answer = ask(version, "unparsed")
     assert shares(rows, by, "flag") == figures(answer, by)
     assert answer["unparsed"].sum() == rows["flag"].sum() > 0

@@ -11,14 +11,14 @@ import pytest
 from huggingface_hub import close_session, constants
 from huggingface_hub.utils import _http
 
+from seas_data.query.version import Version
+from seas_data.query.version import open as open_versions
 from seas_data.release import checks
 from seas_data.release.folder import checkout
 from seas_data.release.hub import errors as sentences
 from seas_data.release.hub import push as pushes
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
-from seas_data.store.version import Version
-from seas_data.store.version import open as open_versions
 from tests.hub import Hub
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import polars as pl
 
+from seas_data.query.version import Version
+from seas_data.query.version import open as open_versions
 from seas_data.store import Manifest
-from seas_data.store.version import Version
-from seas_data.store.version import open as open_versions
 
 # The columns that hold names which people or other sets chose. What is of a closed list cannot be anything else.
 _COLUMNS: dict[str, tuple[str, ...]] = {

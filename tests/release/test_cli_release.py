@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.release.hub import push as pushes
 from seas_data.release.hub.push import Pushed, Wanted
 from seas_data.release.visibility import Profile
-from seas_data.store.version import Version
 from tests.program import called
 
 

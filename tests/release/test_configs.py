@@ -10,12 +10,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from seas_data.query import version
+from seas_data.query.version import Version
 from seas_data.release import configs, folder
 from seas_data.release.card import configs as card_configs
 from seas_data.release.columns import ABOUT
 from seas_data.release.visibility import Profile
-from seas_data.store import version
-from seas_data.store.version import Version
 from tests.query.frames import store, table
 from tests.trl import dpo
 

@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from seas_data.query import version
 from seas_data.release import configs, croissant
 from seas_data.release.card import answers
 from seas_data.release.visibility import Profile
-from seas_data.store import files, version
+from seas_data.store import files
 
 mlcroissant = pytest.importorskip("mlcroissant")
 

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 from seas_data import tables
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
+from seas_data.query import version
+from seas_data.query.version import Version
 from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
-from seas_data.store import Manifest, files, open_workspace, version
+from seas_data.store import Manifest, files, open_workspace
 from seas_data.store import workspace as store
 from seas_data.store.stages import RUNS
-from seas_data.store.version import Version
 from tests import made as maker
 from tests.program import PROGRAM
 
@@ -222,7 +223,7 @@ def test_a_version_s_own_manifest_is_written_and_digested_as_ever(newest: Versio
 
 
 def test_nothing_is_built_on_a_release_that_withholds_texts(public: Path, tmp_path: Path) -> None:
-    from seas_data.build import build
+    from seas_data.run import build
 
     placed(public, tmp_path / "ws")
     with pytest.raises(SeasDataError, match="v2 is a public release, which withholds texts"):

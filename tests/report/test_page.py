@@ -14,8 +14,8 @@ import pytest
 
 import seas_data as sd
 from seas_data import report
+from seas_data.query.version import Version
 from seas_data.store import open_workspace
-from seas_data.store.version import Version
 from seas_data.tables import TABLES
 from tests import made as made_up
 

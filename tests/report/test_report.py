@@ -17,9 +17,9 @@ import seas_data as sd
 from seas_data import report
 from seas_data.errors import SeasDataError
 from seas_data.query import explain, headline, library, sql
+from seas_data.query.version import Version
 from seas_data.report import charts, flow, map, overview, page, sections
 from seas_data.resources import folder
-from seas_data.store.version import Version
 from tests.query.frames import store, table
 from tests.test_cli import refused, said
 
@@ -376,7 +376,7 @@ def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: 
         .unnest("told")
         .filter(red_team="R2", target="T2", judge="keeper", set="evaluation")
     )
-    assert (row["of"], row["value"], row["low"]) == ("R2 on T2", cell["value"].item(), cell["low"].item())
+    assert (row["models"], row["value"], row["low"]) == ("R2 on T2", cell["value"].item(), cell["low"].item())
     compared = headline.compared(after, before)
     kept = compared.row(by_predicate=pl.col("figure") == "kept prompts", named=True)
     assert kept["change"] == opened.version("v2").table("kept").height - opened.version("v1").table("kept").height

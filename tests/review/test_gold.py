@@ -16,10 +16,11 @@ import seas_data as sd
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.metrics.intervals import rogan_gladen, rogan_gladen_interval
+from seas_data.query.version import Version
 from seas_data.review import gold
 from seas_data.review import response_index as answered
 from seas_data.review import sheet as review
-from seas_data.store.version import Version
+from seas_data.sources.sheets import unguarded
 
 SHEET = ("response_id", "prompt", "response", "verdict", "refusal", "who", "because")
 
@@ -207,7 +208,7 @@ def filled(version: Version, path: Path, size: int, says: Callable[[str, str], s
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        row_id = review.unguarded(row["response_id"])
+        row_id = unguarded(row["response_id"])
         row["verdict"] = says(row_id, str(verdicts[row_id]))
     return sheet(path, *(tuple(row.values()) for row in rows))
 

@@ -12,6 +12,7 @@ import seas_data as sd
 from seas_data.review import response_index as answered
 from seas_data.review import sheet as review
 from seas_data.sources.delimited import parse
+from seas_data.sources.sheets import guarded, unguarded
 from seas_data.text import content_id
 
 
@@ -77,7 +78,7 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     assert header == ["prompt_id", "text", "kind", "type", "source", "label", "decision", "who", "because"]
     [cells] = [record.fields or [] for record in records]
     assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
-    assert review.unguarded(cells[1]) == text
+    assert unguarded(cells[1]) == text
     assert cells[3:5] == ["Role Play", "'=source"]
     assert cells[5:] == [""] * 4
     with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -86,15 +87,15 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
 
 def test_ids_that_look_like_numbers_stay_text() -> None:
     for number in ("012345678901234567890123", "12345678901234567890e123", "1.5"):
-        assert review.guarded(number) == f"'{number}"
-    assert review.guarded("12ab") == "12ab"
+        assert guarded(number) == f"'{number}"
+    assert guarded("12ab") == "12ab"
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"\A'*[=+\-@\t\r0-9e\"]*\Z")))
 def test_the_guard_comes_off_again(text: str) -> None:
-    assert review.unguarded(review.guarded(text)) == text
-    assert review.guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
+    assert unguarded(guarded(text)) == text
+    assert guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +130,7 @@ def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path:
         ).rows()
     )
     for row in rows:
-        assert review.unguarded(row["prompt"]) == asked[review.unguarded(row["response_id"])]
+        assert unguarded(row["prompt"]) == asked[unguarded(row["response_id"])]
 
 
 def test_every_place_and_verdict_is_among_the_responses_and_the_rare_ones_more_often(made: Path) -> None:

@@ -20,13 +20,13 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.release.card import facts as card_facts
 from seas_data.release.card import markdown, metadata, pictures
 from seas_data.release.card import tables as card_tables
 from seas_data.release.visibility import Profile
 from seas_data.resources import folder
 from seas_data.store import files
-from seas_data.store.version import Version
 
 README = "README.md"
 _BEGIN = re.compile(r"^<!-- seas-data: begin (\S*) ?(\S*).*-->$", re.MULTILINE)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seas_data.query import library, sql
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store.version import Version
 from seas_data.tables.taxonomy import TYPES
 
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ DATASET: dict[str, list[str]] = {
     "rows-by-source": [],
     "licences": [],
     "languages": [],
-    "clusters": ["most=10"],
+    "clusters": ["limit=10"],
     "diversity": [],
     "drop-reasons": [],
     "contamination": [],

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from seas_data.query import sql
+from seas_data.query.version import Version
 from seas_data.release import configs
 from seas_data.release.configs import Config
 from seas_data.release.visibility import Profile
-from seas_data.store.version import Version
 
 Facts = dict[str, Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.release import licences, recipes
 from seas_data.release import visibility as profile
 from seas_data.release.card import answers, metadata, pictures
@@ -14,7 +15,6 @@ from seas_data.release.card import configs as card_configs
 from seas_data.release.card.markdown import line, sentence
 from seas_data.release.recipes import Said
 from seas_data.release.visibility import Profile
-from seas_data.store.version import Version
 
 Facts = dict[str, Any]
 
@@ -259,7 +259,7 @@ def _annotators(found: answers.Figures, size: Facts) -> list[str]:
     creators = ["found"] if "source" in sources else []
     if sources & {"classifier", "judge", "seed"} or found["judges"]:
         creators.append("machine-generated")
-    if size.get("decided_by_people"):
+    if size.get("manual_decisions"):
         creators.append("expert-generated")
     return creators or ["no-annotation"]
 

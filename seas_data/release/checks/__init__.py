@@ -1,116 +1,107 @@
-"""The gates of a release: what stops one that would do harm, leak, or not hold together.
+"""The release checks: a registry of checks, running them, and waivers for those that may fail.
 
-Each check is one function of a candidate (``check.py``). ``run`` runs them all, and by ``refuse_unless_allowed`` a push
-takes their word. ``structure`` asks whether the version is whole, ``curation`` whether its promises hold, ``content``
-whether what is in it may be there.
+A check is one file of this folder, or of another distribution, that defines a ``Check`` (``check.py``) and is named by
+an entry point of the group ``seas_data.checks``. The names that ``--allow`` takes, the help and the table in
+``docs/release.md`` derive from the registry.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from seas_data.errors import SeasDataError
-from seas_data.release.checks import content, curation, structure
-from seas_data.release.checks.check import Candidate, Check, Told
+from seas_data.query.version import Version
+from seas_data.registry import Registry
+from seas_data.release.checks.check import Candidate, Check, CheckResult, Finding, Phase, finding
 from seas_data.release.visibility import named as profile_named
-from seas_data.store.version import Version
 from seas_data.text import printable
 
-__all__ = ["Check", "described", "excused", "named", "names", "refuse_unless_allowed", "run"]
+__all__ = [
+    "CHECKS",
+    "Candidate",
+    "Check",
+    "CheckResult",
+    "Finding",
+    "Phase",
+    "finding",
+    "markdown_table",
+    "names",
+    "require_names",
+    "require_passed",
+    "run",
+    "select_waived",
+]
 
-_FOUNDATION: tuple[Callable[[Candidate], Told], ...] = (structure.manifest, structure.schemas)
-"""Nothing else can be asked of files that are damaged or have other columns, so no one can allow these to fail."""
-_CHECKS: tuple[Callable[[Candidate], Told], ...] = (
-    structure.unique_ids,
-    structure.references,
-    curation.witnesses,
-    curation.splits,
-    curation.held_out,
-    content.licences,
-    content.personal_data,
-    content.secrets,
-    content.unparsed,
-    content.profile,
-    content.card,
-)
-
-
-_QUESTIONS = structure.QUESTIONS | curation.QUESTIONS | content.QUESTIONS
+CHECKS = Registry("seas_data.checks", "check", Check)
 
 
 def run(
-    version: Version,
-    profile: str = "public",
-    card: str | None = None,
-    allowed: Mapping[str, str] | None = None,
-) -> list[Check]:
-    """Return what every check says of releasing ``version`` in ``profile``.
+    version: Version, profile: str = "public", card: str | None = None, waivers: Mapping[str, str] | None = None
+) -> list[CheckResult]:
+    """Return the result of every check on a release of ``version`` in ``profile``, in the order of ``names``.
 
-    ``card``: the text of a stored card, which has to be current; ``allowed``: the checks that were overruled, and why.
-    Of those the card has to tell the ones that fail.
-    Where the files or tables are damaged, that check alone is returned: the others could not be asked.
+    ``card``: the text of a stored card, which must be current. ``waivers``: the reason for each check that may fail;
+    the card must name those that do fail. If an integrity check fails its result is the last one, because the other
+    checks cannot run. Raises SeasDataError for an unknown profile, or if a check cannot be loaded.
     """
-    candidate = Candidate(version, profile_named(profile), _QUESTIONS, card, allowed or {})
-    found: list[Check] = []
-    for check in _FOUNDATION:
-        found.append(_run(check, candidate))
-        if not found[-1].passed:
-            return found
-    for check in _CHECKS:
-        if check is content.card:
-            candidate = replace(candidate, allowed=excused(found, candidate.allowed))
-        found.append(_run(check, candidate))
-    return found
-
-
-def _run(check: Callable[[Candidate], Told], candidate: Candidate) -> Check:
-    ids, sentence = check(candidate)
-    return Check(_name(check), not ids, ids, sentence)
+    checks = _ordered()
+    queries = tuple(dict.fromkeys(query for check in checks.values() for query in check.queries))
+    candidate = Candidate(version, profile_named(profile), queries, card, waivers or {})
+    results: list[CheckResult] = []
+    for name, check in checks.items():
+        if check.phase is Phase.CARD:
+            found = check.find(replace(candidate, waivers=select_waived(results, candidate.waivers)))
+        else:
+            found = check.find(candidate)
+        results.append(CheckResult(name, not found.ids, found.ids, found.message))
+        if found.ids and check.phase is Phase.INTEGRITY:
+            break
+    return results
 
 
 def names() -> list[str]:
-    """Return the names of the checks, in the order in which they run."""
-    return [_name(check) for check in (*_FOUNDATION, *_CHECKS)]
+    """Return the names of all checks, in the order in which they run."""
+    return list(_ordered())
 
 
-def named(allowed: Mapping[str, str]) -> Mapping[str, str]:
-    """Return ``allowed`` if each of its names is a check's. Raises SeasDataError for one that is not."""
-    if strangers := sorted({*allowed} - {*names()}):
-        raise SeasDataError(f"there is no check {printable(strangers[0])}; there are {', '.join(names())}")
-    return allowed
+def require_names(waivers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``waivers`` if each of its keys is a check. Raises SeasDataError otherwise."""
+    if unknown := sorted({*waivers} - {*names()}):
+        raise SeasDataError(f"there is no check {printable(unknown[0])}; choose one of: {', '.join(names())}")
+    return waivers
 
 
-def excused(found: Sequence[Check], allowed: Mapping[str, str]) -> dict[str, str]:
-    """Return those of ``allowed`` (names, and why) that fail and that a person may let pass, by giving a reason."""
-    foundation = {_name(check) for check in _FOUNDATION}
-    failed = {each.name for each in found if not each.passed} - foundation
-    return {name: because for name, because in allowed.items() if name in failed and because.strip()}
+def select_waived(results: Sequence[CheckResult], waivers: Mapping[str, str]) -> dict[str, str]:
+    """Return the ``waivers`` (reason by name) of checks that failed and may be waived; blank reasons do not count."""
+    failed = {each.name for each in results if not each.passed} - _integrity_names()
+    return {name: reason for name, reason in waivers.items() if name in failed and reason.strip()}
 
 
-def described() -> str:
-    """Return the checks as a Markdown list, as docs/release.md has it."""
-    lines = [(_name(check), " ".join((check.__doc__ or "").split())) for check in (*_FOUNDATION, *_CHECKS)]
-    return "".join(f"- `{name}`: {sentence}\n" for name, sentence in lines)
+def require_passed(results: Sequence[CheckResult], waivers: Mapping[str, str]) -> None:
+    """Raise SeasDataError if a check failed and is not waived.
 
-
-def refuse_unless_allowed(found: Sequence[Check], allowed: Mapping[str, str]) -> None:
-    """Raise SeasDataError if a check of ``found`` fails that ``allowed`` (its name, and why it may) does not hold.
-
-    Also where a reason is blank, and whatever ``allowed`` says where files or tables are damaged: then most checks
-    could not be asked.
+    Integrity checks cannot be waived: if one fails, most other checks have not run.
     """
-    let_pass = excused(found, allowed)
-    foundation = {_name(check) for check in _FOUNDATION}
-    failed = [each for each in found if not each.passed and each.name not in let_pass]
+    waived = select_waived(results, waivers)
+    failed = [each for each in results if not each.passed and each.name not in waived]
     if not failed:
         return
-    told = "; ".join(f"{each.name} ({len(each.ids)}): {each.sentence}" for each in failed)
-    step = (
-        f'or say why not with --allow {failed[0].name} --because "..."'
-        if failed[0].name not in foundation
-        else "which nobody can allow to fail"
-    )
-    raise SeasDataError(f"{len(failed)} checks fail: {told}. Mend them (their ids: seas-data check --json), {step}")
+    details = "; ".join(f"{each.name} ({len(each.ids)}): {each.message}" for each in failed)
+    first = failed[0].name
+    waive = f'waive a check with --allow {first} --because "REASON"'
+    step = f"{first} cannot be waived" if first in _integrity_names() else f"or {waive}"
+    count = "1 check fails" if len(failed) == 1 else f"{len(failed)} checks fail"
+    raise SeasDataError(f"{count}: {details}. Fix this (seas-data check --json lists the ids); {step}")
 
 
-def _name(check: Callable[[Candidate], Told]) -> str:
-    return check.__name__.replace("_", "-")
+def markdown_table() -> str:
+    """Return the table of checks in ``docs/release.md``."""
+    rows = "".join(f"| `{name}` | {check.description} |\n" for name, check in _ordered().items())
+    return f"| check | what it requires |\n|---|---|\n{rows}"
+
+
+def _ordered() -> dict[str, Check]:
+    return dict(sorted(CHECKS.all().items(), key=lambda item: (item[1].phase, item[1].position, item[0])))
+
+
+def _integrity_names() -> set[str]:
+    return {name for name, check in _ordered().items() if check.phase is Phase.INTEGRITY}

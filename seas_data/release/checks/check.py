@@ -1,69 +1,98 @@
-"""What every check is: a function of what is to be released, that says whether it may be and which rows forbid it."""
+"""The parts of a release check: its definition, the candidate that it examines, and its result.
 
-from collections.abc import Iterable, Mapping
+A new check is a new file that defines a ``Check``, and an entry point in the group ``seas_data.checks``:
+
+    [project.entry-points."seas_data.checks"]
+    no-emoji = "my_package.checks:NO_EMOJI"
+
+The name of the entry point is the name of the check.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 
 import polars as pl
 
 from seas_data.query import sql
+from seas_data.query.version import Version
 from seas_data.release.privacy import pii as personal
 from seas_data.release.visibility import Profile
-from seas_data.store.version import Version
 
 
-@dataclass(frozen=True)
-class Check:
-    """One check's result.
+class Phase(IntEnum):
+    """When a check runs."""
 
-    ``ids``: of all rows (or names of the parts) that fail it. ``sentence``: what was found, and what to do about it.
-    """
-
-    name: str
-    passed: bool
-    ids: tuple[str, ...]
-    sentence: str
+    INTEGRITY = 0
+    """First. If such a check fails the other checks cannot run, so it cannot be waived."""
+    RELEASE = 1
+    CARD = 2
+    """Last, when it is known which failures are waived."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is to be released: a version in a profile, its card if one is stored, and what a person overruled.
+    """A release to check: a version in a profile, its stored card if there is one, and the waivers.
 
-    ``questions``: the queries of all checks, by name.
+    ``queries``: the queries of all checks. ``waivers``: the reason for each check that may fail.
     """
 
     version: Version
     profile: Profile
-    questions: Mapping[str, str]
+    queries: tuple[str, ...] = ()
     card: str | None = None
-    allowed: Mapping[str, str] = field(default_factory=dict)
+    waivers: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, question: str) -> pl.DataFrame:
-        """Return what the version says to one of the questions."""
-        return self._answers[question]
+    def select(self, query: str) -> pl.DataFrame:
+        """Return the result of a query on the full version; queries that checks declare run together, once."""
+        return self._results[query] if query in self.queries else self.version.select(query)
 
     @cached_property
     def findings(self) -> pl.DataFrame:
-        """What ``personal.findings`` finds in what is to be released."""
+        """The personal data and secrets in what the profile releases, as ``pii.findings`` returns them."""
         return personal.findings(self.version, self.profile)
 
     @cached_property
-    def _answers(self) -> dict[str, pl.DataFrame]:
-        """The answers to all questions, for which the version's files are opened once."""
-        asked: list[tuple[str, dict[str, object]]] = [(query, {}) for query in self.questions.values()]
-        return dict(zip(self.questions, sql.read_all(self.version.paths(), asked), strict=True))
+    def _results(self) -> dict[str, pl.DataFrame]:
+        results = sql.read_all(self.version.paths(), [(query, {}) for query in self.queries])
+        return dict(zip(self.queries, results, strict=True))
 
 
-Told = tuple[tuple[str, ...], str]
-"""What a check's function returns: the ids that fail it, none if it passes, and a sentence."""
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: the ids of the rows (or names of the parts) that fail, and a message."""
+
+    ids: tuple[str, ...]
+    message: str
 
 
-def told(ids: Iterable[str], well: str, ill: str) -> Told:
-    """Return the failing ``ids``, sorted and each once, and ``ill``; the sentence ``well`` if there are none."""
+@dataclass(frozen=True)
+class Check:
+    """The definition of a release check.
+
+    ``description``: one sentence that states what must hold. ``find``: return what is wrong with a candidate.
+    ``queries``: the queries that ``find`` selects. ``position``: the order within the phase, ties by name.
+    """
+
+    description: str
+    find: Callable[[Candidate], Finding]
+    queries: tuple[str, ...] = ()
+    position: int = 1000
+    phase: Phase = Phase.RELEASE
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of one check. ``ids``: all rows (or names of parts) that fail. ``message``: what was found."""
+
+    name: str
+    passed: bool
+    ids: tuple[str, ...]
+    message: str
+
+
+def finding(ids: Iterable[str], *, passed: str, failed: str) -> Finding:
+    """Return a finding of the distinct ``ids``, sorted, with the message ``failed``, or ``passed`` without ids."""
     failing = tuple(sorted(set(ids)))
-    return failing, ill if failing else well
-
-
-def asked(candidate: Candidate, question: str, well: str, ill: str) -> Told:
-    """Return ``told`` of the column ``id`` of what the version says to ``question``."""
-    return told(candidate.answer(question)["id"], well, ill)
+    return Finding(failing, failed if failing else passed)

@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.release.hub import publish_log as published
 from seas_data.release.hub.publish_log import Published
@@ -32,7 +33,6 @@ from seas_data.release.hub.remote import Held, Remote
 from seas_data.release.visibility import PROFILES
 from seas_data.store import Manifest, Shard, Workspace, files, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.store.version import Version
 from seas_data.store.workspace import FORMAT, is_tag_name, version_number
 
 _LARGEST_MANIFEST = 64_000_000  # bytes

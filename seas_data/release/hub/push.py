@@ -19,6 +19,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd
 
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.release.folder import checkout
 from seas_data.release.hub import plan as hub_plan
 from seas_data.release.hub import publish_log as published
@@ -26,7 +27,6 @@ from seas_data.release.hub.plan import Plan, There
 from seas_data.release.hub.publish_log import Published
 from seas_data.release.hub.remote import Remote, State, tag_taken
 from seas_data.release.visibility import Profile
-from seas_data.store.version import Version
 from seas_data.store.workspace import require_tag_name
 from seas_data.text import printable
 

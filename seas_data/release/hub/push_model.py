@@ -10,6 +10,7 @@ from pathlib import Path
 
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
+from seas_data.query.version import Version
 from seas_data.release import card
 from seas_data.release.card import metadata
 from seas_data.release.hub import plan as hub_plan
@@ -18,7 +19,6 @@ from seas_data.release.hub.push import Load, Pushed, Wanted, deliver, place, req
 from seas_data.release.hub.remote import Held, Local, Remote, tag_taken
 from seas_data.release.privacy import redact as scrub
 from seas_data.store import files
-from seas_data.store.version import Version
 from seas_data.text import printable
 
 RED_TEAM = "red-team-model"
@@ -44,7 +44,7 @@ def push_model(version: Version, model: str, wanted: Wanted) -> Pushed:
             f"{printable(', '.join(models)) or 'no model'}"
         )
     role, digest, _ = known.row(0)
-    if checkpoint.digest(source) != digest:
+    if checkpoint.compute_digest(source) != digest:
         raise SeasDataError(f"{source} is not the {model} that {version.name} knows; its files were changed since")
     excused = _excused(version, model, role, wanted)
     with published.alone(version.workspace.root), place(version.workspace.root) as folder:
@@ -97,7 +97,7 @@ def _excused(version: Version, model: str, role: str, wanted: Wanted) -> dict[st
 def _render(version: Version, model: str, source: Path, folder: Path, excused: dict[str, str]) -> None:
     """Write what is pushed: the checkpoint's own files, not what a training keeps beside them to go on from."""
     folder.mkdir(mode=0o700)
-    for pattern in checkpoint.PARTS:
+    for pattern in checkpoint.FILE_PATTERNS:
         for path in source.glob(pattern):
             if path.is_file() and not (folder / path.name).exists():
                 files.link(path.resolve(), folder / path.name)

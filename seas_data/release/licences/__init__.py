@@ -23,11 +23,11 @@ from typing import Literal
 import polars as pl
 
 from seas_data.query import sql
+from seas_data.query.version import Version
 from seas_data.release import recipes
 from seas_data.release.licences.table import Licence, creative_commons, find
 from seas_data.release.recipes import Model, Said
 from seas_data.release.visibility import Profile, redact
-from seas_data.store.version import Version
 
 
 @dataclass(frozen=True)

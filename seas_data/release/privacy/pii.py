@@ -24,10 +24,10 @@ from typing import Any
 import phonenumbers
 import polars as pl
 
+from seas_data.query.version import Version
 from seas_data.release.privacy import redact as scrub
 from seas_data.release.visibility import Profile, redact
 from seas_data.store import Shard, files
-from seas_data.store.version import Version
 from seas_data.text import content_id
 
 PERSONAL = ("email", "telephone", "ip-address", "postal-address")

@@ -18,6 +18,7 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
 from seas_data.release.hub import publish_log as published
 from seas_data.release.takedown import rows as forget_rows
 from seas_data.release.takedown.rows import Gone
@@ -25,7 +26,6 @@ from seas_data.similarity import vector_store
 from seas_data.store import Manifest, Shard, Workspace, open_workspace
 from seas_data.store import takedown as forgotten
 from seas_data.store.stages import RUNS
-from seas_data.store.version import Version
 from seas_data.text import normalise, text_digest
 
 
@@ -181,7 +181,7 @@ def _texts(before: Version, gone: Gone) -> pl.DataFrame:
 
 def _purge(workspace: Workspace, texts: pl.Series) -> None:
     """Remove what the workspace keeps of the words beside its versions: vectors, and what unfinished work left."""
-    vector_store.forget(workspace.root / "vectors", vector_store.text_keys(texts))
+    vector_store.remove_texts(workspace.root / "vectors", vector_store.compute_text_keys(texts))
     workspace.forget_stages()
     for name in ("push", "pull"):
         shutil.rmtree(workspace.root / name, ignore_errors=True)

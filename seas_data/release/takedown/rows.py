@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.store.version import Version
+from seas_data.query.version import Version
 from seas_data.text import text_digest
 
 SHORTEST = 20

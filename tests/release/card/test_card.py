@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 
 from seas_data import cli
 from seas_data.errors import SeasDataError
+from seas_data.query import version
+from seas_data.query.version import Version
 from seas_data.release import card, checks
 from seas_data.release.card import answers, markdown, metadata
 from seas_data.release.card import tables as card_tables
 from seas_data.release.folder import checkout
 from seas_data.resources import folder
-from seas_data.store import Manifest, open_workspace, version
+from seas_data.store import Manifest, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.store.version import Version
 from seas_data.tables.taxonomy import TYPES
 from tests import made as make
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from seas_data.query import version
 from seas_data.release import card
 from seas_data.release.card import metadata
-from seas_data.store import version
 from tests.release import hostile
 from tests.release.card.test_markdown import Tags
 

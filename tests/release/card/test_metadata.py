@@ -168,8 +168,8 @@ def test_configs_and_their_info_are_what_datasets_loads(
 
 
 def test_a_model_cards_metadata_round_trips(made: Path) -> None:
+    from seas_data.query import version
     from seas_data.release import card
-    from seas_data.store import version
 
     opened = version.open(made).version()
     for name in ("R2", "T2"):

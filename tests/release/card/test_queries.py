@@ -6,10 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from seas_data.query import library, sql
+from seas_data.query import library, sql, version
+from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.store import version
-from seas_data.store.version import Version
 from tests.query.frames import store, table
 
 QUERIES = library.load(folder("sql"))
@@ -56,7 +55,7 @@ def test_overview(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
         "responses": tables["responses"].height,
         "verdicts": tables["verdicts"].height,
         "pairs": tables["pairs"].height,
-        "decided_by_people": manual,
+        "manual_decisions": manual,
     }
 
 
@@ -71,14 +70,14 @@ def test_rows_by_kind_and_split(newest: Version, tables: dict[str, pl.DataFrame]
     assert dict(splits.select("split", "kept").iter_rows()) == counts(placed.drop_nulls("split"), "split")
     groups = placed.drop_nulls("split").group_by("split").agg(pl.col("group_id").n_unique())
     assert dict(splits.select("split", "groups").iter_rows()) == dict(groups.iter_rows())
-    assert splits["groups_shared"].sum() == 0
+    assert splits["groups_in_other_splits"].sum() == 0
 
 
 def test_drop_reasons(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
     gone = tables["prompts"].join(tables["kept"], on="prompt_id", how="anti")
     found = ask(newest, "drop-reasons")
     assert found["prompts"].sum() == gone.height
-    assert found["share_of_all"].sum() == pytest.approx(gone.height / tables["prompts"].height)
+    assert found["proportion_of_all"].sum() == pytest.approx(gone.height / tables["prompts"].height)
     drops = tables["decisions"].filter(decision="drop").join(gone, on="prompt_id", how="semi")
     assert set(found["reason"]) <= set(drops["reason"])
 
@@ -88,7 +87,7 @@ def test_label_sources(newest: Version, tables: dict[str, pl.DataFrame]) -> None
     named = attacks.with_columns(pl.col("label_source").fill_null("none").str.split(":").list.first())
     found = ask(newest, "label-sources")
     assert dict(found.select("label_source", "kept").iter_rows()) == counts(named, "label_source")
-    assert found["share"].sum() == pytest.approx(1)
+    assert found["proportion"].sum() == pytest.approx(1)
 
 
 def test_judges(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
@@ -97,7 +96,7 @@ def test_judges(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
         assert row["verdicts"] == said.height
         for verdict in ("safe", "unsafe", "unparsed"):
             assert row[verdict] == said.filter(verdict=verdict).height
-        assert row["unparsed_share"] == pytest.approx(row["unparsed"] / said["verdict"].drop_nulls().len())
+        assert row["unparsed_proportion"] == pytest.approx(row["unparsed"] / said["verdict"].drop_nulls().len())
         for refusal in ("full_compliance", "partial_refusal", "full_refusal"):
             assert row[refusal] == said.filter(refusal=refusal).height
 
@@ -113,7 +112,7 @@ def test_iterations(newest: Version, tables: dict[str, pl.DataFrame]) -> None:
         wrote = tables["attacks"].filter(iteration=row["iteration"], split="train")
         assert row["attacks"] == wrote.height
         assert row["seeds"] == wrote["seed_id"].n_unique()
-        assert row["asked"] == wrote["reason"].null_count()
+        assert row["sent"] == wrote["reason"].null_count()
         then = tables["responses"].filter(model=f"T{row['iteration'] - 1}")  # later targets may be asked it again
         assert row["responses"] == then.join(wrote, on="prompt_id", how="semi").height
         joined = tables["kept"].filter(iteration=row["iteration"]).drop_nulls("model")

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
+from seas_data.query.version import Version
+from seas_data.query.version import open as open_versions
 from seas_data.release import card as cards
 from seas_data.release import checks, licences
 from seas_data.release.checks import content
 from seas_data.release.checks.check import Check
 from seas_data.release.privacy import pii as personal
 from seas_data.store import Shard, files
-from seas_data.store.version import Version
-from seas_data.store.version import open as open_versions
 from seas_data.text import text_digest
 from tests.conftest import CHECKOUT
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from seas_data.query import version as versions
 from seas_data.release import configs
 from seas_data.release.hub.pull import pull
 from seas_data.release.hub.push import Wanted, push
 from seas_data.release.visibility import Profile
-from seas_data.store import version as versions
 from tests.hub import Hub
 from tests.program import PROGRAM
 

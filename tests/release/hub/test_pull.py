@@ -12,12 +12,12 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.query import explain, summary
+from seas_data.query import version as versions
 from seas_data.release.hub import publish_log as published
 from seas_data.release.hub.pull import pull
 from seas_data.release.hub.push import Wanted, push
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
-from seas_data.store import version as versions
 from tests.hub import Fault, Hub, Repository
 from tests.hub.repository import File
 from tests.release.conftest import Render

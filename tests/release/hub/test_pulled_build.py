@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from seas_data import recipe as recipes
-from seas_data.build import build
 from seas_data.errors import SeasDataError
+from seas_data.query import version as versions
 from seas_data.release.hub.pull import pull
 from seas_data.release.hub.push import Wanted, push
 from seas_data.release.takedown import forget
-from seas_data.store import version as versions
+from seas_data.run import build
 from tests.conftest import EXAMPLE
 from tests.hub import Hub
 from tests.program import PROGRAM
@@ -73,7 +73,7 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
     (folder / "doors.jsonl").write_text("\n".join(lines))
     mark = folder / "mark"
     command = [sys.executable, "-c", f"open({str(mark)!r}, 'w')", "{model}", "{port}"]
-    model = {"backend": "http", "model": str(folder / "model"), "serve": command, "patience": 1}
+    model = {"backend": "http", "model": str(folder / "model"), "serve": command, "max_wait_seconds": 1}
     content: dict[str, object] = {
         "name": "doors",
         "embedders": [],

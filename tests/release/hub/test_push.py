@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from seas_data.errors import SeasDataError
+from seas_data.query import version as versions
+from seas_data.query.version import Version
 from seas_data.release import checks
 from seas_data.release.folder import checkout
 from seas_data.release.hub import plan as hub_plan
@@ -17,8 +19,6 @@ from seas_data.release.hub.push import Pushed, Wanted, push
 from seas_data.release.hub.remote import Remote
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
-from seas_data.store import version as versions
-from seas_data.store.version import Version
 from tests.hub import Hub, Repository
 from tests.hub.repository import File
 

@@ -11,9 +11,9 @@ import pytest
 from huggingface_hub import constants
 
 from seas_data.errors import SeasDataError
+from seas_data.query import version as versions
 from seas_data.release.hub import publish_log as published
 from seas_data.release.hub.push import Pushed, Wanted, push
-from seas_data.store import version as versions
 from tests.hub import Fault, Hub, Repository
 from tests.release.hub.test_end_to_end import is_row_for_row, load
 

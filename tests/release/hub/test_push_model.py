@@ -7,11 +7,11 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
+from seas_data.query import version as versions
+from seas_data.query.version import Version
 from seas_data.release.hub import publish_log as published
 from seas_data.release.hub.push import Wanted
 from seas_data.release.hub.push_model import push_model
-from seas_data.store import version as versions
-from seas_data.store.version import Version
 from tests.hub import Hub
 
 

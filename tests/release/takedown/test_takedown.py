@@ -10,13 +10,13 @@ import pytest
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.query import version as versions
+from seas_data.query.version import Version
 from seas_data.release.hub import print as hub_print
 from seas_data.release.hub import publish_log as published
 from seas_data.release.takedown import Forgot, forget
 from seas_data.similarity import vector_store
-from seas_data.store import version as versions
 from seas_data.store.stages import RUNS
-from seas_data.store.version import Version
 from seas_data.store.workspace import write_shard
 
 MADE_OF_PROMPTS = ("templates", "splits", "clusters", "embeddings", "expected", "relabels")
@@ -259,7 +259,7 @@ def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
 
 def build_again(root: Path) -> str:
     from seas_data import recipe
-    from seas_data.build import build
+    from seas_data.run import build
     from tests.conftest import EXAMPLE
 
     return build(recipe.load(EXAMPLE), root).version.name
@@ -273,15 +273,15 @@ def test_what_was_forgotten_does_not_come_back(example: Path, tmp_path: Path) ->
     )["witness_id"][0]
     doubles = before.select("select prompt_id from dropped where witness_id = $id", {"id": witness})["prompt_id"]
     text = before.select("select text from prompts where prompt_id = $id", {"id": witness})["text"][0]
-    keys = vector_store.text_keys(pl.Series([text]))
+    keys = vector_store.compute_text_keys(pl.Series([text]))
     folder = next(path for path in (root / "vectors").iterdir() if path.is_dir())
-    assert vector_store.vectors(folder, keys)[0].all()
+    assert vector_store.read_vectors(folder, keys)[0].all()
     done = forget_one(root, witness)
     assert {witness, *doubles} <= set(done.prompts)
-    assert not vector_store.vectors(folder, keys)[0].any()
+    assert not vector_store.read_vectors(folder, keys)[0].any()
     assert not vector_store.token_counts(folder).filter(key=keys[0]).height
-    others = vector_store.text_keys(done.version.table("kept")["text"].head(3))
-    assert vector_store.vectors(folder, others)[0].any(), "other texts keep their vectors"
+    others = vector_store.compute_text_keys(done.version.table("kept")["text"].head(3))
+    assert vector_store.read_vectors(folder, others)[0].any(), "other texts keep their vectors"
     assert not (root / "stages").exists()
     references_are_whole(done.version)
     name = build_again(root)
@@ -296,7 +296,7 @@ def test_what_was_forgotten_does_not_come_back(example: Path, tmp_path: Path) ->
 
 def test_the_same_words_under_another_id_are_refused(example: Path, tmp_path: Path) -> None:
     from seas_data import recipe
-    from seas_data.build import build
+    from seas_data.run import build
 
     root = Path(shutil.copytree(example, tmp_path / "ws"))
     before = versions.open(root).version()

@@ -1,0 +1,71 @@
+"""A version as users see it: its tables as frames or datasets, and SQL over them.
+
+    import seas_data as sd
+
+    version = sd.open("workspace").version("v0")
+    version.table("kept")                                   # a Polars frame
+    version.dataset("kept")                                 # a datasets.Dataset
+    version.sql("select type, count(*) from kept group by 1")
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from seas_data.query import sql
+from seas_data.store import Workspace, open_workspace
+from seas_data.store import version as store_version
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True)
+class Version(store_version.Version):
+    """One version of a workspace, open for queries."""
+
+    @classmethod
+    def of(cls, version: store_version.Version) -> "Version":
+        """Return ``version`` with the methods of this class."""
+        return cls(version.workspace, version.manifest)
+
+    def dataset(self, name: str = "kept") -> "datasets.Dataset":
+        """Return a table or view as a ``datasets.Dataset``."""
+        import datasets
+
+        return datasets.Dataset(self.table(name).to_arrow(compat_level=pl.CompatLevel.oldest()))
+
+    def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """Return the result of one SELECT over the version's tables, which may come from anybody.
+
+        The query runs in a process of its own that reads nothing but the tables, writes nothing, and is stopped when it
+        exceeds its time or memory limit. Raises SeasDataError if the query is refused, fails or is stopped.
+        """
+        return sql.run(self.paths(), query, dict(parameters or {}))
+
+    def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+        """Return the result of one of the package's own queries: as ``sql``, but in this process."""
+        return sql.read(self.paths(), query, dict(parameters or {}))
+
+
+def open(path: Path | str = "workspace") -> "Open":
+    """Open the workspace at ``path`` for reading."""
+    return Open(open_workspace(path))
+
+
+@dataclass(frozen=True)
+class Open:
+    """A workspace opened for reading."""
+
+    workspace: Workspace
+
+    def versions(self) -> list[str]:
+        """Return the names of the versions, oldest first."""
+        return self.workspace.versions()
+
+    def version(self, name: str | None = None) -> Version:
+        """Return a version by name or tag; the newest without one."""
+        return Version(self.workspace, self.workspace.manifest(name))

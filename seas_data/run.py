@@ -1,0 +1,58 @@
+"""Build with the plan's checks, the sandbox, and the loop with its models and judges attached.
+
+``build.py`` is the pipeline and imports none of these; this module passes them in. ``seas_data.build`` is ``build``
+of this module.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import seas_data.build as pipeline
+from seas_data import plan
+from seas_data.query.version import Version
+from seas_data.recipe import Recipe, in_sandbox, require_trust
+from seas_data.store import version as store
+from seas_data.store.stages import Stages
+
+
+@dataclass(frozen=True)
+class Built:
+    """The result of a build: the newest version, whether this build made it, and a message if it did not."""
+
+    version: Version
+    new: bool
+    message: str = ""
+
+
+def build(recipe: Recipe, root: Path) -> Built:
+    """Build the next version of the workspace at ``root`` from ``recipe``; return the newest one if nothing is new.
+
+    With a loop: one version from what is new in the sources, and one for each iteration that is still to run.
+
+    Raises SeasDataError if the recipe cannot be built to its end, if a source, a model or the workspace cannot be read,
+    or if a check fails. Then no version is made, and the next build resumes from the finished stages.
+    """
+    require_trust(recipe)
+    plan.check(recipe)
+    built = pipeline.build(recipe, root, pipeline.LoopSteps(_write_sandbox, _digest_inputs, _run_iteration))
+    return Built(Version.of(built.version), built.new, built.message)
+
+
+def _write_sandbox(recipe: Recipe, folder: Path) -> Recipe:
+    from seas_data import sandbox
+
+    assert recipe.sandbox is not None
+    sandbox.write(folder, recipe.sandbox)
+    return in_sandbox(recipe, folder)
+
+
+def _digest_inputs(recipe: Recipe) -> list[str]:
+    from seas_data import loop
+
+    return loop.inputs(recipe)
+
+
+def _run_iteration(recipe: Recipe, parent: store.Version, stages: Stages) -> pipeline.Frames:
+    from seas_data import loop
+
+    return loop.iterate(recipe, parent.workspace, Version.of(parent), stages)
