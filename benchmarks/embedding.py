@@ -103,9 +103,9 @@ def short_enough(rows: list[str]) -> tuple[list[str], Any]:
     from seas_data.similarity import encoder
 
     texts = list(dict.fromkeys(rows))
-    model = encoder.load(encoder.find(Embedder(model=MODEL)))
+    model = encoder.load_encoder(encoder.locate_model(Embedder(model=MODEL)))
     tokens = np.diff(encoder.tokenise(model, texts).starts)
-    kept = np.flatnonzero(tokens <= model.longest)
+    kept = np.flatnonzero(tokens <= model.max_tokens)
     return [texts[at] for at in kept], tokens[kept]
 
 
@@ -136,7 +136,7 @@ def work(name: str, folder: Path) -> None:
         import sentence_transformers  # noqa: F401, imports are left out of the time of both
 
         from seas_data.recipe import Embedder
-        from seas_data.similarity import vectors as embeddings
+        from seas_data.similarity import embeddings
 
         asked = pl.DataFrame({"text": texts, "language": "any"})
         embedder = Embedder(model=MODEL, languages=["any"], precision=name, max_unknown=1.0)

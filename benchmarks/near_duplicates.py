@@ -265,10 +265,10 @@ Result = tuple[float, list[int], list[tuple[int, int]] | None]
 
 
 def ours(source: Path, threshold: float) -> Result:
-    from seas_data.similarity import near
+    from seas_data.similarity import near_duplicates
 
     began = time.perf_counter()
-    found = near.pairs(read(source), threshold)
+    found = near_duplicates.find_pairs(read(source), threshold)
     left, right = found.left.tolist(), found.right.tolist()
     dropped = greedy(zip(left, right, strict=True))
     seconds = time.perf_counter() - began

@@ -118,12 +118,12 @@ def embedded(rows: list[str], store: Path) -> tuple[list[str], Any]:
     import polars as pl
 
     from seas_data.recipe import Embedder
-    from seas_data.similarity import vectors
+    from seas_data.similarity import embeddings
 
     asked = pl.DataFrame({"text": list(dict.fromkeys(rows)), "language": "any"})
-    found = vectors.embed(asked, [Embedder(languages=["any"], max_unknown=1.0)], store)
+    found = embeddings.embed_texts(asked, [Embedder(languages=["any"], max_unknown=1.0)], store)
     (matrix,) = found.matrices.values()
-    seen = found.sight.filter(pl.col("model").is_not_null())
+    seen = found.lookup.filter(pl.col("model").is_not_null())
     return seen["text"].to_list(), matrix[seen["row"].to_numpy()]
 
 
@@ -182,19 +182,19 @@ Result = tuple[float, list[int], list[tuple[int, int]] | None]
 
 
 def ours(texts: list[str], vectors: Any, threshold: float) -> Result:
-    from seas_data.similarity import neighbours
+    from seas_data.similarity import cosine_neighbours
 
     began = time.perf_counter()
-    found = neighbours.pairs(vectors, threshold)
+    found = cosine_neighbours.find_pairs(vectors, threshold)
     pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
     dropped = greedy(pairs)
     return time.perf_counter() - began, dropped, pairs
 
 
 def ours32(texts: list[str], vectors: Any, threshold: float) -> Result:
-    from seas_data.similarity import neighbours
+    from seas_data.similarity import cosine_neighbours
 
-    neighbours.has_native_bf16 = lambda: False
+    cosine_neighbours.has_native_bf16 = lambda: False
     return ours(texts, vectors, threshold)
 
 

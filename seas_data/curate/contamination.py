@@ -1,7 +1,7 @@
 """Contamination: training prompts that come too close to what models are tested on.
 
 A training prompt is held against every holdout prompt by two measures: how much of the holdout prompt it quotes
-(``containment.quoted``: character 5-grams that stand together, the rare ones counting most) and the cosine of their
+(``containment.find_quotes``: character 5-grams that stand together, the rare ones counting most) and the cosine of their
 embeddings, where one embedder sees both. A copy with a few words around it is found by the first, a paraphrase by the
 second. Both report their score, so that a person can judge.
 
@@ -14,9 +14,9 @@ import polars as pl
 
 from seas_data.curate.outcome import Outcome, decisions, no_decisions
 from seas_data.recipe import Contamination
-from seas_data.similarity import neighbours
-from seas_data.similarity.containment import quoted
-from seas_data.similarity.vectors import Embedded
+from seas_data.similarity import cosine_neighbours
+from seas_data.similarity.containment import find_quotes
+from seas_data.similarity.embeddings import Embedded
 
 HIT_COLUMNS: dict[str, pl.DataType] = {
     "prompt_id": pl.String(),
@@ -66,7 +66,7 @@ def ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
         role: texts.join(rows.filter(pl.col("role") == role), on="text_digest", how="semi")
         for role in ("holdout", "training")
     }
-    query, text, score = quoted(sides["holdout"]["text"].to_list(), sides["training"]["text"].to_list(), threshold)
+    query, text, score = find_quotes(sides["holdout"]["text"].to_list(), sides["training"]["text"].to_list(), threshold)
     pairs = pl.DataFrame(
         {
             "text_digest": sides["training"]["text_digest"].gather(text),
@@ -90,7 +90,7 @@ def ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
 def semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> pl.DataFrame:
     """Return each training row's nearest holdout row of either side, if its cosine reaches ``threshold``."""
     hits = [pl.DataFrame(schema=HIT_COLUMNS)]
-    seen = pl.concat([rows, embedded.sight.select("model", "row")], how="horizontal").sort("prompt_id")
+    seen = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal").sort("prompt_id")
     for model in sorted(embedded.matrices):
         vectors = embedded.matrices[model]
         training, holdout = (
@@ -100,7 +100,7 @@ def semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> p
             tests = holdout.filter(pl.col("adversarial") == adversarial)
             if tests.is_empty() or training.is_empty():
                 continue
-            nearest, score = neighbours.nearest(vectors[training["row"].to_numpy()], vectors[tests["row"].to_numpy()])
+            nearest, score = cosine_neighbours.find_nearest(vectors[training["row"].to_numpy()], vectors[tests["row"].to_numpy()])
             near = np.flatnonzero(score.astype(np.float64) >= threshold)
             pairs = training[near].with_columns(
                 score=pl.Series(score[near]),

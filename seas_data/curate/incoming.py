@@ -11,7 +11,7 @@ from seas_data import sources, tables
 from seas_data.curate.outcome import decisions, no_decisions
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
-from seas_data.sources import overrides as people
+from seas_data.sources import overrides
 from seas_data.store import takedown as forgotten
 from seas_data.store.takedown import Forgotten
 from seas_data.store.version import Version
@@ -91,14 +91,14 @@ def read(recipe: Recipe, known: Earlier) -> Incoming:
 
     Raises SeasDataError when a source or the overrides cannot be read, or an override names a prompt there is not.
     """
-    longest = max(sources.MOST_CHARACTERS, recipe.curation.limits.max_characters)
-    found = [sources.read(name, source, max_characters=longest) for name, source in recipe.sources.items()]
+    longest = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
+    found = [sources.read_source(name, source, max_characters=longest) for name, source in recipe.sources.items()]
     prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in found)])
     set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in found)])
     new = prompts.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
     new, refused = forgotten.refuse(new, known.forgotten)
     bad = pl.concat([set_aside, refused]).join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
-    said = people.read(Path(recipe.overrides)) if recipe.overrides else people.none()
+    said = overrides.read_overrides(Path(recipe.overrides)) if recipe.overrides else overrides.empty_overrides()
     strangers = said.join(pl.concat([known.prompts, new]), on="prompt_id", how="anti")
     if strangers.height:
         raise SeasDataError(
@@ -129,7 +129,7 @@ def wishes(manual: pl.DataFrame, said: pl.DataFrame | None = None) -> tuple[pl.S
     ``manual``: prompt_id, version, decision of the ledger; ``said``: prompt_id, decision of what is newer than it.
     """
     columns = ("prompt_id", "decision")
-    later = (people.none() if said is None else said).select(columns).drop_nulls("decision")
+    later = (overrides.empty_overrides() if said is None else said).select(columns).drop_nulls("decision")
     newest = _newest(manual).filter(pl.col("decision") != "flag").select(columns)
     words = pl.concat([later, newest.join(later, on="prompt_id", how="anti")])
     kept, dropped = (words.filter(decision=word)["prompt_id"].sort() for word in ("keep", "drop"))

@@ -26,9 +26,8 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from seas_data import recipe
-from seas_data.metrics import evaluate
-from seas_data.metrics.evaluate import Row
 from seas_data.metrics.intervals import effective_interval, wilson
+from seas_data.metrics.rows import MetricRow, metric_frame, metric_row
 from seas_data.tables.taxonomy import RISK_CATEGORIES, type_of
 
 ROWS_PER_CLASS = 500
@@ -71,7 +70,7 @@ def labels(
     ``prompts``, marks rows of earlier versions: they teach but are not labelled again. Rows and columns of ``prompts``
     keep their order; a label changes type, risk_category, difficulty, label_source and label_probability.
     """
-    nothing = Labelled(prompts, evaluate.frame([]))
+    nothing = Labelled(prompts, metric_frame([]))
     if not settings.infer:
         return nothing
     rows = _plain(prompts, embedded, groups, earlier)
@@ -83,7 +82,7 @@ def labels(
         metrics = _by_group(known, settings) + _by_source(known, settings)
         guesses = _guess(known, vectors[wanted["vector"].to_numpy()])
     given = guesses.with_columns(wanted["prompt_id"]).filter(_given(settings))
-    return Labelled(_fill(prompts, given), evaluate.frame(metrics))
+    return Labelled(_fill(prompts, given), metric_frame(metrics))
 
 
 def _plain(
@@ -150,7 +149,7 @@ def _fill(prompts: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
     return prompts.update(new, on="prompt_id", how="left", maintain_order="left")
 
 
-def _by_group(known: _Known, settings: recipe.Labels) -> list[Row]:
+def _by_group(known: _Known, settings: recipe.Labels) -> list[MetricRow]:
     """Cross-validate with each group on one side: accuracy, macro-F1, coverage and confusion."""
     groups = known.frame["group"].to_numpy()
     folds = min(FOLDS, len(set(groups)))
@@ -167,12 +166,12 @@ def _by_group(known: _Known, settings: recipe.Labels) -> list[Row]:
         _accuracy(judged, facets | {"rows": "all"}),
         _accuracy(judged.filter(_given(settings)), facets | {"rows": "given"}),
         _coverage(judged, settings, facets),
-        evaluate.metric("label_macro_f1", _macro_f1(judged), facets | {"rows": "all"}, n=judged.height),
+        metric_row("label_macro_f1", _macro_f1(judged), facets | {"rows": "all"}, n=judged.height),
         *_confusion(judged.with_columns(guess=pl.when(_given(settings)).then("guess").otherwise(pl.lit(_NONE))), names),
     ]
 
 
-def _by_source(known: _Known, settings: recipe.Labels) -> list[Row]:
+def _by_source(known: _Known, settings: recipe.Labels) -> list[MetricRow]:
     """Leave each source out in turn and say how right its rows of an Easy type would be labelled: accuracy, coverage.
 
     A group with rows of the source that is left out is left out too. A source needs ``min_rows`` such rows.
@@ -196,20 +195,20 @@ def _by_source(known: _Known, settings: recipe.Labels) -> list[Row]:
     return metrics
 
 
-def _accuracy(judged: pl.DataFrame, facets: dict[str, str]) -> Row:
+def _accuracy(judged: pl.DataFrame, facets: dict[str, str]) -> MetricRow:
     right = judged.select(pl.col("guess") == pl.col("class")).to_series().to_numpy()
     return _share("label_accuracy", right, judged["group"].to_numpy(), facets)
 
 
-def _coverage(judged: pl.DataFrame, settings: recipe.Labels, facets: dict[str, str]) -> Row:
+def _coverage(judged: pl.DataFrame, settings: recipe.Labels, facets: dict[str, str]) -> MetricRow:
     given = judged.select(_given(settings)).to_series().to_numpy()
     return _share("label_coverage", given, judged["group"].to_numpy(), facets)
 
 
-def _share(name: str, flags: NDArray[np.bool_], groups: NDArray[np.integer], facets: dict[str, str]) -> Row:
+def _share(name: str, flags: NDArray[np.bool_], groups: NDArray[np.integer], facets: dict[str, str]) -> MetricRow:
     value = float(flags.mean()) if len(flags) else None
     low, high = effective_interval(flags, groups)
-    return evaluate.metric(name, value, facets, low=low, high=high, n=len(flags))
+    return metric_row(name, value, facets, low=low, high=high, n=len(flags))
 
 
 def _macro_f1(judged: pl.DataFrame) -> float:
@@ -222,15 +221,15 @@ def _macro_f1(judged: pl.DataFrame) -> float:
     return float(np.mean(scores))
 
 
-def _confusion(judged: pl.DataFrame, names: list[str]) -> list[Row]:
+def _confusion(judged: pl.DataFrame, names: list[str]) -> list[MetricRow]:
     """Return, for each true class, which share of its ``n`` rows gets each label ("none": no label is given)."""
     counts = {(true, guess): count for true, guess, count in judged.group_by("class", "guess").len().iter_rows()}
-    rows: list[Row] = []
+    rows: list[MetricRow] = []
     for true in names:
         n = sum(counts.get((true, guess), 0) for guess in {*names, _NONE})
         for guess in sorted({*names, _NONE}):
             count = counts.get((true, guess), 0)
             facets = {"true": true, "predicted": guess, "validation": "group"}
             low, high = wilson(count, n)
-            rows.append(evaluate.metric("label_confusion", count / n, facets, low=low, high=high, n=n))
+            rows.append(metric_row("label_confusion", count / n, facets, low=low, high=high, n=n))
     return rows

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seas_data import recipe, tables
 from seas_data.curate import clusters
 from seas_data.curate.dedup import items
-from seas_data.similarity.vectors import Embedded
+from seas_data.similarity.embeddings import Embedded
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Focus:
 
 def focus(kept: pl.DataFrame, compared: items.Items, embedded: Embedded, templates: pl.DataFrame) -> Focus:
     """Return what the prompts of ``kept`` ask; the other arguments are of all training prompts."""
-    sight = embedded.sight.select("text", "model", "row").with_row_index("item")
+    sight = embedded.lookup.select("text", "model", "row").with_row_index("item")
     seen = sight.drop_nulls("model")
     units = compared.units.with_row_index("unit").with_columns(
         item=pl.when(pl.col("payload_item").is_in(seen["item"].implode())).then("payload_item").otherwise("unit")

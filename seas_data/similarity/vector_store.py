@@ -1,9 +1,9 @@
-"""What embedders made of texts, kept: Parquet parts that are written whole or not at all, and never changed.
+"""On-disk store of embeddings: immutable Parquet parts that are written atomically.
 
-A folder for each model key holds two kinds of parts, both by text key (a hash of the text as it is): ``tokens-*`` with
-how many tokens a text has, the share of them that are unknown, and how many the model reads; ``vectors-*`` with the
-unit vectors, as little-endian float32 bytes. Parts are small, so that a killed build loses seconds. A part's name holds
-the digest of its bytes: one that is damaged is put aside, and its texts are computed again.
+Each model key has a folder with two kinds of parts, both by text key (a hash of the unchanged text): ``tokens-*`` has
+each text's number of tokens, the proportion of unknown ones and the number the model reads; ``vectors-*`` has the
+unit vectors as little-endian float32 bytes. Parts are small, so a killed build loses seconds of work. The name of a
+part contains the digest of its bytes: a damaged part is renamed to ``*.damaged`` and its texts are embedded again.
 """
 
 import hashlib
@@ -23,67 +23,73 @@ from seas_data.text import content_id
 _TOKENS = pl.Schema({"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32})
 
 
-def text_keys(texts: pl.Series) -> pl.Series:
-    """Return the key of each text: of the very characters, since an embedder may tell case and spaces apart."""
+def compute_text_keys(texts: pl.Series) -> pl.Series:
+    """Return a key per text: a hash of its exact characters, because embedders may distinguish case and spaces."""
     return pl.Series("key", [content_id("embedded text", text) for text in texts], dtype=pl.String)
 
 
-def token_counts(folder: Path) -> pl.DataFrame:
-    """Return what is known of texts' tokens: ``key``, ``tokens``, ``unknown`` (a share), ``longest``; a key once."""
-    parts = [pl.DataFrame(table).match_to_schema(_TOKENS) for table in _parts(folder, "tokens")]
+def read_token_counts(folder: Path) -> pl.DataFrame:
+    """Return the stored token counts, one row per text.
+
+    Output columns: ``key``, ``tokens``, ``unknown`` (a proportion), ``longest`` (tokens that the model reads).
+    """
+    parts = [pl.DataFrame(table).match_to_schema(_TOKENS) for table in _read_parts(folder, "tokens")]
     return pl.concat([_TOKENS.to_frame(), *parts]).unique("key", keep="first", maintain_order=True)
 
 
-def add_token_counts(folder: Path, counted: pl.DataFrame) -> pl.DataFrame:
-    """Store ``counted`` and return it (columns as in ``token_counts``, others are left out)."""
-    counted = counted.select(pl.col(name).cast(dtype) for name, dtype in _TOKENS.items())
-    if len(counted):
-        _write(folder, "tokens", counted.to_arrow())
-    return counted
+def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
+    """Store ``counts`` and return it (columns as in ``read_token_counts``; other columns are ignored)."""
+    counts = counts.select(pl.col(name).cast(dtype) for name, dtype in _TOKENS.items())
+    if len(counts):
+        _write_part(folder, "tokens", counts.to_arrow())
+    return counts
 
 
-def vectors(folder: Path, keys: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return which of ``keys`` (each once) have a stored vector, and a matrix with a row for each key.
+def read_vectors(folder: Path, keys: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return which of ``keys`` (distinct) have a stored vector, and a matrix with one row per key.
 
-    Rows of keys without a vector hold anything, and where none has one the matrix has no columns. Reads part by part,
-    so that no more than what is asked for, and one part, is in memory.
+    Rows of keys without a vector are undefined; if no key has one, the matrix has no columns. Reads part by part, so
+    memory holds the requested vectors and one part.
     """
-    asked = pl.DataFrame({"key": keys}).with_row_index("place")
+    requested = pl.DataFrame({"key": keys}).with_row_index("position")
     stored, matrix = np.zeros(len(keys), np.bool_), np.empty((len(keys), 0), np.float32)
-    for table in _parts(folder, "vectors"):
-        here = pl.DataFrame({"key": pl.from_arrow(table["key"])}).with_row_index("row").join(asked, on="key")
-        places = here["place"].to_numpy()
+    for table in _read_parts(folder, "vectors"):
+        in_part = pl.DataFrame({"key": pl.from_arrow(table["key"])}).with_row_index("row").join(requested, on="key")
+        position = in_part["position"].to_numpy()
         values = table["vector"].combine_chunks()
         part = np.frombuffer(values.buffers()[1], dtype="<f4").reshape(-1, values.type.byte_width // 4)
         part = part[values.offset : values.offset + len(values)]
         if not stored.any():
             matrix = np.empty((len(keys), part.shape[1]), np.float32)
-        matrix[places], stored[places] = part[here["row"].to_numpy()], True
+        matrix[position], stored[position] = part[in_part["row"].to_numpy()], True
     return stored, matrix
 
 
-def add_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> None:
+def write_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> None:
     """Store the vectors ``rows`` of the texts ``keys`` as one part."""
     width = rows.shape[1] * 4
     content = pa.py_buffer(np.ascontiguousarray(rows, dtype="<f4").tobytes())
     column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, content])
-    _write(folder, "vectors", pa.table({"key": keys.to_arrow(), "vector": column}))
+    _write_part(folder, "vectors", pa.table({"key": keys.to_arrow(), "vector": column}))
 
 
-def forget(folder: Path, keys: pl.Series) -> None:
-    """Remove all that is stored of the texts ``keys`` from every model's parts below ``folder``, damaged ones too."""
+def remove_texts(folder: Path, keys: pl.Series) -> None:
+    """Remove everything stored for the texts ``keys`` from the parts of all models below ``folder``.
+
+    Damaged parts are removed too, because their content is unknown.
+    """
     for path in sorted(folder.rglob("*.parquet")):
         table = pq.read_table(path)
-        gone = pl.Series(pl.from_arrow(table["key"])).is_in(keys.implode())
-        if gone.any():
-            if not gone.all():
-                _write(path.parent, path.name.partition("-")[0], table.filter((~gone).to_arrow()))
+        removed = pl.Series(pl.from_arrow(table["key"])).is_in(keys.implode())
+        if removed.any():
+            if not removed.all():
+                _write_part(path.parent, path.name.partition("-")[0], table.filter((~removed).to_arrow()))
             path.unlink()
     for path in folder.rglob("*.damaged"):
         path.unlink()
 
 
-def _parts(folder: Path, kind: str) -> Iterator[pa.Table]:
+def _read_parts(folder: Path, kind: str) -> Iterator[pa.Table]:
     for path in sorted(folder.glob(f"{kind}-*.parquet")):
         content = path.read_bytes()
         if path.stem == f"{kind}-{_digest(content)}":
@@ -92,7 +98,7 @@ def _parts(folder: Path, kind: str) -> Iterator[pa.Table]:
             path.replace(path.with_suffix(".damaged"))
 
 
-def _write(folder: Path, kind: str, table: pa.Table) -> None:
+def _write_part(folder: Path, kind: str, table: pa.Table) -> None:
     output = pa.BufferOutputStream()
     pq.write_table(table, output, use_dictionary=False, compression="none")
     content = output.getvalue().to_pybytes()
@@ -100,11 +106,11 @@ def _write(folder: Path, kind: str, table: pa.Table) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
             temporary.write_bytes(content)
-    except OSError as problem:
+    except OSError as error:
         raise SeasDataError(
-            f"embeddings cannot be stored in {folder} ({problem.strerror or problem}); "
-            "mend that and run again: what was embedded before is kept"
-        ) from problem
+            f"embeddings could not be stored in {folder} ({error.strerror or error}); "
+            "fix it and rerun the command: embeddings stored so far are kept"
+        ) from error
 
 
 def _digest(content: bytes) -> str:

@@ -10,7 +10,7 @@ import pytest
 from seas_data.curate.contamination import contamination
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
 from seas_data.recipe import Contamination
-from seas_data.similarity.vectors import Embedded
+from seas_data.similarity.embeddings import Embedded
 from seas_data.text import text_digest
 
 TEA = "Which teapot keeps green tea warm for the longest time?"

@@ -8,15 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.similarity import candidates
-from seas_data.similarity.containment import Int64s, Scores, _contained, _Sought, quoted
+from seas_data.similarity import candidate_pairs
+from seas_data.similarity.containment import find_contained, find_quotes
 from tests.similarity.definition import grams
-
-
-def containment(queries: list[str], texts: list[str], threshold: float) -> tuple[Int64s, Int64s, Scores]:
-    """The plain share, which a quotation has to have too."""
-    return _contained(_Sought.of(queries, texts), threshold)
-
 
 few_letters = st.text(alphabet="ab c", max_size=25)
 
@@ -28,7 +22,7 @@ few_letters = st.text(alphabet="ab c", max_size=25)
     st.sampled_from([0.1, 0.3, 0.5, 0.8, 1.0]),
 )
 def test_containment_is_that_of_the_definition(queries: list[str], texts: list[str], threshold: float) -> None:
-    query, text, score = containment(queries, texts, threshold)
+    query, text, score = find_contained(queries, texts, threshold)
     expected = {
         (i, j): len(grams(one) & grams(other)) / len(grams(one))
         for i, one in enumerate(queries)
@@ -53,7 +47,7 @@ QUESTION = "what is the history of porcelain teapots?"
 
 
 def scores(texts: list[str], query: str = QUESTION, threshold: float = 0.8) -> dict[int, float]:
-    _, text, score = quoted([query], everyday(1500) + texts, threshold)
+    _, text, score = find_quotes([query], everyday(1500) + texts, threshold)
     return dict(zip((text - 1500).tolist(), score.tolist(), strict=True))
 
 
@@ -71,7 +65,7 @@ def test_a_small_change_is_still_a_quotation() -> None:
 def test_an_opening_that_many_share_is_no_quotation() -> None:
     """Two thirds of the characters are the same, but not the ones that say what is asked about."""
     other = "what is the history of porcelain in japan?"
-    plain = containment([QUESTION], [other], 0.6)[2].tolist()
+    plain = find_contained([QUESTION], [other], 0.6)[2].tolist()
     assert plain[0] > 0.7
     assert not scores([other], threshold=0.7)
 
@@ -79,16 +73,16 @@ def test_an_opening_that_many_share_is_no_quotation() -> None:
 def test_pieces_that_stand_far_apart_are_no_quotation() -> None:
     filler = "The weather stayed mild for all of that long week. " * 4
     pieces = f"what is the history of {filler} y of porcelain {filler} in teapots?"
-    assert containment([QUESTION], [pieces], 0.8)[2].tolist()[0] > 0.8
+    assert find_contained([QUESTION], [pieces], 0.8)[2].tolist()[0] > 0.8
     assert not scores([pieces])
 
 
 def test_the_score_is_never_more_than_the_plain_share() -> None:
     texts = everyday(300)
     queries = [text.replace("history", "story") for text in texts[:20]]
-    query, text, score = quoted(queries, texts, 0.5)
+    query, text, score = find_quotes(queries, texts, 0.5)
     plain = {
-        (i, j): value for i, j, value in zip(*map(np.ndarray.tolist, containment(queries, texts, 0.5)), strict=True)
+        (i, j): value for i, j, value in zip(*map(np.ndarray.tolist, find_contained(queries, texts, 0.5)), strict=True)
     }
     assert len(score) >= 20
     assert all(value <= plain[i, j] for i, j, value in zip(query.tolist(), text.tolist(), score.tolist(), strict=True))
@@ -96,10 +90,10 @@ def test_the_score_is_never_more_than_the_plain_share() -> None:
 
 def test_nothing_is_found_in_nothing() -> None:
     for queries, texts in (([], ["a cup of tea"]), (["a cup of tea"], []), ([], [])):
-        assert [len(part) for part in quoted(queries, texts, 0.8)] == [0, 0, 0]
+        assert [len(part) for part in find_quotes(queries, texts, 0.8)] == [0, 0, 0]
 
 
 def test_so_many_copies_that_counting_them_would_never_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidates, "MOST_PAIRS", 100)
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 100)
     with pytest.raises(SeasDataError, match=r"over 100 pairs .* curation\.contamination\.ngram"):
-        quoted([QUESTION] * 20, [QUESTION] * 20, 0.8)
+        find_quotes([QUESTION] * 20, [QUESTION] * 20, 0.8)

@@ -4,7 +4,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.similarity.shingles import in_order, jaccard, minhash, number, paired, shared, shingles, take
+from seas_data.similarity.shingles import (
+    build_shingle_sequences,
+    build_shingles,
+    compute_jaccard,
+    compute_minhash,
+    count_shared,
+    number_values,
+    restrict_to_pairs,
+    select_sets,
+)
 from tests.similarity.definition import grams, similarity
 
 few_letters = st.text(alphabet="abß é字\n\U0001f600", max_size=40)
@@ -13,25 +22,25 @@ few_letters = st.text(alphabet="abß é字\n\U0001f600", max_size=40)
 @settings(max_examples=40, deadline=None)
 @given(st.lists(few_letters | st.text(max_size=12), min_size=1, max_size=12))
 def test_sets_and_what_they_share_are_those_of_the_definition(texts: list[str]) -> None:
-    sets = shingles(texts)
+    sets = build_shingles(texts)
     expected = [grams(text) for text in texts]
     assert sets.sizes.tolist() == [len(one) for one in expected]
     left, right = (side.ravel() for side in np.indices((len(texts), len(texts))))
-    common = shared(number(sets), left, right)
+    common = count_shared(number_values(sets), left, right)
     assert common.tolist() == [len(expected[i] & expected[j]) for i, j in zip(left, right, strict=True)]
 
 
 def test_a_text_has_the_same_set_wherever_it_stands() -> None:
     """Texts are hashed in blocks of 256, and nothing of a neighbour or of the block may leak in."""
     texts = [f"tomato soup number {at} with basil" for at in range(600)]
-    sets = shingles(texts)
+    sets = build_shingles(texts)
     for at in (0, 255, 256, 599):
-        alone = shingles([texts[at]])
+        alone = build_shingles([texts[at]])
         assert sets.values[sets.offsets[at] : sets.offsets[at + 1]].tolist() == alone.values.tolist()
 
 
 def test_case_and_white_space_do_not_count_but_short_texts_and_their_lengths_do() -> None:
-    sets = shingles(["Green  TEA\n", "green tea", "tea", "tea ", "te", ""])
+    sets = build_shingles(["Green  TEA\n", "green tea", "tea", "tea ", "te", ""])
     one, other, tea, spaced, te, empty = (
         sets.values[start:stop].tolist() for start, stop in zip(sets.offsets[:-1], sets.offsets[1:], strict=True)
     )
@@ -42,22 +51,22 @@ def test_case_and_white_space_do_not_count_but_short_texts_and_their_lengths_do(
 
 
 def test_a_lone_surrogate_is_a_character_like_any_other() -> None:
-    assert shingles(["ab\ud800cd"]).sizes.tolist() == [1]
+    assert build_shingles(["ab\ud800cd"]).sizes.tolist() == [1]
 
 
 def test_in_order_keeps_places_and_repeats() -> None:
-    running = in_order(["ababababa", "soup"])
+    running = build_shingle_sequences(["ababababa", "soup"])
     assert running.sizes.tolist() == [5, 1]
     first, second, third, fourth, fifth = running.values[:5].tolist()
     assert first == third == fifth != second == fourth
 
 
 def test_taking_sets_keeps_them_whole_and_in_the_order_asked_for() -> None:
-    sets = shingles(["a long walk in the park", "short", "a cup of tea"])
-    taken = take(sets, np.array([2, 0]))
+    sets = build_shingles(["a long walk in the park", "short", "a cup of tea"])
+    taken = select_sets(sets, np.array([2, 0]))
     assert taken.sizes.tolist() == sets.sizes[[2, 0]].tolist()
     assert taken.values[: taken.sizes[0]].tolist() == sets.values[sets.offsets[2] :].tolist()
-    few, left, right = paired(sets, np.array([0]), np.array([2]))
+    few, left, right = restrict_to_pairs(sets, np.array([0]), np.array([2]))
     assert few.sizes.tolist() == sets.sizes[[0, 2]].tolist()
     assert (left.tolist(), right.tolist()) == ([0], [1])
 
@@ -65,18 +74,18 @@ def test_taking_sets_keeps_them_whole_and_in_the_order_asked_for() -> None:
 def test_more_pairs_than_one_batch_are_counted_alike() -> None:
     """The table of marks holds few texts at a time and the look-ups come in batches; both must line up."""
     texts = [" ".join(f"word{(at * step) % 97}" for step in range(1, 60)) for at in range(300)]
-    sets = number(shingles(texts))
+    sets = number_values(build_shingles(texts))
     left, right = (side.ravel() for side in np.triu_indices(len(texts), 1))
     assert sets.sizes[right].sum() > 1 << 20
-    common = shared(sets, left, right)
+    common = count_shared(sets, left, right)
     expected = [grams(text) for text in texts]
     some = range(0, len(left), 997)
     assert common[some].tolist() == [len(expected[left[at]] & expected[right[at]]) for at in some]
 
 
 def test_the_similarity_of_two_texts_is_that_of_their_five_grams() -> None:
-    sets = number(shingles(["abcdef", "the vault", "Same", "abcdefg", "something else", "same "]))
-    assert jaccard(sets, np.arange(3), np.arange(3, 6)).tolist() == [2 / 3, 0.0, 1.0]
+    sets = number_values(build_shingles(["abcdef", "the vault", "Same", "abcdefg", "something else", "same "]))
+    assert compute_jaccard(sets, np.arange(3), np.arange(3, 6)).tolist() == [2 / 3, 0.0, 1.0]
 
 
 def test_minhash_agrees_as_often_as_the_sets_are_similar() -> None:
@@ -88,7 +97,7 @@ def test_minhash_agrees_as_often_as_the_sets_are_similar() -> None:
         common, one, other = (" ".join(chance.choice(words, 12)) for _ in range(3))
         texts += [f"{common} {one}", f"{common} {other}"]
         similar.append(similarity(*texts[-2:]))
-    keys, sketches = minhash(shingles(texts), 40, 2)
+    keys, sketches = compute_minhash(build_shingles(texts), 40, 2)
     agree = (sketches[::2] == sketches[1::2]).mean()
     chance_of_equal_bytes = (1 - np.mean(similar)) / 256
     assert abs(agree - np.mean(similar) - chance_of_equal_bytes) < 0.01

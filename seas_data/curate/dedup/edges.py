@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 
 from seas_data.curate.dedup.items import Items
 from seas_data.recipe import Curation
-from seas_data.similarity import near, neighbours
-from seas_data.similarity.neighbours import Pairs
-from seas_data.similarity.vectors import Embedded
+from seas_data.similarity import cosine_neighbours, near_duplicates
+from seas_data.similarity.cosine_neighbours import Pairs
+from seas_data.similarity.embeddings import Embedded
 
 EDGE_REASONS = pl.Enum(["exact_duplicate", "near_duplicate", "semantic_duplicate", "related"])
 """The measures, the surest first; and what reaches a duplicate threshold without being a duplicate."""
@@ -75,14 +75,14 @@ def find(compared: Items, embedded: Embedded | None, settings: Curation) -> Edge
     passes = [pl.DataFrame(schema=_PAIR_COLUMNS)]
     if settings.near is not None:
         low = min(settings.near.group, settings.near.duplicate)
-        found = near.pairs(compared.items["text"].to_list(), low, blocks=blocks, earlier=earlier)
+        found = near_duplicates.find_pairs(compared.items["text"].to_list(), low, blocks=blocks, earlier=earlier)
         passes.append(_measured("near_duplicate", found))
     if settings.semantic is not None and embedded is not None:
         low = min(settings.semantic.group, settings.semantic.duplicate)
         for model in sorted(embedded.matrices):
-            seen = (embedded.sight["model"] == model).fill_null(False).arg_true().to_numpy().astype(np.int64)
-            vectors = embedded.matrices[model][embedded.sight["row"].gather(seen).to_numpy()]
-            found = neighbours.pairs(vectors, low, blocks=blocks[seen], earlier=earlier[seen])
+            seen = (embedded.lookup["model"] == model).fill_null(False).arg_true().to_numpy().astype(np.int64)
+            vectors = embedded.matrices[model][embedded.lookup["row"].gather(seen).to_numpy()]
+            found = cosine_neighbours.find_pairs(vectors, low, blocks=blocks[seen], earlier=earlier[seen])
             passes.append(_measured("semantic_duplicate", Pairs(seen[found.left], seen[found.right], found.score)))
     # One row for a pair of items: a near duplicate first, then the semantic score, then a merely near one.
     preference = (

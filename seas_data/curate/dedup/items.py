@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data.curate.outcome import decisions
-from seas_data.similarity.vectors import Embedded
+from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise
 
 
@@ -85,7 +85,7 @@ def unseen(
     ``embedded`` as in ``edges.find``. Rows of earlier versions were flagged in their own. The detail is the embedder's,
     and says of a wrapped prompt which of the two, its whole text or its payload, was not seen.
     """
-    sight = embedded.sight.select("detail", seen=pl.col("model").is_not_null())
+    sight = embedded.lookup.select("detail", seen=pl.col("model").is_not_null())
     whole, payload = sight.head(compared.units.height), sight[compared.units["payload_item"]]
     details = (
         pl.DataFrame(

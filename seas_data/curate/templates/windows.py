@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seas_data import progress
-from seas_data.similarity.shingles import mixed
+from seas_data.similarity.shingles import mix_bits
 
 WIDTH = 24
 RUN = 8
@@ -85,7 +85,7 @@ def hashes(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64],
     starts = np.arange(polynomials.size)
     inside = starts + WIDTH <= ends[rows]
     rows = rows[inside]
-    return mixed(polynomials[inside]), rows, starts[inside] - (ends - lengths)[rows]
+    return mix_bits(polynomials[inside]), rows, starts[inside] - (ends - lengths)[rows]
 
 
 def winnow(views: Sequence[str]) -> Windows:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seas_data.curate.dedup.edges import EDGE_REASONS, Edges, among, find, holds_together, is_duplicate
 from seas_data.curate.dedup.items import Items, collect, unseen
 from seas_data.recipe import Curation
-from seas_data.similarity.vectors import Embedded
+from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise, text_digest
 
 NEAR_ONLY = Curation(semantic=None)

@@ -15,7 +15,7 @@ from seas_data.curate.templates import detect as templates
 from seas_data.curate.templates import windows
 from seas_data.curate.templates.payloads import cut, trimmed
 from seas_data.curate.templates.segments import pieces, shared, spans
-from seas_data.similarity import near
+from seas_data.similarity import near_duplicates
 from seas_data.text import normalise
 
 SETTINGS = recipe.Templates()
@@ -351,7 +351,7 @@ def test_the_real_sets(real: Path) -> None:
     texts = [*base, *wrapped["payload"].fill_null("").to_list()]
     # A block of base prompts and one of payloads: only what joins the two is compared.
     blocks = pl.Series([0] * len(base) + [1] * wrapped.height).to_numpy()
-    matched = {int(right) - len(base) for right in near.pairs(texts, 0.8, blocks=blocks).right}
+    matched = {int(right) - len(base) for right in near_duplicates.find_pairs(texts, 0.8, blocks=blocks).right}
     wrapped = wrapped.with_columns(
         equal=pl.Series([normalise(payload or "") in known for payload in wrapped["payload"]]),
         near=pl.Series([row in matched for row in range(wrapped.height)]),

