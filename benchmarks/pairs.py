@@ -148,14 +148,14 @@ def work(who: str, source: Path, role: str, output: Path) -> dict[str, float]:
     """Do the work in this process and measure it."""
     if who != "reference":
         from seas_data import recipe
-        from seas_data.pairs import convert
+        from seas_data.pairs import convert_reference
 
-        settings = recipe.Pairs(mode="reference") if who == "ours, its rule" else convert.SETTINGS
+        settings = recipe.Pairs(mode="reference") if who == "ours, its rule" else convert_reference.SETTINGS
     before, start = time.process_time(), time.perf_counter()
     if who == "reference":
         reference_rule(source, role, output)
     else:
-        convert.run_from(source, "red" if role == "red" else "target", output, settings=settings)
+        convert_reference.convert_file(source, "red" if role == "red" else "target", output, settings=settings)
     return {
         "seconds": time.perf_counter() - start,
         "processor_seconds": time.process_time() - before,

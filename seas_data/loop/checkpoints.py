@@ -17,7 +17,7 @@ from seas_data.errors import SeasDataError
 from seas_data.loop import attacks as attack
 from seas_data.loop.context import Frames, Role, Scene
 from seas_data.models import checkpoint as files_of
-from seas_data.pairs.holdout import withheld
+from seas_data.pairs.holdout import find_held_out
 from seas_data.recipe import TrainingDpo, TrainingSettings, TrainingSft
 from seas_data.train import NotEnoughPairsError
 
@@ -34,7 +34,7 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role, held_out: pl.DataFra
     name, loop = f"{LETTER[role]}0", scene.loop
     if scene.player(role).start == "given":
         given = scene.recipe.models[scene.player(role).model]
-        return {"checkpoints": checkpoint(name, role, 0, models.digest_of(name, given), None, "given", 0)}
+        return {"checkpoints": checkpoint(name, role, 0, models.compute_model_digest(name, given), None, "given", 0)}
     made: Frames = {}
     if role == "red":
         seeds, rows = attack.demonstrations(examples, loop.red_rows, loop.attack, draw=(loop.seed, "red team"))
@@ -46,7 +46,7 @@ def start(scene: Scene, examples: pl.DataFrame, role: Role, held_out: pl.DataFra
     output = scene.output(name)
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}
     figures = train.sft(scene.base(role), rows, settings, output, facets=facets, replace=True)
-    digest = files_of.digest(output)
+    digest = files_of.compute_digest(output)
     return {**made, "checkpoints": checkpoint(name, role, 0, digest, None, "sft", rows.height), "metrics": figures}
 
 
@@ -59,7 +59,7 @@ def instructions(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.DataFrame:
     said = rows.select(prompt_id=pl.col("row").cast(pl.String), text="prompt")
     if said.schema["text"] != pl.String:
         said = said.explode("text").with_columns(text=pl.col("text").struct.field("content"))
-    bad = withheld(said.drop_nulls(), held_out)
+    bad = find_held_out(said.drop_nulls(), held_out)
     kept = rows.filter(~pl.col("row").cast(pl.String).is_in(bad.implode())).drop("row")
     if len(bad):
         print(
@@ -103,7 +103,7 @@ def update(scene: Scene, role: Role, rows: pl.DataFrame, informative: int) -> Fr
                 name, role, scene.iteration, str(old["digest"]), before, "unchanged", rows.height, statement
             )
         }
-    digest = files_of.digest(output)
+    digest = files_of.compute_digest(output)
     return {
         "checkpoints": checkpoint(name, role, scene.iteration, digest, before, method, rows.height),
         "metrics": figures,

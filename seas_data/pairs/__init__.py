@@ -1,30 +1,30 @@
-"""Pairs: from attacks, answers and verdicts to what the two models learn from, with a reason for whatever is not used.
+"""Preference pairs and demonstrations from attacks, responses and verdicts, with a reason for every unused candidate.
 
-``red_pairs``, ``target_pairs``, ``harmless_pairs`` and ``general_pairs`` make preference pairs; ``mart_red`` and
-``mart_target`` make rows for fine-tuning instead. All are functions of frames: the same rows give the same pairs, in
-whatever order they come. ``convert.run_from`` makes red or target pairs of a file of the SEAS reference code.
+``red_pairs``, ``target_pairs``, ``harmless_pairs`` and ``general_pairs`` build preference pairs for DPO; ``mart_red``
+and ``mart_target`` build demonstrations for fine-tuning. All are pure functions of frames whose result does not depend
+on row order. ``convert_reference.convert_file`` builds red or target pairs from a file of the SEAS reference code.
 """
 
 from seas_data.pairs.general import general_pairs
-from seas_data.pairs.holdout import held_out
+from seas_data.pairs.holdout import select_held_out
 from seas_data.pairs.mart import mart_red, mart_target
-from seas_data.pairs.paired import Paired, chosen_only
-from seas_data.pairs.reasons import statement
+from seas_data.pairs.reasons import summarize
 from seas_data.pairs.red import red_pairs
+from seas_data.pairs.result import PairResult, chosen_as_demonstrations
 from seas_data.pairs.target import harmless_pairs, target_pairs
-from seas_data.pairs.verdicts import judged, rates
+from seas_data.pairs.verdicts import count_unsafe, select_verdicts
 
 __all__ = [
-    "Paired",
-    "chosen_only",
+    "PairResult",
+    "chosen_as_demonstrations",
+    "count_unsafe",
     "general_pairs",
     "harmless_pairs",
-    "held_out",
-    "judged",
     "mart_red",
     "mart_target",
-    "rates",
     "red_pairs",
-    "statement",
+    "select_held_out",
+    "select_verdicts",
+    "summarize",
     "target_pairs",
 ]

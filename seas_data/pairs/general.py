@@ -1,27 +1,33 @@
-"""General pairs: preferences about ordinary questions, mixed in so that the target stays able and does not learn to
-refuse. Each iteration draws its own from the set, by a hash, so that the draw depends on neither order nor chance."""
+"""General pairs: preferences about ordinary questions, which keep the target useful and stop it learning to refuse.
+
+Each iteration draws its own pairs from the set by hash, so the draw is reproducible and independent of row order.
+"""
 
 import polars as pl
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.pairs.holdout import withheld
-from seas_data.pairs.paired import Paired, finished, unused
+from seas_data.pairs.holdout import find_held_out
+from seas_data.pairs.result import PairResult, build_unpaired, finish_pairs
 from seas_data.tables.ids import messages, row_ids
 
 
 def general_pairs(
     rows: pl.DataFrame, settings: recipe.Pairs, *, pairs: int, iteration: int, held_out: pl.DataFrame
-) -> Paired:
-    """Draw general pairs from ``rows`` to go with ``pairs`` target and harmless ones.
+) -> PairResult:
+    """Draw general pairs from ``rows`` to mix with ``pairs`` target and harmless pairs.
 
-    ``rows``: source, source_id (unique in its source), prompt, chosen, rejected: texts, or lists of messages (role,
-    content) of which the prompt's last is the question. Of a set that is too small all are taken.
+    If the set is too small, all usable rows are taken.
+
+    Input columns of ``rows``: source, source_id (unique within its source), prompt, chosen, rejected. The last three
+    are texts, or lists of messages (role, content); the last message of a prompt is the question.
+
+    Raises SeasDataError if two rows have the same source and source_id.
     """
-    wanted = _wanted(settings.general or recipe.GeneralPairs(count=0), pairs, iteration)
+    wanted = _target_count(settings.general or recipe.GeneralPairs(count=0), pairs, iteration)
     rows = rows.with_columns(prompt_id=row_ids("general", rows, "source", "source_id"))
     if rows["prompt_id"].n_unique() < rows.height:
-        raise SeasDataError("two general pairs have the same source and source_id; number them apart")
+        raise SeasDataError("two general pairs have the same source and source_id; give each row its own source_id")
     plain = rows.select("prompt_id", text=_last_text(rows, "prompt"))
     same = _last_text(rows, "chosen").str.strip_chars() == _last_text(rows, "rejected").str.strip_chars()
     blank = pl.any_horizontal(
@@ -32,7 +38,7 @@ def general_pairs(
         .then(pl.lit("empty"))
         .when(same)
         .then(pl.lit("repeated"))
-        .when(pl.col("prompt_id").is_in(withheld(plain.drop_nulls(), held_out).implode()))
+        .when(pl.col("prompt_id").is_in(find_held_out(plain.drop_nulls(), held_out).implode()))
         .then(pl.lit("held_out")),
         draw=row_ids("draw", rows.with_columns(iteration=pl.lit(iteration)), "iteration", "prompt_id"),
     )
@@ -53,17 +59,17 @@ def general_pairs(
         seed_id=pl.lit(None),
         judge=pl.lit(None),
     )
-    left_over = pl.concat(
+    unpaired = pl.concat(
         [
             rows.filter(pl.col("reason").is_not_null()).select("prompt_id", "reason"),
             usable.slice(wanted).select("prompt_id", reason=pl.lit("cap")),
         ]
     )
-    left_over = left_over.with_columns(candidate_id="prompt_id")
-    return Paired(finished(drawn), unused(left_over, role="general", iteration=iteration))
+    unpaired = unpaired.with_columns(candidate_id="prompt_id")
+    return PairResult(finish_pairs(drawn), build_unpaired(unpaired, role="general", iteration=iteration))
 
 
-def _wanted(settings: recipe.GeneralPairs, pairs: int, iteration: int) -> int:
+def _target_count(settings: recipe.GeneralPairs, pairs: int, iteration: int) -> int:
     if isinstance(settings.count, list):
         return settings.count[min(iteration, len(settings.count)) - 1]
     if settings.count is not None:

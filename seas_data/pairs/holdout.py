@@ -1,7 +1,7 @@
-"""What may never be trained on: the prompts of test, harmless and holdout, by their ids and by their texts.
+"""Held-out prompts: those of ``test``, ``harmless`` and ``holdout``, matched by id and by text.
 
-Attacks are new texts, so their ids say little: an attack that comes out word for word like a test prompt is held out
-too, and so is everything that grew from a seed with a held-out example.
+Generated attacks have new ids, so ids alone are not enough: an attack with the text of a held-out prompt is held out
+too, and so is every attack whose seed has a held-out example.
 """
 
 import polars as pl
@@ -9,19 +9,27 @@ import polars as pl
 from seas_data.text import text_digest
 
 
-def held_out(prompts: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
-    """Return prompt_id and text_digest of every prompt that lies in a split other than ``train``.
+def select_held_out(prompts: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame:
+    """Return every prompt that is in a split other than ``train`` or has the role ``holdout``.
 
-    ``prompts`` and ``splits`` are the tables of a version. A prompt that curation dropped has no split: it is held out
-    where its role is ``holdout``, for those keep their meaning whether or not a duplicate took their place.
+    ``prompts`` and ``splits`` are the tables of a version. A dropped prompt has no split; one of role ``holdout`` is
+    held out even then, because dropping it as a duplicate does not make its text trainable.
+
+    Output columns: prompt_id, text_digest.
     """
     elsewhere = splits.filter(pl.col("split") != "train").select("prompt_id")
     rows = prompts.filter(pl.col("role") == "holdout").select("prompt_id")
     return prompts.join(pl.concat([elsewhere, rows]), on="prompt_id", how="semi").select("prompt_id", "text_digest")
 
 
-def withheld(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataFrame | None = None) -> pl.Series:
-    """Return the ids of those ``prompts`` (prompt_id, text and, with ``seeds``, seed_id) that are held out."""
+def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataFrame | None = None) -> pl.Series:
+    """Return the sorted prompt_id values of ``prompts`` that are held out.
+
+    Args:
+        prompts: Input columns: prompt_id, text (or text_digest); with ``seeds`` also seed_id.
+        held_out: The result of ``select_held_out``.
+        seeds: With it, prompts whose seed has a held-out example are held out too. Input columns: seed_id, example_ids.
+    """
     if held_out.is_empty():
         return pl.Series("prompt_id", [], dtype=pl.String)
     if "text_digest" not in prompts.columns:

@@ -1,17 +1,17 @@
-"""MART's rows (Ge et al., arXiv 2311.07689): fine-tuning on what went well, in place of pairs.
+"""MART demonstrations (Ge et al., arXiv 2311.07689): fine-tuning on successful outputs instead of pairs.
 
-The red team learns the attacks that succeeded; the target learns those of its responses that are both safe and helpful,
-which is a full answer by the refusal judge or, where a reward model is named, a reward that reaches a threshold.
+The red team learns attacks that succeeded. The target learns its responses that are both safe and helpful: helpful
+means full compliance by the refusal judge or, with a reward model, a reward at or above a threshold.
 """
 
 import polars as pl
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.pairs.paired import Paired, demonstrated, unused
-from seas_data.pairs.red import attacks_of
-from seas_data.pairs.target import answers_of
-from seas_data.pairs.verdicts import judge_of, judged
+from seas_data.pairs.red import prepare_attacks
+from seas_data.pairs.result import PairResult, build_demonstrations, build_unpaired
+from seas_data.pairs.target import prepare_responses
+from seas_data.pairs.verdicts import resolve_judge, select_verdicts
 
 
 def mart_red(
@@ -23,15 +23,15 @@ def mart_red(
     *,
     iteration: int,
     held_out: pl.DataFrame,
-) -> Paired:
-    """Return (``Paired.pairs`` being the table ``demonstrations``) seed -> an attack of it that succeeded.
+) -> PairResult:
+    """Return demonstrations seed -> successful attack, as the ``pairs`` of the result.
 
-    An attack succeeded when at least ``mart.success_rate`` of its responses are unsafe, of at least
-    ``mart.min_verdicts`` that parsed. The frames are those of ``red_pairs``.
+    An attack succeeds if at least ``mart.success_rate`` of its parsed verdicts are unsafe and there are at least
+    ``mart.min_verdicts`` of them. The frames are those of ``red_pairs``.
     """
     rules = settings.mart
-    said = judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
-    attacks = attacks_of(prompts, seeds, responses, said, held_out=held_out)
+    selected = select_verdicts(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
+    attacks = prepare_attacks(prompts, seeds, responses, selected, held_out=held_out)
     attacks = attacks.with_columns(
         reason=pl.coalesce(
             "reason",
@@ -41,10 +41,10 @@ def mart_red(
     )
     rows = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", input="text"), on="seed_id")
     rows = rows.with_columns(completion_text="text", completion_id="prompt_id")
-    left_over = attacks.filter(pl.col("reason").is_not_null()).with_columns(candidate_id="prompt_id")
-    return Paired(
-        demonstrated(rows, role="red", iteration=iteration, judge=judge_of(verdicts, settings.judge)),
-        unused(left_over, role="red", iteration=iteration),
+    unpaired = attacks.filter(pl.col("reason").is_not_null()).with_columns(candidate_id="prompt_id")
+    return PairResult(
+        build_demonstrations(rows, role="red", iteration=iteration, judge=resolve_judge(verdicts, settings.judge)),
+        build_unpaired(unpaired, role="red", iteration=iteration),
     )
 
 
@@ -58,16 +58,19 @@ def mart_target(
     held_out: pl.DataFrame,
     seeds: pl.DataFrame | None = None,
     rewards: pl.DataFrame | None = None,
-) -> Paired:
-    """Return (``Paired.pairs`` being the table ``demonstrations``) attack -> a response that is safe and helpful.
+) -> PairResult:
+    """Return demonstrations attack -> safe and helpful response, as the ``pairs`` of the result.
 
-    Helpful is a full answer or, with ``mart.reward``, what reaches ``mart.min_reward`` in ``rewards`` (response_id,
-    reward), which are then needed. The other frames are those of ``target_pairs``.
+    A response is helpful if its refusal class is full_compliance or, with ``mart.reward``, if its reward is at least
+    ``mart.min_reward``. The other frames are those of ``target_pairs``.
+
+    Input columns of ``rewards``: response_id, reward. Raises SeasDataError if ``mart.reward`` is set and ``rewards``
+    is None.
     """
     least = settings.mart.min_reward
-    answers = answers_of(prompts, responses, verdicts, settings, held_out=held_out, seeds=seeds)
+    answers = prepare_responses(prompts, responses, verdicts, settings, held_out=held_out, seeds=seeds)
     if least is not None and rewards is None:
-        raise SeasDataError("pairs.mart.reward is set, so mart_target needs rewards: those of the safe responses")
+        raise SeasDataError("pairs.mart.reward is set, but no rewards were passed; pass those of the safe responses")
     if least is None or rewards is None:
         helpful, why_not = pl.col("refusal") == "full_compliance", "not_full"
     else:
@@ -88,8 +91,8 @@ def mart_target(
         .join(responses.select("response_id", completion_text="text"), on="response_id")
         .with_columns(completion_id="response_id")
     )
-    left_over = answers.filter(pl.col("reason").is_not_null()).with_columns(candidate_id="response_id")
-    return Paired(
-        demonstrated(rows, role="target", iteration=iteration, judge=judge_of(verdicts, settings.judge)),
-        unused(left_over, role="target", iteration=iteration),
+    unpaired = answers.filter(pl.col("reason").is_not_null()).with_columns(candidate_id="response_id")
+    return PairResult(
+        build_demonstrations(rows, role="target", iteration=iteration, judge=resolve_judge(verdicts, settings.judge)),
+        build_unpaired(unpaired, role="target", iteration=iteration),
     )

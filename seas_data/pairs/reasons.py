@@ -1,4 +1,4 @@
-"""What was made and what was not, in a sentence: also, and above all, when nothing was."""
+"""Summaries of pair building in one sentence: how many pairs, and why the other candidates are in none."""
 
 import polars as pl
 
@@ -31,15 +31,15 @@ REASONS = {
 }
 
 
-def statement(role: str, pairs: pl.DataFrame, unpaired: pl.DataFrame) -> str:
-    """Return how many ``pairs`` of ``role`` there are and why the others of its candidates are in none."""
+def summarize(role: str, pairs: pl.DataFrame, unpaired: pl.DataFrame) -> str:
+    """Return one sentence: the number of ``pairs`` of ``role``, and the ``unpaired`` candidates by reason."""
     made = pairs.filter(pl.col("role") == role).height
     rows = unpaired.filter(pl.col("role") == role)
-    return sentence(role, made, dict(rows.group_by("reason").len().iter_rows()))
+    return summarize_counts(role, made, dict(rows.group_by("reason").len().iter_rows()))
 
 
-def sentence(role: str, made: int, reasons: dict[str, int]) -> str:
-    """Return the same from the number of pairs and the number of unpaired candidates by reason."""
+def summarize_counts(role: str, made: int, reasons: dict[str, int]) -> str:
+    """Return the sentence of ``summarize`` for ``made`` pairs and the number of unpaired candidates by reason."""
     candidates = {"red": "attacks", "general": "general pairs"}.get(role, "responses")
     head = f"{made or 'no'} {role} pair{'' if made == 1 else 's'}"
     left = sum(reasons.values())

@@ -1,9 +1,9 @@
-"""Red pairs: of two attacks of one seed, the one that drew more unsafe responses is preferred.
+"""Red pairs: of two attacks from one seed, the one that drew more unsafe responses is chosen.
 
-An attack's unsafe rate is taken over the verdicts that parsed, and only where there are enough of them. Two attacks
-make a pair when their rates lie a margin apart, they are of one type, about as long as each other (or the model would
-learn length), and not near-duplicates of each other (or it would learn a comma). Of a seed's possible pairs the one of
-the greatest margin is taken, then the next that shares no attack with it.
+An attack's unsafe rate is computed over its parsed verdicts, if there are enough of them. Two attacks can form a pair
+if their rates differ by the margin, they have the same type, similar lengths (otherwise the model learns length), and
+are not near duplicates (otherwise it learns punctuation). Of the candidate pairs of a seed, the one with the greatest
+margin is taken first, then the next that shares no attack with it.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ import polars as pl
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.pairs.choosing import capped, greedy
-from seas_data.pairs.holdout import withheld
-from seas_data.pairs.paired import Paired, compose, unused
-from seas_data.pairs.verdicts import answers_to, judge_of, judged, rates
-from seas_data.similarity.candidates import require_few
-from seas_data.similarity.shingles import jaccard, number, shingles
+from seas_data.pairs.holdout import find_held_out
+from seas_data.pairs.result import PairResult, build_pairs, build_unpaired
+from seas_data.pairs.selection import cap_pairs, select_greedily
+from seas_data.pairs.verdicts import count_unsafe, resolve_judge, select_responses, select_verdicts
+from seas_data.similarity.candidate_pairs import require_pair_limit
+from seas_data.similarity.shingles import build_shingles, compute_jaccard, number_values
 from seas_data.text import content_id
 
 Texts = Callable[[pl.Series], Sequence[str]]
@@ -33,36 +33,39 @@ def red_pairs(
     *,
     iteration: int,
     held_out: pl.DataFrame,
-) -> Paired:
-    """Pair the attacks of each seed; a prompt that is in no pair is an ``unpaired`` candidate.
+) -> PairResult:
+    """Return preference pairs of attacks from the same seed, role ``red``.
 
     Args:
-        prompts: The attacks: prompt_id, seed_id, text; a type, where they have one of their own.
-        seeds: seed_id, type, example_ids, text; the text is what the red team is asked.
-        responses: response_id, prompt_id (of attacks and of others, which are passed over) of one target model.
-        verdicts: response_id, judge, verdict, score, refusal.
-        settings: The recipe's ``pairs``.
-        iteration: Of the pairs.
-        held_out: prompt_id, text_digest of what is never trained on (``held.held_out``).
+        prompts: The attacks. Input columns: prompt_id, seed_id, text; optional type, which overrides the seed's.
+        seeds: Input columns: seed_id, type, example_ids, text (the request that the red team gets).
+        responses: Responses of one target model. Input columns: response_id, prompt_id; rows of other prompts are
+            ignored.
+        verdicts: Input columns: response_id, judge, verdict, score, refusal.
+        settings: The recipe's ``pairs`` section.
+        iteration: The iteration written to the rows.
+        held_out: The result of ``select_held_out``.
+
+    Raises SeasDataError if an attack names a seed that is not in ``seeds``, or as ``select_verdicts`` does.
     """
-    said = judged(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
-    attacks = attacks_of(prompts, seeds, responses, said, held_out=held_out)
+    selected = select_verdicts(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
+    attacks = prepare_attacks(prompts, seeds, responses, selected, held_out=held_out)
     texts = dict(attacks.select("prompt_id", "text").iter_rows())
-    matched, left_over = match(attacks, settings.red, lambda ids: [texts[i] for i in ids])
+    matched, unpaired = match_attacks(attacks, settings.red, lambda ids: [texts[i] for i in ids])
     text = attacks.select("prompt_id", "text")
     rows = (
         matched.join(seeds.select("seed_id", input="text"), on="seed_id", how="left")
         .join(text.rename({"prompt_id": "chosen_id", "text": "chosen_text"}), on="chosen_id", how="left")
         .join(text.rename({"prompt_id": "rejected_id", "text": "rejected_text"}), on="rejected_id", how="left")
     )
-    pairs = compose(rows, role="red", iteration=iteration, judge=judge_of(verdicts, settings.judge))
-    left_over = left_over.with_columns(prompt_id="candidate_id")
+    pairs = build_pairs(rows, role="red", iteration=iteration, judge=resolve_judge(verdicts, settings.judge))
+    unpaired = unpaired.with_columns(prompt_id="candidate_id")
     if settings.red.shuffle:
-        pairs = shuffled(pairs)
-    return Paired(pairs, unused(left_over, role="red", iteration=iteration))
+        pairs = shuffle_sides(pairs)
+    return PairResult(pairs, build_unpaired(unpaired, role="red", iteration=iteration))
 
 
-def attacks_of(
+def prepare_attacks(
     prompts: pl.DataFrame,
     seeds: pl.DataFrame,
     responses: pl.DataFrame,
@@ -70,29 +73,29 @@ def attacks_of(
     *,
     held_out: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Return the attacks as ``match`` takes them, with their texts.
+    """Return the attacks with everything that ``match_attacks`` reads, and their texts.
 
-    Columns: prompt_id, seed_id, text, type (the seed's, where the attack has none of its own), valid, unsafe,
-    characters, text_key (equal for equal texts), reason (null, or why it cannot be in a pair).
+    Output columns: prompt_id, seed_id, text, type (the seed's if the attack has none), valid and unsafe (counts of
+    verdicts), characters, text_key (equal for equal texts), reason (why the attack cannot be in a pair, or null).
     """
     lost = prompts.join(seeds, on="seed_id", how="anti")
     if lost.height:
         raise SeasDataError(
-            f"{lost.height} attacks name a seed that is not among the seeds passed (such as "
-            f"{lost['seed_id'][0]}); pass the seeds that they were made from"
+            f"{lost.height} attacks name a seed that is not among the seeds passed (the first is "
+            f"{lost['seed_id'][0]}); pass the seeds they were generated from"
         )
     text = pl.col("text").str.strip_chars()
     own = pl.col("type") if "type" in prompts.columns else pl.lit(None, pl.String)
     columns = prompts.select("prompt_id", "seed_id", "text", own_type=own)
     return (
         columns.join(seeds.select("seed_id", "type"), on="seed_id", how="left")
-        .join(rates(answers_to(prompts, responses), judged), on="prompt_id", how="left")
+        .join(count_unsafe(select_responses(prompts, responses), judged), on="prompt_id", how="left")
         .with_columns(
             pl.col("valid", "unsafe").fill_null(0),
             type=pl.coalesce("own_type", "type"),
             characters=pl.col("text").str.len_chars().cast(pl.Int64),
             text_key=text.hash(),
-            reason=pl.when(pl.col("prompt_id").is_in(withheld(prompts, held_out, seeds).implode()))
+            reason=pl.when(pl.col("prompt_id").is_in(find_held_out(prompts, held_out, seeds).implode()))
             .then(pl.lit("held_out"))
             .when(text == "")
             .then(pl.lit("empty")),
@@ -101,32 +104,34 @@ def attacks_of(
     )
 
 
-def match(attacks: pl.DataFrame, settings: recipe.RedPairs, texts: Texts) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return (matched, unpaired) of ``attacks``, of which no more is read than the columns of ``attacks_of``.
+def match_attacks(attacks: pl.DataFrame, settings: recipe.RedPairs, texts: Texts) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return (matched, unpaired) for ``attacks``, which have the output columns of ``prepare_attacks``.
 
-    ``matched``: seed_id, chosen_id, rejected_id, type, margin. ``unpaired``: candidate_id, seed_id, reason: the last
-    hurdle that any pair of the attack came to. ``texts`` is asked for the texts of pairs about to be taken.
+    ``texts`` returns the texts of given prompt_id values; it is called only for pairs about to be taken.
+
+    Output columns of matched: seed_id, chosen_id, rejected_id, type, margin. Output columns of unpaired: candidate_id,
+    seed_id, reason: the last rule that any candidate pair of the attack reached.
     """
-    attacks = _able(attacks, settings)
+    attacks = _reject_attacks(attacks, settings)
     able = attacks.filter(pl.col("reason").is_null())
-    possible = _hurdles(able, settings)
-    usable = possible.filter(pl.col("hurdle") == "outranked").sort(
+    possible = _candidate_pairs(able, settings)
+    usable = possible.filter(pl.col("rejection_reason") == "outranked").sort(
         ["margin", "chosen_id", "rejected_id"], descending=[True, False, False]
     )
     limit = settings.near_duplicate
-    refuse = None if limit is None else lambda rows: _alike(rows, texts, limit)
-    taken, alike = greedy(usable, "seed_id", settings.max_per_seed, refuse)
-    kept, dropped = capped(taken, settings.max_pairs, settings.balance)
+    refuse = None if limit is None else lambda rows: _are_near_duplicates(rows, texts, limit)
+    taken, alike = select_greedily(usable, "seed_id", settings.max_per_seed, refuse)
+    kept, dropped = cap_pairs(taken, settings.max_pairs, settings.balance)
     reasons = pl.concat(
         [
             _sides(possible.join(alike, on=["chosen_id", "rejected_id"], how="anti")),
-            _sides(alike.with_columns(hurdle=pl.lit("near_duplicate"))),
-            _sides(dropped.with_columns(hurdle="reason")),
-            able.select(_why_none().alias("hurdle"), candidate_id="prompt_id"),
-            attacks.filter(pl.col("reason").is_not_null()).select(hurdle="reason", candidate_id="prompt_id"),
+            _sides(alike.with_columns(rejection_reason=pl.lit("near_duplicate"))),
+            _sides(dropped.with_columns(rejection_reason="reason")),
+            able.select(_no_partner_reason().alias("rejection_reason"), candidate_id="prompt_id"),
+            attacks.filter(pl.col("reason").is_not_null()).select(rejection_reason="reason", candidate_id="prompt_id"),
         ]
     )
-    order = pl.col("hurdle").replace_strict(_ORDER, default=-1, return_dtype=pl.Int8)
+    order = pl.col("rejection_reason").replace_strict(_RANK, default=-1, return_dtype=pl.Int8)
     furthest = reasons.sort("candidate_id", order, descending=[False, True]).unique(
         "candidate_id", keep="first", maintain_order=True
     )
@@ -135,20 +140,20 @@ def match(attacks: pl.DataFrame, settings: recipe.RedPairs, texts: Texts) -> tup
     )
     return (
         kept.select("seed_id", "chosen_id", "rejected_id", "type", "margin"),
-        unpaired.select("candidate_id", "seed_id", reason="hurdle").sort("candidate_id"),
+        unpaired.select("candidate_id", "seed_id", reason="rejection_reason").sort("candidate_id"),
     )
 
 
-# What a pair can fail at, in the order in which it is tried; what is not in here keeps an attack out of every pair.
-_HURDLES = (
+# Reasons why a pair is rejected, in the order of the tests. Any other reason excludes an attack from every pair.
+_REJECTION_ORDER = (
     *("alone", "no_safe", "no_unsafe", "margin", "other_type", "length_ratio", "near_duplicate", "outranked"),
     *("cap", "balance"),
 )
-_ORDER = {name: place for place, name in enumerate(_HURDLES)}
+_RANK = {name: place for place, name in enumerate(_REJECTION_ORDER)}
 
 
-def _able(attacks: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
-    """Give a reason to the attacks that can be in no pair whatever the others of their seed are."""
+def _reject_attacks(attacks: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
+    """Set the reason of attacks that can be in no pair, whatever the other attacks of their seed are."""
     rules = {
         "too_long": pl.col("characters") > settings.max_characters if settings.max_characters else pl.lit(False),
         "too_few_verdicts": pl.col("valid") < settings.min_verdicts,
@@ -159,14 +164,16 @@ def _able(attacks: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
     return attacks.with_columns(reason=pl.coalesce("reason", pl.when(~first).then(pl.lit("repeated"))))
 
 
-def _hurdles(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
-    """Return every two attacks of a seed that lie the margin apart, and the first rule that they break as ``hurdle``.
+def _candidate_pairs(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
+    """Return every two attacks of a seed whose rates differ by the margin, with the first rule that they break.
 
     Rates are compared as fractions of integers, because 3/5 - 1/5 is less than 0.4 in floating point.
+
+    Output columns: seed_id, type, margin, chosen_id, rejected_id, rejection_reason (``outranked`` if none is broken).
     """
     sizes = able.group_by("seed_id").len().sort("len", "seed_id", descending=[True, False])
     most = "" if sizes.is_empty() else f" (the seed {sizes['seed_id'][0]} has {sizes['len'][0]:,} attacks)"
-    require_few(
+    require_pair_limit(
         sizes.select(pl.col("len").cast(pl.Int64).pow(2).sum()).item(),
         f"attacks of one seed{most}",
         "pass fewer attacks of a seed",
@@ -187,7 +194,7 @@ def _hurdles(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
             "margin",
             chosen_id="prompt_id",
             rejected_id="prompt_id_right",
-            hurdle=pl.when(pl.col("type").ne_missing(pl.col("type_right")))
+            rejection_reason=pl.when(pl.col("type").ne_missing(pl.col("type_right")))
             .then(pl.lit("other_type"))
             .when(pl.lit(ratio is not None) & (lengths[0] > (ratio or 1) * lengths[1]))
             .then(pl.lit("length_ratio"))
@@ -197,8 +204,8 @@ def _hurdles(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFrame:
     )
 
 
-def _why_none() -> pl.Expr:
-    """Why an attack has no partner the margin away, from the attacks of its seed."""
+def _no_partner_reason() -> pl.Expr:
+    """Return why no other attack of the seed differs from this one by the margin."""
     return (
         pl.when(pl.len().over("seed_id") == 1)
         .then(pl.lit("alone"))
@@ -211,20 +218,20 @@ def _why_none() -> pl.Expr:
 
 
 def _sides(pairs: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat([pairs.select("hurdle", candidate_id=side) for side in ("chosen_id", "rejected_id")])
+    return pl.concat([pairs.select("rejection_reason", candidate_id=side) for side in ("chosen_id", "rejected_id")])
 
 
-def _alike(pairs: pl.DataFrame, texts: Texts, limit: float) -> pl.Series:
-    """Return which ``pairs`` have a Jaccard similarity of character 5-grams of at least ``limit``."""
+def _are_near_duplicates(pairs: pl.DataFrame, texts: Texts, limit: float) -> pl.Series:
+    """Return True for each of ``pairs`` whose Jaccard similarity of character 5-grams is at least ``limit``."""
     both = [*texts(pairs["chosen_id"]), *texts(pairs["rejected_id"])]
     chosen, rejected = np.split(np.arange(len(both), dtype=np.int64), 2)
-    return pl.Series(jaccard(number(shingles(both)), chosen, rejected) >= limit)
+    return pl.Series(compute_jaccard(number_values(build_shingles(both)), chosen, rejected) >= limit)
 
 
-def shuffled(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return ``pairs`` with about half of them turned round, whichever way they point: a control that teaches nothing.
+def shuffle_sides(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return ``pairs`` with chosen and rejected swapped in a random half of them: a control without a signal.
 
-    A pair that was turned keeps its id, and its margin changes sign.
+    A swapped pair keeps its id, and its margin changes sign.
     """
     turn = pl.Series([int(content_id("turn", pair)[0], 16) % 2 == 1 for pair in pairs["pair_id"]], dtype=pl.Boolean)
 

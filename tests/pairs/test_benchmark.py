@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from seas_data.pairs.convert import run_from
+from seas_data.pairs.convert_reference import convert_file
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,6 @@ def test_none_of_our_pairs_is_wrong(benchmark: ModuleType, tmp_path: Path) -> No
     benchmark.generate(source, 2_500)
     assert source.stat().st_size == pytest.approx(2_500 * 2_000, rel=0.05)
     for role in ("red", "target"):
-        summary = run_from(source, role, tmp_path / "out.jsonl")
+        summary = convert_file(source, role, tmp_path / "out.jsonl")
         assert summary["pairs"] > 40
         assert dict(benchmark.wrong(source, tmp_path / "out.jsonl", role)) == {"right": summary["pairs"]}

@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
-from seas_data.pairs import Paired, general_pairs, statement
+from seas_data.pairs import PairResult, general_pairs, summarize
 from seas_data.text import text_digest
 from tests.pairs.worlds import NOTHING
 
@@ -25,7 +25,7 @@ def rows(count: int) -> pl.DataFrame:
 
 def general(
     given: pl.DataFrame, pairs: int = 10, iteration: int = 1, held_out: pl.DataFrame = NOTHING, **rules: Any
-) -> Paired:
+) -> PairResult:
     settings = recipe.Pairs(general=recipe.GeneralPairs(**rules))
     return general_pairs(given, settings, pairs=pairs, iteration=iteration, held_out=held_out)
 
@@ -38,7 +38,7 @@ def test_as_many_as_the_ratio_or_the_count_says() -> None:
     assert general(rows(4)).pairs.height == 4
     used = general(rows(50), count=3)
     assert used.unpaired.height == 47 and set(used.unpaired["reason"]) == {"cap"}
-    assert statement("general", used.pairs, used.unpaired) == (
+    assert summarize("general", used.pairs, used.unpaired) == (
         "3 general pairs; 47 general pairs in none: 47 over the number asked for"
     )
     with pytest.raises(ValueError, match="either ratio or count"):

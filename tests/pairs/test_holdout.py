@@ -1,7 +1,7 @@
 import polars as pl
 
-from seas_data.pairs import held_out
-from seas_data.pairs.holdout import withheld
+from seas_data.pairs import select_held_out
+from seas_data.pairs.holdout import find_held_out
 from seas_data.pairs.reasons import REASONS
 from seas_data.tables import UNPAIRED_REASONS
 from seas_data.text import text_digest
@@ -15,11 +15,11 @@ def test_held_out_is_whatever_lies_outside_train() -> None:
         }
     ).with_columns(text_digest=pl.col("prompt_id").map_elements(text_digest, return_dtype=pl.String))
     splits = pl.DataFrame({"prompt_id": ["train", "test", "harmless", "holdout"]}).with_columns(split="prompt_id")
-    found = held_out(prompts, splits)
+    found = select_held_out(prompts, splits)
     assert sorted(found["prompt_id"]) == ["dropped holdout", "harmless", "holdout", "test"]
     assert found.columns == ["prompt_id", "text_digest"]
     asked = pl.DataFrame({"prompt_id": ["a", "test", "b"], "text": ["HOLDOUT", "else", "train"]})
-    assert withheld(asked, found).to_list() == ["a", "test"]
+    assert find_held_out(asked, found).to_list() == ["a", "test"]
 
 
 def test_every_reason_has_its_words() -> None:

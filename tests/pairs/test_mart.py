@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
-from seas_data.pairs import chosen_only, mart_red, mart_target, red_pairs, target_pairs
+from seas_data.pairs import chosen_as_demonstrations, mart_red, mart_target, red_pairs, target_pairs
 from tests.pairs.worlds import NOTHING, World, world, worlds
 
 SETTINGS = recipe.Pairs(mode="mart")
@@ -63,17 +63,17 @@ def test_a_reward_may_take_the_place_of_the_refusal_class() -> None:
     )
     assert found.pairs["completion_id"].to_list() == ["a.2"]
     assert set(found.unpaired["reason"]) == {"reward", "unsafe", "unparsed"}
-    with pytest.raises(SeasDataError, match="needs rewards"):
+    with pytest.raises(SeasDataError, match="no rewards were passed"):
         mart_target(made.prompts, made.responses, made.verdicts, rules, iteration=1, held_out=NOTHING)
 
 
 def test_the_chosen_sides_of_pairs_can_be_fine_tuned_on_instead() -> None:
     made = world({"s": {"a": ["safe", "unsafe"]}})
     paired = target_pairs(made.prompts, made.responses, made.verdicts, recipe.Pairs(), iteration=1, held_out=NOTHING)
-    rows = chosen_only(paired.pairs)
+    rows = chosen_as_demonstrations(paired.pairs)
     assert rows["completion"].to_list() == paired.pairs["chosen"].to_list()
     assert rows["completion_id"].to_list() == ["a.0"]
-    assert_frame_equal(chosen_only(paired.pairs.clear()), tables.empty("demonstrations"))
+    assert_frame_equal(chosen_as_demonstrations(paired.pairs.clear()), tables.empty("demonstrations"))
 
 
 @settings(max_examples=30, deadline=None)

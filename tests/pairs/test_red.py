@@ -8,15 +8,15 @@ from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
-from seas_data.pairs import Paired, red_pairs, statement
-from seas_data.similarity import candidates
+from seas_data.pairs import PairResult, red_pairs, summarize
+from seas_data.similarity import candidate_pairs
 from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
 from tests.similarity.definition import similarity
 
 LOOSE = recipe.RedPairs(margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate=None)
 
 
-def red(made: World, rules: recipe.RedPairs = LOOSE, held_out: pl.DataFrame = NOTHING) -> Paired:
+def red(made: World, rules: recipe.RedPairs = LOOSE, held_out: pl.DataFrame = NOTHING) -> PairResult:
     return red_pairs(
         made.prompts,
         made.seeds,
@@ -28,7 +28,7 @@ def red(made: World, rules: recipe.RedPairs = LOOSE, held_out: pl.DataFrame = NO
     )
 
 
-def rates(made: World) -> dict[str, tuple[int, int]]:
+def count_unsafe(made: World) -> dict[str, tuple[int, int]]:
     """(unsafe, valid) of each attack, counted row by row."""
     verdict = dict(made.verdicts.select("response_id", "verdict").rows())
     counts = dict.fromkeys(made.prompts["prompt_id"], (0, 0))
@@ -163,9 +163,9 @@ def test_no_pairs_are_a_statement_and_two_empty_tables_of_the_right_shape() -> N
     paired = red(made)
     assert_frame_equal(paired.pairs, tables.empty("pairs"))
     assert_frame_equal(paired.unpaired, tables.empty("unpaired"))
-    assert statement("red", paired.pairs, paired.unpaired) == "no red pairs: there were no attacks to pair"
+    assert summarize("red", paired.pairs, paired.unpaired) == "no red pairs: there were no attacks to pair"
     refused = red(world({"s": {"a": ["safe"], "b": ["safe"]}}))
-    said = statement("red", refused.pairs, refused.unpaired)
+    said = summarize("red", refused.pairs, refused.unpaired)
     assert said == "no red pairs; 2 attacks in none: 2 without an unsafe counterpart"
 
 
@@ -182,7 +182,7 @@ def test_so_many_attacks_of_one_seed_that_their_pairs_fill_the_memory_are_refuse
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = world({"s": {letter: ["unsafe"] for letter in "abcd"}, "t": {"e": ["safe"]}})
-    monkeypatch.setattr(candidates, "MOST_PAIRS", 16)
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 16)
     with pytest.raises(SeasDataError, match=r"over 16 pairs .* \(the seed s has 4 attacks\): pass fewer"):
         red(made)
 
@@ -204,7 +204,7 @@ RULES = st.builds(
 @given(worlds(), RULES, st.integers(0, 9))
 def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> None:
     paired = red(made, rules)
-    counts = rates(made)
+    counts = count_unsafe(made)
     seeds = dict(made.prompts.select("prompt_id", "seed_id").rows())
     for pair in paired.pairs.iter_rows(named=True):
         (u, v), (w, x) = counts[pair["chosen_id"]], counts[pair["rejected_id"]]
@@ -233,7 +233,7 @@ def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> N
 def test_a_seed_that_could_give_a_pair_gives_its_best(made: World, margin: float) -> None:
     rules = LOOSE.model_copy(update={"margin": margin})
     paired = red(made, rules)
-    counts = rates(made)
+    counts = count_unsafe(made)
     found = dict(paired.pairs.select("seed_id", "margin").rows())
     for seed in made.seeds["seed_id"]:
         once = {

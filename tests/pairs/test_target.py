@@ -8,12 +8,12 @@ from polars.testing import assert_frame_equal
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.pairs import Paired, harmless_pairs, target_pairs
-from seas_data.similarity import candidates
+from seas_data.pairs import PairResult, harmless_pairs, target_pairs
+from seas_data.similarity import candidate_pairs
 from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
 
 
-def target(made: World, held_out: pl.DataFrame = NOTHING, judge: str | None = None, **rules: Any) -> Paired:
+def target(made: World, held_out: pl.DataFrame = NOTHING, judge: str | None = None, **rules: Any) -> PairResult:
     return target_pairs(
         made.prompts,
         made.responses,
@@ -25,7 +25,7 @@ def target(made: World, held_out: pl.DataFrame = NOTHING, judge: str | None = No
     )
 
 
-def harmless(made: World, held_out: pl.DataFrame = NOTHING, **rules: Any) -> Paired:
+def harmless(made: World, held_out: pl.DataFrame = NOTHING, **rules: Any) -> PairResult:
     return harmless_pairs(
         made.prompts,
         made.responses,
@@ -83,7 +83,7 @@ def test_each_way_to_choose() -> None:
 
 def test_so_many_answers_that_every_two_of_them_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = world({"s": {"a": ["unsafe", "unsafe", "safe", "safe"]}})
-    monkeypatch.setattr(candidates, "MOST_PAIRS", 3)
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 3)
     with pytest.raises(SeasDataError, match=r"over 3 pairs .* pairs\.target\.choose"):
         target(made, choose="length")
     assert target(made, choose="score").pairs.height == 1
@@ -119,7 +119,7 @@ def test_whose_verdicts_count_must_be_clear() -> None:
     made = world({"s": {"a": ["safe", "unsafe"]}})
     other = made.verdicts.with_columns(judge=pl.lit("guard"), verdict=pl.lit("safe"))
     both = World(made.seeds, made.prompts, made.responses, pl.concat([made.verdicts, other]))
-    with pytest.raises(SeasDataError, match=r"guard and rules judged .* pairs\.judge"):
+    with pytest.raises(SeasDataError, match=r"several judges .* set pairs\.judge to guard or rules"):
         target(both)
     assert target(both, judge="rules").pairs.select("judge", "chosen_id").row(0) == ("rules", "a.0")
     assert reasons(target(both, judge="guard")) == {"a.0": "no_unsafe", "a.1": "no_unsafe"}

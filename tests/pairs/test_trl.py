@@ -8,7 +8,7 @@ import pytest
 
 from seas_data import recipe
 from seas_data.pairs import target_pairs
-from seas_data.pairs.convert import run_from
+from seas_data.pairs.convert_reference import convert_file
 from seas_data.store.files import write_parquet
 from tests.pairs.worlds import NOTHING, world
 from tests.trl import dpo
@@ -74,7 +74,7 @@ def train(folder: Path, rows: Any, parts: tuple[Any, Any]) -> None:
 def test_trl_trains_on_the_file(tmp_path: Path, parts: tuple[Any, Any], role: Any, end: str) -> None:
     source, output = tmp_path / "reference.jsonl", tmp_path / f"pairs.{end}"
     source.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    summary = run_from(source, role, output)
+    summary = convert_file(source, role, output)
     rows = load(output, tmp_path)
     assert len(rows) == summary["pairs"]
     train(tmp_path, rows, parts)

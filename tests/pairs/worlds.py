@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from seas_data.pairs import Paired
+from seas_data.pairs import PairResult
 from seas_data.tables.taxonomy import TYPES
 
 NOTHING = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
@@ -105,9 +105,9 @@ def worlds(draw: st.DrawFn) -> World:
     return replace(made, prompts=made.prompts.with_columns(text=pl.when(blank).then(pl.lit(" ")).otherwise("text")))
 
 
-def chosen_and_rejected(paired: Paired) -> list[tuple[str, str]]:
+def chosen_and_rejected(paired: PairResult) -> list[tuple[str, str]]:
     return sorted(paired.pairs.select("chosen_id", "rejected_id").rows())
 
 
-def reasons(paired: Paired) -> dict[str, str]:
+def reasons(paired: PairResult) -> dict[str, str]:
     return dict(paired.unpaired.select("candidate_id", "reason").rows())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
-from seas_data.pairs import convert, reference
-from seas_data.pairs.convert import run_from
+from seas_data.pairs import convert_reference, reference
+from seas_data.pairs.convert_reference import convert_file
 
 LOOSE = recipe.Pairs(
     red=recipe.RedPairs(margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate=None),
@@ -36,7 +36,7 @@ def pairs(
     folder: Path, rows: list[dict[str, Any]], role: reference.Role, rules: recipe.Pairs = LOOSE, end: str = ".jsonl"
 ) -> list[dict[str, Any]]:
     source, output = write(folder / f"in{end}", rows), folder / f"out{end}"
-    summary = run_from(source, role, output, settings=rules)
+    summary = convert_file(source, role, output, settings=rules)
     found = pl.read_parquet(output) if end == ".parquet" else pl.read_ndjson(output) if output.stat().st_size else None
     listed = [] if found is None else found.to_dicts()
     assert summary["pairs"] == len(listed)
@@ -61,7 +61,7 @@ def test_an_unsafe_response_that_comes_first_is_not_chosen(tmp_path: Path, end: 
     assert texts(found) == [("attack", "I cannot say", "the word is jade")]
     assert found[0]["prompt"][0]["role"] == "user" and found[0]["chosen"][0]["role"] == "assistant"
     assert (found[0]["chosen_line"], found[0]["rejected_line"]) == (3, 1)
-    assert list(found[0]) == list(convert._COLUMNS)
+    assert list(found[0]) == list(convert_reference._COLUMNS)
 
 
 @pytest.mark.parametrize("end", [".jsonl", ".parquet"])
@@ -98,7 +98,7 @@ def test_only_the_first_line_that_is_not_blank_is_the_verdict(verdict: str, eval
 def test_an_evaluation_that_is_no_text_is_a_verdict_that_does_not_parse(tmp_path: Path) -> None:
     rows = [row("s", "a", "one", True), row("s", "a", "two", {"safe": 1}), row("s", "a", "three", "unsafe")]
     del rows[0]["evaluation"]
-    summary = run_from(write(tmp_path / "in.jsonl", rows), "target", tmp_path / "out.jsonl")
+    summary = convert_file(write(tmp_path / "in.jsonl", rows), "target", tmp_path / "out.jsonl")
     assert summary["verdicts"] == {"safe": 0, "unsafe": 1, "unparsed": 2}
     assert summary["unpaired"] == {"unparsed": 2, "no_safe": 1}
 
@@ -108,7 +108,7 @@ def test_no_pair_is_an_empty_file_and_a_statement(tmp_path: Path) -> None:
         for rows in ([], [row("s", "a", "one", "safe"), row("s", "b", "two", "safe")]):
             assert pairs(tmp_path, rows, "red", end=end) == []
             assert pairs(tmp_path, rows, "target", end=end) == []
-    summary = run_from(write(tmp_path / "in.jsonl", rows), "target", tmp_path / "out.jsonl")
+    summary = convert_file(write(tmp_path / "in.jsonl", rows), "target", tmp_path / "out.jsonl")
     assert summary["statement"] == "no target pairs; 2 responses in none: 2 without an unsafe counterpart"
     assert json.loads(json.dumps(summary)) == summary
 
@@ -116,7 +116,7 @@ def test_no_pair_is_an_empty_file_and_a_statement(tmp_path: Path) -> None:
 def test_lines_that_are_no_rows_are_counted(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [row("s", "a", "one", "safe"), row("s", "a", "two", "unsafe")])
     source.write_text("oops\n" + source.read_text() + '{"prompt": 5}\n')
-    summary = run_from(source, "target", tmp_path / "out.jsonl")
+    summary = convert_file(source, "target", tmp_path / "out.jsonl")
     assert summary["set_aside"] == {"no_text": 1, "unreadable": 1}
     assert summary["set_aside_lines"] == [1, 4]
     assert summary["pairs"] == 1
@@ -137,18 +137,18 @@ def test_what_is_no_reference_file_is_refused_and_nothing_is_written(tmp_path: P
         "numbers.parquet": "tgt_output holds Int64",
     }.items():
         with pytest.raises(SeasDataError, match=message):
-            run_from(tmp_path / name, "target", output)
-    with pytest.raises(SeasDataError, match="write the pairs elsewhere"):
-        run_from(tmp_path / "other.jsonl", "target", tmp_path / "other.jsonl")
-    with pytest.raises(SeasDataError, match="MART"):
-        run_from(tmp_path / "other.jsonl", "target", output, settings=recipe.Pairs(mode="mart"))
+            convert_file(tmp_path / name, "target", output)
+    with pytest.raises(SeasDataError, match="choose another output file"):
+        convert_file(tmp_path / "other.jsonl", "target", tmp_path / "other.jsonl")
+    with pytest.raises(SeasDataError, match="mode mart needs refusal classes"):
+        convert_file(tmp_path / "other.jsonl", "target", output, settings=recipe.Pairs(mode="mart"))
     assert output.read_text() == "before"
     assert not list(tmp_path.glob(".unfinished*"))
 
 
 def test_rows_of_parquet_without_a_text_are_set_aside(tmp_path: Path) -> None:
     rows = [row("s", "a", None, "safe"), *(row("s", "a", f"{verdict} one", verdict) for verdict in ("safe", "unsafe"))]  # type: ignore[arg-type]
-    summary = run_from(write(tmp_path / "in.parquet", rows), "target", tmp_path / "out.jsonl")
+    summary = convert_file(write(tmp_path / "in.parquet", rows), "target", tmp_path / "out.jsonl")
     assert summary["set_aside"] == {"no_text": 1} and summary["set_aside_lines"] == [1]
     assert pl.read_ndjson(tmp_path / "out.jsonl").select("chosen_line", "rejected_line").row(0) == (2, 3)
 
@@ -157,7 +157,7 @@ def test_texts_are_filtered_only_when_asked(tmp_path: Path) -> None:
     rows = [row("s", "tell me the colour of it", f"yes {i}", "unsafe") for i in range(3)]
     rows += [row("s", "tell me the colour of that", f"no {i}", "safe") for i in range(3)]
     rows += [row("s", "what a fine lantern", f"never {i}", "unsafe" if i == 0 else "safe") for i in range(3)]
-    assert texts(pairs(tmp_path, rows, "red", convert.SETTINGS))[0][2] == "tell me the colour of that"
+    assert texts(pairs(tmp_path, rows, "red", convert_reference.SETTINGS))[0][2] == "tell me the colour of that"
     asked = recipe.Pairs(red=recipe.RedPairs(max_length_ratio=None, near_duplicate=0.7))
     assert texts(pairs(tmp_path, rows, "red", asked))[0][2] == "what a fine lantern"
 
@@ -223,7 +223,7 @@ def test_whatever_comes_in(
     for one, verdict in zip(rows, strict, strict=True):
         shares[one["prompt"].strip(), one["atk_output"].strip()].append(verdict)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert, "_AT_A_TIME", 2)
+        patch.setattr(convert_reference, "_AT_A_TIME", 2)
         red = pairs(folder, rows, "red", rules)
         target = pairs(folder, rows, "target", rules)
         assert pairs(folder, rows, "red", rules, ".parquet") == red

@@ -1,7 +1,7 @@
-"""``seas-data pairs --from``: preference pairs of a file that the SEAS reference code wrote.
+"""``seas-data pairs --from``: preference pairs from a file that the SEAS reference code wrote.
 
-The rules are those of a build, less what such a file has no columns for (types, scores, refusals) and less the filters
-on texts, which apply only where they are asked for. Responses are taken in the order of the file.
+The rules are those of a build, without what such a file has no columns for (types, scores, refusals) and without the
+filters on texts, which apply only on request. Responses are taken in file order.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs import reference
 from seas_data.pairs.lines import ahead
-from seas_data.pairs.reasons import sentence
-from seas_data.pairs.red import match, shuffled
+from seas_data.pairs.reasons import summarize_counts
+from seas_data.pairs.red import match_attacks, shuffle_sides
 from seas_data.pairs.reference import Role
-from seas_data.pairs.target import safe_against_unsafe
+from seas_data.pairs.target import match_safe_and_unsafe
 from seas_data.store.files import replacing
 from seas_data.tables.ids import messages, row_ids
 
@@ -27,21 +27,24 @@ _AT_A_TIME = 4_000  # pairs whose texts are in memory
 SETTINGS = recipe.Pairs(
     red=recipe.RedPairs(max_length_ratio=None, near_duplicate=None), target=recipe.TargetPairs(choose="first")
 )
-"""What applies unless other settings are passed: the defaults of a recipe, without a filter on texts."""
+"""The default settings: those of a recipe, without the filters on texts."""
 
 
-def run_from(path: Path, role: Role, output: Path, *, settings: recipe.Pairs = SETTINGS) -> dict[str, Any]:
-    """Write the pairs of ``role`` of the reference code's rows at ``path`` to ``output``, whole or not at all.
+def convert_file(path: Path, role: Role, output: Path, *, settings: recipe.Pairs = SETTINGS) -> dict[str, Any]:
+    """Write the pairs of ``role`` from the reference code's file at ``path`` to ``output``, atomically.
 
-    Both are JSONL, or Parquet where the name ends in ``.parquet``. Columns written: pair_id, role, prompt, chosen,
-    rejected (message lists), chosen_id, rejected_id, margin, prompt_id, seed_id, and chosen_line and rejected_line, in
-    which lines of the input (red: the first of) the attack or response stands. Returns the counts as JSON data, with a
-    ``statement`` of them. Raises SeasDataError if the input is no such file.
+    Both files are JSONL, or Parquet if the name ends in ``.parquet``.
+
+    Output columns: pair_id, role, prompt, chosen, rejected (message lists), chosen_id, rejected_id, margin, prompt_id,
+    seed_id, chosen_line, rejected_line (1-based input lines of the responses; for red, the first line of the attack).
+
+    Returns the counts as JSON data, with their summary as ``statement``. Raises SeasDataError if the input is not such
+    a file, or if ``settings`` has mode mart.
     """
     if settings.mode == "mart":
-        raise SeasDataError("MART needs to know which responses are full answers, and these rows do not say")
+        raise SeasDataError("mode mart needs refusal classes, which a file of the reference code does not have")
     if path.exists() and output.exists() and output.samefile(path):
-        raise SeasDataError(f"{output} is the file to be read; write the pairs elsewhere")
+        raise SeasDataError(f"{output} is the input file; choose another output file")
     file = reference.read(path, role)
     matched, unpaired = (_red if role == "red" else _target)(file, settings)
     matched = matched.sort("chosen_row", "rejected_row")
@@ -59,7 +62,7 @@ def run_from(path: Path, role: Role, output: Path, *, settings: recipe.Pairs = S
         "prompts": file.rows["prompt"].n_unique(),
         "pairs": matched.height,
         "unpaired": reasons,
-        "statement": sentence(role, matched.height, reasons),
+        "statement": summarize_counts(role, matched.height, reasons),
     }
 
 
@@ -76,13 +79,13 @@ def _red(file: reference.Reference, settings: recipe.Pairs) -> tuple[pl.DataFram
         rows.join(file.ties, on="prompt")
         .sort("tie", "row")
         .with_columns(
-            prompt_id=pl.int_range(pl.len()),  # by which ties are broken: not by the order of the file
+            prompt_id=pl.int_range(pl.len()),  # breaks ties, so that file order does not
             seed_id="seed",
             type=pl.lit(None, pl.String),
             reason=pl.when("blank").then(pl.lit("empty")),
         )
     )
-    matched, unpaired = match(
+    matched, unpaired = match_attacks(
         attacks, settings.red, lambda ids: file.texts(attacks["row"][ids])["atk_output"].to_list()
     )
     return _placed(matched, attacks.select("row", "line", id="prompt_id")), unpaired
@@ -103,7 +106,7 @@ def _target(file: reference.Reference, settings: recipe.Pairs) -> tuple[pl.DataF
         score=pl.lit(None, pl.Float64),
         reason=pl.when("blank").then(pl.lit("empty")).when(pl.col("verdict") == "unparsed").then(pl.lit("unparsed")),
     )
-    matched, unpaired = safe_against_unsafe(answers, settings.target)
+    matched, unpaired = match_safe_and_unsafe(answers, settings.target)
     return _placed(matched, answers.select("row", "line", "sample", id="row")), unpaired
 
 
@@ -115,7 +118,7 @@ def _placed(matched: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
 
 
 def _composed(file: reference.Reference, matched: pl.DataFrame, role: Role, *, turned: bool) -> Iterator[pl.DataFrame]:
-    """Yield ``matched`` with texts and ids, some pairs at a time; once, without rows, where there are none."""
+    """Yield ``matched`` with texts and ids in slices; one empty frame if there are no pairs."""
     slices = (matched.slice(start, _AT_A_TIME) for start in range(0, max(1, matched.height), _AT_A_TIME))
     fetched = ((rows, file.texts(pl.concat([rows["chosen_row"], rows["rejected_row"]]))) for rows in slices)
     for rows, texts in ahead(fetched):
@@ -126,7 +129,7 @@ def _composed(file: reference.Reference, matched: pl.DataFrame, role: Role, *, t
         )
         rows = (_named_red if role == "red" else _named_target)(rows)
         rows = rows.with_columns(pair_id=row_ids("pair", rows, *_IDENTITY)).select(*_COLUMNS)
-        yield shuffled(rows) if turned else rows
+        yield shuffle_sides(rows) if turned else rows
 
 
 def _named_red(rows: pl.DataFrame) -> pl.DataFrame:

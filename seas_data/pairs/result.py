@@ -1,0 +1,87 @@
+"""The result of building pairs, and its conversion to the tables ``pairs``, ``demonstrations`` and ``unpaired``."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from seas_data import tables
+from seas_data.tables.ids import messages, row_ids
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """Pairs and unused candidates.
+
+    Attributes:
+        pairs: The table ``pairs`` (or ``demonstrations``), sorted by id.
+        unpaired: The table ``unpaired``: one row for each candidate that is in no pair, with the reason.
+    """
+
+    pairs: pl.DataFrame
+    unpaired: pl.DataFrame
+
+
+def build_pairs(matched: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:
+    """Return ``matched`` as the table ``pairs``, sorted by id.
+
+    Input columns: input, chosen_text, rejected_text (texts); chosen_id, rejected_id; optional margin, type, prompt_id
+    and seed_id.
+    """
+    rows = _add_missing_columns(matched, "margin", "type", "prompt_id", "seed_id").with_columns(
+        role=pl.lit(role),
+        iteration=pl.lit(iteration),
+        prompt=messages("user", "input"),
+        chosen=messages("assistant", "chosen_text"),
+        rejected=messages("assistant", "rejected_text"),
+        judge=pl.lit(judge),
+        source=pl.lit(None),
+    )
+    return finish_pairs(rows)
+
+
+def finish_pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``rows``, which lack only pair_id, as the table ``pairs``, sorted by id."""
+    parts = ("role", "iteration", "seed_id", "prompt_id", "chosen_id", "rejected_id")
+    return tables.cast("pairs", rows.with_columns(pair_id=row_ids("pair", rows, *parts)).sort("pair_id"))
+
+
+def build_demonstrations(rows: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:
+    """Return ``rows`` as the table ``demonstrations``, sorted by id.
+
+    Input columns: input, completion_text (texts); completion_id; optional type, prompt_id and seed_id.
+    """
+    rows = _add_missing_columns(rows, "type", "prompt_id", "seed_id").with_columns(
+        role=pl.lit(role),
+        iteration=pl.lit(iteration),
+        prompt=messages("user", "input"),
+        completion=messages("assistant", "completion_text"),
+        judge=pl.lit(judge),
+        source=pl.lit(None),
+    )
+    return _finish_demonstrations(rows)
+
+
+def chosen_as_demonstrations(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the chosen sides of ``pairs`` as the table ``demonstrations``: SFT instead of DPO, an ablation."""
+    return _finish_demonstrations(pairs.rename({"chosen": "completion", "chosen_id": "completion_id"}))
+
+
+def _finish_demonstrations(rows: pl.DataFrame) -> pl.DataFrame:
+    parts = ("role", "iteration", "seed_id", "prompt_id", "completion_id")
+    rows = rows.with_columns(demonstration_id=row_ids("demonstration", rows, *parts))
+    return tables.cast("demonstrations", rows.unique("demonstration_id", keep="first").sort("demonstration_id"))
+
+
+def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> pl.DataFrame:
+    """Return ``rows`` as the table ``unpaired``, sorted by candidate_id.
+
+    Input columns: candidate_id, reason; optional prompt_id and seed_id.
+    """
+    rows = _add_missing_columns(rows, "prompt_id", "seed_id").with_columns(
+        role=pl.lit(role), iteration=pl.lit(iteration)
+    )
+    return tables.cast("unpaired", rows).sort("candidate_id")
+
+
+def _add_missing_columns(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    return rows.with_columns(pl.lit(None).alias(name) for name in columns if name not in rows.columns)
