@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from seas_data import registry
 from seas_data.cli.shared import (
     WORKSPACE,
     JsonOption,
@@ -23,11 +25,22 @@ if TYPE_CHECKING:
     from seas_data.release.visibility import Profile
 
 commands = typer.Typer()
+
+
+class _CommandWithChecks(TyperCommand):
+    """A command whose help lists the release checks; they are looked up when the help is shown."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the names of the checks."""
+        formatter.write_paragraph()
+        formatter.write_text(f"Checks: {', '.join(registry.names('seas_data.checks'))}")
+
+
 OfDataOption = Annotated[
     str | None, typer.Option("--profile", help="Of a version: public (if you do not say) or gated.")
 ]
-AllowOption = Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; say --because.")]
-BecauseOption = Annotated[list[str] | None, typer.Option("--because", help="Why, one for each --allow.")]
+AllowOption = Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; give a reason with --because.")]
+BecauseOption = Annotated[list[str] | None, typer.Option("--because", help="The reason, one for each --allow.")]
 
 
 @commands.command()
@@ -45,10 +58,10 @@ def checkout(
     seas-data checkout v3 release --profile gated
     """
     from seas_data.release.folder import checkout as write
-    from seas_data.release.visibility import named
+    from seas_data.release.visibility import parse_profile
 
     held = opened(workspace, version)
-    manifest = write(held, folder, named(profile))
+    manifest = write(held, folder, parse_profile(profile))
     if as_json:
         withheld = [each.model_dump() for each in manifest.withheld]
         told = {"version": held.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
@@ -59,7 +72,7 @@ def checkout(
         print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json says which and why.")
 
 
-@commands.command()
+@commands.command(cls=_CommandWithChecks)
 def card(
     version: VersionArgument = None,
     output: Annotated[
@@ -111,8 +124,8 @@ def _card_texts(version: "Version", profile: "Profile", model: str | None, allow
 
     if model is not None:
         return {cards.README: cards.model_card(version, model, push_model.named(allowed))}
-    if checks.named(allowed):  # the card says of those that fail alone that they were overruled
-        allowed = checks.excused(checks.run(version, profile, allowed=allowed), allowed)
+    if checks.require_names(allowed):  # the card says of those that fail alone that they were overruled
+        allowed = checks.select_waived(checks.run(version, profile, waivers=allowed), allowed)
     return cards.dataset_files(version, profile, allowed)
 
 
@@ -133,7 +146,7 @@ def _compare(version: str, path: Path, fresh: str, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-@commands.command()
+@commands.command(cls=_CommandWithChecks)
 def check(
     version: VersionArgument = None,
     profile: ProfileOption = "public",
@@ -158,19 +171,19 @@ def check(
     from seas_data.store import files
 
     held = opened(workspace, version, at)
-    allowed = checks.named(_allowed(allow, because))
+    allowed = checks.require_names(_allowed(allow, because))
     found = checks.run(held, profile, files.read_text(card) if card else None, allowed)
     if as_json:
-        told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "sentence": c.sentence} for c in found]
+        told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "message": c.message} for c in found]
         print_json({"version": held.name, "profile": profile, "checks": told})
     else:
         terminal.checks(found)
-    excused = checks.excused(found, allowed)
+    excused = checks.select_waived(found, allowed)
     if not all(each.passed or each.name in excused for each in found):
         raise typer.Exit(1)
 
 
-@commands.command()
+@commands.command(cls=_CommandWithChecks)
 def push(
     version: Annotated[str, typer.Argument(help="A version or tag.")],
     repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],
@@ -265,11 +278,11 @@ def _confirm(question: str) -> bool:
 
 
 def _profile(name: str | None, model: str | None) -> "Profile":
-    from seas_data.release.visibility import named
+    from seas_data.release.visibility import parse_profile
 
     if name is not None and model is not None:
         raise SeasDataError("a model has no profile; leave out --profile or --model")
-    return named(name or "public")
+    return parse_profile(name or "public")
 
 
 def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from seas_data.query import text_table as grid
 from seas_data.text import masked, printable
 
 if TYPE_CHECKING:
-    from seas_data.release.checks import Check
+    from seas_data.release.checks import CheckResult
 
 
 def write_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> None:
@@ -83,10 +83,10 @@ def loop(content: dict[str, Any]) -> None:
     )
 
 
-def checks(found: "Sequence[Check]") -> None:
+def checks(found: "Sequence[CheckResult]") -> None:
     """Print each check with what it found, and the first ids that fail it."""
     write_table(
-        ("check", "", ""), [(each.name, "passed" if each.passed else "FAILED", each.sentence) for each in found]
+        ("check", "", ""), [(each.name, "passed" if each.passed else "FAILED", each.message) for each in found]
     )
     for each in found:
         if not each.passed and each.ids:
@@ -115,7 +115,7 @@ def _figures(rows: list[dict[str, Any]], parent: str | None) -> None:
     for row in rows:
         rate = row["better"] is not None
         change = "" if row["change"] is None else f"{row['change']:+.3f}" if rate else f"{row['change']:+,.0f}"
-        verdict = headline.verdict(row)
+        verdict = headline.change_direction(row)
         value = _rate(row) if rate else f"{row['value']:,.0f}"
         listed.append((row["figure"], row["of"], value, *([f"{change} {verdict or ''}".strip()] if parent else [])))
     write_table(("figure", "of", "value", *([f"since {parent}"] if parent else [])), listed)
@@ -129,7 +129,7 @@ def _rate(figure: dict[str, Any] | None) -> str:
 
 
 def difference(changes: dict[str, Any], before: str, after: str) -> None:
-    """Print what ``explain.difference`` found."""
+    """Print what ``explain.diff_versions`` found."""
     rows = changes["rows"]
     print(f"{before} -> {after}: {rows['before']:,} -> {rows['after']:,} prompts")
     titles = {

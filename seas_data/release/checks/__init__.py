@@ -12,7 +12,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.registry import Registry
 from seas_data.release.checks.check import Candidate, Check, CheckResult, Finding, Phase, finding
-from seas_data.release.visibility import named as profile_named
+from seas_data.release.visibility import parse_profile
 from seas_data.text import printable
 
 __all__ = [
@@ -45,7 +45,7 @@ def run(
     """
     checks = _ordered()
     queries = tuple(dict.fromkeys(query for check in checks.values() for query in check.queries))
-    candidate = Candidate(version, profile_named(profile), queries, card, waivers or {})
+    candidate = Candidate(version, parse_profile(profile), queries, card, waivers or {})
     results: list[CheckResult] = []
     for name, check in checks.items():
         if check.phase is Phase.CARD:

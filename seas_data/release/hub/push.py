@@ -75,7 +75,7 @@ def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushe
     """Push ``version`` in ``profile``. Raises SeasDataError when a check fails, or the Hub cannot or will not."""
     from seas_data.release import checks
 
-    checks.named(wanted.allowed or {})
+    checks.require_names(wanted.allowed or {})
     require_tag(wanted)
     remote = Remote(wanted.repository)
     remote.state()  # whether it can be reached at all: the checks may take a while
@@ -206,11 +206,11 @@ def _excused(version: Version, profile: Profile, allowed: Mapping[str, str]) -> 
     from seas_data.release import checks
 
     try:
-        found = checks.run(version, profile, allowed=allowed)
-        checks.refuse_unless_allowed(found, allowed)
+        found = checks.run(version, profile, waivers=allowed)
+        checks.require_passed(found, allowed)
     except SeasDataError as problem:
         raise SeasDataError(f"{version.name} was not pushed: {problem}") from None
-    return checks.excused(found, allowed)
+    return checks.select_waived(found, allowed)
 
 
 def _require_same_profile(found: There, profile: Profile, repository: str) -> None:

@@ -16,8 +16,8 @@ from seas_data.query.version import Version
 from seas_data.query.version import open as open_versions
 from seas_data.release import card as cards
 from seas_data.release import checks, licences
-from seas_data.release.checks import content
-from seas_data.release.checks.check import Check
+from seas_data.release.checks import profile as profile_check
+from seas_data.release.checks.check import CheckResult
 from seas_data.release.privacy import pii as personal
 from seas_data.store import Shard, files
 from seas_data.text import text_digest
@@ -392,7 +392,7 @@ MORE: dict[str, tuple[str, Plant]] = {
 }
 
 
-def failed(copy: Copy, **how: Any) -> dict[str, Check]:
+def failed(copy: Copy, **how: Any) -> dict[str, CheckResult]:
     return {each.name: each for each in checks.run(copy.version, **how) if not each.passed}
 
 
@@ -410,9 +410,9 @@ def test_a_defect_is_stopped_by_its_own_check_alone(defect: str, copy: Copy) -> 
     plant(copy)
     found = failed(copy)
     assert set(found) == {name}
-    assert found[name].ids and found[name].sentence
+    assert found[name].ids and found[name].message
     with pytest.raises(SeasDataError, match=name):
-        checks.refuse_unless_allowed(list(found.values()), {})
+        checks.require_passed(list(found.values()), {})
 
 
 def test_a_build_without_a_loop_forgets_no_model(copy: Copy) -> None:
@@ -437,15 +437,15 @@ def test_a_stale_card_is_stopped_by_the_card_check_alone(copy: Copy) -> None:
     assert found["card"].ids
 
 
-def test_a_card_is_held_against_what_fails_and_was_overruled(copy: Copy) -> None:
-    allowed = {"secrets": "invented keys", "splits": "in case they fail"}
+def test_the_card_check_expects_only_waived_checks_that_fail(copy: Copy) -> None:
+    waivers = {"secrets": "invented keys", "splits": "in case they fail"}
     in_a_prompt(KEY)(copy)
     card = cards.dataset_card(copy.version, "public", {"secrets": "invented keys"})
     assert set(failed(copy, card=card)) == {"secrets", "card"}
-    assert set(failed(copy, card=card, allowed=allowed)) == {"secrets"}
-    both = cards.dataset_card(copy.version, "public", allowed)
-    assert "card" in failed(copy, card=both, allowed=allowed), "it says of a check that passed that it failed"
-    assert checks.excused(checks.run(copy.version), allowed) == {"secrets": "invented keys"}
+    assert set(failed(copy, card=card, waivers=waivers)) == {"secrets"}
+    both = cards.dataset_card(copy.version, "public", waivers)
+    assert "card" in failed(copy, card=both, waivers=waivers), "it says of a check that passed that it failed"
+    assert checks.select_waived(checks.run(copy.version), waivers) == {"secrets": "invented keys"}
 
 
 def test_the_commands_know_what_was_overruled(copy: Copy, tmp_path: Path) -> None:
@@ -462,11 +462,11 @@ def test_the_commands_know_what_was_overruled(copy: Copy, tmp_path: Path) -> Non
     public = ["--model", "R1", "--allow", "red-team-model", "--because", "it is tame"]
     assert "it is tame" in run(app, ["card", *public, *at]).output
     unknown = run(app, ["card", "--allow", "secret", "--because", "a slip", *at])
-    assert "there is no check secret; there are manifest, schemas" in str(unknown.exception)
+    assert "there is no check secret; choose one of: manifest, schemas" in str(unknown.exception)
 
 
 def test_a_profile_that_keeps_nothing_back_is_seen(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "redact", lambda table, frame, profile: frame)
+    monkeypatch.setattr(profile_check, "redact", lambda table, frame, profile: frame)
     found = failed(copy)
     assert set(found) == {"profile"}
     answered = copy.version.select("select response_id from responses where text is not null")["response_id"]
@@ -504,7 +504,7 @@ def test_every_id_that_fails_is_told_and_no_text(copy: Copy) -> None:
     named = one(copy, "select prompt_id from prompts where text like '%orchard-garden%'")
     found = failed(copy)["personal-data"]
     assert found.ids == (named,)
-    assert "orchard" not in found.sentence
+    assert "orchard" not in found.message
     answer = CliRunner().invoke(app, ["check", "--workspace", str(copy.root)])
     assert (answer.exit_code, named in answer.output, "orchard" in answer.output) == (1, True, False)
     assert not any(b"orchard" in path.read_bytes() for path in (version.workspace.root / "scans").rglob("*.parquet"))
@@ -549,16 +549,16 @@ def test_only_who_gives_a_reason_overrules_a_check(copy: Copy) -> None:
     found = checks.run(copy.version)
     for allowed in ({}, {"secrets": "an invented key"}, {"secrets": " ", "splits": "as it is"}):
         with pytest.raises(SeasDataError, match="fail"):
-            checks.refuse_unless_allowed(found, allowed)
-    checks.refuse_unless_allowed(found, {"secrets": "an invented key", "splits": "as it is"})
+            checks.require_passed(found, allowed)
+    checks.require_passed(found, {"secrets": "an invented key", "splits": "as it is"})
 
 
 def test_nobody_can_overrule_damage(copy: Copy) -> None:
     damaged_shard(copy)
     found = checks.run(copy.version)
     assert [each.name for each in found] == ["manifest"]
-    with pytest.raises(SeasDataError, match="nobody can allow"):
-        checks.refuse_unless_allowed(found, dict.fromkeys(checks.names(), "as it is"))
+    with pytest.raises(SeasDataError, match="cannot be waived"):
+        checks.require_passed(found, dict.fromkeys(checks.names(), "as it is"))
 
 
 def test_an_unknown_profile_is_refused(made: Path) -> None:
@@ -568,4 +568,4 @@ def test_an_unknown_profile_is_refused(made: Path) -> None:
 
 def test_the_docs_list_every_check() -> None:
     text = (CHECKOUT / "docs" / "release.md").read_text(encoding="utf-8")
-    assert checks.described() in text
+    assert checks.markdown_table() in text

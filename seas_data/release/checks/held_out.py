@@ -1,0 +1,79 @@
+"""Check ``held-out``: models are not trained on the rows that they are tested on."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from seas_data.pairs.holdout import select_held_out
+from seas_data.release.checks.check import Candidate, Check, Finding, finding
+from seas_data.text import text_digest
+
+
+def find_leaks(candidate: Candidate) -> Finding:
+    """Find training rows, seeds and pairs that contain a row of a test set."""
+    rows = candidate.select(_ASSIGNED)
+    held_out = select_held_out(rows, rows.drop_nulls("split"))
+    examples = candidate.select(_EXAMPLES).join(held_out, on="prompt_id", how="semi")["id"]
+    ids = [*_in_training(rows, held_out), *examples, *candidate.select(_ATTACKS_IN_TEST)["id"]]
+    for query in (_PAIRS, _DEMONSTRATIONS):
+        ids.extend(_in_pairs(candidate.select(query), held_out))
+    failed = "training rows, seeds or pairs contain held-out rows; drop them and train the models again"
+    return finding(ids, passed="no training data contains held-out rows", failed=failed)
+
+
+_ASSIGNED = """
+select prompt_id, text_digest, kind = 'adversarial' as adversarial, role, split,
+    prompt_id in (select prompt_id from kept) as kept
+from prompts left join splits using (prompt_id)
+"""
+_EXAMPLES = "select seed_id as id, unnest(example_ids) as prompt_id from seeds where split is distinct from 'test'"
+_ATTACKS_IN_TEST = "select prompt_id as id from attacks semi join prompts using (prompt_id) where split = 'test'"
+
+
+def _in_training(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
+    """Return the rows of train that belong to a test set, or have the same text and side as a row of one.
+
+    A text that is adversarial in one set and harmless in another is a contrast, which curation keeps on purpose. A row
+    that was dropped because a later test contains it keeps its split, but models are no longer trained on it.
+    """
+    train = rows.filter(split="train")
+    sided = rows.join(held_out, on="prompt_id", how="semi").select("text_digest", "adversarial")
+    same = train.filter("kept").join(sided, on=["text_digest", "adversarial"], how="semi")["prompt_id"]
+    return pl.concat([train.filter(role="holdout")["prompt_id"], same])
+
+
+def _trained_on(table: str, key: str, sides: tuple[str, ...]) -> str:
+    """Return the query for the ids and texts in ``table`` that could be held out."""
+    parts = [f"case when role = 'red' then {side}_id end as {side}_id" for side in sides]
+    parts += [f"case when role = 'red' then [message.content for message in {side}] end as {side}" for side in sides]
+    return f"""
+        select {key} as id, prompt_id,
+            case when role <> 'red' then [message.content for message in prompt] end as prompt, {", ".join(parts)},
+            coalesce(seeds.split = 'test', false) as has_test_seed
+        from {table} left join seeds using (seed_id)
+    """
+
+
+def _in_pairs(rows: pl.DataFrame, held_out: pl.DataFrame) -> Iterator[str]:
+    """Yield the ids of ``rows`` that contain something held out."""
+    yield from rows.filter("has_test_seed")["id"]
+    forbidden = held_out["prompt_id"].implode()
+    digests = set(held_out["text_digest"])
+    for column in rows.columns[1:-1]:
+        if column.endswith("_id"):
+            yield from rows.filter(pl.col(column).is_in(forbidden))["id"]
+            continue
+        for row, messages in rows.drop_nulls(column).select("id", column).iter_rows():
+            if any(text_digest(text) in digests for text in messages if text is not None):
+                yield row
+
+
+_PAIRS = _trained_on("pairs", "pair_id", ("chosen", "rejected"))
+_DEMONSTRATIONS = _trained_on("demonstrations", "demonstration_id", ("completion",))
+
+CHECK = Check(
+    "No row of test, harmless or holdout is in training data or pairs, by id, by text, or as an example of a seed.",
+    find_leaks,
+    (_ASSIGNED, _EXAMPLES, _ATTACKS_IN_TEST, _PAIRS, _DEMONSTRATIONS),
+    position=70,
+)

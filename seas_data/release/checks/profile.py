@@ -1,0 +1,62 @@
+"""Check ``profile``: the public profile contains no text that it withholds."""
+
+import polars as pl
+
+from seas_data import tables
+from seas_data.release.checks.check import Candidate, Check, Finding, finding
+from seas_data.release.visibility import redact
+
+# Stated here again, apart from ``visibility``, so that this check finds a mistake made there.
+_NO_TEXT = {"responses": ("response_id", "text"), "verdicts": ("response_id", "raw")}
+_RED_ONLY = {"pairs": ("pair_id", ("chosen", "rejected")), "demonstrations": ("demonstration_id", ("completion",))}
+
+
+def find_withheld_text(candidate: Candidate) -> Finding:
+    """Find rows whose released text the public profile must withhold."""
+    ids: list[str] = []
+    if candidate.profile == "public":
+        for table, (key, column) in _NO_TEXT.items():
+            shown = _redacted(candidate, table, [key, column])
+            ids.extend(shown.filter(pl.col(column).is_not_null())[key])
+        prompts = _redacted(candidate, "prompts", ["prompt_id", "role", "text"])
+        ids.extend(prompts.filter(pl.col("role") == "holdout", pl.col("text").is_not_null())["prompt_id"])
+        for table, (key, sides) in _RED_ONLY.items():
+            ids.extend(_not_prompts(candidate, table, key, sides))
+    failed = "the public profile would contain text of models, judges or holdout sets; do not push it, report a bug"
+    return finding(ids, passed=f"the {candidate.profile} profile contains nothing that it withholds", failed=failed)
+
+
+def _redacted(candidate: Candidate, table: str, columns: list[str]) -> pl.DataFrame:
+    shards = candidate.version.paths().get(table, [])
+    parts = [redact(table, tables.read(table, path, columns), candidate.profile) for path in shards]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+
+
+def _not_prompts(candidate: Candidate, table: str, key: str, sides: tuple[str, ...]) -> pl.Series:
+    """Return the ids of released pairs whose prompt is not their seed's text, or with a side that is not a prompt."""
+    ids = [f"{side}_id" for side in sides]
+    rows = _redacted(candidate, table, [key, "role", "seed_id", "prompt", *ids, *sides])
+    if rows.is_empty():
+        return rows[key]
+    prompts = candidate.version.select(
+        "select prompt_id as id, text from prompts union all select prompt_id, text from attacks"
+    )
+    seeds = candidate.version.select("select seed_id as id, text from seeds")
+    wrong = [rows.filter(pl.col("role") != "red")[key], _select_other_text(rows, key, "prompt", "seed_id", seeds)]
+    wrong += [
+        _select_other_text(rows, key, side, id_column, prompts) for side, id_column in zip(sides, ids, strict=True)
+    ]
+    return pl.concat(wrong)
+
+
+def _select_other_text(rows: pl.DataFrame, key: str, side: str, id_column: str, texts: pl.DataFrame) -> pl.Series:
+    """Return the ids (``key``) of ``rows`` whose ``side`` is not the text (of ``texts``: id, text) of ``id_column``."""
+    content = pl.col(side).list.eval(pl.element().struct.field("content")).list.join("\n")
+    return rows.select(key, id=id_column, text=content).join(texts, on=["id", "text"], how="anti")[key]
+
+
+CHECK = Check(
+    "The public profile contains no response, no raw judge output, no holdout text, and only pairs made of prompts.",
+    find_withheld_text,
+    position=120,
+)
