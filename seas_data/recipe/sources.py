@@ -7,6 +7,7 @@ from pydantic import field_validator, model_validator
 
 from seas_data.recipe.base import Strict
 from seas_data.recipe.paths import Place
+from seas_data.registry import names
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
 
@@ -43,6 +44,8 @@ class Source(Strict):
     """A split of the Hub dataset or of the `datasets` folder."""
     revision: str | None = None
     """The commit of the Hub dataset (7 to 40 hex digits). Pinned, so that the same recipe reads the same rows."""
+    format: str | None = None
+    """Name of the source format, such as `jsonl` or `csv`. Default: the format that reads the ending of the file."""
     columns: Columns = Columns()
     kind: Literal["adversarial", "harmless", "general"] | None = None
     kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
@@ -81,6 +84,13 @@ class Source(Strict):
         if self.kind_map is not None and self.columns.kind is None:
             raise ValueError("kind_map needs columns.kind")
         return self
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in (known := names("seas_data.formats")):
+            raise ValueError(f"there is no source format {value!r}; set it to one of {', '.join(known)}")
+        return value
 
     @field_validator("risk_map")
     @classmethod

@@ -16,7 +16,7 @@ import polars as pl
 
 from seas_data.query.version import Version
 from seas_data.review import response_index as answered
-from seas_data.sources.sheets import guarded
+from seas_data.sources.sheets import guard_cell
 from seas_data.store.files import replacing
 from seas_data.text import content_id
 
@@ -53,7 +53,7 @@ def responses(version: Version, size: int, seed: int = 0) -> pl.DataFrame:
 
 def write(sample: pl.DataFrame, path: Path, given: Sequence[str] = GIVEN, asked: Sequence[str] = ASKED) -> None:
     """Write the sample as a CSV with a byte-order mark, whole or not at all: what to judge, and columns to judge in."""
-    shown = sample.select(pl.col(name).map_elements(guarded, return_dtype=pl.String) for name in given)
+    shown = sample.select(pl.col(name).map_elements(guard_cell, return_dtype=pl.String) for name in given)
     sheet = shown.with_columns(pl.lit(None, pl.String).alias(name) for name in asked)
     with replacing(path) as temporary:
         sheet.write_csv(temporary, include_bom=True, line_terminator="\r\n", quote_style="always")

@@ -1,8 +1,8 @@
-"""Readers: a source of a recipe in, prompts and set-aside rows out; no row is lost between the two.
+"""Sources: read the sources of a recipe into prompts and set-aside rows. Every row ends up in one of the two.
 
-``raw`` is what a reader hands over, ``jsonl``, ``delimited``, ``tabular`` and ``hub`` are the readers, ``assemble``
-makes prompts of it. What goes wrong with a row is a row of ``set_aside``; what goes wrong with a source is a
-SeasDataError that names it.
+``formats`` is the registry of source formats; ``jsonl``, ``csv``, ``parquet``, ``datasets_folder`` and ``hub`` are the
+formats of this package, one file each. A format reads a source into ``raw`` rows; ``prompts`` turns raw rows into
+prompts. A problem with a row becomes a row of ``set_aside``; a problem with a whole source raises SeasDataError.
 """
 
 from pathlib import Path
@@ -10,46 +10,33 @@ from pathlib import Path
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources import hub
-from seas_data.sources.assemble import Read, assemble
-from seas_data.sources.delimited import read_delimited
-from seas_data.sources.jsonl import read_jsonl
-from seas_data.sources.raw import Raw
-from seas_data.sources.tabular import from_dataset, read_folder, read_parquet
+from seas_data.sources.formats import select_format
+from seas_data.sources.prompts import SourceRows, build_prompts
 
-__all__ = ["MOST_CHARACTERS", "Read", "read"]
+__all__ = ["MAX_CHARACTERS", "SourceRows", "read_source"]
 
-MOST_CHARACTERS = 100_000
-"""A row of more is no prompt but a file that was read as one, unless the recipe allows prompts that long."""
+MAX_CHARACTERS = 100_000
+"""Longer rows are set aside unless the recipe allows longer prompts: most likely a whole file was read as one row."""
 
 
-def read(name: str, source: Source, *, max_characters: int = MOST_CHARACTERS) -> Read:
-    """Read the source called ``name``: every row of it is in ``prompts`` or in ``set_aside``.
+def read_source(name: str, source: Source, *, max_characters: int = MAX_CHARACTERS) -> SourceRows:
+    """Read the source called ``name``. Every row of it is in ``prompts`` or in ``set_aside`` of the result.
 
-    Rows of over ``max_characters`` characters are set aside. Raises SeasDataError, with the source's name, where it is
-    missing, lacks a column that the recipe names, or is damaged as a whole.
+    Rows longer than ``max_characters`` characters are set aside. Raises SeasDataError, with the source's name, if the
+    source is missing, lacks a column that the recipe names, or cannot be read as a whole.
     """
     try:
-        return assemble(name, source, _raw(source), max_characters)
+        path = _location(source)
+        return build_prompts(name, source, select_format(path, source).read(path, source), max_characters)
     except (SeasDataError, OSError) as problem:
         raise SeasDataError(f"source {name}: {problem}") from problem
 
 
-def _raw(source: Source) -> Raw:
-    if source.path is not None:
-        path = Path(source.path)
-    elif source.file is not None:
-        path = hub.fetch(source)
-    else:
-        return from_dataset(hub.load(source), source.columns, source.split, str(source.hub))
+def _location(source: Source) -> Path:
+    """Return the local path of the source, or the name of the Hub dataset if it is read through `datasets`."""
+    if source.hub is not None:
+        return hub.download_file(source) if source.file is not None else Path(source.hub)
+    path = Path(str(source.path))
     if not path.exists():
-        raise SeasDataError(f"there is no {path}; set its path to where it is")
-    if path.is_dir():
-        return read_folder(path, source.columns, source.split)
-    match path.suffix.casefold():
-        case ".jsonl" | ".ndjson":
-            return read_jsonl(path, source.columns, source.encoding)
-        case ".csv" | ".tsv":
-            return read_delimited(path, source.columns, source.encoding)
-        case ".parquet":
-            return read_parquet(path, source.columns)
-    raise SeasDataError(f"{path} is of no known format; its name should end in .jsonl, .ndjson, .csv, .tsv or .parquet")
+        raise SeasDataError(f"there is no {path}; set path to the file or folder of the source")
+    return path

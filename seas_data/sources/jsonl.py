@@ -1,94 +1,131 @@
-"""JSON Lines: one object a line, where a line ends at a line feed and nowhere else.
+"""JSON Lines: the one strict reader of the package, and the source format.
 
-Prompts hold U+2028, U+2029, U+0085 and lone carriage returns; `str.splitlines` would break a row at each of them. A
-line that is not a JSON object, or whose prompt is not text, costs that line alone. Blank lines are no rows.
+A line ends at a line feed only: texts contain U+2028, U+2029, U+0085 and lone carriage returns, at which
+`str.splitlines` would break a row. A line that is not a JSON object costs that line only. Blank lines are not rows.
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from seas_data import progress
-from seas_data.recipe import Columns
+from seas_data.recipe import Source
+from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw import (
     CONFLICT_MARKER,
     FIELDS,
     Fault,
-    Raw,
+    RawRows,
     Row,
-    as_label,
     check_columns,
-    decodable,
-    decoded,
-    raw,
+    columns_by_field,
+    decode_file,
+    is_valid_unicode,
+    label_as_text,
+    raw_rows,
     row_digest,
-    wanted,
 )
 
 
-def read_jsonl(path: Path, columns: Columns, encoding: str = "utf-8") -> Raw:
-    """Read the file; raise SeasDataError if no row of it has a column that ``columns`` names."""
-    lines = decoded(path, encoding).split("\n")
-    names = wanted(columns)
-    rows: list[Row] = []
-    faults: list[Fault] = []
-    there: dict[str, None] = {}
-    ordinal = 0
-    with progress.bar(len(lines), f"reading {path.name}", "lines") as bar:
-        for number, line in enumerate(lines, start=1):
-            if number % 10_000 == 0:
-                bar.update(10_000)
-            if not line.strip(" \t\r"):
-                continue
-            ordinal += 1
-            try:
-                found = _object(line)
-                there.update(dict.fromkeys(found))
-                rows.append((ordinal, number, *_fields(found, names, line)))
-            except _UnusableError as fault:
-                faults.append((ordinal, number, fault.reason, fault.detail, row_digest(line)))
-    if there:
-        check_columns(columns, there)
-    return raw(path.name, rows, faults)
+class InvalidLineError(Exception):
+    """A line that is not a usable JSON object: ``reason`` (unreadable or undecodable) and ``detail``."""
 
-
-class _UnusableError(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
 
 
-def _object(line: str) -> dict[str, object]:
-    if not decodable(line):
-        raise _UnusableError("undecodable", "bytes that are not of the file's encoding")
+class Line(NamedTuple):
+    """A line that is not blank: its number from 1, its text, and its object or, if it has none, the error."""
+
+    number: int
+    text: str
+    content: dict[str, Any] | None
+    error: InvalidLineError | None = None
+
+
+def iterate_lines(text: str, title: str) -> Iterator[Line]:
+    """Yield the lines of ``text`` that are not blank. ``title`` labels the progress bar.
+
+    Bytes that could not be decoded must be lone surrogates in ``text``, as ``decode_file`` returns them.
+    """
+    lines = text.split("\n")
+    with progress.bar(len(lines), f"reading {title}", "lines") as bar:
+        for number, line in enumerate(lines, start=1):
+            if number % 10_000 == 0:
+                bar.update(10_000)
+            if not line.strip(" \t\r"):
+                continue
+            try:
+                yield Line(number, line, parse_object(line))
+            except InvalidLineError as error:
+                yield Line(number, line, None, error)
+
+
+def parse_object(line: str) -> dict[str, Any]:
+    """Return the JSON object on ``line``. Raise InvalidLineError if it is not one."""
+    if not is_valid_unicode(line):
+        raise InvalidLineError("undecodable", "bytes that are invalid in the encoding of the file")
     if CONFLICT_MARKER.fullmatch(line.rstrip("\r")):
-        raise _UnusableError("unreadable", "a merge-conflict marker")
+        raise InvalidLineError("unreadable", "a merge-conflict marker")
     try:
-        found = json.loads(line)
+        content = json.loads(line)
     except json.JSONDecodeError as problem:
-        raise _UnusableError("unreadable", f"not JSON from column {problem.colno} on") from None
+        raise InvalidLineError("unreadable", f"invalid JSON at column {problem.colno}") from None
     except (ValueError, RecursionError):
-        raise _UnusableError("unreadable", "JSON with a number too long or nested too deep") from None
-    if not isinstance(found, dict):
-        raise _UnusableError("unreadable", f"a JSON {_KINDS[type(found)]}, not an object")
-    return found
+        raise InvalidLineError("unreadable", "JSON with a number too long or nested too deep") from None
+    if not isinstance(content, dict):
+        raise InvalidLineError("unreadable", f"a JSON {_JSON_TYPES[type(content)]}, not an object")
+    return content
+
+
+def read_jsonl(path: Path, source: Source) -> RawRows:
+    """Read the file. Raise SeasDataError if no row of it has a column that the source names."""
+    names = columns_by_field(source.columns)
+    rows: list[Row] = []
+    faults: list[Fault] = []
+    keys: dict[str, None] = {}
+    for ordinal, (number, text, content, error) in enumerate(
+        iterate_lines(decode_file(path, source.encoding), path.name), start=1
+    ):
+        if content is not None:
+            keys.update(dict.fromkeys(content))
+            try:
+                rows.append((ordinal, number, *_fields(content, names, text)))
+            except InvalidLineError as field_error:
+                error = field_error
+        if error is not None:
+            faults.append((ordinal, number, error.reason, error.detail, row_digest(text)))
+    if keys:
+        check_columns(source.columns, keys)
+    return raw_rows(path.name, rows, faults)
 
 
 def _fields(
-    found: dict[str, object], names: dict[str, str], line: str
+    content: dict[str, Any], names: dict[str, str], line: str
 ) -> tuple[str | None, str | None, str | None, str | None, str | None, str | None]:
-    if names["text"] not in found:
-        raise _UnusableError("unreadable", f"no {names['text']!r} in it")
-    text = found[names["text"]]
+    if names["text"] not in content:
+        raise InvalidLineError("unreadable", f"no key {names['text']!r}")
+    text = content[names["text"]]
     if text is not None and not isinstance(text, str):
-        raise _UnusableError("unreadable", f"{names['text']!r} is a JSON {_KINDS[type(text)]}, not text")
-    values = [as_label(found.get(names[field])) if field in names else None for field in FIELDS]
-    if "\\u" in line and not all(value is None or decodable(value) for value in values):
-        raise _UnusableError("undecodable", "half of a surrogate pair, which is no character")
+        raise InvalidLineError("unreadable", f"{names['text']!r} is a JSON {_JSON_TYPES[type(text)]}, not text")
+    values = [label_as_text(content.get(names[field])) if field in names else None for field in FIELDS]
+    if "\\u" in line and not all(value is None or is_valid_unicode(value) for value in values):
+        raise InvalidLineError("undecodable", "an unpaired surrogate")
     text, row_id, risk, style, kind, language = values
     return text, row_id, risk, style, kind, language
 
 
-_KINDS = {dict: "object", list: "list", str: "string", bool: "truth value", int: "number", float: "number"} | {
-    type(None): "null"
+_JSON_TYPES = {
+    dict: "object",
+    list: "list",
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    type(None): "null",
 }
+
+JSONL = SourceFormat(inputs=(".jsonl", ".ndjson"), read=read_jsonl)

@@ -1,57 +1,56 @@
-"""Sheets that people filled in, read back: whatever a spreadsheet made of them, and used whole or not at all.
+"""Review sheets: CSV files that people fill in with a spreadsheet, and the guard that keeps their cells from computing.
 
-What stands in a sheet's fields may be anything, a model's answer of a thousand lines among it, so the records are taken
-by the grammar alone. What is wrong is told of all rows at once: nobody mends a sheet one fault at a time.
+Prompts are attacks on models, and a spreadsheet cell that starts with ``=`` is an attack on its reader. Such cells are
+written with an apostrophe in front, which ``unguard_cell`` removes. A cell may contain anything, such as a response of
+a thousand lines, so only the CSV grammar decides where a record ends.
 """
 
 import re
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
-from seas_data.sources import delimited
-from seas_data.sources.delimited import Record
-from seas_data.sources.raw import decoded
+from seas_data.sources.csv import Record, parse_csv
+from seas_data.sources.raw import decode_file
 
-SHOWN = 10
+MAX_LISTED = 10
 
-# What a spreadsheet computes (`=`, `+`, `-`, `@`, also behind a tab or return) or takes for a number (ids of digits,
-# with an `e` as an exponent); apostrophes that the text has itself are guarded too, so that the guard can come off.
+# What a spreadsheet computes (`=`, `+`, `-`, `@`, also after a tab or return) or reads as a number (ids of digits, with
+# an `e` as an exponent). Apostrophes of the text itself are guarded too, so that the guard can be removed again.
 _RISKY = re.compile(r"'*(?:[=+\-@\t\r].*|\d+(?:[.,]?\d+)?(?:[eE]\d+)?\Z)", re.DOTALL)
 
 
-def read(path: Path, what: str) -> tuple[list[str], list[Record]]:
-    """Return the names of the columns and the records of the sheet at ``path``, broken ones too.
+def read_sheet(path: Path, noun: str) -> tuple[list[str], list[Record]]:
+    """Return the column names and the records of the sheet at ``path``, including broken records.
 
-    Cells and names are without the guards of ``review``. Raises SeasDataError, which calls the sheet ``what``, if it
-    has no header.
+    Guards are removed from cells and names. Raises SeasDataError, which calls the sheet ``noun``, if it has no header.
     """
     try:
-        header, records = delimited.parse(decoded(path, "utf-8"), anything=True)
+        header, records = parse_csv(decode_file(path, "utf-8"), grammar_only=True)
     except SeasDataError as problem:
-        raise SeasDataError(f"{what} {path}: {problem}") from problem
-    return _bare(header), [
-        each._replace(fields=None if each.fields is None else _bare(each.fields)) for each in records
+        raise SeasDataError(f"{noun} {path}: {problem}") from problem
+    return _unguard_cells(header), [
+        each._replace(fields=None if each.fields is None else _unguard_cells(each.fields)) for each in records
     ]
 
 
-def listed(faults: list[str]) -> str:
+def list_faults(faults: list[str]) -> str:
     """Return the first of ``faults`` as one phrase, and how many more there are."""
-    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    return f"{'; '.join(faults[:SHOWN])}{more}"
+    more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
+    return f"{'; '.join(faults[:MAX_LISTED])}{more}"
 
 
-def _bare(cells: list[str]) -> list[str]:
-    return [unguarded(cell.strip()) for cell in cells]
-
-
-def guarded(cell: str) -> str:
-    """Return ``cell`` so that a spreadsheet shows it as it is and computes nothing."""
+def guard_cell(cell: str) -> str:
+    """Return ``cell`` so that a spreadsheet shows it unchanged and computes nothing."""
     return f"'{cell}" if _RISKY.match(cell) else cell
 
 
-def unguarded(cell: str) -> str:
-    """Take off the guard of ``guarded``, or the ``="..."`` in which some people put what should stay text."""
+def unguard_cell(cell: str) -> str:
+    """Remove the guard of ``guard_cell``, or the ``="..."`` that some people put around text."""
     if cell.startswith("'") and _RISKY.match(cell[1:]):
         return cell[1:]
     formula = re.fullmatch('="(.*)"', cell, re.DOTALL)
     return formula[1] if formula else cell
+
+
+def _unguard_cells(cells: list[str]) -> list[str]:
+    return [unguard_cell(cell.strip()) for cell in cells]

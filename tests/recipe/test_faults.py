@@ -36,7 +36,7 @@ def test_a_fault_is_named_by_the_keys_above_it(tmp_path: Path, change: str, says
 def test_the_keys_allowed_are_those_of_the_backend(tmp_path: Path) -> None:
     message = fails(tmp_path, SERVED, "models.red.concurency=1")
     assert (
-        "models.red.concurency is not a key (did you mean concurrency?); allowed there: backend, chat_template"
+        "models.red.concurency is not a key (did you mean concurrency?); allowed there: api_key_env, backend, chat_template"
         in message
     )
     assert "batch_tokens" not in message

@@ -20,7 +20,7 @@ from seas_data.query.version import Version
 from seas_data.review import gold
 from seas_data.review import response_index as answered
 from seas_data.review import sheet as review
-from seas_data.sources.sheets import unguarded
+from seas_data.sources.sheets import unguard_cell
 
 SHEET = ("response_id", "prompt", "response", "verdict", "refusal", "who", "because")
 
@@ -74,7 +74,7 @@ def test_a_sheet_that_is_wrong_is_refused_with_its_lines(tmp_path: Path) -> None
     with pytest.raises(SeasDataError, match="has no header"):
         gold.read(tmp_path / "nothing.csv")
     (tmp_path / "torn.csv").write_text('response_id,"verdict\na,safe\n')
-    with pytest.raises(SeasDataError, match=r"torn\.csv: line 1 should name each column once"):
+    with pytest.raises(SeasDataError, match=r"torn\.csv: the header in line 1 should name each column once"):
         gold.read(tmp_path / "torn.csv")
 
 
@@ -208,7 +208,7 @@ def filled(version: Version, path: Path, size: int, says: Callable[[str, str], s
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        row_id = unguarded(row["response_id"])
+        row_id = unguard_cell(row["response_id"])
         row["verdict"] = says(row_id, str(verdicts[row_id]))
     return sheet(path, *(tuple(row.values()) for row in rows))
 

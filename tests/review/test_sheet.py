@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import seas_data as sd
 from seas_data.review import response_index as answered
 from seas_data.review import sheet as review
-from seas_data.sources.delimited import parse
-from seas_data.sources.sheets import guarded, unguarded
+from seas_data.sources.csv import parse_csv
+from seas_data.sources.sheets import guard_cell, unguard_cell
 from seas_data.text import content_id
 
 
@@ -74,11 +74,11 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     review.write(rows, tmp_path / "review.csv")
     written = (tmp_path / "review.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbf")
-    header, records = parse(written.decode("utf-8-sig"))
+    header, records = parse_csv(written.decode("utf-8-sig"))
     assert header == ["prompt_id", "text", "kind", "type", "source", "label", "decision", "who", "because"]
     [cells] = [record.fields or [] for record in records]
     assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
-    assert unguarded(cells[1]) == text
+    assert unguard_cell(cells[1]) == text
     assert cells[3:5] == ["Role Play", "'=source"]
     assert cells[5:] == [""] * 4
     with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -87,15 +87,15 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
 
 def test_ids_that_look_like_numbers_stay_text() -> None:
     for number in ("012345678901234567890123", "12345678901234567890e123", "1.5"):
-        assert guarded(number) == f"'{number}"
-    assert guarded("12ab") == "12ab"
+        assert guard_cell(number) == f"'{number}"
+    assert guard_cell("12ab") == "12ab"
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"\A'*[=+\-@\t\r0-9e\"]*\Z")))
 def test_the_guard_comes_off_again(text: str) -> None:
-    assert unguarded(guarded(text)) == text
-    assert guarded(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
+    assert unguard_cell(guard_cell(text)) == text
+    assert guard_cell(text)[:1] not in ("=", "+", "-", "@", "\t", "\r")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path:
         ).rows()
     )
     for row in rows:
-        assert unguarded(row["prompt"]) == asked[unguarded(row["response_id"])]
+        assert unguard_cell(row["prompt"]) == asked[unguard_cell(row["response_id"])]
 
 
 def test_every_place_and_verdict_is_among_the_responses_and_the_rare_ones_more_often(made: Path) -> None:

@@ -10,7 +10,7 @@ from seas_data import sandbox
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Columns, Sandbox, Source
 from seas_data.sandbox import corpora, grammar, phrases
-from seas_data.sources import read
+from seas_data.sources import read_source
 from seas_data.text import normalise
 from tests.sandbox.answers import PASSWORD, gives_away, refuses
 
@@ -20,7 +20,7 @@ SMALL = Sandbox(attacks=300, look_alikes=200, general=150, target_rows=3_000, ge
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("sandbox")
-    sandbox.write(place, SMALL)
+    sandbox.write_sandbox(place, SMALL)
     return place
 
 
@@ -35,14 +35,14 @@ def test_all_files_are_there_with_their_columns(folder: Path) -> None:
 
 
 def test_the_same_settings_give_the_same_bytes_and_are_written_once(folder: Path, tmp_path: Path) -> None:
-    sandbox.write(tmp_path, SMALL)
+    sandbox.write_sandbox(tmp_path, SMALL)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes(), path
     (tmp_path / "attacks.jsonl").write_text("mine")
-    sandbox.write(tmp_path, SMALL)
+    sandbox.write_sandbox(tmp_path, SMALL)
     assert (tmp_path / "attacks.jsonl").read_text() == "mine"
-    sandbox.write(tmp_path, SMALL.model_copy(update={"seed": 1}))
+    sandbox.write_sandbox(tmp_path, SMALL.model_copy(update={"seed": 1}))
     assert (tmp_path / "attacks.jsonl").read_bytes() != (folder / "attacks.jsonl").read_bytes()
 
 
@@ -123,7 +123,7 @@ def test_the_files_are_sources_like_any_other(folder: Path) -> None:
         style_map="seas",
     )
     styled = source.model_copy(update={"style_map": {style: style for style in phrases.STYLES}})
-    found = read("attacks", styled)
+    found = read_source("attacks", styled)
     assert found.set_aside.height == 0
     assert set(found.prompts["type"]) == set(phrases.STYLES)
     assert found.prompts["difficulty"].unique().to_list() == ["Hard"]

@@ -11,16 +11,16 @@ from tests.conftest import EXAMPLE
 
 
 @pytest.fixture(scope="module")
-def read() -> dict[str, sources.Read]:
-    return {name: sources.read(name, source) for name, source in recipe.load(EXAMPLE).sources.items()}
+def read() -> dict[str, sources.SourceRows]:
+    return {name: sources.read_source(name, source) for name, source in recipe.load(EXAMPLE).sources.items()}
 
 
 @pytest.fixture(scope="module")
-def prompts(read: dict[str, sources.Read]) -> pl.DataFrame:
+def prompts(read: dict[str, sources.SourceRows]) -> pl.DataFrame:
     return pl.concat([found.prompts for found in read.values()])
 
 
-def test_set_aside(read: dict[str, sources.Read]) -> None:
+def test_set_aside(read: dict[str, sources.SourceRows]) -> None:
     reasons = {name: Counter(found.set_aside["reason"]) for name, found in read.items()}
     assert reasons == {
         "attacks": {"unreadable": 4, "undecodable": 2, "empty": 1, "repeated": 1},

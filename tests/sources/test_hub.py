@@ -66,7 +66,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 for keys in json.loads(sys.argv[1]):
     try:
-        found = sources.read("set", Source(**keys))
+        found = sources.read_source("set", Source(**keys))
         print(json.dumps([found.prompts["text"].to_list(), found.set_aside["location"].to_list()]))
     except SeasDataError as problem:
         print(json.dumps(str(problem)))
@@ -105,7 +105,7 @@ def test_without_a_connection_one_sentence_says_so(tmp_path: Path) -> None:
     for said in elsewhere(tmp_path, [SOURCE | key for key in keys], HF_HUB_OFFLINE="1"):
         assert isinstance(said, str)
         assert said.startswith("source set: vault/set")
-        assert said.endswith("or download it and give its path in place of hub")
+        assert said.endswith("or download it yourself and set path in place of hub")
         assert "\n" not in said
 
 
@@ -118,9 +118,9 @@ def test_config_split_and_commit_are_what_datasets_is_asked_for(monkeypatch: pyt
         return rows if named["split"] else datasets.DatasetDict(train=rows, test=rows)
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    found = sources.read("set", Source(**SOURCE, revision=OLD, config="plain", split="test"))
+    found = sources.read_source("set", Source(**SOURCE, revision=OLD, config="plain", split="test"))
     assert asked == [(("vault/set", "plain"), {"split": "test", "revision": OLD})]
     assert found.prompts.select("text", "repository").rows() == [("a", "vault/set")]
     assert found.set_aside["location"].to_list() == ["vault/set:2"]
     with pytest.raises(SeasDataError, match="source set: set split to one of its splits: test, train"):
-        sources.read("set", Source(**SOURCE, revision=OLD))
+        sources.read_source("set", Source(**SOURCE, revision=OLD))

@@ -12,17 +12,17 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 
 
-def read(tmp_path: Path, content: bytes, **keys: object) -> sources.Read:
+def read(tmp_path: Path, content: bytes, **keys: object) -> sources.SourceRows:
     path = tmp_path / "set.jsonl"
     path.write_bytes(content)
-    return sources.read("set", Source(path=str(path), **({"kind": "general"} | keys)))
+    return sources.read_source("set", Source(path=str(path), **({"kind": "general"} | keys)))
 
 
 def rows(*prompts: object) -> bytes:
     return b"\n".join(json.dumps({"prompt": prompt}, ensure_ascii=False).encode() for prompt in prompts) + b"\n"
 
 
-def faults(found: sources.Read) -> list[tuple[str, str]]:
+def faults(found: sources.SourceRows) -> list[tuple[str, str]]:
     return list(found.set_aside.select("location", "reason").iter_rows())
 
 
@@ -45,17 +45,17 @@ def test_byte_order_mark_crlf_and_blank_lines_are_no_rows(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "reason", "detail"),
     [
-        (b'{"prompt": "broken off', "unreadable", "not JSON from column 12 on"),
+        (b'{"prompt": "broken off', "unreadable", "invalid JSON at column 12"),
         (b'["a list"]', "unreadable", "a JSON list, not an object"),
         (b"null", "unreadable", "a JSON null, not an object"),
-        (b'{"text": "x"}', "unreadable", "no 'prompt' in it"),
+        (b'{"text": "x"}', "unreadable", "no key 'prompt'"),
         (b'{"prompt": 7}', "unreadable", "'prompt' is a JSON number, not text"),
         (b'{"prompt": ["a"]}', "unreadable", "'prompt' is a JSON list, not text"),
         (b"<<<<<<< main", "unreadable", "a merge-conflict marker"),
         (b"=======", "unreadable", "a merge-conflict marker"),
         (b"[" * 100_000, "unreadable", "JSON with a number too long or nested too deep"),
-        (b'{"prompt": "Gr\xfc\xdfe"}', "undecodable", "bytes that are not of the file's encoding"),
-        (b'{"prompt": "half \\ud83d"}', "undecodable", "half of a surrogate pair, which is no character"),
+        (b'{"prompt": "Gr\xfc\xdfe"}', "undecodable", "bytes that are invalid in the encoding of the file"),
+        (b'{"prompt": "half \\ud83d"}', "undecodable", "an unpaired surrogate"),
         (b'{"prompt": null}', "empty", None),
         (b'{"prompt": " \\n\\u00a0"}', "empty", None),
     ],
@@ -109,7 +109,7 @@ def test_an_encoding_that_is_none(tmp_path: Path, encoding: str, says: str) -> N
 
 
 def test_a_file_that_is_not_of_its_encoding(tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match="set encoding to what it is"):
+    with pytest.raises(SeasDataError, match="set encoding to that of the file"):
         read(tmp_path, b"\x00\xd8a", encoding="utf-16-le")
 
 

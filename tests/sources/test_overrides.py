@@ -19,7 +19,7 @@ HEADER = "prompt_id,decision,label,who,because\n"
 def read(tmp_path: Path, content: str, encoding: str = "utf-8") -> pl.DataFrame:
     path = tmp_path / "overrides.csv"
     path.write_bytes(content.encode(encoding))
-    return overrides.read(path)
+    return overrides.read_overrides(path)
 
 
 def test_decisions_and_labels(tmp_path: Path) -> None:
@@ -55,20 +55,20 @@ def test_a_spreadsheet_may_have_had_it(tmp_path: Path) -> None:
             f"{A},,Rude,ada,x",
             "label should be empty or one of Role Play, .*, Health Harm, adversarial, harmless, general",
         ),
-        (f"{A},keep,,,x", "who decided it, and because of what, should be filled in"),
-        (f"{A},keep,,ada,", "who decided it, and because of what, should be filled in"),
+        (f"{A},keep,,,x", "who \\(the reviewer\\) and because \\(the reason\\) should be filled in"),
+        (f"{A},keep,,ada,", "who \\(the reviewer\\) and because \\(the reason\\) should be filled in"),
         ("1.2E+23,keep,,ada,x", "prompt_id should be 24"),
-        (f"{A},keep,,ada", "4 fields where the header has 5"),
-        (f'{A},keep,,ada,"x', "a quote that is not closed"),
+        (f"{A},keep,,ada", "4 fields, but the header has 5"),
+        (f'{A},keep,,ada,"x', "an unclosed quote"),
         (f"{A},keep,,ada,\udcff", "save the file as UTF-8"),
-        (f"{B},drop,,ada,x", "the prompt is decided in line 2 already"),
+        (f"{B},drop,,ada,x", "prompt_id was already decided in line 2"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(tmp_path: Path, row: str, says: str) -> None:
     path = tmp_path / "overrides.csv"
     path.write_bytes(f"{HEADER}{B},keep,,ada,x\n{row}\n".encode("utf-8", "surrogateescape"))
     with pytest.raises(SeasDataError, match=f"overrides.csv:3: .*{says}"):
-        overrides.read(path)
+        overrides.read_overrides(path)
 
 
 def test_all_wrong_rows_are_named_at_once_but_not_without_end(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_all_wrong_rows_are_named_at_once_but_not_without_end(tmp_path: Path) ->
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match="there are no overrides at"):
-        overrides.read(tmp_path / "gone.csv")
+    with pytest.raises(SeasDataError, match="there is no overrides file at"):
+        overrides.read_overrides(tmp_path / "gone.csv")
     with pytest.raises(SeasDataError, match="lacks the columns who, because"):
         read(tmp_path, "prompt_id,decision,label\n")
     with pytest.raises(SeasDataError, match="has no header"):
@@ -86,8 +86,8 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 
 def test_none_looks_like_some(tmp_path: Path) -> None:
-    assert overrides.none().equals(read(tmp_path, HEADER))
-    assert overrides.none().schema == read(tmp_path, HEADER + f"{A},keep,,ada,x\n").schema
+    assert overrides.empty_overrides().equals(read(tmp_path, HEADER))
+    assert overrides.empty_overrides().schema == read(tmp_path, HEADER + f"{A},keep,,ada,x\n").schema
 
 
 def test_a_review_sheet_filled_in_is_read(tmp_path: Path) -> None:
@@ -95,17 +95,17 @@ def test_a_review_sheet_filled_in_is_read(tmp_path: Path) -> None:
     prompts = pl.DataFrame(rows).with_columns(type=pl.lit(None, pl.String), source=pl.lit("set"))
     path = tmp_path / "review.csv"
     review.write(prompts, path)
-    assert overrides.read(path).is_empty()
+    assert overrides.read_overrides(path).is_empty()
     sheet = path.read_text(encoding="utf-8-sig")
     filled = sheet.replace('"set","","","",""', '"set",,"drop","ada","a sum"', 1)
     assert filled != sheet
     path.write_text(filled, encoding="utf-8")
-    assert overrides.read(path).rows() == [(A, "drop", None, "ada", "a sum")]
+    assert overrides.read_overrides(path).rows() == [(A, "drop", None, "ada", "a sum")]
 
 
 def test_the_example_overrules_prompts_that_it_has() -> None:
     loaded = recipe.load(EXAMPLE)
-    attacks = sources.read("attacks", loaded.sources["attacks"]).prompts
-    found = overrides.read(Path(str(loaded.overrides)))
+    attacks = sources.read_source("attacks", loaded.sources["attacks"]).prompts
+    found = overrides.read_overrides(Path(str(loaded.overrides)))
     assert set(found["prompt_id"]) <= set(attacks["prompt_id"])
     assert found["decision"].to_list() == ["keep", None, "drop"]

@@ -37,15 +37,15 @@ UNMAPPED = {
 
 
 @pytest.fixture(scope="module")
-def read(real: Path) -> dict[str, sources.Read]:
+def read(real: Path) -> dict[str, sources.SourceRows]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEAS_DATA_REAL", str(real))
         loaded = recipe.load(CHECKOUT / "pipelines" / "public-prompts.yaml")
-    return {name: sources.read(name, source) for name, source in loaded.sources.items()}
+    return {name: sources.read_source(name, source) for name, source in loaded.sources.items()}
 
 
 @pytest.mark.real
-def test_every_row_is_read(read: dict[str, sources.Read]) -> None:
+def test_every_row_is_read(read: dict[str, sources.SourceRows]) -> None:
     assert {name: found.prompts.height + found.set_aside.height for name, found in read.items()} == ROWS
     assert sum(ROWS.values()) == 69_461
     assert sum(found.set_aside.height for found in read.values()) == 0
@@ -54,7 +54,7 @@ def test_every_row_is_read(read: dict[str, sources.Read]) -> None:
 
 
 @pytest.mark.real
-def test_labels_that_the_maps_do_not_know(read: dict[str, sources.Read]) -> None:
+def test_labels_that_the_maps_do_not_know(read: dict[str, sources.SourceRows]) -> None:
     unmapped = {}
     for name, found in read.items():
         adversarial = found.prompts.filter(pl.col("kind") == "adversarial")
@@ -71,7 +71,7 @@ def test_labels_that_the_maps_do_not_know(read: dict[str, sources.Read]) -> None
 
 
 @pytest.mark.real
-def test_kinds_languages_and_wrappers(read: dict[str, sources.Read]) -> None:
+def test_kinds_languages_and_wrappers(read: dict[str, sources.SourceRows]) -> None:
     assert dict(read["xstest_v2"].prompts["kind"].value_counts().rows()) == {"harmless": 250, "adversarial": 200}
     languages = dict(read["multijail"].prompts["language"].value_counts().rows())
     assert languages == dict.fromkeys(["en", "zh", "it", "vi", "ar", "ko", "th", "bn", "sw", "jv"], 309)

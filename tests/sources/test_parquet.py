@@ -22,11 +22,11 @@ COLUMNS = {"id": "id", "risk": "tags"}
 EXPECTED = [("What colour?", "7", '["a", "b"]'), ("Which key?\nThe old one\u2028?", "3", None)]
 
 
-def read(path: Path, **keys: object) -> sources.Read:
-    return sources.read("set", Source(path=str(path), **({"kind": "general", "columns": COLUMNS} | keys)))
+def read(path: Path, **keys: object) -> sources.SourceRows:
+    return sources.read_source("set", Source(path=str(path), **({"kind": "general", "columns": COLUMNS} | keys)))
 
 
-def check(found: sources.Read, place: str) -> None:
+def check(found: sources.SourceRows, place: str) -> None:
     assert found.prompts.select("text", "source_id", "source_risk").rows() == EXPECTED
     assert found.set_aside.select("location", "reason").rows() == [(f"{place}:2", "empty")]
 

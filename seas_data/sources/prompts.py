@@ -1,7 +1,7 @@
-"""From a source's own fields to prompts: the taxonomy's labels, the ids, and the rows that are no prompts.
+"""Turn raw rows into prompts: map the source's labels to the taxonomy, assign ids, set aside rows that are not prompts.
 
-The text stays as it came, less a fixed wrapper if the recipe names one. The set's own labels stay beside the mapped
-ones, so that another map can be tried without reading the source again.
+The text is kept unchanged, except for a fixed wrapper that the recipe names. The source's own labels are kept beside
+the mapped ones, so that another map can be tried without reading the source again.
 """
 
 import re
@@ -12,25 +12,25 @@ import polars as pl
 
 from seas_data import progress, tables
 from seas_data.recipe import Source, Unwrap
-from seas_data.sources.raw import FIELDS, Raw
+from seas_data.sources.raw import FIELDS, RawRows
 from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
 
 
 @dataclass(frozen=True)
-class Read:
-    """A source's rows: ``prompts`` (columns of the table) and ``set_aside`` (columns of the table), in file order."""
+class SourceRows:
+    """The rows of a source in file order, as the tables ``prompts`` and ``set_aside``."""
 
     prompts: pl.DataFrame
     set_aside: pl.DataFrame
 
 
-def assemble(name: str, source: Source, raw: Raw, max_characters: int) -> Read:
+def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) -> SourceRows:
     """Turn each row of ``raw`` into a prompt, or set it aside as empty, too_long, unknown_kind or repeated."""
     rows = raw.rows.with_columns(
-        _unwrapped(source.unwrap).alias("text"),
+        _strip_wrapper(source.unwrap).alias("text"),
         pl.coalesce(pl.col("id").replace("", None), pl.col("ordinal").cast(pl.String)).alias("source_id"),
-        _kind(source, raw.rows).alias("prompt_kind"),
+        _kinds(source, raw.rows).alias("prompt_kind"),
     )
     characters = pl.col("text").str.len_chars()
     reason = (
@@ -43,36 +43,38 @@ def assemble(name: str, source: Source, raw: Raw, max_characters: int) -> Read:
     )
     detail = (
         pl.when(pl.col("reason") == "too_long")
-        .then(pl.format("{} characters, where {} are allowed", characters, pl.lit(max_characters)))
+        .then(pl.format("{} characters; at most {} are allowed", characters, pl.lit(max_characters)))
         .when(pl.col("reason") == "unknown_kind")
-        .then(pl.format("no kind for {}", _shown("kind")))
+        .then(pl.format("kind_map has no entry for {}", _printable("kind")))
     )
     rows = rows.with_columns(reason.alias("reason")).with_columns(detail.alias("detail"))
-    good = _identified(name, rows.filter(pl.col("reason").is_null()))
-    repeated = good.filter(~pl.col("prompt_id").is_first_distinct()).with_columns(
-        pl.lit("repeated").alias("reason"), pl.format("id {} with the same text", _shown("source_id")).alias("detail")
+    accepted = _with_ids(name, rows.filter(pl.col("reason").is_null()))
+    first = pl.col("prompt_id").is_first_distinct()
+    repeated = accepted.filter(~first).with_columns(
+        pl.lit("repeated").alias("reason"),
+        pl.format("id {} with the same text", _printable("source_id")).alias("detail"),
     )
-    bad = pl.concat([rows.filter(pl.col("reason").is_not_null()), repeated.select(rows.columns)])
-    return Read(
-        prompts=tables.cast("prompts", _labelled(name, source, good.filter(pl.col("prompt_id").is_first_distinct()))),
-        set_aside=tables.cast("set_aside", _set_aside(name, raw, bad)),
+    rejected = pl.concat([rows.filter(pl.col("reason").is_not_null()), repeated.select(rows.columns)])
+    return SourceRows(
+        prompts=tables.cast("prompts", _prompt_columns(name, source, accepted.filter(first))),
+        set_aside=tables.cast("set_aside", _set_aside(name, raw, rejected)),
     )
 
 
-def _unwrapped(wrapper: Unwrap | None) -> pl.Expr:
+def _strip_wrapper(wrapper: Unwrap | None) -> pl.Expr:
     if wrapper is None:
         return pl.col("text")
     return pl.col("text").str.strip_prefix(wrapper.prefix).str.strip_suffix(wrapper.suffix)
 
 
-def _kind(source: Source, rows: pl.DataFrame) -> pl.Series:
+def _kinds(source: Source, rows: pl.DataFrame) -> pl.Series:
     if source.kind_map is None:
         return pl.repeat(source.kind, rows.height, dtype=pl.String, eager=True)
     mapping: dict[str, str] = dict(source.kind_map)
-    return _translated(rows["kind"], lambda value: apply_map(mapping, value))
+    return _map_values(rows["kind"], lambda value: apply_map(mapping, value))
 
 
-def _identified(name: str, rows: pl.DataFrame) -> pl.DataFrame:
+def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Add ``prompt_id`` and ``text_digest``."""
     ids: list[str] = []
     digests: list[str] = []
@@ -86,11 +88,11 @@ def _identified(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _labelled(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
     adversarial = pl.col("prompt_kind") == "adversarial"
     rows = rows.with_columns(
-        pl.when(adversarial).then(_axis(source.risk_map, RISK_MAPS, rows["risk"])).alias("risk_category"),
-        pl.when(adversarial).then(_axis(source.style_map, STYLE_MAPS, rows["style"])).alias("attack_style"),
+        pl.when(adversarial).then(_map_labels(source.risk_map, RISK_MAPS, rows["risk"])).alias("risk_category"),
+        pl.when(adversarial).then(_map_labels(source.style_map, STYLE_MAPS, rows["style"])).alias("attack_style"),
     )
     types = [type_of(risk, style) for risk, style in rows.select("risk_category", "attack_style").iter_rows()]
     return rows.select(
@@ -112,46 +114,48 @@ def _labelled(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
         pl.lit(source.repository or source.hub, pl.String).alias("repository"),
         "source_id",
         pl.lit(source.licence, pl.String).alias("licence"),
-        _language(source, rows).alias("language"),
+        _languages(source, rows).alias("language"),
         pl.lit(0, pl.Int32).alias("iteration"),
         pl.lit(None, pl.String).alias("seed_id"),
         pl.lit(None, pl.String).alias("model"),
     )
 
 
-def _axis(chosen: str | dict[str, str] | None, maps: dict[str, dict[str, str]], labels: pl.Series) -> pl.Series:
-    mapping = maps[chosen] if isinstance(chosen, str) else chosen or {}
-    return _translated(labels, lambda label: apply_map(mapping, label))
+def _map_labels(
+    label_map: str | dict[str, str] | None, maps: dict[str, dict[str, str]], labels: pl.Series
+) -> pl.Series:
+    mapping = maps[label_map] if isinstance(label_map, str) else label_map or {}
+    return _map_values(labels, lambda label: apply_map(mapping, label))
 
 
-def _language(source: Source, rows: pl.DataFrame) -> pl.Series:
-    found = rows["language"]
+def _languages(source: Source, rows: pl.DataFrame) -> pl.Series:
+    languages = rows["language"]
     if source.language_pattern is not None:
         pattern = re.compile(source.language_pattern)
-        found = _translated(found, lambda value: match[1] if (match := pattern.search(value)) else None)
-    return found.fill_null(source.language) if source.language else found
+        languages = _map_values(languages, lambda value: match[1] if (match := pattern.search(value)) else None)
+    return languages.fill_null(source.language) if source.language else languages
 
 
-def _translated(values: pl.Series, translate: Callable[[str], str | None]) -> pl.Series:
-    """Apply ``translate`` once to each different value; nulls stay."""
-    different = values.drop_nulls().unique()
+def _map_values(values: pl.Series, translate: Callable[[str], str | None]) -> pl.Series:
+    """Apply ``translate`` once to each distinct value; keep nulls."""
+    distinct = values.drop_nulls().unique()
     return values.replace_strict(
-        different, pl.Series([translate(value) for value in different], dtype=pl.String), return_dtype=pl.String
+        distinct, pl.Series([translate(value) for value in distinct], dtype=pl.String), return_dtype=pl.String
     )
 
 
-def _set_aside(name: str, raw: Raw, bad: pl.DataFrame) -> pl.DataFrame:
-    digests = [content_id("row", *row) for row in bad.select(FIELDS).iter_rows()]
-    rows = bad.select("ordinal", "line", "reason", "detail").with_columns(
+def _set_aside(name: str, raw: RawRows, rejected: pl.DataFrame) -> pl.DataFrame:
+    digests = [content_id("row", *row) for row in rejected.select(FIELDS).iter_rows()]
+    rows = rejected.select("ordinal", "line", "reason", "detail").with_columns(
         pl.Series("row_digest", digests, dtype=pl.String)
     )
     return (
         pl.concat([raw.faults, rows.select(raw.faults.columns)])
         .sort("ordinal")
-        .with_columns(pl.lit(name).alias("source"), pl.format("{}:{}", pl.lit(raw.place), "line").alias("location"))
+        .with_columns(pl.lit(name).alias("source"), pl.format("{}:{}", pl.lit(raw.location), "line").alias("location"))
     )
 
 
-def _shown(column: str) -> pl.Expr:
-    """A value of the source as it may be shown: short, on one line, nothing hidden in it."""
-    return pl.col(column).fill_null("nothing").map_elements(lambda value: printable(value[:60]), return_dtype=pl.String)
+def _printable(column: str) -> pl.Expr:
+    """Return a value of the source shortened, on one line and without hidden characters."""
+    return pl.col(column).fill_null("null").map_elements(lambda value: printable(value[:60]), return_dtype=pl.String)

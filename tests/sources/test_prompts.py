@@ -12,16 +12,18 @@ from seas_data.recipe import Source
 from seas_data.text import content_id, text_digest
 
 
-def read(tmp_path: Path, *rows: dict[str, object], name: str = "set", limit: int = 100, **keys: object) -> sources.Read:
+def read(
+    tmp_path: Path, *rows: dict[str, object], name: str = "set", limit: int = 100, **keys: object
+) -> sources.SourceRows:
     path = tmp_path / "set.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    return sources.read(name, Source(path=str(path), **({"kind": "adversarial"} | keys)), max_characters=limit)
+    return sources.read_source(name, Source(path=str(path), **({"kind": "adversarial"} | keys)), max_characters=limit)
 
 
 def test_the_columns_are_those_of_the_tables(tmp_path: Path) -> None:
     found = read(tmp_path, {"prompt": "a"}, {"prompt": ""})
-    assert found.prompts.columns == tables.Prompts.column_names()
-    assert found.set_aside.columns == tables.SetAside.column_names()
+    assert found.prompts.columns == tables.TABLES["prompts"].column_names()
+    assert found.set_aside.columns == tables.TABLES["set_aside"].column_names()
 
 
 def test_identity_is_source_id_and_text(tmp_path: Path) -> None:
@@ -97,8 +99,8 @@ def test_kinds_from_a_column_and_labels_for_adversarial_rows_alone(tmp_path: Pat
         ("harmless", None, "Health_Harm"),
     ]
     assert found.set_aside.select("reason", "detail").rows() == [
-        ("unknown_kind", "no kind for unclear\\u{202e}"),
-        ("unknown_kind", "no kind for nothing"),
+        ("unknown_kind", "kind_map has no entry for unclear\\u{202e}"),
+        ("unknown_kind", "kind_map has no entry for null"),
     ]
 
 
@@ -122,7 +124,7 @@ def test_the_wrapper_comes_off_before_anything_else(tmp_path: Path) -> None:
 def test_too_long(tmp_path: Path) -> None:
     found = read(tmp_path, {"prompt": "门" * 11}, {"prompt": "门" * 10}, limit=10)
     assert found.prompts.height == 1
-    assert found.set_aside.select("reason", "detail").rows() == [("too_long", "11 characters, where 10 are allowed")]
+    assert found.set_aside.select("reason", "detail").rows() == [("too_long", "11 characters; at most 10 are allowed")]
 
 
 def test_what_the_recipe_says_of_the_whole_source(tmp_path: Path) -> None:
@@ -147,11 +149,14 @@ def test_set_aside_rows_are_in_file_order_and_can_be_recognised(tmp_path: Path) 
     ("name", "says"),
     [
         ("gone.jsonl", "there is no .*gone.jsonl"),
-        ("set.xlsx", "no known format"),
+        (
+            "set.xlsx",
+            "the format of .*set.xlsx is unknown; set format to one of csv, datasets-folder, .*, jsonl, parquet",
+        ),
         ("", "not a folder written by datasets"),
     ],
 )
 def test_places_that_cannot_be_read(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "set.xlsx").touch()
     with pytest.raises(SeasDataError, match=f"source set: .*{says}"):
-        sources.read("set", Source(path=str(tmp_path / name), kind="general"))
+        sources.read_source("set", Source(path=str(tmp_path / name), kind="general"))

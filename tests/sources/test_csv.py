@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
-from seas_data.sources.delimited import parse, split
+from seas_data.sources.csv import parse_csv, split_record
 from seas_data.sources.raw import CONFLICT_MARKER
 
 
-def read(tmp_path: Path, content: str | bytes, name: str = "set.csv", **keys: object) -> sources.Read:
+def read(tmp_path: Path, content: str | bytes, name: str = "set.csv", **keys: object) -> sources.SourceRows:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return sources.read("set", Source(path=str(path), **({"kind": "general"} | keys)))
+    return sources.read_source("set", Source(path=str(path), **({"kind": "general"} | keys)))
 
 
 def records(text: str) -> list[tuple[int, list[str] | str]]:
     """Of each record its line, and its fields or what is wrong with it."""
-    return [(record.line, record.fault if record.fields is None else record.fields) for record in parse(text)[1]]
+    return [(record.line, record.fault if record.fields is None else record.fields) for record in parse_csv(text)[1]]
 
 
 def test_quotes_breaks_and_delimiters_inside_fields(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_the_lines_of_a_broken_field_are_not_taken_for_rows() -> None:
     lines[5:6] = ['5,"one line,', "a poem, of sorts, in lines", 'and its end" oddly,door']
     faults = {line: outcome for line, outcome in records("\n".join(lines)) if isinstance(outcome, str)}
     assert faults == {
-        6: "a quote that is not closed",
-        7: "inside what the broken quote of line 6 may have been meant to hold",
-        8: "a quote stands inside a field",
+        6: "an unclosed quote",
+        7: "possibly part of the field with the broken quote in line 6",
+        8: "a quote inside a field",
     }
 
 
@@ -109,7 +109,7 @@ def test_merge_conflict_markers_are_counted_and_both_sides_read(tmp_path: Path) 
 def test_a_conflict_in_the_header_costs_its_lines(tmp_path: Path) -> None:
     found = read(tmp_path, "<<<<<<< main\nid,prompt\n=======\nid,prompt\n>>>>>>> other\n1,a\n", columns={"id": "id"})
     assert found.prompts["text"].to_list() == ["a"]
-    assert found.set_aside["detail"].to_list()[2] == "the header again"
+    assert found.set_aside["detail"].to_list()[2] == "a repeated header"
     assert found.set_aside.height == 4
 
 
@@ -127,12 +127,12 @@ def test_wrong_column_counts_quotes_and_nul_bytes(tmp_path: Path) -> None:
     found = read(tmp_path, 'id,prompt\n1\n2,a,b\n3,a "word"\n4,nul \0\n5,"nul\n\0"\n6,"a"b\n7,fine\n')
     assert found.prompts["text"].to_list() == ["fine"]
     assert found.set_aside.select("location", "detail").rows() == [
-        ("set.csv:2", "1 fields where the header has 2"),
-        ("set.csv:3", "3 fields where the header has 2"),
-        ("set.csv:4", "a quote stands inside a field"),
+        ("set.csv:2", "1 fields, but the header has 2"),
+        ("set.csv:3", "3 fields, but the header has 2"),
+        ("set.csv:4", "a quote inside a field"),
         ("set.csv:5", "a NUL byte"),
         ("set.csv:6", "a NUL byte"),
-        ("set.csv:8", "a quote stands inside a field"),
+        ("set.csv:8", "a quote inside a field"),
     ]
 
 
@@ -149,7 +149,7 @@ def test_bad_bytes_cost_their_row(tmp_path: Path) -> None:
         ("\n\n", "has no header"),
         ("text,id\na,1", "there is no column prompt; there are 'text', 'id'"),
         ("prompt,prompt\na,b", "name each column once"),
-        ('prompt,"id\na,b', "quotes should be closed"),
+        ('prompt,"id\na,b', "close its quotes"),
     ],
 )
 def test_a_file_without_a_usable_header(tmp_path: Path, content: str, says: str) -> None:
@@ -164,12 +164,14 @@ cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 @given(st.lists(st.tuples(cell, cell, st.sampled_from(["door", "key"])), max_size=30))
 def test_what_a_csv_writer_writes_comes_back(rows: list[tuple[str, str, str]]) -> None:
     text = written([("prompt", "id", "label"), *rows])
-    _, found = parse(text, anything=True)
+    _, found = parse_csv(text, grammar_only=True)
     assert [record.fields for record in found] == [list(row) for row in rows]
     assume(not any(CONFLICT_MARKER.fullmatch(line) for row in rows for field in row for line in field.split("\n")))
     for row in rows:  # a field all of whose lines are rows is taken for what it looks like
         inside = written([row]).removesuffix("\r\n").split("\n")[1:-1]
-        assume(not inside or not all(len(split(line.removesuffix("\r"), ",") or ()) == len(row) for line in inside))
+        assume(
+            not inside or not all(len(split_record(line.removesuffix("\r"), ",") or ()) == len(row) for line in inside)
+        )
     assert [outcome for _, outcome in records(text)] == [list(row) for row in rows]
 
 
@@ -193,9 +195,9 @@ def test_every_line_is_in_a_row_or_set_aside(tmp_path_factory: pytest.TempPathFa
     text = b"\n".join([b"prompt,id", *lines]).decode("utf-8", "surrogateescape")
     physical = text.split("\n")
     covered: list[int] = []
-    for record in parse(text)[1]:
+    for record in parse_csv(text)[1]:
         covered += range(record.line, record.line + record.text.count("\n") + 1)
     assert covered == sorted(set(covered)), "no line twice"
     assert {at for at, line in enumerate(physical, 1) if line.strip(" \t\r")} - {1} <= set(covered)
     found = read(tmp_path_factory.mktemp("csv"), b"\n".join([b"prompt,id", *lines]))
-    assert found.prompts.height + found.set_aside.height == len(parse(text)[1])
+    assert found.prompts.height + found.set_aside.height == len(parse_csv(text)[1])

@@ -1,0 +1,54 @@
+"""Folders written by `Dataset.save_to_disk` or `DatasetDict.save_to_disk` of the `datasets` library."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from seas_data.errors import SeasDataError
+from seas_data.recipe import Columns, Source
+from seas_data.sources.formats import FOLDER, SourceFormat
+from seas_data.sources.raw import RawRows, check_columns, columns_by_field, raw_from_frame
+
+
+def read_folder(path: Path, source: Source) -> RawRows:
+    """Read the folder at ``path``, or one split of it. Raise SeasDataError if it was not written by `datasets`."""
+    import datasets
+
+    try:
+        dataset = datasets.load_from_disk(str(path))
+    except Exception as problem:  # a damaged folder raises errors of Arrow, datasets and the system
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise SeasDataError(f"{path} is not a folder written by datasets: {reason}") from problem
+    return raw_from_dataset(dataset, source.columns, source.split, path.name)
+
+
+def raw_from_dataset(dataset: Any, columns: Columns, split: str | None, location: str) -> RawRows:
+    """Return the rows of a `datasets.Dataset`, or of ``split`` of a `DatasetDict` (optional if it has only one).
+
+    Raises SeasDataError if there is no such split, or a column that ``columns`` names is missing.
+    """
+    import datasets
+
+    if isinstance(dataset, datasets.DatasetDict):
+        splits = sorted(map(str, dataset))
+        if split is None and len(splits) == 1:
+            split = splits[0]
+        if split not in dataset:
+            raise SeasDataError(f"set split to one of its splits: {', '.join(splits)} (it is {split!r})")
+        dataset = dataset[split]
+        location = f"{location}/{split}"
+    check_columns(columns, dataset.column_names)
+    names = list(dict.fromkeys(columns_by_field(columns).values()))
+    frame = pl.DataFrame(pl.from_arrow(dataset.select_columns(names).with_format("arrow")[:]))
+    classes = {
+        name: dataset.features[name] for name in names if isinstance(dataset.features[name], datasets.ClassLabel)
+    }
+    frame = frame.with_columns(
+        pl.col(name).replace_strict(dict(enumerate(label.names)), default=None, return_dtype=pl.String)
+        for name, label in classes.items()
+    )
+    return raw_from_frame(frame, columns, location)
+
+
+DATASETS_FOLDER = SourceFormat(inputs=(FOLDER,), read=read_folder)
