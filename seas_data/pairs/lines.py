@@ -4,7 +4,6 @@ Nothing is guessed. Polars' reader turns a number into a text and half a surroga
 blocks of which every line is right, on all processors, and Python's the other blocks, line by line.
 """
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
+from seas_data.sources.jsonl import InvalidLineError, parse_object
 
 _T = TypeVar("_T")
 _BLOCK = 1 << 23  # bytes read at a time
@@ -156,13 +156,9 @@ def _row(line: bytes, needed: Sequence[str], optional: str) -> tuple[str | None,
     if not line.strip():
         return None
     try:
-        content = json.loads(line.decode())
-    except UnicodeDecodeError:
-        return "undecodable"
-    except (ValueError, RecursionError):
-        return "unreadable"
-    if not isinstance(content, dict):
-        return "unreadable"
+        content = parse_object(line.decode(errors="surrogateescape"))
+    except InvalidLineError as error:
+        return error.reason
     texts: list[Any] = [content.get(name) for name in needed]
     extra = content.get(optional)
     if not all(isinstance(text, str) for text in texts):

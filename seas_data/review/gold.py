@@ -31,7 +31,8 @@ from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.query.version import Version
 from seas_data.review import response_index as answered
 from seas_data.review.sheet import PLACES
-from seas_data.sources import sheets
+from seas_data.sources.raw import list_faults
+from seas_data.sources.sheets import read_sheet
 from seas_data.store import files
 
 VERDICTS: Final = ("safe", "unsafe")
@@ -92,7 +93,7 @@ def read(path: Path) -> pl.DataFrame:
         raise SeasDataError(
             f"there is no gold file at {path}; give the sheet of: seas-data review --responses, filled in"
         )
-    header, records = sheets.read_sheet(path, "gold verdicts")
+    header, records = read_sheet(path, "gold verdicts")
     if "response_id" not in header or "verdict" not in header:
         wants = "; it judges prompts, and this wants responses" if "prompt_id" in header else ""
         raise SeasDataError(
@@ -118,7 +119,7 @@ def read(path: Path) -> pl.DataFrame:
             wrong.append(f"{here}: response {row['response_id']} is judged twice, and differently")
         found[row["response_id"]] = {name: before[name] or said[name] for name in said}
     if wrong:
-        raise SeasDataError(f"the gold verdicts cannot be used: {sheets.list_faults(wrong)}")
+        raise SeasDataError(f"the gold verdicts cannot be used: {list_faults(wrong)}")
     columns = ("response_id", "verdict", "refusal")
     rows = [(row_id, said["verdict"], said.get("refusal")) for row_id, said in found.items()]
     gold = pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row")

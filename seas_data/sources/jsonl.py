@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
+
 from seas_data import progress
+from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw import (
@@ -23,6 +26,7 @@ from seas_data.sources.raw import (
     decode_file,
     is_valid_unicode,
     label_as_text,
+    list_faults,
     raw_rows,
     row_digest,
 )
@@ -101,6 +105,32 @@ def read_jsonl(path: Path, source: Source) -> RawRows:
     if keys:
         check_columns(source.columns, keys)
     return raw_rows(path.name, rows, faults)
+
+
+def read_jsonl_frame(path: Path) -> pl.DataFrame:
+    """Return the objects of the file as a frame with one column for each key. A key that a row lacks is null.
+
+    Raises SeasDataError that lists the lines that are not JSON objects, or if the file has no rows or the values of a
+    key have no common type.
+    """
+    objects: list[dict[str, Any]] = []
+    faults: list[str] = []
+    for number, text, content, error in iterate_lines(decode_file(path, "utf-8"), path.name):
+        if content is None:
+            faults.append(f"line {number}: {error}")
+        elif "\\u" in text and not is_valid_unicode(json.dumps(content, ensure_ascii=False)):
+            faults.append(f"line {number}: an unpaired surrogate")
+        else:
+            objects.append(content)
+    if faults:
+        raise SeasDataError(f"{path} has lines to fix: {list_faults(faults)}")
+    if not objects:
+        raise SeasDataError(f"{path} has no rows; give one JSON object per line")
+    try:
+        return pl.DataFrame(objects, infer_schema_length=None, strict=False)
+    except (pl.exceptions.PolarsError, TypeError, OverflowError) as problem:
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise SeasDataError(f"{path} has a key whose values differ in type ({reason}); give them one type") from problem
 
 
 def _fields(

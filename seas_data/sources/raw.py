@@ -31,6 +31,9 @@ FAULT_SCHEMA: dict[str, pl.DataType] = {
 CONFLICT_MARKER = re.compile(r"(?:<{7}|>{7}|\|{7})(?: .*)?|={7}")
 """A whole line that git leaves in a file with a merge conflict."""
 
+MAX_LISTED = 10
+"""More faults than this are counted and not listed."""
+
 Row = tuple[int, int, str | None, str | None, str | None, str | None, str | None, str | None]
 Fault = tuple[int, int, str, str, str]
 
@@ -116,6 +119,12 @@ def row_digest(row: str) -> str:
 def label_as_text(value: object) -> str | None:
     """Return a label, id or language as text: text and None unchanged, anything else as JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def list_faults(faults: list[str]) -> str:
+    """Return the first of ``faults`` as one phrase, and how many more there are."""
+    more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
+    return f"{'; '.join(faults[:MAX_LISTED])}{more}"
 
 
 def _as_text(column: pl.Series) -> pl.Series:

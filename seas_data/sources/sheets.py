@@ -12,8 +12,6 @@ from seas_data.errors import SeasDataError
 from seas_data.sources.csv import Record, parse_csv
 from seas_data.sources.raw import decode_file
 
-MAX_LISTED = 10
-
 # What a spreadsheet computes (`=`, `+`, `-`, `@`, also after a tab or return) or reads as a number (ids of digits, with
 # an `e` as an exponent). Apostrophes of the text itself are guarded too, so that the guard can be removed again.
 _RISKY = re.compile(r"'*(?:[=+\-@\t\r].*|\d+(?:[.,]?\d+)?(?:[eE]\d+)?\Z)", re.DOTALL)
@@ -31,12 +29,6 @@ def read_sheet(path: Path, noun: str) -> tuple[list[str], list[Record]]:
     return _unguard_cells(header), [
         each._replace(fields=None if each.fields is None else _unguard_cells(each.fields)) for each in records
     ]
-
-
-def list_faults(faults: list[str]) -> str:
-    """Return the first of ``faults`` as one phrase, and how many more there are."""
-    more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
-    return f"{'; '.join(faults[:MAX_LISTED])}{more}"
 
 
 def guard_cell(cell: str) -> str:

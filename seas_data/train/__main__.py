@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data.errors import SeasDataError
+from seas_data.sources.jsonl import read_jsonl_frame
 from seas_data.train import job as jobs
 
 
@@ -44,7 +45,7 @@ def _rows(path: Path | None) -> pl.DataFrame:
     if path is None:
         raise SeasDataError("the job names no rows; give a Parquet or JSONL file")
     try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_ndjson(path)
+        return pl.read_parquet(path) if path.suffix == ".parquet" else read_jsonl_frame(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(f"rows: {path} cannot be read: {' '.join(str(problem).split())}") from problem
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.jsonl import read_jsonl_frame
 
 
 def read(tmp_path: Path, content: bytes, **keys: object) -> sources.SourceRows:
@@ -135,3 +136,26 @@ def test_any_bytes_are_read_or_refused_in_a_sentence(tmp_path_factory: pytest.Te
     else:
         expected = sum(bool(line.strip(b" \t\r")) for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
         assert found.prompts.height + found.set_aside.height == expected
+
+
+def test_a_file_of_objects_is_read_into_a_frame(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('\ufeff{"a": "x\u2028y", "n": 1}\r\n\n{"a": null, "b": [{"role": "user"}]}\n', encoding="utf-8")
+    assert read_jsonl_frame(path).rows() == [("x\u2028y", 1, None), (None, None, [{"role": "user"}])]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}\n[1]\n{"a"', r"lines to fix: line 2: a JSON list, not an object; line 3: invalid JSON at column 5"),
+        (b'{"a": "\\ud800"}', "line 1: an unpaired surrogate"),
+        (b'{"a": "\xff"}', "line 1: bytes that are invalid"),
+        (b'{"a": "x"}\n{"a": [{"b": 1}]}', "has a key whose values differ in type"),
+        (b"\n", "has no rows; give one JSON object per line"),
+    ],
+)
+def test_a_file_of_objects_is_read_whole_or_not_at_all(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(SeasDataError, match=message):
+        read_jsonl_frame(path)
