@@ -1,8 +1,8 @@
-"""The training itself, in one process of one or many: TRL's trainer, set up from the job, run, and its model written.
+"""One training process: configure TRL's trainer from the job, train, and write the model.
 
-Weights are trained in fp32 (under bf16 autocast where that is chosen) and written in the type in which they came. With
-adapters only those are trained; what is written is the base model with them merged in, so that whatever reads a model
-folder reads this one.
+Weights are trained in fp32 (with bf16 autocast if configured) and written in the dtype of the input model. With LoRA
+adapters only the adapters are trained, and the base model with merged adapters is written, so that every loader of
+model folders can read it.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ from seas_data.train import rows
 from seas_data.train.job import Job, prepared_rows, write_report
 
 _WHOLE = "whole"
-"""Marks a checkpoint that was written to its end."""
+"""Marks a checkpoint that was written completely."""
 _NEVER = ("trust_remote_code", "model_init_kwargs", "push_to_hub", "report_to", "output_dir")
 
 
 def fit(job: Job) -> None:
-    """Train what ``job.prepare`` laid out and leave the model and its report in the working folder."""
+    """Train on what ``job.prepare`` wrote, and write the model and its report to the working folder."""
     settings = job.settings
     _refuse_idle_gpus(settings)
     if (job.work / _WHOLE).exists():
@@ -39,7 +39,7 @@ def fit(job: Job) -> None:
         trainer, adapted = _trainer(job)
         trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
         config = trainer.accelerator.unwrap_model(trainer.model).config
-        config.use_cache = True  # the trainer turned it off, and generation from the folder would crawl
+        config.use_cache = True  # the trainer turns it off, which would make generation from the folder slow
         trainer.save_model(str(job.work / "trained"))
         trainer.accelerator.wait_for_everyone()
         if trainer.is_world_process_zero():
@@ -53,7 +53,7 @@ def fit(job: Job) -> None:
 
 
 def arguments(config: Any, job: Job, **own: Any) -> Any:
-    """Return an instance of ``config`` (TRL's SFTConfig or DPOConfig) with the shared settings and those of ``own``."""
+    """Return an instance of ``config`` (TRL's SFTConfig or DPOConfig) with the shared settings and ``own``."""
     settings = job.settings
     micro_batch, accumulation = _batches(settings)
     cpu = _on_cpu(settings)
@@ -94,7 +94,7 @@ def arguments(config: Any, job: Job, **own: Any) -> Any:
 
 
 def in_bf16(settings: TrainingSettings) -> bool:
-    """Tell whether to train under bf16 autocast."""
+    """Return whether to train with bf16 autocast."""
     import torch
 
     if settings.precision == "auto":
@@ -103,7 +103,7 @@ def in_bf16(settings: TrainingSettings) -> bool:
 
 
 def load(model: str, settings: TrainingSettings) -> Any:
-    """Return the model in the type in which it is trained: fp32, or bf16 under adapters, where it is frozen."""
+    """Return the model in its training dtype: fp32, or bf16 with adapters, where the base model is frozen."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -112,7 +112,7 @@ def load(model: str, settings: TrainingSettings) -> Any:
 
 
 def adapters(lora: TrainingLora | None) -> Any:
-    """Return PEFT's configuration for ``lora``."""
+    """Return the PEFT configuration for ``lora``, or None."""
     if lora is None:
         return None
     from peft import LoraConfig
@@ -124,7 +124,7 @@ def adapters(lora: TrainingLora | None) -> Any:
 
 
 class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyped here
-    """Shows our bar, logs the last update too, and marks checkpoints that are whole."""
+    """Shows the progress bar, logs the last update, and marks complete checkpoints."""
 
     def __init__(self, name: str):
         self._name = name
@@ -140,8 +140,8 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
             self._bar.update(1)
         if state.global_step >= state.max_steps:
             control.should_log = True
-            # The model itself comes next. Gone on with from here, the trainer would make one update too many where
-            # the last epoch is a part of one.
+            # The model is saved next anyway. Resuming from a checkpoint here would make one update too many if the
+            # last epoch is fractional.
             control.should_save = False
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -159,7 +159,7 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the libraries' bars, their talk of coming versions, and what they log short of an error."""
+    """Hide the libraries' progress bars, their deprecation warnings, and log messages below errors."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()
@@ -187,7 +187,7 @@ def _trainer(job: Job) -> tuple[Any, bool]:
 
 
 def _write_whole(job: Job, *, adapted: bool) -> None:
-    """Make the model folder ``writing`` of what the trainer saved: adapters merged, in the type in which it came."""
+    """Write the model folder ``writing`` from what the trainer saved: adapters merged, in the input model's dtype."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -211,7 +211,7 @@ def _write_whole(job: Job, *, adapted: bool) -> None:
 
 
 def _free_gpu() -> None:
-    """Give back what the training held, for the model that is loaded next."""
+    """Free GPU memory for the model that is loaded next."""
     import torch
 
     gc.collect()
@@ -220,21 +220,21 @@ def _free_gpu() -> None:
 
 
 def _last_checkpoint(work: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end."""
+    """Return the newest complete checkpoint."""
     found = [path.parent for path in (work / "checkpoints").glob(f"checkpoint-*/{_WHOLE}")]
     newest = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     return None if newest is None else str(newest)
 
 
 def _batches(settings: TrainingSettings) -> tuple[int, int]:
-    """Return rows a process takes at once, and how many times before an update."""
+    """Return the rows per device and step, and the gradient accumulation steps."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     share, rest = divmod(settings.batch, processes)
     if rest or share == 0:
-        raise SeasDataError(f"a batch of {settings.batch} cannot be shared by {processes} processes; set a multiple")
+        raise SeasDataError(f"batch {settings.batch} is not a multiple of {processes} processes; set a multiple")
     micro_batch = settings.micro_batch or share
     if share % micro_batch:
-        raise SeasDataError(f"micro_batch {micro_batch} does not divide the {share} rows of a process's share")
+        raise SeasDataError(f"micro_batch {micro_batch} does not divide the {share} rows per process; set a divisor")
     return micro_batch, share // micro_batch
 
 

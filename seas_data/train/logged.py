@@ -1,14 +1,14 @@
-"""What a training reports, as rows of the table ``metrics``.
+"""Training figures as rows of the table ``metrics``.
 
-The counts are about the whole training; the trainer's own figures are means over the rows since the last log and carry
-the step at which it was. A chosen reward that falls along with the rejected one is seen here first.
+Counts are for the whole training. The trainer's figures are means over the rows since the previous log and carry the
+step. A chosen reward that falls together with the rejected one shows up here first.
 """
 
 from collections.abc import Mapping
 from math import ceil, isfinite
 from typing import Final
 
-from seas_data.metrics import evaluate
+from seas_data.metrics.rows import MetricRow, metric_row
 
 LOGGED: Final = {
     "loss": "loss",
@@ -21,13 +21,13 @@ LOGGED: Final = {
     "logps/chosen": "log_probability_chosen",
     "logps/rejected": "log_probability_rejected",
 }
-"""The trainer's name of each figure, and ours. Rewards are beta times the log ratio to the reference."""
+"""Metric name by the trainer's name. Rewards are beta times the log ratio to the reference model."""
 
 
 def of_training(
     history: list[dict[str, float]], counts: Mapping[str, float], facets: Mapping[str, str | int], *, batch: int
-) -> list[evaluate.Row]:
-    """Return the rows of ``evaluate.METRICS`` for a trainer's log ``history`` and the ``counts`` of ``rows.check``."""
+) -> list[MetricRow]:
+    """Return the rows of ``METRIC_SCHEMA`` for a trainer's log ``history`` and the ``counts`` of ``rows.check``."""
     rows = int(counts["rows"])
     total = rows + int(counts["too_long"])
     found = [
@@ -48,13 +48,13 @@ def of_training(
     return found
 
 
-def _row(name: str, value: float, n: int, facets: Mapping[str, str | int]) -> evaluate.Row:
-    # A loss that ran away is no number; the table says so with a null.
+def _row(name: str, value: float, n: int, facets: Mapping[str, str | int]) -> MetricRow:
+    # A diverged loss is NaN or infinite; the table stores null.
     number = float(value) if isfinite(value) else None
-    return evaluate.metric(f"training/{name}", number, facets, n=n)
+    return metric_row(f"training/{name}", number, facets, n=n)
 
 
 def _seen(step: int, rows: int, batch: int) -> int:
-    """Return how many rows the first ``step`` updates took; an epoch's last batch may be a part of one."""
+    """Return how many rows the first ``step`` updates used; the last batch of an epoch may be smaller."""
     epochs, rest = divmod(step, ceil(rows / batch))
     return epochs * rows + min(rest * batch, rows)

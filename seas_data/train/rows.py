@@ -1,8 +1,8 @@
-"""What is checked before a training starts, because the trainer would pass over it in silence.
+"""Checks of training rows before the trainer starts, for problems that the trainer ignores.
 
-A row whose prompt alone fills ``max_length`` is dropped by the trainer without a word: here it is left out and counted.
-A pair whose two sides are the same teaches nothing and is refused. A model without a chat template, or one whose
-template does not end an answer with a token at which generation stops, would learn to talk for ever.
+The trainer silently drops a row whose prompt fills ``max_length``: here it is left out and counted. Pairs with equal
+sides are refused, because they teach nothing. A model without a chat template is refused, and so is one whose template
+does not end an answer with a stop token, because it would never learn to stop.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat
-from seas_data.models.protocol import Asking
+from seas_data.models import chat_template
+from seas_data.models.protocol import PromptFormat
 from seas_data.recipe import TrainingSettings
 from seas_data.store import files
 from seas_data.tables.ids import messages
@@ -26,19 +26,29 @@ _MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
 
 class NotEnoughPairsError(SeasDataError):
-    """Too few rows to learn from: the end of an iteration, not of the program."""
+    """Too few rows to train on. The loop handles it: the model stays unchanged in this iteration."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """``rows`` to train on, and ``counts``: rows, too_long, cut_off, and mean tokens of the prompt and each side."""
+    """Rows to train on, and counts.
+
+    Attributes:
+        rows: prompt and each side, as lists of messages.
+        counts: rows, too_long (left out), cut_off (longer than max_length), and the mean number of tokens of the prompt
+            and each side.
+    """
 
     rows: pl.DataFrame
     counts: dict[str, float]
 
 
 def check(table: pl.DataFrame, method: str, model: str, settings: TrainingSettings) -> Checked:
-    """Return the rows of ``table`` that can be trained on; raise if they, or the model's template, do not fit."""
+    """Return the rows of ``table`` that can be trained on.
+
+    Raises NotEnoughPairsError with fewer than ``min_rows`` rows, and SeasDataError if a row or the model's chat
+    template cannot be used.
+    """
     rows = messages_only(table, method)
     if method == "dpo":
         _refuse_equal_sides(rows)
@@ -62,11 +72,11 @@ def check(table: pl.DataFrame, method: str, model: str, settings: TrainingSettin
 
 
 def messages_only(table: pl.DataFrame, method: str) -> pl.DataFrame:
-    """Return prompt and sides as lists of messages, which texts become; raise SeasDataError for other columns."""
+    """Return prompt and sides as lists of messages; texts are converted. Raises SeasDataError for other columns."""
     columns = ("prompt", *SIDES[method])
     missing = [name for name in columns if name not in table.columns]
     if missing:
-        raise SeasDataError(f"the rows to train on lack the columns {', '.join(missing)}")
+        raise SeasDataError(f"the training rows lack the columns {', '.join(missing)}")
     roles = {"prompt": "user"} | dict.fromkeys(SIDES[method], "assistant")
     chosen = [
         messages(roles[name], name).alias(name) if table.schema[name] == pl.String else pl.col(name) for name in columns
@@ -75,17 +85,17 @@ def messages_only(table: pl.DataFrame, method: str) -> pl.DataFrame:
     try:
         rows = rows.cast(dict.fromkeys(columns, _MESSAGES))
     except pl.exceptions.PolarsError as problem:
-        raise SeasDataError("prompt and answers should be texts, or lists of messages (role, content)") from problem
+        raise SeasDataError("prompt and sides must be texts or lists of messages (role, content)") from problem
     for name in columns:
         silent = pl.col(name).list.eval(pl.element().struct.field("content").is_null()).list.any()
         blank = rows.select(silent.fill_null(True) | (pl.col(name).list.len() == 0)).to_series()
         if blank.any():
-            raise SeasDataError(f"row {blank.arg_true()[0] + 1} to train on has no {name}")
+            raise SeasDataError(f"training row {blank.arg_true()[0] + 1} has no {name}")
     return rows
 
 
 def write(path: Path, rows: pl.DataFrame) -> None:
-    """Write ``rows`` as an Arrow stream, which `datasets` maps into memory and which all processes share."""
+    """Write ``rows`` as an Arrow stream, which `datasets` memory-maps, so that all processes share it."""
     content = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
     with (
         files.replacing(path) as temporary,
@@ -96,22 +106,22 @@ def write(path: Path, rows: pl.DataFrame) -> None:
 
 
 def tokenizer(model: str, settings: TrainingSettings) -> Any:
-    """Return the model's tokenizer with the chat template of the settings, if they give one."""
-    return chat.load_tokenizer(model, template=settings.chat_template)
+    """Return the model's tokenizer, with the chat template of ``settings`` if there is one."""
+    return chat_template.load_tokenizer(model, template=settings.chat_template)
 
 
 def _require(count: int, least: int, *, left_out: int) -> None:
     if count < least:
         longer = f"; {left_out} more have prompts that fill max_length" if left_out else ""
-        raise NotEnoughPairsError(f"there are {count} rows to train on, and at least {least} are needed{longer}")
+        raise NotEnoughPairsError(f"there are {count} training rows, fewer than min_rows ({least}){longer}")
 
 
 def _refuse_equal_sides(rows: pl.DataFrame) -> None:
     same = (rows["chosen"] == rows["rejected"]).arg_true()
     if len(same):
         raise SeasDataError(
-            f"{len(same)} of {rows.height} pairs have the same text chosen and rejected, the first of them row "
-            f"{same[0] + 1}; such pairs say nothing, so leave them out"
+            f"{len(same)} of {rows.height} pairs have equal chosen and rejected texts, the first in row "
+            f"{same[0] + 1}; remove them"
         )
 
 
@@ -120,8 +130,8 @@ def _joined(prompts: list[list[Any]], answers: list[list[Any]]) -> list[list[Any
 
 
 def _lengths(teller: Any, conversations: list[list[Any]], *, open_end: bool = False) -> NDArray[np.int64]:
-    """Return the tokens of each conversation; with ``open_end`` up to where an answer would begin."""
-    texts = chat.render(teller, conversations, Asking(generation_prompt=open_end))
+    """Return the number of tokens of each conversation; with ``open_end``, up to where an answer would start."""
+    texts = chat_template.render_conversations(teller, conversations, PromptFormat(generation_prompt=open_end))
     lengths: list[int] = []
     for start in range(0, len(texts), 4096):
         ids = teller(texts[start : start + 4096], add_special_tokens=False)["input_ids"]
@@ -130,17 +140,17 @@ def _lengths(teller: Any, conversations: list[list[Any]], *, open_end: bool = Fa
 
 
 def _require_end(teller: Any, model: str, conversation: list[Any]) -> None:
-    """Raise SeasDataError if an answer, as the template writes it, does not end where generation would stop."""
+    """Raise SeasDataError if the chat template does not end an answer with a token at which generation stops."""
     from transformers import GenerationConfig
 
     try:
         configured = GenerationConfig.from_pretrained(model).eos_token_id
     except OSError:
         configured = None
-    stops = chat.end_marks(teller, configured)
-    text = chat.render(teller, [conversation], Asking(generation_prompt=False))[0]
+    stops = chat_template.end_token_ids(teller, configured)
+    text = chat_template.render_conversations(teller, [conversation], PromptFormat(generation_prompt=False))[0]
     if not set(stops) & set(teller(text, add_special_tokens=False)["input_ids"][-3:]):
         raise SeasDataError(
-            f"the chat template of {model} ends an answer with none of the tokens at which generation stops, so the "
-            "model would not learn to end; set a chat_template that closes the answer with the EOS token"
+            f"the chat template of {model} does not end an answer with a stop token, so the model would never learn to "
+            "stop; set a chat_template that ends the answer with the EOS token"
         )

@@ -165,7 +165,7 @@ def test_too_few_pairs_end_an_iteration_with_a_statement(tmp_path: Path) -> None
     version = build(recipe, tmp_path / "ws").version
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
     assert set(rows["method"]) == {"unchanged"}
-    assert all("at least 5000 are needed" in statement for statement in rows["statement"])
+    assert all("fewer than min_rows (5000)" in statement for statement in rows["statement"])
     first = version.table("checkpoints").filter(pl.col("iteration") == 0)
     assert set(rows["digest"]) == set(first["digest"])
 

@@ -253,7 +253,7 @@ def test_a_job_that_cannot_be_done_is_one_sentence(base: Path, rows: pl.DataFram
     fields = {"method": "sft", "model": base, "output": tmp_path / "T0", "settings": supervised().model_dump()}
     process = run(write_job(tmp_path, rows.head(2), **fields))
     assert process.returncode == 2
-    assert process.stderr.splitlines()[-1].startswith("error: there are 2 rows to train on")
+    assert process.stderr.splitlines()[-1].startswith("error: there are 2 training rows")
     assert "Traceback" not in process.stderr
 
 

@@ -43,7 +43,7 @@ def test_the_trainer_would_drop_just_those(base: Path, pairs: pl.DataFrame) -> N
 
 @pytest.mark.parametrize("height", [0, 1, 7])
 def test_too_few_rows_have_an_error_of_their_own(base: Path, rows: pl.DataFrame, height: int) -> None:
-    with pytest.raises(NotEnoughPairsError, match=rf"there are {height} rows .* at least 8"):
+    with pytest.raises(NotEnoughPairsError, match=rf"there are {height} training rows, fewer than min_rows \(8\)"):
         checks.check(rows.head(height), "sft", str(base), supervised())
     if height:
         assert checks.check(rows.head(height), "sft", str(base), supervised(min_rows=1)).rows.height == height
@@ -64,7 +64,7 @@ def test_missing_and_empty_columns_are_named(base: Path, rows: pl.DataFrame) -> 
     with pytest.raises(SeasDataError, match="columns chosen, rejected"):
         checks.check(rows, "dpo", str(base), preference())
     hole = rows.with_columns(completion=pl.when(pl.int_range(pl.len()) != 2).then("completion"))
-    with pytest.raises(SeasDataError, match=r"row 3 .* has no completion"):
+    with pytest.raises(SeasDataError, match=r"training row 3 has no completion"):
         checks.check(hole, "sft", str(base), supervised())
 
 
@@ -88,7 +88,7 @@ def test_a_base_model_needs_a_template(bare: Path, base: Path, rows: pl.DataFram
 
 def test_a_template_that_never_ends_an_answer_is_refused(base: Path, rows: pl.DataFrame) -> None:
     endless = "{% for message in messages %}{{ message['content'] + ' ' }}{% endfor %}"
-    with pytest.raises(SeasDataError, match="would not learn to end"):
+    with pytest.raises(SeasDataError, match="would never learn to stop"):
         checks.check(rows, "sft", str(base), supervised(chat_template=endless))
 
 
