@@ -1,4 +1,4 @@
-"""Releases: the folder, its card, the checks, to the Hub and back, and a row taken out."""
+"""Commands for releases: checkout, card, check, push, pull, forget."""
 
 import sys
 from pathlib import Path
@@ -37,9 +37,11 @@ class _CommandWithChecks(TyperCommand):
 
 
 OfDataOption = Annotated[
-    str | None, typer.Option("--profile", help="Of a version: public (if you do not say) or gated.")
+    str | None, typer.Option("--profile", help="The profile of a version: public (the default) or gated.")
 ]
-AllowOption = Annotated[list[str] | None, typer.Option("--allow", help="A check that may fail; give a reason with --because.")]
+AllowOption = Annotated[
+    list[str] | None, typer.Option("--allow", help="A check that may fail; give a reason with --because.")
+]
 BecauseOption = Annotated[list[str] | None, typer.Option("--because", help="The reason, one for each --allow.")]
 
 
@@ -51,7 +53,7 @@ def checkout(
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a version as the folder that push uploads: Parquet that `datasets`, Polars and DuckDB open, and its card.
+    """Write the folder that push uploads: Parquet files for `datasets`, Polars and DuckDB, and the card.
 
     \b
     seas-data checkout v0 release
@@ -64,12 +66,12 @@ def checkout(
     manifest = write(held, folder, parse_profile(profile))
     if as_json:
         withheld = [each.model_dump() for each in manifest.withheld]
-        told = {"version": held.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
-        print_json(told | {"full_digest": manifest.full_digest, "withheld": withheld})
+        summary = {"version": held.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
+        print_json(summary | {"full_digest": manifest.full_digest, "withheld": withheld})
         return
-    print(f"{held.name} ({profile}) is in {folder}. Load it: datasets.load_dataset({str(folder)!r})")
+    print(f"Wrote {held.name} ({profile}) to {folder}. Load it with datasets.load_dataset({str(folder)!r}).")
     if manifest.withheld:
-        print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json says which and why.")
+        print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json lists them with the reasons.")
 
 
 @commands.command(cls=_CommandWithChecks)
@@ -89,10 +91,10 @@ def card(
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the card of a version or of a model it trained, every figure computed from the data; or check one.
+    """Write the card of a version or of a trained model, with all figures computed from the data; or check a card.
 
     \b
-    seas-data card v3 -o README.md            # and its pictures beside it, in assets
+    seas-data card v3 -o README.md            # pictures are written to assets/ beside it
     seas-data card v3 --check -o release/README.md
     seas-data card v3 --model T3
     seas-data card v3 --check -o release/README.md --allow licences --because "asked the authors"
@@ -101,48 +103,50 @@ def card(
     from seas_data.store import files
 
     held, of = opened(workspace, version, at), _profile(profile, model)
-    texts = _card_texts(held, of, model, _allowed(allow, because))
-    fresh = texts.pop(cards.README)
+    texts = _card_texts(held, of, model, _waivers(allow, because))
+    current = texts.pop(cards.README)
     if check:
-        _compare(held.name, output or Path(cards.README), fresh, as_json)
+        _compare(held.name, output or Path(cards.README), current, as_json)
         return
     if output is not None:
-        cards.write(fresh, output)
-        for place, picture in texts.items():
-            files.write_text(output.parent / place, picture)
+        cards.write(current, output)
+        for path, picture in texts.items():
+            files.write_text(output.parent / path, picture)
     if as_json:
-        print_json({"version": held.name, "path": output, "card": fresh})
+        print_json({"version": held.name, "path": output, "card": current})
     elif output is None:
-        print(fresh, end="")
+        print(current, end="")
 
 
-def _card_texts(version: "Version", profile: "Profile", model: str | None, allowed: dict[str, str]) -> dict[str, str]:
-    """Return the card of a version or of its model, and the pictures beside it: the text of each file, by its path."""
+def _card_texts(version: "Version", profile: "Profile", model: str | None, waivers: dict[str, str]) -> dict[str, str]:
+    """Return the card of a version or model, and its pictures: the text of each file, by path."""
     from seas_data.release import card as cards
     from seas_data.release import checks
     from seas_data.release.hub import push_model
 
     if model is not None:
-        return {cards.README: cards.model_card(version, model, push_model.named(allowed))}
-    if checks.require_names(allowed):  # the card says of those that fail alone that they were overruled
-        allowed = checks.select_waived(checks.run(version, profile, waivers=allowed), allowed)
-    return cards.dataset_files(version, profile, allowed)
+        return {cards.README: cards.model_card(version, model, push_model.require_names(waivers))}
+    if checks.require_names(waivers):  # the card lists only waivers of checks that fail
+        waivers = checks.select_waived(checks.run(version, profile, waivers=waivers), waivers)
+    return cards.dataset_files(version, profile, waivers)
 
 
-def _compare(version: str, path: Path, fresh: str, as_json: bool) -> None:
-    """Say whether the card at ``path`` is ``fresh``; exit with status 1 if not."""
+def _compare(version: str, path: Path, current: str, as_json: bool) -> None:
+    """Print whether the card at ``path`` is up to date; exit with status 1 if not."""
     from seas_data.release import card as cards
 
-    found = cards.check(path, fresh)
+    differences = cards.check(path, current)
     if as_json:
-        print_json({"version": version, "current": not found, "differences": found})
-    elif found:
-        differ = f"{path} is not what {version} says ({len(found)} lines differ)"
-        print(f"{differ}; write it anew with: seas-data card {version} -o {path}")
-        print("\n".join(found))
+        print_json({"version": version, "current": not differences, "differences": differences})
+    elif differences:
+        print(
+            f"{path} is out of date for {version} ({len(differences)} lines differ); update it with: seas-data card "
+            f"{version} -o {path}"
+        )
+        print("\n".join(differences))
     else:
-        print(f"{path} is what {version} says.")
-    if found:
+        print(f"{path} is up to date for {version}.")
+    if differences:
         raise typer.Exit(1)
 
 
@@ -150,16 +154,16 @@ def _compare(version: str, path: Path, fresh: str, as_json: bool) -> None:
 def check(
     version: VersionArgument = None,
     profile: ProfileOption = "public",
-    card: Annotated[Path | None, typer.Option("--card", help="A stored card, which has to be current.")] = None,
+    card: Annotated[Path | None, typer.Option("--card", help="A stored card to check as well.")] = None,
     allow: AllowOption = None,
     because: BecauseOption = None,
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a version may be released: every check, and the ids of the rows that fail it.
+    """Check whether a version can be released; print each check and the ids of the rows that fail it.
 
-    The exit status is 1 when a check fails that --allow does not name. Rows are named and never shown.
+    The exit status is 1 if a check fails that is not waived with --allow. Texts are never printed.
 
     \b
     seas-data check v3
@@ -171,15 +175,15 @@ def check(
     from seas_data.store import files
 
     held = opened(workspace, version, at)
-    allowed = checks.require_names(_allowed(allow, because))
-    found = checks.run(held, profile, files.read_text(card) if card else None, allowed)
+    waivers = checks.require_names(_waivers(allow, because))
+    results = checks.run(held, profile, files.read_text(card) if card else None, waivers)
     if as_json:
-        told = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "message": c.message} for c in found]
-        print_json({"version": held.name, "profile": profile, "checks": told})
+        rows = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "message": c.message} for c in results]
+        print_json({"version": held.name, "profile": profile, "checks": rows})
     else:
-        terminal.checks(found)
-    excused = checks.select_waived(found, allowed)
-    if not all(each.passed or each.name in excused for each in found):
+        terminal.print_checks(results)
+    waived = checks.select_waived(results, waivers)
+    if not all(each.passed or each.name in waived for each in results):
         raise typer.Exit(1)
 
 
@@ -187,43 +191,45 @@ def check(
 def push(
     version: Annotated[str, typer.Argument(help="A version or tag.")],
     repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],
-    tag_name: Annotated[str | None, typer.Option("--tag", help="What to call it there, such as 1.2.0.")] = None,
+    tag_name: Annotated[str | None, typer.Option("--tag", help="A tag for it on the Hub, such as 1.2.0.")] = None,
     profile: OfDataOption = None,
-    model: Annotated[str | None, typer.Option("--model", help="Push this model that the version trained.")] = None,
-    public: Annotated[bool, typer.Option("--public", help="Let everybody see it; without this it is private.")] = False,
+    model: Annotated[str | None, typer.Option("--model", help="Push this trained model of the version.")] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Make the repository public; the default is private.")
+    ] = False,
     allow: AllowOption = None,
     because: BecauseOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be uploaded; change nothing.")] = False,
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """Push a version, or a model, to the Hugging Face Hub: checked first, private unless told otherwise, tagged last.
+    """Push a version or a model to the Hugging Face Hub, after all checks passed; the repository is private by default.
 
     \b
     seas-data push v3 org/name --tag 1.2.0 --dry-run
     seas-data push v3 org/name-gated --profile gated --tag 1.2.0
     seas-data push v3 org/red-team --model R2
     """
-    from seas_data.release.hub import print as hub_print
-    from seas_data.release.hub.push import Wanted
+    from seas_data.release.hub import output
+    from seas_data.release.hub.push import PushRequest
     from seas_data.release.hub.push import push as push_version
     from seas_data.release.hub.push_model import push_model
 
-    wanted = Wanted(
+    request = PushRequest(
         repository,
         tag=tag_name,
         public=public,
-        allowed=_allowed(allow, because),
+        waivers=_waivers(allow, because),
         dry_run=dry_run,
         confirm=_confirm if sys.stdin.isatty() else None,
     )
-    of = _profile(profile, model)
+    chosen_profile = _profile(profile, model)
     held = opened(workspace, version)
-    done = push_model(held, model, wanted) if model else push_version(held, wanted, of)
+    result = push_model(held, model, request) if model else push_version(held, request, chosen_profile)
     if as_json:
-        print_json(hub_print.as_json(done, tag=tag_name))
+        print_json(output.push_json(result, tag=tag_name))
     else:
-        hub_print.pushed(model or held.name, done, tag=tag_name)
+        output.print_push(model or held.name, result, tag=tag_name)
 
 
 @commands.command()
@@ -232,21 +238,22 @@ def pull(
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a published version into a new workspace, with the same digest; every file's hash is checked first.
+    """Pull a published version into a new workspace, with the same digest, after verifying the hash of every file.
 
     \b
     seas-data pull org/name@1.2.0 --workspace ws2
     """
     from seas_data.release.hub.pull import pull as run
 
-    done = run(name, workspace)
+    result = run(name, workspace)
+    version = result.version
     if as_json:
-        told = {"version": done.version.name, "digest": done.version.digest, "commit": done.commit, "new": done.new}
-        print_json(told | {"profile": done.version.manifest.profile, "recipe": str(done.recipe)})
+        summary = {"version": version.name, "digest": version.digest, "commit": result.commit, "new": result.new}
+        print_json(summary | {"profile": version.manifest.profile, "recipe": str(result.recipe)})
         return
-    what = "is now" if done.new else "was already"
-    print(f"{done.version.name} ({done.version.manifest.profile}) {what} in {workspace}: digest {done.version.digest}.")
-    print(f"How it was made is in {done.recipe}; what that would start or call runs only with --trust.")
+    action = "Pulled" if result.new else "Already in the workspace:"
+    print(f"{action} {version.name} ({version.manifest.profile}), digest {version.digest}, in {workspace}.")
+    print(f"Its recipe is {result.recipe}; the commands and servers in it run only with --trust.")
 
 
 @commands.command()
@@ -262,17 +269,17 @@ def forget(
     seas-data forget 3f2a9c0d1e4b5a6978877665 --because "asked for by the person it names"
     """
     from seas_data.release import takedown as forgets
-    from seas_data.release.hub import print as hub_print
+    from seas_data.release.hub import output
 
     done = forgets.forget(workspace, ids, because)
     if as_json:
-        print_json(hub_print.forgot_as_json(done))
+        print_json(output.takedown_json(done))
     else:
-        hub_print.forgot(done, str(workspace))
+        output.print_takedown(done, str(workspace))
 
 
 def _confirm(question: str) -> bool:
-    """Ask the person at the terminal; standard output is for what is answered."""
+    """Ask for confirmation on standard error, because standard output is for results."""
     print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
@@ -285,8 +292,8 @@ def _profile(name: str | None, model: str | None) -> "Profile":
     return parse_profile(name or "public")
 
 
-def _allowed(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:
+def _waivers(names: list[str] | None, reasons: list[str] | None) -> dict[str, str]:
     names, reasons = names or [], reasons or []
     if len(names) != len(reasons) or not all(reason.strip() for reason in reasons):
-        raise SeasDataError('say why each failed check may pass: --allow NAME --because "..."')
+        raise SeasDataError('give a reason for each waived check: --allow NAME --because "REASON"')
     return dict(zip(names, reasons, strict=True))

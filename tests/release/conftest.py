@@ -15,9 +15,10 @@ from seas_data.query.version import Version
 from seas_data.query.version import open as open_versions
 from seas_data.release import checks
 from seas_data.release.folder import checkout
-from seas_data.release.hub import errors as sentences
+from seas_data.release.hub import errors as hub_errors
 from seas_data.release.hub import push as pushes
 from seas_data.release.visibility import Profile
+from seas_data.retry import Backoff
 from seas_data.store import Manifest
 from tests.hub import Hub
 
@@ -33,7 +34,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(sentences, "WAITS", (0.0, 0.0, 0.0))
+        monkeypatch.setattr(hub_errors, "ATTEMPTS", 4)
+        monkeypatch.setattr(hub_errors, "BACKOFF", Backoff(first=0.0, longest=0.0))
         monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
         close_session()  # the client keeps the proxies of the environment that it was made in
         yield running

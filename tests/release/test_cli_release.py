@@ -10,7 +10,7 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.release.hub import push as pushes
-from seas_data.release.hub.push import Pushed, Wanted
+from seas_data.release.hub.push import PushRequest, PushResult
 from seas_data.release.visibility import Profile
 from tests.program import called
 
@@ -47,7 +47,7 @@ def test_what_stands_in_a_models_way_can_be_let_pass_in_its_card(made: Path) -> 
     ended = called("card", "v1", "--model", "R1", *allowed, "--workspace", made)
     assert "a study of it" in ended.stdout
     ended = called("card", "v1", "--model", "R1", "--allow", "secrets", "--because", "x", "--workspace", made)
-    assert ended.returncode == 2 and "secrets stops no model" in ended.stderr
+    assert ended.returncode == 2 and "models have no check secrets" in ended.stderr
 
 
 def test_a_question_does_not_stand_among_what_is_answered(
@@ -57,9 +57,9 @@ def test_a_question_does_not_stand_among_what_is_answered(
         def isatty(self) -> bool:
             return True
 
-    wanted: list[Wanted] = []
+    wanted: list[PushRequest] = []
 
-    def asked(version: Version, given: Wanted, profile: Profile) -> Pushed:
+    def asked(version: Version, given: PushRequest, profile: Profile) -> PushResult:
         wanted.append(given)
         raise SeasDataError("enough")
 

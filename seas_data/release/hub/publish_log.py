@@ -1,8 +1,9 @@
-"""What a workspace remembers of what was published: ``published.json``, in the order in which it came about.
+"""The publish log of a workspace, ``published.json``: its pushes and pulls, oldest first.
 
-An entry for each push and pull, and for each other tag that a repository had when something was pulled from it. It is
-outside every digest. ``forget`` reads it to say which published tags still hold what is to be forgotten. Who writes it,
-or makes a release inside the workspace, holds ``alone``; a build may be at work at the same time.
+It has an entry for each push and pull, and one for each other tag that a repository had when a version was pulled from
+it. No digest covers it. ``forget`` reads it to name the published tags that still contain what was taken down. Code
+that writes the log, or renders a release inside the workspace, holds ``publish_lock``; a build may run at the same
+time.
 """
 
 import json
@@ -17,11 +18,10 @@ from seas_data.errors import SeasDataError
 from seas_data.store import files
 
 
-class Published(BaseModel):
-    """One push or pull: where to or from, which commit and tag it was, and which version of this workspace.
+class PublishLogEntry(BaseModel):
+    """A push or pull: the repository, commit and tag, and the version of this workspace.
 
-    A tag that was ``seen`` beside what was pulled may be of any version: those of its fields that are not known are
-    empty.
+    A tag that was ``seen`` at a pull may be of any version, so its unknown fields are empty.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,51 +33,51 @@ class Published(BaseModel):
     version: str
     profile: str
     digest: str
-    """Of the profile's manifest; of a model, its checkpoint's."""
+    """The digest of the profile's manifest; for a model, of its checkpoint."""
     full_digest: str
     public: bool
     allowed: dict[str, str] = {}
-    """What a person let pass, and why."""
+    """The waived checks, with the reason for each."""
     at: str
 
 
-_LIST = TypeAdapter(list[Published])
+_ENTRIES = TypeAdapter(list[PublishLogEntry])
 
 
-def read(root: Path) -> list[Published]:
-    """Return what the workspace at ``root`` has pushed and pulled, oldest first."""
+def read(root: Path) -> list[PublishLogEntry]:
+    """Return the entries of the workspace at ``root``, oldest first."""
     path = root / "published.json"
     if not path.exists():
         return []
     try:
-        return _LIST.validate_json(path.read_bytes())
+        return _ENTRIES.validate_json(path.read_bytes())
     except ValidationError:
         raise SeasDataError(
-            f"{path} is damaged; restore it from a copy, or move it away: then it is not known what was published"
+            f"{path} is damaged; restore it from a copy, or move it away and lose the record of what was published"
         ) from None
 
 
-def record(root: Path, *entries: Published) -> None:
-    """Add ``entries``, each in place of what was known of the same commit under no tag or the same one."""
+def record(root: Path, *entries: PublishLogEntry) -> None:
+    """Append ``entries``; each replaces earlier ones of the same commit with the same tag or none."""
     known = read(root)
     for entry in entries:
-        before = [each for each in known if _about(each) == _about(entry) and each.tag in (None, entry.tag)]
-        if any(each.model_copy(update={"at": entry.at}) == entry for each in before):
+        replaced = [each for each in known if _key(each) == _key(entry) and each.tag in (None, entry.tag)]
+        if any(each.model_copy(update={"at": entry.at}) == entry for each in replaced):
             continue
-        known = [*(each for each in known if each not in before), entry]
+        known = [*(each for each in known if each not in replaced), entry]
     text = json.dumps([each.model_dump(mode="json") for each in known], indent=1, ensure_ascii=False)
     files.write_text(root / "published.json", text + "\n")
 
 
-def _about(entry: Published) -> tuple[str, ...]:
+def _key(entry: PublishLogEntry) -> tuple[str, ...]:
     return entry.way, entry.kind, entry.repository, entry.commit, entry.version
 
 
 def now() -> str:
-    """Return the time (UTC) as entries hold it."""
+    """Return the current time (UTC) in the form of entries."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def alone(root: Path) -> AbstractContextManager[None]:
-    """Hold the workspace for one push, pull or forgetting. Raises SeasDataError when another process is at one."""
-    return files.alone(root / "push.lock", f"another push, pull or forget is at work in {root}; wait for it to end")
+def publish_lock(root: Path) -> AbstractContextManager[None]:
+    """Lock the workspace for one push, pull or takedown. Raises SeasDataError if another process holds the lock."""
+    return files.alone(root / "push.lock", f"another push, pull or forget is running in {root}; wait until it ends")

@@ -1,13 +1,13 @@
-"""Pull: a published version into a workspace, with the same digest, trusting nothing that came with it.
+"""Pull: download a published version into a workspace, with the same digest, without trusting its content.
 
-    name -> commit -> manifest.json, checked -> files listed, sizes and hashes as the manifest says
-         -> download (goes on where it broke off) -> every file hashed and its columns looked at -> put in place
+    name -> commit -> manifest.json, validated -> listed files match the manifest in size and hash
+         -> download, resumed if interrupted -> verify every file and its columns -> move into the workspace
 
-Nothing is put in place before everything has been checked. Of the manifest only what has the form of a manifest is
-used: tables that exist, shards named by SHA-256, a digest that fits. ``runs`` do not travel: no digest covers them.
+Nothing is moved into the workspace before everything is verified. Only well-formed parts of the manifest are used:
+known tables, shards named by SHA-256, a matching digest. ``runs`` are not published: no digest covers them.
 
-A workspace takes the releases of one repository. Into one that has versions of its own, or of elsewhere, nothing is
-pulled: the next build goes on from the newest version, and that would be somebody else's.
+A workspace takes the releases of one repository. Nothing is pulled into one that has versions of its own or of another
+repository, because the next build would continue from a version of somebody else.
 """
 
 import re
@@ -27,9 +27,9 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe
-from seas_data.release.hub import publish_log as published
-from seas_data.release.hub.publish_log import Published
-from seas_data.release.hub.remote import Held, Remote
+from seas_data.release.hub import publish_log
+from seas_data.release.hub.publish_log import PublishLogEntry
+from seas_data.release.hub.remote import Remote, RemoteFile
 from seas_data.release.visibility import PROFILES
 from seas_data.store import Manifest, Shard, Workspace, files, open_workspace
 from seas_data.store.stages import RUNS
@@ -40,8 +40,8 @@ _VERSION = r"v(0|[1-9]\d{0,8})"
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """A pull's result: the version, where it came from, and whether it was new here."""
+class PullResult:
+    """The result of a pull: the version, its commit, whether it was new, and the path of its recipe."""
 
     version: Version
     commit: str
@@ -49,82 +49,84 @@ class Pulled:
     recipe: Path
 
 
-def pull(name: str, root: Path) -> Pulled:
-    """Bring ``name`` (REPOSITORY or REPOSITORY@REVISION; the newest of main without one) into the workspace ``root``.
+def pull(name: str, root: Path) -> PullResult:
+    """Pull ``name`` (REPOSITORY@REVISION, or REPOSITORY for the newest of main) into the workspace ``root``.
 
-    Raises SeasDataError when the Hub cannot or will not, when what is there is no release or a damaged one, or when the
-    workspace holds something else. A pull that broke off goes on where it was.
+    An interrupted pull is resumed. Raises SeasDataError if the Hub refuses, if the repository holds no release or a
+    damaged one, or if the workspace holds other versions.
     """
     repository, at, revision = name.partition("@")
     if at and not revision:
-        raise SeasDataError(f"{name}: name a tag, branch or commit behind the @, or leave it out")
+        raise SeasDataError(f"{name} has no revision; write a tag, branch or commit after the @, or remove the @")
     remote = Remote(repository)
-    commit = remote.commit_of(revision or None)
+    commit = remote.resolve_commit(revision or None)
     listed = remote.tree(commit)
-    manifest = _manifest(remote, commit, listed)
+    manifest = _read_manifest(remote, commit, listed)
     _require_listed(remote, manifest, listed)
-    _require_room(root, repository, manifest)
+    _require_compatible_workspace(root, repository, manifest)
     workspace = open_workspace(root, create=True)
-    with workspace.lock(), published.alone(root):
+    with workspace.lock(), publish_log.publish_lock(root):
         known = manifest.version in workspace.versions()
         if not known:
-            staged, missing = root / "pull" / commit, _missing(workspace, manifest)
+            staged, missing = root / "pull" / commit, _missing_shards(workspace, manifest)
             _require_space(root, missing)
-            _fetch(remote, commit, staged, missing)
-            _put(staged, workspace, missing)
+            _download(remote, commit, staged, missing)
+            _move_shards(staged, workspace, missing)
             workspace.commit(manifest, pl.DataFrame(schema=RUNS))
         if is_tag_name(revision) and revision not in workspace.tags():
             workspace.tag(manifest.version, revision)
         recipe = _write_recipe(root, manifest, f"{repository}@{revision or commit[:7]}")
-        entry = _entry(remote, revision, commit, manifest)
-        published.record(root, entry, *_seen(entry, remote.tags()))
+        entry = _log_entry(remote, revision, commit, manifest)
+        publish_log.record(root, entry, *_seen_tags(entry, remote.tags()))
         shutil.rmtree(root / "pull", ignore_errors=True)
-    return Pulled(Version(workspace, workspace.manifest(manifest.version)), commit, not known, recipe)
+    return PullResult(Version(workspace, workspace.manifest(manifest.version)), commit, not known, recipe)
 
 
-def _manifest(remote: Remote, commit: str, listed: dict[str, Held]) -> Manifest:
-    """Return the manifest at ``commit``, once everything in it that will be used has the form that it should have."""
+def _read_manifest(remote: Remote, commit: str, listed: dict[str, RemoteFile]) -> Manifest:
+    """Return the manifest at ``commit``. Raises SeasDataError if a part of it that is used is malformed."""
     held = listed.get("manifest.json")
     if held is None:
-        raise SeasDataError(f"{remote.name} holds no manifest.json, so it is no release that seas-data pushed")
+        raise SeasDataError(f"{remote.name} has no manifest.json, so it is not a release of seas-data; check the name")
     if held.size > _LARGEST_MANIFEST:
-        raise SeasDataError(f"the manifest.json of {remote.name} has {held.size:,} bytes; that is no manifest")
+        raise SeasDataError(
+            f"manifest.json of {remote.name} is too large to be one ({held.size:,} bytes); nothing was pulled"
+        )
     try:
-        manifest = Manifest.model_validate_json(remote.read("manifest.json", commit))
+        manifest = Manifest.model_validate_json(remote.read_file("manifest.json", commit))
     except (ValidationError, RecursionError):
-        raise SeasDataError(f"the manifest.json of {remote.name} is not a manifest; nothing was pulled") from None
+        raise SeasDataError(f"manifest.json of {remote.name} is not a valid manifest; nothing was pulled") from None
     if manifest.format != FORMAT:
         raise SeasDataError(
             f"{remote.name} has format {manifest.format}, this program reads format {FORMAT}; update seas-data"
         )
-    wrong = next(iter(_faults(manifest)), None)
-    if wrong is not None:
-        raise SeasDataError(f"the manifest.json of {remote.name} is not to be trusted ({wrong}); nothing was pulled")
+    fault = next(iter(_faults(manifest)), None)
+    if fault is not None:
+        raise SeasDataError(f"manifest.json of {remote.name} is not trustworthy ({fault}); nothing was pulled")
     return manifest
 
 
 def _faults(manifest: Manifest) -> Iterator[str]:
     if not re.fullmatch(_VERSION, manifest.version):
-        yield "its version has another name than v0, v1 ..."
+        yield "its version is not v0, v1 ..."
     if manifest.parent is not None and not re.fullmatch(_VERSION, manifest.parent):
-        yield "its parent has another name than v0, v1 ..."
+        yield "its parent is not v0, v1 ..."
     if manifest.parent is not None and version_number(manifest.parent) >= version_number(manifest.version):
-        yield "its parent is no earlier version"
+        yield "its parent is not an earlier version"
     if manifest.profile not in PROFILES:
         yield f"its profile is not {' or '.join(PROFILES)}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,99}", str(manifest.recipe.get("name"))):
         yield "its recipe has no name"
     elif not _is_recipe(manifest.recipe):
-        yield "its recipe is none that this program reads"
+        yield "its recipe is not valid for this version of seas-data"
     if unknown := [table for table in manifest.tables if table not in tables.TABLES]:
-        yield f"{len(unknown)} of its tables are none that this program knows"
+        yield f"{len(unknown)} of its tables are unknown to this version of seas-data"
     shards = [shard for each in manifest.tables.values() for shard in each]
     if not all(re.fullmatch("[0-9a-f]{64}", shard.sha256) for shard in shards):
-        yield "a shard's name is no SHA-256"
+        yield "the name of a shard is not a SHA-256"
     if not all(shard.bytes > 0 and shard.rows >= 0 for shard in shards):
-        yield "a shard has no size"
+        yield "a shard has no valid size"
     if manifest.digest != manifest.computed_digest():
-        yield "its digest does not fit its content"
+        yield "its digest does not match its content"
 
 
 def _is_recipe(content: dict[str, Any]) -> bool:
@@ -135,106 +137,109 @@ def _is_recipe(content: dict[str, Any]) -> bool:
     return True
 
 
-def _require_listed(remote: Remote, manifest: Manifest, listed: dict[str, Held]) -> None:
-    """Raise SeasDataError unless every shard is there, with the size and hash that its name and the manifest say."""
+def _require_listed(remote: Remote, manifest: Manifest, listed: dict[str, RemoteFile]) -> None:
+    """Raise SeasDataError unless the repository lists every shard with the size and hash that the manifest states."""
     for table, shard in _shards(manifest):
-        held = listed.get(_place(table, shard))
+        held = listed.get(_shard_path(table, shard))
         if held is None:
-            raise SeasDataError(f"{remote.name} lacks {_place(table, shard)}; it was damaged after it was pushed")
+            raise SeasDataError(
+                f"{remote.name} lacks {_shard_path(table, shard)} of its manifest; ask the publisher to push again"
+            )
         if held.size != shard.bytes or held.sha256 not in (None, shard.sha256):
             raise SeasDataError(
-                f"{_place(table, shard)} of {remote.name} is not the file that the manifest names; nothing was pulled"
+                f"{_shard_path(table, shard)} of {remote.name} does not match its manifest; nothing was pulled"
             )
 
 
-def _require_room(root: Path, repository: str, manifest: Manifest) -> None:
-    """Raise SeasDataError if the workspace holds versions of its own, of elsewhere, or another one of the name."""
+def _require_compatible_workspace(root: Path, repository: str, manifest: Manifest) -> None:
+    """Raise SeasDataError if the workspace holds its own versions, or versions that conflict with the release."""
     if not (root / "workspace.json").exists():
         return
     workspace = open_workspace(root)
     names = workspace.versions()
     if not names:
         return
-    elsewhere = "pull into a new one with --workspace"
-    ours = [each for each in published.read(root) if each.way == "pull" and each.repository == repository]
-    if strangers := sorted({*names} - {each.version for each in ours}):
-        raise SeasDataError(f"{root} holds {', '.join(strangers)}, which did not come from {repository}; {elsewhere}")
+    step = "pull into a new workspace with --workspace"
+    pulled = [each for each in publish_log.read(root) if each.way == "pull" and each.repository == repository]
+    if others := sorted({*names} - {each.version for each in pulled}):
+        raise SeasDataError(f"{root} holds {', '.join(others)}, which did not come from {repository}; {step}")
     if any(workspace.manifest(each).profile != manifest.profile for each in names):
-        raise SeasDataError(f"{root} holds another profile than {manifest.profile}; {elsewhere}")
+        raise SeasDataError(f"{root} holds another profile than {manifest.profile}; {step}")
     if manifest.version in names and workspace.manifest(manifest.version).digest != manifest.digest:
-        raise SeasDataError(f"{root} holds another {manifest.version} of {repository}; {elsewhere}")
-    held = {name: workspace.manifest(name).full_digest for name in names}
-    if manifest.parent in held and held[manifest.parent] != manifest.parent_digest:
-        raise SeasDataError(f"{root} holds another {manifest.parent} than this was built on; {elsewhere}")
+        raise SeasDataError(f"{root} holds another {manifest.version} of {repository}; {step}")
+    full_digests = {name: workspace.manifest(name).full_digest for name in names}
+    if manifest.parent in full_digests and full_digests[manifest.parent] != manifest.parent_digest:
+        raise SeasDataError(f"{root} holds another {manifest.parent} than the one this was built on; {step}")
 
 
 def _require_space(root: Path, missing: list[tuple[str, Shard]]) -> None:
     needed, free = sum(shard.bytes for _, shard in missing), shutil.disk_usage(root).free
     if needed > free:
         raise SeasDataError(
-            f"the version needs {needed:,} bytes and {root} has {free:,} free; make room or go elsewhere"
+            f"the version needs {needed:,} bytes, but {root} has {free:,} bytes free; free some space or choose "
+            "another workspace"
         )
 
 
-def _fetch(remote: Remote, commit: str, staged: Path, missing: list[tuple[str, Shard]]) -> None:
-    """Download what the workspace does not have, and check all of it."""
+def _download(remote: Remote, commit: str, staged: Path, missing: list[tuple[str, Shard]]) -> None:
+    """Download the shards that the workspace does not have, and verify them."""
     size = sum(shard.bytes for _, shard in missing)
-    print(f"getting {len(missing)} files, {size / 1e6:,.1f} MB, from {remote.name}", file=sys.stderr)
+    print(f"downloading {len(missing)} files ({size / 1e6:,.1f} MB) from {remote.name}", file=sys.stderr)
     for other in staged.parent.glob("*"):
         if other != staged:
             shutil.rmtree(other, ignore_errors=True)
     if missing:
-        remote.fetch_all([_place(table, shard) for table, shard in missing], commit, staged)
+        remote.download([_shard_path(table, shard) for table, shard in missing], commit, staged)
     for table, shard in missing:
-        path = staged / _place(table, shard)
-        if wrong := _wrong(path, table, shard):
+        path = staged / _shard_path(table, shard)
+        if fault := _find_fault(path, table, shard):
             path.unlink(missing_ok=True)
             raise SeasDataError(
-                f"{_place(table, shard)} of {remote.name} {wrong}; nothing was put in place: run the same command "
-                "again, and if it says so again, tell who published it"
+                f"{_shard_path(table, shard)} of {remote.name} {fault}, so nothing was pulled; rerun the command, "
+                "and if that fails again report it to the publisher"
             )
 
 
-def _wrong(path: Path, table: str, shard: Shard) -> str | None:
-    """Return what is wrong with a downloaded file: not what its name says, or no rows of its table."""
+def _find_fault(path: Path, table: str, shard: Shard) -> str | None:
+    """Return what is wrong with a downloaded file: other content than its name states, or no rows of its table."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != shard.bytes:
-        return "did not arrive whole"
+        return "is incomplete"
     if files.sha256(path) != shard.sha256:
-        return "has another content than its name says"
+        return "does not match its SHA-256"
     try:
         rows = pq.ParquetFile(path).metadata.num_rows
         tables.fits(table, path)
-        ids = tables.read(table, path, _ids(table))
+        ids = tables.read(table, path, _id_columns(table))
     except SeasDataError:
         return f"does not hold rows of the table {table}"
     except (OSError, ValueError, pl.exceptions.PolarsError):
-        return "is no Parquet file"
+        return "is not a Parquet file"
     if rows != shard.rows:
         return f"does not hold rows of the table {table}"
     if not all(column.str.contains("^[0-9a-f]{24}$").all() for column in ids):
-        return "has ids that are none"
+        return "has malformed ids"
     return None
 
 
-def _ids(table: str) -> list[str]:
-    """Return the columns of a table that hold ids of ours."""
+def _id_columns(table: str) -> list[str]:
+    """Return the columns of a table with ids that seas-data computes."""
     return [name for name in tables.empty(table).columns if name.endswith("_id") and name != "source_id"]
 
 
-def _put(staged: Path, workspace: Workspace, missing: list[tuple[str, Shard]]) -> None:
+def _move_shards(staged: Path, workspace: Workspace, missing: list[tuple[str, Shard]]) -> None:
     for table, shard in missing:
         target = workspace.shard_path(table, shard)
         target.parent.mkdir(parents=True, exist_ok=True)
-        (staged / _place(table, shard)).replace(target)
+        (staged / _shard_path(table, shard)).replace(target)
 
 
-def _missing(workspace: Workspace, manifest: Manifest) -> list[tuple[str, Shard]]:
-    """Return the shards, each once, that are not in the workspace with the right content."""
+def _missing_shards(workspace: Workspace, manifest: Manifest) -> list[tuple[str, Shard]]:
+    """Return the distinct shards that the workspace lacks or has with other content."""
     different = dict.fromkeys(_shards(manifest))
-    return [each for each in different if not _has(workspace.shard_path(*each), each[1])]
+    return [each for each in different if not _is_intact(workspace.shard_path(*each), each[1])]
 
 
-def _has(path: Path, shard: Shard) -> bool:
+def _is_intact(path: Path, shard: Shard) -> bool:
     return path.is_file() and not path.is_symlink() and files.sha256(path) == shard.sha256
 
 
@@ -244,24 +249,24 @@ def _shards(manifest: Manifest) -> Iterator[tuple[str, Shard]]:
             yield table, shard
 
 
-def _place(table: str, shard: Shard) -> str:
+def _shard_path(table: str, shard: Shard) -> str:
     return f"tables/{table}/{shard.sha256}.parquet"
 
 
 def _write_recipe(root: Path, manifest: Manifest, origin: str) -> Path:
-    """Write the version's recipe to where a person finds it, marked as somebody else's."""
+    """Write the recipe of the version into the workspace, marked as pulled."""
     path = root / "recipes" / f"{manifest.recipe['name']}.yaml"
     content = yaml.safe_dump(manifest.recipe | {"pulled": origin}, sort_keys=False, allow_unicode=True)
     about = (
-        "# How this version was made, as its makers published it. Paths are names without their folders: set them to\n"
-        "# yours. What it would start or call runs only with --trust, so read it first.\n"
+        "# The recipe of this version, as published. Paths are file names only: set the folders to yours. Read it\n"
+        "# before you build: its commands and servers run only with --trust.\n"
     )
     files.write_text(path, about + content)
     return path
 
 
-def _entry(remote: Remote, revision: str, commit: str, manifest: Manifest) -> Published:
-    return Published(
+def _log_entry(remote: Remote, revision: str, commit: str, manifest: Manifest) -> PublishLogEntry:
+    return PublishLogEntry(
         way="pull",
         kind="dataset",
         repository=remote.name,
@@ -272,12 +277,12 @@ def _entry(remote: Remote, revision: str, commit: str, manifest: Manifest) -> Pu
         digest=manifest.digest,
         full_digest=str(manifest.full_digest),
         public=False,
-        at=published.now(),
+        at=publish_log.now(),
     )
 
 
-def _seen(entry: Published, tags: dict[str, str]) -> list[Published]:
-    """Return entries for the other tags of the repository: nobody here knows which versions they are."""
+def _seen_tags(entry: PublishLogEntry, tags: dict[str, str]) -> list[PublishLogEntry]:
+    """Return entries for the other tags of the repository, whose versions are unknown here."""
     unknown = {"way": "seen", "version": "", "profile": "", "digest": "", "full_digest": ""}
     others = sorted((tag, commit) for tag, commit in tags.items() if commit != entry.commit)
     return [entry.model_copy(update=unknown | {"tag": tag, "commit": commit}) for tag, commit in others]

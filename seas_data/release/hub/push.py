@@ -1,12 +1,12 @@
-"""Push: a version, or a model, onto the Hub, so that nobody ever reads half of it or what they should not.
+"""Push: upload a version, or a model, to the Hub in one commit.
 
-    checks -> folder -> repository (made private; gated first of all) -> what is there -> large files -> one commit
-           -> every file looked at again -> tag -> public, if so asked -> published.json
+    checks -> release folder -> repository (created private; gated first) -> plan -> large files -> one commit
+           -> verify every file -> tag -> make public if requested -> published.json
 
-Large files go first and are seen by nobody; what has arrived is not sent again, so the same command goes on where a
-push was killed. One commit, made on the state that was looked at, brings everything into sight at once, and the tag
-comes after it. A repository holds one profile: its history is public as soon as it is, and so would be what an earlier
-push brought in another profile.
+Large files are uploaded first and stay invisible until the commit. Files that were uploaded are not sent again, so an
+interrupted push continues when the command is rerun. One commit on the state that was planned for makes everything
+visible at once, and the tag follows, so a reader of a tag or of main never sees a partial version. A repository holds
+one profile: when it is made public its whole history is, including what an earlier push of another profile contained.
 """
 
 import shutil
@@ -21,44 +21,44 @@ from huggingface_hub import CommitOperationAdd
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.release.folder import checkout
-from seas_data.release.hub import plan as hub_plan
-from seas_data.release.hub import publish_log as published
-from seas_data.release.hub.plan import Plan, There
-from seas_data.release.hub.publish_log import Published
-from seas_data.release.hub.remote import Remote, State, tag_taken
+from seas_data.release.hub import plan as push_plan
+from seas_data.release.hub import publish_log
+from seas_data.release.hub.plan import PushPlan, RemoteState
+from seas_data.release.hub.publish_log import PublishLogEntry
+from seas_data.release.hub.remote import Remote, RepositoryInfo, tag_conflict
 from seas_data.release.visibility import Profile
 from seas_data.store.workspace import require_tag_name
 from seas_data.text import printable
 
-_BATCH = 64  # large files that are asked about and sent together
+_BATCH = 64  # large files in one upload request
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to push where: the repository's name, the tag, who may see it, and which failed checks are let pass."""
+class PushRequest:
+    """What the caller asks for: the repository, the tag, whether it becomes public, and waivers of failed checks."""
 
     repository: str
     tag: str | None = None
     public: bool = False
-    allowed: Mapping[str, str] | None = None
-    """Check to reason."""
+    waivers: Mapping[str, str] | None = None
+    """The reason for each check that may fail."""
     dry_run: bool = False
     confirm: Callable[[str], bool] | None = None
-    """Asks the person at the terminal; None where there is none."""
+    """Ask the person at the terminal; None if there is no terminal."""
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """What a push did, or would do: the plan, and the commit (None in a dry run)."""
+class PushResult:
+    """The result of a push: its plan, the commit (None for a dry run) and the address of the repository."""
 
-    plan: Plan
+    plan: PushPlan
     commit: str | None
     url: str
 
 
 @dataclass(frozen=True)
-class Load:
-    """What is about to travel: a folder, how it is called in a commit, and how in ``published.json``."""
+class Payload:
+    """What is uploaded: a folder, the commit's title and message, and facts for the publish log."""
 
     folder: Path
     title: str
@@ -67,164 +67,171 @@ class Load:
     digest: str
     full_digest: str
     gated: bool
-    allowed: Mapping[str, str]
-    """What a person let pass that would have stopped it, and why."""
+    waived: Mapping[str, str]
+    """The reason for each waived check."""
 
 
-def push(version: Version, wanted: Wanted, profile: Profile = "public") -> Pushed:
-    """Push ``version`` in ``profile``. Raises SeasDataError when a check fails, or the Hub cannot or will not."""
+def push(version: Version, request: PushRequest, profile: Profile = "public") -> PushResult:
+    """Push ``version`` in ``profile``. Raises SeasDataError if a check fails or the Hub refuses."""
     from seas_data.release import checks
 
-    checks.require_names(wanted.allowed or {})
-    require_tag(wanted)
-    remote = Remote(wanted.repository)
-    remote.state()  # whether it can be reached at all: the checks may take a while
-    allowed = _excused(version, profile, wanted.allowed or {})
-    with published.alone(version.workspace.root), place(version.workspace.root) as folder:
-        manifest = checkout(version, folder, profile, allowed, linked=True)
-        state = remote.state()
-        found = hub_plan.there(remote, state)
-        _require_same_profile(found, profile, wanted.repository)
-        title, message = hub_plan.message(manifest, found.manifest, profile, wanted.tag)
+    checks.require_names(request.waivers or {})
+    require_tag(request)
+    remote = Remote(request.repository)
+    remote.info()  # fail early if there is no access: the checks may take a while
+    waived = _run_checks(version, profile, request.waivers or {})
+    with publish_log.publish_lock(version.workspace.root), release_folder(version.workspace.root) as folder:
+        manifest = checkout(version, folder, profile, waived, linked=True)
+        info = remote.info()
+        state = push_plan.read_remote_state(remote, info)
+        _require_same_profile(state, profile, request.repository)
+        title, message = push_plan.commit_message(manifest, state.manifest, profile, request.tag)
         full_digest = manifest.full_digest or version.digest
-        load = Load(folder, title, message, profile, manifest.digest, full_digest, profile == "gated", allowed)
-        tagged = state.tags.get(wanted.tag) if state and wanted.tag else None
+        payload = Payload(folder, title, message, profile, manifest.digest, full_digest, profile == "gated", waived)
+        tagged = info.tags.get(request.tag) if info and request.tag else None
         if tagged is not None:
-            held = hub_plan.manifest_at(remote, tagged, remote.tree(tagged))
+            held = push_plan.read_manifest(remote, tagged, remote.tree(tagged))
             if held is None or held.digest != manifest.digest:
-                raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
-        return deliver(version, remote, state, found, load, wanted)
+                raise SeasDataError(tag_conflict(str(request.tag), request.repository))
+        return deliver(version, remote, info, state, payload, request)
 
 
-def require_tag(wanted: Wanted) -> None:
-    """Raise SeasDataError if what was pushed cannot be called by the tag: the Hub would say so after the commit."""
-    if wanted.tag is not None:
-        require_tag_name(wanted.tag)
+def require_tag(request: PushRequest) -> None:
+    """Raise SeasDataError if the tag is not a valid name: the Hub would refuse it only after the commit."""
+    if request.tag is not None:
+        require_tag_name(request.tag)
 
 
-def deliver(version: Version, remote: Remote, state: State | None, found: There, load: Load, wanted: Wanted) -> Pushed:
-    """Bring ``load`` to the repository, as it was found in ``state``: see the head of this page."""
-    plan = hub_plan.make(load.folder, remote, state, found)
-    if state is not None:
-        _require_hidden(remote, state, wanted)
-    if wanted.dry_run:
-        return Pushed(plan, None, remote.url)
-    _ask(remote, state, plan, wanted)
-    state = _open(remote, state, load.gated, wanted)
-    entry = Published(
+def deliver(
+    version: Version,
+    remote: Remote,
+    info: RepositoryInfo | None,
+    state: RemoteState,
+    payload: Payload,
+    request: PushRequest,
+) -> PushResult:
+    """Upload, commit and tag ``payload`` on the state ``info`` of the repository; record it in the publish log."""
+    plan = push_plan.make_plan(payload.folder, remote, info, state)
+    if info is not None:
+        _require_visibility(remote, info, request)
+    if request.dry_run:
+        return PushResult(plan, None, remote.url)
+    _confirm_public(remote, info, plan, request)
+    info = _prepare_repository(remote, info, payload.gated, request)
+    entry = PublishLogEntry(
         way="push",
         kind=remote.kind,
         repository=remote.name,
         tag=None,
-        commit=state.commit,
+        commit=info.commit,
         version=version.name,
-        profile=load.profile,
-        digest=load.digest,
-        full_digest=load.full_digest,
-        public=not state.private,
-        allowed=dict(load.allowed),
-        at=published.now(),
+        profile=payload.profile,
+        digest=payload.digest,
+        full_digest=payload.full_digest,
+        public=not info.private,
+        allowed=dict(payload.waived),
+        at=publish_log.now(),
     )
-    if not plan.nothing:
-        entry = entry.model_copy(update={"commit": _commit(remote, state, plan, load)})
-        published.record(version.workspace.root, entry)  # whatever comes between now and the tag, it is there
-        _require_arrived(remote, entry.commit, plan)
+    if not plan.is_empty:
+        entry = entry.model_copy(update={"commit": _commit(remote, info, plan, payload)})
+        publish_log.record(version.workspace.root, entry)  # before the tag: if tagging fails the commit still exists
+        _verify_upload(remote, entry.commit, plan)
     tagged = entry.commit
-    if wanted.tag:
-        tagged = state.tags.get(wanted.tag, entry.commit)  # a tag that stands stays where it is
-        remote.tag(wanted.tag, tagged)
-    if wanted.public and state.private:
+    if request.tag:
+        tagged = info.tags.get(request.tag, entry.commit)  # an existing tag is not moved
+        remote.tag(request.tag, tagged)
+    if request.public and info.private:
         remote.make_public()
-    told = {"tag": wanted.tag, "commit": tagged, "public": wanted.public}
-    published.record(version.workspace.root, entry.model_copy(update=told))
-    return Pushed(plan, entry.commit, remote.url)
+    final = {"tag": request.tag, "commit": tagged, "public": request.public}
+    publish_log.record(version.workspace.root, entry.model_copy(update=final))
+    return PushResult(plan, entry.commit, remote.url)
 
 
-def _require_hidden(remote: Remote, state: State, wanted: Wanted) -> None:
-    if not state.private and not wanted.public:
-        raise SeasDataError(
-            f"{remote.name} is public: say so with --public if that is meant, or make it private in its settings first"
-        )
+def _require_visibility(remote: Remote, info: RepositoryInfo, request: PushRequest) -> None:
+    if not info.private and not request.public:
+        raise SeasDataError(f"{remote.name} is public; add --public, or make it private in its settings first")
 
 
-def _open(remote: Remote, state: State | None, gated: bool, wanted: Wanted) -> State:
-    """Make the repository if there is none, and gate it before anything is in it that needs a gate.
+def _prepare_repository(
+    remote: Remote, info: RepositoryInfo | None, gated: bool, request: PushRequest
+) -> RepositoryInfo:
+    """Create the repository if it does not exist, and gate it before anything that needs a gate is uploaded.
 
-    Then look again: planning, and a person who is asked, take time in which others may open or change it.
+    Then read its state again: others may have opened or changed it since the plan was made.
     """
-    if state is None:
+    if info is None:
         remote.create()
-    if gated and (state is None or not state.gated):
+    if gated and (info is None or not info.gated):
         remote.set_gated()
-    now = remote.state()
+    now = remote.info()
     if now is None:
-        raise SeasDataError(f"{remote.name} is there and cannot be seen; check that your token may read it too")
-    _require_hidden(remote, now, wanted)
+        raise SeasDataError(f"{remote.name} exists but cannot be read; use a token with read access to it")
+    _require_visibility(remote, now, request)
     if gated and not now.gated:
-        raise SeasDataError(f"{remote.name} was gated and is not: see its settings, and run the same command again")
-    if {*now.files} - {".gitattributes"} if state is None else now.commit != state.commit:
+        raise SeasDataError(f"{remote.name} is no longer gated; check its settings and rerun the command")
+    if {*now.files} - {".gitattributes"} if info is None else now.commit != info.commit:
         raise SeasDataError(
-            f"{remote.name} was changed by somebody in the meantime: run the same command again, which starts from "
-            "what is there now"
+            f"{remote.name} was changed in the meantime; rerun the command, which starts from its current state"
         )
     return now
 
 
-def _commit(remote: Remote, state: State, plan: Plan, load: Load) -> str:
-    """Send what is new, commit it, and return the commit."""
-    places = sorted({**plan.new, **plan.changed})
-    additions = [CommitOperationAdd(place, load.folder / place) for place in places]
-    print(f"sending {len(places)} files, {plan.bytes / 1e6:,.1f} MB, to {remote.name}", file=sys.stderr)
-    firsts = {each.upload_info.sha256: each for each in reversed(additions)}
-    again = [each for each in additions if firsts[each.upload_info.sha256] is not each]  # a shard that is a config, too
-    for group in (list(firsts.values()), again):
+def _commit(remote: Remote, info: RepositoryInfo, plan: PushPlan, payload: Payload) -> str:
+    """Upload new and changed files, commit them, and return the commit."""
+    paths = sorted({**plan.new, **plan.changed})
+    additions = [CommitOperationAdd(path, payload.folder / path) for path in paths]
+    print(f"uploading {len(paths)} files ({plan.upload_bytes / 1e6:,.1f} MB) to {remote.name}", file=sys.stderr)
+    first = {each.upload_info.sha256: each for each in reversed(additions)}
+    repeated = [each for each in additions if first[each.upload_info.sha256] is not each]  # a shard that is a config
+    for group in (list(first.values()), repeated):
         for start in range(0, len(group), _BATCH):
             remote.upload(group[start : start + _BATCH])
-    return remote.commit(additions, plan.deleted, load.title, load.message, state.commit)
+    return remote.commit(additions, plan.deleted, payload.title, payload.message, info.commit)
 
 
-def _require_arrived(remote: Remote, commit: str, plan: Plan) -> None:
-    """Look at every file of the commit. Raises SeasDataError if one is not as it is here."""
-    there = remote.tree(commit)
-    for place, file in plan.local.items():
-        if place not in there or not there[place].same_as(file):
-            raise SeasDataError(
-                f"{remote.name} does not hold {place} as it was sent, so nothing was tagged: run the same command again"
-            )
+def _verify_upload(remote: Remote, commit: str, plan: PushPlan) -> None:
+    """Compare every file of the commit with the local one. Raises SeasDataError if one differs."""
+    tree = remote.tree(commit)
+    for path, file in plan.local.items():
+        if path not in tree or not tree[path].matches(file):
+            raise SeasDataError(f"{path} in {remote.name} differs from the local file; rerun the command to repair it")
 
 
-def _ask(remote: Remote, state: State | None, plan: Plan, wanted: Wanted) -> None:
-    if not wanted.public or wanted.confirm is None or (state is not None and not state.private):
+def _confirm_public(remote: Remote, info: RepositoryInfo | None, plan: PushPlan, request: PushRequest) -> None:
+    if not request.public or request.confirm is None or (info is not None and not info.private):
         return
-    more = f", with {len(plan.others)} files that others put there and all of its history" if plan.others else ""
-    if not wanted.confirm(f"Everybody will be able to see {remote.name}{more}. Make it public?"):
-        raise SeasDataError("nothing was pushed; without --public the repository is private")
+    more = f", including {len(plan.unmanaged)} files of others and its whole history" if plan.unmanaged else ""
+    if not request.confirm(f"Everybody will be able to read {remote.name}{more}. Make it public?"):
+        raise SeasDataError("nothing was pushed; leave out --public to push to a private repository")
 
 
-def _excused(version: Version, profile: Profile, allowed: Mapping[str, str]) -> dict[str, str]:
-    """Return the checks that fail and why they may. Raises SeasDataError if one fails that nobody allowed."""
+def _run_checks(version: Version, profile: Profile, waivers: Mapping[str, str]) -> dict[str, str]:
+    """Return the waived checks with their reasons. Raises SeasDataError if a check fails that is not waived."""
     from seas_data.release import checks
 
     try:
-        found = checks.run(version, profile, waivers=allowed)
-        checks.require_passed(found, allowed)
+        results = checks.run(version, profile, waivers=waivers)
+        checks.require_passed(results, waivers)
     except SeasDataError as problem:
         raise SeasDataError(f"{version.name} was not pushed: {problem}") from None
-    return checks.select_waived(found, allowed)
+    return checks.select_waived(results, waivers)
 
 
-def _require_same_profile(found: There, profile: Profile, repository: str) -> None:
-    held = found.manifest.profile if found.manifest else found.about[1] if found.about else None
+def _require_same_profile(state: RemoteState, profile: Profile, repository: str) -> None:
+    held = state.manifest.profile if state.manifest else state.described[1] if state.described else None
     if held not in (None, profile):
         raise SeasDataError(
-            f"{repository} holds the {printable(held)} profile, and its history would show it: push the {profile} "
-            "profile to a repository of its own"
+            f"{repository} holds the {printable(held)} profile, which its history would expose; push the {profile} "
+            "profile to another repository"
         )
 
 
 @contextmanager
-def place(root: Path) -> Iterator[Path]:
-    """Yield a folder of the workspace, not there yet, in which a release is made; remove it, and what a kill left."""
+def release_folder(root: Path) -> Iterator[Path]:
+    """Yield the path of a new folder in the workspace to render a release in; delete it and leftovers of killed runs.
+
+    The folder does not exist yet.
+    """
     outer = root / "push"
     shutil.rmtree(outer, ignore_errors=True)
     outer.mkdir(mode=0o700)

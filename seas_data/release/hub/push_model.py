@@ -1,7 +1,7 @@
-"""Push a model that the workspace trained: its checkpoint, its card and how it was trained, and nothing else.
+"""Push a trained model: its checkpoint, its card and its training settings.
 
-A red team writes attacks: it is always gated, and public only where a person says why. A repository holds one model, in
-whatever versions: its history becomes public with it, and must not hold a red team behind a target.
+A red team writes attacks, so its repository is always gated, and public only with a reason. A repository holds one
+model, in any number of versions: its history becomes public with it, and must not contain a red team behind a target.
 """
 
 import json
@@ -13,101 +13,103 @@ from seas_data.models import checkpoint
 from seas_data.query.version import Version
 from seas_data.release import card
 from seas_data.release.card import metadata
-from seas_data.release.hub import plan as hub_plan
-from seas_data.release.hub import publish_log as published
-from seas_data.release.hub.push import Load, Pushed, Wanted, deliver, place, require_tag
-from seas_data.release.hub.remote import Held, Local, Remote, tag_taken
+from seas_data.release.hub import plan as push_plan
+from seas_data.release.hub.publish_log import publish_lock
+from seas_data.release.hub.push import Payload, PushRequest, PushResult, deliver, release_folder, require_tag
+from seas_data.release.hub.remote import LocalFile, Remote, RemoteFile, tag_conflict
 from seas_data.release.privacy import redact as scrub
 from seas_data.store import files
 from seas_data.text import printable
 
 RED_TEAM = "red-team-model"
 LICENCES = "licences"
+CHECKS = (RED_TEAM, LICENCES)
+"""The checks of a model, which ``--allow`` can waive."""
 
 
-def push_model(version: Version, model: str, wanted: Wanted) -> Pushed:
+def push_model(version: Version, model: str, request: PushRequest) -> PushResult:
     """Push ``model`` (R2, T3 ...) of ``version`` with its card.
 
-    Raises SeasDataError if the version has none of that name, its files are not those that were trained, it is a red
-    team that would be public or has a base without a licence and ``wanted.allowed`` has no reason, the repository
-    holds another model, or the Hub cannot or will not.
+    Raises SeasDataError if the version has no such model, its files have changed since the training, a check of
+    ``CHECKS`` fails without a waiver, the repository holds another model, or the Hub refuses.
     """
-    named(wanted.allowed or {})
-    require_tag(wanted)
-    known = version.select("select role, digest, statement from checkpoints where model = $model", {"model": model})
+    require_names(request.waivers or {})
+    require_tag(request)
+    row = version.select("select role, digest, statement from checkpoints where model = $model", {"model": model})
     source = version.workspace.root / "models" / model
-    if known.is_empty() or not source.is_dir():
+    if row.is_empty() or not source.is_dir():
         models = version.select("select model from checkpoints order by model")["model"].to_list()
-        why = f" ({known['statement'][0]})" if known.height and known["statement"][0] else ""
+        why = f" ({row['statement'][0]})" if row.height and row["statement"][0] else ""
         raise SeasDataError(
-            f"{version.name} has no files of a model {printable(model)} in {source.parent}{printable(why)}; it knows "
-            f"{printable(', '.join(models)) or 'no model'}"
+            f"{version.name} has no files of a model {printable(model)} in {source.parent}{printable(why)}; its models "
+            f"are: {printable(', '.join(models)) or 'none'}"
         )
-    role, digest, _ = known.row(0)
+    role, digest, _ = row.row(0)
     if checkpoint.compute_digest(source) != digest:
-        raise SeasDataError(f"{source} is not the {model} that {version.name} knows; its files were changed since")
-    excused = _excused(version, model, role, wanted)
-    with published.alone(version.workspace.root), place(version.workspace.root) as folder:
-        _render(version, model, source, folder, excused)
-        remote = Remote(wanted.repository, "model")
+        raise SeasDataError(f"{source} has changed since {model} of {version.name} was trained; restore its files")
+    waived = _run_checks(version, model, role, request)
+    with publish_lock(version.workspace.root), release_folder(version.workspace.root) as folder:
+        _render(version, model, source, folder, waived)
+        remote = Remote(request.repository, "model")
         title = f"{model} of {version.name}"
-        load = Load(folder, title, f"Digest: {digest}", role, digest, version.digest, role == "red", excused)
-        state = remote.state()
-        found = hub_plan.there(remote, state)
-        if found.about is not None and found.about[1] != card.model_name(model):
+        payload = Payload(folder, title, f"Digest: {digest}", role, digest, version.digest, role == "red", waived)
+        info = remote.info()
+        state = push_plan.read_remote_state(remote, info)
+        if state.described is not None and state.described[1] != card.model_name(model):
             raise SeasDataError(
-                f"{wanted.repository} holds the model {printable(found.about[1])}, and its history would show it: push "
-                f"{model} to a repository of its own"
+                f"{request.repository} holds the model {printable(state.described[1])}, which its history would "
+                f"expose; push {model} to another repository"
             )
-        tagged = state.tags.get(wanted.tag) if state and wanted.tag else None
+        tagged = info.tags.get(request.tag) if info and request.tag else None
         if tagged is not None and not _holds(remote.tree(tagged), folder):
-            raise SeasDataError(tag_taken(str(wanted.tag), wanted.repository))
-        return deliver(version, remote, state, found, load, wanted)
+            raise SeasDataError(tag_conflict(str(request.tag), request.repository))
+        return deliver(version, remote, info, state, payload, request)
 
 
-def named(allowed: Mapping[str, str]) -> Mapping[str, str]:
-    """Return ``allowed`` if each of its names can stand in a model's way. Raises SeasDataError for one that cannot."""
-    names = (RED_TEAM, LICENCES)
-    if strangers := sorted({*allowed} - {*names}):
-        raise SeasDataError(f"{printable(strangers[0])} stops no model; what does is {' and '.join(names)}")
-    return allowed
+def require_names(waivers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``waivers`` if each of its keys is a check of models. Raises SeasDataError otherwise."""
+    if unknown := sorted({*waivers} - {*CHECKS}):
+        raise SeasDataError(f"models have no check {printable(unknown[0])}; choose one of: {', '.join(CHECKS)}")
+    return waivers
 
 
-def _excused(version: Version, model: str, role: str, wanted: Wanted) -> dict[str, str]:
-    """Return what stands in the model's way, and why it may. Raises SeasDataError where nobody said why."""
-    allowed = wanted.allowed or {}
-    in_its_way = {}
-    if role == "red" and wanted.public:
-        in_its_way[RED_TEAM] = (
-            f'{model} is a red team: it writes attacks, so it is public only with --allow {RED_TEAM} --because "..."; '
-            "without --public it is pushed private and gated"
+def _run_checks(version: Version, model: str, role: str, request: PushRequest) -> dict[str, str]:
+    """Return the checks that fail, with the reasons for waiving them. Raises SeasDataError if a reason is missing."""
+    waivers = request.waivers or {}
+    failed = {}
+    if role == "red" and request.public:
+        failed[RED_TEAM] = (
+            f"{model} is a red team, which writes attacks; to make it public give a reason with --allow {RED_TEAM} "
+            '--because "REASON", or leave out --public'
         )
-    about, _ = metadata.split(card.model_card(version, model))
-    if about.get("license") == "unknown":
-        in_its_way[LICENCES] = (
-            f"no one licence is known of the base of {model}, and it binds {model} too: state it in the recipe "
-            f'(models.NAME.licence) and build that again, or say why not with --allow {LICENCES} --because "..."'
+    head, _ = metadata.split(card.model_card(version, model))
+    if head.get("license") == "unknown":
+        failed[LICENCES] = (
+            f"no single licence is known for the base model of {model}, and it binds {model} too; state it in the "
+            f'recipe (models.NAME.licence) and build again, or waive it with --allow {LICENCES} --because "REASON"'
         )
-    for name, sentence in in_its_way.items():
-        if not allowed.get(name, "").strip():
-            raise SeasDataError(sentence)
-    return {name: allowed[name] for name in in_its_way}
+    for name, message in failed.items():
+        if not waivers.get(name, "").strip():
+            raise SeasDataError(message)
+    return {name: waivers[name] for name in failed}
 
 
-def _render(version: Version, model: str, source: Path, folder: Path, excused: dict[str, str]) -> None:
-    """Write what is pushed: the checkpoint's own files, not what a training keeps beside them to go on from."""
+def _render(version: Version, model: str, source: Path, folder: Path, waived: dict[str, str]) -> None:
+    """Write the files to push: those of the checkpoint, without what the training keeps to resume from."""
     folder.mkdir(mode=0o700)
     for pattern in checkpoint.FILE_PATTERNS:
         for path in source.glob(pattern):
             if path.is_file() and not (folder / path.name).exists():
                 files.link(path.resolve(), folder / path.name)
-    if (source / hub_plan.TRAINING).is_file():
-        settings = scrub.recipe(json.loads((source / hub_plan.TRAINING).read_bytes()))
-        files.write_text(folder / hub_plan.TRAINING, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
-    files.write_text(folder / hub_plan.CARD, card.model_card(version, model, excused))
+    if (source / push_plan.TRAINING).is_file():
+        settings = scrub.recipe(json.loads((source / push_plan.TRAINING).read_bytes()))
+        files.write_text(folder / push_plan.TRAINING, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(folder / push_plan.CARD, card.model_card(version, model, waived))
 
 
-def _holds(tree: dict[str, Held], folder: Path) -> bool:
-    """Return whether a commit has the files of ``folder``; of the card, which is shared, whether there is one."""
-    here = [path for path in folder.iterdir() if path.name != hub_plan.CARD]
-    return hub_plan.CARD in tree and all(path.name in tree and tree[path.name].same_as(Local(path)) for path in here)
+def _holds(tree: dict[str, RemoteFile], folder: Path) -> bool:
+    """Return whether a commit has the files of ``folder``; the content of the card, which is shared, may differ."""
+    local = [path for path in folder.iterdir() if path.name != push_plan.CARD]
+    return push_plan.CARD in tree and all(
+        path.name in tree and tree[path.name].matches(LocalFile(path)) for path in local
+    )

@@ -1,7 +1,7 @@
-"""One repository on the Hub: what it holds, and the few things that a push does to it.
+"""A repository of the Hugging Face Hub: its content, and the changes that a push makes to it.
 
-Every method speaks in ``hub.speaking`` sentences. Reading and setting are repeated while the Hub is busy; a commit is
-made once, on the state that it was planned for, so that nothing of anybody's is written over unseen.
+Every method raises SeasDataError with a message of ``hub_errors``. Reading and changing settings are retried; a commit
+is made once, on the state that it was planned for, so that nobody's changes are overwritten unseen.
 """
 
 import hashlib
@@ -17,69 +17,68 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars, validate_repo_id  # type: ignore[attr-defined]
 
 from seas_data.errors import SeasDataError
-from seas_data.release.hub import errors as hub
-from seas_data.release.hub.errors import Kind, patiently, speaking
+from seas_data.release.hub.errors import Kind, hub_errors, is_status, with_hub_retries
 from seas_data.store import files
 from seas_data.text import printable
 
 
-class Local:
-    """A file here that is to be there: it is read once for its hashes, however often it is compared."""
+class LocalFile:
+    """A local file to push. Its hashes are computed once, however often it is compared."""
 
     def __init__(self, path: Path):
         self.path = path
 
     @cached_property
     def size(self) -> int:
-        """Its size in bytes."""
+        """The size in bytes."""
         return self.path.stat().st_size
 
     @cached_property
     def sha256(self) -> str:
-        """The SHA-256 of its bytes."""
+        """The SHA-256 of the content."""
         return files.sha256(self.path)
 
     @cached_property
     def git_id(self) -> str:
-        """The name that git gives its bytes."""
+        """The id of the content as a git blob."""
         content = self.path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
-class Held:
-    """A file there: its size, and the SHA-256 of a large one or the git id of another."""
+class RemoteFile:
+    """A file of the repository: its size, the SHA-256 if it is a large file (LFS), and its git id."""
 
     size: int
     sha256: str | None
     git_id: str
 
-    def same_as(self, local: Local) -> bool:
-        """Return whether the file here has the same bytes."""
+    def matches(self, local: LocalFile) -> bool:
+        """Return whether the local file has the same content."""
         if local.size != self.size:
             return False
         return local.sha256 == self.sha256 if self.sha256 else local.git_id == self.git_id
 
 
 @dataclass(frozen=True)
-class State:
-    """What the repository holds at a commit of main, who may see it, and its tags (name to commit).
+class RepositoryInfo:
+    """A repository at a commit of main: its files, visibility and tags (name to commit).
 
-    ``gated``: whether who asks for access is let in by hand; where everybody who asks is let in, there is no gate.
+    ``gated``: whether people approve each request for access; automatic approval does not count as a gate.
     """
 
     commit: str
-    files: dict[str, Held]
+    files: dict[str, RemoteFile]
     private: bool
     gated: bool
     tags: dict[str, str]
 
 
 class Remote:
-    """A repository of the Hub, which need not exist yet. Raises SeasDataError if ``name`` cannot be one's."""
+    """A repository of the Hub, which need not exist yet. Raises SeasDataError if ``name`` is not a valid name."""
 
     def __init__(self, name: str, kind: Kind = "dataset"):
-        with speaking(name, kind):
+        with hub_errors(name, kind):
             validate_repo_id(name)
             if "/" not in name:
                 raise errors.HFValidationError
@@ -91,96 +90,96 @@ class Remote:
 
     @property
     def url(self) -> str:
-        """Where people look at it."""
+        """The address of its page."""
         return f"{self._api.endpoint}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
 
-    def state(self) -> State | None:
-        """Return what it holds now; None if there is no such repository, or not for us to see."""
-        with speaking(self.name, self.kind):
+    def info(self) -> RepositoryInfo | None:
+        """Return the current state of main; None if there is no such repository, or no access to it."""
+        with hub_errors(self.name, self.kind):
             try:
-                about = patiently(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision="main"))
+                info = with_hub_retries(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision="main"))
             except errors.GatedRepoError:
                 raise
             except errors.RepositoryNotFoundError as problem:
                 if problem.response.status_code == 401 and "credentials" in (problem.server_message or ""):
                     raise
                 return None
-        commit = str(about.sha)
-        return State(commit, self.tree(commit), bool(about.private), about.gated == "manual", self.tags())
+        commit = str(info.sha)
+        return RepositoryInfo(commit, self.tree(commit), bool(info.private), info.gated == "manual", self.tags())
 
     def tags(self) -> dict[str, str]:
         """Return the commit of each tag."""
-        with speaking(self.name, self.kind):
-            refs = patiently(lambda: self._api.list_repo_refs(self.name, repo_type=self.kind))
+        with hub_errors(self.name, self.kind):
+            refs = with_hub_retries(lambda: self._api.list_repo_refs(self.name, repo_type=self.kind))
         return {ref.name: ref.target_commit for ref in refs.tags}
 
-    def tree(self, commit: str) -> dict[str, Held]:
-        """Return the files at ``commit``."""
+    def tree(self, commit: str) -> dict[str, RemoteFile]:
+        """Return the files at ``commit``, by path."""
 
-        def listed() -> dict[str, Held]:
+        def list_files() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(self.name, recursive=True, revision=commit, repo_type=self.kind)
             return {
-                entry.path: Held(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
+                entry.path: RemoteFile(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
                 for entry in entries
                 if isinstance(entry, RepoFile)
             }
 
-        with speaking(self.name, self.kind):
-            return patiently(listed)
+        with hub_errors(self.name, self.kind):
+            return with_hub_retries(list_files)
 
-    def commit_of(self, revision: str | None) -> str:
-        """Return the commit that a tag, branch or commit stands for; None is the newest of main."""
-        with speaking(self.name, self.kind):
+    def resolve_commit(self, revision: str | None) -> str:
+        """Return the commit of a tag, branch or commit; None is the newest commit of main."""
+        with hub_errors(self.name, self.kind):
             try:
-                about = patiently(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision=revision))
+                info = with_hub_retries(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision=revision))
             except errors.RevisionNotFoundError:
-                there = ", ".join(sorted(self.tags())[-10:]) or "no tags"
+                newest = ", ".join(sorted(self.tags())[-10:]) or "none"
                 raise SeasDataError(
                     f"the {self.kind} {self.name} has no tag, branch or commit {printable(str(revision))}; "
-                    f"it has {printable(there)}"
+                    f"its newest tags: {printable(newest)}"
                 ) from None
-        return str(about.sha)
+        return str(info.sha)
 
-    def read(self, path: str, commit: str) -> bytes:
+    def read_file(self, path: str, commit: str) -> bytes:
         """Return the content of a small file at ``commit``."""
-        with tempfile.TemporaryDirectory() as folder, speaking(self.name, self.kind):
+        with tempfile.TemporaryDirectory() as folder, hub_errors(self.name, self.kind):
 
-            def fetched() -> str:
+            def download() -> str:
                 return self._api.hf_hub_download(
                     self.name, path, repo_type=self.kind, revision=commit, local_dir=folder
                 )
 
-            return Path(patiently(fetched)).read_bytes()
+            return Path(with_hub_retries(download)).read_bytes()
 
-    def fetch_all(self, places: Sequence[str], commit: str, folder: Path) -> None:
-        """Download the files ``places`` at ``commit`` below ``folder``, several at once, from where that broke off."""
+    def download(self, paths: Sequence[str], commit: str, folder: Path) -> None:
+        """Download the files ``paths`` at ``commit`` into ``folder``, in parallel; resume an interrupted download."""
 
-        def fetched() -> None:
+        def download() -> None:
             self._api.snapshot_download(
-                self.name, repo_type=self.kind, revision=commit, local_dir=folder, allow_patterns=list(places)
+                self.name, repo_type=self.kind, revision=commit, local_dir=folder, allow_patterns=list(paths)
             )
 
-        with speaking(self.name, self.kind):
-            patiently(fetched)
+        with hub_errors(self.name, self.kind):
+            with_hub_retries(download)
 
     def create(self) -> None:
-        """Make it: private, whatever it becomes later."""
-        with speaking(self.name, self.kind):
-            patiently(lambda: self._api.create_repo(self.name, repo_type=self.kind, private=True, exist_ok=True))
+        """Create the repository, private at first."""
+        with hub_errors(self.name, self.kind):
+            with_hub_retries(lambda: self._api.create_repo(self.name, repo_type=self.kind, private=True, exist_ok=True))
 
     def set_gated(self) -> None:
-        """Gate it: who asks for access is let in by hand."""
-        with speaking(self.name, self.kind):
-            patiently(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, gated="manual"))
+        """Gate the repository: people approve each request for access."""
+        with hub_errors(self.name, self.kind):
+            with_hub_retries(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, gated="manual"))
 
     def make_public(self) -> None:
-        """Show it to everybody."""
-        with speaking(self.name, self.kind):
-            patiently(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, private=False))
+        """Make the repository public."""
+        with hub_errors(self.name, self.kind):
+            with_hub_retries(lambda: self._api.update_repo_settings(self.name, repo_type=self.kind, private=False))
 
     def upload(self, additions: Sequence[CommitOperationAdd]) -> None:
-        """Send the contents of large files, those that the Hub does not have; nobody sees them before the commit."""
-        with speaking(self.name, self.kind):
+        """Upload the large files that the Hub does not have yet; they are not visible before the commit."""
+        with hub_errors(self.name, self.kind):
             self._api.preupload_lfs_files(self.name, additions, repo_type=self.kind, free_memory=False)
 
     def commit(
@@ -191,14 +190,14 @@ class Remote:
         message: str,
         parent: str,
     ) -> str:
-        """Commit to main, on ``parent``, and return the new commit. Raises SeasDataError if main has moved on.
+        """Commit to main on top of ``parent`` and return the new commit. Raises SeasDataError if main has changed.
 
-        An answer that is lost leaves open whether there is a commit; then main says so: it has either stayed at
-        ``parent``, and the commit is made, or it holds just what this commit adds.
+        If the reply is lost, main shows whether the commit was made: it is either still at ``parent``, and the commit
+        is made again, or its newest commit contains exactly this change.
         """
         deletions = [CommitOperationDelete(path, is_folder=False) for path in deleted]
 
-        def tried() -> str:
+        def create_commit() -> str:
             try:
                 return self._api.create_commit(
                     self.name,
@@ -209,50 +208,45 @@ class Remote:
                     repo_type=self.kind,
                 ).oid
             except errors.HfHubHTTPError as problem:
-                if not hub.is_status(problem, 412):
+                if not is_status(problem, 412):
                     raise
-                newest = self._api.list_repo_commits(self.name, repo_type=self.kind)
-                if self._is_ours(newest[0].commit_id, additions, deleted, newest[0].title == title):
-                    return newest[0].commit_id
-                authors = printable(", ".join(newest[0].authors)) or "somebody"
+                newest = self._api.list_repo_commits(self.name, repo_type=self.kind)[0]
+                if newest.title == title and self._contains(newest.commit_id, additions, deleted):
+                    return newest.commit_id
+                authors = printable(", ".join(newest.authors)) or "an unknown author"
                 raise SeasDataError(
-                    f"the {self.kind} {self.name} changed while it was being pushed to (now at "
-                    f"{newest[0].commit_id[:7]}, by {authors}): run the same "
-                    "command again, which starts from what is there now; what has arrived is not sent again"
+                    f"the {self.kind} {self.name} was changed during the push (commit {newest.commit_id[:7]} by "
+                    f"{authors}); rerun the command, which starts from its current state and does not send uploaded "
+                    "files again"
                 ) from None
 
-        with speaking(self.name, self.kind):
-            return patiently(tried)
+        with hub_errors(self.name, self.kind):
+            return with_hub_retries(create_commit)
 
-    def _is_ours(
-        self, commit: str, additions: Sequence[CommitOperationAdd], deleted: Sequence[str], titled: bool
-    ) -> bool:
-        tree = self.tree(commit) if titled else {}
-        return (
-            titled
-            and all(
-                each.path_in_repo in tree and tree[each.path_in_repo].same_as(Local(Path(str(each.path_or_fileobj))))
-                for each in additions
-            )
-            and not any(path in tree for path in deleted)
+    def _contains(self, commit: str, additions: Sequence[CommitOperationAdd], deleted: Sequence[str]) -> bool:
+        tree = self.tree(commit)
+        added = all(
+            each.path_in_repo in tree and tree[each.path_in_repo].matches(LocalFile(Path(str(each.path_or_fileobj))))
+            for each in additions
         )
+        return added and not any(path in tree for path in deleted)
 
     def tag(self, name: str, commit: str) -> None:
-        """Call ``commit`` by ``name``. Raises SeasDataError if the tag stands for another commit."""
+        """Tag ``commit`` with ``name``. Raises SeasDataError if the tag exists at another commit."""
 
-        def tried() -> None:
+        def create_tag() -> None:
             try:
                 self._api.create_tag(self.name, tag=name, revision=commit, repo_type=self.kind)
             except errors.HfHubHTTPError as problem:
-                if not hub.is_status(problem, 409):
+                if not is_status(problem, 409):
                     raise
                 if self.tags().get(name) != commit:
-                    raise SeasDataError(tag_taken(name, self.name)) from None
+                    raise SeasDataError(tag_conflict(name, self.name)) from None
 
-        with speaking(self.name, self.kind):
-            patiently(tried)
+        with hub_errors(self.name, self.kind):
+            with_hub_retries(create_tag)
 
 
-def tag_taken(tag: str, repository: str) -> str:
-    """Return the sentence for a tag that stands for something else."""
-    return f"the tag {tag} of {repository} stands for another version, and tags do not move; choose another with --tag"
+def tag_conflict(tag: str, repository: str) -> str:
+    """Return the message for a tag that another version has."""
+    return f"the tag {tag} of {repository} is on another version, and tags are not moved; choose another with --tag"

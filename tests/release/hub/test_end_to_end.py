@@ -16,7 +16,7 @@ import pytest
 from seas_data.query import version as versions
 from seas_data.release import configs
 from seas_data.release.hub.pull import pull
-from seas_data.release.hub.push import Wanted, push
+from seas_data.release.hub.push import PushRequest, push
 from seas_data.release.visibility import Profile
 from tests.hub import Hub
 from tests.program import PROGRAM
@@ -62,7 +62,7 @@ def is_row_for_row(root: Path, names: dict[str, str], profile: Profile, out: Pat
 def test_what_is_loaded_is_the_version_row_for_row(hub: Hub, mine: Path, tmp_path: Path) -> None:
     names = {"1.0.0": "v0", "1.1.0": "v1", "1.2.0": "v2"}
     for tag, name in names.items():
-        push(versions.open(mine).version(name), Wanted("org/set", tag=tag), "gated")
+        push(versions.open(mine).version(name), PushRequest("org/set", tag=tag), "gated")
     load("org/set", list(names), tmp_path / "out", hub.environment())
     is_row_for_row(mine, names, "gated", tmp_path / "out")
 
@@ -79,7 +79,7 @@ def test_the_commands_push_and_pull(example: Path, tmp_path: Path) -> None:
         refused = seas_data(hub, "push", "v0", "org/set", "--allow", "licences", *workspace)
         assert refused.returncode == 2 and "--because" in refused.stderr
         dry = seas_data(hub, "push", "v0", "org/set", "--tag", "1.0.0", "--dry-run", *workspace)
-        assert dry.returncode == 0 and "Nothing was written" in dry.stdout and not hub.repositories, dry.stderr
+        assert dry.returncode == 0 and "Dry run: nothing was pushed" in dry.stdout and not hub.repositories, dry.stderr
         done = seas_data(hub, "push", "v0", "org/set", "--tag", "1.0.0", "--json", *workspace)
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
@@ -98,8 +98,8 @@ def test_the_commands_push_and_pull(example: Path, tmp_path: Path) -> None:
         prompt_id = json.loads(kept.stdout)[0]["id"]
         again = shutil.copytree(example, tmp_path / "ws3")
         gone = seas_data(hub, "forget", prompt_id, "--because", "asked for", "--workspace", str(again))
-        assert gone.returncode == 0 and "Still held by v0" in gone.stdout, gone.stderr
-        assert "Still held by org/set@1.0.0" in gone.stdout
+        assert gone.returncode == 0 and "Still in v0" in gone.stdout, gone.stderr
+        assert "Still in org/set@1.0.0" in gone.stdout
         card = hub.repository("datasets", "org/set").content("README.md").decode()
         assert "seas-data: begin v0 public" in card and prompt_id not in card
         assert hub.owner not in done.stdout + done.stderr + got.stdout + got.stderr
@@ -115,14 +115,14 @@ def test_the_real_hub(mine: Path, tmp_path: Path) -> None:
     from seas_data.release.hub.remote import Remote
 
     remote = Remote(name)
-    state = remote.state()
+    state = remote.info()
     number = len(state.tags) if state else 0
     names = {f"{number}.{index}.0": f"v{index}" for index in range(3)}
     for tag, version in names.items():
-        first = push(versions.open(mine).version(version), Wanted(name, tag=tag), "gated")
-        again = push(versions.open(mine).version(version), Wanted(name, tag=tag), "gated")
-        assert again.plan.nothing and again.commit == first.commit
-    state = remote.state()
+        first = push(versions.open(mine).version(version), PushRequest(name, tag=tag), "gated")
+        again = push(versions.open(mine).version(version), PushRequest(name, tag=tag), "gated")
+        assert again.plan.is_empty and again.commit == first.commit
+    state = remote.info()
     assert state is not None and state.private and state.gated and set(names) <= set(state.tags)
     load(name, list(names), tmp_path / "out", {})
     is_row_for_row(mine, names, "gated", tmp_path / "out")

@@ -13,9 +13,9 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.query import explain, summary
 from seas_data.query import version as versions
-from seas_data.release.hub import publish_log as published
+from seas_data.release.hub import publish_log
 from seas_data.release.hub.pull import pull
-from seas_data.release.hub.push import Wanted, push
+from seas_data.release.hub.push import PushRequest, push
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
 from tests.hub import Fault, Hub, Repository
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 
 def pushed(root: Path, name: str = "v0", tag: str = "1.0.0", profile: Profile = "public") -> None:
-    push(versions.open(root).version(name), Wanted("org/set", tag=tag), profile)
+    push(versions.open(root).version(name), PushRequest("org/set", tag=tag), profile)
 
 
 @pytest.mark.parametrize("profile", ["public", "gated"])
@@ -44,7 +44,7 @@ def test_a_pulled_version_has_the_digest_that_was_pushed(
     assert versions.open(tmp_path / "ws2").version("1.0.0").digest == digest
     assert not pull("org/set@1.0.0", tmp_path / "ws2").new
     assert not pull("org/set", tmp_path / "ws2").new
-    assert [each.way for each in published.read(tmp_path / "ws2")] == ["pull", "pull"]
+    assert [each.way for each in publish_log.read(tmp_path / "ws2")] == ["pull", "pull"]
     if profile == "gated":
         for table in version.manifest.tables:
             assert pulled.version.table(table).equals(version.table(table)), table
@@ -53,10 +53,10 @@ def test_a_pulled_version_has_the_digest_that_was_pushed(
 def test_a_pulled_version_answers_as_any_other(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine, "v2")
     version = pull("org/set", tmp_path / "ws2").version
-    told = summary.show(version)
+    told = summary.describe_version(version)
     assert told["tables"]["prompts"] == versions.open(mine).version("v2").table("prompts").height
     prompt_id = version.table("kept")["prompt_id"][0]
-    assert explain.story(version, prompt_id)
+    assert explain.describe_prompt(version, prompt_id)
     assert version.sql("select count(*) as n from runs")["n"][0] == 0
     assert version.sql("select count(*) as n from kept")["n"][0] == version.table("kept").height
 
@@ -82,7 +82,7 @@ def test_the_other_tags_of_a_repository_are_remembered(hub: Hub, mine: Path, tmp
         pushed(mine, f"v{number}", f"1.{number}.0")
     pull("org/set@1.1.0", tmp_path / "ws2")
     pull("org/set@1.1.0", tmp_path / "ws2")
-    known = published.read(tmp_path / "ws2")
+    known = publish_log.read(tmp_path / "ws2")
     tags = hub.repository("datasets", "org/set").tags
     assert [(each.way, each.tag, each.commit) for each in known] == [
         ("pull", "1.1.0", tags["1.1.0"]),
@@ -93,7 +93,7 @@ def test_the_other_tags_of_a_repository_are_remembered(hub: Hub, mine: Path, tmp
 def test_into_a_workspace_with_other_versions_nothing_is_pulled(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine)
     before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
-    with pytest.raises(SeasDataError, match=r"holds v0, v1, v2, which did not come from org/set; pull into a new one"):
+    with pytest.raises(SeasDataError, match=r"holds v0, v1, v2, which did not come from org/set; pull into a"):
         pull("org/set@1.0.0", mine)
     assert {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()} == before
     pushed(mine, "v1", "1.1.0")
@@ -113,7 +113,7 @@ def test_a_pull_that_broke_off_goes_on(hub: Hub, mine: Path, tmp_path: Path, mon
     pushed(mine)
     root = tmp_path / "ws2"
     hub.faults.append(Fault("GET", "^/store/", status=500, skip=6, times=99))
-    with pytest.raises(SeasDataError, match="fault of its own"):
+    with pytest.raises(SeasDataError, match="failed to answer"):
         pull("org/set@1.0.0", root)
     assert versions.open(root).versions() == [] and not (root / "shards").exists()
     hub.faults.clear()
@@ -160,18 +160,18 @@ def with_shard(table: str = "prompts", **fields: object) -> Callable[[dict[str, 
 HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "a table that leads elsewhere": (
         lambda content: content | {"tables": content["tables"] | {"../../../tmp/out": content["tables"]["prompts"]}},
-        "its tables are none that this program knows",
+        "its tables are unknown to this version of seas-data",
     ),
-    "a shard that leads elsewhere": (with_shard(sha256="../../../../tmp/out"), "shard's name is no SHA-256"),
-    "a shard of letters": (with_shard(sha256="A" * 64), "shard's name is no SHA-256"),
+    "a shard that leads elsewhere": (with_shard(sha256="../../../../tmp/out"), "the name of a shard is not a SHA-256"),
+    "a shard of letters": (with_shard(sha256="A" * 64), "the name of a shard is not a SHA-256"),
     "a shard that is not there": (with_shard(sha256="0" * 64), "lacks tables/prompts/0000"),
-    "a huge shard": (with_shard(bytes=10**18), "is not the file that the manifest names"),
-    "a negative size": (with_shard(bytes=-1), "a shard has no size"),
-    "a size in words": (with_shard(bytes="many"), "is not a manifest"),
-    "a version that leads elsewhere": (lambda content: content | {"version": "../v0"}, "has another name than v0"),
-    "a parent that leads elsewhere": (lambda content: content | {"parent": "../../v0"}, "parent has another name"),
-    "itself for a parent": (lambda content: content | {"parent": content["version"]}, "parent is no earlier version"),
-    "a later one for a parent": (lambda content: content | {"parent": "v7"}, "parent is no earlier version"),
+    "a huge shard": (with_shard(bytes=10**18), "does not match its manifest"),
+    "a negative size": (with_shard(bytes=-1), "a shard has no valid size"),
+    "a size in words": (with_shard(bytes="many"), "is not a valid manifest"),
+    "a version that leads elsewhere": (lambda content: content | {"version": "../v0"}, "its version is not v0"),
+    "a parent that leads elsewhere": (lambda content: content | {"parent": "../../v0"}, "its parent is not v0"),
+    "itself for a parent": (lambda content: content | {"parent": content["version"]}, "is not an earlier version"),
+    "a later one for a parent": (lambda content: content | {"parent": "v7"}, "is not an earlier version"),
     "no profile": (lambda content: content | {"profile": None}, "profile is not public or gated"),
     "another format": (lambda content: content | {"format": 9}, "has format 9, this program reads"),
     "a recipe that leads elsewhere": (
@@ -180,9 +180,9 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     ),
     "a recipe of keys that are none": (
         lambda content: content | {"recipe": content["recipe"] | {"sources": {"x": {"path": 7}}}},
-        "its recipe is none that this program reads",
+        "its recipe is not valid for this version of seas-data",
     ),
-    "a list": (lambda content: content | {"tables": []}, "is not a manifest"),
+    "a list": (lambda content: content | {"tables": []}, "is not a valid manifest"),
     "rows that are not there": (with_shard(rows=10**6), "does not hold rows of the table prompts"),
 }
 
@@ -205,11 +205,11 @@ def test_a_hostile_manifest_puts_nothing_anywhere(hub: Hub, mine: Path, tmp_path
 def test_what_is_no_release_is_said(hub: Hub, tmp_path: Path) -> None:
     hub.repositories["datasets", "org/other"] = Repository("datasets", "org/other")
     for name, sentence in (
-        ("org/other", "holds no manifest.json"),
-        ("org/none", "there is no dataset org/none"),
-        ("org/other@2.0.0", r"no tag, branch or commit 2\.0\.0; it has no tags"),
-        ("org/other@", "name a tag, branch or commit"),
-        ("../../etc", "no name of a repository"),
+        ("org/other", "has no manifest.json"),
+        ("org/none", "the dataset org/none does not exist"),
+        ("org/other@2.0.0", r"no tag, branch or commit 2\.0\.0; its newest tags: none"),
+        ("org/other@", "write a tag, branch or commit"),
+        ("../../etc", "is not a repository name"),
     ):
         with pytest.raises(SeasDataError, match=sentence):
             pull(name, tmp_path / "ws2")
@@ -218,12 +218,12 @@ def test_what_is_no_release_is_said(hub: Hub, tmp_path: Path) -> None:
     big.branches["main"] = big.commit("main", "y", "", "x").id
     big.head().tree["manifest.json"] = File("0" * 40, 10**12)
     hub.repositories["datasets", "org/big"] = big
-    with pytest.raises(SeasDataError, match="that is no manifest"):
+    with pytest.raises(SeasDataError, match="is too large to be one"):
         pull("org/big", tmp_path / "ws2")
     deep = Repository("datasets", "org/deep")
     deep.commit("main", "x", "", "x", files={"manifest.json": b"[" * 100_000})
     hub.repositories["datasets", "org/deep"] = deep
-    with pytest.raises(SeasDataError, match="is not a manifest"):
+    with pytest.raises(SeasDataError, match="is not a valid manifest"):
         pull("org/deep", tmp_path / "ws2")
     assert not (tmp_path / "ws2").exists()
 
@@ -231,9 +231,9 @@ def test_what_is_no_release_is_said(hub: Hub, tmp_path: Path) -> None:
 def test_a_gated_repository_says_where_to_ask(
     hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    push(versions.open(mine).version("v0"), Wanted("org/set", tag="1.0.0", public=True), "gated")
+    push(versions.open(mine).version("v0"), PushRequest("org/set", tag="1.0.0", public=True), "gated")
     monkeypatch.setenv("HF_TOKEN", hub.reader)
-    with pytest.raises(SeasDataError, match=r"org/set is gated .*ask for access at http.*/datasets/org/set"):
+    with pytest.raises(SeasDataError, match=r"org/set is gated .*request access at http.*/datasets/org/set"):
         pull("org/set@1.0.0", tmp_path / "ws2")
     hub.repository("datasets", "org/set").let_in.add("reader")
     assert pull("org/set@1.0.0", tmp_path / "ws2").new
@@ -268,7 +268,7 @@ def test_a_file_with_another_hash_is_refused_before_anything_is_put_in_place(
     repository = hub.repository("datasets", "org/set")
     kept = dict(repository.large)
     swap(repository, "prompts", b"PAR1 not what it was")
-    with pytest.raises(SeasDataError, match=r"tables/prompts/.* has another content than its name says"):
+    with pytest.raises(SeasDataError, match=r"tables/prompts/.* does not match its SHA-256"):
         pull("org/set@1.0.0", tmp_path / "ws2")
     assert not list((tmp_path / "ws2").rglob("shards/*/*")) and versions.open(tmp_path / "ws2").versions() == []
     repository.large.update(kept)
@@ -296,7 +296,7 @@ def test_a_file_of_other_rows_is_refused(hub: Hub, mine: Path, tmp_path: Path, w
     content = output.getvalue()
     swap(repository, "prompts", content, named=hashlib.sha256(content).hexdigest())
     with pytest.raises(
-        SeasDataError, match=r"is no Parquet file|does not hold rows of the table prompts|has ids that are none"
+        SeasDataError, match=r"is not a Parquet file|does not hold rows of the table prompts|has malformed ids"
     ):
         pull("org/set", tmp_path / "ws2")
     assert not list((tmp_path / "ws2").rglob("shards/*/*"))

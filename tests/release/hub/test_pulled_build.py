@@ -14,7 +14,7 @@ from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.release.hub.pull import pull
-from seas_data.release.hub.push import Wanted, push
+from seas_data.release.hub.push import PushRequest, push
 from seas_data.release.takedown import forget
 from seas_data.run import build
 from tests.conftest import EXAMPLE
@@ -39,7 +39,7 @@ def more(folder: Path, example: Path) -> Path:
 
 def test_a_build_goes_on_from_a_pulled_version(hub: Hub, example: Path, tmp_path: Path) -> None:
     root = tmp_path / "ws2"
-    push(versions.open(example).version(), Wanted("org/set", tag="1.0.0"), "gated")
+    push(versions.open(example).version(), PushRequest("org/set", tag="1.0.0"), "gated")
     pulled = pull("org/set@1.0.0", root).version
     assert not build(recipes.load(EXAMPLE), root).new, "the same sources bring nothing new"
     built = build(recipes.load(more(tmp_path, example)), root).version
@@ -54,7 +54,7 @@ def test_on_a_release_that_withholds_texts_nothing_is_built_but_something_can_be
     hub: Hub, example: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "ws2"
-    push(versions.open(example).version(), Wanted("org/set", tag="1.0.0"), "public")
+    push(versions.open(example).version(), PushRequest("org/set", tag="1.0.0"), "public")
     version = pull("org/set@1.0.0", root).version
     with pytest.raises(SeasDataError, match="withholds texts"):
         build(recipes.load(more(tmp_path, example)), root)
@@ -120,17 +120,17 @@ def test_a_recipe_of_ones_own_runs_its_commands(tmp_path: Path) -> None:
 
 
 def test_the_stages_alone_ask_for_trust_too(tmp_path: Path) -> None:
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
     place, mark = served(tmp_path, "org/set")
     with pytest.raises(SeasDataError, match="--trust"):
-        alone.scene(recipes.load(place), tmp_path / "round")
+        standalone.open_context(recipes.load(place), tmp_path / "round")
     assert not mark.exists()
 
 
 def test_a_pull_writes_the_recipe_marked_as_somebody_elses(hub: Hub, example: Path, tmp_path: Path) -> None:
     version = versions.open(example).version()
-    push(version, Wanted("org/set", tag="1.0.0"), "public")
+    push(version, PushRequest("org/set", tag="1.0.0"), "public")
     done = pull("org/set@1.0.0", tmp_path / "ws2")
     assert done.recipe == tmp_path / "ws2" / "recipes" / "example.yaml"
     read = recipes.load(done.recipe)

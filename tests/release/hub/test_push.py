@@ -11,11 +11,11 @@ from seas_data.query import version as versions
 from seas_data.query.version import Version
 from seas_data.release import checks
 from seas_data.release.folder import checkout
-from seas_data.release.hub import plan as hub_plan
-from seas_data.release.hub import publish_log as published
+from seas_data.release.hub import plan as push_plan
+from seas_data.release.hub import publish_log
 from seas_data.release.hub import push as pushes
 from seas_data.release.hub.plan import Plan
-from seas_data.release.hub.push import Pushed, Wanted, push
+from seas_data.release.hub.push import PushRequest, PushResult, push
 from seas_data.release.hub.remote import Remote
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
@@ -25,8 +25,8 @@ from tests.hub.repository import File
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-def pushed(root: Path, name: str, tag: str | None = None, **more: object) -> Pushed:
-    return push(versions.open(root).version(name), Wanted("org/set", tag=tag, **more))  # type: ignore[arg-type]
+def pushed(root: Path, name: str, tag: str | None = None, **more: object) -> PushResult:
+    return push(versions.open(root).version(name), PushRequest("org/set", tag=tag, **more))  # type: ignore[arg-type]
 
 
 def test_of_three_versions_only_new_shards_travel(hub: Hub, mine: Path) -> None:
@@ -59,11 +59,11 @@ def test_the_same_version_again_sends_nothing(hub: Hub, mine: Path) -> None:
     repository = hub.repository("datasets", "org/set")
     commits, sent, asked = len(repository.commits), sum(repository.received.values()), len(hub.log)
     again = pushed(mine, "v0", "1.0.0")
-    assert again.plan.nothing and again.commit == first.commit
+    assert again.plan.is_empty and again.commit == first.commit
     assert (len(repository.commits), sum(repository.received.values())) == (commits, sent)
     assert {each.method for each in hub.log[asked:]} <= {"GET", "HEAD", "POST"}
     assert not [each for each in hub.log[asked:] if each.method == "POST" and "/tag/" not in each.path]
-    assert len(published.read(mine)) == 1
+    assert len(publish_log.read(mine)) == 1
     pushed(mine, "v0", "one")
     assert repository.tags["one"] == first.commit
 
@@ -75,12 +75,12 @@ def test_what_others_wrote_stays(hub: Hub, mine: Path) -> None:
     repository.commit("main", "ours", "", "somebody", files=files)
     hub.repositories["datasets", "org/set"] = repository
     done = pushed(mine, "v0", "1.0.0")
-    assert done.plan.others == ["data/ours/train-00000-of-00001.parquet", "notes/plan.md"]
+    assert done.plan.unmanaged == ["data/ours/train-00000-of-00001.parquet", "notes/plan.md"]
     card = repository.content("README.md").decode()
     assert "Words of ours." in card and "pretty_name: The garden" in card and "- roses" in card
     assert "seas-data: begin" in card and "config_name: prompts" in card
     assert repository.content("notes/plan.md") == b"plan"
-    assert pushed(mine, "v0").plan.nothing
+    assert pushed(mine, "v0").plan.is_empty
     edited = card.replace("Words of ours.", "Other words.")
     repository.commit("main", "edit", "", "somebody", files={"README.md": edited.encode()})
     pushed(mine, "v1", "1.1.0")
@@ -109,7 +109,7 @@ def test_files_of_ours_that_the_version_has_no_more_are_deleted_in_the_same_comm
 def test_a_dry_run_writes_nothing_anywhere(hub: Hub, mine: Path) -> None:
     plan = pushed(mine, "v0", "1.0.0", dry_run=True).plan
     assert plan.new["manifest.json"] > 0 and not plan.same
-    assert not hub.repositories and not published.read(mine) and not (mine / "push").exists()
+    assert not hub.repositories and not publish_log.read(mine) and not (mine / "push").exists()
     pushed(mine, "v0", "1.0.0")
     commits, asked = len(hub.repository("datasets", "org/set").commits), len(hub.log)
     plan = pushed(mine, "v1", "1.1.0", dry_run=True).plan
@@ -120,12 +120,12 @@ def test_a_dry_run_writes_nothing_anywhere(hub: Hub, mine: Path) -> None:
 
 def test_a_gate_stands_before_there_is_anything_to_read(hub: Hub, mine: Path) -> None:
     version = versions.open(mine).version("v0")
-    push(version, Wanted("org/gated", tag="1.0.0"), "gated")
+    push(version, PushRequest("org/gated", tag="1.0.0"), "gated")
     repository = hub.repository("datasets", "org/gated")
     assert repository.private and repository.gated == "manual"
     assert repository.settings_at == [(0, True, False), (0, True, "manual")]
     assert "extra_gated_prompt" in repository.content("README.md").decode()
-    push(version, Wanted("org/open", public=True), "gated")
+    push(version, PushRequest("org/open", public=True), "gated")
     repository = hub.repository("datasets", "org/open")
     assert repository.settings_at == [(0, True, False), (0, True, "manual"), (1, False, "manual")]
 
@@ -143,23 +143,23 @@ def test_public_only_when_said_and_confirmed(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", public=True, confirm=lambda _: True)
     repository = hub.repository("datasets", "org/set")
     assert repository.settings_at == [(0, True, False), (1, False, False)]
-    with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
+    with pytest.raises(SeasDataError, match="org/set is public; add --public"):
         pushed(mine, "v1")
     assert len(repository.commits) == 2
 
 
 def test_a_repository_holds_one_profile(hub: Hub, mine: Path) -> None:
     version = versions.open(mine).version("v0")
-    push(version, Wanted("org/set"), "gated")
-    with pytest.raises(SeasDataError, match="its history would show it"):
-        push(version, Wanted("org/set", public=True), "public")
+    push(version, PushRequest("org/set"), "gated")
+    with pytest.raises(SeasDataError, match="its history would expose"):
+        push(version, PushRequest("org/set", public=True), "public")
 
 
 def test_tags_do_not_move(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     commits = len(repository.commits)
-    with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/set stands for another version"):
+    with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/set is on another version"):
         pushed(mine, "v1", "1.0.0")
     assert len(repository.commits) == commits
 
@@ -174,9 +174,7 @@ def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeyp
         repository.commit("main", "a note", "", "somebody", files={"notes.md": b"note"})
 
     monkeypatch.setattr(Remote, "upload", overtaken)
-    with pytest.raises(
-        SeasDataError, match=r"changed while it was being pushed to .*by somebody.*run the same command"
-    ):
+    with pytest.raises(SeasDataError, match=r"was changed during the push .*by somebody.*rerun the command"):
         pushed(mine, "v1", "1.1.0")
     assert "1.1.0" not in repository.tags and repository.head().title == "a note"
     monkeypatch.setattr(Remote, "upload", upload)
@@ -190,7 +188,7 @@ def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeyp
 def test_a_gate_that_lets_everybody_in_is_none(hub: Hub, mine: Path) -> None:
     repository = Repository("datasets", "org/set", private=True, gated="auto")
     hub.repositories["datasets", "org/set"] = repository
-    push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    push(versions.open(mine).version("v0"), PushRequest("org/set"), "gated")
     assert repository.settings_at[-1] == (0, True, "manual")
 
 
@@ -201,7 +199,7 @@ def test_what_is_made_public_while_it_is_being_made_gets_nothing(
         hub.repositories["datasets", "org/set"] = Repository("datasets", "org/set")
 
     monkeypatch.setattr(Remote, "create", overtaken)
-    with pytest.raises(SeasDataError, match="org/set is public: say so with --public"):
+    with pytest.raises(SeasDataError, match="org/set is public; add --public"):
         pushed(mine, "v0")
     assert len(hub.repository("datasets", "org/set").commits) == 1
 
@@ -209,14 +207,14 @@ def test_what_is_made_public_while_it_is_being_made_gets_nothing(
 def test_what_is_made_public_while_a_push_is_planned_gets_nothing(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0")
     repository = hub.repository("datasets", "org/set")
-    make = hub_plan.make
+    make = push_plan.make_plan
 
     def overtaken(*given: Any) -> Plan:
         repository.set(False, None)
         return make(*given)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SeasDataError, match="org/set is public: say so"):
-        patch.setattr(hub_plan, "make", overtaken)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SeasDataError, match="org/set is public; add --public"):
+        patch.setattr(push_plan, "make_plan", overtaken)
         pushed(mine, "v1")
     assert len(repository.commits) == 2
 
@@ -230,7 +228,7 @@ def test_what_is_filled_while_it_is_being_made_is_not_written_over(
         hub.repositories["datasets", "org/set"] = theirs
 
     monkeypatch.setattr(Remote, "create", overtaken)
-    with pytest.raises(SeasDataError, match=r"changed by somebody in the meantime: run the same command again"):
+    with pytest.raises(SeasDataError, match=r"was changed in the meantime; rerun the command"):
         pushed(mine, "v0")
     assert hub.repository("datasets", "org/set").content("README.md") == b"# Theirs"
 
@@ -248,8 +246,8 @@ def test_what_is_changed_while_it_is_being_gated_is_not_written_over(
         gate(self)
 
     monkeypatch.setattr(Remote, "set_gated", overtaken)
-    with pytest.raises(SeasDataError, match="changed by somebody in the meantime"):
-        push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    with pytest.raises(SeasDataError, match="was changed in the meantime"):
+        push(versions.open(mine).version("v0"), PushRequest("org/set"), "gated")
     assert theirs.content("README.md") == b"# Theirs, and more"
 
 
@@ -258,16 +256,16 @@ def test_files_of_a_stranger_with_names_of_ours_are_not_replaced(hub: Hub, mine:
     repository = Repository("datasets", "org/set", private=True)
     repository.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs", place: b"theirs"})
     hub.repositories["datasets", "org/set"] = repository
-    with pytest.raises(SeasDataError, match=rf"org/set holds {place}, which a push would replace, and no card of"):
+    with pytest.raises(SeasDataError, match=rf"org/set has a file {place}, which a push would replace, but no card of"):
         pushed(mine, "v0")
     assert repository.content(place) == b"theirs"
 
 
 def test_a_manifest_that_is_none_of_ours_stops_a_push(hub: Hub, mine: Path) -> None:
-    push(versions.open(mine).version("v0"), Wanted("org/set"), "gated")
+    push(versions.open(mine).version("v0"), PushRequest("org/set"), "gated")
     repository = hub.repository("datasets", "org/set")
     repository.commit("main", "edit", "", "somebody", files={"manifest.json": b'{"name": "an extension"}'})
-    with pytest.raises(SeasDataError, match=r"the manifest\.json of org/set .* is none of ours"):
+    with pytest.raises(SeasDataError, match=r"manifest\.json of org/set .* is not a manifest of seas-data"):
         pushed(mine, "v0", public=True)
     repository.commit("main", "edit", "", "somebody", deleted=["manifest.json"])
     with pytest.raises(SeasDataError, match="org/set holds the gated profile"):
@@ -293,7 +291,7 @@ def test_pictures_of_an_earlier_card_go_with_it(hub: Hub, mine: Path) -> None:
     done = pushed(mine, "v0")
     drawn = "assets/course.svg" in done.plan.local
     assert "assets/course.svg" in (done.plan.changed if drawn else done.plan.deleted)
-    assert done.plan.others == ["assets/theirs.svg"]
+    assert done.plan.unmanaged == ["assets/theirs.svg"]
 
 
 @pytest.mark.parametrize("tag", ["a b", "main", "v3", "0123abc", "x..y", ""])
@@ -307,7 +305,7 @@ def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SeasDataError, match=r"there is no check license; .*licences"):
-        pushed(mine, "v0", allowed={"license": "mine"})
+        pushed(mine, "v0", waivers={"license": "mine"})
     told = []
     found = [checks.Check("licences", False, ("mine",), "none"), checks.Check("secrets", True, (), "none")]
     monkeypatch.setattr(checks, "run", lambda *_, **__: found)
@@ -318,9 +316,9 @@ def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
         return write(version, folder, profile, allowed, linked=linked)
 
     monkeypatch.setattr(pushes, "checkout", kept)
-    pushed(mine, "v0", allowed={"licences": "they are mine", "secrets": "whatever"})
+    pushed(mine, "v0", waivers={"licences": "they are mine", "secrets": "whatever"})
     assert told == [{"licences": "they are mine"}]
-    assert published.read(mine)[-1].allowed == {"licences": "they are mine"}
+    assert publish_log.read(mine)[-1].allowed == {"licences": "they are mine"}
 
 
 def test_a_release_of_links_is_the_same_and_takes_no_room(mine: Path, tmp_path: Path) -> None:
@@ -342,5 +340,5 @@ def test_a_tag_that_stands_is_remembered_where_it_stands(hub: Hub, mine: Path) -
     again = pushed(mine, "v0", "1.0.0")
     assert again.commit == repository.head().id != first.commit
     assert repository.tags == {"1.0.0": first.commit}
-    known = [(each.tag, each.commit) for each in published.read(mine)]
+    known = [(each.tag, each.commit) for each in publish_log.read(mine)]
     assert sorted(known, key=str) == sorted([("1.0.0", first.commit), (None, again.commit)], key=str)

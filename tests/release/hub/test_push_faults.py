@@ -12,19 +12,19 @@ from huggingface_hub import constants
 
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
-from seas_data.release.hub import publish_log as published
-from seas_data.release.hub.push import Pushed, Wanted, push
+from seas_data.release.hub import publish_log
+from seas_data.release.hub.push import PushRequest, PushResult, push
 from tests.hub import Fault, Hub, Repository
 from tests.release.hub.test_end_to_end import is_row_for_row, load
 
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-def pushed(root: Path, tag: str = "1.0.0") -> Pushed:
-    return push(versions.open(root).version("v0"), Wanted("org/set", tag=tag))
+def pushed(root: Path, tag: str = "1.0.0") -> PushResult:
+    return push(versions.open(root).version("v0"), PushRequest("org/set", tag=tag))
 
 
-def is_whole(hub: Hub, done: Pushed, *, again: int = 0) -> None:
+def is_whole(hub: Hub, done: PushResult, *, again: int = 0) -> None:
     """One commit of ours, tagged, with every file, of which no more than ``again`` bytes were sent twice."""
     repository = hub.repository("datasets", "org/set")
     assert [commit.title for commit in repository.history()][1:] == ["initial commit"]
@@ -66,20 +66,20 @@ def test_what_passes_is_waited_for(hub: Hub, mine: Path, fault: Fault) -> None:
     done = pushed(mine)
     assert fault.times == 0, "the fault struck"
     is_whole(hub, done, again=broke_off(fault, times))
-    assert [each.commit for each in published.read(mine)] == [done.commit]
+    assert [each.commit for each in publish_log.read(mine)] == [done.commit]
 
 
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (Fault("PUT", "/lfs/", drop_after=500, skip=5, times=99), r"no connection to 127.0.0.1 .*not sent again"),
-        (Fault("POST", "/commit/main", status=503, times=99), r"fault of its own \(503\).*again later"),
-        (Fault("POST", "/commit/main", status=429, times=99), r"fewer requests \(429\).*wait some minutes"),
+        (Fault("PUT", "/lfs/", drop_after=500, skip=5, times=99), r"could not connect to 127.0.0.1 .*not sent again"),
+        (Fault("POST", "/commit/main", status=503, times=99), r"failed to answer .*\(503\).*rerun the command later"),
+        (Fault("POST", "/commit/main", status=429, times=99), r"rate of requests .*\(429\).*wait some minutes"),
         (Fault("POST", "/commit/main", status=429, headers={"Retry-After": "3600"}), r"\(429\).*wait some minutes"),
-        (Fault("POST", "/commit/main", status=403, message="a rule of org"), r"may not do this .*a rule of org.*write"),
-        (Fault("POST", "/commit/main", status=409), r"a conflict over the dataset org/set.*wait a minute"),
+        (Fault("POST", "/commit/main", status=403, message="a rule of org"), r"does not permit .*a rule of org.*write"),
+        (Fault("POST", "/commit/main", status=409), r"a conflict for the dataset org/set.*wait a minute"),
         (Fault("POST", "/repos/create", status=401), r"does not accept your token"),
-        (Fault("GET", "/revision/main", status=200, page=b"<html>log in</html>", times=99), r"no connection to 127"),
+        (Fault("GET", "/revision/main", status=200, page=b"<html>log in</html>", times=99), r"connect to 127"),
     ],
     ids=lambda each: f"{each.path} {each.status or each.drop_after}" if isinstance(each, Fault) else "",
 )
@@ -93,7 +93,7 @@ def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
     assert "\n" not in str(raised.value)
     repository = hub.repositories.get(("datasets", "org/set"))
     assert repository is None or (not repository.tags and len(repository.commits) == 1)
-    assert not published.read(mine) and not (mine / "push").exists()
+    assert not publish_log.read(mine) and not (mine / "push").exists()
     there = set(repository.large) if repository else set()
     assert there or "/lfs/" not in fault.path
     hub.faults.clear()
@@ -105,42 +105,42 @@ def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
 
 def test_what_was_committed_and_not_tagged_is_tagged_by_the_next_push(hub: Hub, mine: Path) -> None:
     hub.faults.append(Fault("POST", "/tag/", status=500, times=99))
-    with pytest.raises(SeasDataError, match=r"fault of its own \(500\)"):
+    with pytest.raises(SeasDataError, match=r"failed to answer .*\(500\)"):
         pushed(mine)
     repository = hub.repository("datasets", "org/set")
     assert len(repository.commits) == 2 and not repository.tags
-    assert [(each.tag, each.commit) for each in published.read(mine)] == [(None, repository.head().id)]
+    assert [(each.tag, each.commit) for each in publish_log.read(mine)] == [(None, repository.head().id)]
     hub.faults.clear()
     is_whole(hub, pushed(mine))
-    assert [(each.tag, each.commit) for each in published.read(mine)] == [("1.0.0", repository.head().id)]
+    assert [(each.tag, each.commit) for each in publish_log.read(mine)] == [("1.0.0", repository.head().id)]
 
 
 def test_one_push_at_a_time(hub: Hub, mine: Path) -> None:
-    with published.alone(mine), pytest.raises(SeasDataError, match=r"another push, pull or forget is at work in"):
+    with publish_log.publish_lock(mine), pytest.raises(SeasDataError, match="push, pull or forget is running in"):
         pushed(mine)
 
 
 def test_who_may_not_is_told_what_to_do(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", hub.reader)
-    with pytest.raises(SeasDataError, match=r"may not do this to the dataset org/set .*ask an owner of org"):
+    with pytest.raises(SeasDataError, match=r"does not permit this for the dataset org/set .*ask an owner of org"):
         pushed(mine)
     monkeypatch.setenv("HF_TOKEN", "hf_" + "n" * 34)
     with pytest.raises(SeasDataError, match="does not accept your token"):
         pushed(mine)
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nowhere")
-    with pytest.raises(SeasDataError, match=r"does not know who asks .*hf auth login"):
+    with pytest.raises(SeasDataError, match=r"requires a login .*hf auth login"):
         pushed(mine)
     for name in ("not a/name/at all", "garden", "org/", "../x", "org/x\x1b[2J"):
-        with pytest.raises(SeasDataError, match="no name of a repository") as raised:
-            push(versions.open(mine).version("v0"), Wanted(name))
+        with pytest.raises(SeasDataError, match="is not a repository name") as raised:
+            push(versions.open(mine).version("v0"), PushRequest(name))
         assert "\x1b" not in str(raised.value)
     assert not hub.repositories
 
 
 def test_no_network_is_said(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(SeasDataError, match=r"no connection to 127\.0\.0\.1 .*check the network"):
+    with pytest.raises(SeasDataError, match=r"could not connect to 127\.0\.0\.1 .*check the network"):
         pushed(mine)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     from huggingface_hub import close_session
@@ -224,7 +224,7 @@ def test_three_pushes_each_killed_in_mid_upload_go_on(hub: Hub, mine: Path, tmp_
         repository: Repository = hub.repository("datasets", "org/set")
         assert len(repository.commits) == 1 + number and tag not in repository.tags
         arrived = {sha256: repository.received[sha256] for sha256 in repository.large}
-        done = push(versions.open(mine).version(name), Wanted("org/set", tag=tag))
+        done = push(versions.open(mine).version(name), PushRequest("org/set", tag=tag))
         assert repository.tags[tag] == done.commit == repository.head().id
         assert {sha256: repository.received[sha256] for sha256 in arrived} == arrived, "sent again"
         tables = {path: file for path, file in repository.head().tree.items() if path.startswith("tables/")}

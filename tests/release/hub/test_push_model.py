@@ -9,8 +9,8 @@ from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
 from seas_data.query import version as versions
 from seas_data.query.version import Version
-from seas_data.release.hub import publish_log as published
-from seas_data.release.hub.push import Wanted
+from seas_data.release.hub import publish_log
+from seas_data.release.hub.push import PushRequest
 from seas_data.release.hub.push_model import push_model
 from tests.hub import Hub
 
@@ -34,34 +34,34 @@ def version(mine: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
 
 def test_a_red_team_is_always_gated_and_public_only_with_a_reason(hub: Hub, version: Version) -> None:
     with pytest.raises(SeasDataError, match=r"R2 is a red team.*--allow red-team-model"):
-        push_model(version, "R2", Wanted("org/red", public=True))
+        push_model(version, "R2", PushRequest("org/red", public=True))
     assert not hub.repositories
-    push_model(version, "R2", Wanted("org/red", tag="1.0.0"))
+    push_model(version, "R2", PushRequest("org/red", tag="1.0.0"))
     repository = hub.repository("models", "org/red")
     assert repository.settings_at == [(0, True, False), (0, True, "manual")]
-    push_model(version, "R2", Wanted("org/open", public=True, allowed={"red-team-model": "a study of it"}))
+    push_model(version, "R2", PushRequest("org/open", public=True, waivers={"red-team-model": "a study of it"}))
     assert hub.repository("models", "org/open").settings_at[-1] == (1, False, "manual")
-    assert [each.kind for each in published.read(version.workspace.root)] == ["model", "model"]
+    assert [each.kind for each in publish_log.read(version.workspace.root)] == ["model", "model"]
 
 
 def test_a_red_team_is_not_made_public_behind_a_target(hub: Hub, version: Version) -> None:
-    push_model(version, "R2", Wanted("org/model"))
+    push_model(version, "R2", PushRequest("org/model"))
     repository = hub.repository("models", "org/model")
-    with pytest.raises(SeasDataError, match="org/model holds the model R2, and its history would show it"):
-        push_model(version, "T2", Wanted("org/model", public=True))
+    with pytest.raises(SeasDataError, match="org/model holds the model R2, which its history would expose"):
+        push_model(version, "T2", PushRequest("org/model", public=True))
     repository.commit("main", "no card", "", "somebody", deleted=["README.md"])
-    with pytest.raises(SeasDataError, match=r"org/model holds config\.json, .* and no card of a push of ours"):
-        push_model(version, "T2", Wanted("org/model", public=True))
+    with pytest.raises(SeasDataError, match=r"org/model has a file config\.json, .* but no card of an earlier push"):
+        push_model(version, "T2", PushRequest("org/model", public=True))
     assert repository.private and len(repository.commits) == 3
 
 
 def test_why_a_red_team_is_public_is_in_the_card_and_remembered(hub: Hub, version: Version) -> None:
-    push_model(version, "R2", Wanted("org/red", public=True, allowed={"red-team-model": "a study of it"}))
+    push_model(version, "R2", PushRequest("org/red", public=True, waivers={"red-team-model": "a study of it"}))
     assert "a study of it" in hub.repository("models", "org/red").content("README.md").decode()
-    assert published.read(version.workspace.root)[-1].allowed == {"red-team-model": "a study of it"}
-    with pytest.raises(SeasDataError, match="unparsed stops no model; what does is red-team-model and licences"):
-        push_model(version, "T2", Wanted("org/target", allowed={"unparsed": "x"}))
-    push_model(version, "T2", Wanted("org/target", allowed={"red-team-model": "not one"}))
+    assert publish_log.read(version.workspace.root)[-1].allowed == {"red-team-model": "a study of it"}
+    with pytest.raises(SeasDataError, match="models have no check unparsed; choose one of: red-team-model, licences"):
+        push_model(version, "T2", PushRequest("org/target", waivers={"unparsed": "x"}))
+    push_model(version, "T2", PushRequest("org/target", waivers={"red-team-model": "not one"}))
     assert "not one" not in hub.repository("models", "org/target").content("README.md").decode()
 
 
@@ -70,16 +70,16 @@ def test_a_base_without_a_licence_stops_a_model(hub: Hub, version: Version) -> N
     for model in recipe["models"].values():
         model.pop("licence", None)
     bare = Version(version.workspace, version.manifest.model_copy(update={"recipe": recipe}))
-    with pytest.raises(SeasDataError, match="no one licence is known of the base of T2"):
-        push_model(bare, "T2", Wanted("org/target"))
+    with pytest.raises(SeasDataError, match="no single licence is known for the base model of T2"):
+        push_model(bare, "T2", PushRequest("org/target"))
     assert not hub.repositories
-    push_model(bare, "T2", Wanted("org/target", allowed={"licences": "it is ours"}))
+    push_model(bare, "T2", PushRequest("org/target", waivers={"licences": "it is ours"}))
     assert "it is ours" in hub.repository("models", "org/target").content("README.md").decode()
 
 
 def test_only_the_checkpoint_its_card_and_its_settings_travel(hub: Hub, version: Version) -> None:
     before = sorted(path for path in version.workspace.root.rglob("*") if path.is_file())
-    push_model(version, "T2", Wanted("org/target"))
+    push_model(version, "T2", PushRequest("org/target"))
     repository = hub.repository("models", "org/target")
     assert repository.private and not repository.gated
     assert set(repository.head().tree) == {
@@ -95,19 +95,19 @@ def test_only_the_checkpoint_its_card_and_its_settings_travel(hub: Hub, version:
 
 
 def test_stale_weights_go_and_tags_do_not_move(hub: Hub, version: Version) -> None:
-    push_model(version, "T2", Wanted("org/target", tag="1.0.0"))
+    push_model(version, "T2", PushRequest("org/target", tag="1.0.0"))
     repository = hub.repository("models", "org/target")
-    assert push_model(version, "T2", Wanted("org/target", tag="1.0.0")).plan.nothing
+    assert push_model(version, "T2", PushRequest("org/target", tag="1.0.0")).plan.is_empty
     files = {"model-00001-of-00002.safetensors": b"old", "merges.txt": b"old", "eval.md": b"x"}
     repository.commit("main", "x", "", "owner", files=files)
-    done = push_model(version, "T2", Wanted("org/target", tag="1.0.0"))
+    done = push_model(version, "T2", PushRequest("org/target", tag="1.0.0"))
     assert (
         done.plan.deleted == ["merges.txt", "model-00001-of-00002.safetensors"] and "eval.md" in repository.head().tree
     )
     (version.workspace.root / "models" / "T2" / "model.safetensors").write_bytes(b"other weights")
     commits = len(repository.commits)
-    with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/target stands for another version"):
-        push_model(version, "T2", Wanted("org/target", tag="1.0.0"))
+    with pytest.raises(SeasDataError, match=r"the tag 1\.0\.0 of org/target is on another version"):
+        push_model(version, "T2", PushRequest("org/target", tag="1.0.0"))
     assert len(repository.commits) == commits
 
 
@@ -115,8 +115,8 @@ def test_a_model_has_to_be_the_one_that_was_trained(
     hub: Hub, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SeasDataError, match="no files of a model R9"):
-        push_model(version, "R9", Wanted("org/target"))
+        push_model(version, "R9", PushRequest("org/target"))
     monkeypatch.setattr(checkpoint, "digest", lambda folder: "changed")
-    with pytest.raises(SeasDataError, match="is not the T2 that v2 knows"):
-        push_model(version, "T2", Wanted("org/target"))
+    with pytest.raises(SeasDataError, match="has changed since T2 of v2 was trained"):
+        push_model(version, "T2", PushRequest("org/target"))
     assert not hub.repositories

@@ -1,0 +1,95 @@
+"""Terminal and JSON output of push and takedown. Text from outside is escaped for the terminal."""
+
+from seas_data.release.hub.push import PushResult
+from seas_data.release.takedown import Forgot
+from seas_data.text import printable
+
+
+def print_push(name: str, result: PushResult, *, tag: str | None) -> None:
+    """Print the result of a push of ``name``; for a dry run, its plan."""
+    plan = result.plan
+    if result.commit is None:
+        for label, group in (("new", plan.new), ("changed", plan.changed)):
+            for path, size in group.items():
+                print(f"{label:<8} {size:>14,}  {printable(path)}")
+        for path in plan.deleted:
+            print(f"{'deleted':<8} {'':>14}  {printable(path)}")
+        for line in plan.card:
+            print(f"card     {line}")
+        print(
+            f"{name} to {result.url}: {len(plan.new)} files new, {len(plan.changed)} changed, {len(plan.deleted)} "
+            f"deleted, {len(plan.same)} unchanged; {len(plan.unmanaged)} files of others stay. Upload: at most "
+            f"{plan.upload_bytes:,} bytes. Dry run: nothing was pushed."
+        )
+        return
+    if plan.is_empty:
+        print(f"{result.url} is up to date; nothing was uploaded.")
+    else:
+        print(
+            f"Pushed {name} to {result.url}, commit {result.commit[:7]}: {len(plan.new)} files new, "
+            f"{len(plan.changed)} changed, {len(plan.deleted)} deleted, {len(plan.same)} unchanged."
+        )
+    if tag:
+        print(f"Tag: {tag}.")
+
+
+def push_json(result: PushResult, *, tag: str | None) -> dict[str, object]:
+    """Return the result of a push as JSON data."""
+    plan = result.plan
+    return {
+        "url": result.url,
+        "commit": result.commit,
+        "tag": tag,
+        "new_commit": not plan.is_empty and result.commit is not None,
+        "files": {"new": plan.new, "changed": plan.changed, "same": plan.same, "deleted": plan.deleted},
+        "unmanaged": plan.unmanaged,
+        "bytes": plan.upload_bytes,
+        "card": plan.card,
+    }
+
+
+def print_takedown(result: Forgot, workspace: str) -> None:
+    """Print what a takedown removed, and what still contains it."""
+    removed = ", ".join(f"{table} {rows:,}" for table, rows in result.rows.items() if rows)
+    print(f"{result.version.name} no longer contains them; rows removed: {removed}.")
+    print(f"Taken down, with everything that contains their text: {_few([*result.prompts, *result.responses])}.")
+    if result.alike:
+        print(
+            f"Similar rows that stay: {_few(result.alike)}. Read them with seas-data why, and take them down too if "
+            "needed."
+        )
+    if result.versions:
+        print(
+            f"Still in {', '.join(result.versions)} of {workspace}: to remove it for good, push {result.version.name}, "
+            f"pull it into a new workspace, and delete {workspace}."
+        )
+    for each in result.published:
+        print(f"Still in {printable(each)}: delete that tag, and squash the history or delete the repository.")
+    if result.unknown:
+        print(
+            f"Unknown, because they are not in this workspace: {_few(result.unknown)}. Pull each of them and search it "
+            "with seas-data why."
+        )
+    if result.models:
+        print(f"Trained on it: {_few(result.models)}. Train these models again to remove it from their weights.")
+
+
+def _few(names: list[str]) -> str:
+    """Return the first of ``names``, escaped for the terminal, and the number of others."""
+    return printable(", ".join(names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def takedown_json(result: Forgot) -> dict[str, object]:
+    """Return the result of a takedown as JSON data."""
+    return {
+        "version": result.version.name,
+        "digest": result.version.digest,
+        "rows": result.rows,
+        "prompts": result.prompts,
+        "responses": result.responses,
+        "versions": result.versions,
+        "published": result.published,
+        "unknown": result.unknown,
+        "models": result.models,
+        "alike": result.alike,
+    }
