@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs import reference
-from seas_data.pairs.lines import ahead
+from seas_data.pairs.jsonl_blocks import prefetch
 from seas_data.pairs.reasons import summarize_counts
 from seas_data.pairs.red import match_attacks, shuffle_sides
 from seas_data.pairs.reference import Role
@@ -121,7 +121,7 @@ def _composed(file: reference.Reference, matched: pl.DataFrame, role: Role, *, t
     """Yield ``matched`` with texts and ids in slices; one empty frame if there are no pairs."""
     slices = (matched.slice(start, _AT_A_TIME) for start in range(0, max(1, matched.height), _AT_A_TIME))
     fetched = ((rows, file.texts(pl.concat([rows["chosen_row"], rows["rejected_row"]]))) for rows in slices)
-    for rows, texts in ahead(fetched):
+    for rows, texts in prefetch(fetched):
         rows = rows.with_columns(
             *(texts[name].head(rows.height).alias(f"chosen_{name}") for name in texts.columns),
             *(texts[name].tail(rows.height).alias(f"rejected_{name}") for name in texts.columns),

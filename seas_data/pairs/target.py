@@ -144,7 +144,7 @@ _ABOUT = ("seed_id", "type")
 
 
 def match_responses(
-    answers: pl.DataFrame, choose: recipe.Choice, most: int, *, missing: tuple[str, str]
+    answers: pl.DataFrame, choose: recipe.SelectBy, most: int, *, missing: tuple[str, str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return (matched, unpaired): up to ``most`` pairs per prompt, with no response in two pairs.
 

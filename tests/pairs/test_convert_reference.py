@@ -91,7 +91,7 @@ VERDICTS = {
 @pytest.mark.parametrize(("verdict", "evaluations"), VERDICTS.items())
 def test_only_the_first_line_that_is_not_blank_is_the_verdict(verdict: str, evaluations: list[str | None]) -> None:
     frame = pl.DataFrame({"evaluation": evaluations}, {"evaluation": pl.String})
-    found = frame.select(reference.verdict(pl.col("evaluation"))).to_series()
+    found = frame.select(reference.parse_verdict(pl.col("evaluation"))).to_series()
     assert found.to_list() == [verdict] * len(evaluations)
 
 
@@ -130,11 +130,11 @@ def test_what_is_no_reference_file_is_refused_and_nothing_is_written(tmp_path: P
     pl.DataFrame({"prompt": ["x"]}).write_parquet(tmp_path / "other.parquet")
     pl.DataFrame(row("s", "a", "r", "safe") | {"tgt_output": 5}).write_parquet(tmp_path / "numbers.parquet")
     for name, message in {
-        "missing.jsonl": "there is no file",
-        "other.jsonl": "none of its 1 lines holds the texts",
+        "missing.jsonl": "does not exist",
+        "other.jsonl": "none of its 1 lines has the texts",
         "fake.parquet": "not a Parquet file",
         "other.parquet": "lacks the columns atk_output",
-        "numbers.parquet": "tgt_output holds Int64",
+        "numbers.parquet": "tgt_output has type Int64",
     }.items():
         with pytest.raises(SeasDataError, match=message):
             convert_file(tmp_path / name, "target", output)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.pairs import lines
+from seas_data.pairs import jsonl_blocks
 
 GOOD = b'{"a": "one", "b": "two", "note": "three"}'
 BAD = {
@@ -35,11 +35,11 @@ BAD = {
 
 
 def read(path: Path) -> tuple[list[tuple[str, ...]], list[int], list[tuple[int, str]], np.ndarray]:
-    blocks = list(lines.blocks(path, ["a", "b"], "note"))
+    blocks = list(jsonl_blocks.read_blocks(path, ["a", "b"], "note"))
     rows = [row for block in blocks for row in block.frame.rows()]
     spans = np.concatenate([np.empty((0, 2), np.int64), *(block.spans for block in blocks)])
     numbers = [int(number) for block in blocks for number in block.lines]
-    return rows, numbers, [found for block in blocks for found in block.aside], spans
+    return rows, numbers, [found for block in blocks for found in block.set_aside], spans
 
 
 @pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
@@ -69,13 +69,13 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + GOOD + b"\r\n\r\n  \r\n" + GOOD)
     rows, numbers, aside, spans = read(path)
     assert (len(rows), numbers, aside) == (2, [1, 4], [])
-    assert lines.fetch(path, spans, ["a", "b"], "note").rows() == rows
+    assert jsonl_blocks.read_spans(path, spans, ["a", "b"], "note").rows() == rows
 
 
 def test_a_json_array_is_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_bytes(b"\n [" + GOOD + b"]")
-    with pytest.raises(SeasDataError, match="one JSON array; write its objects one a line"):
+    with pytest.raises(SeasDataError, match="one JSON array; write one object per line"):
         read(path)
 
 
@@ -96,7 +96,7 @@ def test_what_is_read_is_what_python_reads(
     path = tmp_path_factory.mktemp("lines") / "rows.jsonl"
     path.write_bytes(GOOD + b"\n" + b"\n".join(given_lines) + (b"\n" if ended else b""))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "_BLOCK", size)
+        patch.setattr(jsonl_blocks, "_BLOCK", size)
         rows, numbers, aside, spans = read(path)
     expected = {1: ("one", "two", "three")}
     for number, line in enumerate(given_lines, 2):
@@ -108,5 +108,7 @@ def test_what_is_read_is_what_python_reads(
         number for number, line in enumerate(given_lines, 2) if line in BAD or line == b"x"
     ]
     some = np.arange(0, len(rows), 2)
-    assert lines.fetch(path, spans[some], ["a", "b"], "note").rows() == rows[::2]
-    assert lines.fetch(path, spans[:0], ["a", "b"], "note").schema == dict.fromkeys(["a", "b", "note"], pl.String)
+    assert jsonl_blocks.read_spans(path, spans[some], ["a", "b"], "note").rows() == rows[::2]
+    assert jsonl_blocks.read_spans(path, spans[:0], ["a", "b"], "note").schema == dict.fromkeys(
+        ["a", "b", "note"], pl.String
+    )
