@@ -12,15 +12,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from seas_data import loop, pairs, tables
+from seas_data import pairs, tables
 from seas_data.build import write_shards
-from seas_data.curate.outcome import decisions
-from seas_data.loop import attack_quality as writing
-from seas_data.loop import attacks as attack
-from seas_data.loop import checkpoints as players
-from seas_data.loop import evaluation as measure
-from seas_data.loop.context import Role
-from seas_data.metrics import evaluate
+from seas_data.curate.outcome import build_decisions
+from seas_data.loop.attack_quality import describe_joined_attacks
+from seas_data.loop.attacks import add_language, mark_set_aside
+from seas_data.loop.checkpoints import Role, checkpoint_row
+from seas_data.loop.evaluation import compute_answer_metrics, describe_target, join_cells, select_sets
+from seas_data.loop.iteration import drop_parent_rows
+from seas_data.loop.joined_prompts import attacks_to_prompts, select_successful
+from seas_data.loop.seeds import draw_demonstrations, draw_seeds
+from seas_data.metrics import RedTeamAttacks, compute_metrics
+from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.review import gold
@@ -117,7 +120,7 @@ def _commit(place: Workspace, plan: Recipe, parent: Version | None, made: Frames
 
 
 def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: np.random.Generator) -> Frames:
-    """Play iteration ``k`` and return the rows that it adds, as ``loop.iterate`` does."""
+    """Play iteration ``k`` and return the rows that it adds, as ``loop.run_iteration`` does."""
     assert plan.loop is not None
     settings = plan.loop.attack
     prompts, kept, splits = (parent.table(name) for name in ("prompts", "kept", "splits"))
@@ -131,19 +134,19 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
             made.setdefault(name, []).append(frame)
 
     if k == 1:
-        shown, rows = attack.demonstrations(attackable, plan.loop.seeds, settings, draw=(0, "start"))
+        shown, rows = draw_demonstrations(attackable, plan.loop.seeds, settings, random_stream=(0, "start"))
         add(seeds=shown, demonstrations=rows, relabels=_relabels(train), decisions=_manual(prompts, kept))
         for letter, role in ROLES:
             add(
-                checkpoints=players.checkpoint(
+                checkpoints=checkpoint_row(
                     f"{letter}0", role, 0, made_models.digest(f"{letter}0"), None, "sft", rows.height
                 )
             )
     else:
         add(metrics=_gold(parent), relabels=_cleared(train))
-    seeds = attack.seeds(attackable, plan.loop.seeds, settings, iteration=k, split="train", draw=(0, "attack"))
+    seeds = draw_seeds(attackable, plan.loop.seeds, settings, iteration=k, split="train", random_stream=(0, "attack"))
     attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.prompts, k, numbers)
-    attacks = attack.set_aside(attacks, seeds, attackable)
+    attacks = mark_set_aside(attacks, seeds, attackable)
     asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
     harmless = train.filter(pl.col("kind") == "harmless").head(plan.loop.harmless.prompts)
     answers = made_models.answered(
@@ -157,20 +160,21 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
     joining = _joining(plan, attacks, seeds, answers, prompts)
     clusters = parent.select("select max(cluster) + 1 from clusters").item()
     curated = _curated(joining, int(clusters), dimensions, numbers)
-    newness = writing.novelty(curated["embeddings"], joining, parent, k).with_columns(version=pl.lit(""))
+    joined = describe_joined_attacks(curated["embeddings"], joining, parent, k)
+    newness = compute_metrics(joined).with_columns(version=pl.lit(""))
     add(**curated, metrics=newness)
 
     standing = parent.table("seeds").filter(split="test")
     if standing.is_empty():
         natural = settings.model_copy(update={"types": "natural"})
         adversarial = test.filter(pl.col("kind") == "adversarial")
-        standing = attack.seeds(
-            adversarial, plan.loop.evaluation.seeds, natural, iteration=0, split="test", draw=(0, "evaluation")
+        standing = draw_seeds(
+            adversarial, plan.loop.evaluation.seeds, natural, iteration=0, split="test", random_stream=(0, "evaluation")
         )
         add(seeds=standing)
     add(**_measured(plan, parent, kept, splits, standing, k, numbers))
     whole = {name: pl.concat(frames, how="diagonal") for name, frames in made.items()}
-    return {name: loop._unique(name, frame, parent) for name, frame in whole.items()}
+    return {name: drop_parent_rows(name, frame, parent) for name, frame in whole.items()}
 
 
 def _measured(
@@ -183,7 +187,7 @@ def _measured(
     numbers: np.random.Generator,
 ) -> Frames:
     assert plan.loop is not None
-    sets = measure.sets(kept, splits, plan)
+    sets = select_sets(kept, splits, plan)
     general = sets.filter(pl.col("set") == "general")
     expected = general.select("prompt_id", answer=pl.lit("box"))
     new = [0, 1] if k == 1 else [k]
@@ -192,17 +196,17 @@ def _measured(
     for number in new:
         red = f"R{number}"
         written, how = made_models.attacks(seeds, red, plan.loop.evaluation.prompts, number, numbers)
-        written = attack.set_aside(written, seeds, kept, repeats=False)
+        written = mark_set_aside(written, seeds, kept, repeats=False)
         attacks.append(written)
         said.append(how)
         typed = written.join(seeds.select("seed_id", "type"), on="seed_id")
         types = typed.with_columns(found=pl.when(pl.col("number") > 0).then("type")).select("prompt_id", "found")
-        metrics.append(evaluate.red_team(typed, red, types))
+        metrics.append(compute_metrics(RedTeamAttacks(red, typed, types)))
         value = 0.4 + 0.05 * number
         for against in ("train", "itself"):
             facets = {"red_team": red, "against": against}
-            row = evaluate.metric("diversity", value, facets, low=value - 0.02, high=value + 0.02, n=written.height)
-            metrics.append(evaluate.frame([row]))
+            row = metric_row("diversity", value, facets, low=value - 0.02, high=value + 0.02, n=written.height)
+            metrics.append(metric_frame([row]))
     rivals = pl.concat(attacks)
     answers: list[Frames] = []
     for number in range(k + 1):
@@ -216,10 +220,10 @@ def _measured(
         answers.append(made_models.answered(asked, number, plan.loop.evaluation.responses, numbers))
     responses = pl.concat([parent.table("responses"), *(each["responses"] for each in answers)])
     verdicts = pl.concat([parent.table("verdicts"), *(each["verdicts"] for each in answers)])
-    cells = measure.cells(rivals, responses, verdicts)
+    cells = join_cells(rivals, responses, verdicts)
     for number in new:
-        told = measure.judged_sets(sets, responses, verdicts, f"T{number}")
-        metrics.append(measure.metrics(number, cells, told, expected, f"T{number}"))
+        described = describe_target(f"T{number}", sets, responses, verdicts, expected)
+        metrics.append(compute_answer_metrics(number, cells, described))
     parts = [{"attacks": pl.concat(attacks[1:]), "settings": pl.concat(said), "expected": expected}, *answers]
     merged = {name: pl.concat([each[name] for each in parts if name in each]) for part in parts for name in part}
     merged["metrics"] = pl.concat(metrics).with_columns(version=pl.lit(""))
@@ -259,14 +263,14 @@ def _trained(k: int, paired: pl.DataFrame) -> Frames:
     models, metrics = [], []
     for letter, role in ROLES:
         name, before = f"{letter}{k}", f"{letter}{k - 1}"
-        models.append(players.checkpoint(name, role, k, made_models.digest(name), before, "dpo", rows[role]))
+        models.append(checkpoint_row(name, role, k, made_models.digest(name), before, "dpo", rows[role]))
         facets = {"role": role, "model": name, "iteration": k}
-        metrics.append(evaluate.metric("training/rows", float(rows[role]), facets, n=rows[role]))
+        metrics.append(metric_row("training/rows", float(rows[role]), facets, n=rows[role]))
         metrics += [
-            evaluate.metric("training/loss", 0.7 / (1 + step / 20), facets | {"step": step}, n=8)
+            metric_row("training/loss", 0.7 / (1 + step / 20), facets | {"step": step}, n=8)
             for step in range(10, 60, 10)
         ]
-    return {"checkpoints": pl.concat(models), "metrics": evaluate.frame(metrics).with_columns(version=pl.lit(""))}
+    return {"checkpoints": pl.concat(models), "metrics": metric_frame(metrics).with_columns(version=pl.lit(""))}
 
 
 def _joining(
@@ -275,15 +279,17 @@ def _joining(
     """Return the attacks that worked, and a few refused ones that a judge called harmless, as ``prompts``."""
     assert plan.loop is not None
     rules = plan.loop.success
-    rates = pairs.count_unsafe(answers["responses"], pairs.select_verdicts(answers["verdicts"], judge="keeper", refusal_judge="keeper"))
-    attacks = attack.in_language(attacks, seeds, known)
-    worked = attack.joining(attacks, seeds, rates, rate=rules.rate, min_verdicts=rules.min_verdicts)
+    rates = pairs.count_unsafe(
+        answers["responses"], pairs.select_verdicts(answers["verdicts"], judge="keeper", refusal_judge="keeper")
+    )
+    attacks = add_language(attacks, seeds, known)
+    worked = select_successful(attacks, seeds, rates, rate=rules.rate, min_verdicts=rules.min_verdicts)
     refused = attacks.filter(pl.col("reason").is_null()).join(
         rates.filter(pl.col("valid") > 0, pl.col("unsafe") == 0), on="prompt_id", how="semi"
     )
     nothing = pl.lit(None, pl.String)
     unlabelled = refused.gather_every(10).with_columns(type=nothing, attack_style=nothing, risk_category=nothing)
-    harmless = attack.as_prompts(unlabelled, "harmless", "judge:guard")
+    harmless = attacks_to_prompts(unlabelled, "harmless", "judge:guard")
     return pl.concat([worked, harmless]).join(known, on="prompt_id", how="anti").sort("prompt_id")
 
 
@@ -299,8 +305,8 @@ def _curated(joining: pl.DataFrame, clusters: int, dimensions: int, numbers: np.
     kept = rows.filter(~pl.col("dropped"))
     decided = pl.concat(
         [
-            decisions(gone, step="select", decision="drop", reason="near_duplicate"),
-            decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
+            build_decisions(gone, step="select", decision="drop", reason="near_duplicate"),
+            build_decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
         ]
     )
     cluster = numbers.integers(0, clusters, kept.height)
@@ -361,4 +367,4 @@ def _manual(prompts: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
         .head(1)
         .select("prompt_id", detail=pl.lit("ann: too plain"))
     )
-    return decisions(rows, step="overrides", decision="drop", reason="manual").with_columns(version=pl.lit(""))
+    return build_decisions(rows, step="overrides", decision="drop", reason="manual").with_columns(version=pl.lit(""))

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data.curate.outcome import decisions
+from seas_data.curate.outcome import build_decisions
 from seas_data.tables.ids import row_ids
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from seas_data.text import content_id, text_digest
@@ -208,17 +208,17 @@ def _decisions(rows: pl.DataFrame) -> pl.DataFrame:
             detail=pl.lit("ngram" if reason == "contaminated" else None, pl.String),
             witness_id=pl.lit(None, pl.String) if reason == "too_short" else pl.col("witness_id"),
         )
-        parts.append(decisions(gone, step=step, decision="drop", reason=reason))
+        parts.append(build_decisions(gone, step=step, decision="drop", reason=reason))
     kept = rows.filter("kept", pl.col("role") == "training")
     strange = kept.filter(pl.col("language") == "zh").with_columns(
         witness_id=pl.lit(None, pl.String), detail=pl.lit("language: zh is none of en")
     )
-    parts.append(decisions(strange, step="edges", decision="flag", reason="not_embeddable"))
+    parts.append(build_decisions(strange, step="edges", decision="flag", reason="not_embeddable"))
     attacks, harmless = (kept.filter(pl.col("kind") == kind) for kind in ("adversarial", "harmless"))
     some = attacks.gather_every(25)
     other = harmless["prompt_id"].gather(np.arange(some.height) % harmless.height)
     contrast = some.with_columns(witness_id=other, score=pl.lit(0.7), threshold=pl.lit(0.6), detail=pl.lit("near"))
-    parts.append(decisions(contrast, step="edges", decision="flag", reason="contrast_pair"))
+    parts.append(build_decisions(contrast, step="edges", decision="flag", reason="contrast_pair"))
     held = rows.filter(pl.col("role") == "holdout")["prompt_id"]
     close = attacks.gather_every(40, offset=3)
     close = close.with_columns(
@@ -227,9 +227,9 @@ def _decisions(rows: pl.DataFrame) -> pl.DataFrame:
         threshold=pl.lit(0.95),
         detail=pl.lit("semantic"),
     )
-    parts.append(decisions(close, step="contamination", decision="flag", reason="contaminated"))
+    parts.append(build_decisions(close, step="contamination", decision="flag", reason="contaminated"))
     at_odds = attacks.gather_every(60, offset=5).with_columns(witness_id=pl.lit(None, pl.String))
-    parts.append(decisions(at_odds, step="conflicts", decision="flag", reason="label_conflict"))
+    parts.append(build_decisions(at_odds, step="conflicts", decision="flag", reason="label_conflict"))
     return pl.concat(parts).with_columns(version=pl.lit("")).sort("reason", "prompt_id")
 
 

@@ -1,1 +1,1 @@
-"""Curation: one file a step, each a pure function on frames that returns what it keeps and why it dropped the rest."""
+"""Curation of prompts: one module per step, each a pure function on frames; ``pipeline`` runs them in order."""

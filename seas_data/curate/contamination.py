@@ -1,18 +1,18 @@
-"""Contamination: training prompts that come too close to what models are tested on.
+"""Contamination: drop training prompts that are too similar to holdout prompts.
 
-A training prompt is held against every holdout prompt by two measures: how much of the holdout prompt it quotes
-(``containment.find_quotes``: character 5-grams that stand together, the rare ones counting most) and the cosine of their
-embeddings, where one embedder sees both. A copy with a few words around it is found by the first, a paraphrase by the
-second. Both report their score, so that a person can judge.
+Each training prompt is compared with every holdout prompt by two measures: how much of the holdout prompt it quotes
+(``containment.find_quotes``: character 5-grams in one stretch, weighted by rarity) and the cosine of their embeddings,
+where the same embedder read both. The first finds a copy with a few words around it, the second a paraphrase. Both
+store their score in the decision, so that a person can check it.
 
-A training prompt too close to a holdout prompt is dropped. If exactly one of the two is adversarial it is a contrast
-rather than a copy: flagged and kept. Holdout prompts themselves are never dropped.
+A training prompt at or over a threshold is dropped. If exactly one of the two prompts is adversarial, the pair is a
+contrast rather than a copy: the training prompt is flagged and kept. Holdout prompts are never dropped.
 """
 
 import numpy as np
 import polars as pl
 
-from seas_data.curate.outcome import Outcome, decisions, no_decisions
+from seas_data.curate.outcome import Outcome, build_decisions, empty_decisions
 from seas_data.recipe import Contamination
 from seas_data.similarity import cosine_neighbours
 from seas_data.similarity.containment import find_quotes
@@ -28,21 +28,24 @@ HIT_COLUMNS: dict[str, pl.DataType] = {
 }
 
 
-def contamination(prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination) -> Outcome:
-    """Drop the training rows of ``prompts`` (prompt_id, text, text_digest, kind, role) that are too close to a holdout.
+def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination) -> Outcome:
+    """Drop the training rows of ``prompts`` that are too similar to a holdout row.
 
-    ``embedded``: what the embedders made of ``prompts``, row for row; None leaves meaning out. A training row has at
-    most one decision, for its best witness: one of its own side before one of the other, by n-grams before by meaning,
-    then the highest score, the longest witness (a copy before a part of it), the smallest id.
+    ``embedded``: the embeddings of ``prompts``, row for row; None skips the semantic measure. A training row has at
+    most one decision, for its best witness: a witness of its own side before one of the other, n-grams before
+    embeddings, then the highest score, the longest witness (a copy before a part of it), the lowest id.
+
+    Input columns: ``prompt_id``, ``text``, ``text_digest``, ``kind``, ``role``.
+    Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``contamination``).
     """
     rows = prompts.select("prompt_id", "text", "text_digest", "role", adversarial=pl.col("kind") == "adversarial")
-    hits = [ngram_hits(rows, settings.ngram)]
+    hits = [find_ngram_hits(rows, settings.ngram)]
     if embedded is not None:
-        hits.append(semantic_hits(rows, embedded, settings.semantic))
-    quotable = rows.select(witness_id="prompt_id", length=pl.col("text").str.len_chars())
+        hits.append(find_semantic_hits(rows, embedded, settings.semantic))
+    lengths = rows.select(witness_id="prompt_id", length=pl.col("text").str.len_chars())
     best = (
         pl.concat(hits)
-        .join(quotable, on="witness_id")
+        .join(lengths, on="witness_id")
         .sort(
             "prompt_id",
             *("same_side", "detail", "score", "length", "witness_id"),
@@ -50,17 +53,23 @@ def contamination(prompts: pl.DataFrame, embedded: Embedded | None, settings: Co
         )
         .unique("prompt_id", keep="first", maintain_order=True)
     )
-    drops = decisions(best.filter("same_side"), step="contamination", decision="drop", reason="contaminated")
-    flags = decisions(best.filter(~pl.col("same_side")), step="contamination", decision="flag", reason="contaminated")
+    drops = build_decisions(best.filter("same_side"), step="contamination", decision="drop", reason="contaminated")
+    flags = build_decisions(
+        best.filter(~pl.col("same_side")), step="contamination", decision="flag", reason="contaminated"
+    )
     kept = prompts.filter(~pl.col("prompt_id").is_in(drops["prompt_id"].implode()))
-    return Outcome(kept, pl.concat([no_decisions(), drops, flags]).sort("prompt_id"))
+    return Outcome(kept, pl.concat([empty_decisions(), drops, flags]).sort("prompt_id"))
 
 
-def ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    """Return the pairs of a training and a holdout row of which the first quotes the second (HIT_COLUMNS)."""
+def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Return the pairs in which a training row quotes a holdout row with a score of at least ``threshold``.
+
+    Input columns: ``prompt_id``, ``text``, ``text_digest``, ``role``, ``adversarial``.
+    Output columns: ``HIT_COLUMNS``.
+    """
     if rows["role"].n_unique() < 2:
         return pl.DataFrame(schema=HIT_COLUMNS)
-    # Each text once, because the measure asks how many texts hold a shingle.
+    # Each text once, because the measure counts how many texts contain a shingle.
     texts = rows.unique("text_digest", keep="first", maintain_order=True).sort("text_digest")
     sides = {
         role: texts.join(rows.filter(pl.col("role") == role), on="text_digest", how="semi")
@@ -75,7 +84,7 @@ def ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
         }
     )
     ends = rows.select("text_digest", "prompt_id", "adversarial", "role")
-    return _hits(
+    return _build_hits(
         pairs.join(ends.filter(pl.col("role") == "training"), on="text_digest").join(
             ends.filter(pl.col("role") == "holdout").select(
                 witness_digest="text_digest", witness_id="prompt_id", witness_adversarial="adversarial"
@@ -87,31 +96,37 @@ def ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
     )
 
 
-def semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> pl.DataFrame:
-    """Return each training row's nearest holdout row of either side, if its cosine reaches ``threshold``."""
+def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> pl.DataFrame:
+    """Return each training row's nearest holdout row of each side, if its cosine reaches ``threshold``.
+
+    Input columns: ``prompt_id``, ``role``, ``adversarial``; ``embedded`` is aligned with the rows.
+    Output columns: ``HIT_COLUMNS``.
+    """
     hits = [pl.DataFrame(schema=HIT_COLUMNS)]
-    seen = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal").sort("prompt_id")
+    embedded_rows = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal").sort("prompt_id")
     for model in sorted(embedded.matrices):
         vectors = embedded.matrices[model]
         training, holdout = (
-            seen.filter(pl.col("role") == role, pl.col("model") == model) for role in ("training", "holdout")
+            embedded_rows.filter(pl.col("role") == role, pl.col("model") == model) for role in ("training", "holdout")
         )
         for adversarial in (True, False):
             tests = holdout.filter(pl.col("adversarial") == adversarial)
             if tests.is_empty() or training.is_empty():
                 continue
-            nearest, score = cosine_neighbours.find_nearest(vectors[training["row"].to_numpy()], vectors[tests["row"].to_numpy()])
+            nearest, score = cosine_neighbours.find_nearest(
+                vectors[training["row"].to_numpy()], vectors[tests["row"].to_numpy()]
+            )
             near = np.flatnonzero(score.astype(np.float64) >= threshold)
             pairs = training[near].with_columns(
                 score=pl.Series(score[near]),
                 witness_id=tests["prompt_id"].gather(nearest[near]),
                 witness_adversarial=pl.lit(adversarial),
             )
-            hits.append(_hits(pairs, threshold, "semantic"))
+            hits.append(_build_hits(pairs, threshold, "semantic"))
     return pl.concat(hits)
 
 
-def _hits(pairs: pl.DataFrame, threshold: float, measure: str) -> pl.DataFrame:
+def _build_hits(pairs: pl.DataFrame, threshold: float, measure: str) -> pl.DataFrame:
     return pairs.with_columns(
         same_side=pl.col("adversarial") == pl.col("witness_adversarial"),
         threshold=pl.lit(threshold),

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import sources, tables
-from seas_data.curate.outcome import decisions, no_decisions
+from seas_data.curate.outcome import build_decisions, empty_decisions
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
 from seas_data.sources import overrides
@@ -168,7 +168,7 @@ def _ledger(said: pl.DataFrame) -> pl.DataFrame:
     """Return what people said as decisions: a keep or drop as that, a label as a flag."""
     because = pl.format("{}: {}", "who", "because")
     chosen = [
-        decisions(
+        build_decisions(
             said.filter(pl.col("decision") == word).with_columns(detail=because).drop("decision"),
             step="overrides",
             decision=word,
@@ -179,4 +179,6 @@ def _ledger(said: pl.DataFrame) -> pl.DataFrame:
     labels = (
         said.drop_nulls("label").with_columns(detail=pl.format("label {} by {}", "label", because)).drop("decision")
     )
-    return pl.concat([no_decisions(), *chosen, decisions(labels, step="overrides", decision="flag", reason="manual")])
+    return pl.concat(
+        [empty_decisions(), *chosen, build_decisions(labels, step="overrides", decision="flag", reason="manual")]
+    )

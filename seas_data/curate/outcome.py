@@ -1,4 +1,4 @@
-"""What a step of curation returns: the rows it keeps, and a row for every decision it took."""
+"""Result of a curation step: the rows it keeps, and one decision for every row it drops or flags."""
 
 from dataclasses import dataclass
 
@@ -18,18 +18,23 @@ DECISION_COLUMNS: dict[str, pl.DataType] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """``kept``: the input's rows less the dropped ones, same columns, same order.
+    """Result of a curation step.
 
-    ``decisions``: one row for each drop and each flag, with the columns of ``DECISION_COLUMNS``; the version is added
-    when they are stored.
+    ``kept``: the input rows without the dropped ones, same columns, same order. ``decisions``: one row per drop and
+    flag, with the columns of ``DECISION_COLUMNS``; the version is added when they are stored in the ``decisions``
+    table.
     """
 
     kept: pl.DataFrame
     decisions: pl.DataFrame
 
 
-def decisions(rows: pl.DataFrame, *, step: str, decision: str, reason: str | None = None) -> pl.DataFrame:
-    """Return ``rows`` as decisions: columns it lacks are null (``reason`` may be given once for all rows)."""
+def build_decisions(rows: pl.DataFrame, *, step: str, decision: str, reason: str | None = None) -> pl.DataFrame:
+    """Return ``rows`` as decisions; missing columns are null, and ``reason`` may be given once for all rows.
+
+    Input columns: ``prompt_id`` and any of ``DECISION_COLUMNS``.
+    Output columns: ``DECISION_COLUMNS``.
+    """
     constants = {"step": step, "decision": decision} | ({"reason": reason} if reason else {})
     given = rows.with_columns(**{name: pl.lit(value) for name, value in constants.items()})
     return given.select(
@@ -38,6 +43,6 @@ def decisions(rows: pl.DataFrame, *, step: str, decision: str, reason: str | Non
     )
 
 
-def no_decisions() -> pl.DataFrame:
-    """Return the empty ledger."""
+def empty_decisions() -> pl.DataFrame:
+    """Return an empty frame of decisions."""
     return pl.DataFrame(schema=DECISION_COLUMNS)

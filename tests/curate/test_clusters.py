@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seas_data import recipe, tables
-from seas_data.curate import clusters as subject
-from seas_data.curate.clusters import Placed, clusters
+from seas_data.curate.clusters import EarlierClusters, cluster_prompts, label_clusters, sample_rows
 from seas_data.text import content_id
 
 TOPICS = ("garden tomatoes seeds watering", "guitar chords songs strumming", "bicycle brakes gears chain")
@@ -31,7 +30,7 @@ def world(rows: int, *, topics: int = 3, seed: int = 0) -> tuple[pl.DataFrame, N
 
 def test_topics_become_clusters_numbered_by_size_and_named_by_their_words() -> None:
     texts, vectors = world(120)
-    found = tables.cast("clusters", clusters(texts, vectors, SETTINGS))
+    found = tables.cast("clusters", cluster_prompts(texts, vectors, SETTINGS))
     assert found["prompt_id"].equals(texts["prompt_id"])
     joined = found.join(texts, on="prompt_id")
     assert joined.select("cluster", "topic").n_unique() == 3 == joined["cluster"].n_unique()
@@ -43,7 +42,7 @@ def test_topics_become_clusters_numbered_by_size_and_named_by_their_words() -> N
 
 def test_neighbours_in_meaning_are_neighbours_on_the_map() -> None:
     texts, vectors = world(120)
-    found = clusters(texts, vectors, recipe.Clusters(count=3, fit_rows=60))
+    found = cluster_prompts(texts, vectors, recipe.Clusters(count=3, fit_rows=60))
     places, topic = found.select("x", "y").to_numpy(), texts["topic"].to_numpy()
     distance = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(np.full(120, np.inf))
     assert np.mean(topic[distance.argmin(axis=1)] == topic) > 0.95
@@ -51,12 +50,12 @@ def test_neighbours_in_meaning_are_neighbours_on_the_map() -> None:
 
 def test_neither_the_order_of_the_rows_nor_the_process_changes_anything() -> None:
     texts, vectors = world(90)
-    found = clusters(texts, vectors, SETTINGS)
+    found = cluster_prompts(texts, vectors, SETTINGS)
     mixed = np.random.default_rng(5).permutation(90)
-    assert clusters(texts[mixed], vectors[mixed], SETTINGS).equals(found[mixed])
+    assert cluster_prompts(texts[mixed], vectors[mixed], SETTINGS).equals(found[mixed])
     code = (
         f"import runpy; here = runpy.run_path({__file__!r}); texts, vectors = here['world'](90)\n"
-        "print(here['clusters'](texts, vectors, here['SETTINGS']).write_csv())"
+        "print(here['cluster_prompts'](texts, vectors, here['SETTINGS']).write_csv())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert other.stdout.strip() == found.write_csv().strip()
@@ -67,7 +66,7 @@ def test_neither_the_order_of_the_rows_nor_the_process_changes_anything() -> Non
 def test_few_rows_and_equal_ones(rows: int, alike: bool) -> None:
     texts, vectors = world(max(rows, 1))
     texts, vectors = texts[:rows], (np.tile(vectors[:1], (rows, 1)) if alike else vectors[:rows])
-    found = tables.cast("clusters", clusters(texts, vectors, recipe.Clusters(count=20)))
+    found = tables.cast("clusters", cluster_prompts(texts, vectors, recipe.Clusters(count=20)))
     assert found.height == rows
     assert found["x"].is_finite().all() and found["y"].is_finite().all()
     assert not alike or found["cluster"].n_unique() <= 1
@@ -75,16 +74,16 @@ def test_few_rows_and_equal_ones(rows: int, alike: bool) -> None:
 
 def test_without_a_count_it_grows_with_the_root_of_the_rows() -> None:
     texts, vectors = world(1_000, topics=3)
-    found = clusters(texts, vectors, recipe.Clusters(fit_rows=50))
+    found = cluster_prompts(texts, vectors, recipe.Clusters(fit_rows=50))
     assert found["cluster"].n_unique() == 10
 
 
 def test_later_rows_join_what_is_there() -> None:
     texts, vectors = world(120)
-    first = clusters(texts, vectors, SETTINGS)
+    first = cluster_prompts(texts, vectors, SETTINGS)
     more, their_vectors = world(30, seed=1)
-    placed = Placed(first, vectors)
-    added = tables.cast("clusters", clusters(more, their_vectors, SETTINGS, placed))
+    placed = EarlierClusters(first, vectors)
+    added = tables.cast("clusters", cluster_prompts(more, their_vectors, SETTINGS, placed))
     assert added["prompt_id"].equals(more["prompt_id"])
     names = first.join(texts, on="prompt_id").select("topic", "cluster", "label").unique()
     expected = more.join(names, on="topic", how="left", maintain_order="left")
@@ -93,22 +92,22 @@ def test_later_rows_join_what_is_there() -> None:
         there, new = (frame.filter(cluster=cluster).select("x", "y").to_numpy() for frame in (first, added))
         assert (new >= there.min(axis=0)).all() and (new <= there.max(axis=0)).all()
     mixed = np.random.default_rng(3).permutation(120)
-    assert clusters(more, their_vectors, SETTINGS, Placed(first[mixed], vectors[mixed])).equals(added)
+    assert cluster_prompts(more, their_vectors, SETTINGS, EarlierClusters(first[mixed], vectors[mixed])).equals(added)
 
 
 def test_an_earlier_version_without_embedded_rows_is_none() -> None:
     texts, vectors = world(30)
-    nothing = Placed(tables.empty("clusters"), np.empty((0, 8), dtype=np.float32))
-    assert clusters(texts, vectors, SETTINGS, nothing).equals(clusters(texts, vectors, SETTINGS))
+    nothing = EarlierClusters(tables.empty("clusters"), np.empty((0, 8), dtype=np.float32))
+    assert cluster_prompts(texts, vectors, SETTINGS, nothing).equals(cluster_prompts(texts, vectors, SETTINGS))
 
 
 def test_the_sample_of_the_map_takes_the_same_share_of_each_cluster() -> None:
     cluster = np.repeat(np.arange(4), [100, 60, 30, 2])
-    chosen = subject._sample(cluster, 20)
+    chosen = sample_rows(cluster, 20)
     assert len(set(chosen.tolist())) == 20
     assert np.bincount(cluster[chosen]).tolist() == [10, 6, 3, 1]
-    assert len(subject._sample(cluster, 4)) == 4 == len(set(cluster[subject._sample(cluster, 4)].tolist()))
-    assert subject._sample(cluster, 1_000).tolist() == list(range(192))
+    assert len(sample_rows(cluster, 4)) == 4 == len(set(cluster[sample_rows(cluster, 4)].tolist()))
+    assert sample_rows(cluster, 1_000).tolist() == list(range(192))
 
 
 def test_nothing_but_letters_comes_into_a_label() -> None:
@@ -117,7 +116,7 @@ def test_nothing_but_letters_comes_into_a_label() -> None:
     )
     texts = pl.DataFrame({"prompt_id": [f"{i:02}" for i in range(6)], "text": [hostile] * 5 + ["1 2 3 ..."]})
     vectors = np.eye(6, dtype=np.float32)[[0, 0, 0, 0, 0, 1]]
-    labels = clusters(texts, vectors, recipe.Clusters(count=2)).sort("prompt_id")["label"]
+    labels = cluster_prompts(texts, vectors, recipe.Clusters(count=2)).sort("prompt_id")["label"]
     assert labels[5] == "no words"
     assert labels[0].replace(", ", "").isalpha() and labels[0].islower()
     assert "script" in labels[0]
@@ -127,7 +126,7 @@ def test_languages_without_blanks_get_short_terms() -> None:
     chinese = ["怎样种番茄和黄瓜", "番茄的种子怎样浇水", "番茄长得慢怎么办"]
     thai = ["ปลูกมะเขือเทศในสวนหลังบ้านอย่างไรให้ได้ผลดีที่สุดในฤดูฝน"] * 3
     texts = pl.DataFrame({"prompt_id": list("abcdef"), "text": chinese + thai})
-    labels = clusters(texts, np.eye(6, dtype=np.float32)[[0, 0, 0, 1, 1, 1]], recipe.Clusters(count=2))["label"]
+    labels = cluster_prompts(texts, np.eye(6, dtype=np.float32)[[0, 0, 0, 1, 1, 1]], recipe.Clusters(count=2))["label"]
     assert "番茄" in labels[0]
     assert all(0 < len(term) <= 24 for label in labels for term in label.split(", "))
 
@@ -135,4 +134,4 @@ def test_languages_without_blanks_get_short_terms() -> None:
 def test_one_long_row_does_not_name_its_cluster() -> None:
     texts = ["garden tomatoes"] * 5 + ["garden " + "zebra " * 300]
     frame = pl.DataFrame({"prompt_id": list("abcdef"), "text": texts})
-    assert subject._names(frame, np.zeros(6, dtype=np.int64))["label"].to_list() == ["garden, tomatoes, zebra"]
+    assert label_clusters(frame, np.zeros(6, dtype=np.int64))["label"].to_list() == ["garden, tomatoes, zebra"]

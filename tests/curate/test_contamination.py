@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seas_data.curate.contamination import contamination
+from seas_data.curate.contamination import drop_contaminated
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
 from seas_data.recipe import Contamination
 from seas_data.similarity.embeddings import Embedded
@@ -29,12 +29,12 @@ def prompts(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
 def embedded(frame: pl.DataFrame, vectors: dict[str, tuple[str, float]]) -> Embedded:
     """Unit vectors in a plane, by prompt: the model and the angle in degrees."""
     models = [vectors.get(name, (None, 0.0))[0] for name in frame["prompt_id"]]
-    sight = frame.select("text").with_columns(
+    lookup = frame.select("text").with_columns(
         model=pl.Series(models, dtype=pl.String), row=pl.int_range(frame.height, dtype=pl.Int64)
     )
     angles = np.deg2rad([vectors.get(name, (None, 0.0))[1] for name in frame["prompt_id"]])
     matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    return Embedded(sight, dict.fromkeys((model for model in models if model), matrix))
+    return Embedded(lookup, dict.fromkeys((model for model in models if model), matrix))
 
 
 def verdicts(outcome: Outcome) -> dict[str, tuple[str, str, str]]:
@@ -53,7 +53,7 @@ def test_a_copy_and_a_quotation_of_a_holdout_prompt_are_dropped_with_score_and_w
         ("quote", "training", "adversarial", f"Dear all, my aunt asks: {TEA} Yours, a neighbour from the third floor."),
         ("apart", "training", "adversarial", "Which teapot is the prettiest of them all?"),
     )
-    outcome = contamination(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, Contamination())
     assert verdicts(outcome) == {"copy": ("drop", "test", "ngram"), "quote": ("drop", "test", "ngram")}
     assert outcome.decisions.schema == pl.Schema(DECISION_COLUMNS)
     assert outcome.decisions["score"].to_list() == [1.0, 1.0]
@@ -68,14 +68,14 @@ def test_of_opposite_kinds_the_training_row_is_flagged_and_stays() -> None:
         ("safe", "training", "harmless", TEA),
         ("plain", "training", "general", TEA),
     )
-    outcome = contamination(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, Contamination())
     assert verdicts(outcome) == {"safe": ("flag", "test", "ngram"), "plain": ("flag", "test", "ngram")}
     assert outcome.kept.equals(frame)
 
 
 def test_harmless_and_general_are_one_side() -> None:
     frame = prompts(("test", "holdout", "harmless", TEA), ("plain", "training", "general", TEA))
-    assert verdicts(contamination(frame, None, Contamination())) == {"plain": ("drop", "test", "ngram")}
+    assert verdicts(drop_contaminated(frame, None, Contamination())) == {"plain": ("drop", "test", "ngram")}
 
 
 def test_a_drop_wins_over_a_flag_and_one_row_has_one_decision() -> None:
@@ -86,7 +86,7 @@ def test_a_drop_wins_over_a_flag_and_one_row_has_one_decision() -> None:
         ("c-same", "holdout", "adversarial", near_tea),
         ("row", "training", "adversarial", TEA),
     )
-    outcome = contamination(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, Contamination())
     assert verdicts(outcome) == {"row": ("drop", "b-same", "ngram")}
     assert outcome.decisions["score"].item() < 1
 
@@ -97,12 +97,12 @@ def test_of_two_holdout_prompts_that_a_row_holds_whole_the_longer_one_is_the_wit
         ("b-whole", "holdout", "adversarial", TEA),
         ("row", "training", "adversarial", TEA),
     )
-    assert verdicts(contamination(frame, None, Contamination())) == {"row": ("drop", "b-whole", "ngram")}
+    assert verdicts(drop_contaminated(frame, None, Contamination())) == {"row": ("drop", "b-whole", "ngram")}
 
 
 def test_holdout_rows_are_never_dropped_however_alike_they_are() -> None:
     frame = prompts(("one", "holdout", "adversarial", TEA), ("two", "holdout", "adversarial", TEA))
-    outcome = contamination(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, Contamination())
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
@@ -123,7 +123,7 @@ def test_meaning_counts_where_one_model_sees_both() -> None:
         "far": ("m", 30.0),
         "elsewhere": ("other", 0.0),
     }
-    outcome = contamination(frame, embedded(frame, angles), Contamination(semantic=0.95))
+    outcome = drop_contaminated(frame, embedded(frame, angles), Contamination(semantic=0.95))
     assert verdicts(outcome) == {"same": ("drop", "test", "semantic"), "contrast": ("flag", "test", "semantic")}
     assert outcome.decisions["score"].to_list() == pytest.approx([np.cos(np.deg2rad(10))] * 2, abs=1e-6)
 
@@ -135,14 +135,14 @@ def test_the_nearest_of_each_side_is_asked_so_a_nearer_contrast_does_not_hide_a_
         ("row", "training", "adversarial", "For what time will the kettle keep its warmth?"),
     )
     angles = {"contrast": ("m", 1.0), "row": ("m", 0.0), "test": ("m", 10.0)}
-    outcome = contamination(frame, embedded(frame, angles), Contamination(semantic=0.95))
+    outcome = drop_contaminated(frame, embedded(frame, angles), Contamination(semantic=0.95))
     assert verdicts(outcome) == {"row": ("drop", "test", "semantic")}
 
 
 @pytest.mark.parametrize("role", ["holdout", "training"])
 def test_without_both_roles_nothing_happens(role: str) -> None:
     frame = prompts(("one", role, "adversarial", TEA)).filter(pl.col("role") == role)
-    outcome = contamination(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, Contamination())
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
@@ -155,7 +155,7 @@ def read(folder: Path, name: str, role: str) -> list[tuple[str, str, str, str]]:
 @pytest.mark.real
 def test_the_twins_of_all_adversarialqa_rows_are_found_in_advbench(real: Path) -> None:
     frame = prompts(*read(real, "adversarialqa", "holdout"), *read(real, "advbench_behaviors", "training"))
-    outcome = contamination(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, Contamination())
     tests = dict(frame.select("text_digest", "prompt_id").filter(frame["role"] == "holdout").iter_rows())
     assert len(tests) == 500
     witnesses = dict(outcome.decisions.select("prompt_id", "witness_id").iter_rows())

@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seas_data import loop, tables
+from seas_data import tables
 from seas_data.curate import incoming
+from seas_data.loop import iteration
 from seas_data.query.version import Version
 from seas_data.recipe import Curation, Recipe
 from seas_data.run import build
@@ -81,7 +82,7 @@ def test_a_keep_outlives_a_holdout_set_that_comes_later(tmp_path: Path) -> None:
 
 def test_the_loop_spares_what_people_keep(wished: tuple[Path, Version, str]) -> None:
     _, second, short = wished
-    fresh = loop._incoming(tables.empty("prompts"), incoming.earlier(second))
+    fresh = iteration.build_incoming(tables.empty("prompts"), incoming.earlier(second))
     assert fresh.forced.to_list() == [short]
     assert fresh.forbidden.is_empty()
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seas_data import recipe, tables
-from seas_data.curate.labels import labels
+from seas_data.curate.labels import infer_labels
 from seas_data.tables.taxonomy import type_of
 from seas_data.text import content_id, text_digest
 
@@ -64,7 +64,7 @@ class World:
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         frame, prompts = self.frame(), self.prompts()
         embedded, groups = frame.select("prompt_id", "template_id"), frame.select("prompt_id", "group_id")
-        made = labels(prompts, embedded.cast(pl.String), self.vectors(), groups, settings, earlier)
+        made = infer_labels(prompts, embedded.cast(pl.String), self.vectors(), groups, settings, earlier)
         assert made.prompts.select("prompt_id", "text").equals(prompts.select("prompt_id", "text"))
         return tables.cast("prompts", made.prompts), tables.cast(
             "metrics", made.metrics.with_columns(version=pl.lit("v0"))
@@ -128,7 +128,7 @@ def test_a_row_without_a_vector_gets_none() -> None:
     seen = frame["source"] != "three"
     embedded = frame.filter(seen).select("prompt_id", "template_id").cast(pl.String)
     groups = frame.select("prompt_id", "group_id")
-    made = labels(world.prompts(), embedded, world.vectors()[seen.to_numpy()], groups, SETTINGS)
+    made = infer_labels(world.prompts(), embedded, world.vectors()[seen.to_numpy()], groups, SETTINGS)
     assert made.prompts.equals(world.prompts())
 
 
@@ -214,7 +214,7 @@ def test_near_duplicates_in_one_group_cannot_vouch_for_each_other() -> None:
     embedded = frame.select("prompt_id", "template_id").cast(pl.String)
 
     def accuracy(groups: pl.DataFrame) -> float:
-        metrics = labels(world.prompts(), embedded, vectors, groups, SETTINGS).metrics
+        metrics = infer_labels(world.prompts(), embedded, vectors, groups, SETTINGS).metrics
         return figure(metrics, "label_accuracy", rows="all", validation="group")["value"]
 
     assert accuracy(frame.select("prompt_id", "group_id")) < 0.65
@@ -237,7 +237,7 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
     world = known().add(20, HEALTH, "three", labelled=False).add(20, None, "three")
     frame, prompts, vectors = world.frame(), world.prompts(), world.vectors()
     embedded, groups = frame.select("prompt_id", "template_id").cast(pl.String), frame.select("prompt_id", "group_id")
-    made = labels(prompts, embedded, vectors, groups, SETTINGS)
+    made = infer_labels(prompts, embedded, vectors, groups, SETTINGS)
     mixed = np.random.default_rng(4).permutation(prompts.height)
-    other = labels(prompts[mixed], embedded[mixed[::-1]], vectors[mixed[::-1]], groups[mixed], SETTINGS)
+    other = infer_labels(prompts[mixed], embedded[mixed[::-1]], vectors[mixed[::-1]], groups[mixed], SETTINGS)
     assert other.prompts.equals(made.prompts[mixed]) and other.metrics.equals(made.metrics)

@@ -4,12 +4,12 @@ import numpy as np
 import polars as pl
 
 from seas_data import recipe, tables
-from seas_data.curate.payload_vectors import Focus, clustered
+from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts
 
 SETTINGS = recipe.Clusters(count=2)
 
 
-def focus(**models: list[str]) -> Focus:
+def vectors(**models: list[str]) -> PayloadVectors:
     """Return prompts that each model sees, with vectors drawn by lot."""
     rows = [
         (prompt_id, None, "the garden door", model, at)
@@ -19,9 +19,9 @@ def focus(**models: list[str]) -> Focus:
     schema = {"prompt_id": pl.String, "template_id": pl.String, "text": pl.String, "model": pl.String, "row": pl.Int64}
     matrices = {}
     for number, (model, ids) in enumerate(models.items()):
-        vectors = np.random.default_rng(number).normal(size=(len(ids), 4)).astype(np.float32)
-        matrices[model] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Focus(pl.DataFrame(rows, schema=schema, orient="row").sort("prompt_id"), matrices)
+        drawn = np.random.default_rng(number).normal(size=(len(ids), 4)).astype(np.float32)
+        matrices[model] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    return PayloadVectors(pl.DataFrame(rows, schema=schema, orient="row").sort("prompt_id"), matrices)
 
 
 def ids(letter: str, count: int) -> list[str]:
@@ -29,23 +29,23 @@ def ids(letter: str, count: int) -> list[str]:
 
 
 def test_the_model_of_earlier_rows_stays_when_another_comes_to_see_more() -> None:
-    first = clustered(focus(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
+    first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
     assert first["cluster"].unique().sort().to_list() == [0, 1]
-    later = clustered(focus(english=[*ids("a", 12), "b00"], chinese=ids("c", 40)), first, SETTINGS)
+    later = cluster_new_prompts(vectors(english=[*ids("a", 12), "b00"], chinese=ids("c", 40)), first, SETTINGS)
     assert later["prompt_id"].to_list() == ["b00"]
     assert later["cluster"].is_in([0, 1]).all()
 
 
 def test_where_no_earlier_row_is_seen_any_more_the_numbers_go_on() -> None:
-    first = clustered(focus(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
-    later = clustered(focus(chinese=ids("c", 12)), first, SETTINGS)
+    first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
+    later = cluster_new_prompts(vectors(chinese=ids("c", 12)), first, SETTINGS)
     assert later["cluster"].unique().sort().to_list() == [2, 3]
     assert tables.cast("clusters", pl.concat([first, later])).height == 24
 
 
 def test_labels_are_learned_in_the_space_that_sees_the_most() -> None:
-    rows, vectors = focus(english=ids("a", 3), chinese=ids("c", 5)).main()
+    rows, matrix = vectors(english=ids("a", 3), chinese=ids("c", 5)).of_main_model()
     assert rows["prompt_id"].to_list() == ids("c", 5)
-    assert vectors.shape == (5, 4)
-    nothing, vectors = focus().main()
-    assert nothing.height == len(vectors) == 0
+    assert matrix.shape == (5, 4)
+    nothing, matrix = vectors().of_main_model()
+    assert nothing.height == len(matrix) == 0

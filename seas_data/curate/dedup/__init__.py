@@ -1,1 +1,1 @@
-"""Deduplication: what is compared, which prompts are alike, and which of them is kept."""
+"""Deduplication: collect the items to compare, find edges between similar ones, select the rows to keep."""

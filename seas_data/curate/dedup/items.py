@@ -1,39 +1,43 @@
-"""Items: what of the prompts is compared, so that a text, or a request in a wrapper, is looked at only once.
+"""Items to compare: each distinct text, and each distinct payload in a wrapper, once.
 
-Rows whose normalised text is equal are one *unit*, represented by the row with the smallest id: a text with a thousand
-copies is compared once. The *items* are the whole text of each unit and each distinct payload that templates wrap: a
-thousand requests in each of five hundred wrappers are a thousand payloads, not half a million.
+Rows with equal normalised text are one *unit*, represented by the row with the lowest id: a text with a thousand copies
+is compared once. The *items* are the whole text of each unit and each distinct payload that templates wrap: a thousand
+requests in each of five hundred wrappers are a thousand payloads, not half a million.
 """
 
 from dataclasses import dataclass
 
 import polars as pl
 
-from seas_data.curate.outcome import decisions
+from seas_data.curate.outcome import build_decisions
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise
 
 
 @dataclass(frozen=True)
 class Items:
-    """What there is to compare.
+    """The units and items of a set of prompts.
 
-    ``units``: one row for each distinct normalised text, sorted by ``prompt_id`` (its representative), with
-    ``text_digest``, ``template_id`` and ``attack_style`` (or null), ``earlier`` (all its rows are of earlier versions)
-    and ``payload_item`` (UInt32, the row of ``items`` that holds its payload, or null). Unit i's whole text is item i.
+    ``units``: one row per distinct normalised text, sorted by ``prompt_id`` (its representative), with ``text_digest``,
+    ``template_id`` and ``attack_style`` (or null), ``earlier`` (all its rows are of earlier versions) and
+    ``payload_item`` (UInt32, the row of ``items`` with its payload, or null). The whole text of unit i is item i.
     ``items``: ``text``, ``language``, ``earlier``; the whole text of each unit, then each distinct normalised payload
-    (in the spelling and language of its first unit). ``vectors.embed`` takes this frame.
+    (in the spelling and language of its first unit). ``embeddings.embed_texts`` takes this frame.
     """
 
     units: pl.DataFrame
     items: pl.DataFrame
 
 
-def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series | None = None) -> Items:
-    """Return what to compare of ``prompts``: ``prompt_id``, ``text``, ``text_digest``, ``language``, ``attack_style``.
+def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series | None = None) -> Items:
+    """Return the units and items of ``prompts``.
 
-    ``templates``: ``prompt_id``, ``template_id``, ``payload`` of the wrapped prompts (plain ones may be in it, with
-    nulls). ``earlier``: the ids of the rows of earlier versions; two of those are never compared again.
+    ``templates`` may contain plain prompts with nulls. ``earlier``: ids of rows of earlier versions; two of those are
+    not compared again.
+
+    Input columns: of ``prompts``: ``prompt_id``, ``text``, ``text_digest``, ``language``, ``attack_style``; of
+    ``templates``: ``prompt_id``, ``template_id``, ``payload``.
+    Output columns: see ``Items``.
     """
     ids = pl.Series([], dtype=pl.String) if earlier is None else earlier
     units = (
@@ -54,7 +58,7 @@ def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series |
             how="left",
             maintain_order="left",
         )
-        # What is a wrapper and nothing else is its own payload: like its like, and unlike all that fill the wrapper.
+        # A prompt of its wrapper only is its own payload: similar to its copies, unlike all prompts with a request.
         .with_columns(payload=pl.when(pl.col("template_id").is_not_null()).then(pl.coalesce("payload", "text")))
         .with_columns(normal=pl.col("payload").map_elements(normalise, return_dtype=pl.String))
     )
@@ -77,40 +81,43 @@ def collect(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series |
     )
 
 
-def unseen(
-    prompts: pl.DataFrame, compared: Items, embedded: Embedded, earlier: pl.Series | None = None
+def flag_not_embeddable(
+    prompts: pl.DataFrame, items: Items, embedded: Embedded, earlier: pl.Series | None = None
 ) -> pl.DataFrame:
-    """Return a ``not_embeddable`` flag for each row of ``prompts`` that has an item without a vector.
+    """Return a ``not_embeddable`` flag for each row of ``prompts`` with an item that has no vector.
 
-    ``embedded`` as in ``edges.find``. Rows of earlier versions were flagged in their own. The detail is the embedder's,
-    and says of a wrapped prompt which of the two, its whole text or its payload, was not seen.
+    ``embedded``: the embeddings of ``items.items``. Rows of ``earlier`` versions were flagged in their own version. The
+    detail is the embedder's; for a wrapped prompt it says whether the whole text or the payload lacks a vector.
+
+    Input columns: ``prompt_id``, ``text_digest``.
+    Output columns: ``outcome.DECISION_COLUMNS`` (step ``edges``).
     """
-    sight = embedded.lookup.select("detail", seen=pl.col("model").is_not_null())
-    whole, payload = sight.head(compared.units.height), sight[compared.units["payload_item"]]
+    lookup = embedded.lookup.select("detail", embedded=pl.col("model").is_not_null())
+    whole, payload = lookup.head(items.units.height), lookup[items.units["payload_item"]]
     details = (
         pl.DataFrame(
             {
-                "text_digest": compared.units["text_digest"],
-                "wrapped": compared.units["payload_item"].is_not_null(),
-                "seen": whole["seen"],
+                "text_digest": items.units["text_digest"],
+                "wrapped": items.units["payload_item"].is_not_null(),
+                "embedded": whole["embedded"],
                 "detail": whole["detail"],
-                "payload_seen": payload["seen"],
+                "payload_embedded": payload["embedded"],
                 "payload_detail": payload["detail"],
             }
         )
-        .filter(~pl.col("seen") | (pl.col("wrapped") & ~pl.col("payload_seen")))
+        .filter(~pl.col("embedded") | (pl.col("wrapped") & ~pl.col("payload_embedded")))
         .select(
             "text_digest",
             detail=pl.when(~pl.col("wrapped"))
             .then("detail")
-            .when("seen")
-            .then(pl.format("payload {}; the whole text is seen", "payload_detail"))
-            .when("payload_seen")
-            .then(pl.format("{}; its payload is seen", "detail"))
+            .when("embedded")
+            .then(pl.format("payload {}; the whole text is embedded", "payload_detail"))
+            .when("payload_embedded")
+            .then(pl.format("{}; its payload is embedded", "detail"))
             .otherwise(pl.format("{}; payload {}", "detail", "payload_detail")),
         )
     )
     rows = prompts.select("prompt_id", "text_digest").join(details, on="text_digest")
     if earlier is not None:
         rows = rows.filter(~pl.col("prompt_id").is_in(earlier.implode()))
-    return decisions(rows.sort("prompt_id"), step="edges", decision="flag", reason="not_embeddable")
+    return build_decisions(rows.sort("prompt_id"), step="edges", decision="flag", reason="not_embeddable")

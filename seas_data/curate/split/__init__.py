@@ -1,1 +1,1 @@
-"""The split: groups of prompts that must stay together, and the side each group goes to."""
+"""The train/test split: build groups, assign them to splits, find later rows that would leak, check the result."""

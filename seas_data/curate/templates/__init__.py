@@ -1,1 +1,1 @@
-"""Templates: fixed wrappers around a changing request, found from the data."""
+"""Templates: fixed wrappers around a changing request, detected in the data, and the requests they share."""

@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.curate.dedup.edges import EDGE_REASONS, Edges, among, find, holds_together, is_duplicate
-from seas_data.curate.dedup.items import Items, collect, unseen
+from seas_data.curate.dedup.edges import (
+    EDGE_REASONS,
+    Edges,
+    find_edges,
+    is_duplicate,
+    must_stay_together,
+    restrict_to_kept,
+)
+from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddable
 from seas_data.recipe import Curation
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise, text_digest
@@ -61,19 +68,19 @@ def seeing(compared: Items, angles: dict[str, float | None]) -> Embedded:
     seen = [text for text, angle in by_text.items() if angle is not None]
     turned = np.radians([by_text[text] for text in seen]).astype(np.float64)
     row = {text: number for number, text in enumerate(seen)}
-    sight = compared.items.select("text", "language").with_columns(
+    lookup = compared.items.select("text", "language").with_columns(
         model=pl.Series([("circle" if text in row else None) for text in texts], dtype=pl.String),
         row=pl.Series([row.get(text) for text in texts], dtype=pl.Int64),
         detail=pl.Series([(None if text in row else "truncated: 9 of 8 tokens") for text in texts], dtype=pl.String),
     )
-    return Embedded(sight, {"circle": np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)})
+    return Embedded(lookup, {"circle": np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)})
 
 
 def test_copies_are_one_unit_under_their_smallest_id() -> None:
-    compared = collect(prompts(("c", BREAD), ("b", BREAD.upper()), ("a", LAMP), ("d", f"  {BREAD}")), wrapped())
+    compared = collect_items(prompts(("c", BREAD), ("b", BREAD.upper()), ("a", LAMP), ("d", f"  {BREAD}")), wrapped())
     assert compared.units["prompt_id"].to_list() == ["a", "b"]
     assert compared.items["text"].to_list() == [LAMP, BREAD.upper()]
-    edges = find(compared, None, NEAR_ONLY)
+    edges = find_edges(compared, None, NEAR_ONLY)
     assert edges.duplicates.is_empty()
     assert (
         edges.duplicates.schema
@@ -83,13 +90,15 @@ def test_copies_are_one_unit_under_their_smallest_id() -> None:
 
 
 def test_a_payload_in_several_wrappers_is_one_item() -> None:
-    compared = collect(*library(("a", "T", BREAD), ("b", "U", BREAD), ("c", "U", LAMP), ("d", None, BREAD)))
+    compared = collect_items(*library(("a", "T", BREAD), ("b", "U", BREAD), ("c", "U", LAMP), ("d", None, BREAD)))
     assert compared.items["text"].to_list()[4:] == [BREAD, LAMP]
     assert compared.units["payload_item"].to_list() == [4, 4, 5, None]
 
 
 def test_plain_prompts_are_compared_whole() -> None:
-    edges = find(collect(*library(("a", None, BREAD), ("b", None, BREADS), ("c", None, LAMP))), None, NEAR_ONLY)
+    edges = find_edges(
+        collect_items(*library(("a", None, BREAD), ("b", None, BREADS), ("c", None, LAMP))), None, NEAR_ONLY
+    )
     assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
     assert edges.duplicates.filter(is_duplicate(NEAR_ONLY)).height == 1
     assert edges.requests.is_empty()
@@ -97,14 +106,14 @@ def test_plain_prompts_are_compared_whole() -> None:
 
 def test_prompts_of_one_wrapper_are_compared_by_payload() -> None:
     rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "T", LAMP))
-    assert pairs(find(collect(*rows), None, NEAR_ONLY).duplicates) == [("a", "b", "near_duplicate")]
+    assert pairs(find_edges(collect_items(*rows), None, NEAR_ONLY).duplicates) == [("a", "b", "near_duplicate")]
     # Without the template they would all be alike.
-    assert len(pairs(find(collect(rows[0], wrapped()), None, NEAR_ONLY).duplicates)) == 3
+    assert len(pairs(find_edges(collect_items(rows[0], wrapped()), None, NEAR_ONLY).duplicates)) == 3
 
 
 def test_one_request_in_different_wrappers_or_in_none_is_a_request_edge_and_no_duplicate() -> None:
     rows = library(("a", "T", BREAD), ("b", "U", BREADS), ("c", None, BREAD_AGAIN), ("d", "U", LAMP))
-    edges = find(collect(*rows), None, NEAR_ONLY)
+    edges = find_edges(collect_items(*rows), None, NEAR_ONLY)
     assert edges.duplicates.is_empty()
     assert pairs(edges.requests) == [
         ("a", "b", "near_duplicate"),
@@ -115,40 +124,42 @@ def test_one_request_in_different_wrappers_or_in_none_is_a_request_edge_and_no_d
 
 
 def test_an_equal_payload_joins_its_wrappers_whatever_the_measures() -> None:
-    compared = collect(*library(("a", "T", BREAD), ("b", "U", BREAD.upper()), ("c", "U", LAMP)))
-    edges = find(compared, None, Curation(near=None, semantic=None))
+    compared = collect_items(*library(("a", "T", BREAD), ("b", "U", BREAD.upper()), ("c", "U", LAMP)))
+    edges = find_edges(compared, None, Curation(near=None, semantic=None))
     assert pairs(edges.requests) == [("a", "b", "exact_duplicate")]
     assert edges.duplicates.is_empty()
 
 
 def test_two_payloads_that_only_one_wrapper_holds_are_no_request() -> None:
-    edges = find(collect(*library(("a", "T", BREAD), ("b", "T", BREADS))), None, NEAR_ONLY)
+    edges = find_edges(collect_items(*library(("a", "T", BREAD), ("b", "T", BREADS))), None, NEAR_ONLY)
     assert edges.requests.is_empty()
     rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "U", BREADS))
-    edges = find(collect(*rows), None, NEAR_ONLY)
+    edges = find_edges(collect_items(*rows), None, NEAR_ONLY)
     assert pairs(edges.requests) == [("a", "c", "near_duplicate"), ("b", "c", "exact_duplicate")]
 
 
 def test_a_payload_that_one_wrapper_holds_twice_is_a_near_duplicate_of_itself() -> None:
     rows = prompts(("a", in_wrapper("T", BREAD)), ("b", in_wrapper("T", BREAD) + "!"))
-    edges = find(collect(rows, wrapped(("a", "T", BREAD), ("b", "T", BREAD))), None, NEAR_ONLY)
+    edges = find_edges(collect_items(rows, wrapped(("a", "T", BREAD), ("b", "T", BREAD))), None, NEAR_ONLY)
     assert edges.duplicates.rows() == [("a", "b", "near_duplicate", 1.0)]
 
 
 def test_a_wrapper_without_a_payload_is_like_its_like_alone() -> None:
     rows = prompts(("a", in_wrapper("T", "")), ("b", in_wrapper("T", " .")), ("c", in_wrapper("T", "cat")))
-    edges = find(collect(rows, wrapped(("a", "T", None), ("b", "T", None), ("c", "T", "cat"))), None, NEAR_ONLY)
+    edges = find_edges(
+        collect_items(rows, wrapped(("a", "T", None), ("b", "T", None), ("c", "T", "cat"))), None, NEAR_ONLY
+    )
     assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
 
 
 def test_semantic_edges_are_those_of_the_texts_that_the_embedder_sees() -> None:
     rows = library(("a", None, "one"), ("b", None, "two"), ("c", None, "three"), ("d", None, "four"))
-    compared = collect(*rows)
+    compared = collect_items(*rows)
     embedded = seeing(compared, {"one": 0, "two": 15, "three": 60, "four": None})
-    edges = find(compared, embedded, SEMANTIC_ONLY)
+    edges = find_edges(compared, embedded, SEMANTIC_ONLY)
     assert pairs(edges.duplicates) == [("a", "b", "semantic_duplicate")]
     assert edges.duplicates["score"][0] == pytest.approx(np.cos(np.radians(15)))
-    flags = unseen(rows[0], compared, embedded)
+    flags = flag_not_embeddable(rows[0], compared, embedded)
     assert flags.select("prompt_id", "decision", "reason", "detail").rows() == [
         ("d", "flag", "not_embeddable", "truncated: 9 of 8 tokens")
     ]
@@ -156,15 +167,15 @@ def test_semantic_edges_are_those_of_the_texts_that_the_embedder_sees() -> None:
 
 def test_of_two_measures_the_near_one_counts_where_it_makes_a_duplicate() -> None:
     rows = library(("a", None, BREAD), ("b", None, BREADS), ("c", None, BREAD_AGAIN))
-    compared = collect(*rows)
-    edges = find(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 2}), Curation())
+    compared = collect_items(*rows)
+    edges = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 2}), Curation())
     assert pairs(edges.duplicates) == [
         ("a", "b", "near_duplicate"),
         ("a", "c", "semantic_duplicate"),
         ("b", "c", "semantic_duplicate"),
     ]
     # A near score below its threshold is still a link where the embedder sees nothing alike.
-    apart = find(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 90}), Curation())
+    apart = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 90}), Curation())
     assert pairs(apart.duplicates)[1] == ("a", "c", "near_duplicate")
 
 
@@ -172,7 +183,7 @@ def test_the_flag_says_which_part_of_a_wrapped_prompt_is_not_seen() -> None:
     rows = library(("a", "T", BREAD), ("b", "T", LAMP), ("c", "U", LAMP))
     again = prompts(("z", in_wrapper("T", BREAD).upper()))  # a copy of a
     every = pl.concat([rows[0], again])
-    compared = collect(every, rows[1])
+    compared = collect_items(every, rows[1])
     angles = {
         BREAD: 0.0,
         LAMP: None,
@@ -180,39 +191,39 @@ def test_the_flag_says_which_part_of_a_wrapped_prompt_is_not_seen() -> None:
         in_wrapper("T", LAMP): 5.0,
         in_wrapper("U", LAMP): None,
     }
-    flags = unseen(every, compared, seeing(compared, angles))
+    flags = flag_not_embeddable(every, compared, seeing(compared, angles))
     assert dict(flags.select("prompt_id", "detail").rows()) == {
         "a": "truncated: 9 of 8 tokens; its payload is seen",
         "b": "payload truncated: 9 of 8 tokens; the whole text is seen",
         "c": "truncated: 9 of 8 tokens; payload truncated: 9 of 8 tokens",
         "z": "truncated: 9 of 8 tokens; its payload is seen",
     }
-    new = unseen(every, compared, seeing(compared, angles), earlier=pl.Series(["a", "b"]))
+    new = flag_not_embeddable(every, compared, seeing(compared, angles), earlier=pl.Series(["a", "b"]))
     assert new["prompt_id"].to_list() == ["c", "z"]
 
 
 def test_rows_of_earlier_versions_are_not_compared_again() -> None:
     rows = prompts(("a", BREAD), ("b", BREADS), ("c", f"{BREADS}!"))
-    edges = find(collect(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
+    edges = find_edges(collect_items(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
     assert pairs(edges.duplicates) == [("a", "c", "near_duplicate"), ("b", "c", "near_duplicate")]
     # Nor are two that a payload of a new row leads to.
     wrapped_rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "U", BREAD))
-    edges = find(collect(*wrapped_rows, pl.Series(["a", "b"])), None, NEAR_ONLY)
+    edges = find_edges(collect_items(*wrapped_rows, pl.Series(["a", "b"])), None, NEAR_ONLY)
     assert edges.duplicates.is_empty()
     assert pairs(edges.requests) == [("a", "c", "exact_duplicate"), ("b", "c", "near_duplicate")]
     # A text that a new row has too is compared: that row may be of another kind.
     rows = prompts(("a", BREAD), ("b", BREADS), ("c", BREADS))
-    edges = find(collect(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
+    edges = find_edges(collect_items(rows, wrapped(), pl.Series(["a", "b"])), None, NEAR_ONLY)
     assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
 
 
 def test_edges_among_kept_rows_name_the_kept_copy_of_each_text() -> None:
     rows = prompts(("a", BREAD), ("z", BREAD), ("b", BREADS), ("c", LAMP))
-    edges = find(collect(rows, wrapped()), None, NEAR_ONLY).duplicates
-    assert pairs(among(edges, rows, rows.filter(pl.col("prompt_id").is_in(["z", "b", "c"])))) == [
+    edges = find_edges(collect_items(rows, wrapped()), None, NEAR_ONLY).duplicates
+    assert pairs(restrict_to_kept(edges, rows, rows.filter(pl.col("prompt_id").is_in(["z", "b", "c"])))) == [
         ("b", "z", "near_duplicate")
     ]
-    assert among(edges, rows, rows.filter(prompt_id="z")).is_empty()
+    assert restrict_to_kept(edges, rows, rows.filter(prompt_id="z")).is_empty()
 
 
 WORDS = ("bread rye", "bread ryes", "lamp night", "lamp nights", "clock")
@@ -250,8 +261,8 @@ def test_the_table_of_what_pairs_mean_holds(drawn: list[tuple[str | None, str]],
     rows = [(f"p{number}", template, text) for number, (template, text) in enumerate(drawn)]
     every = [*WORDS, *(in_wrapper(template, text) for template in "TU" for text in WORDS)]
     angles = {text: 30.0 * turn for text, turn in zip(every, turns, strict=True)}
-    compared = collect(*library(*rows))
-    edges = find(compared, seeing(compared, dict(angles)), SEMANTIC_ONLY)
+    compared = collect_items(*library(*rows))
+    edges = find_edges(compared, seeing(compared, dict(angles)), SEMANTIC_ONLY)
     duplicates, families = meaning(rows, angles)
     assert {frozenset(pair[:2]) for pair in pairs(edges.duplicates)} == duplicates
     check_families(edges, rows, families)
@@ -267,19 +278,19 @@ def check_families(edges: Edges, rows: list[tuple[str, str | None, str]], famili
 
 def test_the_same_request_as_another_attack_is_related_and_no_duplicate() -> None:
     rows = prompts(("a", BREAD), ("b", LAMP), ("c", "a third text"), styles={"b": "Role Play", "c": "Role Play"})
-    compared = collect(rows, wrapped())
+    compared = collect_items(rows, wrapped())
     embedded = seeing(compared, {BREAD: 0, LAMP: 10, "a third text": 25})
-    found = find(compared, embedded, SEMANTIC_ONLY).duplicates
+    found = find_edges(compared, embedded, SEMANTIC_ONLY).duplicates
     assert pairs(found) == [("a", "b", "related"), ("b", "c", "semantic_duplicate")]
     assert found.filter(is_duplicate(SEMANTIC_ONLY))["prompt_id"].to_list() == ["b"]
-    assert found.filter(holds_together(SEMANTIC_ONLY)).height == 2
+    assert found.filter(must_stay_together(SEMANTIC_ONLY)).height == 2
 
 
 @pytest.mark.parametrize(("other", "reason"), [(BREADS, "near_duplicate"), (LAMP, "related")])
 def test_in_wrappers_that_are_nearly_the_same_it_is_the_requests_that_count(other: str, reason: str) -> None:
     story = in_wrapper("T", "") + " ".join(f"At {hour} you strike gong number {hour * 37}." for hour in range(1, 40))
     rows = prompts(("a", f"{story} {BREAD}"), ("b", f"{story.replace('winding', 'twisted')} {other}"))
-    compared = collect(rows, wrapped(("a", "T", BREAD), ("b", "T2", other)))
-    found = find(compared, None, NEAR_ONLY).duplicates
+    compared = collect_items(rows, wrapped(("a", "T", BREAD), ("b", "T2", other)))
+    found = find_edges(compared, None, NEAR_ONLY).duplicates
     assert pairs(found) == [("a", "b", reason)]
     assert found["score"].item() >= 0.8

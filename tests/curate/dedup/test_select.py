@@ -59,7 +59,7 @@ def test_priority_then_id_ranks_and_earlier_then_forced_rows_come_before_all() -
         ("a", "t", "general", 5), ("b", "t", "general", 1), ("c", "t", "general", 1), ("d", "t", "general", 9)
     )
     assert select(prompts, edges(), wrapped(), Curation()).kept["prompt_id"].to_list() == ["b"]
-    outcome = select(prompts, edges(), wrapped(), Curation(), earlier=ids("d"), forced=ids("c"))
+    outcome = select(prompts, edges(), wrapped(), Curation(), earlier=ids("d"), manual_keeps=ids("c"))
     assert outcome.kept["prompt_id"].to_list() == ["c", "d"]
     assert dropped(outcome.decisions) == {"a": ("exact_duplicate", "d"), "b": ("exact_duplicate", "d")}
 
@@ -133,14 +133,16 @@ def test_a_barred_row_is_dropped_as_a_duplicate_first_and_else_as_a_bridge() -> 
         orient="row",
     )
     links = edges(("a", "b", "near_duplicate", 0.85), ("a", "c", "near_duplicate", 0.7))
-    outcome = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), barred=barred)
+    outcome = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), bridges=barred)
     assert dropped(outcome.decisions) == {"b": ("near_duplicate", "a"), "c": ("split_bridge", "a")}
     # Only that reason stands over a person's word, so a duplicate that a person keeps has it too.
-    wished = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), forced=ids("b", "c"), barred=barred)
+    wished = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), manual_keeps=ids("b", "c"), bridges=barred)
     assert wished.kept["prompt_id"].to_list() == ["a"]
     assert dropped(wished.decisions) == {"b": ("split_bridge", "a"), "c": ("split_bridge", "a")}
     copies = rows(("a", "t", "general", 0), ("b", "t", "general", 0))
-    wished = select(copies, edges(), wrapped(), Curation(), earlier=ids("a"), forced=ids("b"), barred=barred.head(1))
+    wished = select(
+        copies, edges(), wrapped(), Curation(), earlier=ids("a"), manual_keeps=ids("b"), bridges=barred.head(1)
+    )
     assert dropped(wished.decisions) == {"b": ("split_bridge", "a")}
 
 
@@ -179,7 +181,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def run(case: Case) -> tuple[list[str], pl.DataFrame]:
     chosen = Curation(templates=Templates(max_per_template=case.most))
-    outcome = select(case.prompts, case.links, case.templates, chosen, earlier=case.earlier, forced=case.forced)
+    outcome = select(case.prompts, case.links, case.templates, chosen, earlier=case.earlier, manual_keeps=case.forced)
     assert outcome.kept.equals(case.prompts.filter(pl.col("prompt_id").is_in(outcome.kept["prompt_id"].implode())))
     return outcome.kept["prompt_id"].to_list(), outcome.decisions
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.curate.split import assign as sides
-from seas_data.curate.split.groups import groups
+from seas_data.curate.split.assign import assign_splits
+from seas_data.curate.split.bridges import find_bridges
+from seas_data.curate.split.crossings import find_crossings
+from seas_data.curate.split.groups import build_groups
 from seas_data.recipe import Curation, Split
 from seas_data.text import content_id
 
@@ -52,12 +54,12 @@ def test_what_is_alike_is_one_group_named_after_its_smallest_id() -> None:
     kept = rows(list("abcdefgh"), texts=["1", "2", "3", "4", "4", "5", "6", "7"])
     links = edges(("a", "b", "near_duplicate", 0.6), ("b", "c", "semantic_duplicate", 0.92))
     templates = wrapped(("f", "T", "R"), ("g", "T", None), ("h", None, "R"))
-    members, reports = groups(kept, links, templates, Curation())
+    members, reports = build_groups(kept, links, templates, Curation())
     assert families(members) == [["a", "b", "c"], ["d", "e"], ["f", "g"], ["h"]]
     assert members["group_id"][1] == content_id("group", "a")
     assert reports.is_empty()
     by_request = Curation(split=Split(by_request=True))
-    assert ["f", "g", "h"] in families(groups(kept, links, templates, by_request)[0])
+    assert ["f", "g", "h"] in families(build_groups(kept, links, templates, by_request)[0])
 
 
 def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_half_alike() -> None:
@@ -71,7 +73,7 @@ def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_ha
         ]
     ).unique(["prompt_id", "neighbour_id"], keep="last", maintain_order=True)
     templates = wrapped((names[40], "T", None), (names[50], "T", None))
-    members, reports = groups(rows(names), links, templates, Curation())
+    members, reports = build_groups(rows(names), links, templates, Curation())
     family = {group[0]: group for group in families(members)}
     assert reports.rows() == [(content_id("group", names[0]), 61, 58, 3)]
     assert family[names[10]] == names[10:13]
@@ -83,9 +85,11 @@ def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_ha
 
 def test_few_rows_are_never_cut_and_templates_never_are() -> None:
     names = numbered(120)
-    members, reports = groups(rows(names), chain(names[:50], 0.7), wrapped(), Curation())
+    members, reports = build_groups(rows(names), chain(names[:50], 0.7), wrapped(), Curation())
     assert (len(families(members)), reports.height) == (71, 0)
-    members, reports = groups(rows(names), edges(), wrapped(*((name, "T", None) for name in names[:80])), Curation())
+    members, reports = build_groups(
+        rows(names), edges(), wrapped(*((name, "T", None) for name in names[:80])), Curation()
+    )
     assert len(families(members)) == 41
     assert reports.select("rows", "groups", "largest").rows() == [(80, 1, 80)]
 
@@ -108,17 +112,17 @@ def split(
     earlier: pl.DataFrame | None = None,
 ) -> Placed:
     """Do what a build does with ``kept``: drop the bridges, find the groups, give them a side."""
-    bridges = sides.bridges(kept, links, templates, chosen, NOBODY if earlier is None else earlier)
+    bridges = find_bridges(kept, links, templates, chosen, NOBODY if earlier is None else earlier)
     kept = kept.join(bridges, on="prompt_id", how="anti", maintain_order="left")
-    members, reports = groups(kept.filter(pl.col("role") == "training"), links, templates, chosen, earlier)
-    return Placed(kept, sides.split(kept, members, chosen, earlier), bridges, reports)
+    members, reports = build_groups(kept.filter(pl.col("role") == "training"), links, templates, chosen, earlier)
+    return Placed(kept, assign_splits(kept, members, chosen, earlier), bridges, reports)
 
 
 def place(kept: pl.DataFrame, links: pl.DataFrame | None = None, **shares: float) -> dict[str, str]:
     chosen = Curation.model_validate({"split": shares})
     links = edges() if links is None else links
     placed = split(kept, links, wrapped(), chosen)
-    assert sides.check(kept, placed.splits, links, wrapped(), chosen).is_empty()
+    assert find_crossings(kept, placed.splits, links, wrapped(), chosen).is_empty()
     assert placed.kept.equals(kept)
     return dict(placed.splits.select("prompt_id", "split").rows())
 
@@ -195,7 +199,7 @@ def later(links: pl.DataFrame, names: str, templates: pl.DataFrame | None = None
     templates = wrapped() if templates is None else templates
     placed = split(rows(sorted("abcde" + names)), links, templates, chosen, EARLIER)
     assert placed.splits.join(EARLIER, on=list(PLACED), how="semi").height == 5
-    assert sides.check(placed.kept, placed.splits, links, templates, chosen).is_empty()
+    assert find_crossings(placed.kept, placed.splits, links, templates, chosen).is_empty()
     return placed
 
 
@@ -235,7 +239,7 @@ def test_a_later_row_that_touches_a_frozen_side_is_dropped_for_the_row_that_it_t
 def test_bridges_are_found_through_the_rows_that_stand_for_texts() -> None:
     # 0 stands for the text of the frozen b, and p for that of q; neither is frozen.
     prompts = rows(["0", "b", "p", "q", "r"], texts=["1", "1", "2", "2", "3"])
-    found = sides.bridges(prompts, edges(("0", "p", "near_duplicate", 0.7)), wrapped(), Curation(), EARLIER)
+    found = find_bridges(prompts, edges(("0", "p", "near_duplicate", 0.7)), wrapped(), Curation(), EARLIER)
     assert found.select("prompt_id", "witness_id", "score").rows() == [
         ("0", "b", None),
         ("p", "b", 0.7),
@@ -258,17 +262,17 @@ def test_the_check_finds_what_was_planted(
 ) -> None:
     kept = pl.concat([rows(["a"], texts=texts[:1]), rows(["b"], "harmless", texts=texts[1:])])
     placed = pl.DataFrame([("a", "train", "A"), ("b", "test", "B")], schema=PLACED, orient="row")
-    found = sides.check(kept, placed, links, templates, Curation())
+    found = find_crossings(kept, placed, links, templates, Curation())
     assert found["reason"].to_list() == [reason]
     assert {*found.row(0)[:2]} == {"a", "b"}
     one_side = placed.with_columns(split=pl.lit("test"))
-    assert sides.check(kept, one_side, links, templates, Curation()).is_empty()
+    assert find_crossings(kept, one_side, links, templates, Curation()).is_empty()
 
 
 def test_the_check_finds_a_group_on_two_sides_and_minds_no_half_alike_pair() -> None:
     kept, half = rows(["a", "b"]), edges(("a", "b", "near_duplicate", 0.79))
     placed = pl.DataFrame([("a", "train", "A"), ("b", "test", "A")], schema=PLACED, orient="row")
-    assert sides.check(kept, placed, half, wrapped(), Curation())["reason"].to_list() == ["group"]
+    assert find_crossings(kept, placed, half, wrapped(), Curation())["reason"].to_list() == ["group"]
 
 
 @st.composite
@@ -298,7 +302,7 @@ def test_no_group_crosses_and_no_share_is_exceeded_or_missed_by_more_than_a_grou
     placed = split(frame, links, templates, CHOSEN).splits
     assert sorted(placed["prompt_id"]) == sorted(frame["prompt_id"])
     assert placed.group_by("group_id").agg(pl.col("split").n_unique())["split"].max() == 1
-    assert sides.check(frame, placed, links, templates, CHOSEN).is_empty()
+    assert find_crossings(frame, placed, links, templates, CHOSEN).is_empty()
     joined = frame.join(placed, on="prompt_id").with_columns(
         stratum=pl.concat_str("kind", pl.col("type").fill_null("-"))
     )
@@ -343,6 +347,6 @@ def test_a_later_version_moves_nothing_and_leaks_nothing(
     assert new.height + after.bridges.height + old.height == frame.height
     # What is left is linked to no row of another side, at any level.
     at_group = Curation.model_validate({"near": {"duplicate": 0.6}, "semantic": {"duplicate": 0.92}, "split": {}})
-    crossing = sides.check(after.kept, after.splits, links, templates, at_group)
+    crossing = find_crossings(after.kept, after.splits, links, templates, at_group)
     assert crossing.filter(pl.col("prompt_id").is_in(new["prompt_id"].implode())).is_empty()
     assert crossing.is_empty()

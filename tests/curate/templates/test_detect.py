@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data import recipe, tables
-from seas_data.curate.templates import detect as templates
-from seas_data.curate.templates import windows
-from seas_data.curate.templates.payloads import cut, trimmed
-from seas_data.curate.templates.segments import pieces, shared, spans
+from seas_data.curate.templates import winnowing
+from seas_data.curate.templates.detect import DetectedTemplates, detect_templates
+from seas_data.curate.templates.payloads import extract_payloads, trim_piece
+from seas_data.curate.templates.shared_segments import extract_gaps, find_shared_segments, find_spans
 from seas_data.similarity import near_duplicates
 from seas_data.text import normalise
 
@@ -32,11 +32,11 @@ def prompts(texts: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame({"prompt_id": [f"{i:05}" for i in range(len(texts))], "text": texts})
 
 
-def payloads(found: templates.Found) -> dict[str, str]:
+def payloads(found: DetectedTemplates) -> dict[str, str]:
     return {prompt_id: payload for prompt_id, _, payload in found.templates.iter_rows()}
 
 
-def sizes(found: templates.Found) -> list[int]:
+def sizes(found: DetectedTemplates) -> list[int]:
     return sorted(found.templates.group_by("template_id").len()["len"].to_list(), reverse=True)
 
 
@@ -62,7 +62,7 @@ def test_planted_wrappers_are_found_and_give_their_payloads_back(seed: int, shap
             planted.append(text)
             expected.append(payload)
     plain = [words(random, random.randint(4, 40)) for _ in range(40)]
-    found = templates.find(prompts([*planted, *plain]), FEW)
+    found = detect_templates(prompts([*planted, *plain]), FEW)
     assert payloads(found) == {f"{i:05}": payload for i, payload in enumerate(expected)}
 
 
@@ -72,7 +72,7 @@ def test_texts_without_a_wrapper_have_no_template(seed: int) -> None:
     random = Random(seed)
     openings = ["Generate a list of ", "Write a short story about ", "What is the difference between "]
     texts = [random.choice(openings) + words(random, random.randint(3, 30)) for _ in range(200)]
-    found = templates.find(prompts([*texts, *texts[:50], "", " \n", "a"]), FEW)
+    found = detect_templates(prompts([*texts, *texts[:50], "", " \n", "a"]), FEW)
     assert found.templates.is_empty()
     assert found.wrappers.is_empty()
 
@@ -86,8 +86,8 @@ def test_order_and_ids_do_not_matter(seed: int) -> None:
         wrapper = words(random, random.randint(12, 40))
         texts += [f"{wrapper}: {random.choice(texts[:30])}" for _ in range(random.randint(6, 40))]
     rows = prompts(texts)
-    once = templates.find(rows, FEW)
-    shuffled = templates.find(rows.sample(fraction=1, shuffle=True, seed=seed), FEW)
+    once = detect_templates(rows, FEW)
+    shuffled = detect_templates(rows.sample(fraction=1, shuffle=True, seed=seed), FEW)
     assert shuffled.templates.sort("prompt_id").equals(once.templates)
     assert shuffled.wrappers.equals(once.wrappers)
 
@@ -97,16 +97,16 @@ def test_order_and_ids_do_not_matter(seed: int) -> None:
 def test_known_wrappers_keep_their_ids_when_rows_are_added(seed: int) -> None:
     random = Random(seed)
     known, new = words(random, 25), words(random, 25)
-    first = templates.find(prompts([f"{known}: {words(random, 8)}" for _ in range(10)]), FEW)
+    first = detect_templates(prompts([f"{known}: {words(random, 8)}" for _ in range(10)]), FEW)
     # Every later row of the known wrapper goes on alike, so that on their own they would make a longer one.
     later = [f"{known}: indeed and above all {words(random, 8)}" for _ in range(10)]
     later += [f"{words(random, 8)} {new}" for _ in range(10)]
-    second = templates.find(prompts(later), FEW, first.wrappers)
+    second = detect_templates(prompts(later), FEW, first.wrappers)
     assert second.templates["template_id"][:10].unique().to_list() == first.wrappers["template_id"].to_list()
     assert sizes(second) == [10, 10]
     assert second.wrappers.height == 2
     # A single row of a known wrapper is enough; one of a new wrapper is not.
-    third = templates.find(
+    third = detect_templates(
         prompts([f"{known}: fold a paper crane", f"fold a crane {words(random, 25)}"]), FEW, first.wrappers
     )
     assert payloads(third) == {"00000": "fold a paper crane"}
@@ -118,7 +118,7 @@ def test_a_request_in_many_wrappers_is_no_wrapper() -> None:
     wrappers = [words(random, 80) for _ in range(40)]
     # Each request is in more texts (41) than each wrapper (30).
     texts = [*asked, *(f"{wrapper}: {request}" for wrapper in wrappers for request in asked)]
-    found = templates.find(prompts(texts), SETTINGS)
+    found = detect_templates(prompts(texts), SETTINGS)
     assert sizes(found) == [30] * 40
     assert set(payloads(found).values()) == set(asked)
     assert found.templates["prompt_id"].min() == "00030"
@@ -137,7 +137,7 @@ def test_variants_of_a_wrapper_are_told_apart() -> None:
     for _ in range(25):
         asked.append(f"{words(random, 10)}?")
         texts.append(f"{asked[-1]} {closing}")
-    found = templates.find(prompts(texts), SETTINGS)
+    found = detect_templates(prompts(texts), SETTINGS)
     assert sizes(found) == [25] * 5
     assert list(payloads(found).values()) == asked
 
@@ -147,7 +147,7 @@ def test_requests_that_recur_under_a_wrapper_are_not_its_variants() -> None:
     story = words(random, 30)
     people = [f"{words(random, 2)} the {words(random, 1)} gardener" for _ in range(25)]
     asked = [f"{words(random, 14)}?" for _ in range(40)]
-    found = templates.find(prompts([f"I am {who}. {story}: {what}" for who in people for what in asked]), SETTINGS)
+    found = detect_templates(prompts([f"I am {who}. {story}: {what}" for who in people for what in asked]), SETTINGS)
     assert sizes(found) == [1000]
 
 
@@ -155,21 +155,21 @@ def test_only_most_payloads_begin_alike() -> None:
     random = Random(4)
     story = words(random, 30)
     asked = [f"{'How to' if row % 13 else 'Why do'} {words(random, 8)}?" for row in range(130)]
-    assert list(payloads(templates.find(prompts([f"{story}: {what}" for what in asked]), SETTINGS)).values()) == asked
+    assert list(payloads(detect_templates(prompts([f"{story}: {what}" for what in asked]), SETTINGS)).values()) == asked
 
 
 def test_a_word_is_not_cut_in_two() -> None:
     random = Random(5)
     story = words(random, 30)
     asked = [f"pre{words(random, 6)}" for _ in range(40)]
-    assert list(payloads(templates.find(prompts([f"{story} {what}" for what in asked]), SETTINGS)).values()) == asked
+    assert list(payloads(detect_templates(prompts([f"{story} {what}" for what in asked]), SETTINGS)).values()) == asked
 
 
 def test_small_parts_of_code_are_fixed_and_words_are_not() -> None:
     random = Random(6)
     closing = "print(a + b)\nSay in verse what this little program prints, and nothing else."
     asked = [(f"{words(random, 4)} please {words(random, 3)}", words(random, 5)) for _ in range(40)]
-    found = templates.find(prompts([f"a = '{one}'\nb = '{two}'\n{closing}" for one, two in asked]), SETTINGS)
+    found = detect_templates(prompts([f"a = '{one}'\nb = '{two}'\n{closing}" for one, two in asked]), SETTINGS)
     assert list(payloads(found).values()) == [f"{one} {two}" for one, two in asked]
     assert found.wrappers["segments"][0].to_list() == ["a = '", "' b = '", f"' {normalise(closing)}"]
 
@@ -181,7 +181,7 @@ def test_spelling_does_not_matter_and_is_kept_in_the_payload() -> None:
     asked = [words(random, 6).title() + " Café  É?" for _ in range(24)]
     texts = [f"{spelled[row % 4]} -- {what}" for row, what in enumerate(asked)]
     texts[3] = texts[3].replace("é", "e\u0301")
-    found = templates.find(prompts(texts), SETTINGS)
+    found = detect_templates(prompts(texts), SETTINGS)
     assert found.wrappers["segments"].to_list() == [[f"{normalise(story)} -- "]]
     assert list(payloads(found).values()) == asked
 
@@ -190,22 +190,22 @@ def test_copies_of_a_text_count_once() -> None:
     random = Random(8)
     story = words(random, 30)
     texts = [f"{story}: {words(random, 8)}" for _ in range(5)]
-    assert templates.find(prompts(texts * 10), FEW).templates.is_empty()
+    assert detect_templates(prompts(texts * 10), FEW).templates.is_empty()
     more = [*texts, f"{story}: {words(random, 8)}"]
-    assert sizes(templates.find(prompts(more * 10), FEW)) == [60]
+    assert sizes(detect_templates(prompts(more * 10), FEW)) == [60]
 
 
 def test_one_text_with_small_changes_is_no_template() -> None:
     random = Random(9)
     story = words(random, 40)
-    assert templates.find(prompts([f"{story} {number}" for number in range(40)]), SETTINGS).templates.is_empty()
+    assert detect_templates(prompts([f"{story} {number}" for number in range(40)]), SETTINGS).templates.is_empty()
 
 
 def test_a_wrapper_and_nothing_else_has_no_payload() -> None:
     random = Random(10)
     story = words(random, 30)
     rows = prompts([*(f"{story}: {words(random, 8)}" for _ in range(20)), f"{story}: ", f'{story}: "?"'])
-    found = templates.find(rows, SETTINGS)
+    found = detect_templates(rows, SETTINGS)
     assert found.templates["payload"].to_list()[20:] == [None, None]
     assert found.templates["template_id"].n_unique() == 1
 
@@ -214,16 +214,16 @@ def test_settings_count() -> None:
     random = Random(11)
     story = words(random, 30)
     rows = prompts([f"{story}: {words(random, 8)}" for _ in range(19)])
-    assert templates.find(rows, SETTINGS).templates.is_empty()
-    assert templates.find(rows, recipe.Templates(min_rows=19)).templates.height == 19
-    assert templates.find(rows, recipe.Templates(min_rows=19, min_characters=len(story) + 20)).templates.is_empty()
-    known = templates.find(rows, FEW).wrappers
-    assert templates.find(rows, recipe.Templates(find=False), known).templates.height == 19
-    assert templates.find(rows, recipe.Templates(find=False)).templates.is_empty()
+    assert detect_templates(rows, SETTINGS).templates.is_empty()
+    assert detect_templates(rows, recipe.Templates(min_rows=19)).templates.height == 19
+    assert detect_templates(rows, recipe.Templates(min_rows=19, min_characters=len(story) + 20)).templates.is_empty()
+    known = detect_templates(rows, FEW).wrappers
+    assert detect_templates(rows, recipe.Templates(find=False), known).templates.height == 19
+    assert detect_templates(rows, recipe.Templates(find=False)).templates.is_empty()
 
 
 def test_nothing_gives_the_tables_empty() -> None:
-    found = templates.find(prompts([]).cast(pl.String), SETTINGS)
+    found = detect_templates(prompts([]).cast(pl.String), SETTINGS)
     assert found.wrappers.schema == tables.empty("wrappers").schema
     assert found.templates.schema == tables.empty("templates").drop("request_id").schema
 
@@ -233,7 +233,7 @@ def test_scripts_without_spaces() -> None:
     signs = [chr(code) for code in range(0x4E00, 0x5200)]
     story = "".join(random.choices(signs, k=80))
     asked = ["".join(random.choices(signs, k=20)) + "？" for _ in range(30)]
-    found = templates.find(prompts([f"{story}：“{what}”" for what in asked]), SETTINGS)
+    found = detect_templates(prompts([f"{story}：“{what}”" for what in asked]), SETTINGS)
     assert list(payloads(found).values()) == asked
 
 
@@ -243,7 +243,7 @@ def test_scripts_without_spaces() -> None:
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40), max_size=8))
 @settings(max_examples=80, deadline=None)
 def test_folding_collapses_white_space_and_knows_where_each_character_came_from(texts: list[str]) -> None:
-    folded = windows.fold(texts)
+    folded = winnowing.fold(texts)
     assert len(folded.views) == len(texts)
     for text, view, positions in zip(texts, folded.views, folded.positions, strict=True):
         assert view == " ".join(view.split())
@@ -260,12 +260,12 @@ def test_folding_collapses_white_space_and_knows_where_each_character_came_from(
 def test_texts_that_share_a_long_passage_share_a_window(seed: int) -> None:
     random = Random(seed)
     alphabet = random.choice(["ab", "abcdefgh", "a"])
-    passage = "".join(random.choices(alphabet, k=windows.GUARANTEED))
+    passage = "".join(random.choices(alphabet, k=winnowing.GUARANTEED_CHARACTERS))
     views = [
         "".join(random.choices("xyz", k=random.randint(0, 60))) + passage + "".join(random.choices("uvw", k=9))
         for _ in range(6)
     ]
-    found = windows.winnow(views)
+    found = winnowing.winnow(views)
     _, counts = pl.Series(found.hashes).value_counts(sort=True).to_dict().values()
     assert counts[0] == len(views)
     assert (found.hashes[1:] >= found.hashes[:-1]).all()
@@ -274,28 +274,28 @@ def test_texts_that_share_a_long_passage_share_a_window(seed: int) -> None:
 def test_no_window_crosses_from_one_text_into_the_next() -> None:
     random = Random(13)
     halves = words(random, 8)[:20], words(random, 8)[:20]
-    assert windows.winnow([*halves] * 20).hashes.size == 0
-    assert windows.hashes(list(halves))[0].size == 0
-    hashed, rows, starts = windows.hashes(["a" * 25, "b" * 24, "a" * 24])
+    assert winnowing.winnow([*halves] * 20).hashes.size == 0
+    assert winnowing.hash_windows(list(halves))[0].size == 0
+    hashed, rows, starts = winnowing.hash_windows(["a" * 25, "b" * 24, "a" * 24])
     assert rows.tolist() == [0, 0, 1, 2]
     assert starts.tolist() == [0, 1, 0, 0]
     assert hashed[0] == hashed[1] == hashed[3] != hashed[2]
 
 
 def test_spans_stand_in_order() -> None:
-    assert spans("one two three", ("one", "three")) == [(0, 3), (8, 13)]
-    assert spans("one two three", ("three", "one")) is None
-    assert spans("one", ("one", "one")) is None
-    assert pieces("one two three", ("two",)) == ["one ", " three"]
+    assert find_spans("one two three", ("one", "three")) == [(0, 3), (8, 13)]
+    assert find_spans("one two three", ("three", "one")) is None
+    assert find_spans("one", ("one", "one")) is None
+    assert extract_gaps("one two three", ("two",)) == ["one ", " three"]
 
 
 def test_shared_is_what_nine_tenths_have() -> None:
     random = Random(14)
     story, other = words(random, 20), words(random, 20)
     views = [f"{story} {words(random, 9)}" for _ in range(46)] + [f"{other} {words(random, 9)}" for _ in range(4)]
-    assert shared(views) == (f"{story} ",)
-    assert shared(views[:30] + views[46:]) == ()
-    assert shared(["short", "texts"]) == ()
+    assert find_shared_segments(views) == (f"{story} ",)
+    assert find_shared_segments(views[:30] + views[46:]) == ()
+    assert find_shared_segments(["short", "texts"]) == ()
 
 
 @pytest.mark.parametrize(
@@ -318,13 +318,13 @@ def test_shared_is_what_nine_tenths_have() -> None:
     ],
 )
 def test_what_the_cut_leaves_dangling_is_trimmed(piece: str, sides: str, left: str) -> None:
-    assert trimmed(piece, left="l" in sides, right="r" in sides) == left
+    assert trim_piece(piece, left="l" in sides, right="r" in sides) == left
 
 
 def test_copies_of_a_piece_are_kept_once_in_order() -> None:
     wrapper = ("story:", "again:", "and then:")
     text = "Story: Fold a crane. Again: fold  a boat. And then: fold a Crane."
-    assert cut([text], [wrapper]) == ["Fold a crane. fold  a boat."]
+    assert extract_payloads([text], [wrapper]) == ["Fold a crane. fold  a boat."]
 
 
 # The real sets
@@ -344,7 +344,7 @@ def test_the_real_sets(real: Path) -> None:
             "style": [row["attack_style"] for _, row in lines],
         }
     )
-    found = templates.find(rows, SETTINGS)
+    found = detect_templates(rows, SETTINGS)
     base = rows.filter(pl.col("source") == "seval_base_en")["text"].to_list()
     wrapped = rows.join(found.templates, on="prompt_id").with_columns(matched=False)
     known = {normalise(text) for text in base}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.curate.templates.requests import requests
+from seas_data.curate.templates.request_ids import assign_request_ids
 from seas_data.text import content_id, text_digest
 
 Row = tuple[str, str, str | None]
@@ -38,8 +38,8 @@ def alike(*pairs: tuple[str, str, float] | tuple[str, str, float, str]) -> pl.Da
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-def shared(rows: list[Row], pairs: pl.DataFrame, **known: Any) -> dict[str, str]:
-    return dict(requests(*frames(rows), pairs, **known).iter_rows())
+def shared(rows: list[Row], pairs: pl.DataFrame, **options: Any) -> dict[str, str]:
+    return dict(assign_request_ids(*frames(rows), pairs, **options).iter_rows())
 
 
 def request_of(asked: str) -> str:
@@ -95,7 +95,10 @@ def test_a_chain_is_not_one_request() -> None:
 def test_a_wrapper_and_nothing_else_asks_its_own_text() -> None:
     prompts, templates = frames([("a", "one", "story"), ("b", "two", "story"), ("c", "one", None)])
     templates = templates.with_columns(payload=pl.when(pl.col("prompt_id") != "b").then("payload"))
-    assert dict(requests(prompts, templates, alike()).iter_rows()) == {"a": request_of("one"), "c": request_of("one")}
+    assert dict(assign_request_ids(prompts, templates, alike()).iter_rows()) == {
+        "a": request_of("one"),
+        "c": request_of("one"),
+    }
 
 
 def test_earlier_requests_stay_and_take_up_what_is_like_them() -> None:
@@ -103,20 +106,20 @@ def test_earlier_requests_stay_and_take_up_what_is_like_them() -> None:
     known = pl.DataFrame({"prompt_id": ["a", "b"], "request_id": [request_of("first")] * 2})
     later = [*rows, ("c", "third", None), ("d", "fourth", None)]
     # Alone, the new plain prompt would be the anchor; but the request has one already.
-    found = shared(later, alike(("a", "c", 0.9), ("b", "d", 0.9)), known=known)
+    found = shared(later, alike(("a", "c", 0.9), ("b", "d", 0.9)), earlier_requests=known)
     assert found == dict.fromkeys(["a", "b", "c"], request_of("first"))
 
 
 def test_earlier_rows_stand_in_for_an_anchor_that_is_gone() -> None:
     known = pl.DataFrame({"prompt_id": ["a", "b"], "request_id": [request_of("a row that was dropped")] * 2})
     rows = [("a", "first", "story"), ("b", "second", "game"), ("c", "third", None)]
-    assert shared(rows, alike(("a", "c", 0.9)), known=known) == dict.fromkeys(
+    assert shared(rows, alike(("a", "c", 0.9)), earlier_requests=known) == dict.fromkeys(
         "abc", request_of("a row that was dropped")
     )
 
 
 def test_nothing_gives_nothing() -> None:
-    found = requests(*frames([]), alike())
+    found = assign_request_ids(*frames([]), alike())
     assert found.columns == ["prompt_id", "request_id"]
     assert found.is_empty()
 
@@ -155,7 +158,7 @@ def test_whatever_shares_a_request_is_like_its_anchor(
     random.shuffle(pairs)
     assert shared(rows, alike(*((b, a, *rest) for a, b, *rest in pairs))) == found
     known = pl.DataFrame([*found.items()], schema={"prompt_id": pl.String, "request_id": pl.String}, orient="row")
-    assert shared(rows, alike(*pairs), known=known) == found
+    assert shared(rows, alike(*pairs), earlier_requests=known) == found
 
 
 @pytest.mark.parametrize("plain", [True, False])

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from seas_data.curate.conflicts import resolve
+from seas_data.curate.label_conflicts import resolve_label_conflicts
 
 SCHEMA = {
     "prompt_id": pl.String,
@@ -38,7 +38,7 @@ def test_the_better_source_of_labels_wins_then_priority_then_id() -> None:
         ("f", "v", "adversarial", "Role Play", "source", "one", 0),
         ("g", "v", "adversarial", "Word Play", "manual:me", "one", 7),
     )
-    resolved = resolve(rows, kept(rows, "a", "d", "f"))
+    resolved = resolve_label_conflicts(rows, kept(rows, "a", "d", "f"))
     assert resolved.kept["type"].to_list() == ["Word Play", "Word Play", "Word Play"]
     assert resolved.kept["label_source"].to_list() == ["source", "source", "manual:me"]
     assert resolved.kept["label_probability"].to_list() == [None, None, None]
@@ -58,7 +58,7 @@ def test_kinds_that_differ_are_flagged_and_never_changed() -> None:
         ("c", "u", "harmless", None, None, "two", 0),
         ("d", "u", "general", None, None, "one", 0),
     )
-    resolved = resolve(rows, kept(rows, "a", "b", "c"))
+    resolved = resolve_label_conflicts(rows, kept(rows, "a", "b", "c"))
     assert resolved.kept.equals(kept(rows, "a", "b", "c"))
     assert resolved.decisions["prompt_id"].to_list() == list("abcd")
 
@@ -71,7 +71,7 @@ def test_a_label_does_not_cross_to_the_other_side_but_fills_a_gap_on_its_own() -
         ("d", "u", "adversarial", None, None, "one", 0),
         ("e", "u", "adversarial", "Word Play", "source", "two", 0),
     )
-    resolved = resolve(rows, kept(rows, "a", "c", "d"))
+    resolved = resolve_label_conflicts(rows, kept(rows, "a", "c", "d"))
     assert resolved.kept["type"].to_list() == ["Role Play", None, "Word Play"]
     # The text of d and e has one label only: nothing is in conflict.
     assert resolved.decisions["prompt_id"].to_list() == ["a", "b", "c"]
@@ -83,7 +83,7 @@ def test_copies_that_agree_are_no_conflict() -> None:
         ("b", "t", "adversarial", "Role Play", "judge:some", "two", 0),
         ("c", "u", "general", None, None, "two", 0),
     )
-    resolved = resolve(rows, kept(rows, "b", "c"))
+    resolved = resolve_label_conflicts(rows, kept(rows, "b", "c"))
     assert resolved.kept.equals(kept(rows, "b", "c"))
     assert resolved.decisions.is_empty()
 
@@ -95,7 +95,7 @@ def test_rows_of_earlier_versions_keep_their_labels() -> None:
         ("c", "u", "adversarial", "Role Play", "source", "one", 0),
         ("d", "u", "adversarial", "Word Play", "source", "two", 0),
     )
-    resolved = resolve(rows, kept(rows, "a", "c"), earlier=pl.Series(["a", "c", "d"]))
+    resolved = resolve_label_conflicts(rows, kept(rows, "a", "c"), earlier=pl.Series(["a", "c", "d"]))
     assert resolved.kept.equals(kept(rows, "a", "c"))
     assert resolved.decisions["prompt_id"].to_list() == ["a", "b"]
 
@@ -115,9 +115,9 @@ def test_the_order_of_the_input_changes_nothing() -> None:
             for n in range(40)
         )
     )
-    first = resolve(rows, rows)
+    first = resolve_label_conflicts(rows, rows)
     shuffled = rows.sample(fraction=1, shuffle=True, seed=3)
-    again = resolve(shuffled, shuffled)
+    again = resolve_label_conflicts(shuffled, shuffled)
     assert again.kept.sort("prompt_id").equals(first.kept)
     assert again.decisions.equals(first.decisions)
     # One label a text is left.

@@ -1,10 +1,10 @@
-"""Windows: the fixed-length pieces of text by which a passage that many texts share is found.
+"""Winnowing: hashed windows of text that reveal passages shared by many texts.
 
-Every text is *folded* (NFC, case-folded character by character, white space collapsed to single spaces), and each of
-its windows of ``WIDTH`` folded characters gets a 64-bit rolling hash. Keeping all of them would be one number a
-character; *winnowing* (Schleimer, Wilkerson and Aiken, SIGMOD 2003) keeps, of every ``RUN`` windows in a row, the one
-with the least hash. What is kept depends on the content alone, so two texts that share ``GUARANTEED`` characters keep a
-window in common.
+Each text is *folded* (NFC, case-folded character by character, white space collapsed to single spaces), and each of its
+windows of ``WINDOW_CHARACTERS`` folded characters gets a 64-bit rolling hash. *Winnowing* (Schleimer, Wilkerson and
+Aiken, SIGMOD 2003) reduces these from one number per character: of every ``WINDOWS_PER_RUN`` consecutive windows it
+keeps the one with the lowest hash. The choice depends on the content only, so two texts that share
+``GUARANTEED_CHARACTERS`` characters keep a common window.
 """
 
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from seas_data import progress
 from seas_data.similarity.shingles import mix_bits
 
-WIDTH = 24
-RUN = 8
-GUARANTEED = WIDTH + RUN - 1
-"""A passage of this many folded characters that two texts share is sure to be seen."""
+WINDOW_CHARACTERS = 24
+WINDOWS_PER_RUN = 8
+GUARANTEED_CHARACTERS = WINDOW_CHARACTERS + WINDOWS_PER_RUN - 1
+"""A passage of this many folded characters that two texts share is always detected."""
 
-_CHARACTERS_AT_ONCE = 2_000_000
-_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
+_CHARACTERS_PER_CHUNK = 2_000_000
+_BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
 
 
 @dataclass(frozen=True)
 class Folded:
-    """Texts in folded form. ``positions[i][k]``: the index in text ``i`` of the folded character ``k``."""
+    """Texts in folded form. ``positions[i][k]``: the index in text ``i`` of its folded character ``k``."""
 
     views: list[str]
     positions: list[NDArray[np.int64]]
@@ -37,18 +37,18 @@ class Folded:
 
 @dataclass(frozen=True)
 class Windows:
-    """The winnowed windows of some texts, sorted by (hash, row), each named once a row."""
+    """The winnowed windows of a list of texts, sorted by (hash, row), each window once per row."""
 
     hashes: NDArray[np.uint64]
     rows: NDArray[np.int32]
 
 
 def fold(texts: Sequence[str]) -> Folded:
-    """Return the folded form of ``texts`` (which must be NFC) and where each folded character came from.
+    """Return the folded form of ``texts`` (which must be NFC) and the origin of each folded character.
 
-    Characters whose case folding is longer than one character stay as they are, so that positions can be told.
+    Characters whose case folding is longer than one character stay unchanged, so positions remain well defined.
     """
-    # Each text is followed by a space of its own: then a kept space always ends it, whatever white space it ended with.
+    # A space after each text guarantees that its folded form ends with exactly one space, whatever its own ending.
     lengths = np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts))
     codes = np.frombuffer("".join(f"{text} " for text in texts).encode("utf-32-le"), np.uint32)
     present = np.flatnonzero(np.bincount(codes, minlength=1)) if codes.size else np.empty(0, np.int64)
@@ -58,61 +58,65 @@ def fold(texts: Sequence[str]) -> Folded:
     space = codes == ord(" ")
     kept = ~space
     kept[1:] |= ~space[:-1]
-    where = np.flatnonzero(kept)
+    positions = np.flatnonzero(kept)
     ends = np.cumsum(lengths)
-    bounds = np.searchsorted(where, np.concatenate([[0], ends])).tolist()
+    bounds = np.searchsorted(positions, np.concatenate([[0], ends])).tolist()
     starts = (ends - lengths).tolist()
-    folded = codes[where].tobytes().decode("utf-32-le")
+    folded = codes[positions].tobytes().decode("utf-32-le")
     spans = [(first, max(first, last - 1)) for first, last in pairwise(bounds)]
     return Folded(
         [folded[first:last] for first, last in spans],
-        [where[first:last] - start for (first, last), start in zip(spans, starts, strict=True)],
+        [positions[first:last] - start for (first, last), start in zip(spans, starts, strict=True)],
     )
 
 
-def hashes(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+def hash_windows(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the hash, row and start of every window of every view, in reading order."""
     lengths = np.fromiter(map(len, views), np.int64, len(views))
     codes = np.frombuffer("".join(views).encode("utf-32-le"), np.uint32)
-    if codes.size < WIDTH:
+    if codes.size < WINDOW_CHARACTERS:
         return np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
     powers, inverses = (_powers(base, codes.size) for base in (_BASE, _INVERSE))
     sums = np.zeros(codes.size + 1, np.uint64)
     np.cumsum(codes * powers, out=sums[1:])
-    polynomials = (sums[WIDTH:] - sums[:-WIDTH]) * inverses[: codes.size - WIDTH + 1]
+    polynomials = (sums[WINDOW_CHARACTERS:] - sums[:-WINDOW_CHARACTERS]) * inverses[
+        : codes.size - WINDOW_CHARACTERS + 1
+    ]
     ends = np.cumsum(lengths)
     rows = np.repeat(np.arange(len(views)), lengths)[: polynomials.size]
     starts = np.arange(polynomials.size)
-    inside = starts + WIDTH <= ends[rows]
+    inside = starts + WINDOW_CHARACTERS <= ends[rows]
     rows = rows[inside]
     return mix_bits(polynomials[inside]), rows, starts[inside] - (ends - lengths)[rows]
 
 
 def winnow(views: Sequence[str]) -> Windows:
-    """Return the winnowed windows of ``views``; a view shorter than ``GUARANTEED`` has none."""
+    """Return the winnowed windows of ``views``; a view shorter than ``GUARANTEED_CHARACTERS`` has none."""
     hashed, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int32)]
     lengths = np.cumsum(np.fromiter(map(len, views), np.int64, len(views)))
-    chunks = np.flatnonzero(np.diff(lengths // _CHARACTERS_AT_ONCE, prepend=0)).tolist()
-    with progress.bar(len(views), "Looking for wrappers", "texts") as bar:
+    chunks = np.flatnonzero(np.diff(lengths // _CHARACTERS_PER_CHUNK, prepend=0)).tolist()
+    with progress.bar(len(views), "hashing windows", "texts") as bar:
         for first, last in zip([0, *chunks], [*chunks, len(views)], strict=True):
             kept, row = _winnow_chunk(views[first:last])
             hashed.append(kept)
             rows.append(row + np.int32(first))
             bar.update(last - first)
-    found, row = np.concatenate(hashed), np.concatenate(rows)
-    order = np.argsort(found, kind="stable")
-    return Windows(found[order], row[order])
+    window_hashes, row = np.concatenate(hashed), np.concatenate(rows)
+    order = np.argsort(window_hashes, kind="stable")
+    return Windows(window_hashes[order], row[order])
 
 
 def _winnow_chunk(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """Return the winnowed windows, each named once a row, sorted by (row, hash)."""
-    hashed, every, _ = hashes(views)
+    """Return the winnowed windows, each once per row, sorted by (row, hash)."""
+    hashed, every, _ = hash_windows(views)
     rows = every.astype(np.int32)
-    if hashed.size < RUN:
+    if hashed.size < WINDOWS_PER_RUN:
         return hashed[:0], rows[:0]
-    # A run that would cross into the next text is none: its least hash is set to 0, which no window then equals.
-    least = np.where(rows[RUN - 1 :] == rows[: 1 - RUN], _sliding(hashed, np.minimum), np.uint64(0))
-    padded = np.concatenate([np.zeros(RUN - 1, np.uint64), least, np.zeros(RUN - 1, np.uint64)])
+    # Runs that span two texts do not count: their least hash is set to 0, which no window equals.
+    least = np.where(
+        rows[WINDOWS_PER_RUN - 1 :] == rows[: 1 - WINDOWS_PER_RUN], _sliding(hashed, np.minimum), np.uint64(0)
+    )
+    padded = np.concatenate([np.zeros(WINDOWS_PER_RUN - 1, np.uint64), least, np.zeros(WINDOWS_PER_RUN - 1, np.uint64)])
     chosen = _sliding(padded, np.maximum) == hashed
     hashed, rows = hashed[chosen], rows[chosen]
     order = np.lexsort((hashed, rows))
@@ -123,9 +127,9 @@ def _winnow_chunk(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.
 
 
 def _sliding(values: NDArray[np.uint64], extreme: np.ufunc) -> NDArray[np.uint64]:
-    """Return ``extreme`` of every ``RUN`` neighbours (a power of two), by doubling."""
+    """Return ``extreme`` of every ``WINDOWS_PER_RUN`` neighbours (a power of two), by doubling."""
     width = 1
-    while width < RUN:
+    while width < WINDOWS_PER_RUN:
         values = extreme(values[:-width], values[width:])
         width *= 2
     return values
