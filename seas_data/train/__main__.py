@@ -28,7 +28,9 @@ def main() -> None:
 def _do(job: jobs.Job, *, prepared: bool) -> None:
     from accelerate import PartialState
 
+    from seas_data.train.dpo import trainer as dpo_trainer
     from seas_data.train.fit import fit
+    from seas_data.train.sft import trainer as sft_trainer
 
     state = PartialState(cpu=job.settings.device == "cpu")
     if not prepared and state.is_main_process:
@@ -36,7 +38,7 @@ def _do(job: jobs.Job, *, prepared: bool) -> None:
     state.wait_for_everyone()
     if (job.output / jobs.REPORT).exists():
         return
-    fit(job)
+    fit(job, sft_trainer if job.method == "sft" else dpo_trainer)
     if not prepared and state.is_main_process:
         jobs.publish(job)
 

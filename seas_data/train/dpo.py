@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from seas_data.recipe import TrainingDpo
-from seas_data.train.job import Job, run
+from seas_data.train.job import Job
+from seas_data.train.run import run
 
 
 def dpo(
@@ -33,7 +34,7 @@ def dpo(
         output=output,
         facets=dict(facets or {}),
     )
-    return run(job, pairs, replace=replace)
+    return run(job, pairs, trainer, replace=replace)
 
 
 def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
@@ -53,10 +54,10 @@ def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any
         DPOConfig,
         job,
         beta=settings.beta,
-        loss_type=list(settings.loss),
+        loss_type=list(settings.loss_type),
         loss_weights=settings.loss_weights,
         label_smoothing=settings.label_smoothing,
-        precompute_ref_log_probs=settings.precompute_reference,
+        precompute_ref_log_probs=settings.precompute_ref_log_probs,
     )
     other = job.reference is not None and job.reference != job.model
     return DPOTrainer(

@@ -10,7 +10,7 @@ import gc
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,14 @@ _WHOLE = "whole"
 _NEVER = ("trust_remote_code", "model_init_kwargs", "push_to_hub", "report_to", "output_dir")
 
 
-def fit(job: Job) -> None:
+def fit(job: Job, make_trainer: Callable[..., Any]) -> None:
     """Train on what ``job.prepare`` wrote, and write the model and its report to the working folder."""
     settings = job.settings
     _refuse_idle_gpus(settings)
     if (job.work / _WHOLE).exists():
         return
     with _quiet():
-        trainer, adapted = _trainer(job)
+        trainer, adapted = _trainer(job, make_trainer)
         trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
         config = trainer.accelerator.unwrap_model(trainer.model).config
         config.use_cache = True  # the trainer turns it off, which would make generation from the folder slow
@@ -64,18 +64,18 @@ def arguments(config: Any, job: Job, **own: Any) -> Any:
         "gradient_accumulation_steps": accumulation,
         "num_train_epochs": settings.epochs,
         "max_length": settings.max_length,
-        "warmup_steps": settings.warm_up,
-        "lr_scheduler_type": settings.scheduler,
+        "warmup_steps": settings.warmup_steps,
+        "lr_scheduler_type": settings.lr_scheduler,
         "optim": settings.optimizer,
         "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_gradient_norm,
+        "max_grad_norm": settings.max_grad_norm,
         "seed": settings.seed,
         "data_seed": settings.seed,
         "use_cpu": settings.device == "cpu",
         "bf16": in_bf16(settings),
         "gradient_checkpointing": None,  # the old name, which TRL sets
         "activation_checkpointing": settings.gradient_checkpointing,
-        "logging_steps": settings.log_steps,
+        "logging_steps": settings.logging_steps,
         "save_strategy": "no" if settings.save_steps is None else "steps",
         "save_steps": settings.save_steps or 500,
         "save_total_limit": 2,
@@ -86,11 +86,11 @@ def arguments(config: Any, job: Job, **own: Any) -> Any:
         **own,
     }
     allowed = {field.name for field in dataclasses.fields(config)} - set(given) - set(_NEVER)
-    for name in settings.options:
+    for name in settings.trl_options:
         if name not in allowed or name.startswith("hub_"):
             why = "has a setting of its own" if name in given else f"cannot be set for {config.__name__}"
             raise SeasDataError(f"options: {name} {why}")
-    return config(**given, **settings.options)
+    return config(**given, **settings.trl_options)
 
 
 def in_bf16(settings: TrainingSettings) -> bool:
@@ -117,7 +117,7 @@ def adapters(lora: TrainingLora | None) -> Any:
         return None
     from peft import LoraConfig
 
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
     return LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
     )
@@ -172,16 +172,12 @@ def _quiet() -> Iterator[None]:
             logging.set_verbosity(before)
 
 
-def _trainer(job: Job) -> tuple[Any, bool]:
+def _trainer(job: Job, make_trainer: Callable[..., Any]) -> tuple[Any, bool]:
     from datasets import Dataset
     from transformers import PrinterCallback
 
-    from seas_data.train.dpo import trainer as preference_trainer
-    from seas_data.train.sft import trainer as supervised_trainer
-
-    make = supervised_trainer if job.method == "sft" else preference_trainer
     dataset = Dataset.from_file(str(prepared_rows(job)))
-    trainer = make(job, dataset, rows.tokenizer(job.model, job.settings), [_Progress(job.output.name)])
+    trainer = make_trainer(job, dataset, rows.tokenizer(job.model, job.settings), [_Progress(job.output.name)])
     trainer.remove_callback(PrinterCallback)
     return trainer, job.settings.lora is not None
 
@@ -229,10 +225,10 @@ def _last_checkpoint(work: Path) -> str | None:
 def _batches(settings: TrainingSettings) -> tuple[int, int]:
     """Return the rows per device and step, and the gradient accumulation steps."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    share, rest = divmod(settings.batch, processes)
+    share, rest = divmod(settings.batch_size, processes)
     if rest or share == 0:
-        raise SeasDataError(f"batch {settings.batch} is not a multiple of {processes} processes; set a multiple")
-    micro_batch = settings.micro_batch or share
+        raise SeasDataError(f"batch {settings.batch_size} is not a multiple of {processes} processes; set a multiple")
+    micro_batch = settings.per_device_batch_size or share
     if share % micro_batch:
         raise SeasDataError(f"micro_batch {micro_batch} does not divide the {share} rows per process; set a divisor")
     return micro_batch, share // micro_batch

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +20,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from seas_data.errors import SeasDataError
-from seas_data.metrics import evaluate
+from seas_data.metrics.rows import metric_frame
 from seas_data.models import checkpoint
 from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.store import files
@@ -59,23 +58,6 @@ class Job(BaseModel):
     def work(self) -> Path:
         """The folder in which the job works, on the same disk as its output."""
         return self.output.with_name(f".training-{self.output.name}")
-
-
-def run(job: Job, table: pl.DataFrame, *, replace: bool = False) -> pl.DataFrame:
-    """Do ``job`` on the rows of ``table``, in as many processes as its settings say, and return its figures.
-
-    ``replace``: as ``prepare`` has it.
-    """
-    if not prepare(job, table, replace=replace):
-        return report(job)
-    if job.settings.accelerate is None:
-        from seas_data.train.fit import fit
-
-        fit(job)
-    else:
-        _launch(job)
-    publish(job)
-    return report(job)
 
 
 def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
@@ -119,14 +101,14 @@ def publish(job: Job) -> None:
 
 def report(job: Job) -> pl.DataFrame:
     """Return the figures of the finished training."""
-    return evaluate.frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
+    return metric_frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
 
 
 def write_report(job: Job, folder: Path, history: list[dict[str, float]]) -> None:
     """Write ``REPORT`` to ``folder``. It holds no times, so that a model folder's bytes are its rows' and settings'."""
     prepared = json.loads((job.work / _JOB).read_text(encoding="utf-8"))
     counts = json.loads((job.work / _COUNTS).read_text(encoding="utf-8"))
-    found = logged.of_training(history, counts, job.facets, batch=job.settings.batch)
+    found = logged.of_training(history, counts, job.facets, batch=job.settings.batch_size)
     made_by = {"method": job.method, "settings": job.settings.model_dump(mode="json"), "facets": job.facets}
     content = {"key": prepared["key"], **made_by, "figures": found}
     files.write_text(folder / REPORT, json.dumps(content, indent=1) + "\n")
@@ -149,26 +131,15 @@ def read(path: Path) -> Job:
 
 def launch_command(job: Job) -> list[str]:
     """Return the command that does the prepared ``job`` in several processes."""
-    chosen = str(job.settings.accelerate)
+    chosen = str(job.settings.accelerate_config)
     shipped = CONFIGURATIONS / f"{chosen}.yaml"
     configuration = shipped if shipped.exists() else Path(chosen)
     if not configuration.exists():
         names = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml")))
         raise SeasDataError(f"accelerate: there is no configuration {chosen}; there are {names}, or give a file")
-    processes = [] if job.settings.processes is None else ["--num_processes", str(job.settings.processes)]
+    processes = [] if job.settings.num_processes is None else ["--num_processes", str(job.settings.num_processes)]
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration), *processes]
     return [*accelerate, "-m", "seas_data.train", str(job.work)]
-
-
-def _launch(job: Job) -> None:
-    command = launch_command(job)
-    print(f"starting {' '.join(command)}", file=sys.stderr)
-    status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
-    if status != 0:
-        raise SeasDataError(
-            f"training {job.output.name} in several processes ended with status {status}; what they said is above, "
-            "and the same command goes on from the last checkpoint"
-        )
 
 
 def _key(job: Job, table: pl.DataFrame) -> str:
@@ -186,7 +157,7 @@ def _key(job: Job, table: pl.DataFrame) -> str:
 
 
 def _identity(model: str) -> str:
-    return checkpoint.digest(Path(model)) if Path(model).is_dir() else model
+    return checkpoint.compute_digest(Path(model)) if Path(model).is_dir() else model
 
 
 def _flush(folder: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from seas_data.recipe import TrainingSft
-from seas_data.train.job import Job, run
+from seas_data.train.job import Job
+from seas_data.train.run import run
 
 
 def sft(
@@ -27,7 +28,7 @@ def sft(
     error. Raises NotEnoughPairsError with too few rows, SeasDataError for what is wrong with them.
     """
     job = Job(method="sft", model=str(model), settings=settings, output=output, facets=dict(facets or {}))
-    return run(job, rows, replace=replace)
+    return run(job, rows, trainer, replace=replace)
 
 
 def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:

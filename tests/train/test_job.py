@@ -114,7 +114,7 @@ def test_a_finished_training_is_not_done_again(
     base: Path, rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = sft(base, rows, supervised(epochs=1), tmp_path / "T0")
-    monkeypatch.setattr("seas_data.train.fit.fit", lambda _: pytest.fail("it trained again"))
+    monkeypatch.setattr("seas_data.train.fit.fit", lambda *_: pytest.fail("it trained again"))
     again = sft(base, rows, supervised(epochs=1), tmp_path / "T0")
     assert again.equals(figures)
 
@@ -141,7 +141,7 @@ def test_in_a_loop_it_takes_its_place_and_the_same_one_does_not(
     sft(base, rows, supervised(epochs=1, seed=7), tmp_path / "T0", replace=True)
     assert weights(tmp_path / "T0") != before
     assert not (tmp_path / "T0" / "left").exists()
-    monkeypatch.setattr("seas_data.train.fit.fit", lambda _: pytest.fail("it trained again"))
+    monkeypatch.setattr("seas_data.train.fit.fit", lambda *_: pytest.fail("it trained again"))
     sft(base, rows, supervised(epochs=1, seed=7), tmp_path / "T0", replace=True)
 
 

@@ -1,0 +1,42 @@
+"""A training job from its rows to its model folder, in this process or under a launcher."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+
+from seas_data.errors import SeasDataError
+from seas_data.train.job import Job, launch_command, prepare, publish, report
+
+MakeTrainer = Callable[[Job, Any, Any, list[Any]], Any]
+"""Sets up TRL's trainer from a job, a dataset, a tokenizer and callbacks."""
+
+
+def run(job: Job, table: pl.DataFrame, make_trainer: MakeTrainer, *, replace: bool = False) -> pl.DataFrame:
+    """Do ``job`` on the rows of ``table``, in as many processes as its settings say, and return its figures.
+
+    ``make_trainer`` sets up the trainer of the job's method. ``replace`` is that of ``prepare``.
+    """
+    if not prepare(job, table, replace=replace):
+        return report(job)
+    if job.settings.accelerate_config is None:
+        from seas_data.train.fit import fit
+
+        fit(job, make_trainer)
+    else:
+        _launch(job)
+    publish(job)
+    return report(job)
+
+
+def _launch(job: Job) -> None:
+    command = launch_command(job)
+    print(f"starting {' '.join(command)}", file=sys.stderr)
+    status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    if status != 0:
+        raise SeasDataError(
+            f"training {job.output.name} in several processes ended with status {status}; what they said is above, "
+            "and the same command goes on from the last checkpoint"
+        )
