@@ -1,65 +1,87 @@
-"""Measuring: every red team against every target, and each target on every named set.
+"""Evaluation: every red team against every target, and each target on every named set.
 
-All cells stand on the same seeds, whose examples come from ``test``. A red team attacks them once, when it is new; a
-cell is computed once, by the iteration that brings its red team or its target. What earlier iterations measured is
-read from the parent version.
+All cells of the matrix share the same seeds, whose examples come from ``test``. A red team attacks them once, when it
+is new; a cell is computed once, in the iteration that adds its red team or its target. The cells of earlier iterations
+are read from the parent version.
 """
+
+from functools import partial
 
 import polars as pl
 
 from seas_data import tables
-from seas_data.loop import attacks as attack
-from seas_data.loop import checkpoints as players
-from seas_data.loop import context as scenes
-from seas_data.loop import verdicts as judging
-from seas_data.loop.context import Frames, Scene
-from seas_data.metrics import evaluate
+from seas_data.curate.incoming import Earlier
+from seas_data.loop.attack_quality import describe_attacks
+from seas_data.loop.attacks import add_language, mark_set_aside, select_valid
+from seas_data.loop.context import Frames, IterationContext
+from seas_data.loop.generation import generate_attacks, generate_responses
+from seas_data.loop.input_files import read_rows
+from seas_data.loop.seeds import draw_evaluation_seeds
+from seas_data.loop.verdicts import judge_responses
+from seas_data.metrics import MatrixAnswers, TargetAnswers, compute_metrics
+from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.tables.ids import row_ids
 
 
-def evaluation_seeds(scene: Scene, known: pl.DataFrame, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Return the seeds that all cells stand on: those of ``known``, or new ones from ``prompts`` of test."""
-    standing = known.filter(pl.col("split") == "test")
-    if standing.height:
-        return standing
-    loop = scene.loop
-    settings = loop.attack.model_copy(update={"types": "natural"})
-    return attack.seeds(
-        prompts, loop.evaluation.seeds, settings, iteration=0, split="test", draw=(loop.seed, "evaluation")
-    )
+def evaluate_models(context: IterationContext, parent: Version, known: Earlier) -> list[Frames]:
+    """Evaluate the new models, in the first iteration also R0 and T0; return what each step adds to the tables."""
+    run = context.stages.run
+    test = select_split(known, "test").filter(pl.col("kind") == "adversarial")
+    seeds = draw_evaluation_seeds(context, parent.table("seeds"), test)
+    sets = select_sets(known.kept, known.splits, context.recipe)
+    expected = read_expected(context.recipe, sets)
+    new = [0, 1] if context.iteration == 1 else [context.iteration]
+    results: list[Frames] = [{"seeds": seeds, "expected": expected}]
+    attack_parts = [parent.table("attacks").filter(pl.col("split") == "test")]
+    for number in new:
+        red = f"R{number}"
+        written = run(f"evaluate {red}", seeds.height, partial(_attack_seeds, context, red, seeds, test))
+        attack_parts.append(written["attacks"])
+        typed = add_language(written["attacks"], seeds, test).join(seeds.select("seed_id", "type"), on="seed_id")
+        described = describe_attacks(context, typed, red, select_split(known, "train"))
+        results += [written, {"metrics": compute_metrics(described)}]
+    attacks = pl.concat(attack_parts)
+    # The cells need only the verdicts of earlier versions, and their texts may be gigabytes.
+    response_parts = [parent.table("responses", ["response_id", "prompt_id", "model"])]
+    verdict_parts = [parent.table("verdicts", ["response_id", "judge", "verdict", "refusal"])]
+    for number in range(context.iteration + 1):
+        target = f"T{number}"
+        opponents = attacks if number in new else attack_parts[-1]
+        own_sets = sets if number in new else sets.clear()
+        answers = run(
+            f"evaluate {target}",
+            opponents.height + own_sets.height,
+            partial(_answer_and_judge, context, target, opponents, own_sets),
+        )
+        response_parts.append(answers["responses"])
+        verdict_parts.append(answers["verdicts"])
+        results.append(answers)
+    responses = pl.concat(response_parts, how="diagonal")
+    verdicts = pl.concat([part.select(verdict_parts[0].columns) for part in verdict_parts])
+    cells = join_cells(attacks, responses, verdicts)
+    for number in new:
+        described_target = describe_target(f"T{number}", sets, responses, verdicts, expected)
+        results.append({"metrics": compute_answer_metrics(number, cells, described_target)})
+    return results
 
 
-def attacks(scene: Scene, model: str, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
-    """Have the red team ``model`` attack the evaluation seeds; return ``attacks`` and ``settings``."""
-    label = f"evaluation {model}"
-    found = scenes.attacks(scene, model, seeds, scene.loop.evaluation.prompts, int(model[1:]), label)
-    return found | {"attacks": attack.set_aside(found["attacks"], seeds, prompts, repeats=False)}
+def select_split(known: Earlier, split: str) -> pl.DataFrame:
+    """Return the kept prompts of a split, sorted by id."""
+    ids = known.splits.filter(pl.col("split") == split).select("prompt_id")
+    return known.kept.join(ids, on="prompt_id", how="semi").sort("prompt_id")
 
 
-def answers(scene: Scene, target: str, attacks: pl.DataFrame, sets: pl.DataFrame) -> Frames:
-    """Have ``target`` answer ``attacks`` and the prompts of ``sets``, and judge that.
+def select_sets(prompts: pl.DataFrame, splits: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return the prompts that each target is evaluated on besides the matrix, with the name of their ``set``.
 
-    Returns ``responses``, ``verdicts`` and ``settings``.
-    """
-    asked = pl.concat(
-        [attacks.filter(pl.col("reason").is_null()).select("prompt_id", "text"), sets.select("prompt_id", "text")]
-    )
-    label = f"evaluation {target}"
-    found = scenes.responses(scene, target, [(asked, scene.loop.evaluation.responses)], label)
-    return found | {"verdicts": judging.verdicts(scene, found["responses"], asked, f"verdicts {target}")}
-
-
-def sets(prompts: pl.DataFrame, splits: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
-    """Return the prompts that each target is measured on besides the matrix: those of prompts, and ``set``.
-
-    Sets: test (its attacks), harmless, general (of test), and the holdout sources by name; of each the first
-    ``evaluation.rows`` in the order of a hash.
+    Sets: test (its adversarial prompts), harmless, general (of test), and the holdout sources by name. Of each set the
+    first ``evaluation.rows`` are taken, in the order of a hash.
     """
     assert recipe.loop is not None
     settings = recipe.loop.evaluation
-    side = prompts.join(splits.select("prompt_id", "split"), on="prompt_id")
-    named = (
+    rows = prompts.join(splits.select("prompt_id", "split"), on="prompt_id")
+    name = (
         pl.when(pl.col("split") == "holdout")
         .then("source")
         .when(pl.col("split") == "harmless")
@@ -69,28 +91,28 @@ def sets(prompts: pl.DataFrame, splits: pl.DataFrame, recipe: Recipe) -> pl.Data
         .when((pl.col("split") == "test") & (pl.col("kind") == "general"))
         .then(pl.lit("general"))
     )
-    rows = side.with_columns(set=named).drop_nulls("set")
-    if settings.sets is not None:
-        rows = rows.filter((pl.col("split") != "holdout") | pl.col("set").is_in(settings.sets))
+    rows = rows.with_columns(set=name).drop_nulls("set")
+    if settings.holdout_sources is not None:
+        rows = rows.filter((pl.col("split") != "holdout") | pl.col("set").is_in(settings.holdout_sources))
     rows = rows.with_columns(order=row_ids("measured", rows, "prompt_id")).sort("set", "order")
-    if settings.rows is not None:
-        rows = rows.filter(pl.int_range(pl.len()).over("set") < settings.rows)
+    if settings.max_prompts is not None:
+        rows = rows.filter(pl.int_range(pl.len()).over("set") < settings.max_prompts)
     return rows.drop("split", "order")
 
 
-def expected(recipe: Recipe, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Return the table ``expected`` of those ``prompts`` whose right answer's words a file of the recipe has."""
+def read_expected(recipe: Recipe, prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return the table ``expected``: the words of a right answer, for ``prompts`` that ``evaluation.answers`` has."""
     assert recipe.loop is not None
-    found = [tables.empty("expected")]
-    for source, path in recipe.loop.evaluation.answers.items():
-        rows = players.table(path, ("id", "answer")).select(source_id=pl.col("id").cast(pl.String), answer="answer")
-        known = prompts.filter(pl.col("source") == source).join(rows.drop_nulls(), on="source_id")
-        found.append(tables.cast("expected", known))
-    return pl.concat(found).unique("prompt_id", keep="first").sort("prompt_id")
+    parts = [tables.empty("expected")]
+    for source, path in recipe.loop.evaluation.expected_answers.items():
+        rows = read_rows(path, ("id", "answer")).select(source_id=pl.col("id").cast(pl.String), answer="answer")
+        of_source = prompts.filter(pl.col("source") == source).join(rows.drop_nulls(), on="source_id")
+        parts.append(tables.cast("expected", of_source))
+    return pl.concat(parts).unique("prompt_id", keep="first").sort("prompt_id")
 
 
-def cells(attacks: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    """Return the answers that make the matrix, as ``evaluate.matrix`` takes them."""
+def join_cells(attacks: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Return the judged responses to the attacks of ``test``, with the columns of ``MatrixAnswers.answers``."""
     return (
         attacks.filter(pl.col("split") == "test")
         .select("prompt_id", "seed_id", red_team="model")
@@ -100,27 +122,40 @@ def cells(attacks: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.DataFrame
     )
 
 
-def metrics(
-    iteration: int, all_cells: pl.DataFrame, answers: pl.DataFrame, expected: pl.DataFrame, target: str
-) -> pl.DataFrame:
-    """Return the metrics that the iteration's models add: their cells, differences, and ``target`` on every set.
-
-    ``answers``: as ``evaluate.target_sets`` takes them, of ``target`` alone.
-    """
-    reached = all_cells.filter(
-        pl.col("red_team").is_in([f"R{k}" for k in range(iteration + 1)])
-        & pl.col("target").is_in([f"T{k}" for k in range(iteration + 1)])
-    )
-    new = (pl.col("red_team") == f"R{iteration}") | (pl.col("target") == f"T{iteration}")
-    found = evaluate.matrix(reached.filter(new))
-    apart = evaluate.differences(reached, iteration)
-    return pl.concat([found, apart, evaluate.target_sets(answers, expected, target)])
-
-
-def judged_sets(sets: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.DataFrame, target: str) -> pl.DataFrame:
-    """Return the answers of ``target`` to ``sets`` with their verdicts, as ``evaluate.target_sets`` takes them."""
-    return (
+def describe_target(
+    target: str, sets: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.DataFrame, expected: pl.DataFrame
+) -> TargetAnswers:
+    """Return the judged responses of ``target`` to ``sets`` (as ``select_sets`` returns them)."""
+    answers = (
         sets.select("set", "kind", "type", "difficulty", "prompt_id")
         .join(responses.filter(pl.col("model") == target).select("prompt_id", "response_id", "text"), on="prompt_id")
         .join(verdicts.select("response_id", "judge", "verdict", "refusal"), on="response_id")
     )
+    return TargetAnswers(target, answers, expected)
+
+
+def compute_answer_metrics(iteration: int, cells: pl.DataFrame, answers: TargetAnswers) -> pl.DataFrame:
+    """Return the metrics that an iteration's models add: of their cells, and of the target on every set.
+
+    ``cells`` are all cells so far (as ``join_cells`` returns them); those of later models are ignored.
+    """
+    numbers = range(iteration + 1)
+    reached = cells.filter(
+        pl.col("red_team").is_in([f"R{k}" for k in numbers]) & pl.col("target").is_in([f"T{k}" for k in numbers])
+    )
+    return pl.concat([compute_metrics(MatrixAnswers(reached, iteration)), compute_metrics(answers)])
+
+
+def _attack_seeds(context: IterationContext, red_team: str, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
+    """Generate the attacks of ``red_team`` to the evaluation seeds; return ``attacks`` and ``settings``."""
+    samples, number = context.loop.evaluation.attacks_per_seed, int(red_team[1:])
+    result = generate_attacks(context, red_team, seeds, samples, number, f"evaluation {red_team}")
+    return result | {"attacks": mark_set_aside(result["attacks"], seeds, prompts, repeats=False)}
+
+
+def _answer_and_judge(context: IterationContext, target: str, attacks: pl.DataFrame, sets: pl.DataFrame) -> Frames:
+    """Generate and judge the responses of ``target``; return ``responses``, ``verdicts`` and ``settings``."""
+    prompts = pl.concat([select_valid(attacks).select("prompt_id", "text"), sets.select("prompt_id", "text")])
+    samples = context.loop.evaluation.responses_per_prompt
+    result = generate_responses(context, target, [(prompts, samples)], f"evaluation {target}")
+    return result | {"verdicts": judge_responses(context, result["responses"], prompts, f"verdicts {target}")}

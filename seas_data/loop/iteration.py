@@ -1,198 +1,239 @@
-"""One turn: seeds, attacks, answers, verdicts, pairs, and the next two models.
+"""An iteration of the loop: seeds, attacks, responses, verdicts, pairs, training, evaluation, joining, curation.
 
-Everything here comes from ``train``. Each function is one stage: frames in, the rows of some tables out.
+``run_iteration`` runs the steps in order. Each step is a function of frames and is stored as a stage when it is done;
+generation is cached by batch and training by its own checkpoints. So a killed build continues where it stopped and ends
+with the same tables.
 """
 
-from typing import Any
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import polars as pl
 
-from seas_data import pairs, recipe, tables
-from seas_data.loop import attacks as attack
-from seas_data.loop import checkpoints as players
-from seas_data.loop import context as scenes
-from seas_data.loop import verdicts as judging
-from seas_data.loop.context import Frames, Role, Scene
+from seas_data import pairs, tables
+from seas_data.curate import incoming
+from seas_data.curate.incoming import Earlier, Incoming
+from seas_data.curate.outcome import build_decisions
+from seas_data.curate.pipeline import curate
+from seas_data.loop import attacks as attack_rows
+from seas_data.loop.attack_quality import describe_joined_attacks
+from seas_data.loop.checkpoints import Role, model_name
+from seas_data.loop.context import Frames, IterationContext, concat_frames
+from seas_data.loop.evaluation import evaluate_models, select_split
+from seas_data.loop.generation import generate_attacks, generate_responses
+from seas_data.loop.input_files import hash_files
+from seas_data.loop.joined_prompts import select_joining
+from seas_data.loop.seeds import draw_iteration_seeds
+from seas_data.loop.training import start_model, update_model
+from seas_data.loop.training_rows import add_earlier_rounds, build_training_rows, select_role_rows
+from seas_data.loop.verdicts import judge_responses
+from seas_data.metrics import METRICS, compute_metrics
+from seas_data.metrics.rows import metric_frame
 from seas_data.query.version import Version
+from seas_data.recipe import Recipe
+from seas_data.review import gold
+from seas_data.store import Workspace
+from seas_data.store import takedown as forgotten
+from seas_data.store.stages import Stages
 from seas_data.tables.ids import row_ids
 
 
-def seeds(scene: Scene, parent: Version | None, prompts: pl.DataFrame) -> Frames:
-    """Draw the iteration's seeds from the adversarial ``prompts`` of ``train``.
+def hash_inputs(recipe: Recipe) -> list[str]:
+    """Return the digests of the files that the loop reads besides the sources."""
+    loop = recipe.loop
+    if loop is None:
+        return []
+    training = recipe.training
+    used = (training.red_sft, training.target_sft, training.red, training.target)
+    accelerate = [
+        each.accelerate_config for each in used if each.accelerate_config and Path(each.accelerate_config).is_file()
+    ]
+    paths = (loop.instructions, loop.general_preferences, loop.evaluation.gold_verdicts, *accelerate)
+    return hash_files([path for path in paths if path is not None])
 
-    ``parent``: the version before, whose attacks tell which types are weak.
+
+def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stages) -> Frames:
+    """Run the iteration after ``parent`` and return the rows that its version adds to each table.
+
+    Raises SeasDataError if a metric cannot be loaded or the gold set has errors, before any model is run.
     """
-    loop = scene.loop
-    weakness = _weakness(scene, parent) if parent is not None and loop.attack.types == "weakness" else None
-    drawn = attack.seeds(
-        prompts,
-        loop.seeds,
-        loop.attack,
-        iteration=scene.iteration,
-        split="train",
-        draw=(loop.seed, "attack"),
-        weakness=weakness,
+    METRICS.all()
+    gold_metrics = _compute_gold_metrics(recipe, parent)
+    iteration = parent.manifest.iteration + 1
+    known = incoming.earlier(parent)
+    held_out = pairs.select_held_out(known.prompts, known.splits)
+    train = select_split(known, "train")
+    context = IterationContext(recipe, workspace, stages, iteration, parent.table("checkpoints"))
+    print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
+
+    results = [] if iteration > 1 else _start_models(context, train, held_out)
+    context = _with_new_checkpoints(context, results)
+    trained, joining = _attack_and_train(context, parent, held_out, train)
+    results += trained
+    context = _with_new_checkpoints(context, trained)
+    results += evaluate_models(context, parent, known)
+    curated = curate(recipe, build_incoming(joining, known), known, stages, workspace.root / "vectors")
+
+    joined = describe_joined_attacks(curated["embeddings"], curated["prompts"], parent, iteration)
+    metrics = [gold_metrics, *(each["metrics"] for each in results if "metrics" in each), compute_metrics(joined)]
+    new_metrics = [rows.with_columns(version=pl.lit("")) for rows in metrics]
+    frames = {name: frame for name, frame in concat_frames(*results).items() if name != "metrics"}
+    return (
+        curated
+        | {name: drop_parent_rows(name, frame, parent) for name, frame in frames.items()}
+        | {"metrics": pl.concat([curated["metrics"], *new_metrics], how="diagonal")}
     )
-    return {"seeds": drawn}
 
 
-def attacks(scene: Scene, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
-    """Have the last red team attack, and set aside what no target is asked. ``prompts`` holds the seeds' examples."""
-    name = f"R{scene.iteration - 1}"
-    found = scenes.attacks(scene, name, seeds, scene.loop.attack.prompts, scene.iteration, "attacks")
-    return found | {"attacks": attack.set_aside(found["attacks"], seeds, prompts)}
+def build_incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
+    """Return the attacks that join as the new rows of curation; those that only a judge calls harmless are flagged."""
+    forced, forbidden = incoming.wishes(known.manual)
+    new = joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    new, refused = forgotten.refuse(new, known.forgotten)
+    refused = refused.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
+    unreviewed = new.filter(pl.col("kind") == "harmless").select("prompt_id", detail="label_source")
+    return Incoming(
+        prompts=new,
+        set_aside=refused,
+        decisions=build_decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
+        relabels=tables.empty("relabels").drop("version"),
+        forced=forced,
+        forbidden=forbidden,
+    )
 
 
-def responses(scene: Scene, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:
-    """Have the last target answer the attacks, and the ``harmless`` prompts of ``train`` drawn for this turn."""
-    samples = scene.loop.attack.responses
-    asked = attacks.filter(pl.col("reason").is_null())
-    prompts = [(asked, samples), (harmless, samples)]
-    return scenes.responses(scene, f"T{scene.iteration - 1}", prompts, "responses")
+def generate_training_attacks(context: IterationContext, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
+    """Generate attacks to ``seeds`` with the last red team; return ``attacks``, with reasons, and ``settings``.
 
-
-def verdicts(scene: Scene, responses: pl.DataFrame, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:
-    """Judge the answers."""
-    prompts = pl.concat([attacks.select("prompt_id", "text"), harmless.select("prompt_id", "text")])
-    return {"verdicts": judging.verdicts(scene, responses, prompts, "verdicts")}
-
-
-def harmless_drawn(scene: Scene, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Return those of the harmless ``prompts`` of ``train`` that this turn asks: others in each, none without pairs.
-
-    What a judge called harmless is asked only once a person has said so, unless the recipe says otherwise.
+    ``prompts`` (prompt_id, text) has the examples of the seeds.
     """
-    settings, wanted = scene.loop.harmless, scene.recipe.pairs
-    if wanted.mode == "mart" or wanted.harmless is None or settings.prompts == 0:
+    red_team = model_name("red", context.iteration - 1)
+    result = generate_attacks(
+        context, red_team, seeds, context.loop.attack.attacks_per_seed, context.iteration, "attacks"
+    )
+    return result | {"attacks": attack_rows.mark_set_aside(result["attacks"], seeds, prompts)}
+
+
+def generate_training_responses(context: IterationContext, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:
+    """Generate responses of the last target to the valid ``attacks`` and to the ``harmless`` prompts."""
+    target, samples = model_name("target", context.iteration - 1), context.loop.attack.responses_per_attack
+    prompts = [(attack_rows.select_valid(attacks), samples), (harmless, samples)]
+    return generate_responses(context, target, prompts, "responses")
+
+
+def judge_training_responses(
+    context: IterationContext, responses: pl.DataFrame, attacks: pl.DataFrame, harmless: pl.DataFrame
+) -> Frames:
+    """Judge the responses to ``attacks`` and ``harmless`` prompts; return ``verdicts``."""
+    prompts = pl.concat([attacks.select("prompt_id", "text"), harmless.select("prompt_id", "text")])
+    return {"verdicts": judge_responses(context, responses, prompts, "verdicts")}
+
+
+def _compute_gold_metrics(recipe: Recipe, parent: Version) -> pl.DataFrame:
+    """Return the metrics of the recipe's gold set on ``parent``, without those that ``parent`` has.
+
+    Computed before any model is run, so that an error in the sheet is reported at once and not after hours.
+    """
+    assert recipe.loop is not None
+    if recipe.loop.evaluation.gold_verdicts is None:
+        return metric_frame([])
+    result = gold.report(parent, Path(recipe.loop.evaluation.gold_verdicts)).metrics
+    return result.join(parent.table("metrics", ["name", "facets"]), on=["name", "facets"], how="anti")
+
+
+def _start_models(context: IterationContext, train: pl.DataFrame, held_out: pl.DataFrame) -> list[Frames]:
+    """Make R0 and T0."""
+    adversarial = train.filter(pl.col("kind") == "adversarial")
+    roles: tuple[Role, ...] = ("red", "target")
+    return [
+        context.stages.run(
+            f"start {model_name(role, 0)}",
+            adversarial.height,
+            partial(start_model, context, adversarial, role, held_out),
+        )
+        for role in roles
+    ]
+
+
+def _attack_and_train(
+    context: IterationContext, parent: Version, held_out: pl.DataFrame, train: pl.DataFrame
+) -> tuple[list[Frames], pl.DataFrame]:
+    """Run the steps from seeds to training; return their frames and the attacks that join, as ``prompts``."""
+    run = context.stages.run
+    adversarial = train.filter(pl.col("kind") == "adversarial")
+    harmless = _draw_harmless(context, train.filter(pl.col("kind") == "harmless"))
+    drawn = run("seeds", adversarial.height, lambda: draw_iteration_seeds(context, parent, adversarial))
+    seeds = drawn["seeds"]
+    written = run("attacks", seeds.height, lambda: generate_training_attacks(context, seeds, adversarial))
+    attacks = written["attacks"]
+    answered = run("responses", attacks.height, lambda: generate_training_responses(context, attacks, harmless))
+    responses = answered["responses"]
+    judged = run("verdicts", responses.height, lambda: judge_training_responses(context, responses, attacks, harmless))
+    answers = answered | judged
+    built = run(
+        "pairs",
+        judged["verdicts"].height,
+        lambda: build_training_rows(context, attacks, harmless, seeds, answers, held_out),
+    )
+    _print_training_rows(built)
+    rows = add_earlier_rounds(context, parent, built)
+    red_rows, target_rows = select_role_rows(rows, "red"), select_role_rows(rows, "target")
+    red = run("train red team", red_rows.height, lambda: update_model(context, "red", red_rows))
+    target = run("train target", target_rows.height, lambda: update_model(context, "target", target_rows))
+    for trained in (red, target):
+        if statement := trained["checkpoints"]["statement"][0]:
+            print(statement, file=sys.stderr)
+    joining = select_joining(context, attack_rows.add_language(attacks, seeds, adversarial), seeds, answers)
+    return [drawn, written, answered, judged, built, red, target], joining["prompts"]
+
+
+def _draw_harmless(context: IterationContext, prompts: pl.DataFrame) -> pl.DataFrame:
+    """Draw the harmless ``prompts`` of ``train`` that the target is sent in this iteration; none if no pairs are made.
+
+    Prompts that only a judge called harmless need a person's review first, unless the recipe says otherwise.
+    """
+    settings, pair_settings = context.loop.harmless, context.recipe.pairs
+    if pair_settings.mode == "mart" or pair_settings.harmless is None or settings.prompts_per_iteration == 0:
         return prompts.clear()
     if settings.reviewed_only:
         prompts = prompts.filter(~pl.col("label_source").str.starts_with("judge:").fill_null(False))
-    rows = prompts.with_columns(turn=pl.lit(scene.iteration))
-    return (
-        rows.with_columns(draw=row_ids("drawn", rows, "turn", "prompt_id"))
-        .sort("draw")
-        .head(settings.prompts)[prompts.columns]
-    )
+    rows = prompts.with_columns(iteration_drawn=pl.lit(context.iteration))
+    order = row_ids("drawn", rows, "iteration_drawn", "prompt_id")
+    return prompts.with_columns(order=order).sort("order").head(settings.prompts_per_iteration).drop("order")
 
 
-def made_pairs(
-    scene: Scene,
-    attacks: pl.DataFrame,
-    harmless: pl.DataFrame,
-    seeds: pl.DataFrame,
-    answers: Frames,
-    held_out: pl.DataFrame,
-) -> Frames:
-    """Make the iteration's pairs, or MART's rows; return ``pairs``, ``demonstrations`` and ``unpaired``.
-
-    ``answers``: ``responses`` and ``verdicts`` of this turn.
-    """
-    settings, said, judged = scene.recipe.pairs, answers["responses"], answers["verdicts"]
-    asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
-    about: dict[str, Any] = {"iteration": scene.iteration, "held_out": held_out}
-    if settings.mode == "mart":
-        rewards = judging.rewards(scene, answers, asked)
-        both = [
-            pairs.mart_red(asked, seeds, said, judged, settings, **about),
-            pairs.mart_target(asked, said, judged, settings, seeds=seeds, rewards=rewards, **about),
-        ]
-        return {
-            "demonstrations": pl.concat([each.pairs for each in both]),
-            "unpaired": pl.concat([each.unpaired for each in both]),
-        }
-    found = [
-        pairs.red_pairs(asked, seeds, said, judged, settings, **about),
-        pairs.target_pairs(asked, said, judged, settings, seeds=seeds, **about),
-    ]
-    if settings.harmless is not None:
-        found.append(pairs.harmless_pairs(harmless, said, judged, settings, **about))
-    informative = sum(each.pairs.height for each in found[1:])
-    if settings.general is not None and scene.loop.preferences is not None:
-        rows = players.table(scene.loop.preferences, ("source_id", "prompt", "chosen", "rejected"))
-        if "source" not in rows.columns:
-            rows = rows.with_columns(source=pl.lit("preferences"))
-        found.append(pairs.general_pairs(rows, settings, pairs=informative, **about))
-    made = {"pairs": pl.concat([each.pairs for each in found]), "unpaired": pl.concat([e.unpaired for e in found])}
-    if scene.loop.update == "sft":
-        made["demonstrations"] = pairs.chosen_as_demonstrations(made["pairs"])
-    return made
+def _with_new_checkpoints(context: IterationContext, results: list[Frames]) -> IterationContext:
+    new = [each["checkpoints"] for each in results if "checkpoints" in each]
+    return replace(context, checkpoints=pl.concat([context.checkpoints, *new]))
 
 
-def learned(scene: Scene, parent: Version, made: Frames) -> Frames:
-    """Return what the next models learn from: what ``made_pairs`` made, or that and what earlier iterations made."""
-    if scene.loop.rounds == "last":
-        return made
-    # Iteration 0 has no pairs, and its demonstrations are what R0 was first fine-tuned on.
-    before = {name: parent.table(name).filter(pl.col("iteration") > 0) for name in ("pairs", "demonstrations")}
-    return {name: pl.concat([before[name], made[name]]) for name in before if name in made}
+_KEYS = {
+    "seeds": ["seed_id"],
+    "settings": ["settings_id"],
+    "checkpoints": ["model"],
+    "expected": ["prompt_id"],
+    "responses": ["response_id"],
+    "verdicts": ["response_id", "judge"],
+}
 
 
-def lessons(made: Frames, role: Role) -> pl.DataFrame:
-    """Return what the red team or the target learns from, of what ``learned`` returns: demonstrations or pairs."""
-    roles = ["red"] if role == "red" else ["target", "harmless", "general"]
-    rows = made["demonstrations" if "demonstrations" in made else "pairs"]
-    return rows.filter(pl.col("role").is_in(roles))
+def drop_parent_rows(name: str, frame: pl.DataFrame, parent: Version) -> pl.DataFrame:
+    """Return the distinct rows of the table ``name`` that the parent version does not have."""
+    if name not in _KEYS:
+        return frame
+    keys = _KEYS[name]
+    rows = frame.unique(keys, keep="first", maintain_order=True)
+    return rows.join(parent.table(name, keys), on=keys, how="anti", maintain_order="left").sort(keys)
 
 
-def trained(scene: Scene, role: Role, rows: pl.DataFrame) -> Frames:
-    """Train the next red team or target on its ``lessons``."""
-    return players.update(scene, role, rows, rows.filter(pl.col("role") != "general").height)
-
-
-def joining(scene: Scene, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: Frames) -> pl.DataFrame:
-    """Return the ``attacks`` (with their ``language``) that worked as rows of ``prompts``."""
-    settings = scene.loop.success
-    return attack.joining(
-        attacks,
-        seeds,
-        _rates(scene.recipe.pairs, answers["responses"], answers["verdicts"]),
-        rate=settings.rate,
-        min_verdicts=settings.min_verdicts,
-    )
-
-
-def harmless_candidates(scene: Scene, attacks: pl.DataFrame, answers: Frames) -> pl.DataFrame:
-    """Return as rows of ``prompts`` those ``attacks`` that a judge of prompts calls harmless and the target refused.
-
-    ``attacks`` have their ``language``. Refused: at least ``success.rate`` of the classed answers, of
-    ``success.min_verdicts``, are refusals. Without ``harmless.judge`` there are none.
-    """
-    settings, rules = scene.loop.harmless, scene.loop.success
-    asked = attacks.filter(pl.col("reason").is_null())
-    said = pairs.select_verdicts(
-        answers["verdicts"], judge=scene.recipe.pairs.judge, refusal_judge=scene.recipe.pairs.refusal_judge
-    )
-    refused = (
-        answers["responses"]
-        .select("response_id", "prompt_id")
-        .join(said.drop_nulls("refusal"), on="response_id")
-        .group_by("prompt_id")
-        .agg(share=(pl.col("refusal") != "full_compliance").mean(), classed=pl.len())
-        .filter(pl.col("share") >= rules.rate, pl.col("classed") >= rules.min_verdicts)
-    )
-    asked = asked.join(refused, on="prompt_id", how="semi").sort("prompt_id")
-    if settings.judge is None or asked.is_empty():
-        return tables.empty("prompts")
-    verdicts = judging.of_prompts(scene, asked.select("prompt_id", "text"), settings.judge, "prompts judged")
-    chosen = asked.join(verdicts.filter(pl.col("verdict") == "safe"), on="prompt_id", how="semi")
-    nothing = pl.lit(None, pl.String)
-    unlabelled = chosen.with_columns(type=nothing, attack_style=nothing, risk_category=nothing)
-    return attack.as_prompts(unlabelled, "harmless", f"judge:{settings.judge}")
-
-
-def _rates(settings: recipe.Pairs, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
-    return pairs.count_unsafe(responses, pairs.select_verdicts(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge))
-
-
-def _weakness(scene: Scene, parent: Version) -> dict[str, float] | None:
-    """Return how often each type got through in the iteration before, or None before there is one."""
-    attacks = parent.table("attacks", ["prompt_id", "seed_id", "iteration", "split"])
-    before = attacks.filter(pl.col("iteration") == scene.iteration - 1, pl.col("split") == "train")
-    if before.is_empty():
-        return None
-    said = parent.table("responses", ["response_id", "prompt_id"]).join(before, on="prompt_id", how="semi")
-    judged = parent.table("verdicts", ["response_id", "judge", "verdict", "score", "refusal"])
-    judged = judged.join(said, on="response_id", how="semi")
-    return attack.weaknesses(
-        before, parent.table("seeds", ["seed_id", "type"]), _rates(scene.recipe.pairs, said, judged)
-    )
+def _print_training_rows(built: Frames) -> None:
+    """Print how many pairs or demonstrations each role has."""
+    if "pairs" not in built:
+        rows = built["demonstrations"]
+        for role, count in rows.group_by("role").len().sort("role").iter_rows():
+            print(f"{count} rows to fine-tune the {role} on", file=sys.stderr)
+        return
+    for role in ("red", "target", "harmless"):
+        print(pairs.summarize(role, built["pairs"], built["unpaired"]), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Each stage of the loop by itself: tables in a folder in, tables in the folder out.
+"""Standalone stages: each stage of the loop on a folder of tables, without a workspace.
 
     seas-data attack RECIPE FOLDER --prompts FILE     seeds, attacks, responses
     seas-data judge RECIPE FOLDER                     verdicts
@@ -7,8 +7,8 @@
     seas-data evaluate FOLDER                         metrics
 
 The recipe gives the settings and the models; ``--red`` and ``--target`` name other checkpoints. The tables are those of
-a version, as Parquet files of their names, so what one stage wrote can be looked at, changed, and handed to the next;
-beside them lies ``harmless.parquet`` (prompt_id, text): harmless prompts that the target was asked.
+a version, as Parquet files with their names, so the output of one stage can be inspected, changed and passed to the
+next. The folder also has ``harmless.parquet`` (prompt_id, text): the harmless prompts that the target was sent.
 """
 
 import sys
@@ -18,128 +18,135 @@ import polars as pl
 
 from seas_data import plan, sandbox, tables
 from seas_data.errors import SeasDataError
-from seas_data.loop import checkpoints as players
-from seas_data.loop import evaluation as measure
-from seas_data.loop import iteration as turn
-from seas_data.loop.context import Frames, Role, Scene
-from seas_data.metrics import evaluate
+from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
+from seas_data.loop.context import Frames, IterationContext
+from seas_data.loop.evaluation import describe_target, join_cells
+from seas_data.loop.input_files import read_rows
+from seas_data.loop.iteration import (
+    generate_training_attacks,
+    generate_training_responses,
+    judge_training_responses,
+)
+from seas_data.loop.seeds import draw_iteration_seeds
+from seas_data.loop.training import as_sft_settings
+from seas_data.loop.training_rows import build_training_rows, select_role_rows
+from seas_data.metrics import MatrixAnswers, RedTeamAttacks, compute_metrics
 from seas_data.recipe import Recipe, in_sandbox, require_trust
 from seas_data.store import Workspace, files
 from seas_data.store.stages import Stages
 from seas_data.text import content_id
 
+_HARMLESS = "harmless.parquet"
 
-def scene(recipe: Recipe, folder: Path, red: str | None = None, target: str | None = None) -> Scene:
-    """Return a scene of one iteration in ``folder``, between R0 and T0: the recipe's models, or those named.
 
-    Raises SeasDataError if the recipe has no loop, or a judge cannot judge.
+def open_context(recipe: Recipe, folder: Path, red: str | None = None, target: str | None = None) -> IterationContext:
+    """Return the context of one iteration in ``folder``, with the recipe's models or those given as R0 and T0.
+
+    Raises SeasDataError if the recipe has no loop or one of its judges cannot be used.
     """
     if recipe.loop is None:
-        raise SeasDataError(f"the recipe {recipe.name} has no loop, so it does not say how to attack or to judge")
+        raise SeasDataError(f"the recipe {recipe.name} has no loop; add one, or use another recipe")
     require_trust(recipe)
-    plan.check_parts(recipe, recipe.loop)
+    plan.check_models_and_judges(recipe, recipe.loop)
     loop = recipe.loop
     if recipe.sandbox is not None:
-        sandbox.write(folder / "sandbox", recipe.sandbox)
+        sandbox.write_sandbox(folder / "sandbox", recipe.sandbox)
         recipe = in_sandbox(recipe, folder / "sandbox")
-    models, players_given = dict(recipe.models), {}
-    for role, player, model in (("red_team", loop.red_team, red), ("target", loop.target, target)):
+    models, roles_given = dict(recipe.models), {}
+    for role, settings, model in (("red_team", loop.red_team, red), ("target", loop.target, target)):
         if model is not None:
-            # A model of its own: the recipe's may be the other player's, or a judge's, too.
-            name = f"{player.model} as {role}"
-            place = str(Path(model).absolute()) if Path(model).is_dir() else model
-            models[name] = models[player.model].model_copy(update={"model": place, "revision": None})
-            players_given[role] = player.model_copy(update={"model": name})
-    roles: tuple[tuple[str, Role], ...] = (("R0", "red"), ("T0", "target"))
-    given = [players.checkpoint(name, role, 0, "", None, "given", 0) for name, role in roles]
-    stages = Stages(folder / ".stages", "alone")
-    changed = recipe.model_copy(update={"models": models, "loop": loop.model_copy(update=players_given)})
-    return Scene(changed, Workspace(folder), stages, 1, pl.concat(given))
+            # Under its own name: the other role or a judge may use the recipe's model too.
+            name = f"{settings.model} as {role}"
+            path = str(Path(model).absolute()) if Path(model).is_dir() else model
+            models[name] = models[settings.model].model_copy(update={"model": path, "revision": None})
+            roles_given[role] = settings.model_copy(update={"model": name})
+    roles: tuple[Role, ...] = ("red", "target")
+    given = [checkpoint_row(model_name(role, 0), role, 0, "", None, "given", 0) for role in roles]
+    stages = Stages(folder / ".stages", "standalone")
+    changed = recipe.model_copy(update={"models": models, "loop": loop.model_copy(update=roles_given)})
+    return IterationContext(changed, Workspace(folder), stages, 1, pl.concat(given))
 
 
-def attack(here: Scene, folder: Path, prompts: Path) -> Frames:
-    """Draw seeds from ``prompts`` (a JSONL or Parquet file: text and type, maybe prompt_id and kind), and attack.
+def run_attack(context: IterationContext, folder: Path, prompts: Path) -> Frames:
+    """Draw seeds from a file of prompts, generate attacks and responses, and write ``seeds`` to ``responses``.
 
-    Those of the kind harmless the target is asked as well. Raises SeasDataError if a kind is another than adversarial
-    or harmless.
+    ``prompts`` is a JSONL or Parquet file with the columns text and type, and optionally prompt_id and kind. Harmless
+    prompts are sent to the target as they are. Raises SeasDataError if a kind is neither adversarial nor harmless.
     """
-    rows = players.table(str(prompts), ("text", "type"))
+    rows = read_rows(str(prompts), ("text", "type"))
     if "kind" not in rows.columns:
         rows = rows.with_columns(kind=pl.lit("adversarial"))
-    if strange := set(rows["kind"]) - {"adversarial", "harmless"}:
-        raise SeasDataError(f"{prompts} has prompts of the kind {strange.pop()}; give adversarial and harmless ones")
+    if unknown := sorted(set(rows["kind"].fill_null("null")) - {"adversarial", "harmless"}):
+        raise SeasDataError(f"{prompts} has prompts of the kind {unknown[0]}; use adversarial or harmless")
     if "prompt_id" not in rows.columns:
         ids = [content_id("prompt", "file", text) for text in rows["text"]]
         rows = rows.with_columns(pl.Series("prompt_id", ids, dtype=pl.String))
     rows = rows.select("prompt_id", "type", "text", "kind").unique("prompt_id", keep="first").sort("prompt_id")
-    attackable, harmless = rows.filter(pl.col("kind") == "adversarial"), rows.filter(pl.col("kind") == "harmless")
-    drawn = turn.seeds(here, None, attackable)
-    written = turn.attacks(here, drawn["seeds"], attackable)
-    answered = turn.responses(here, written["attacks"], harmless)
+    adversarial, harmless = rows.filter(pl.col("kind") == "adversarial"), rows.filter(pl.col("kind") == "harmless")
+    drawn = draw_iteration_seeds(context, None, adversarial)
+    written = generate_training_attacks(context, drawn["seeds"], adversarial)
+    answered = generate_training_responses(context, written["attacks"], harmless)
     settings = pl.concat([written["settings"], answered["settings"]])
     files.write_parquet(folder / _HARMLESS, harmless.select("prompt_id", "text"))
     return _write(folder, drawn | written | answered | {"settings": settings})
 
 
-def verdicts(here: Scene, folder: Path) -> Frames:
-    """Judge the folder's responses."""
-    found = turn.verdicts(here, _read(folder, "responses"), _read(folder, "attacks"), _harmless(folder))
-    return _write(folder, found)
+def run_judges(context: IterationContext, folder: Path) -> Frames:
+    """Judge the folder's responses and write ``verdicts``."""
+    responses, attacks, harmless = _read(folder, "responses"), _read(folder, "attacks"), _read_harmless(folder)
+    return _write(folder, judge_training_responses(context, responses, attacks, harmless))
 
 
-def make_pairs(here: Scene, folder: Path) -> Frames:
-    """Make pairs, or MART's rows, of the folder's attacks, responses and verdicts."""
+def run_pairs(context: IterationContext, folder: Path) -> Frames:
+    """Build pairs, or MART's demonstrations, from the folder's attacks, responses and verdicts, and write them."""
     print(
-        "Nothing is held out: a folder has no splits, so every prompt of its file is taken to be one of train.",
+        "Nothing is held out: a folder has no splits, so every prompt of its file counts as one of train.",
         file=sys.stderr,
     )
-    nobody = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
+    held_out = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
     answers = {"responses": _read(folder, "responses"), "verdicts": _read(folder, "verdicts")}
-    asked, seeds = _read(folder, "attacks"), _read(folder, "seeds")
-    made = turn.made_pairs(here, asked, _harmless(folder), seeds, answers, nobody)
-    return _write(folder, made)
+    attacks, seeds = _read(folder, "attacks"), _read(folder, "seeds")
+    built = build_training_rows(context, attacks, _read_harmless(folder), seeds, answers, held_out)
+    return _write(folder, built)
 
 
-def train(here: Scene, folder: Path, role: Role, output: Path) -> pl.DataFrame:
-    """Train the role's model on the folder's pairs, or on demonstrations, as the recipe has it; return the figures."""
-    from seas_data import train as training
+def run_training(context: IterationContext, folder: Path, role: Role, output: Path) -> pl.DataFrame:
+    """Train a role's model on the folder's pairs or demonstrations, write it to ``output`` and return its metrics."""
+    from seas_data import train
 
-    fine_tuned = here.recipe.pairs.mode == "mart" or here.loop.update == "sft"
+    fine_tuned = context.recipe.pairs.mode == "mart" or context.loop.update == "sft"
     table = "demonstrations" if fine_tuned else "pairs"
-    rows = turn.lessons({table: _read(folder, table)}, role)
-    settings = here.recipe.training.red if role == "red" else here.recipe.training.target
+    rows = select_role_rows({table: _read(folder, table)}, role)
+    settings = context.recipe.training.red if role == "red" else context.recipe.training.target
     if fine_tuned:
-        return training.sft(here.base(role), rows, players.as_sft(settings), output)
-    return training.dpo(here.base(role), rows, settings, output)
+        return train.sft(context.base_model_folder(role), rows, as_sft_settings(settings), output)
+    return train.dpo(context.base_model_folder(role), rows, settings, output)
 
 
-def metrics(folder: Path) -> pl.DataFrame:
-    """Measure the folder's red team against its target, and the target on harmless prompts: the table ``metrics``."""
+def run_evaluation(folder: Path) -> pl.DataFrame:
+    """Evaluate the folder's red team against its target, and the target on harmless prompts; write ``metrics``."""
     attacks, seeds = _read(folder, "attacks"), _read(folder, "seeds")
     responses, verdicts = _read(folder, "responses"), _read(folder, "verdicts")
-    cells = measure.cells(attacks.with_columns(split=pl.lit("test")), responses, verdicts)
+    cells = join_cells(attacks.with_columns(split=pl.lit("test")), responses, verdicts)
     typed = attacks.join(seeds.select("seed_id", "type"), on="seed_id")
-    found = [evaluate.matrix(cells)]
-    found += [
-        evaluate.red_team(rows, str(name))
+    results = [compute_metrics(MatrixAnswers(cells))]
+    results += [
+        compute_metrics(RedTeamAttacks(str(name), rows))
         for (name,), rows in typed.partition_by("model", as_dict=True, maintain_order=True).items()
     ]
-    nothing = pl.lit(None, pl.String)
-    harmless = _harmless(folder).with_columns(
-        set=pl.lit("harmless"), kind=pl.lit("harmless"), type=nothing, difficulty=nothing
+    no_label = pl.lit(None, pl.String)
+    harmless = _read_harmless(folder).with_columns(
+        set=pl.lit("harmless"), kind=pl.lit("harmless"), type=no_label, difficulty=no_label
     )
     for target in responses["model"].unique().sort():
-        answers = measure.judged_sets(harmless, responses, verdicts, target)
-        found.append(evaluate.target_sets(answers, tables.empty("expected"), target))
-    rows = pl.concat(found).with_columns(version=pl.lit("")).select(tables.TABLES["metrics"].column_names())
+        described = describe_target(target, harmless, responses, verdicts, tables.empty("expected"))
+        results.append(compute_metrics(described))
+    rows = pl.concat(results).with_columns(version=pl.lit("")).select(tables.TABLES["metrics"].column_names())
     return _write(folder, {"metrics": rows})["metrics"]
 
 
-_HARMLESS = "harmless.parquet"
-
-
-def _harmless(folder: Path) -> pl.DataFrame:
-    """Return the harmless prompts (prompt_id, text) that the folder's target was asked."""
+def _read_harmless(folder: Path) -> pl.DataFrame:
+    """Return the harmless prompts (prompt_id, text) that the folder's target was sent."""
     path = folder / _HARMLESS
     return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema={"prompt_id": pl.String, "text": pl.String})
 
@@ -147,8 +154,8 @@ def _harmless(folder: Path) -> pl.DataFrame:
 def _read(folder: Path, table: str) -> pl.DataFrame:
     path = folder / f"{table}.parquet"
     if not path.exists():
-        raise SeasDataError(f"there is no {path}; the stage before this one writes it (see: seas-data --help)")
-    return tables.cast(table, players.table(str(path), ()))
+        raise SeasDataError(f"{path} does not exist; run the stage that writes it first (see: seas-data --help)")
+    return tables.cast(table, read_rows(str(path), ()))
 
 
 def _write(folder: Path, frames: Frames) -> Frames:

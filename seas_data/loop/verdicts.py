@@ -1,61 +1,79 @@
-"""Verdicts in the loop: each judge's model is loaded by itself, judges all that there is to judge, and goes."""
+"""Verdicts: running the judges and the reward model of the recipe.
+
+One judge's model is loaded at a time; it judges everything and is then released.
+"""
 
 from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from seas_data import models, pairs
-from seas_data.judges import run as judge
-from seas_data.loop.context import Frames, Scene
-from seas_data.models import reward
+from seas_data import models, pairs, recipe
+from seas_data.judges import run as judges
+from seas_data.loop.context import Frames, IterationContext
+from seas_data.models import reward_model
 from seas_data.models.protocol import Generator
-from seas_data.recipe import Judge, JudgeRules, ModelInProcess
+from seas_data.recipe import Judge, ModelInProcess
 
 
-def verdicts(scene: Scene, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> pl.DataFrame:
-    """Return the table ``verdicts`` of all judges of the recipe for ``responses`` to ``prompts`` (prompt_id, text)."""
-    place = scene.parts(label)
-    asked = prompts.unique("prompt_id", keep="first", maintain_order=True)
-
-    def by(one: Judge, generators: Mapping[str, Generator]) -> pl.DataFrame:
-        return judge.judge(asked, responses, [one], generators, place)
-
-    return _by_each(scene, scene.recipe.judges, by).sort("response_id", "judge")
-
-
-def of_prompts(scene: Scene, prompts: pl.DataFrame, name: str, label: str) -> pl.DataFrame:
-    """Return what the judge called ``name`` says of ``prompts`` alone: the columns of ``judge.judge_prompts``."""
-    chosen = [one for one in scene.recipe.judges if one.label == name]
-    place = scene.parts(label)
-    return _by_each(scene, chosen, lambda one, generators: judge.judge_prompts(prompts, [one], generators, place))
-
-
-def rewards(scene: Scene, answers: Frames, prompts: pl.DataFrame) -> pl.DataFrame | None:
-    """Return what MART's reward model gives to the safe responses to ``prompts`` (prompt_id, text); without one, None.
-
-    ``answers``: ``responses`` and ``verdicts``. Columns response_id and reward.
-    """
-    settings = scene.recipe.pairs
-    if settings.mart.reward is None:
-        return None
-    model = scene.recipe.models[settings.mart.reward]
-    assert isinstance(model, ModelInProcess)
-    said = pairs.judged(answers["verdicts"], judge=settings.judge, refusal_judge=settings.refusal_judge)
-    safe = answers["responses"].join(said.filter(pl.col("verdict") == "safe"), on="response_id", how="semi")
-    asked = prompts.select("prompt_id", prompt="text").unique("prompt_id")
-    rows = safe.drop_nulls("text").join(asked, on="prompt_id").select("response_id", "prompt", response="text")
-    return reward.rewards(model, rows)
-
-
-def _by_each(
-    scene: Scene, judges: list[Judge], by: Callable[[Judge, Mapping[str, Generator]], pl.DataFrame]
+def judge_responses(
+    context: IterationContext, responses: pl.DataFrame, prompts: pl.DataFrame, label: str
 ) -> pl.DataFrame:
-    found = []
-    for one in judges:
-        if isinstance(one, JudgeRules):
-            found.append(by(one, {}))
+    """Return the table ``verdicts`` of all judges of the recipe, for ``responses`` to ``prompts`` (prompt_id, text)."""
+    folder = context.cache_folder(label)
+    distinct = prompts.unique("prompt_id", keep="first", maintain_order=True)
+
+    def run(judge: Judge, generators: Mapping[str, Generator]) -> pl.DataFrame:
+        return judges.judge_responses(distinct, responses, [judge], generators, folder)
+
+    return _run_each(context, context.recipe.judges, run).sort("response_id", "judge")
+
+
+def judge_prompts(context: IterationContext, prompts: pl.DataFrame, name: str, label: str) -> pl.DataFrame:
+    """Return the verdicts of the judge ``name`` on ``prompts`` without responses, as ``judges.run.judge_prompts``."""
+    chosen = [judge for judge in context.recipe.judges if judge.label == name]
+    folder = context.cache_folder(label)
+
+    def run(judge: Judge, generators: Mapping[str, Generator]) -> pl.DataFrame:
+        return judges.judge_prompts(prompts, [judge], generators, folder)
+
+    return _run_each(context, chosen, run)
+
+
+def compute_rewards(context: IterationContext, answers: Frames, prompts: pl.DataFrame) -> pl.DataFrame | None:
+    """Return the rewards of the safe responses to ``prompts``, from MART's reward model; None without one.
+
+    Input columns: ``answers`` the tables ``responses`` and ``verdicts``; ``prompts`` prompt_id, text.
+    Output columns: response_id, reward.
+    """
+    settings = context.recipe.pairs
+    if settings.mart.reward_model is None:
+        return None
+    model = context.recipe.models[settings.mart.reward_model]
+    assert isinstance(model, ModelInProcess)
+    verdicts = pairs.select_verdicts(answers["verdicts"], judge=settings.judge, refusal_judge=settings.refusal_judge)
+    safe = answers["responses"].join(verdicts.filter(pl.col("verdict") == "safe"), on="response_id", how="semi")
+    texts = prompts.select("prompt_id", prompt="text").unique("prompt_id")
+    rows = safe.drop_nulls("text").join(texts, on="prompt_id").select("response_id", "prompt", response="text")
+    return reward_model.compute_rewards(model, rows)
+
+
+def count_unsafe_by_prompt(settings: recipe.Pairs, responses: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Return the verdict counts of each prompt, by the judge of ``settings``: prompt_id, valid, unsafe."""
+    judged = pairs.select_verdicts(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
+    return pairs.count_unsafe(responses, judged)
+
+
+def _run_each(
+    context: IterationContext,
+    chosen: list[Judge],
+    run: Callable[[Judge, Mapping[str, Generator]], pl.DataFrame],
+) -> pl.DataFrame:
+    parts = []
+    for judge in chosen:
+        if judge.model is None:
+            parts.append(run(judge, {}))
             continue
-        place = scene.parts(f"server {one.model}")
-        with models.opened(one.model, scene.recipe.models[one.model], place) as generator:
-            found.append(by(one, {one.model: generator}))
-    return pl.concat(found)
+        logs = context.cache_folder(f"server {judge.model}")
+        with models.open_model(judge.model, context.recipe.models[judge.model], logs) as generator:
+            parts.append(run(judge, {judge.model: generator}))
+    return pl.concat(parts)

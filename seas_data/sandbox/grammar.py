@@ -1,6 +1,6 @@
-"""Reading the sandbox's prompts: is one a whole attack, and of which style.
+"""Grammar of the sandbox: parse a prompt into its phrases, and decide whether it is a whole attack and of which style.
 
-It looks at texts alone. A world's leak probabilities are out of its reach.
+It uses texts only, not the leak probabilities of a world.
 """
 
 from functools import cache
@@ -20,13 +20,13 @@ from seas_data.sandbox.phrases import (
 )
 
 
-def check(texts: pl.Series) -> pl.DataFrame:
-    """Take ``texts`` apart: one row each, in order.
+def parse_prompts(texts: pl.Series) -> pl.DataFrame:
+    """Parse ``texts``; return one row each, in order.
 
-    Columns: ``valid`` (a whole attack: opener, modifier, password ask, closer), ``kind`` (adversarial; harmless, a
-    look-alike; null without a whole wrapper), ``style`` (the opener's, whatever follows it), ``opener``, ``modifier``,
-    ``ask``, ``closer``, and ``held_out`` (whether any of its phrases is held out of training). A part that is not a
-    phrase of its place is null, and so is everything from a fifth part on.
+    Output columns: valid (a whole attack: opener, modifier, password ask, closer), kind (adversarial; harmless for a
+    look-alike; null without a whole wrapper), style (the opener's, whatever follows it), opener, modifier, ask, closer,
+    held_out (whether any phrase is held out of training). A part that is not a phrase of its place is null, and a text
+    with more than four parts is not whole.
     """
     names = ("opener", "modifier", "ask", "closer")
     split = pl.col("text").str.split(SEPARATOR)
@@ -35,7 +35,7 @@ def check(texts: pl.Series) -> pl.DataFrame:
         *(split.list.get(number, null_on_oob=True).str.strip_chars().alias(name) for number, name in enumerate(names)),
     )
     for name in names:
-        parts = parts.join(_places()[name], on=name, how="left", maintain_order="left")
+        parts = parts.join(_phrase_tables()[name], on=name, how="left", maintain_order="left")
     whole = (pl.col("count") == 4) & pl.all_horizontal(
         pl.col(name).is_not_null() for name in ("style", "modifier_held_out", "ask_kind", "closer_held_out")
     )
@@ -50,9 +50,9 @@ def check(texts: pl.Series) -> pl.DataFrame:
 
 
 @cache
-def _places() -> dict[str, pl.DataFrame]:
-    """Return for each place of the wrapper its phrases and whether each is held out, the opener's with its style."""
-    openers = [_phrases("opener", phrases).with_columns(style=pl.lit(style)) for style, phrases in OPENERS.items()]
+def _phrase_tables() -> dict[str, pl.DataFrame]:
+    """Return for each place of the wrapper its phrases and whether each is held out; openers with their style."""
+    openers = [_phrase_table("opener", phrases).with_columns(style=pl.lit(style)) for style, phrases in OPENERS.items()]
     harmless = [ask.format(vault) for attribute in ATTRIBUTES for ask in attribute.asks for vault in VAULTS]
     harmless += [question.text for question in PASSWORD_QUESTIONS]
     attacks = [
@@ -69,12 +69,12 @@ def _places() -> dict[str, pl.DataFrame]:
     )
     return {
         "opener": pl.concat(openers),
-        "modifier": _phrases("modifier", MODIFIERS),
+        "modifier": _phrase_table("modifier", MODIFIERS),
         "ask": asks,
-        "closer": _phrases("closer", CLOSERS),
+        "closer": _phrase_table("closer", CLOSERS),
     }
 
 
-def _phrases(name: str, phrases: Phrases) -> pl.DataFrame:
+def _phrase_table(name: str, phrases: Phrases) -> pl.DataFrame:
     held_out = [number >= phrases.known for number in range(len(phrases.all))]
     return pl.DataFrame({name: phrases.all, f"{name}_held_out": held_out})

@@ -1,15 +1,15 @@
-"""The sandbox's models: a word-level tokenizer and Llama models of a few hundred thousand weights, untrained.
+"""Models of the sandbox: untrained Llama models with a few hundred thousand weights, and a word-level tokenizer.
 
-They are saved as model folders like any other, with a chat template, so that training, generation and serving load
-them with the code that loads real ones. The tokenizer splits at white space alone: a word that is not of the world is
-``<unk>``, and what is decoded has one blank between words.
+They are saved as ordinary model folders with a chat template, so training, generation and serving load them with the
+same code as real models. The tokenizer splits at white space: an unknown word is ``<unk>``, and decoded texts have one
+space between words.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from seas_data import progress
-from seas_data.sandbox.phrases import words
+from seas_data.sandbox.phrases import list_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -25,7 +25,7 @@ CHAT_TEMPLATE: Final = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<assistant> ' }}{% endif %}"
 )
-"""A conversation's tokens start with those of each of its beginnings. Every turn ends in ``<end>``, the EOS token."""
+"""Every message ends with ``<end>``, the EOS token. The tokens of a conversation start with those of its prefixes."""
 LAYERS: Final = {"target": 2, "red": 3}
 
 
@@ -42,15 +42,15 @@ def write_model(
 ) -> None:
     """Write an untrained Llama model and its tokenizer to ``folder``; the same ``seed`` gives the same weights.
 
-    Input and output embeddings are tied. ``vocabulary``: the words it knows; by default those of the sandbox.
+    Input and output embeddings are tied. ``vocabulary``: the words of the tokenizer; by default those of the sandbox.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    known = [*SPECIAL, *(words() if vocabulary is None else vocabulary)]
-    ids = {token: number for number, token in enumerate(known)}
+    tokens = [*SPECIAL, *(list_words() if vocabulary is None else vocabulary)]
+    ids = {token: number for number, token in enumerate(tokens)}
     config = LlamaConfig(
-        vocab_size=len(known),
+        vocab_size=len(tokens),
         hidden_size=hidden,
         intermediate_size=intermediate,
         num_hidden_layers=layers,
@@ -67,19 +67,19 @@ def write_model(
         model = LlamaForCausalLM(config)
     with progress.libraries_quiet():
         model.save_pretrained(folder)
-        _tokenizer(ids, positions).save_pretrained(folder)
+        _make_tokenizer(ids, positions).save_pretrained(folder)
 
 
-def _tokenizer(ids: dict[str, int], positions: int) -> "PreTrainedTokenizerFast":
+def _make_tokenizer(ids: dict[str, int], positions: int) -> "PreTrainedTokenizerFast":
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
     from transformers import PreTrainedTokenizerFast
 
-    inside = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
-    inside.pre_tokenizer = WhitespaceSplit()
+    tokenizer = Tokenizer(WordLevel(ids, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=inside,
+        tokenizer_object=tokenizer,
         bos_token=BEGIN,
         eos_token=END,
         pad_token=PAD,

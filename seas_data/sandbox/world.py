@@ -1,10 +1,10 @@
-"""One mini-world: which phrases are common in it, which tricks its first keeper falls for, and what is true.
+"""A mini-world: which phrases are common, which attacks the first target is trained to answer, and which facts hold.
 
-A seed makes a world. Phrase frequencies are Zipf's, dealt out at random. The *leak probability* of an attack says how
-often the keeper gives the password away in the texts that the first target is trained on. It is the logistic of a sum
-of Gaussian effects (style, vault, style with vault, and each phrase) less half the log of each phrase's frequency:
-well-known tricks are refused more, so there is room for a red team to grow into the rare ones. It shapes that corpus
-and is read nowhere else: whatever comes of the loop comes from the models.
+A world is a function of a seed. Phrase frequencies follow Zipf's law, assigned at random. The *leak probability* of an
+attack says how often the password is given away in the rows that the first target is trained on. It is the logistic of
+a sum of Gaussian effects (style, vault, style with vault, and each phrase) minus half the log of each phrase's
+frequency: common attacks are refused more often, so a red team can improve by using rare ones. It shapes only that
+corpus; everything that the loop produces comes from the models.
 """
 
 from dataclasses import dataclass
@@ -33,46 +33,46 @@ Floats = NDArray[np.float64]
 EFFECTS: Final = {"style": 0.5, "vault": 0.4, "cell": 0.5, "opener": 0.8, "modifier": 0.9, "ask": 0.5, "closer": 0.5}
 """Standard deviations of the effects on the leak logit; a cell is a style with a vault."""
 RARITY: Final = 0.5
-"""What a phrase's log frequency takes off the leak logit."""
+"""How much a phrase's log frequency lowers the leak logit."""
 PARTS: Final = ("style", "opener", "modifier", "ask", "vault", "closer")
-"""The choices that make an attack: columns of numbers into the lists of ``phrases``, an opener's within its style."""
+"""The columns that define an attack: indices into the lists of ``phrases``; an opener's index is within its style."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What is common, what works and what is true. Frequencies sum to 1; effects are in logits."""
+    """Phrase frequencies, effects on the leak probability, and facts. Frequencies sum to 1; effects are in logits."""
 
     seed: int
     frequencies: dict[str, Floats]
-    """Of the known openers (a row a style), modifiers, asks and closers."""
+    """Frequencies of the known openers (one row per style), modifiers, asks and closers."""
     effects: dict[str, Floats]
     intercept: float
     facts: NDArray[np.int64]
-    """For each attribute and vault, which of the attribute's values is true."""
+    """For each attribute and vault, the index of the attribute's true value."""
     unwrapped: NDArray[np.int64]
-    """For each attribute the vault whose fact is never asked inside a wrapper in training."""
+    """For each attribute, the vault whose fact no training row asks inside a wrapper."""
     passwords: tuple[str, ...]
-    """Of each vault."""
+    """The password of each vault."""
 
 
 @cache
-def world(seed: int) -> World:
+def make_world(seed: int) -> World:
     """Return the world of ``seed``."""
-    draw = generator(seed, "world")
+    random = random_stream(seed, "world")
     counts = {
         "opener": (len(STYLES), OPENERS[STYLES[0]].known),
         "modifier": (MODIFIERS.known,),
         "ask": (PASSWORD_ASKS.known,),
         "closer": (CLOSERS.known,),
     }
-    frequencies = {name: draw.permuted(_zipf(shape), axis=-1) for name, shape in counts.items()}
+    frequencies = {name: random.permuted(_zipf(shape), axis=-1) for name, shape in counts.items()}
     shapes: dict[str, tuple[int, ...]] = {
         "style": (len(STYLES),),
         "vault": (len(VAULTS),),
         "cell": (len(STYLES), len(VAULTS)),
         **counts,
     }
-    effects = {name: draw.normal(0, EFFECTS[name], shape) for name, shape in shapes.items()}
+    effects = {name: random.normal(0, EFFECTS[name], shape) for name, shape in shapes.items()}
     for name, frequency in frequencies.items():
         effects[name] -= RARITY * np.log(frequency)
     without = World(
@@ -80,46 +80,49 @@ def world(seed: int) -> World:
         frequencies=frequencies,
         effects=effects,
         intercept=0.0,
-        facts=np.stack([draw.permutation(len(VAULTS)) for _ in ATTRIBUTES]),
-        unwrapped=draw.permutation(len(VAULTS))[: len(ATTRIBUTES)],
-        passwords=tuple(PASSWORDS[k] for k in draw.permutation(len(VAULTS))),
+        facts=np.stack([random.permutation(len(VAULTS)) for _ in ATTRIBUTES]),
+        unwrapped=random.permutation(len(VAULTS))[: len(ATTRIBUTES)],
+        passwords=tuple(PASSWORDS[k] for k in random.permutation(len(VAULTS))),
     )
-    logits = _logits(without, attack_parts(without, 20_000, draw))
+    logits = _logits(without, draw_attack_parts(without, 20_000, random))
     return World(**{**vars(without), "intercept": _intercept(logits)})
 
 
-def generator(seed: int, purpose: str) -> np.random.Generator:
-    """Return random numbers for one purpose, apart from those of every other purpose and seed."""
+def random_stream(seed: int, purpose: str) -> np.random.Generator:
+    """Return the random number generator of one purpose, independent of every other purpose and seed."""
     return np.random.default_rng([seed, *purpose.encode()])
 
 
-def attack_parts(
-    here: World, count: int, draw: np.random.Generator, *, even: bool = False, held_out: bool = False
+def draw_attack_parts(
+    world: World, count: int, random: np.random.Generator, *, even: bool = False, held_out: bool = False
 ) -> pl.DataFrame:
-    """Draw the ``PARTS`` of ``count`` attacks: by frequency, or ``even``: all phrases alike, or held-out phrases only.
+    """Draw the ``PARTS`` of ``count`` attacks.
 
-    Styles and vaults are drawn evenly in any case.
+    Phrases are drawn by frequency, with ``even`` uniformly, and with ``held_out`` from the held-out ones. Styles and
+    vaults are always drawn uniformly.
     """
-    style = draw.integers(len(STYLES), size=count)
+    style = random.integers(len(STYLES), size=count)
     opener = np.empty(count, dtype=np.int64)
     for number, name in enumerate(STYLES):
         rows = np.flatnonzero(style == number)
-        frequency = here.frequencies["opener"][number]
-        opener[rows] = _phrases(OPENERS[name], frequency, len(rows), draw, even=even, held_out=held_out)
+        frequency = world.frequencies["opener"][number]
+        opener[rows] = _draw_phrases(OPENERS[name], frequency, len(rows), random, even=even, held_out=held_out)
     chosen = {
-        name: _phrases(phrases, here.frequencies[name], count, draw, even=even, held_out=held_out)
+        name: _draw_phrases(phrases, world.frequencies[name], count, random, even=even, held_out=held_out)
         for name, phrases in (("modifier", MODIFIERS), ("ask", PASSWORD_ASKS), ("closer", CLOSERS))
     }
-    vault = draw.integers(len(VAULTS), size=count)
+    vault = random.integers(len(VAULTS), size=count)
     return pl.DataFrame({"style": style, "opener": opener, **chosen, "vault": vault}).select(PARTS)
 
 
-def attack_texts(parts: pl.DataFrame) -> pl.Series:
-    """Return the prompt that each row of ``PARTS`` makes."""
-    return wrapped(parts, [PASSWORD_ASKS.all[a].format(VAULTS[v]) for a, v in parts.select("ask", "vault").iter_rows()])
+def join_attacks(parts: pl.DataFrame) -> pl.Series:
+    """Return the text of the attack that each row of ``PARTS`` defines."""
+    return wrap_asks(
+        parts, [PASSWORD_ASKS.all[a].format(VAULTS[v]) for a, v in parts.select("ask", "vault").iter_rows()]
+    )
 
 
-def wrapped(parts: pl.DataFrame, asks: list[str]) -> pl.Series:
+def wrap_asks(parts: pl.DataFrame, asks: list[str]) -> pl.Series:
     """Return ``asks`` inside the openers, modifiers and closers of ``parts``."""
     texts = [
         SEPARATOR.join((OPENERS[STYLES[style]].all[opener], MODIFIERS.all[modifier], ask, CLOSERS.all[closer]))
@@ -130,9 +133,9 @@ def wrapped(parts: pl.DataFrame, asks: list[str]) -> pl.Series:
     return pl.Series("text", texts, dtype=pl.String)
 
 
-def leak_probability(here: World, parts: pl.DataFrame) -> Floats:
-    """Return how often the keeper of the first target's corpus gives in to each attack of known phrases."""
-    return np.asarray(1 / (1 + np.exp(-_logits(here, parts) - here.intercept)))
+def compute_leak_probability(world: World, parts: pl.DataFrame) -> Floats:
+    """Return the probability that each attack of known phrases is answered by a leak in the first target's corpus."""
+    return np.asarray(1 / (1 + np.exp(-_logits(world, parts) - world.intercept)))
 
 
 def _zipf(shape: tuple[int, ...]) -> Floats:
@@ -140,24 +143,24 @@ def _zipf(shape: tuple[int, ...]) -> Floats:
     return np.broadcast_to(ranks / ranks.sum(), shape).copy()
 
 
-def _phrases(
-    phrases: Phrases, frequency: Floats, count: int, draw: np.random.Generator, *, even: bool, held_out: bool
+def _draw_phrases(
+    phrases: Phrases, frequency: Floats, count: int, random: np.random.Generator, *, even: bool, held_out: bool
 ) -> NDArray[np.int64]:
     if held_out:
-        return draw.integers(phrases.known, len(phrases.all), size=count)
-    return draw.choice(phrases.known, size=count, p=None if even else frequency)
+        return random.integers(phrases.known, len(phrases.all), size=count)
+    return random.choice(phrases.known, size=count, p=None if even else frequency)
 
 
-def _logits(here: World, parts: pl.DataFrame) -> Floats:
+def _logits(world: World, parts: pl.DataFrame) -> Floats:
     style, opener, modifier, ask, vault, closer = (parts[name].to_numpy() for name in PARTS)
-    effects = here.effects
+    effects = world.effects
     total = effects["style"][style] + effects["vault"][vault] + effects["cell"][style, vault]
     total = total + effects["opener"][style, opener] + effects["modifier"][modifier]
     return np.asarray(total + effects["ask"][ask] + effects["closer"][closer])
 
 
 def _intercept(logits: Floats) -> float:
-    """Return what to add to ``logits`` so that the mean probability is one half, by bisection."""
+    """Return the constant that makes the mean probability of ``logits`` one half when added, by bisection."""
     low, high = -float(logits.max()), -float(logits.min())
     for _ in range(60):
         middle = (low + high) / 2

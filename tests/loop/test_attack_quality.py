@@ -8,8 +8,9 @@ import pytest
 
 from seas_data import recipe as recipes
 from seas_data import tables
-from seas_data.loop import attack_quality as writing
-from seas_data.loop.context import Scene
+from seas_data.loop.attack_quality import describe_attacks
+from seas_data.loop.context import IterationContext
+from seas_data.metrics import compute_metrics
 from seas_data.store import Workspace
 from seas_data.store.stages import Stages
 from tests.conftest import EXAMPLE
@@ -30,8 +31,8 @@ UNTYPED = "Which colour of paint suits a small kitchen with little light?"
 GENERAL = "You are a pirate on a ship; speak of your island."
 
 
-def scene(root: Path) -> Scene:
-    return Scene(recipes.load(EXAMPLE), Workspace(root), Stages(root, "key"), 1, tables.empty("checkpoints"))
+def context(root: Path) -> IterationContext:
+    return IterationContext(recipes.load(EXAMPLE), Workspace(root), Stages(root, "key"), 1, tables.empty("checkpoints"))
 
 
 def train() -> pl.DataFrame:
@@ -64,7 +65,7 @@ def test_an_attack_is_of_the_type_of_the_training_prompt_nearest_to_it(tmp_path:
         ("Which paint colour is good for a dark little kitchen?", "Role Play", None),
         ("Pretend you are a pirate", "Role Play", "cut_off"),
     )
-    told = found(writing.metrics(scene(tmp_path), written, "R1", train()))
+    told = found(compute_metrics(describe_attacks(context(tmp_path), written, "R1", train())))
     assert told["validity", None] == (0.8, 5)
     share, n = told["on_type", None]
     assert (share, n) == (pytest.approx(2 / 3), 3), (
@@ -85,17 +86,17 @@ def test_a_red_team_that_says_one_thing_is_less_diverse(tmp_path: Path) -> None:
         ("Count the teeth of a garden rake.", "Role Play", None),
         ("How long does bread dough rise in winter?", "Role Play", None),
     )
-    place = scene(tmp_path)
-    narrow, wide = (found(writing.metrics(place, rows, "R1", train())) for rows in (alike, varied))
+    place = context(tmp_path)
+    narrow, wide = (found(compute_metrics(describe_attacks(place, rows, "R1", train()))) for rows in (alike, varied))
     assert narrow["diversity", "itself"][0] > 0.9 > 0.5 > wide["diversity", "itself"][0]
     assert narrow["diversity", "train"][0] > wide["diversity", "train"][0]
 
 
 def test_attacks_that_no_embedder_sees_are_still_counted(tmp_path: Path) -> None:
     empty = attacks(("", "Role Play", "empty"), ("", "Word Play", "empty"))
-    told = found(writing.metrics(scene(tmp_path), empty, "R1", train()))
+    told = found(compute_metrics(describe_attacks(context(tmp_path), empty, "R1", train())))
     assert told == {("validity", None): (0.0, 2)}
     foreign = train().with_columns(language=pl.lit("de"))
     words = attacks(("Act as a pirate and describe an island.", "Role Play", None), language="de")
-    told = found(writing.metrics(scene(tmp_path), words, "R1", foreign))
+    told = found(compute_metrics(describe_attacks(context(tmp_path), words, "R1", foreign)))
     assert set(told) == {("validity", None), ("unique", None)}

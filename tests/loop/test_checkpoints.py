@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from seas_data.loop import checkpoints as players
+from seas_data.loop.training import drop_held_out_instructions
 from seas_data.text import text_digest
 
 HELD_OUT = pl.DataFrame({"prompt_id": ["p"], "text_digest": [text_digest("Which door is blue?")]})
@@ -13,9 +13,9 @@ def test_no_instruction_asks_what_a_held_out_prompt_asks(capsys: pytest.CaptureF
     rows = pl.DataFrame(
         {"prompt": ["Which door is  BLUE?", "Which door is red?", "Which bird sings?"], "completion": ["a", "b", "c"]}
     )
-    kept = players.instructions(rows, HELD_OUT)
+    kept = drop_held_out_instructions(rows, HELD_OUT)
     assert kept.equals(rows[1:])
-    assert "1 of 3 instructions are left out" in capsys.readouterr().err
+    assert "1 of 3 instructions are dropped" in capsys.readouterr().err
 
 
 def test_every_turn_of_a_conversation_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +25,6 @@ def test_every_turn_of_a_conversation_is_looked_at(capsys: pytest.CaptureFixture
         [{"role": "user", "content": other}],
     ]
     rows = pl.DataFrame({"prompt": said, "completion": [[{"role": "assistant", "content": "y"}]] * 2})
-    assert players.instructions(rows, HELD_OUT).equals(rows[1:])
-    assert players.instructions(rows[1:], HELD_OUT).equals(rows[1:])
-    assert capsys.readouterr().err.count("left out") == 1
+    assert drop_held_out_instructions(rows, HELD_OUT).equals(rows[1:])
+    assert drop_held_out_instructions(rows[1:], HELD_OUT).equals(rows[1:])
+    assert capsys.readouterr().err.count("dropped") == 1

@@ -8,7 +8,7 @@ import pytest
 
 from seas_data import loop
 from seas_data import recipe as recipes
-from seas_data.loop.context import Scene
+from seas_data.loop.context import IterationContext
 from seas_data.store import Workspace
 from seas_data.store.stages import Stages
 from tests.loop.test_loop import SMOKE
@@ -22,9 +22,9 @@ def test_a_training_starts_from_the_commit_that_the_recipe_names(
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
     recipe = recipes.load(SMOKE, ["models.red={model: org/red, revision: 0123abc}", f"models.target.model={tmp_path}"])
-    scene = Scene(recipe, Workspace(tmp_path), Stages(tmp_path, "key"), 1, pl.DataFrame())
-    assert scene.base("red") == "/cache/org/red/0123abc"
-    assert scene.base("target") == str(tmp_path)
+    context = IterationContext(recipe, Workspace(tmp_path), Stages(tmp_path, "key"), 1, pl.DataFrame())
+    assert context.base_model_folder("red") == "/cache/org/red/0123abc"
+    assert context.base_model_folder("target") == str(tmp_path)
 
 
 def test_a_build_depends_on_the_accelerate_configuration_of_ones_own(tmp_path: Path) -> None:
@@ -36,6 +36,6 @@ def test_a_build_depends_on_the_accelerate_configuration_of_ones_own(tmp_path: P
     digests = []
     for text in ("one: 1", "two: 2"):
         named.write_text(text)
-        digests.append(loop.inputs(recipes.load(SMOKE, [*changes, f"training.red.accelerate={named}"])))
+        digests.append(loop.hash_inputs(recipes.load(SMOKE, [*changes, f"training.red.accelerate={named}"])))
     assert digests[0] != digests[1]
-    assert len(loop.inputs(recipes.load(SMOKE, [*changes, "training.red.accelerate=ddp"]))) == 2
+    assert len(loop.hash_inputs(recipes.load(SMOKE, [*changes, "training.red.accelerate=ddp"]))) == 2

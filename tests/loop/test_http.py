@@ -19,9 +19,10 @@ import yaml
 import seas_data as sd
 from seas_data import plan
 from seas_data import recipe as recipes
-from seas_data.loop import evaluation as measure
+from seas_data.loop import evaluation
 from seas_data.models import http_retry
 from seas_data.recipe import Recipe
+from seas_data.retry import Backoff
 from seas_data.run import build
 from tests.loop.test_loop import SMALL, SMOKE
 from tests.models.servers import Reply, server
@@ -68,7 +69,7 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     with server(said) as (url, seen):
         how = {"url": url, "model": "served"}
         with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-            patched.setattr(measure, "judged_sets", lambda *_: 1 / 0)
+            patched.setattr(evaluation, "describe_target", lambda *_: 1 / 0)
             build(over_http(tmp_path, how, *unchanged), tmp_path / "stopped")
         first = len(seen.bodies)
         how["max_wait_seconds"] = 60
@@ -77,7 +78,7 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     port = int(urlsplit(url).port or 0)
     assert first > 60
     assert asked.total() == first, "what was answered before other settings were chosen serves them too"
-    assert "is away" not in capsys.readouterr().err
+    assert "is unavailable" not in capsys.readouterr().err
 
     gone, told_so, back = threading.Event(), threading.Event(), threading.Event()
     answered: list[str] = []
@@ -92,11 +93,11 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
 
     def say(text: str, **how: Any) -> None:
         print(text, **how)
-        if "is away" in text:
+        if "is unavailable" in text:
             told_so.set()
 
     monkeypatch.setattr(http_retry, "print", say, raising=False)
-    monkeypatch.setattr(http_retry, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(http_retry, "BACKOFF", Backoff(first=0.05, longest=10))
 
     def serve() -> None:
         with server(said_until, port):
@@ -116,8 +117,8 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
             each.set()
         serving.join()
     told = capsys.readouterr().err
-    assert "is away" in told
-    assert "answers again" in told
+    assert "is unavailable" in told
+    assert "is available again" in told
     assert Counter(answered) == asked, "what was answered is not asked again"
     assert built.manifest.tables == expected.manifest.tables, "not a row is lost or other"
     assert built.sql("select 1 from responses where text is null").is_empty()

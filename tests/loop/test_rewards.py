@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from seas_data import recipe as recipes
-from seas_data.loop import iteration as turn
-from seas_data.loop import verdicts as judging
-from seas_data.loop.context import Scene
+from seas_data.loop.context import IterationContext
+from seas_data.loop.training_rows import build_training_rows
+from seas_data.loop.verdicts import compute_rewards
 from seas_data.store import Workspace
 from seas_data.store.stages import Stages
 from tests.loop.test_loop import SMOKE
@@ -39,17 +39,17 @@ def test_the_target_learns_the_safe_responses_that_reach_the_reward(tiny: Path, 
     attacks = made.prompts.drop("type", strict=False).with_columns(reason=pl.lit(None, pl.String))
     answers = {"responses": made.responses, "verdicts": made.verdicts}
 
-    def scene(least: float) -> Scene:
+    def context(least: float) -> IterationContext:
         reward = f"pairs.mart={{reward: judge, min_reward: {least}}}"
         changes = [f"models.judge={{model: {model.model}, device: cpu}}", "pairs.mode=mart", reward]
-        return Scene(
+        return IterationContext(
             recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, pl.DataFrame()
         )
 
-    given = judging.rewards(scene(0), answers, attacks)
+    given = compute_rewards(context(0), answers, attacks)
     assert given is not None
     assert given["response_id"].to_list() == ["a.0", "a.1", "a.3"], "only the safe ones are asked about"
     least = float(given["reward"].sort()[1])
-    rows = turn.made_pairs(scene(least), attacks, attacks.clear(), made.seeds, answers, NOTHING)["demonstrations"]
+    rows = build_training_rows(context(least), attacks, attacks.clear(), made.seeds, answers, NOTHING)["demonstrations"]
     learned = rows.filter(role="target")["completion_id"].sort().to_list()
     assert learned == given.filter(pl.col("reward") >= least)["response_id"].to_list() and len(learned) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
-from seas_data.loop import standalone as alone
+from seas_data.loop import standalone
 from tests.loop.test_loop import SMALL, SMOKE
 
 
@@ -15,13 +15,13 @@ def test_both_players_may_be_named_where_the_recipe_has_one_model_for_both(tmp_p
     given = [tmp_path / name for name in ("one", "other")]
     for folder in given:
         folder.mkdir()
-    here = alone.scene(shared, tmp_path, red=str(given[0]), target=str(given[1]))
-    assert [here.base("red"), here.base("target")] == [str(folder) for folder in given]
-    assert here.recipe.models["red"].model == str(tmp_path / "sandbox" / "red-team"), "which a judge may use too"
+    context = standalone.open_context(shared, tmp_path, red=str(given[0]), target=str(given[1]))
+    assert [context.base_model_folder("red"), context.base_model_folder("target")] == [str(folder) for folder in given]
+    assert context.recipe.models["red"].model == str(tmp_path / "sandbox" / "red-team"), "which a judge may use too"
 
 
 def test_prompts_of_another_kind_are_refused(tmp_path: Path) -> None:
-    here = alone.scene(recipes.load(SMOKE, SMALL), tmp_path)
+    context = standalone.open_context(recipes.load(SMOKE, SMALL), tmp_path)
     (tmp_path / "prompts.jsonl").write_text('{"text": "why", "type": null, "kind": "general"}\n')
-    with pytest.raises(SeasDataError, match="of the kind general; give adversarial and harmless ones"):
-        alone.attack(here, tmp_path, tmp_path / "prompts.jsonl")
+    with pytest.raises(SeasDataError, match="of the kind general; use adversarial or harmless"):
+        standalone.run_attack(context, tmp_path, tmp_path / "prompts.jsonl")

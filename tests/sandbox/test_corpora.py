@@ -55,11 +55,11 @@ def test_no_prompt_of_version_0_is_trained_on_and_no_prompt_is_twice(folder: Pat
 
 def test_held_out_phrases_and_facts_are_in_the_held_out_sets_alone(folder: Path) -> None:
     for name in sandbox.FILES:
-        checked = grammar.check(rows(folder, name)["prompt"])
+        checked = grammar.parse_prompts(rows(folder, name)["prompt"])
         assert checked["held_out"].any() == checked["held_out"].all() == name.startswith("held-out")
-    asked = grammar.check(rows(folder, "held-out-look-alikes.jsonl")["prompt"])["ask"]
+    asked = grammar.parse_prompts(rows(folder, "held-out-look-alikes.jsonl")["prompt"])["ask"]
     wrapped = pl.concat([rows(folder, n)["prompt"] for n in ("look-alikes.jsonl", "target-rows.jsonl")])
-    assert set(asked).isdisjoint(grammar.check(wrapped)["ask"].drop_nulls())
+    assert set(asked).isdisjoint(grammar.parse_prompts(wrapped)["ask"].drop_nulls())
     plain = " ".join(rows(folder, "target-rows.jsonl")["prompt"])
     assert sum(question in plain for question in set(asked)) == len(set(asked)), "asked plainly, all of it is known"
 
@@ -68,16 +68,16 @@ def test_prompts_are_what_their_file_says(folder: Path) -> None:
     for name, kind in {"attacks": "adversarial", "look-alikes": "harmless"}.items():
         for file in (f"{name}.jsonl", f"held-out-{name}.jsonl"):
             found = rows(folder, file)
-            checked = grammar.check(found["prompt"])
+            checked = grammar.parse_prompts(found["prompt"])
             assert checked["kind"].unique().to_list() == [kind]
             assert checked["style"].to_list() == found["style"].to_list()
-    assert grammar.check(rows(folder, "general.jsonl")["prompt"])["style"].null_count() == 150
+    assert grammar.parse_prompts(rows(folder, "general.jsonl")["prompt"])["style"].null_count() == 150
 
 
 def test_the_target_learns_to_leak_to_refuse_and_to_answer(folder: Path) -> None:
     found = rows(folder, "target-rows.jsonl")
-    attacks = found.filter(grammar.check(found["prompt"])["valid"])
-    others = found.filter(~grammar.check(found["prompt"])["valid"])
+    attacks = found.filter(grammar.parse_prompts(found["prompt"])["valid"])
+    others = found.filter(~grammar.parse_prompts(found["prompt"])["valid"])
     assert attacks.height == 1_350
     leaks, refusals = gives_away(attacks["completion"]), refuses(attacks["completion"])
     assert (leaks != refusals).all()
@@ -88,12 +88,12 @@ def test_the_target_learns_to_leak_to_refuse_and_to_answer(folder: Path) -> None
 
 def test_a_question_has_one_answer_and_it_holds_the_key(folder: Path) -> None:
     trained = rows(folder, "target-rows.jsonl")
-    checked = grammar.check(trained["prompt"])
+    checked = grammar.parse_prompts(trained["prompt"])
     asked = trained.with_columns(checked["ask"]).filter(checked["kind"] == "harmless")
     answers = dict(asked.select("ask", "completion").iter_rows())
     assert asked.select("ask", "completion").n_unique() == len(answers)
     shown = rows(folder, "look-alikes.jsonl")
-    for ask, answer in zip(grammar.check(shown["prompt"])["ask"], shown["answer"], strict=True):
+    for ask, answer in zip(grammar.parse_prompts(shown["prompt"])["ask"], shown["answer"], strict=True):
         assert answer in answers.get(ask, answer)
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_loads_with_its_ids_in_the_configuration(folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assert model.config.vocab_size == len(tokenizer) == len(phrases.words()) + len(SPECIAL)
+    assert model.config.vocab_size == len(tokenizer) == len(phrases.list_words()) + len(SPECIAL)
     for place in (model.config, model.generation_config):
         ids = (place.bos_token_id, place.eos_token_id, place.pad_token_id)
         assert ids == (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)

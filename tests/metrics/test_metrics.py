@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.metrics import evaluate
+from seas_data.metrics import MatrixAnswers, RedTeamAttacks, TargetAnswers, compute_metrics
+from seas_data.metrics.diversity import mean_nearest
 from seas_data.metrics.intervals import wilson
+from seas_data.metrics.rows import proportions
 
 
 def metric(frame: pl.DataFrame, name: str, **facets: str) -> dict[str, float]:
@@ -18,6 +20,10 @@ def metric(frame: pl.DataFrame, name: str, **facets: str) -> dict[str, float]:
     ]
     assert len(rows) == 1, (name, facets, frame["facets"].to_list())
     return rows[0]
+
+
+def matrix_metrics(answers: pl.DataFrame) -> pl.DataFrame:
+    return compute_metrics(MatrixAnswers(answers))
 
 
 def cell(red: str, target: str, verdicts: dict[str, list[str | None]]) -> pl.DataFrame:
@@ -37,7 +43,7 @@ def cell(red: str, target: str, verdicts: dict[str, list[str | None]]) -> pl.Dat
 
 
 def test_a_cell_counts_what_parsed_and_tells_what_did_not() -> None:
-    found = evaluate.matrix(
+    found = matrix_metrics(
         cell("R0", "T0", {"a": ["unsafe", "safe", "unparsed", "safe"], "b": ["unsafe", "unsafe", None, "safe"]})
     )
     facets = {"red_team": "R0", "target": "T0", "judge": "rules", "set": "evaluation"}
@@ -48,14 +54,18 @@ def test_a_cell_counts_what_parsed_and_tells_what_did_not() -> None:
     assert metric(found, "unparsed", **facets)["value"] == pytest.approx(1 / 7)
 
 
+def success(rows: pl.DataFrame) -> dict[str, float]:
+    return rows.filter(pl.col("name") == "attack_success").row(0, named=True)
+
+
 def test_responses_of_one_seed_are_not_independent() -> None:
-    alone = evaluate.matrix(cell("R0", "T0", {str(k): ["unsafe" if k < 20 else "safe"] for k in range(40)}))
-    together = evaluate.matrix(cell("R0", "T0", {str(k): ["unsafe" if k < 2 else "safe"] * 10 for k in range(4)}))
-    wide, narrow = ((frame["high"] - frame["low"])[0] for frame in (together, alone))
+    separate = matrix_metrics(cell("R0", "T0", {str(k): ["unsafe" if k < 20 else "safe"] for k in range(40)}))
+    together = matrix_metrics(cell("R0", "T0", {str(k): ["unsafe" if k < 2 else "safe"] * 10 for k in range(4)}))
+    wide, narrow = (row["high"] - row["low"] for row in (success(together), success(separate)))
     assert wide > 2 * narrow
-    none = evaluate.matrix(cell("R0", "T0", {str(k): ["safe"] * 10 for k in range(4)}))
-    assert (none["value"][0], none["low"][0]) == (0, 0)
-    assert none["high"][0] == pytest.approx(wilson(0, 4)[1]), "forty answers to four seeds are four observations"
+    none = matrix_metrics(cell("R0", "T0", {str(k): ["safe"] * 10 for k in range(4)}))
+    assert (success(none)["value"], success(none)["low"]) == (0, 0)
+    assert success(none)["high"] == pytest.approx(wilson(0, 4)[1]), "forty answers to four seeds are four observations"
 
 
 def test_neighbouring_cells_are_compared_seed_by_seed() -> None:
@@ -66,7 +76,7 @@ def test_neighbouring_cells_are_compared_seed_by_seed() -> None:
             cell("R0", "T1", {"a": ["safe", "safe"], "b": ["safe", "safe"], "c": ["safe", "safe"]}),
         ]
     )
-    found = evaluate.differences(answers)
+    found = matrix_metrics(answers).filter(pl.col("name") == "attack_success_difference")
     assert found.height == 2
     down = metric(
         found,
@@ -103,7 +113,7 @@ def test_a_target_is_measured_on_every_set_by_what_its_prompts_are() -> None:
         ]
     )
     expected = pl.DataFrame({"prompt_id": ["h1", "g1", "g2"], "answer": ["is red", "red", "two"]})
-    found = evaluate.target_sets(answers, expected, "T1")
+    found = compute_metrics(TargetAnswers("T1", answers, expected))
     facets = {"target": "T1", "set": "test", "judge": "rules"}
     assert metric(found, "attack_success", **facets)["value"] == 0.5
     assert metric(found, "attack_success", **facets, type="Role Play")["value"] == 0
@@ -126,7 +136,7 @@ def test_what_is_of_no_refusal_class_is_counted_and_a_blank_answer_is_of_none() 
         ]
     )
     expected = pl.DataFrame(schema={"prompt_id": pl.String, "answer": pl.String})
-    found = evaluate.target_sets(answers, expected, "T1")
+    found = compute_metrics(TargetAnswers("T1", answers, expected))
     harmless = {"target": "T1", "set": "harmless"}
     refused = metric(found, "over_refusal", **harmless, judge="rules")
     assert (refused["value"], refused["n"]) == (0, 1)
@@ -147,7 +157,7 @@ def test_a_red_team_is_measured_as_a_writer_of_prompts() -> None:
         }
     )
     types = pl.DataFrame({"prompt_id": ["a", "b", "c"], "found": ["Role Play", None, "Word Play"]})
-    found = evaluate.red_team(attacks, "R2", types)
+    found = compute_metrics(RedTeamAttacks("R2", attacks, types))
     assert metric(found, "validity", red_team="R2")["value"] == 0.75
     assert metric(found, "unique", red_team="R2")["value"] == pytest.approx(2 / 3)
     assert metric(found, "on_type", red_team="R2")["value"] == pytest.approx(2 / 3)
@@ -155,17 +165,11 @@ def test_a_red_team_is_measured_as_a_writer_of_prompts() -> None:
 
 def test_diversity_is_the_mean_of_the_highest_cosines() -> None:
     attacks = np.array([[1, 0], [0, 1], [0.6, 0.8]], dtype=np.float32)
-    within = evaluate.diversity("diversity", attacks, None, {"red_team": "R0", "against": "itself"})
+    within = mean_nearest("diversity", attacks, None, {"red_team": "R0", "against": "itself"})
     assert within["value"][0] == pytest.approx((0.6 + 0.8 + 0.8) / 3)
-    across = evaluate.diversity("diversity", attacks, np.array([[1, 0]], dtype=np.float32), {"red_team": "R0"})
+    across = mean_nearest("diversity", attacks, np.array([[1, 0]], dtype=np.float32), {"red_team": "R0"})
     assert across["value"][0] == pytest.approx((1 + 0 + 0.6) / 3)
-    assert evaluate.diversity("diversity", attacks[:1], None, {}).is_empty()
-
-
-def test_entropy_of_a_fair_coin_and_of_one_side() -> None:
-    assert evaluate.entropy(pl.Series(["heads", "tails"])) == pytest.approx(np.log(2))
-    assert evaluate.entropy(pl.Series(["heads", "heads"])) == 0
-    assert evaluate.entropy(pl.Series([], dtype=pl.String)) == 0
+    assert mean_nearest("diversity", attacks[:1], None, {}).is_empty()
 
 
 @settings(max_examples=30, deadline=None)
@@ -175,5 +179,5 @@ def test_the_order_of_rows_changes_no_bit_of_a_figure(chance: object) -> None:
     rows = pl.DataFrame({"unit": numbers.integers(0, 30, 400).astype(str), "flag": numbers.random(400) < 0.37})
     order = list(range(400))
     chance.shuffle(order)  # type: ignore[attr-defined]
-    expected = evaluate.shares("share", rows, "flag", "unit", (), {})
-    assert evaluate.shares("share", rows[order], "flag", "unit", (), {}).rows() == expected.rows()
+    expected = proportions("share", rows, "flag", "unit", (), {})
+    assert proportions("share", rows[order], "flag", "unit", (), {}).rows() == expected.rows()

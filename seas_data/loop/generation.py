@@ -1,0 +1,63 @@
+"""Generation: the red team writes attacks to seeds, the target responds to prompts."""
+
+import json
+from collections.abc import Mapping
+
+import polars as pl
+
+from seas_data import tables
+from seas_data.loop.attacks import build_attacks
+from seas_data.loop.context import Frames, IterationContext
+from seas_data.tables.ids import messages, row_ids
+
+
+def generate_attacks(
+    context: IterationContext, model: str, seeds: pl.DataFrame, samples: int, iteration: int, label: str
+) -> Frames:
+    """Generate ``samples`` attacks to each seed with the red team ``model``; return ``attacks`` and ``settings``."""
+    sampling = context.sampling("red")
+    with context.open_model(model) as generator:
+        settings = settings_row(model, generator.digest, sampling.model_dump() | generator.backend_settings)
+        requests = _to_requests(seeds, "seed_id")
+        generated = generator.generate(requests, sampling, samples, context.cache_folder(label), f"{model} attacks")
+    rows = build_attacks(generated, seeds, model=model, iteration=iteration, settings_id=settings["settings_id"][0])
+    return {"attacks": rows, "settings": settings}
+
+
+def generate_responses(
+    context: IterationContext, model: str, prompts: list[tuple[pl.DataFrame, int]], label: str
+) -> Frames:
+    """Generate responses of the target ``model``; return ``responses`` and ``settings``.
+
+    ``prompts`` are frames (prompt_id, text), each with the number of responses to every prompt. Prompts with the same
+    id in one frame are sent once.
+    """
+    sampling = context.sampling("target")
+    parts: list[pl.DataFrame] = []
+    with context.open_model(model) as generator:
+        settings = settings_row(model, generator.digest, sampling.model_dump() | generator.backend_settings)
+        for number, (rows, samples) in enumerate(prompts):
+            requests = _to_requests(rows.unique("prompt_id"), "prompt_id")
+            if requests.is_empty():
+                continue
+            cache = context.cache_folder(f"{label} {number}")
+            parts.append(generator.generate(requests, sampling, samples, cache, f"{model} answers"))
+    if not parts:
+        return {"responses": tables.empty("responses"), "settings": settings}
+    rows = pl.concat(parts).rename({"request_id": "prompt_id"})
+    rows = rows.with_columns(model=pl.lit(model), settings_id=pl.lit(settings["settings_id"][0]))
+    rows = rows.with_columns(response_id=row_ids("response", rows, "prompt_id", "settings_id", "sample"))
+    return {"responses": tables.cast("responses", rows.sort("prompt_id", "sample")), "settings": settings}
+
+
+def settings_row(model: str, checkpoint: str, sampling: Mapping[str, object]) -> pl.DataFrame:
+    """Return the row of the table ``settings`` for texts that ``model`` generates; ``checkpoint`` is its digest."""
+    row = pl.DataFrame(
+        {"model": [model], "checkpoint": [checkpoint], "sampling": [json.dumps(dict(sampling), sort_keys=True)]}
+    )
+    return tables.cast("settings", row.with_columns(settings_id=row_ids("settings", row, *row.columns)))
+
+
+def _to_requests(rows: pl.DataFrame, id_column: str) -> pl.DataFrame:
+    """Return ``rows`` (an id, text) as the input of a generator: request_id, messages (one user message), by id."""
+    return rows.select(request_id=id_column, messages=messages("user", "text")).sort("request_id")

@@ -1,0 +1,119 @@
+"""Training in the loop: the first red team and target, and the update of each in an iteration.
+
+With too few rows a model stays as it is under its next name, and its row in ``checkpoints`` says why.
+"""
+
+import shutil
+import sys
+
+import polars as pl
+
+from seas_data import models, train
+from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
+from seas_data.loop.context import Frames, IterationContext
+from seas_data.loop.input_files import read_rows
+from seas_data.loop.seeds import draw_demonstrations
+from seas_data.models import checkpoint as model_files
+from seas_data.pairs.holdout import find_held_out
+from seas_data.recipe import TrainingDpo, TrainingSettings, TrainingSft
+from seas_data.train import NotEnoughPairsError
+
+
+def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, held_out: pl.DataFrame) -> Frames:
+    """Make R0 or T0: fine-tune the role's checkpoint, or take it as it is (``start: given``).
+
+    Args:
+        context: The iteration.
+        prompts: Adversarial prompts of ``train``, from which the red team's demonstrations are drawn. Input columns:
+            prompt_id, type, text.
+        role: The role.
+        held_out: The result of ``pairs.select_held_out``; the target is not trained on instructions that match it.
+
+    Returns ``checkpoints``, ``metrics`` (without version) and, for a red team that was trained, ``seeds`` and
+    ``demonstrations``.
+    """
+    name, loop = model_name(role, 0), context.loop
+    if context.role_settings(role).start == "given":
+        settings = context.recipe.models[context.role_settings(role).model]
+        digest = models.compute_model_digest(name, settings)
+        return {"checkpoints": checkpoint_row(name, role, 0, digest, None, "given", 0)}
+    result: Frames = {}
+    if role == "red":
+        stream = (loop.seed, "red team")
+        seeds, rows = draw_demonstrations(prompts, loop.red_sft_rows, loop.attack, random_stream=stream)
+        result = {"seeds": seeds, "demonstrations": rows}
+        training = context.recipe.training.red_sft
+    else:
+        instructions = read_rows(str(loop.instructions), ("prompt", "completion"))
+        rows = drop_held_out_instructions(instructions, held_out)
+        training = context.recipe.training.target_sft
+    output = context.model_folder(name)
+    facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}
+    metrics = train.sft(context.base_model_folder(role), rows, training, output, facets=facets, replace=True)
+    digest = model_files.compute_digest(output)
+    row = checkpoint_row(name, role, 0, digest, None, "sft", rows.height)
+    return {**result, "checkpoints": row, "metrics": metrics}
+
+
+def drop_held_out_instructions(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.DataFrame:
+    """Return the ``rows`` (prompt, completion) without a message whose text is that of a held-out prompt.
+
+    Prints how many were dropped. ``held_out``: the result of ``pairs.select_held_out``.
+    """
+    rows = rows.with_row_index("row")
+    texts = rows.select(prompt_id=pl.col("row").cast(pl.String), text="prompt")
+    if texts.schema["text"] != pl.String:
+        texts = texts.explode("text").with_columns(text=pl.col("text").struct.field("content"))
+    dropped = find_held_out(texts.drop_nulls(), held_out)
+    kept = rows.filter(~pl.col("row").cast(pl.String).is_in(dropped.implode())).drop("row")
+    if len(dropped):
+        print(
+            f"{len(dropped)} of {rows.height} instructions are dropped: they have the text of a prompt of test, "
+            "harmless or holdout",
+            file=sys.stderr,
+        )
+    return kept
+
+
+def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> Frames:
+    """Train the next model of a role on ``rows`` (pairs or demonstrations); return ``checkpoints`` and ``metrics``.
+
+    The model is trained from the one before, or with ``loop.update_data: all`` from the first. It stays unchanged if there
+    are fewer than ``min_rows`` pairs that are not general: general ones alone are no reason to train.
+    """
+    name = model_name(role, context.iteration)
+    output = context.model_folder(name)
+    before = model_name(role, 0 if context.loop.update_data == "all" else context.iteration - 1)
+    old = context.checkpoints.row(by_predicate=pl.col("model") == before, named=True)
+    informative = rows.filter(pl.col("role") != "general").height
+    settings = getattr(context.recipe.training, role)
+    facets: dict[str, str | int] = {"role": role, "model": name, "iteration": context.iteration}
+    try:
+        if informative < settings.min_rows:
+            raise NotEnoughPairsError(f"there are {informative} pairs, and at least {settings.min_rows} are needed")
+        model = _weights(context, role, before)
+        if "chosen" in rows.columns:
+            method = "dpo"
+            first = _weights(context, role, model_name(role, 0)) if settings.reference == "first" else None
+            metrics = train.dpo(model, rows, settings, output, reference=first, facets=facets, replace=True)
+        else:
+            method = "sft"
+            metrics = train.sft(model, rows, as_sft_settings(settings), output, facets=facets, replace=True)
+    except NotEnoughPairsError as problem:
+        shutil.rmtree(output, ignore_errors=True)  # a build with other settings may have left a model there
+        statement = f"{name} is {before} unchanged: {problem}"
+        digest = str(old["digest"])
+        row = checkpoint_row(name, role, context.iteration, digest, before, "unchanged", rows.height, statement)
+        return {"checkpoints": row}
+    digest = model_files.compute_digest(output)
+    row = checkpoint_row(name, role, context.iteration, digest, before, method, rows.height)
+    return {"checkpoints": row, "metrics": metrics}
+
+
+def as_sft_settings(settings: TrainingDpo) -> TrainingSft:
+    """Return the settings of an update for supervised fine-tuning: those that both kinds of training have."""
+    return TrainingSft(**{name: getattr(settings, name) for name in TrainingSettings.model_fields})
+
+
+def _weights(context: IterationContext, role: Role, name: str) -> str:
+    return str(context.checkpoint_folder(name) or context.base_model_folder(role))

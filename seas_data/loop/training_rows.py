@@ -1,0 +1,82 @@
+"""Training rows: pairs or demonstrations of an iteration, and which of them each role is trained on."""
+
+from typing import Any
+
+import polars as pl
+
+from seas_data import pairs
+from seas_data.loop.attacks import select_valid
+from seas_data.loop.checkpoints import Role
+from seas_data.loop.context import Frames, IterationContext
+from seas_data.loop.input_files import read_rows
+from seas_data.loop.verdicts import compute_rewards
+from seas_data.query.version import Version
+
+
+def build_training_rows(
+    context: IterationContext,
+    attacks: pl.DataFrame,
+    harmless: pl.DataFrame,
+    seeds: pl.DataFrame,
+    answers: Frames,
+    held_out: pl.DataFrame,
+) -> Frames:
+    """Return ``pairs``, ``demonstrations`` or both, and ``unpaired``, of the iteration's responses.
+
+    MART and ``loop.update: sft`` need demonstrations.
+
+    Args:
+        context: The iteration.
+        attacks: The table ``attacks``.
+        harmless: Harmless prompts that the target was sent. Input columns: prompt_id, text.
+        seeds: The table ``seeds``.
+        answers: The tables ``responses`` and ``verdicts``.
+        held_out: The result of ``pairs.select_held_out``.
+    """
+    settings, responses, verdicts = context.recipe.pairs, answers["responses"], answers["verdicts"]
+    prompts = select_valid(attacks).join(seeds.select("seed_id", "type"), on="seed_id")
+    common: dict[str, Any] = {"iteration": context.iteration, "held_out": held_out}
+    if settings.mode == "mart":
+        rewards = compute_rewards(context, answers, prompts)
+        both = [
+            pairs.mart_red(prompts, seeds, responses, verdicts, settings, **common),
+            pairs.mart_target(prompts, responses, verdicts, settings, seeds=seeds, rewards=rewards, **common),
+        ]
+        return {
+            "demonstrations": pl.concat([each.pairs for each in both]),
+            "unpaired": pl.concat([each.unpaired for each in both]),
+        }
+    results = [
+        pairs.red_pairs(prompts, seeds, responses, verdicts, settings, **common),
+        pairs.target_pairs(prompts, responses, verdicts, settings, seeds=seeds, **common),
+    ]
+    if settings.harmless is not None:
+        results.append(pairs.harmless_pairs(harmless, responses, verdicts, settings, **common))
+    informative = sum(each.pairs.height for each in results[1:])
+    if settings.general is not None and context.loop.general_preferences is not None:
+        rows = read_rows(context.loop.general_preferences, ("source_id", "prompt", "chosen", "rejected"))
+        if "source" not in rows.columns:
+            rows = rows.with_columns(source=pl.lit("preferences"))
+        results.append(pairs.general_pairs(rows, settings, pairs=informative, **common))
+    built = {
+        "pairs": pl.concat([each.pairs for each in results]),
+        "unpaired": pl.concat([each.unpaired for each in results]),
+    }
+    if context.loop.update == "sft":
+        built["demonstrations"] = pairs.chosen_as_demonstrations(built["pairs"])
+    return built
+
+
+def add_earlier_rounds(context: IterationContext, parent: Version, built: Frames) -> Frames:
+    """Return the tables of ``built``; with ``loop.update_data: all``, those to train on, with the rows of earlier rounds."""
+    if context.loop.update_data == "last":
+        return built
+    # Iteration 0 has no pairs, and its demonstrations are those of R0's first fine-tuning.
+    earlier = {name: parent.table(name).filter(pl.col("iteration") > 0) for name in ("pairs", "demonstrations")}
+    return {name: pl.concat([earlier[name], built[name]]) for name in earlier if name in built}
+
+
+def select_role_rows(rows: Frames, role: Role) -> pl.DataFrame:
+    """Return the demonstrations of a role, or its pairs if there are no demonstrations."""
+    roles = ["red"] if role == "red" else ["target", "harmless", "general"]
+    return rows["demonstrations" if "demonstrations" in rows else "pairs"].filter(pl.col("role").is_in(roles))
