@@ -31,7 +31,7 @@ from seas_data.text import normalise
 
 Scores = NDArray[np.float64]
 
-_ADVICE = "raise curation.contamination.ngram, or hold out fewer prompts of this kind"
+_ADVICE = "raise curation.contamination.ngram_threshold, or hold out fewer prompts of this kind"
 _STEPS = 4  # a stretch is four steps, each half as long as the query
 _POSITIONS_PER_SECTION = 1 << 20
 

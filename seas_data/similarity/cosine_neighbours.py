@@ -74,8 +74,8 @@ def find_pairs(
         require_pair_limit(
             found,
             f"{count:,} texts have a cosine of at least {threshold}",
-            "raise curation.semantic.group and curation.semantic.duplicate, or use an embedder that separates these "
-            "texts",
+            "raise curation.semantic.group_threshold and curation.semantic.duplicate_threshold, or use an embedder "
+            "that separates these texts",
         )
     left, right, score = np.concatenate(lefts), np.concatenate(rights), np.concatenate(scores)
     _, first = np.unique(left * count + right, return_index=True)

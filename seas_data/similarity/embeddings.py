@@ -58,7 +58,7 @@ def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path) ->
     embedder = rows["language"].replace_strict(embedder_of, default=None, return_dtype=pl.Int64)
     models = {number: encoder.locate_model(embedders[number]) for number in embedder.drop_nulls().unique().sort()}
     models_table = pl.DataFrame(
-        [(number, model.key, embedders[number].max_unknown) for number, model in models.items()],
+        [(number, model.key, embedders[number].max_unknown_proportion) for number, model in models.items()],
         schema={"embedder": pl.Int64, "model": pl.String, "limit": pl.Float64},
         orient="row",
     )

@@ -28,8 +28,8 @@ from seas_data.similarity.shingles import (
 )
 
 _ADVICE = (
-    "remove exact copies, enable template detection (curation.templates.find), or raise curation.near.group and "
-    "curation.near.duplicate"
+    "remove exact copies, enable template detection (curation.templates.detect), or raise "
+    "curation.near.group_threshold and curation.near.duplicate_threshold"
 )
 RECALL = 0.995  # of the pairs exactly at the threshold; pairs above it have a higher one
 MAX_PERMUTATIONS = 256
@@ -77,8 +77,8 @@ def choose_bands(threshold: float) -> tuple[int, int]:
         if bands * rows <= MAX_PERMUTATIONS:
             return int(bands), rows
     raise SeasDataError(
-        f"the near-duplicate threshold {threshold} is too low to search for; set curation.near.group and "
-        "curation.near.duplicate to 0.05 or more"
+        f"the near-duplicate threshold {threshold} is too low to search for; set "
+        "curation.near.group_threshold and curation.near.duplicate_threshold to 0.05 or more"
     )
 
 

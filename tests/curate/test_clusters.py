@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from seas_data import recipe, tables
 from seas_data.curate.clusters import EarlierClusters, cluster_prompts, label_clusters, sample_rows
 from seas_data.text import content_id
+from tests.curate.settings import CLUSTERS
 
 TOPICS = ("garden tomatoes seeds watering", "guitar chords songs strumming", "bicycle brakes gears chain")
-SETTINGS = recipe.Clusters(count=3)
+SETTINGS = CLUSTERS
 
 
 def world(rows: int, *, topics: int = 3, seed: int = 0) -> tuple[pl.DataFrame, NDArray[np.float32]]:
@@ -42,7 +43,7 @@ def test_topics_become_clusters_numbered_by_size_and_named_by_their_words() -> N
 
 def test_neighbours_in_meaning_are_neighbours_on_the_map() -> None:
     texts, vectors = world(120)
-    found = cluster_prompts(texts, vectors, recipe.Clusters(count=3, fit_rows=60))
+    found = cluster_prompts(texts, vectors, recipe.Clusters(count=3, map_fit_rows=60))
     places, topic = found.select("x", "y").to_numpy(), texts["topic"].to_numpy()
     distance = np.linalg.norm(places[:, None] - places[None], axis=2) + np.diag(np.full(120, np.inf))
     assert np.mean(topic[distance.argmin(axis=1)] == topic) > 0.95
@@ -74,7 +75,7 @@ def test_few_rows_and_equal_ones(rows: int, alike: bool) -> None:
 
 def test_without_a_count_it_grows_with_the_root_of_the_rows() -> None:
     texts, vectors = world(1_000, topics=3)
-    found = cluster_prompts(texts, vectors, recipe.Clusters(fit_rows=50))
+    found = cluster_prompts(texts, vectors, recipe.Clusters(map_fit_rows=50))
     assert found["cluster"].n_unique() == 10
 
 

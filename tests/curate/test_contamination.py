@@ -9,9 +9,9 @@ import pytest
 
 from seas_data.curate.contamination import drop_contaminated
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
-from seas_data.recipe import Contamination
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import text_digest
+from tests.curate.settings import CONTAMINATION
 
 TEA = "Which teapot keeps green tea warm for the longest time?"
 OTHERS = [
@@ -53,7 +53,7 @@ def test_a_copy_and_a_quotation_of_a_holdout_prompt_are_dropped_with_score_and_w
         ("quote", "training", "adversarial", f"Dear all, my aunt asks: {TEA} Yours, a neighbour from the third floor."),
         ("apart", "training", "adversarial", "Which teapot is the prettiest of them all?"),
     )
-    outcome = drop_contaminated(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert verdicts(outcome) == {"copy": ("drop", "test", "ngram"), "quote": ("drop", "test", "ngram")}
     assert outcome.decisions.schema == pl.Schema(DECISION_COLUMNS)
     assert outcome.decisions["score"].to_list() == [1.0, 1.0]
@@ -68,14 +68,14 @@ def test_of_opposite_kinds_the_training_row_is_flagged_and_stays() -> None:
         ("safe", "training", "harmless", TEA),
         ("plain", "training", "general", TEA),
     )
-    outcome = drop_contaminated(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert verdicts(outcome) == {"safe": ("flag", "test", "ngram"), "plain": ("flag", "test", "ngram")}
     assert outcome.kept.equals(frame)
 
 
 def test_harmless_and_general_are_one_side() -> None:
     frame = prompts(("test", "holdout", "harmless", TEA), ("plain", "training", "general", TEA))
-    assert verdicts(drop_contaminated(frame, None, Contamination())) == {"plain": ("drop", "test", "ngram")}
+    assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"plain": ("drop", "test", "ngram")}
 
 
 def test_a_drop_wins_over_a_flag_and_one_row_has_one_decision() -> None:
@@ -86,7 +86,7 @@ def test_a_drop_wins_over_a_flag_and_one_row_has_one_decision() -> None:
         ("c-same", "holdout", "adversarial", near_tea),
         ("row", "training", "adversarial", TEA),
     )
-    outcome = drop_contaminated(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert verdicts(outcome) == {"row": ("drop", "b-same", "ngram")}
     assert outcome.decisions["score"].item() < 1
 
@@ -97,12 +97,12 @@ def test_of_two_holdout_prompts_that_a_row_holds_whole_the_longer_one_is_the_wit
         ("b-whole", "holdout", "adversarial", TEA),
         ("row", "training", "adversarial", TEA),
     )
-    assert verdicts(drop_contaminated(frame, None, Contamination())) == {"row": ("drop", "b-whole", "ngram")}
+    assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"row": ("drop", "b-whole", "ngram")}
 
 
 def test_holdout_rows_are_never_dropped_however_alike_they_are() -> None:
     frame = prompts(("one", "holdout", "adversarial", TEA), ("two", "holdout", "adversarial", TEA))
-    outcome = drop_contaminated(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
@@ -123,7 +123,7 @@ def test_meaning_counts_where_one_model_sees_both() -> None:
         "far": ("m", 30.0),
         "elsewhere": ("other", 0.0),
     }
-    outcome = drop_contaminated(frame, embedded(frame, angles), Contamination(semantic=0.95))
+    outcome = drop_contaminated(frame, embedded(frame, angles), CONTAMINATION)
     assert verdicts(outcome) == {"same": ("drop", "test", "semantic"), "contrast": ("flag", "test", "semantic")}
     assert outcome.decisions["score"].to_list() == pytest.approx([np.cos(np.deg2rad(10))] * 2, abs=1e-6)
 
@@ -135,14 +135,14 @@ def test_the_nearest_of_each_side_is_asked_so_a_nearer_contrast_does_not_hide_a_
         ("row", "training", "adversarial", "For what time will the kettle keep its warmth?"),
     )
     angles = {"contrast": ("m", 1.0), "row": ("m", 0.0), "test": ("m", 10.0)}
-    outcome = drop_contaminated(frame, embedded(frame, angles), Contamination(semantic=0.95))
+    outcome = drop_contaminated(frame, embedded(frame, angles), CONTAMINATION)
     assert verdicts(outcome) == {"row": ("drop", "test", "semantic")}
 
 
 @pytest.mark.parametrize("role", ["holdout", "training"])
 def test_without_both_roles_nothing_happens(role: str) -> None:
     frame = prompts(("one", role, "adversarial", TEA)).filter(pl.col("role") == role)
-    outcome = drop_contaminated(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
@@ -155,7 +155,7 @@ def read(folder: Path, name: str, role: str) -> list[tuple[str, str, str, str]]:
 @pytest.mark.real
 def test_the_twins_of_all_adversarialqa_rows_are_found_in_advbench(real: Path) -> None:
     frame = prompts(*read(real, "adversarialqa", "holdout"), *read(real, "advbench_behaviors", "training"))
-    outcome = drop_contaminated(frame, None, Contamination())
+    outcome = drop_contaminated(frame, None, CONTAMINATION)
     tests = dict(frame.select("text_digest", "prompt_id").filter(frame["role"] == "holdout").iter_rows())
     assert len(tests) == 500
     witnesses = dict(outcome.decisions.select("prompt_id", "witness_id").iter_rows())

@@ -11,8 +11,9 @@ from seas_data import recipe, tables
 from seas_data.curate.labels import infer_labels
 from seas_data.tables.taxonomy import type_of
 from seas_data.text import content_id, text_digest
+from tests.curate.settings import LABELS
 
-SETTINGS = recipe.Labels()
+SETTINGS = LABELS
 CRIME, HEALTH, PRIVACY = "Crimes And Illegal Activities", "Health Harm", "Privacy And Property"
 STYLE = "Role Play"
 DIRECTION = {CRIME: [0], HEALTH: [1], PRIVACY: [2], STYLE: [0, 3], None: [0, 1]}  # an attack asks for something too
@@ -103,7 +104,7 @@ def test_labelled_rows_stay_as_they_are() -> None:
 
 
 def test_an_unsure_row_stays_without() -> None:
-    prompts, _ = known().add(20, None, "three").labelled(recipe.Labels(min_probability=0.9))
+    prompts, _ = known().add(20, None, "three").labelled(recipe.Labels(min_rows=30, min_probability=0.9))
     assert prompts.filter(source="three")["type"].null_count() == 20
 
 
@@ -228,7 +229,7 @@ def test_sources_that_disagree_are_found_out_by_leaving_each_out() -> None:
     for row in world.rows:
         if row["source"] == "two":
             row["type"] = row["risk_category"] = swapped[str(row["type"])]
-    _, metrics = world.labelled(recipe.Labels(min_probability=0.5))
+    _, metrics = world.labelled(recipe.Labels(min_rows=30, min_probability=0.5))
     assert figure(metrics, "label_accuracy", rows="given", validation="source")["value"] < 0.1
     assert figure(metrics, "label_accuracy", rows="all", validation="group")["value"] > 0.3
 

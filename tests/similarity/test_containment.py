@@ -95,5 +95,5 @@ def test_nothing_is_found_in_nothing() -> None:
 
 def test_so_many_copies_that_counting_them_would_never_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 100)
-    with pytest.raises(SeasDataError, match=r"over 100 pairs .* curation\.contamination\.ngram"):
+    with pytest.raises(SeasDataError, match=r"over 100 pairs .* curation\.contamination\.ngram_threshold"):
         find_quotes([QUESTION] * 20, [QUESTION] * 20, 0.8)

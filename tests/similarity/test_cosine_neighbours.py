@@ -130,7 +130,7 @@ def test_a_tile_that_begins_and_ends_in_one_block_may_hold_another(monkeypatch):
 
 def test_too_many_pairs_are_one_clear_error(monkeypatch):
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 1_000)
-    with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*curation\.semantic\.group"):
+    with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*curation\.semantic\.group_threshold"):
         cosine_neighbours.find_pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
 
 

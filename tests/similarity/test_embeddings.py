@@ -124,8 +124,8 @@ def test_a_text_is_embedded_only_where_the_embedder_sees_it(tmp_path):
 
 
 def test_the_first_embedder_of_a_language_is_asked_and_each_keeps_its_limit(tmp_path):
-    strict = Embedder(languages=["en"], max_unknown=0.0, precision="fp32")
-    lax = Embedder(languages=["en", "zh"], max_unknown=1.0, precision="fp32")
+    strict = Embedder(languages=["en"], max_unknown_proportion=0.0, precision="fp32")
+    lax = Embedder(languages=["en", "zh"], max_unknown_proportion=1.0, precision="fp32")
     texts = pl.DataFrame({"text": ["river 冬", "river 冬", "winter lamp"], "language": ["en", "zh", "en"]})
     embedded = embeddings.embed_texts(texts, [strict, lax], tmp_path)
     assert embedded.lookup["reason"].to_list() == ["unknown_tokens", None, None]

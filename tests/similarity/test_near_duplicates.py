@@ -93,7 +93,7 @@ def test_a_block_of_texts_in_one_wrapper_is_never_listed(monkeypatch: pytest.Mon
     assert as_dict(near_duplicates.find_pairs(texts, 0.6, blocks=blocks)).keys() == {(2000, 2001)}
     earlier = np.array([True] * 2000 + [False, False])
     assert as_dict(near_duplicates.find_pairs(texts, 0.6, earlier=earlier)).keys() == {(2000, 2001)}
-    with pytest.raises(SeasDataError, match=r"templates\.find"):
+    with pytest.raises(SeasDataError, match=r"templates\.detect"):
         near_duplicates.find_pairs(texts, 0.6)
 
 
@@ -123,7 +123,7 @@ def test_bands_find_a_pair_at_the_threshold_often_enough(threshold: float) -> No
 
 
 def test_a_threshold_that_would_compare_all_with_all_is_refused() -> None:
-    with pytest.raises(SeasDataError, match=r"curation\.near\.group .* 0\.05 or more"):
+    with pytest.raises(SeasDataError, match=r"curation\.near\.group_threshold .* 0\.05 or more"):
         near_duplicates.find_pairs(["a cup of tea", "a cup of coffee"], 0.0)
 
 

@@ -15,12 +15,12 @@ from seas_data.curate.dedup.edges import (
     restrict_to_kept,
 )
 from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddable
-from seas_data.recipe import Curation
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise, text_digest
+from tests.curate.settings import curation
 
-NEAR_ONLY = Curation(semantic=None)
-SEMANTIC_ONLY = Curation(near=None)
+NEAR_ONLY = curation(semantic=None)
+SEMANTIC_ONLY = curation(near=None)
 BREAD = "how should a baker store fresh rye bread over a long weekend"
 BREADS = f"{BREAD}s"  # near, over 0.8
 BREAD_AGAIN = "how should a baker store fresh rye bread over a short week"  # near, between 0.6 and 0.8
@@ -125,7 +125,7 @@ def test_one_request_in_different_wrappers_or_in_none_is_a_request_edge_and_no_d
 
 def test_an_equal_payload_joins_its_wrappers_whatever_the_measures() -> None:
     compared = collect_items(*library(("a", "T", BREAD), ("b", "U", BREAD.upper()), ("c", "U", LAMP)))
-    edges = find_edges(compared, None, Curation(near=None, semantic=None))
+    edges = find_edges(compared, None, curation(near=None, semantic=None))
     assert pairs(edges.requests) == [("a", "b", "exact_duplicate")]
     assert edges.duplicates.is_empty()
 
@@ -168,14 +168,14 @@ def test_semantic_edges_are_those_of_the_texts_that_the_embedder_sees() -> None:
 def test_of_two_measures_the_near_one_counts_where_it_makes_a_duplicate() -> None:
     rows = library(("a", None, BREAD), ("b", None, BREADS), ("c", None, BREAD_AGAIN))
     compared = collect_items(*rows)
-    edges = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 2}), Curation())
+    edges = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 2}), curation())
     assert pairs(edges.duplicates) == [
         ("a", "b", "near_duplicate"),
         ("a", "c", "semantic_duplicate"),
         ("b", "c", "semantic_duplicate"),
     ]
     # A near score below its threshold is still a link where the embedder sees nothing alike.
-    apart = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 90}), Curation())
+    apart = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 90}), curation())
     assert pairs(apart.duplicates)[1] == ("a", "c", "near_duplicate")
 
 
@@ -193,10 +193,10 @@ def test_the_flag_says_which_part_of_a_wrapped_prompt_is_not_seen() -> None:
     }
     flags = flag_not_embeddable(every, compared, seeing(compared, angles))
     assert dict(flags.select("prompt_id", "detail").rows()) == {
-        "a": "truncated: 9 of 8 tokens; its payload is seen",
-        "b": "payload truncated: 9 of 8 tokens; the whole text is seen",
+        "a": "truncated: 9 of 8 tokens; its payload is embedded",
+        "b": "payload truncated: 9 of 8 tokens; the whole text is embedded",
         "c": "truncated: 9 of 8 tokens; payload truncated: 9 of 8 tokens",
-        "z": "truncated: 9 of 8 tokens; its payload is seen",
+        "z": "truncated: 9 of 8 tokens; its payload is embedded",
     }
     new = flag_not_embeddable(every, compared, seeing(compared, angles), earlier=pl.Series(["a", "b"]))
     assert new["prompt_id"].to_list() == ["c", "z"]

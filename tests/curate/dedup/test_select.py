@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from seas_data.curate.dedup.select import select
 from seas_data.curate.outcome import DECISION_COLUMNS
-from seas_data.recipe import Curation, Templates
+from seas_data.recipe import Templates
+from seas_data.recipe.dedup import Near
+from tests.curate.settings import curation
 
 KINDS = ("adversarial", "harmless", "general")
 DUPLICATE = {"near_duplicate": 0.8, "semantic_duplicate": 0.95}
@@ -47,7 +49,7 @@ def dropped(decisions: pl.DataFrame) -> dict[str, tuple[str, str | None]]:
 def test_a_chain_keeps_every_second_row() -> None:
     prompts = rows(*((name, name, "general", 0) for name in "abcde"))
     links = edges(*((left, right, "near_duplicate", 0.9) for left, right in zip("abcd", "bcde", strict=True)))
-    outcome = select(prompts, links, wrapped(), Curation())
+    outcome = select(prompts, links, wrapped(), curation())
     assert outcome.kept["prompt_id"].to_list() == ["a", "c", "e"]
     assert dropped(outcome.decisions) == {"b": ("near_duplicate", "a"), "d": ("near_duplicate", "c")}
     assert outcome.decisions.schema == pl.Schema(DECISION_COLUMNS)
@@ -58,8 +60,8 @@ def test_priority_then_id_ranks_and_earlier_then_forced_rows_come_before_all() -
     prompts = rows(
         ("a", "t", "general", 5), ("b", "t", "general", 1), ("c", "t", "general", 1), ("d", "t", "general", 9)
     )
-    assert select(prompts, edges(), wrapped(), Curation()).kept["prompt_id"].to_list() == ["b"]
-    outcome = select(prompts, edges(), wrapped(), Curation(), earlier=ids("d"), manual_keeps=ids("c"))
+    assert select(prompts, edges(), wrapped(), curation()).kept["prompt_id"].to_list() == ["b"]
+    outcome = select(prompts, edges(), wrapped(), curation(), earlier=ids("d"), manual_keeps=ids("c"))
     assert outcome.kept["prompt_id"].to_list() == ["c", "d"]
     assert dropped(outcome.decisions) == {"a": ("exact_duplicate", "d"), "b": ("exact_duplicate", "d")}
 
@@ -69,12 +71,12 @@ def test_the_witness_is_the_surest_kept_neighbour() -> None:
     links = edges(
         ("a", "x", "semantic_duplicate", 0.99), ("b", "x", "near_duplicate", 0.85), ("c", "x", "near_duplicate", 0.9)
     )
-    assert dropped(select(prompts, links, wrapped(), Curation()).decisions) == {"x": ("near_duplicate", "c")}
+    assert dropped(select(prompts, links, wrapped(), curation()).decisions) == {"x": ("near_duplicate", "c")}
 
 
 def test_an_edge_below_the_duplicate_threshold_drops_nothing_and_one_at_it_does() -> None:
     prompts = rows(("a", "a", "general", 0), ("b", "b", "general", 0))
-    near = Curation.model_validate({"near": {"duplicate": 0.7, "group": 0.5}})
+    near = curation(near=Near(duplicate_threshold=0.7, group_threshold=0.5))
     assert select(prompts, edges(("a", "b", "near_duplicate", 0.69)), wrapped(), near).decisions.is_empty()
     # The Float32 nearest to 0.7 is less than 0.7.
     decisions = select(prompts, edges(("a", "b", "near_duplicate", 0.7)), wrapped(), near).decisions
@@ -86,7 +88,7 @@ def test_opposite_kinds_are_kept_and_flagged_both_ways_even_when_the_text_is_the
         ("a", "t", "adversarial", 0), ("b", "t", "harmless", 0), ("c", "u", "general", 0), ("d", "t", "general", 1)
     )
     links = edges(("a", "c", "semantic_duplicate", 0.93))
-    outcome = select(prompts, links, wrapped(), Curation())
+    outcome = select(prompts, links, wrapped(), curation())
     assert outcome.kept["prompt_id"].to_list() == ["a", "b", "c"]
     assert dropped(outcome.decisions) == {"d": ("exact_duplicate", "b")}
     flags = outcome.decisions.filter(decision="flag").select(
@@ -102,27 +104,27 @@ def test_opposite_kinds_are_kept_and_flagged_both_ways_even_when_the_text_is_the
 
 def test_a_contrast_of_two_earlier_rows_was_flagged_in_their_version() -> None:
     prompts = rows(("a", "t", "adversarial", 0), ("b", "t", "harmless", 0))
-    assert select(prompts, edges(), wrapped(), Curation(), earlier=ids("a", "b")).decisions.is_empty()
-    assert select(prompts, edges(), wrapped(), Curation(), earlier=ids("a")).decisions.height == 2
+    assert select(prompts, edges(), wrapped(), curation(), earlier=ids("a", "b")).decisions.is_empty()
+    assert select(prompts, edges(), wrapped(), curation(), earlier=ids("a")).decisions.height == 2
 
 
 def test_an_edge_holds_for_the_copies_of_its_texts_on_their_own_side() -> None:
     # b stands for its text but is adversarial; its harmless copy c is a duplicate of the harmless a.
     prompts = rows(("a", "t", "harmless", 0), ("b", "u", "adversarial", 0), ("c", "u", "harmless", 0))
-    outcome = select(prompts, edges(("a", "b", "near_duplicate", 0.9)), wrapped(), Curation())
+    outcome = select(prompts, edges(("a", "b", "near_duplicate", 0.9)), wrapped(), curation())
     assert dropped(outcome.decisions) == {"c": ("near_duplicate", "a")}
 
 
 def test_a_full_template_drops_the_rest_and_frozen_rows_count() -> None:
     prompts = rows(*((name, name, "adversarial", 0) for name in "abcd"))
     templates = wrapped(*((name, "T") for name in "abcd"))
-    two = Curation(templates=Templates(max_per_template=2))
+    two = curation(templates=Templates(max_per_template=2))
     decisions = select(prompts, edges(), templates, two).decisions
     assert dropped(decisions) == {"c": ("template_cap", "a"), "d": ("template_cap", "a")}
     assert decisions.select("threshold", "detail").row(0) == (2.0, "T")
     frozen = select(prompts, edges(), templates, two, earlier=ids("b", "c", "d"))
     assert dropped(frozen.decisions) == {"a": ("template_cap", "b")}
-    assert select(prompts, edges(), templates, Curation(templates=Templates(max_per_template=None))).kept.height == 4
+    assert select(prompts, edges(), templates, curation(templates=Templates(max_per_template=None))).kept.height == 4
 
 
 def test_a_barred_row_is_dropped_as_a_duplicate_first_and_else_as_a_bridge() -> None:
@@ -133,15 +135,15 @@ def test_a_barred_row_is_dropped_as_a_duplicate_first_and_else_as_a_bridge() -> 
         orient="row",
     )
     links = edges(("a", "b", "near_duplicate", 0.85), ("a", "c", "near_duplicate", 0.7))
-    outcome = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), bridges=barred)
+    outcome = select(prompts, links, wrapped(), curation(), earlier=ids("a"), bridges=barred)
     assert dropped(outcome.decisions) == {"b": ("near_duplicate", "a"), "c": ("split_bridge", "a")}
     # Only that reason stands over a person's word, so a duplicate that a person keeps has it too.
-    wished = select(prompts, links, wrapped(), Curation(), earlier=ids("a"), manual_keeps=ids("b", "c"), bridges=barred)
+    wished = select(prompts, links, wrapped(), curation(), earlier=ids("a"), manual_keeps=ids("b", "c"), bridges=barred)
     assert wished.kept["prompt_id"].to_list() == ["a"]
     assert dropped(wished.decisions) == {"b": ("split_bridge", "a"), "c": ("split_bridge", "a")}
     copies = rows(("a", "t", "general", 0), ("b", "t", "general", 0))
     wished = select(
-        copies, edges(), wrapped(), Curation(), earlier=ids("a"), manual_keeps=ids("b"), bridges=barred.head(1)
+        copies, edges(), wrapped(), curation(), earlier=ids("a"), manual_keeps=ids("b"), bridges=barred.head(1)
     )
     assert dropped(wished.decisions) == {"b": ("split_bridge", "a")}
 
@@ -180,7 +182,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def run(case: Case) -> tuple[list[str], pl.DataFrame]:
-    chosen = Curation(templates=Templates(max_per_template=case.most))
+    chosen = curation(templates=Templates(max_per_template=case.most))
     outcome = select(case.prompts, case.links, case.templates, chosen, earlier=case.earlier, manual_keeps=case.forced)
     assert outcome.kept.equals(case.prompts.filter(pl.col("prompt_id").is_in(outcome.kept["prompt_id"].implode())))
     return outcome.kept["prompt_id"].to_list(), outcome.decisions
@@ -284,8 +286,8 @@ def test_the_order_of_the_input_changes_nothing(case: Case, random: object) -> N
 def test_a_measure_that_the_recipe_leaves_out_drops_and_flags_nothing(measure: str) -> None:
     prompts = rows(("a", "a", "general", 0), ("b", "b", "general", 0), ("c", "c", "adversarial", 0))
     links = edges(("a", "b", f"{measure}_duplicate", 1.0), ("a", "c", f"{measure}_duplicate", 1.0))
-    assert select(prompts, links, wrapped(), Curation.model_validate({measure: None})).decisions.is_empty()
+    assert select(prompts, links, wrapped(), curation(**{measure: None})).decisions.is_empty()
 
 
 def test_nothing_comes_of_nothing() -> None:
-    assert select(rows(), edges(), wrapped(), Curation()).kept.is_empty()
+    assert select(rows(), edges(), wrapped(), curation()).kept.is_empty()

@@ -13,7 +13,9 @@ from seas_data.curate.split.bridges import find_bridges
 from seas_data.curate.split.crossings import find_crossings
 from seas_data.curate.split.groups import build_groups
 from seas_data.recipe import Curation, Split
+from seas_data.recipe.dedup import Near, Semantic
 from seas_data.text import content_id
+from tests.curate.settings import curation
 
 EDGE = {"prompt_id": pl.String, "neighbour_id": pl.String, "reason": pl.String, "score": pl.Float32}
 WRAPPED = {"prompt_id": pl.String, "template_id": pl.String, "request_id": pl.String}
@@ -54,11 +56,11 @@ def test_what_is_alike_is_one_group_named_after_its_smallest_id() -> None:
     kept = rows(list("abcdefgh"), texts=["1", "2", "3", "4", "4", "5", "6", "7"])
     links = edges(("a", "b", "near_duplicate", 0.6), ("b", "c", "semantic_duplicate", 0.92))
     templates = wrapped(("f", "T", "R"), ("g", "T", None), ("h", None, "R"))
-    members, reports = build_groups(kept, links, templates, Curation())
+    members, reports = build_groups(kept, links, templates, curation())
     assert families(members) == [["a", "b", "c"], ["d", "e"], ["f", "g"], ["h"]]
     assert members["group_id"][1] == content_id("group", "a")
     assert reports.is_empty()
-    by_request = Curation(split=Split(by_request=True))
+    by_request = curation(split=Split(group_by_request=True))
     assert ["f", "g", "h"] in families(build_groups(kept, links, templates, by_request)[0])
 
 
@@ -73,7 +75,7 @@ def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_ha
         ]
     ).unique(["prompt_id", "neighbour_id"], keep="last", maintain_order=True)
     templates = wrapped((names[40], "T", None), (names[50], "T", None))
-    members, reports = build_groups(rows(names), links, templates, Curation())
+    members, reports = build_groups(rows(names), links, templates, curation())
     family = {group[0]: group for group in families(members)}
     assert reports.rows() == [(content_id("group", names[0]), 61, 58, 3)]
     assert family[names[10]] == names[10:13]
@@ -85,10 +87,10 @@ def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_ha
 
 def test_few_rows_are_never_cut_and_templates_never_are() -> None:
     names = numbered(120)
-    members, reports = build_groups(rows(names), chain(names[:50], 0.7), wrapped(), Curation())
+    members, reports = build_groups(rows(names), chain(names[:50], 0.7), wrapped(), curation())
     assert (len(families(members)), reports.height) == (71, 0)
     members, reports = build_groups(
-        rows(names), edges(), wrapped(*((name, "T", None) for name in names[:80])), Curation()
+        rows(names), edges(), wrapped(*((name, "T", None) for name in names[:80])), curation()
     )
     assert len(families(members)) == 41
     assert reports.select("rows", "groups", "largest").rows() == [(80, 1, 80)]
@@ -118,8 +120,8 @@ def split(
     return Placed(kept, assign_splits(kept, members, chosen, earlier), bridges, reports)
 
 
-def place(kept: pl.DataFrame, links: pl.DataFrame | None = None, **shares: float) -> dict[str, str]:
-    chosen = Curation.model_validate({"split": shares})
+def place(kept: pl.DataFrame, links: pl.DataFrame | None = None, **proportions: float) -> dict[str, str]:
+    chosen = curation(split=Split(**proportions))
     links = edges() if links is None else links
     placed = split(kept, links, wrapped(), chosen)
     assert find_crossings(kept, placed.splits, links, wrapped(), chosen).is_empty()
@@ -179,7 +181,7 @@ def test_large_groups_wait_until_small_ones_have_had_their_turn() -> None:
 
 def test_holdout_rows_are_a_side_and_a_group_each() -> None:
     kept = pl.concat([rows(["a", "b"]), rows(["c", "d"], texts=["a", "a"]).with_columns(role=pl.lit("holdout"))])
-    placed = split(kept, edges(), wrapped(), Curation()).splits
+    placed = split(kept, edges(), wrapped(), curation()).splits
     assert placed.filter(split="holdout").select("prompt_id", "group_id").rows() == [
         ("c", content_id("group", "c")),
         ("d", content_id("group", "d")),
@@ -195,7 +197,7 @@ EARLIER = pl.DataFrame(
 
 
 def later(links: pl.DataFrame, names: str, templates: pl.DataFrame | None = None, by_request: bool = False) -> Placed:
-    chosen = Curation(split=Split(by_request=by_request))
+    chosen = curation(split=Split(group_by_request=by_request))
     templates = wrapped() if templates is None else templates
     placed = split(rows(sorted("abcde" + names)), links, templates, chosen, EARLIER)
     assert placed.splits.join(EARLIER, on=list(PLACED), how="semi").height == 5
@@ -239,7 +241,7 @@ def test_a_later_row_that_touches_a_frozen_side_is_dropped_for_the_row_that_it_t
 def test_bridges_are_found_through_the_rows_that_stand_for_texts() -> None:
     # 0 stands for the text of the frozen b, and p for that of q; neither is frozen.
     prompts = rows(["0", "b", "p", "q", "r"], texts=["1", "1", "2", "2", "3"])
-    found = find_bridges(prompts, edges(("0", "p", "near_duplicate", 0.7)), wrapped(), Curation(), EARLIER)
+    found = find_bridges(prompts, edges(("0", "p", "near_duplicate", 0.7)), wrapped(), curation(), EARLIER)
     assert found.select("prompt_id", "witness_id", "score").rows() == [
         ("0", "b", None),
         ("p", "b", 0.7),
@@ -262,17 +264,17 @@ def test_the_check_finds_what_was_planted(
 ) -> None:
     kept = pl.concat([rows(["a"], texts=texts[:1]), rows(["b"], "harmless", texts=texts[1:])])
     placed = pl.DataFrame([("a", "train", "A"), ("b", "test", "B")], schema=PLACED, orient="row")
-    found = find_crossings(kept, placed, links, templates, Curation())
+    found = find_crossings(kept, placed, links, templates, curation())
     assert found["reason"].to_list() == [reason]
     assert {*found.row(0)[:2]} == {"a", "b"}
     one_side = placed.with_columns(split=pl.lit("test"))
-    assert find_crossings(kept, one_side, links, templates, Curation()).is_empty()
+    assert find_crossings(kept, one_side, links, templates, curation()).is_empty()
 
 
 def test_the_check_finds_a_group_on_two_sides_and_minds_no_half_alike_pair() -> None:
     kept, half = rows(["a", "b"]), edges(("a", "b", "near_duplicate", 0.79))
     placed = pl.DataFrame([("a", "train", "A"), ("b", "test", "A")], schema=PLACED, orient="row")
-    assert find_crossings(kept, placed, half, wrapped(), Curation())["reason"].to_list() == ["group"]
+    assert find_crossings(kept, placed, half, wrapped(), curation())["reason"].to_list() == ["group"]
 
 
 @st.composite
@@ -290,7 +292,7 @@ def kept_rows(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame
     return frame, links, wrapped(*((name, draw(st.sampled_from(["T", "U"])), None) for name in in_template))
 
 
-CHOSEN = Curation(split=Split(test=0.3, harmless=0.4))
+CHOSEN = curation(split=Split(test=0.3, harmless=0.4))
 
 
 @settings(max_examples=60, deadline=None)
@@ -346,7 +348,10 @@ def test_a_later_version_moves_nothing_and_leaks_nothing(
     assert set(new["split"]) <= {"train"}
     assert new.height + after.bridges.height + old.height == frame.height
     # What is left is linked to no row of another side, at any level.
-    at_group = Curation.model_validate({"near": {"duplicate": 0.6}, "semantic": {"duplicate": 0.92}, "split": {}})
+    at_group = curation(
+        near=Near(duplicate_threshold=0.6, group_threshold=0.6),
+        semantic=Semantic(duplicate_threshold=0.92, group_threshold=0.92),
+    )
     crossing = find_crossings(after.kept, after.splits, links, templates, at_group)
     assert crossing.filter(pl.col("prompt_id").is_in(new["prompt_id"].implode())).is_empty()
     assert crossing.is_empty()

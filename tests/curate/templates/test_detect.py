@@ -17,9 +17,10 @@ from seas_data.curate.templates.payloads import extract_payloads, trim_piece
 from seas_data.curate.templates.shared_segments import extract_gaps, find_shared_segments, find_spans
 from seas_data.similarity import near_duplicates
 from seas_data.text import normalise
+from tests.curate.settings import TEMPLATES
 
-SETTINGS = recipe.Templates()
-FEW = recipe.Templates(min_rows=6)
+SETTINGS = TEMPLATES
+FEW = TEMPLATES.model_copy(update={"min_rows": 6})
 seeds = st.integers(0, 10**6)
 
 
@@ -215,11 +216,11 @@ def test_settings_count() -> None:
     story = words(random, 30)
     rows = prompts([f"{story}: {words(random, 8)}" for _ in range(19)])
     assert detect_templates(rows, SETTINGS).templates.is_empty()
-    assert detect_templates(rows, recipe.Templates(min_rows=19)).templates.height == 19
+    assert detect_templates(rows, recipe.Templates(min_rows=19, min_characters=60)).templates.height == 19
     assert detect_templates(rows, recipe.Templates(min_rows=19, min_characters=len(story) + 20)).templates.is_empty()
     known = detect_templates(rows, FEW).wrappers
-    assert detect_templates(rows, recipe.Templates(find=False), known).templates.height == 19
-    assert detect_templates(rows, recipe.Templates(find=False)).templates.is_empty()
+    assert detect_templates(rows, recipe.Templates(detect=False), known).templates.height == 19
+    assert detect_templates(rows, recipe.Templates(detect=False)).templates.is_empty()
 
 
 def test_nothing_gives_the_tables_empty() -> None:
