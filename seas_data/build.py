@@ -27,6 +27,7 @@ from seas_data.curate.pipeline import Frames, curate
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Release
 from seas_data.store import Manifest, Workspace, open_workspace
+from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
 from seas_data.store.version import Version
 
@@ -41,7 +42,7 @@ class LoopSteps:
     write_sandbox: Callable[[Recipe, Path], Recipe]
     """Write the sandbox's files and models to a folder; return the recipe with their paths."""
     digest_inputs: Callable[[Recipe], list[str]]
-    """Return digests of everything that an iteration reads besides the recipe and the parent version."""
+    """Return digests of all that an iteration depends on besides the recipe and the parent version: files, code."""
     run_iteration: Callable[[Recipe, Version, Stages], Frames]
     """Run one iteration after a version; return the rows that its version adds to each table."""
 
@@ -90,7 +91,7 @@ def _build_from_sources(recipe: Recipe, workspace: Workspace, parent: Version | 
             return parent
         stages = Stages(workspace.root / "stages", _key(recipe, parent, []))
         return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration)
-    stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest()]))
+    stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]))
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
     return _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0)
 
@@ -160,12 +161,12 @@ def _require_all_texts(parent: Version) -> None:
 
 
 def _key(recipe: Recipe, parent: Version | None, inputs: list[str]) -> str:
-    """Return one name for everything that the stages depend on; ``inputs`` are digests of what they read."""
-    parts = [_row_settings(recipe), parent.digest if parent else None, *inputs, installed("seas-data")]
+    """Return one name for everything that the stages depend on; ``inputs`` are digests of their inputs and code."""
+    parts = [_row_settings(recipe), parent.digest if parent else None, *inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-_CONNECTION_KEYS = ("url", "api_key_env", "concurrency", "timeout", "patience")
+_CONNECTION_KEYS = ("url", "api_key_env", "concurrency", "timeout_seconds", "max_wait_seconds")
 
 
 def _row_settings(recipe: Recipe) -> dict[str, Any]:

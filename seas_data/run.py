@@ -12,6 +12,7 @@ from seas_data import plan
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, in_sandbox, require_trust
 from seas_data.store import version as store
+from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
 
 
@@ -42,17 +43,17 @@ def _write_sandbox(recipe: Recipe, folder: Path) -> Recipe:
     from seas_data import sandbox
 
     assert recipe.sandbox is not None
-    sandbox.write(folder, recipe.sandbox)
+    sandbox.write_sandbox(folder, recipe.sandbox)
     return in_sandbox(recipe, folder)
 
 
 def _digest_inputs(recipe: Recipe) -> list[str]:
     from seas_data import loop
 
-    return loop.inputs(recipe)
+    return [*loop.hash_inputs(recipe), code_digest("loop")]
 
 
 def _run_iteration(recipe: Recipe, parent: store.Version, stages: Stages) -> pipeline.Frames:
     from seas_data import loop
 
-    return loop.iterate(recipe, parent.workspace, Version.of(parent), stages)
+    return loop.run_iteration(recipe, parent.workspace, Version.of(parent), stages)

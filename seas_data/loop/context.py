@@ -41,7 +41,7 @@ class IterationContext:
 
     def cache_folder(self, label: str) -> Path:
         """Return the generation cache of what is generated under ``label``; it is kept until the version is done."""
-        return self.stages.parts / label.replace(" ", "-")
+        return self.stages.generation_cache / label.replace(" ", "-")
 
     def model_folder(self, name: str) -> Path:
         """Return the folder that the trained model ``name`` is written to."""

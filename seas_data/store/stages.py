@@ -1,9 +1,10 @@
-"""What a build has done so far: each slow stage's frames, kept until the version is whole, and how long each took.
+"""Stages of a build: the frames that each slow stage computed, kept until the version is committed, and their times.
 
-A stage is a function of what the build's key covers (the rows, the recipe, the parent version, the program's version),
-so a killed build that is started again with the same key takes the finished stages from here and goes on. Parts of what
-models write are named by all that made them (``models.parts``), so they outlive a change of the key: a build that was
-stopped to change a setting goes on with those that are still what it would write.
+A stage is a function of what the build's key covers (the rows, the recipe, the parent version and the code that
+computes it), so a killed build that is started again with the same key reads the finished stages and continues. The
+generation cache is separate: each batch that a model generated is named by everything that determines it
+(``models.generation_cache``), so it outlives a change of the key, and a build that was stopped to change a setting
+reuses the batches that are still valid.
 """
 
 import json
@@ -14,15 +15,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version as installed
 from pathlib import Path
 
 import polars as pl
 
 from seas_data.store import files
+from seas_data.store.code import code_digest
 
-_WHOLE = "whole.json"
-"""Marks a finished stage, and says when it was computed and how long that took."""
+_FINISHED = "finished.json"
+"""Marks a finished stage; holds when it was computed and how long that took."""
 RUNS = {
     "version": pl.String(),
     "stage": pl.String(),
@@ -32,42 +33,43 @@ RUNS = {
     "peak_megabytes": pl.Int64(),
     "tools": pl.String(),
 }
-"""Columns of ``runs``: when a stage started (UTC), how long it took, the rows it got, the process's peak so far."""
+"""Columns of ``runs``: when a stage started (UTC), its seconds, its input rows, the process's peak memory so far."""
 
 
 class Stages:
-    """The stages of one build, in ``folder``/``key``; those of other builds there are forgotten.
+    """The stages of one build, in ``folder``/``key``. Creating it removes the stages of other keys.
 
-    ``parts`` is the folder for parts of what models write, which is every build's of this program.
+    ``generation_cache`` is the folder of generated batches; builds of all keys share it as long as the code of
+    ``models`` is the same.
     """
 
     def __init__(self, folder: Path, key: str):
         self.folder = folder / key
-        self.parts = folder / f"parts-{installed('seas-data')}"
+        self.generation_cache = folder / f"generation-{code_digest('models')[:16]}"
         self._records: list[dict[str, object]] = []
         for other in folder.glob("*"):
-            if other not in (self.folder, self.parts):
+            if other not in (self.folder, self.generation_cache):
                 shutil.rmtree(other, ignore_errors=True)
 
     def run(self, name: str, rows: int, compute: Callable[[], dict[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
-        """Return what ``compute`` returns, from the folder if this stage was finished before; ``rows`` go in."""
-        place = self.folder / name
-        if (place / _WHOLE).exists():
-            record = json.loads((place / _WHOLE).read_text(encoding="utf-8"))
+        """Return the frames of ``compute``, from the folder if the stage is finished; ``rows`` is its input rows."""
+        folder = self.folder / name
+        if (folder / _FINISHED).exists():
+            record = json.loads((folder / _FINISHED).read_text(encoding="utf-8"))
             self._records.append(record)
-            print(f"{_line(record)}, done before", file=sys.stderr)
-            return {path.stem: pl.read_ipc(path) for path in sorted(place.glob("*.arrow"))}
+            print(f"{_line(record)}, reused", file=sys.stderr)
+            return {path.stem: pl.read_ipc(path) for path in sorted(folder.glob("*.arrow"))}
         with self.timed(name, rows):
             frames = compute()
             for table, frame in frames.items():
-                with files.replacing(place / f"{table}.arrow") as temporary:
+                with files.replacing(folder / f"{table}.arrow") as temporary:
                     frame.write_ipc(temporary)
-        files.write_text(place / _WHOLE, json.dumps(self._records[-1]) + "\n")
+        files.write_text(folder / _FINISHED, json.dumps(self._records[-1]) + "\n")
         return frames
 
     @contextmanager
     def timed(self, name: str, rows: int) -> Iterator[None]:
-        """Record how long the stage ``name`` takes and say so on standard error."""
+        """Record how long the stage ``name`` takes and print it to standard error."""
         started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
         yield
         seconds = round(time.perf_counter() - clock, 3)
@@ -77,7 +79,7 @@ class Stages:
         print(_line(record), file=sys.stderr)
 
     def runs(self, version: str, tools: str) -> pl.DataFrame:
-        """Return the records so far with the columns of ``RUNS``; ``tools`` names the versions of what was used."""
+        """Return the records so far as the table ``runs``; ``tools`` is a JSON object of the versions of the tools."""
         rows = [{**record, "version": version, "tools": tools} for record in self._records]
         return pl.DataFrame(rows, schema=RUNS)
 
