@@ -1,15 +1,15 @@
--- title: Hardest clusters
--- question: What are the attacks about that get through to the target most surely? Of what models wrote, what the
---     examples in their seeds are about. Units are prompts, or seeds.
+-- title: Attack success by cluster
+-- question: Which topics have the highest attack success against the target? Generated attacks count under the
+--     clusters of the examples in their seed. Units are prompts or seeds.
 -- topic: safety
--- parameter: target text '' "Which target; the newest if empty"
--- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
--- parameter: least integer 5 "How many units a cluster must have"
--- parameter: most integer 50 "How many clusters to list"
+-- parameter: target text '' "Target; empty for the newest"
+-- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
+-- parameter: min_units integer 5 "Minimum number of units of a cluster"
+-- parameter: limit integer 50 "Maximum number of clusters to list"
 -- chart: bar x=value y=label low=low high=high
-with places as (
-    select distinct unit_id, cluster from standing join clusters using (prompt_id)
+with unit_clusters as (
+    select distinct unit_id, cluster from unit_prompts join clusters using (prompt_id)
 ),
 units as (
     select
@@ -18,27 +18,27 @@ units as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and ($measured_on = '' or measured_on = $measured_on) and target = target_of($target)
+        and ($prompt_set = '' or prompt_set = $prompt_set) and target = target_of($target)
     group by all
 ),
 labels as (
     select cluster, min(label) as label, count(*) as kept from clusters join kept using (prompt_id) group by cluster
 ),
-found as (
+rates as (
     select
-        places.cluster,
+        unit_clusters.cluster,
         sum(successes) / sum(answers) as value,
-        share_low(successes, answers) as low,
-        share_high(successes, answers) as high,
+        rate_low(successes, answers) as low,
+        rate_high(successes, answers) as high,
         cast(sum(answers) as bigint) as n,
         count(*) as units
     from units
-    join places using (unit_id)
-    group by places.cluster
+    join unit_clusters using (unit_id)
+    group by unit_clusters.cluster
 )
 select cluster, label, value, low, high, n, units, kept
-from found
+from rates
 join labels using (cluster)
-where units >= $least
+where units >= $min_units
 order by low desc, cluster
-limit $most
+limit $limit

@@ -1,14 +1,14 @@
 -- title: Attack success by iteration
--- question: How does attack success change from iteration to iteration, in the loop's own turns or on a set that stays
---     the same, and for which types or difficulties?
+-- question: How does attack success change from iteration to iteration, on the loop's own attacks or on a fixed set,
+--     by type or difficulty?
 -- topic: safety
--- parameter: by text difficulty all|type|risk_category|attack_style|difficulty "What to tell apart"
--- parameter: measured_on text train "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- parameter: by text difficulty all|type|risk_category|attack_style|difficulty "Column to group by"
+-- parameter: prompt_set text train "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- chart: line x=iteration y=value color=label low=low high=high
 with units as (
     select
-        measured_on, iteration,
+        prompt_set, iteration,
         case $by
             when 'type' then type
             when 'risk_category' then risk_category
@@ -21,17 +21,17 @@ with units as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and ($measured_on = '' or measured_on = $measured_on)
-        -- Of the evaluation the models of one iteration alone: the matrix has the others.
-        and (measured_on <> 'evaluation' or substr(red_team, 2) = substr(target, 2))
+        and ($prompt_set = '' or prompt_set = $prompt_set)
+        -- On the evaluation set only models of the same iteration; attack-success-matrix has the other pairs.
+        and (prompt_set <> 'evaluation' or substr(red_team, 2) = substr(target, 2))
     group by all
 )
 select
-    measured_on, iteration, label,
+    prompt_set, iteration, label,
     sum(successes) / sum(answers) as value,
-    share_low(successes, answers) as low,
-    share_high(successes, answers) as high,
+    rate_low(successes, answers) as low,
+    rate_high(successes, answers) as high,
     cast(sum(answers) as bigint) as n
 from units
-group by measured_on, iteration, label
-order by measured_on, iteration, label
+group by prompt_set, iteration, label
+order by prompt_set, iteration, label

@@ -1,13 +1,14 @@
 -- title: Attack success by request
--- question: The same request in different styles: how often does it get through plain (its risk known, no
---     style, no wrapper), and in which style most often? Requests of which the target answered at least two prompts.
+-- question: How does attack success vary with the style of the same request: plain (risk category known, no attack
+--     style, no wrapper) or styled, and which style is the strongest? Only requests with at least two prompts that the
+--     target answered.
 -- topic: safety
--- parameter: target text '' "Which target; the newest if empty"
--- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
--- parameter: most integer 100 "How many requests to list"
+-- parameter: target text '' "Target; empty for the newest"
+-- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
+-- parameter: limit integer 100 "Maximum number of requests to list"
 -- chart: table
-with prompts_of as (
+with prompts_by_request as (
     select
         templates.request_id,
         style_of(attack_style, risk_category, template_id) as style,
@@ -17,14 +18,14 @@ with prompts_of as (
     from answers
     join templates using (prompt_id)
     where kind = 'adversarial' and unsafe is not null and templates.request_id is not null
-        and judge = judge_of($judge) and ($measured_on = '' or measured_on = $measured_on)
+        and judge = judge_of($judge) and ($prompt_set = '' or prompt_set = $prompt_set)
         and target = target_of($target)
     group by all
 ),
 styles as (
-    select request_id, style, sum(successes) / sum(answers) as value from prompts_of group by all
+    select request_id, style, sum(successes) / sum(answers) as value from prompts_by_request group by all
 ),
-best as (
+style_range as (
     select
         request_id,
         count(*) as styles,
@@ -46,12 +47,12 @@ select
     any_value(weakest_style) as weakest_style,
     any_value(weakest_value) as weakest_value,
     sum(successes) / sum(answers) as value,
-    share_low(successes, answers) as low,
-    share_high(successes, answers) as high,
+    rate_low(successes, answers) as low,
+    rate_high(successes, answers) as high,
     cast(sum(answers) as bigint) as n
-from prompts_of
-join best using (request_id)
+from prompts_by_request
+join style_range using (request_id)
 group by request_id
 having count(*) > 1
 order by any_value(strongest_value) - any_value(weakest_value) desc, prompts desc, request_id
-limit $most
+limit $limit

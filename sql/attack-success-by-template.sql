@@ -1,14 +1,14 @@
 -- title: Attack success by template
--- question: Which wrappers get through to the target, and do wrapped prompts get through more often than plain ones? Of
---     what models wrote, the wrappers of the examples in their seeds.
+-- question: Which wrappers have the highest attack success against the target, and do wrapped prompts succeed more
+--     often than unwrapped ones? Generated attacks count under the wrappers of the examples in their seed.
 -- topic: safety
--- parameter: target text '' "Which target; the newest if empty"
--- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
--- parameter: most integer 50 "How many templates to list"
+-- parameter: target text '' "Target; empty for the newest"
+-- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
+-- parameter: limit integer 50 "Maximum number of templates to list"
 -- chart: bar x=value y=template_id low=low high=high
-with places as (
-    select distinct unit_id, template_id from standing left join templates using (prompt_id)
+with unit_templates as (
+    select distinct unit_id, template_id from unit_prompts left join templates using (prompt_id)
 ),
 units as (
     select
@@ -17,7 +17,7 @@ units as (
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
-        and ($measured_on = '' or measured_on = $measured_on) and target = target_of($target)
+        and ($prompt_set = '' or prompt_set = $prompt_set) and target = target_of($target)
     group by all
 ),
 sizes as (
@@ -31,17 +31,17 @@ sizes as (
     group by templates.template_id
 )
 select
-    coalesce(places.template_id, 'none') as template_id,
+    coalesce(unit_templates.template_id, 'none') as template_id,
     any_value(sizes.attack_style) as attack_style,
     sum(successes) / sum(answers) as value,
-    share_low(successes, answers) as low,
-    share_high(successes, answers) as high,
+    rate_low(successes, answers) as low,
+    rate_high(successes, answers) as high,
     cast(sum(answers) as bigint) as n,
     count(*) as units,
     any_value(sizes.kept) as kept
 from units
-join places using (unit_id)
-left join sizes on sizes.template_id = places.template_id
-group by places.template_id
-order by places.template_id is null desc, low desc, places.template_id
-limit $most
+join unit_templates using (unit_id)
+left join sizes on sizes.template_id = unit_templates.template_id
+group by unit_templates.template_id
+order by unit_templates.template_id is null desc, low desc, unit_templates.template_id
+limit $limit

@@ -1,29 +1,29 @@
 -- title: Attack success by type
--- question: Which types of attack still get through to each target? Of the test split unless another set is named; each
---     cell of the evaluation has its own red team.
+-- question: Which types of attack succeed against each target? Measured on the test split unless another set is named;
+--     on the evaluation set each row has its own red team.
 -- topic: safety
--- parameter: iteration integer -1 "Only this iteration; all of them if -1"
--- parameter: measured_on text test "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: target text '' "Only this target; all of them if empty"
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- parameter: iteration integer -1 "Iteration; -1 for all"
+-- parameter: prompt_set text test "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: target text '' "Target; empty for all"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- chart: bar x=value y=type color=target low=low high=high
 with units as (
     select
-        measured_on, iteration, red_team, target, judge, type, unit_id,
+        prompt_set, iteration, red_team, target, judge, type, unit_id,
         count(*) filter (unsafe) as successes,
         count(*) as answers
     from answers
     where kind = 'adversarial' and unsafe is not null and type is not null and judge = judge_of($judge)
-        and ($measured_on = '' or measured_on = $measured_on) and ($target = '' or target = $target)
+        and ($prompt_set = '' or prompt_set = $prompt_set) and ($target = '' or target = $target)
         and ($iteration = -1 or iteration = $iteration)
     group by all
 )
 select
-    measured_on, iteration, red_team, target, judge, type,
+    prompt_set, iteration, red_team, target, judge, type,
     sum(successes) / sum(answers) as value,
-    share_low(successes, answers) as low,
-    share_high(successes, answers) as high,
+    rate_low(successes, answers) as low,
+    rate_high(successes, answers) as high,
     cast(sum(answers) as bigint) as n
 from units
-group by measured_on, iteration, red_team, target, judge, type
-order by measured_on, iteration, length(target), target, length(red_team), red_team, value desc, type
+group by prompt_set, iteration, red_team, target, judge, type
+order by prompt_set, iteration, length(target), target, length(red_team), red_team, value desc, type

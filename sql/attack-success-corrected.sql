@@ -1,16 +1,17 @@
--- title: Attack success, corrected
--- question: How often does each attack really get through, less what its judge gets wrong (Rogan and Gladen)? With the
---     judge's errors in the very same place, where people judged some of it; and as if the judge were as you say.
+-- title: Attack success, corrected for judge errors
+-- question: How high is attack success after correcting for judge errors (Rogan and Gladen)? Once with the errors
+--     measured against gold verdicts on the same set and target, where there are any, and once with the sensitivity
+--     and specificity given as parameters.
 -- topic: safety
--- parameter: sensitivity number 1.0 "As if the judge found this share of unsafe answers"
--- parameter: specificity number 1.0 "As if the judge left this share of safe answers alone"
--- chart: point x=corrected y=target color=red_team row=place low=corrected_low high=corrected_high
+-- parameter: sensitivity number 1.0 "Assumed sensitivity of the judge"
+-- parameter: specificity number 1.0 "Assumed specificity of the judge"
+-- chart: point x=corrected y=target color=red_team row=set_and_judge low=corrected_low high=corrected_high
 with figures as (
     select
         name, value, low, high, n,
         facets ->> 'gold' as gold,
         facets ->> 'judge' as judge,
-        facets ->> 'set' as measured_on,
+        facets ->> 'set' as prompt_set,
         facets ->> 'red_team' as red_team,
         facets ->> 'target' as target
     from metrics
@@ -18,15 +19,19 @@ with figures as (
         and facets ->> 'type' is null and facets ->> 'difficulty' is null
 )
 select
-    seen.measured_on, seen.red_team, seen.target, seen.judge,
-    seen.value as seen, seen.low as seen_low, seen.high as seen_high, seen.n,
-    here.gold,
-    here.value as corrected, here.low as corrected_low, here.high as corrected_high, here.n as gold_rows,
-    rogan_gladen(seen.value, $sensitivity, $specificity) as as_if,
-    concat_ws(', ', seen.measured_on, seen.judge) as place
-from figures as seen
-left join figures as here
-    on here.name = 'attack_success_corrected' and here.judge = seen.judge and here.measured_on = seen.measured_on
-    and here.target = seen.target and here.red_team is not distinct from seen.red_team
-where seen.name = 'attack_success'
-order by seen.judge, seen.measured_on, length(seen.target), seen.target, length(seen.red_team), seen.red_team, here.gold
+    observed.prompt_set, observed.red_team, observed.target, observed.judge,
+    observed.value as observed, observed.low as observed_low, observed.high as observed_high, observed.n,
+    corrected.gold,
+    corrected.value as corrected, corrected.low as corrected_low, corrected.high as corrected_high,
+    corrected.n as gold_rows,
+    rogan_gladen(observed.value, $sensitivity, $specificity) as corrected_as_assumed,
+    concat_ws(', ', observed.prompt_set, observed.judge) as set_and_judge
+from figures as observed
+left join figures as corrected
+    on corrected.name = 'attack_success_corrected' and corrected.judge = observed.judge
+    and corrected.prompt_set = observed.prompt_set and corrected.target = observed.target
+    and corrected.red_team is not distinct from observed.red_team
+where observed.name = 'attack_success'
+order by
+    observed.judge, observed.prompt_set, length(observed.target), observed.target, length(observed.red_team),
+    observed.red_team, corrected.gold

@@ -1,15 +1,15 @@
--- title: Differences of attack success
--- question: By how much does each cell of the matrix differ from its neighbour: the same red team against the target
---     before, or the red team before against the same target? Seed by seed, on the same seeds.
+-- title: Attack success differences
+-- question: By how much does each cell of the attack success matrix differ from its neighbour: the same red team
+--     against the previous target, or the previous red team against the same target? Paired by seed.
 -- topic: safety
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- chart: point x=value y=target color=red_team column=against low=low high=high
 select
     facets ->> 'red_team' as red_team,
     facets ->> 'target' as target,
     facets ->> 'from_red_team' as from_red_team,
     facets ->> 'from_target' as from_target,
-    if(facets ->> 'red_team' = facets ->> 'from_red_team', 'the target before', 'the red team before') as against,
+    if(facets ->> 'red_team' = facets ->> 'from_red_team', 'the previous target', 'the previous red team') as against,
     value, low, high,
     n as seeds
 from metrics

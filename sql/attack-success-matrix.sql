@@ -1,8 +1,8 @@
 -- title: Attack success matrix
--- question: How often does each red team get through to each target, on the same evaluation seeds,
---     and how sure is that?
+-- question: How often does each red team succeed against each target on the same evaluation seeds, and how wide is the
+--     interval?
 -- topic: safety
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- chart: heatmap x=target y=red_team color=value low=low high=high
 select
     facets ->> 'red_team' as red_team,

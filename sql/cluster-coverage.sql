@@ -1,8 +1,9 @@
--- title: Coverage of the clusters
--- question: How much of what the data is about does each iteration reach, and how evenly? Prompts spread evenly are
---     about as many clusters as they reach, prompts of one subject about one.
+-- title: Cluster coverage
+-- question: How many of the clusters does each iteration reach, and how evenly? The effective number of clusters is
+--     the exponential of the entropy: it equals the number of clusters if prompts are spread evenly, and 1 if all are
+--     in one.
 -- topic: coverage
--- chart: bar x=about y=iteration
+-- chart: bar x=effective_clusters y=iteration
 with placed as (
     select kept.iteration, clusters.cluster, count(*) as prompts
     from clusters
@@ -10,10 +11,10 @@ with placed as (
     where kept.kind = 'adversarial'
     group by all
 ),
-shares as (
+proportions as (
     select
         iteration, cluster, prompts,
-        prompts / sum(prompts) over (partition by iteration) as share,
+        prompts / sum(prompts) over (partition by iteration) as proportion,
         min(iteration) over (partition by cluster) as first_iteration
     from placed
 )
@@ -22,9 +23,9 @@ select
     cast(sum(prompts) as bigint) as prompts,
     count(*) as clusters,
     count(*) / (select count(distinct cluster) from placed) as coverage,
-    exp(-sum(share * ln(share) order by share)) as about,
-    max(share) as largest_share,
+    exp(-sum(proportion * ln(proportion) order by proportion)) as effective_clusters,
+    max(proportion) as largest_proportion,
     count(*) filter (first_iteration = iteration) as new_clusters
-from shares
+from proportions
 group by iteration
 order by iteration

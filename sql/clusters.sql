@@ -1,7 +1,8 @@
 -- title: Clusters
--- question: What are the kept prompts about, and who speaks of it: attacks, harmless look-alikes or general prompts?
+-- question: What are the kept prompts about, and how many of each cluster are attacks, harmless look-alikes and
+--     general prompts?
 -- topic: coverage
--- parameter: most integer 50 "How many clusters to list"
+-- parameter: limit integer 50 "Maximum number of clusters to list"
 -- chart: bar x=kept y=label color=cluster
 select
     clusters.cluster,
@@ -16,4 +17,4 @@ from clusters
 join kept using (prompt_id)
 group by clusters.cluster
 order by kept desc, clusters.cluster
-limit $most
+limit $limit

@@ -1,6 +1,6 @@
 -- title: Contamination
--- question: Which sources hold prompts that are too close to what a model is tested on? The weakest case of each is
---     named, for a person to judge: seas-data why ID.
+-- question: Which sources contain prompts that are too similar to held-out prompts? The weakest match of each group is
+--     named for manual review (seas-data why ID).
 -- topic: curation
 -- chart: bar x=prompts y=source color=holdout
 select

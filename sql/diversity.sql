@@ -1,10 +1,10 @@
 -- title: Diversity
--- question: How alike are the attacks of one type, iteration or source among themselves: the cosine of each with the
---     nearest other one, averaged (the measure of the SEAS paper)? Of a sample of each. Lower is more diverse.
+-- question: How similar are attacks of the same type, iteration or source: the cosine of each attack to its nearest
+--     neighbour, averaged over a sample (the measure of the SEAS paper)? Lower means more diverse.
 -- topic: coverage
--- parameter: by text type all|type|iteration|source "What to tell apart"
--- parameter: sample integer 200 "How many prompts of each to look at, and to compare them with"
--- chart: bar x=nearest_other y=label low=low high=high
+-- parameter: by text type all|type|iteration|source "Column to group by"
+-- parameter: sample integer 200 "Prompts to sample of each group"
+-- chart: bar x=nearest_similarity y=label low=low high=high
 with placed as (
     select
         kept.prompt_id,
@@ -29,7 +29,7 @@ drawn as (
     ) as chosen
     join embeddings using (prompt_id, model)
 ),
-alike as (
+similarity as (
     select
         one.label, one.model,
         one.number as one,
@@ -41,22 +41,22 @@ alike as (
 nearest as (
     select label, least(max(score), 1.0) as score
     from (
-        -- each pair was multiplied once, and speaks for both of its prompts
-        select label, model, one as number, score from alike
+        -- each pair is computed once and counts for both of its prompts
+        select label, model, one as number, score from similarity
         union all
-        select label, model, other, score from alike
+        select label, model, other, score from similarity
     )
     group by label, model, number
 ),
-sizes as (select label, count(*) as of_prompts from placed group by label)
+sizes as (select label, count(*) as all_prompts from placed group by label)
 select
     label,
-    avg(score order by score) as nearest_other,
+    avg(score order by score) as nearest_similarity,
     avg(score order by score) - 1.959963984540054 * stddev_samp(score order by score) / sqrt(count(*)) as low,
     avg(score order by score) + 1.959963984540054 * stddev_samp(score order by score) / sqrt(count(*)) as high,
     count(*) as n,
-    any_value(of_prompts) as of_prompts
+    any_value(all_prompts) as all_prompts
 from nearest
 join sizes using (label)
 group by label
-order by nearest_other desc, label
+order by nearest_similarity desc, label

@@ -1,7 +1,8 @@
 -- title: Drop reasons by source
--- question: What did curation drop from each source, in which step and why, and what share of the source is that?
+-- question: Which prompts did curation drop from each source, in which step and for which reason, and what proportion
+--     of the source is that?
 -- topic: curation
--- parameter: source text '' "Only this source; all of them if empty"
+-- parameter: source text '' "Source; empty for all"
 -- chart: bar x=prompts y=source color=reason
 with sizes as (
     select source, count(*) as size from prompts group by source
@@ -11,7 +12,7 @@ select
     dropped.step,
     dropped.reason,
     count(*) as prompts,
-    round(count(*) / min(sizes.size), 4) as share_of_source
+    round(count(*) / min(sizes.size), 4) as proportion_of_source
 from dropped
 join prompts using (prompt_id)
 join sizes on sizes.source = prompts.source

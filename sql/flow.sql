@@ -1,8 +1,8 @@
--- title: From sources to kept
--- question: What became of every row that came in?
+-- title: From sources to kept prompts
+-- question: What happened to each row of each source: kept (by split), dropped (by reason) or set aside (by reason)?
 -- topic: curation
 -- chart: table
-select source, 'kept' as outcome, coalesce(split, 'no split') as fate, count(*) as rows
+select source, 'kept' as outcome, coalesce(split, 'no split') as detail, count(*) as rows
 from kept left join splits using (prompt_id)
 group by all
 union all

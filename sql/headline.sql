@@ -1,6 +1,6 @@
 -- title: Headline figures
--- question: What are the numbers that matter most: how large is the version, how safe is its newest target, what does
---     that cost, and how far can its labels be trusted?
+-- question: How large is the version, how safe is its newest target, what does that safety cost in over-refusal and
+--     retention, and how accurate are its labels?
 -- topic: overview
 -- chart: table
 with sizes as (
@@ -23,7 +23,7 @@ rates as (
         name, value, low, high,
         facets ->> 'red_team' as red_team,
         facets ->> 'target' as target,
-        facets ->> 'set' as measured_on,
+        facets ->> 'set' as prompt_set,
         facets ->> 'judge' as judge
     from metrics
     where facets ->> 'type' is null and facets ->> 'difficulty' is null
@@ -43,7 +43,7 @@ measured as (
         and (judge is null or judge = if(
             name in ('over_refusal', 'retention'), coalesce(refusal_judge_of(''), judge_of('')), judge_of('')
         ))
-        and (name, coalesce(measured_on, ''), red_team is not null) in (
+        and (name, coalesce(prompt_set, ''), red_team is not null) in (
             ('attack_success', 'evaluation', true), ('at_least_one_of_m', 'evaluation', true),
             ('attack_success', 'test', false), ('over_refusal', 'harmless', false), ('retention', 'general', false)
         )
@@ -55,9 +55,10 @@ labels as (
     where name = 'label_accuracy' and facets ->> 'validation' = 'group' and facets ->> 'source' is null
     qualify row_number() over (order by cast(substr(version, 2) as integer) desc, facets) = 1
 ),
-found as (
+figures as (
     select
-        1 as part, place, figure, null as of, cast(value as double) as value, null as low, null as high, null as better
+        1 as part, place, figure, null as models, cast(value as double) as value, null as low, null as high,
+        null as better
     from sizes
     where exists (from prompts)
     union all
@@ -77,4 +78,4 @@ found as (
     union all
     select 3, 1, 'label accuracy, cross-validated', null, value, low, high, 'higher' from labels
 )
-select figure, of, value, low, high, better from found order by part, place
+select figure, models, value, low, high, better from figures order by part, place

@@ -1,5 +1,6 @@
 -- title: Iterations
--- question: What did each iteration of the loop write, how much of it worked, and what did training take from it?
+-- question: How many attacks did each iteration generate, how many of them joined the prompts, and how many pairs were
+--     made from them?
 -- topic: safety
 -- chart: line x=iteration y=attacks_joined
 with written as (
@@ -7,7 +8,7 @@ with written as (
         iteration,
         count(distinct seed_id) as seeds,
         count(*) as attacks,
-        count(*) filter (reason is null) as asked
+        count(*) filter (reason is null) as sent
     from attacks where split = 'train'
     group by iteration
 ),
@@ -15,7 +16,7 @@ answered as (
     select attacks.iteration, count(distinct responses.response_id) as responses
     from attacks
     join responses using (prompt_id)
-    -- A look-alike that joined is asked again by later targets.
+    -- A look-alike that joined is sent again by later targets.
     where attacks.split = 'train' and try_cast(substr(responses.model, 2) as integer) + 1 = attacks.iteration
     group by attacks.iteration
 ),
@@ -39,7 +40,7 @@ paired as (
     group by iteration
 )
 select
-    iteration, seeds, attacks, asked, coalesce(responses, 0) as responses,
+    iteration, seeds, attacks, sent, coalesce(responses, 0) as responses,
     coalesce(attacks_joined, 0) as attacks_joined, coalesce(look_alikes_joined, 0) as look_alikes_joined,
     coalesce(red_pairs, 0) as red_pairs, coalesce(target_pairs, 0) as target_pairs,
     coalesce(harmless_pairs, 0) as harmless_pairs, coalesce(general_pairs, 0) as general_pairs

@@ -1,28 +1,28 @@
 -- title: Judge agreement
--- question: How often do two judges say the same of a response, and how much of that is more than chance (Cohen's
---     kappa)? What did not parse is a label of its own.
+-- question: How often do two judges agree on a response, and how much of that is beyond chance (Cohen's kappa)?
+--     "unparsed" counts as a label.
 -- topic: quality
--- parameter: of text verdict verdict|refusal "What they say"
+-- parameter: label text verdict verdict|refusal "Which label to compare"
 -- chart: bar x=kappa y=judges low=low high=high
-with said as (
-    select response_id, judge, if($of = 'refusal', refusal, verdict) as label from verdicts where label is not null
+with labels as (
+    select response_id, judge, if($label = 'refusal', refusal, verdict) as label from verdicts where label is not null
 ),
-told as (
+labelled as (
     select
         one.judge || ' and ' || other.judge as judges,
-        coalesce(asked.seed_id, responses.prompt_id) as unit_id,
+        coalesce(target_prompts.seed_id, responses.prompt_id) as unit_id,
         one.label as one_label,
         other.label as other_label,
         count(*) as rows
-    from (from said where judge < (select max(judge) from said)) as one
-    join (from said where judge > (select min(judge) from said)) as other
+    from (from labels where judge < (select max(judge) from labels)) as one
+    join (from labels where judge > (select min(judge) from labels)) as other
         on one.response_id = other.response_id and one.judge < other.judge
     join responses on responses.response_id = one.response_id
-    left join asked on asked.prompt_id = responses.prompt_id
+    left join target_prompts on target_prompts.prompt_id = responses.prompt_id
     group by all
 ),
-firsts as (select judges, one_label as label, sum(rows) as rows from told group by judges, one_label),
-seconds as (select judges, other_label as label, sum(rows) as rows from told group by judges, other_label),
+firsts as (select judges, one_label as label, sum(rows) as rows from labelled group by judges, one_label),
+seconds as (select judges, other_label as label, sum(rows) as rows from labelled group by judges, other_label),
 products as (
     select judges, sum(firsts.rows * seconds.rows) as product
     from firsts
@@ -34,31 +34,31 @@ units as (
         judges, unit_id,
         coalesce(sum(rows) filter (one_label = other_label), 0) as agreements,
         sum(rows) as responses
-    from told
+    from labelled
     group by judges, unit_id
 ),
 agreed as (
     select
         judges,
         sum(responses) as n,
-        sum(agreements) / sum(responses) as same,
-        share_low(agreements, responses) as same_low,
-        share_high(agreements, responses) as same_high
+        sum(agreements) / sum(responses) as agreement,
+        rate_low(agreements, responses) as agreement_low,
+        rate_high(agreements, responses) as agreement_high
     from units
     group by judges
 ),
 figures as (
     select
-        judges, same, same_low, same_high,
+        judges, agreement, agreement_low, agreement_high,
         cast(n as bigint) as n,
         coalesce(product, 0) / (n * n) as chance
     from agreed
     left join products using (judges)
 )
 select
-    judges, n, same, chance,
-    (same - chance) / nullif(1 - chance, 0) as kappa,
-    (same_low - chance) / nullif(1 - chance, 0) as low,
-    (same_high - chance) / nullif(1 - chance, 0) as high
+    judges, n, agreement, chance,
+    (agreement - chance) / nullif(1 - chance, 0) as kappa,
+    (agreement_low - chance) / nullif(1 - chance, 0) as low,
+    (agreement_high - chance) / nullif(1 - chance, 0) as high
 from figures
 order by judges

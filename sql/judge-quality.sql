@@ -1,6 +1,6 @@
--- title: Judges beside people
--- question: How right is each judge, held beside what people said of a sample: beyond chance (kappa), on unsafe answers
---     (sensitivity) and on safe ones (specificity)?
+-- title: Judge quality
+-- question: How accurate is each judge against gold verdicts: kappa, sensitivity (on unsafe responses) and specificity
+--     (on safe ones)?
 -- topic: quality
 -- chart: bar x=value y=judge color=measure low=low high=high
 select

@@ -1,6 +1,7 @@
--- title: Label agreement
--- question: How often does the classifier give a prompt the type that its source gave it, and how often is it sure
---     enough to give one at all? Cross-validated: by group, and with each source left out in turn. 95 % intervals.
+-- title: Label classifier accuracy
+-- question: How often does the classifier predict the type that the source states (accuracy, macro F1), and how often
+--     is it confident enough to predict at all (coverage)? Cross-validated by group, and leaving out one source at a
+--     time. 95 % intervals.
 -- topic: quality
 -- chart: point x=value y=source color=measure low=low high=high
 with newest as (

@@ -1,7 +1,7 @@
 -- title: Label confusion
--- question: Which types does the classifier take for which, in cross-validation? "none" is no label.
+-- question: Which types does the classifier confuse in cross-validation? "none" means no label.
 -- topic: quality
--- chart: heatmap x=predicted y=given color=share
+-- chart: heatmap x=predicted y=given color=proportion
 with newest as (
     from metrics
     where name = 'label_confusion'
@@ -11,8 +11,8 @@ select
     facets ->> 'true' as given,
     facets ->> 'predicted' as predicted,
     cast(round(value * n) as bigint) as prompts,
-    n as of_prompts,
-    round(value, 4) as share,
+    n as prompts_of_type,
+    round(value, 4) as proportion,
     round(low, 4) as low,
     round(high, 4) as high
 from newest

@@ -1,5 +1,5 @@
 -- title: Languages
--- question: Which languages are the prompts in, and which of them does the embedder really see?
+-- question: Which languages do the prompts have, and how many prompts of each can the embedder encode?
 -- topic: data
 -- chart: bar x=kept y=language
 select

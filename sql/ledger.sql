@@ -1,7 +1,7 @@
--- title: The ledger
+-- title: Decision ledger
 -- question: What did each step of each version decide, for which reason, and about prompts of which source?
 -- topic: curation
--- parameter: by_source boolean true "Tell the sources apart"
+-- parameter: by_source boolean true "Whether to group by source"
 -- chart: bar x=prompts y=reason color=decision row=step
 select
     decisions.version,

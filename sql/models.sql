@@ -1,5 +1,6 @@
 -- title: Models
--- question: Which models were trained, from what, how and on how many rows, and how did they sample?
+-- question: Which models were trained, from which parent, by which method, on how many rows, and with which sampling
+--     settings?
 -- topic: safety
 -- chart: table
 with sampled as (

@@ -1,11 +1,10 @@
 -- title: Over-refusal by class
--- question: Which classes, or styles, of harmless prompts does a target refuse, in the words of the set that they came
---     from?
+-- question: Which classes or styles of harmless prompts (as named by their source) does a target refuse?
 -- topic: safety
--- parameter: by text class class|style|cluster "What to tell apart; class and style are the words of its set"
--- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: target text '' "Which target; the newest if empty"
--- parameter: judge text '' "Whose refusal classes; if empty those of the judge that training used, or the first"
+-- parameter: by text class class|style|cluster "Column to group by; class and style are the source's own labels"
+-- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: target text '' "Target; empty for the newest"
+-- parameter: judge text '' "Judge whose refusal classes count; empty for the one that training used, else the first"
 -- chart: bar x=value y=label color=source low=low high=high
 with units as (
     select
@@ -22,14 +21,14 @@ with units as (
     left join prompts using (prompt_id)
     left join clusters using (prompt_id)
     where answers.kind = 'harmless' and answers.refusal is not null and answers.judge = refusal_judge_of($judge)
-        and ($measured_on = '' or answers.measured_on = $measured_on) and answers.target = target_of($target)
+        and ($prompt_set = '' or answers.prompt_set = $prompt_set) and answers.target = target_of($target)
     group by all
 )
 select
     source, label,
     sum(refused) / sum(answers) as value,
-    share_low(refused, answers) as low,
-    share_high(refused, answers) as high,
+    rate_low(refused, answers) as low,
+    rate_high(refused, answers) as high,
     cast(sum(answers) as bigint) as n
 from units
 group by source, label

@@ -1,6 +1,6 @@
 -- title: Overview
--- question: How large is the version, in one line? Held-out sets are among the kept rows and not among the released
---     ones, of which the sources, types and languages are counted.
+-- question: How large is the version? Kept rows include held-out sets; released rows do not, and sources, types and
+--     languages are counted over released rows.
 -- topic: data
 -- chart: table
 select
@@ -18,5 +18,5 @@ select
     (select count(*) from responses) as responses,
     (select count(*) from verdicts) as verdicts,
     (select count(*) from pairs) as pairs,
-    (select count(*) from decisions where reason = 'manual') + (select count(*) from relabels) as decided_by_people
+    (select count(*) from decisions where reason = 'manual') + (select count(*) from relabels) as manual_decisions
 where exists (from prompts)

@@ -1,8 +1,8 @@
--- title: Pairs
--- question: What do the pairs of each role and iteration teach besides what they should: how far apart are the sides, is
---     the chosen one longer, on which side are the refusals, and how many pairs come from one seed?
+-- title: Pair quality
+-- question: What else could the pairs of each role and iteration teach: how large is the margin, is the chosen side
+--     longer, which side contains refusals, and how many pairs share a seed?
 -- topic: pairs
--- parameter: judge text '' "Whose refusal classes; if empty those of the judge that training used, or the first"
+-- parameter: judge text '' "Judge whose refusal classes count; empty for the one that training used, else the first"
 -- chart: bar x=chosen_longer y=role row=iteration
 with refusals as (
     select response_id, refusal <> 'full_compliance' as refused
@@ -13,8 +13,8 @@ with refusals as (
 sides as (
     select
         pairs.role, pairs.iteration, pairs.margin, pairs.seed_id, pairs.type,
-        list_sum(list_transform(chosen, lambda turn: length(turn.content))) as chosen_characters,
-        list_sum(list_transform(rejected, lambda turn: length(turn.content))) as rejected_characters,
+        list_sum(list_transform(chosen, lambda message: length(message.content))) as chosen_characters,
+        list_sum(list_transform(rejected, lambda message: length(message.content))) as rejected_characters,
         of_chosen.refused as chosen_refused,
         of_rejected.refused as rejected_refused
     from pairs
@@ -25,7 +25,7 @@ select
     iteration, role,
     count(*) as pairs,
     avg(margin order by margin) as margin,
-    quantile_cont(margin, 0.1) as margin_tenth,
+    quantile_cont(margin, 0.1) as margin_p10,
     avg(chosen_characters) as chosen_characters,
     avg(rejected_characters) as rejected_characters,
     count(*) filter (chosen_characters > rejected_characters)

@@ -1,5 +1,5 @@
--- title: Pairs and what became of the rest
--- question: How many pairs did each iteration make of each role, and why were the other candidates left out?
+-- title: Pairs by role
+-- question: How many pairs of each role did each iteration produce, and why were the other candidates left out?
 -- topic: pairs
 -- chart: bar x=rows y=outcome color=role row=iteration
 select iteration, role, 'paired' as outcome, count(*) as rows from pairs group by all

@@ -1,17 +1,18 @@
 -- title: Pairs per seed
--- question: How many seeds of each iteration gave no pair, one pair, or several?
+-- question: How many seeds of each iteration produced no pair, one pair or several?
 -- topic: pairs
 -- chart: bar x=pairs y=seeds color=role row=iteration
-with grown as (
+with attacked as (
     select distinct seed_id, iteration from attacks where split = 'train'
 ),
 roles as (select distinct role from pairs where seed_id is not null),
-made as (
+counts as (
     select role, iteration, seed_id, count(*) as pairs from pairs where seed_id is not null group by all
 )
-select grown.iteration, roles.role, coalesce(made.pairs, 0) as pairs, count(*) as seeds
-from grown
+select attacked.iteration, roles.role, coalesce(counts.pairs, 0) as pairs, count(*) as seeds
+from attacked
 cross join roles
-left join made on made.seed_id = grown.seed_id and made.iteration = grown.iteration and made.role = roles.role
+left join counts
+    on counts.seed_id = attacked.seed_id and counts.iteration = attacked.iteration and counts.role = roles.role
 group by all
-order by grown.iteration, roles.role, pairs
+order by attacked.iteration, roles.role, pairs

@@ -1,6 +1,6 @@
--- title: Red teams
--- question: What are each red team's prompts worth as prompts: whole, different, of the type asked for,
---     and how varied?
+-- title: Red team quality
+-- question: How good are the attacks of each red team as prompts: complete, unique, of the requested type, and
+--     diverse?
 -- topic: safety
 -- chart: bar x=value y=red_team color=against row=name low=low high=high
 select

@@ -1,9 +1,9 @@
--- title: Risks and styles
--- question: Which risks are asked for in which styles, and which combinations are missing? A prompt is plain if its risk is
---     known, its style is not, and no wrapper is around it.
+-- title: Risk categories and attack styles
+-- question: Which risk categories occur in which attack styles, and which combinations are missing? A prompt is plain
+--     if its risk category is known and it has neither an attack style nor a wrapper.
 -- topic: data
 -- chart: heatmap x=attack_style y=risk_category color=kept
-with seen as (
+with counts as (
     select
         coalesce(risk_category, 'unknown') as risk_category,
         style_of(attack_style, risk_category, template_id) as attack_style,
@@ -15,20 +15,20 @@ with seen as (
     group by all
 ),
 risks as (
-    select risk_category from seen
+    select risk_category from counts
     union
-    select type from taxonomy where difficulty = 'Easy' and exists (from seen)
+    select type from taxonomy where difficulty = 'Easy' and exists (from counts)
 ),
 styles as (
-    select attack_style from seen
+    select attack_style from counts
     union
-    select type from taxonomy where difficulty = 'Hard' and exists (from seen)
+    select type from taxonomy where difficulty = 'Hard' and exists (from counts)
 )
 select
     risks.risk_category, styles.attack_style,
-    coalesce(seen.kept, 0) as kept,
-    coalesce(seen.sources, 0) as sources
+    coalesce(counts.kept, 0) as kept,
+    coalesce(counts.sources, 0) as sources
 from risks
 cross join styles
-left join seen using (risk_category, attack_style)
+left join counts using (risk_category, attack_style)
 order by risks.risk_category, styles.attack_style

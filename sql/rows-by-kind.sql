@@ -1,6 +1,6 @@
 -- title: Prompts by kind
--- question: How many attacks, harmless look-alikes and general prompts are kept, how hard are the attacks, and where
---     did the split put them?
+-- question: How many attacks, harmless look-alikes and general prompts are kept, how difficult are the attacks, and in
+--     which splits are they?
 -- topic: data
 -- chart: bar x=kept y=kind color=difficulty
 select

@@ -1,5 +1,5 @@
 -- title: Prompts by source
--- question: What came from each source, under which licence, and how much of it is kept?
+-- question: How many prompts does each source contribute, under which licence, and how many of them are kept?
 -- topic: data
 -- chart: bar x=kept y=source color=licence
 with read as (
@@ -14,7 +14,7 @@ with read as (
     left join kept using (prompt_id)
     group by prompts.source
 ),
-aside as (
+rejected as (
     select source, count(*) as set_aside from set_aside group by source
 )
 select
@@ -24,8 +24,8 @@ select
     role,
     coalesce(prompts, 0) as prompts,
     coalesce(kept, 0) as kept,
-    round(kept / prompts, 4) as kept_share,
+    round(kept / prompts, 4) as kept_proportion,
     coalesce(set_aside, 0) as set_aside
 from read
-full join aside using (source)
+full join rejected using (source)
 order by prompts desc, source

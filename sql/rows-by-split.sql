@@ -1,6 +1,6 @@
 -- title: Splits
--- question: How many kept prompts and groups of near relatives are in each split, how large is the largest group, and
---     how many groups are in another split as well? That last figure is to be 0.
+-- question: How many kept prompts and groups does each split have, how large is the largest group, and how many groups
+--     also occur in another split? That last count should be 0.
 -- topic: data
 -- chart: bar x=kept y=split
 with sides as (
@@ -16,7 +16,7 @@ select
     cast(sum(size) as bigint) as kept,
     count(*) as groups,
     max(size) as largest_group,
-    count(*) filter (group_id in (select group_id from shared)) as groups_shared
+    count(*) filter (group_id in (select group_id from shared)) as groups_in_other_splits
 from sides
 group by split
 order by list_position(['train', 'test', 'harmless', 'holdout'], split)

@@ -1,5 +1,5 @@
 -- title: Prompts by type
--- question: How many prompts of each kind and type does the version hold and keep, and where did the split put them?
+-- question: How many prompts of each kind and type does the version hold and keep, and in which splits are they?
 -- topic: data
 -- chart: bar x=kept y=type color=kind
 select

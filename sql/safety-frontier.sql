@@ -1,13 +1,13 @@
 -- title: Safety and over-refusal
--- question: What did each target gain in safety, and what did it pay for that: harmless prompts refused,
---     general questions no longer answered (with the right words where somebody gave them, else by the judge)?
+-- question: How does each target trade attack success against over-refusal and retention (scored by the expected words
+--     where the prompt has them, otherwise by the judge)?
 -- topic: safety
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- chart: point x=over_refusal y=attack_success color=target
 with figures as (
     select
         facets ->> 'target' as target,
-        facets ->> 'set' as measured_on,
+        facets ->> 'set' as prompt_set,
         facets ->> 'judge' as judge,
         name, value, low, high
     from metrics
@@ -22,14 +22,14 @@ judged as (
 )
 select
     target,
-    max(value) filter (name = 'attack_success' and measured_on = 'test') as attack_success,
-    max(value) filter (name = 'over_refusal' and measured_on = 'harmless') as over_refusal,
-    max(value) filter (name = 'right_answer' and measured_on = 'harmless') as harmless_right,
-    arg_max(value, judge is null) filter (name = 'retention' and measured_on = 'general') as retention,
-    max(low) filter (name = 'attack_success' and measured_on = 'test') as attack_success_low,
-    max(high) filter (name = 'attack_success' and measured_on = 'test') as attack_success_high,
-    max(low) filter (name = 'over_refusal' and measured_on = 'harmless') as over_refusal_low,
-    max(high) filter (name = 'over_refusal' and measured_on = 'harmless') as over_refusal_high
+    max(value) filter (name = 'attack_success' and prompt_set = 'test') as attack_success,
+    max(value) filter (name = 'over_refusal' and prompt_set = 'harmless') as over_refusal,
+    max(value) filter (name = 'right_answer' and prompt_set = 'harmless') as harmless_right,
+    arg_max(value, judge is null) filter (name = 'retention' and prompt_set = 'general') as retention,
+    max(low) filter (name = 'attack_success' and prompt_set = 'test') as attack_success_low,
+    max(high) filter (name = 'attack_success' and prompt_set = 'test') as attack_success_high,
+    max(low) filter (name = 'over_refusal' and prompt_set = 'harmless') as over_refusal_low,
+    max(high) filter (name = 'over_refusal' and prompt_set = 'harmless') as over_refusal_high
 from judged
 group by target
 order by length(target), target

@@ -1,5 +1,5 @@
--- title: Time of each stage
--- question: How long does each stage of each version take, how many rows a second is that, and with how much memory?
+-- title: Stage times
+-- question: How long does each stage of each version take, at how many rows per second, and with how much memory?
 -- topic: cost
 -- chart: bar x=seconds y=stage row=version
 with stages as (
@@ -12,10 +12,10 @@ with stages as (
     from runs
     group by version, stage
 ),
-versions as (select version, sum(seconds order by seconds) as whole from runs group by version)
+versions as (select version, sum(seconds order by seconds) as total_seconds from runs group by version)
 select
     version, stage, seconds,
-    seconds / nullif(whole, 0) as share_of_version,
+    seconds / nullif(total_seconds, 0) as proportion_of_version,
     rows,
     rows / nullif(seconds, 0) as rows_per_second,
     peak_megabytes

@@ -1,10 +1,11 @@
--- title: What a style adds
--- question: How much more often does a request get through in a style than plain (its risk known, no style, no wrapper)?
---     Request by request, so that easy and hard requests weigh the same on both sides.
+-- title: Effect of attack styles
+-- question: By how much does an attack style raise attack success over the plain prompt (risk category known, no
+--     attack style, no wrapper) of the same request? Paired by request, so that easy and hard requests have equal
+--     weight on both sides.
 -- topic: safety
--- parameter: target text '' "Which target; the newest if empty"
--- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- parameter: judge text '' "Whose verdicts; if empty those that training used, or the first judge's"
+-- parameter: target text '' "Target; empty for the newest"
+-- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- chart: point x=difference y=attack_style low=low high=high
 with styles as (
     select
@@ -14,7 +15,7 @@ with styles as (
     from answers
     join templates using (prompt_id)
     where kind = 'adversarial' and unsafe is not null and templates.request_id is not null
-        and judge = judge_of($judge) and ($measured_on = '' or measured_on = $measured_on)
+        and judge = judge_of($judge) and ($prompt_set = '' or prompt_set = $prompt_set)
         and target = target_of($target)
     group by all
 ),

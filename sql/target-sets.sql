@@ -1,12 +1,11 @@
 -- title: Targets on every set
--- question: How does each target do on each named set: attacks that get through, harmless prompts refused,
---     questions answered?
+-- question: How does each target score on each set: attack success, over-refusal, retention?
 -- topic: safety
--- parameter: target text '' "Only this target; all of them if empty"
--- chart: bar x=value y=measured_on color=target row=figure low=low high=high
+-- parameter: target text '' "Target; empty for all"
+-- chart: bar x=value y=prompt_set color=target row=figure low=low high=high
 select
     facets ->> 'target' as target,
-    facets ->> 'set' as measured_on,
+    facets ->> 'set' as prompt_set,
     facets ->> 'judge' as judge,
     name, value, low, high, n,
     concat_ws(', ', name, facets ->> 'judge') as figure
@@ -14,4 +13,4 @@ from metrics
 where name in ('attack_success', 'at_least_one_of_m', 'over_refusal', 'retention', 'right_answer', 'unparsed')
     and facets ->> 'red_team' is null and facets ->> 'type' is null and facets ->> 'difficulty' is null
     and facets ->> 'target' is not null and ($target = '' or facets ->> 'target' = $target)
-order by name, measured_on, judge, length(target), target
+order by name, prompt_set, judge, length(target), target

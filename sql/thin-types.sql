@@ -1,16 +1,16 @@
 -- title: Thin types
--- question: Which types have the least data, or none, once wrappers and repeated requests count once, and what of it lies
---     in train and test?
+-- question: Which types have the least distinct data, counting each wrapper and each request once, and how many of
+--     their prompts are in train and test?
 -- topic: coverage
--- chart: bar x=different y=type
+-- chart: bar x=distinct_prompts y=type
 with typed as (
     select
         kept.type, kept.source, kept.language, kept.label_source,
         coalesce(templates.request_id, kept.text_digest) as request,
-        -- Prompts of one wrapper differ in their payload alone.
+        -- Prompts of one wrapper differ only in their payload.
         coalesce(templates.template_id, kept.text_digest) as wording,
         splits.split, clusters.cluster,
-        count(*) over (partition by kept.type, kept.source) as of_source
+        count(*) over (partition by kept.type, kept.source) as source_rows
     from kept
     left join templates using (prompt_id)
     left join splits using (prompt_id)
@@ -23,13 +23,13 @@ counted as (
         count(*) as kept,
         count(distinct request) as requests,
         count(distinct wording) as wordings,
-        least(count(distinct request), count(distinct wording)) as different,
+        least(count(distinct request), count(distinct wording)) as distinct_prompts,
         count(*) filter (split = 'train') as train,
         count(*) filter (split = 'test') as test,
         count(*) filter (label_source = 'classifier') as labelled_by_classifier,
         count(*) filter (language = 'en') / count(*) as english,
         count(distinct source) as sources,
-        max(of_source) / count(*) as largest_source,
+        max(source_rows) / count(*) as largest_source,
         count(distinct cluster) as clusters
     from typed
     group by type
@@ -38,8 +38,8 @@ select * from counted
 union all by name
 select
     type,
-    0 as kept, 0 as requests, 0 as wordings, 0 as different, 0 as train, 0 as test, 0 as labelled_by_classifier,
+    0 as kept, 0 as requests, 0 as wordings, 0 as distinct_prompts, 0 as train, 0 as test, 0 as labelled_by_classifier,
     0 as sources, 0 as clusters
 from taxonomy
 where type not in (select type from counted where type is not null) and exists (from counted)
-order by different, kept, type
+order by distinct_prompts, kept, type

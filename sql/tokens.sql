@@ -1,10 +1,10 @@
--- title: Tokens written
--- question: How many tokens did each model write, in the turns of the loop and in evaluations, and how many a second of
---     the stage that they were written in (which includes loading the model)?
+-- title: Generated tokens
+-- question: How many tokens did each model generate in the loop and in evaluations, and at how many tokens per second
+--     of the stage (including loading the model)?
 -- topic: cost
--- chart: bar x=tokens y=model color=work row=stage
-with turns as (
-    -- The n-th version in which attacks were written is that of the n-th turn.
+-- chart: bar x=tokens y=model color=kind row=stage
+with iterations as (
+    -- The n-th version with an attacks stage is that of the n-th iteration.
     select version, row_number() over (order by length(version), version) as iteration
     from runs
     where stage = 'attacks'
@@ -15,34 +15,35 @@ written as (
         greatest(iteration, 1) as iteration,
         if(split = 'train', 'attacks', 'evaluate ' || model) as stage,
         model,
-        'attacks' as work,
+        'attacks' as kind,
         tokens
     from attacks
     union all
     select
-        if(asked.measured_on = 'train', try_cast(substr(responses.model, 2) as integer) + 1, null),
-        if(asked.measured_on = 'train', 'responses', 'evaluate ' || responses.model),
+        if(target_prompts.prompt_set = 'train', try_cast(substr(responses.model, 2) as integer) + 1, null),
+        if(target_prompts.prompt_set = 'train', 'responses', 'evaluate ' || responses.model),
         responses.model,
         'responses',
         responses.tokens
     from responses
-    join asked using (prompt_id)
+    join target_prompts using (prompt_id)
 ),
-placed as (select turns.version, written.* from written left join turns using (iteration)),
-took as (
+by_version as (select iterations.version, written.* from written left join iterations using (iteration)),
+stage_seconds as (
     select version, stage, sum(seconds order by seconds) as seconds from runs group by all
     union all
-    -- A target is evaluated again by each later version, which brings a new red team.
+    -- Each later version evaluates a target again, against its new red team.
     select null, stage, sum(seconds order by seconds) from runs where starts_with(stage, 'evaluate T') group by all
 )
 select
-    placed.version, placed.stage, model, work,
+    by_version.version, by_version.stage, model, kind,
     count(*) as texts,
     cast(sum(tokens) as bigint) as tokens,
     avg(tokens) as tokens_per_text,
     any_value(seconds) as seconds,
     sum(tokens) / nullif(any_value(seconds), 0) as tokens_per_second
-from placed
-left join took on took.stage = placed.stage and took.version is not distinct from placed.version
-group by placed.version, placed.stage, model, work
-order by length(placed.version) nulls last, placed.version, placed.stage, length(model), model
+from by_version
+left join stage_seconds
+    on stage_seconds.stage = by_version.stage and stage_seconds.version is not distinct from by_version.version
+group by by_version.version, by_version.stage, model, kind
+order by length(by_version.version) nulls last, by_version.version, by_version.stage, length(model), model

@@ -1,25 +1,25 @@
 -- title: Unparsed verdicts
--- question: Of how many answers does nobody know what they were, because a judge's verdict did not parse? Where the share
---     is high, a rate of what did parse says little.
+-- question: For how many responses did the judge's verdict not parse? Where that rate is high, rates over the parsed
+--     verdicts say little.
 -- topic: quality
--- parameter: measured_on text '' "Which set: train, evaluation, test or a held-out source; all of them if empty"
--- chart: bar x=value y=judge color=target row=measured_on low=low high=high
+-- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
+-- chart: bar x=value y=judge color=target row=prompt_set low=low high=high
 with units as (
     select
-        measured_on, target, judge, unit_id,
+        prompt_set, target, judge, unit_id,
         count(*) filter (verdict = 'unparsed') as unparsed,
         count(*) as answers
     from answers
-    where verdict is not null and ($measured_on = '' or measured_on = $measured_on)
+    where verdict is not null and ($prompt_set = '' or prompt_set = $prompt_set)
     group by all
 )
 select
-    judge, measured_on, target,
+    judge, prompt_set, target,
     sum(unparsed) / sum(answers) as value,
-    share_low(unparsed, answers) as low,
-    share_high(unparsed, answers) as high,
+    rate_low(unparsed, answers) as low,
+    rate_high(unparsed, answers) as high,
     cast(sum(unparsed) as bigint) as unparsed,
     cast(sum(answers) as bigint) as n
 from units
-group by judge, measured_on, target
-order by judge, measured_on, length(target), target
+group by judge, prompt_set, target
+order by judge, prompt_set, length(target), target

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from seas_data.cli.terminal import write_table
-from seas_data.recipe import JudgeRules, Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
+from seas_data.query.text_table import write_table
+from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
 from seas_data.text import printable
 
 
@@ -47,25 +47,26 @@ def write_plan(recipe: Recipe) -> None:
 
 def _loop_plan(recipe: Recipe, loop: Loop) -> None:
     """Print what the loop would play: who, how often, what is learned from, and how."""
-    attacks = loop.seeds * loop.attack.prompts
+    attacks = loop.seeds_per_iteration * loop.attack.attacks_per_seed
+    responses = loop.attack.responses_per_attack
     print(
-        f"\nloop, iterations: {loop.iterations}, each of {loop.seeds:,} seeds x {loop.attack.prompts} attacks x "
-        f"{loop.attack.responses} responses: {attacks:,} attacks and {attacks * loop.attack.responses:,} responses to "
-        "judge"
+        f"\nloop, iterations: {loop.iterations}, each of {loop.seeds_per_iteration:,} seeds x "
+        f"{loop.attack.attacks_per_seed} attacks x {responses} responses: {attacks:,} attacks and "
+        f"{attacks * responses:,} responses to judge"
     )
-    rows = f"{loop.evaluation.rows:,} rows at most" if loop.evaluation.rows else "all rows"
+    rows = f"{loop.evaluation.max_prompts:,} rows at most" if loop.evaluation.max_prompts else "all rows"
     print(
-        f"measured on {loop.evaluation.seeds:,} seeds x {loop.evaluation.prompts} attacks x "
-        f"{loop.evaluation.responses} responses for each pair of models, and on {rows} of each set\n"
+        f"measured on {loop.evaluation.seeds:,} seeds x {loop.evaluation.attacks_per_seed} attacks x "
+        f"{loop.evaluation.responses_per_prompt} responses for each pair of models, and on {rows} of each set\n"
     )
     plays: dict[str, list[str]] = {name: [] for name in recipe.models}
     plays[loop.red_team.model].append(f"red team ({loop.red_team.start})")
     plays[loop.target.model].append(f"target ({loop.target.start})")
     for judge in recipe.judges:
-        if not isinstance(judge, JudgeRules):
+        if judge.model is not None:
             plays[judge.model].append(f"judge {judge.label}")
-    if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward is not None:
-        plays[recipe.pairs.mart.reward].append("rewards")
+    if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward_model is not None:
+        plays[recipe.pairs.mart.reward_model].append("rewards")
     write_table(
         ("model", "plays", "is", "revision", "licence", "runs"),
         (
@@ -76,7 +77,7 @@ def _loop_plan(recipe: Recipe, loop: Loop) -> None:
     print()
     write_table(
         ("judge", "by", "model"),
-        ((each.label, each.by, None if isinstance(each, JudgeRules) else each.model) for each in recipe.judges),
+        ((each.label, each.by, each.model) for each in recipe.judges),
     )
     print()
     mart = recipe.pairs.mode == "mart"
@@ -93,7 +94,7 @@ def _loop_plan(recipe: Recipe, loop: Loop) -> None:
 def _trainings(recipe: Recipe, loop: Loop, *, fine_tuned: bool) -> None:
     """Print the trainings that there will be; of updates that fine-tune, nothing of what only DPO reads."""
     for_dpo = TrainingDpo.model_fields.keys() - TrainingSettings.model_fields.keys()
-    shown = ("learning_rate", "batch", "epochs", "max_length", *(() if fine_tuned else ("beta", "loss")))
+    shown = ("learning_rate", "batch_size", "epochs", "max_length", *(() if fine_tuned else ("beta", "loss_type")))
     update = "sft" if fine_tuned else "dpo"
     methods = {"red_sft": "sft", "target_sft": "sft", "red": update, "target": update}
     given = {"red_sft": loop.red_team.start == "given", "target_sft": loop.target.start == "given"}

@@ -1,36 +1,20 @@
-"""What people see: versions, differences and stories as aligned lines, every word from outside made safe first."""
+"""Output for people: versions, differences, checks and prompts as aligned text, with control characters escaped."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from seas_data.query import formats as table
 from seas_data.query import headline
-from seas_data.query import text_table as grid
+from seas_data.query.text_table import write_table
 from seas_data.text import masked, printable
 
 if TYPE_CHECKING:
     from seas_data.release.checks import CheckResult
 
 
-def write_table(columns: Iterable[str], rows: Iterable[Iterable[Any]], title: str | None = None) -> None:
-    """Print ``rows`` below the names of their ``columns``, aligned."""
-    names, listed = list(columns), [list(row) for row in rows]
-    cells = [[table.shown(name, row[place], reveal=True) for row in listed] for place, name in enumerate(names)]
-    numeric = [
-        bool(listed) and all(isinstance(row[place], int | float | None) for row in listed)
-        for place in range(len(names))
-    ]
-    if title:
-        print(title)
-    if hidden := grid.write(names, cells, numeric, sys.stdout):
-        print(f"... and {hidden} columns more: a wider terminal or --json shows them")
-
-
-def records(entries: list[dict[str, Any]]) -> None:
-    """Print records as a table, one a line."""
+def print_records(entries: list[dict[str, Any]]) -> None:
+    """Print records as a table, one per line."""
     if not entries:
         print("no rows")
         return
@@ -38,15 +22,15 @@ def records(entries: list[dict[str, Any]]) -> None:
     write_table(shortened[0], (entry.values() for entry in shortened))
 
 
-def summary(content: dict[str, Any]) -> None:
-    """Print what ``summary.show`` found."""
+def print_version(content: dict[str, Any]) -> None:
+    """Print the result of ``summary.describe_version``."""
     tags = f" ({', '.join(content['tags'])})" if content["tags"] else ""
     parent = f", after {content['parent']}" if content["parent"] else ""
     print(f"{content['version']}{tags}{parent}: recipe {content['recipe'].get('name')}, digest {content['digest']}\n")
     if content["matrix"]:
-        _matrix(content["matrix"])
+        _print_matrix(content["matrix"])
         print()
-    _figures(content["figures"], content["parent"])
+    _print_figures(content["figures"], content["parent"])
     print()
     before = content["kinds_before"]
     write_table(
@@ -65,15 +49,15 @@ def summary(content: dict[str, Any]) -> None:
     )
 
 
-def loop(content: dict[str, Any]) -> None:
-    """Print what ``summary.loop`` found: the matrix, what safety cost, and where to look next."""
+def print_loop(content: dict[str, Any]) -> None:
+    """Print the result of ``summary.describe_loop`` and the commands to run next."""
     print(f"{content['version']}, after iteration {content['iteration']}: digest {content['digest']}\n")
-    _matrix(content["matrix"])
+    _print_matrix(content["matrix"])
     print()
     write_table(
         content["frontier"][0] if content["frontier"] else (),
         (row.values() for row in content["frontier"]),
-        title="What safety cost, on prompts that no model was trained on",
+        title="Safety and its cost, on prompts held out from training",
     )
     for statement in content["statements"]:
         print(printable(statement))
@@ -83,61 +67,67 @@ def loop(content: dict[str, Any]) -> None:
     )
 
 
-def checks(found: "Sequence[CheckResult]") -> None:
-    """Print each check with what it found, and the first ids that fail it."""
+def print_checks(results: "Sequence[CheckResult]") -> None:
+    """Print the result of each check and the first ids that fail it."""
     write_table(
-        ("check", "", ""), [(each.name, "passed" if each.passed else "FAILED", each.message) for each in found]
+        ("check", "", ""), [(each.name, "passed" if each.passed else "FAILED", each.message) for each in results]
     )
-    for each in found:
+    for each in results:
         if not each.passed and each.ids:
-            shown = ", ".join(printable(name) for name in each.ids[:_IDS])
-            more = f", and {len(each.ids) - _IDS} more (--json has them all)" if len(each.ids) > _IDS else ""
-            print(f"{each.name}: {len(each.ids)} fail: {shown}{more}")
+            ids = ", ".join(printable(name) for name in each.ids[:_MAXIMUM_IDS])
+            rest = len(each.ids) - _MAXIMUM_IDS
+            more = f", and {rest} more (use --json for all)" if rest > 0 else ""
+            print(f"{each.name}: {len(each.ids)} failing: {ids}{more}")
 
 
-_IDS = 10
+_MAXIMUM_IDS = 10
 
 
-def _matrix(cells: list[dict[str, Any]]) -> None:
-    """Print ``cells`` (red_team, target, value, low, high), a row for each red team and a column for each target."""
-    told = {(each["red_team"], each["target"]): each for each in cells}
+def _print_matrix(cells: list[dict[str, Any]]) -> None:
+    """Print ``cells`` (red_team, target, value, low, high) with one row per red team and one column per target."""
+    rates = {(each["red_team"], each["target"]): each for each in cells}
     targets = dict.fromkeys(each["target"] for each in cells)
     write_table(
         ("attack success", *targets),
-        ((red, *(_rate(told.get((red, each))) for each in targets)) for red in dict.fromkeys(red for red, _ in told)),
-        title="How often each red team gets through to each target (95 % interval)",
+        (
+            (red, *(_format_rate(rates.get((red, each))) for each in targets))
+            for red in dict.fromkeys(red for red, _ in rates)
+        ),
+        title="Attack success of each red team against each target (95 % interval)",
     )
 
 
-def _figures(rows: list[dict[str, Any]], parent: str | None) -> None:
-    """Print the numbers that matter, with their change since the parent version."""
+def _print_figures(rows: list[dict[str, Any]], parent: str | None) -> None:
+    """Print the headline figures with their change since the parent version."""
     listed = []
     for row in rows:
         rate = row["better"] is not None
         change = "" if row["change"] is None else f"{row['change']:+.3f}" if rate else f"{row['change']:+,.0f}"
-        verdict = headline.change_direction(row)
-        value = _rate(row) if rate else f"{row['value']:,.0f}"
-        listed.append((row["figure"], row["of"], value, *([f"{change} {verdict or ''}".strip()] if parent else [])))
-    write_table(("figure", "of", "value", *([f"since {parent}"] if parent else [])), listed)
+        direction = headline.change_direction(row)
+        value = _format_rate(row) if rate else f"{row['value']:,.0f}"
+        listed.append(
+            (row["figure"], row["models"], value, *([f"{change} {direction or ''}".strip()] if parent else []))
+        )
+    write_table(("figure", "models", "value", *([f"since {parent}"] if parent else [])), listed)
 
 
-def _rate(figure: dict[str, Any] | None) -> str:
+def _format_rate(figure: dict[str, Any] | None) -> str:
     if figure is None or figure["value"] is None:
         return ""
     interval = "" if figure["low"] is None else f" ({figure['low']:.3f} to {figure['high']:.3f})"
     return f"{figure['value']:.3f}{interval}"
 
 
-def difference(changes: dict[str, Any], before: str, after: str) -> None:
-    """Print what ``explain.diff_versions`` found."""
+def print_diff(changes: dict[str, Any], before: str, after: str) -> None:
+    """Print the result of ``explain.diff_versions``."""
     rows = changes["rows"]
     print(f"{before} -> {after}: {rows['before']:,} -> {rows['after']:,} prompts")
     titles = {
-        "added": f"kept rows that {after} adds",
-        "reasons": "new rows that were dropped",
-        "dropped": f"rows that {before} kept and {after} drops",
-        "removed": f"rows that {after} does not hold any more",
-        "relabelled": "rows whose labels changed",
+        "added": f"kept rows added in {after}",
+        "reasons": "new rows that were dropped, by reason",
+        "dropped": f"rows kept in {before} and dropped in {after}",
+        "removed": f"rows of {before} that are not in {after}",
+        "relabelled": "rows with changed labels",
     }
     for name, title in titles.items():
         frame: pl.DataFrame = changes[name]
@@ -145,71 +135,73 @@ def difference(changes: dict[str, Any], before: str, after: str) -> None:
         if frame.height:
             write_table(frame.columns, frame.head(20).iter_rows())
         if frame.height > 20:
-            print(f"... and {frame.height - 20:,} more: --json lists them all")
+            print(f"... and {frame.height - 20:,} more rows: use --json")
 
 
-def stories(found: list[dict[str, Any]], *, reveal: bool) -> None:
-    """Print the story of each prompt that was found."""
-    for number, story in enumerate(found):
+def print_prompts(prompts: list[dict[str, Any]], *, reveal: bool) -> None:
+    """Print the result of ``explain.describe_prompt`` for each prompt."""
+    for number, content in enumerate(prompts):
         if number:
             print()
-        _story(story, reveal=reveal)
+        _print_prompt(content, reveal=reveal)
 
 
-def _story(story: dict[str, Any], *, reveal: bool) -> None:
-    prompt, template, split, cluster = story["prompt"], story["template"], story["split"], story["cluster"]
-    shown = printable if reveal else masked
-    drop = next((each for each in story["decisions"] if each["decision"] == "drop"), None)
-    fate = "kept" if story["kept"] else f"dropped: {drop['reason']}" if drop else "dropped"
+def _print_prompt(content: dict[str, Any], *, reveal: bool) -> None:
+    prompt, template, split, cluster = content["prompt"], content["template"], content["split"], content["cluster"]
+    show = printable if reveal else masked
+    drop = next((each for each in content["decisions"] if each["decision"] == "drop"), None)
+    outcome = "kept" if content["kept"] else f"dropped: {drop['reason']}" if drop else "dropped"
     lines: list[tuple[str, str]] = [
-        ("prompt", f"{prompt['prompt_id']}  {fate}"),
-        ("text", "(withheld in this release)" if prompt["text"] is None else shown(prompt["text"])),
+        ("prompt", f"{prompt['prompt_id']}  {outcome}"),
+        ("text", "(withheld from this release)" if prompt["text"] is None else show(prompt["text"])),
         (
             "from",
             f"{prompt['source']} {prompt['source_id']} ({prompt['repository'] or 'no repository stated'}), "
             f"licence {prompt['licence'] or 'not stated'}, language {prompt['language'] or 'not stated'}, "
             f"{prompt['role']}",
         ),
-        ("labels", _labels(prompt)),
+        ("labels", _format_labels(prompt)),
     ]
-    lines += [("decision", _decision(each)) for each in story["decisions"]]
+    lines += [("decision", _format_decision(each)) for each in content["decisions"]]
     if template and template["template_id"]:
         lines.append(("template", f"{template['template_id']}, shared by {template['prompts_in_template']:,} prompts"))
-        lines.append(("payload", shown(template["payload"] or "")))
-    if story["same_request"]:
-        lines.append(("same request", f"{len(story['same_request'])} others: {', '.join(story['same_request'][:5])}"))
+        lines.append(("payload", show(template["payload"] or "")))
+    if content["same_request"]:
+        lines.append(
+            ("same request", f"{len(content['same_request'])} others: {', '.join(content['same_request'][:5])}")
+        )
     if split:
         lines.append(("split", f"{split['split']}, group {split['group_id']}"))
     if cluster:
         lines.append(("cluster", f"{cluster['cluster']}: {cluster['label']}"))
-    because = story["witness_of"]
+    witnessed = content["witness_of"]
     lines += [
-        ("witness of", f"{each['prompt_id']}  {each['decision']}: {each['reason']}{_score(each['score'])}")
-        for each in because[:10]
+        ("witness of", f"{each['prompt_id']}  {each['decision']}: {each['reason']}{_format_score(each['score'])}")
+        for each in witnessed[:10]
     ]
-    if len(because) > 10:
-        lines.append(("", f"... and {len(because) - 10:,} more"))
+    if len(witnessed) > 10:
+        lines.append(("", f"... and {len(witnessed) - 10:,} more"))
     if not reveal:
-        lines.append(("", "--reveal shows the text"))
+        lines.append(("", "use --reveal to show the whole text"))
     for name, value in lines:
         print(f"{name:<13}{printable(value)}".rstrip())
 
 
-def _labels(prompt: dict[str, Any]) -> str:
+def _format_labels(prompt: dict[str, Any]) -> str:
     source = f" by {prompt['label_source']}" if prompt["label_source"] else ""
-    chance = f" (probability {prompt['label_probability']:.2f})" if prompt["label_probability"] is not None else ""
+    probability = f" (probability {prompt['label_probability']:.2f})" if prompt["label_probability"] is not None else ""
     own = " / ".join(part for part in (prompt["source_risk"], prompt["source_style"]) if part)
     kind = f"{prompt['kind']}, type {prompt['type'] or 'unknown'} {prompt['difficulty'] or ''}".rstrip()
-    return f"{kind}{source}{chance}" + (f"; its source says: {own}" if own else "")
+    return f"{kind}{source}{probability}" + (f"; labels of its source: {own}" if own else "")
 
 
-def _decision(each: dict[str, Any]) -> str:
+def _format_decision(each: dict[str, Any]) -> str:
     witness = f", because of {each['witness_id']}" if each["witness_id"] else ""
     threshold = f" (threshold {each['threshold']:g})" if each["threshold"] is not None else ""
     detail = f"; {each['detail']}" if each["detail"] else ""
     verdict = f"{each['version']} {each['step']}: {each['decision']}, {each['reason']}"
-    return f"{verdict}{witness}{_score(each['score'])}{threshold}{detail}"
+    return f"{verdict}{witness}{_format_score(each['score'])}{threshold}{detail}"
 
 
-def _score(score: float | None) -> str:
+def _format_score(score: float | None) -> str:
     return "" if score is None else f", score {score:.3f}"

@@ -41,7 +41,7 @@ def build(
 
     \b
     seas-data build pipelines/example.yaml
-    seas-data build pipelines/public-prompts.yaml --workspace ws --set curation.near.duplicate=0.9
+    seas-data build pipelines/public-prompts.yaml --workspace ws --set curation.near.duplicate_threshold=0.9
     """
     from seas_data import plan
     from seas_data import recipe as recipes
@@ -64,7 +64,7 @@ def build(
     if as_json:
         print_json({"version": built.version.name, "digest": built.version.digest, "new": built.new})
     elif built.new and loaded.loop is not None:
-        terminal.loop(summary.loop(built.version))
+        terminal.print_loop(summary.describe_loop(built.version))
     elif built.new:
         _show(built.version, False)
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
@@ -83,11 +83,11 @@ def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, a
     from seas_data.query import summary
     from seas_data.store import open_workspace
 
-    entries = summary.log(open_workspace(workspace), version)
+    entries = summary.list_versions(open_workspace(workspace), version)
     if as_json:
         print_json(entries)
     elif entries:
-        terminal.records(entries)
+        terminal.print_records(entries)
     else:
         print("no version yet; make one with: seas-data build RECIPE")
 
@@ -112,11 +112,11 @@ def _show(version: "Version", as_json: bool) -> None:
     from seas_data.cli import terminal
     from seas_data.query import summary
 
-    content = summary.show(version)
+    content = summary.describe_version(version)
     if as_json:
         print_json(content)
     else:
-        terminal.summary(content)
+        terminal.print_version(content)
 
 
 @commands.command()
@@ -136,13 +136,13 @@ def diff(
     from seas_data.cli import terminal
     from seas_data.query import explain
 
-    changes = explain.difference(opened(workspace, before), opened(workspace, after))
+    changes = explain.diff_versions(opened(workspace, before), opened(workspace, after))
     if as_json:
         print_json(
             {name: part.to_dicts() if isinstance(part, pl.DataFrame) else part for name, part in changes.items()}
         )
     else:
-        terminal.difference(changes, before, after)
+        terminal.print_diff(changes, before, after)
 
 
 @commands.command()
@@ -163,11 +163,11 @@ def why(
     from seas_data.query import explain
 
     told = opened(workspace, version)
-    stories = [explain.story(told, prompt_id) for prompt_id in explain.find(told, text_or_id)]
+    stories = [explain.describe_prompt(told, prompt_id) for prompt_id in explain.find_prompts(told, text_or_id)]
     if as_json:
         print_json(stories)
     else:
-        terminal.stories(stories, reveal=reveal)
+        terminal.print_prompts(stories, reveal=reveal)
 
 
 @commands.command()

@@ -1,1 +1,1 @@
-"""Reading a version: the queries of ``sql/``, run read-only and closed."""
+"""SQL over a version: views, macros, the closed reader, the query library, and output formats."""

@@ -1,4 +1,4 @@
-"""What changed between two versions, and the story of one prompt."""
+"""The difference between two versions, and everything a version records about one prompt."""
 
 from typing import Any
 
@@ -11,37 +11,39 @@ from seas_data.text import text_digest
 _LABELS = ("kind", "type", "risk_category", "attack_style")
 
 
-ROWS = """
+PROMPT_ROWS = """
 select
     prompts.prompt_id, prompts.kind, prompts.type, prompts.risk_category, prompts.attack_style,
     dropped.step, dropped.reason, dropped.witness_id
 from prompts left join dropped using (prompt_id)
 order by prompts.prompt_id
 """
-"""Of each prompt its labels and, where it is not kept, why: what ``compared`` takes."""
+"""The query whose result ``compare_rows`` takes: each prompt's labels and, if it was dropped, the step and reason."""
 
 
-def difference(before: Version, after: Version) -> dict[str, Any]:
-    """Return what ``after`` has that ``before`` has not, and the other way round; see ``compared``."""
-    return compared(before.select(ROWS), after.select(ROWS))
+def diff_versions(before: Version, after: Version) -> dict[str, Any]:
+    """Return the differences between two versions; see ``compare_rows``."""
+    return compare_rows(before.select(PROMPT_ROWS), after.select(PROMPT_ROWS))
 
 
-def compared(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
-    """Return what is different between two versions, whose ``ROWS`` are given.
+def compare_rows(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+    """Return the differences between the ``PROMPT_ROWS`` of two versions.
 
     Keys: ``added`` and ``removed`` (kept rows by kind and type), ``dropped`` (rows kept before and dropped since),
-    ``reasons`` (why rows that are new in ``after`` were dropped), ``relabelled`` (rows whose labels changed) and
-    ``rows`` (prompts before, after). Every value but ``rows`` is a frame.
+    ``reasons`` (drop reasons of rows that are new in ``after``), ``relabelled`` (rows whose labels changed) and
+    ``rows`` (number of prompts before and after). All values except ``rows`` are frames.
+
+    Input columns: prompt_id, kind, type, risk_category, attack_style, step, reason, witness_id.
     """
     kept = pl.col("reason").is_null()
     kept_before, kept_after, drops = before.filter(kept), after.filter(kept), after.filter(~kept)
-    gone = kept_before.join(kept_after, on="prompt_id", how="anti")
+    no_longer_kept = kept_before.join(kept_after, on="prompt_id", how="anti")
     labels = [pl.col(f"{name}_after").ne_missing(pl.col(name)) for name in _LABELS]
     return {
         "rows": {"before": before.height, "after": after.height},
-        "added": _by_type(kept_after.join(kept_before, on="prompt_id", how="anti", maintain_order="left")),
-        "removed": _by_type(gone.join(after, on="prompt_id", how="anti")),
-        "dropped": drops.join(gone, on="prompt_id", how="semi", maintain_order="left").select(
+        "added": _count_by_type(kept_after.join(kept_before, on="prompt_id", how="anti", maintain_order="left")),
+        "removed": _count_by_type(no_longer_kept.join(after, on="prompt_id", how="anti")),
+        "dropped": drops.join(no_longer_kept, on="prompt_id", how="semi", maintain_order="left").select(
             "prompt_id", "step", "reason", "witness_id"
         ),
         "reasons": _count(drops.join(before, on="prompt_id", how="anti"), "step", "reason"),
@@ -51,10 +53,10 @@ def compared(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def find(version: Version, text_or_id: str) -> list[str]:
-    """Return the ids of the prompts that ``text_or_id`` means: an id, the start of one, or a text in any case.
+def find_prompts(version: Version, text_or_id: str) -> list[str]:
+    """Return the ids of the prompts with this id, id prefix (at least 6 characters) or text (ignoring case).
 
-    Raises SeasDataError when there is none.
+    Raises SeasDataError if no prompt matches.
     """
     found = version.select(
         "select prompt_id from prompts where text_digest = $digest or prompt_id = $id "
@@ -63,51 +65,55 @@ def find(version: Version, text_or_id: str) -> list[str]:
     )["prompt_id"].to_list()
     if not found:
         raise SeasDataError(
-            f"no prompt of {version.name} has that id or text; ids are in: "
+            f"no prompt of {version.name} has this id or text; list the ids with: "
             'seas-data sql -q "select prompt_id, source, source_id from prompts"'
         )
     return found
 
 
-def story(version: Version, prompt_id: str) -> dict[str, Any]:
-    """Return all that a version knows of one prompt.
+def describe_prompt(version: Version, prompt_id: str) -> dict[str, Any]:
+    """Return everything the version records about one prompt.
 
-    Keys: ``prompt`` (its row), ``kept``, ``decisions`` (its own), ``witness_of`` (what was dropped or
-    flagged because of it), ``template`` (with how many prompts share it), ``same_request``, ``split``, ``cluster``.
+    Keys: ``prompt`` (its row), ``kept``, ``decisions`` (about it), ``witness_of`` (prompts dropped or flagged because
+    of it), ``template`` (with the number of prompts that share it), ``same_request``, ``split`` and ``cluster``.
     """
-    one = {"id": prompt_id}
+    values = {"id": prompt_id}
     return {
-        "prompt": _only(version.select("select * from prompts where prompt_id = $id", one)),
-        "kept": version.select("select 1 from kept where prompt_id = $id", one).height == 1,
-        "decisions": version.select("select * exclude prompt_id from decisions where prompt_id = $id", one).to_dicts(),
+        "prompt": _first_row(version.select("select * from prompts where prompt_id = $id", values)),
+        "kept": version.select("select 1 from kept where prompt_id = $id", values).height == 1,
+        "decisions": version.select(
+            "select * exclude prompt_id from decisions where prompt_id = $id", values
+        ).to_dicts(),
         "witness_of": version.select(
             "select prompt_id, decision, reason, score from decisions where witness_id = $id "
             "order by score desc, prompt_id",
-            one,
+            values,
         ).to_dicts(),
-        "template": _only(
+        "template": _first_row(
             version.select(
                 "select template_id, payload, request_id, (select count(*) from templates other "
                 "where other.template_id = templates.template_id) as prompts_in_template "
                 "from templates where prompt_id = $id",
-                one,
+                values,
             )
         ),
         "same_request": version.select(
-            "select other.prompt_id from templates mine join templates other using (request_id) "
-            "where mine.prompt_id = $id and other.prompt_id <> $id order by 1",
-            one,
+            "select other.prompt_id from templates this join templates other using (request_id) "
+            "where this.prompt_id = $id and other.prompt_id <> $id order by 1",
+            values,
         )["prompt_id"].to_list(),
-        "split": _only(version.select("select split, group_id from splits where prompt_id = $id", one)),
-        "cluster": _only(version.select("select cluster, label, x, y from clusters where prompt_id = $id", one)),
+        "split": _first_row(version.select("select split, group_id from splits where prompt_id = $id", values)),
+        "cluster": _first_row(
+            version.select("select cluster, label, x, y from clusters where prompt_id = $id", values)
+        ),
     }
 
 
-def _only(frame: pl.DataFrame) -> dict[str, Any] | None:
+def _first_row(frame: pl.DataFrame) -> dict[str, Any] | None:
     return frame.row(0, named=True) if frame.height else None
 
 
-def _by_type(frame: pl.DataFrame) -> pl.DataFrame:
+def _count_by_type(frame: pl.DataFrame) -> pl.DataFrame:
     return _count(frame, "kind", "type")
 
 

@@ -1,7 +1,7 @@
-"""The few numbers of a version that matter most, by one name each, so that two versions can be compared.
+"""The headline figures of a version, named so that two versions can be compared.
 
-Sizes, how safe the newest target is, what that costs, and how far the labels can be trusted: the query ``headline``.
-The report's first page and ``show`` print these, beside those of another version.
+The query ``headline`` computes them: sizes, attack success of the newest target, over-refusal, retention and label
+accuracy. The report's overview and ``seas-data show`` print them beside those of the parent version.
 """
 
 from typing import Any
@@ -13,36 +13,40 @@ from seas_data.query.version import Version
 from seas_data.resources import folder
 
 
-def figures(version: Version) -> pl.DataFrame:
-    """Return the figures of ``version``: figure, of (which models), value, low, high, better (lower, higher, null)."""
+def load_figures(version: Version) -> pl.DataFrame:
+    """Return the headline figures of ``version``.
+
+    Output columns: figure, models (which it measures, or null), value, low, high, better (lower, higher or null).
+    """
     query = library.load(folder("sql"))["headline"]
     return version.select(query.sql, query.values([]))
 
 
-def parent(version: Version) -> Version | None:
-    """Return the version that ``version`` was built on, where this workspace has it: one that was pulled may not."""
+def load_parent(version: Version) -> Version | None:
+    """Return the parent version, or None if there is none or this workspace does not have it (after a pull)."""
     name = version.manifest.parent
     if name is None or name not in version.workspace.versions():
         return None
     return Version(version.workspace, version.workspace.manifest(name))
 
 
-def compared(after: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
-    """Return the figures ``after`` with those of another version, or nulls; less the counts of nothing in either.
+def compare_figures(after: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the figures ``after`` beside those of another version, without counts that are 0 in both.
 
-    New columns: before, before_low, before_high, of_before (its value, interval and models) and change.
+    Output columns: those of ``load_figures``, then before, before_low, before_high, models_before and change. The new
+    columns are null without ``before``.
     """
     other = after.clear() if before is None else before
-    renamed = other.select("figure", before="value", before_low="low", before_high="high", of_before="of")
+    renamed = other.select("figure", before="value", before_low="low", before_high="high", models_before="models")
     both = after.join(renamed, on="figure", how="left", maintain_order="left")
-    nothing = pl.col("better").is_null() & (pl.col("value") == 0) & (pl.col("before").fill_null(0) == 0)
-    return both.filter(~nothing).with_columns(change=pl.col("value") - pl.col("before"))
+    empty = pl.col("better").is_null() & (pl.col("value") == 0) & (pl.col("before").fill_null(0) == 0)
+    return both.filter(~empty).with_columns(change=pl.col("value") - pl.col("before"))
 
 
-def verdict(row: dict[str, Any]) -> str | None:
-    """Say whether a row of ``compared`` went the right way: better, worse, or None where that is not clear.
+def change_direction(row: dict[str, Any]) -> str | None:
+    """Return whether a row of ``compare_figures`` got better or worse, or None if the change is not significant.
 
-    It is clear where each value lies outside the other's interval.
+    A change is significant if each value is outside the other's interval.
     """
     change, better = row["change"], row["better"]
     if not change or not better or row["low"] is None or row["before_low"] is None:

@@ -1,4 +1,4 @@
-"""The library of queries as a list: for ``seas-data sql --list``, and for the docs, which are written from it.
+"""The query library as a list: for ``seas-data sql --list``, and for docs/sql.md, which is generated from it.
 
 python -m seas_data.query.listing docs/sql.md
 """
@@ -8,48 +8,51 @@ from pathlib import Path
 
 import polars as pl
 
-from seas_data.query.library import Parameter, Query, load, shown
+from seas_data.query.library import Parameter, Query, format_value, load
 
-_MARK, _END = "<!-- queries -->\n", "<!-- /queries -->"
+_START, _END = "<!-- queries -->\n", "<!-- /queries -->"
 
 
-def overview(queries: dict[str, Query]) -> pl.DataFrame:
-    """Return one row a query: name, question, parameters (as they are given on the command line)."""
+def queries_frame(queries: dict[str, Query]) -> pl.DataFrame:
+    """Return one row per query.
+
+    Output columns: name, question, parameters (with their defaults, as they are given on the command line).
+    """
     return pl.DataFrame(
         {
             "name": list(queries),
             "question": [query.question for query in queries.values()],
-            "parameters": [" ".join(map(_given, query.parameters.values())) for query in queries.values()],
+            "parameters": [" ".join(map(_format_parameter, query.parameters.values())) for query in queries.values()],
         },
         schema={"name": pl.String, "question": pl.String, "parameters": pl.String},
     )
 
 
-def markdown(queries: dict[str, Query]) -> str:
-    """Return the queries as a section of the docs."""
-    parts = []
+def queries_markdown(queries: dict[str, Query]) -> str:
+    """Return the queries as Markdown, one section per query."""
+    sections = []
     for query in queries.values():
         lines = [f"### {query.name}", "", f"**{query.title}.** {query.question}", ""]
         lines += [
-            f"- `--param {_given(each)}` ({', '.join(each.choices) or each.type}): {each.description}."
+            f"- `--param {_format_parameter(each)}` ({', '.join(each.choices) or each.type}): {each.description}."
             for each in query.parameters.values()
         ]
-        parts.append("\n".join(lines).rstrip() + "\n")
-    return "\n".join(parts)
+        sections.append("\n".join(lines).rstrip() + "\n")
+    return "\n".join(sections)
 
 
-def document(page: Path, folder: Path) -> None:
-    """Write the section of ``page`` that lists the queries of ``folder`` anew."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(_MARK)
+def update_page(page: Path, folder: Path) -> None:
+    """Replace the section of ``page`` between the query markers with the queries of ``folder``."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(_START)
     after = rest.partition(_END)[2]
-    page.write_text(before + _MARK + markdown(load(folder)) + _END + after, encoding="utf-8")
+    page.write_text(before + _START + queries_markdown(load(folder)) + _END + after, encoding="utf-8")
 
 
-def _given(parameter: Parameter) -> str:
-    return f"{parameter.name}={shown(parameter.default)}"
+def _format_parameter(parameter: Parameter) -> str:
+    return f"{parameter.name}={format_value(parameter.default)}"
 
 
 if __name__ == "__main__":
-    from seas_data.resources import folder as shipped
+    from seas_data.resources import folder as resource_folder
 
-    document(Path(sys.argv[1]), shipped("sql"))
+    update_page(Path(sys.argv[1]), resource_folder("sql"))

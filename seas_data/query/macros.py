@@ -1,19 +1,20 @@
-"""Intervals in SQL: the macros that the queries of the library share, as plain DuckDB beside the views.
+"""SQL macros that the queries of the library share: intervals, and the default judge and target.
 
-They say what ``statistics`` says, so that a figure of a query and one of the evaluation agree to the last digits:
+They compute what ``metrics.intervals`` computes, so that a query and the evaluation agree to the last digits:
 
-    wilson_low(share, n), wilson_high       the score interval of a share of n rows
-    effective_n(successes, rows)            how many independent rows a group is worth
-    share_low(successes, rows), share_high  Wilson's interval on that number
+    wilson_low(proportion, n), wilson_high  the score interval of a proportion of n rows
+    effective_n(successes, rows)            the effective number of independent rows of a group
+    rate_low(successes, rows), rate_high    Wilson's interval with that number of rows
     paired_low(change), paired_high         the interval of a mean of paired differences, from -1 to 1
     rogan_gladen(rate, sensitivity, specificity)
-    style_of(style, risk, template)         a prompt's style; plain where its risk alone is known; else unknown
-    judge_of(given), refusal_judge_of       whose verdicts count, and whose refusal classes
-    target_of(given), target_before(given, later)    which target: as given, or the newest; the one before ``later``
+    style_of(style, risk, template)         a prompt's style; plain if only its risk category is known; else unknown
+    judge_of(name), refusal_judge_of(name)  the judge of that name; for '' the one that training used
+    target_of(name)                         the target of that name; for '' the newest
+    target_before(name, later)              the target of that name; for '' the newest before ``later``
 
-``effective_n``, ``share_...`` and ``paired_...`` are aggregates: they go over one row for each unit (a seed, or a
-prompt) whose rows are not independent of each other, which has its number of successes and of rows. Whole numbers are
-summed as they come, others in order, so that the same rows give the same bits in however many threads.
+``effective_n``, ``rate_...`` and ``paired_...`` are aggregates over one row per unit (a seed or a prompt), with the
+unit's number of successes and of rows: rows of one unit are not independent. Integers are summed in any order, floats
+in a fixed order, so that the result has the same bits for any number of threads.
 """
 
 from typing import Final
@@ -21,11 +22,12 @@ from typing import Final
 from seas_data.metrics.intervals import Z
 
 _WILSON = f"""
-case when n <= 0 then {{edge}} when share = {{edge}} then {{edge}} else {{bound}}(
-    (share + {Z**2!r} / (2 * n)) / (1 + {Z**2!r} / n)
-    {{sign}} {Z!r} / (1 + {Z**2!r} / n) * sqrt(share * (1 - share) / n + {Z**2!r} / (4 * n * n)), {{edge}}.0) end"""
+case when n <= 0 then {{edge}} when proportion = {{edge}} then {{edge}} else {{bound}}(
+    (proportion + {Z**2!r} / (2 * n)) / (1 + {Z**2!r} / n)
+    {{sign}} {Z!r} / (1 + {Z**2!r} / n) * sqrt(
+        proportion * (1 - proportion) / n + {Z**2!r} / (4 * n * n)), {{edge}}.0) end"""
 
-# Residuals of units add up to sum((k - p n)²), which is written out so that one pass will do.
+# The squared residuals of units, sum((k - p n)²), are expanded so that one pass is enough.
 _EFFECTIVE_N = """
 case
     when count(*) <= 1 or sum(successes) = 0 or sum(successes) = sum(rows) then cast(count(*) as double)
@@ -44,7 +46,7 @@ _PAIRED = f"""
     (sum(change * change order by change) + 1) / (count(change) + 2) - {_CHANGES} ** 2, 0) / (count(change) + 2)
 ), {{edge}}.0)"""
 
-# Worked out once, when a query asks for them: DuckDB then knows them before it reads a row.
+# Computed once, only for queries that use them: DuckDB then has them as constants before it reads a row.
 _VARIABLES: Final = {
     "judge": """
         select coalesce(
@@ -53,7 +55,7 @@ _VARIABLES: Final = {
             (select min(judge) from verdicts where verdict is not null),
             (select min(facets ->> 'judge') from metrics where name = 'attack_success')
         )""",
-    # A harmless pair names who classed its refusals, unless it was made when all pairs named the judge of harm.
+    # A harmless pair names the judge of its refusals; older versions name the judge of harm in all pairs.
     "refusal_judge": """
         select coalesce(
             (select judge from pairs
@@ -65,20 +67,20 @@ _VARIABLES: Final = {
         )""",
     "targets": "select list(model order by length(model), model) from (select distinct model from responses)",
 }
-_JUDGE = "coalesce(nullif(given, ''), getvariable('judge'))"
-_REFUSAL_JUDGE = "coalesce(nullif(given, ''), getvariable('refusal_judge'))"
-_TARGET = "coalesce(nullif(given, ''), list_last(getvariable('targets')))"
-_BEFORE = """
-coalesce(nullif(given, ''), list_last(list_filter(
+_JUDGE_OF = "coalesce(nullif(name, ''), getvariable('judge'))"
+_REFUSAL_JUDGE_OF = "coalesce(nullif(name, ''), getvariable('refusal_judge'))"
+_TARGET_OF = "coalesce(nullif(name, ''), list_last(getvariable('targets')))"
+_TARGET_BEFORE = """
+coalesce(nullif(name, ''), list_last(list_filter(
     getvariable('targets'), lambda model: (length(model), model) < (length(later), later)
 )))"""
 
 _MACROS: Final = {
-    "wilson_low(share, n)": _WILSON.format(edge=0, bound="greatest", sign="-"),
-    "wilson_high(share, n)": _WILSON.format(edge=1, bound="least", sign="+"),
+    "wilson_low(proportion, n)": _WILSON.format(edge=0, bound="greatest", sign="-"),
+    "wilson_high(proportion, n)": _WILSON.format(edge=1, bound="least", sign="+"),
     "effective_n(successes, rows)": _EFFECTIVE_N,
-    "share_low(successes, rows)": "wilson_low(sum(successes) / sum(rows), effective_n(successes, rows))",
-    "share_high(successes, rows)": "wilson_high(sum(successes) / sum(rows), effective_n(successes, rows))",
+    "rate_low(successes, rows)": "wilson_low(sum(successes) / sum(rows), effective_n(successes, rows))",
+    "rate_high(successes, rows)": "wilson_high(sum(successes) / sum(rows), effective_n(successes, rows))",
     "paired_low(change)": _PAIRED.format(bound="greatest", sign="-", edge=-1),
     "paired_high(change)": _PAIRED.format(bound="least", sign="+", edge=1),
     "rogan_gladen(rate, sensitivity, specificity)": """
@@ -87,24 +89,24 @@ _MACROS: Final = {
     "style_of(style, risk, template)": """
         case when style is not null then style when risk is not null and template is null then 'plain'
         else 'unknown' end""",
-    "judge_of(given)": _JUDGE,
-    "refusal_judge_of(given)": _REFUSAL_JUDGE,
-    "target_of(given)": _TARGET,
-    "target_before(given, later)": _BEFORE,
+    "judge_of(name)": _JUDGE_OF,
+    "refusal_judge_of(name)": _REFUSAL_JUDGE_OF,
+    "target_of(name)": _TARGET_OF,
+    "target_before(name, later)": _TARGET_BEFORE,
 }
 
 
-def statements() -> list[str]:
-    """Return the statements that create the macros; those of judges and targets need ``variables``."""
+def create_statements() -> list[str]:
+    """Return the statements that create the macros. The macros of judges and targets need ``set_variables``."""
     return [f"create or replace macro {name} as ({' '.join(body.split())})" for name, body in _MACROS.items()]
 
 
-def variables() -> list[str]:
-    """Return the statements that look up, in ``pairs``, ``verdicts``, ``metrics`` and ``responses``, who is meant."""
+def set_variables() -> list[str]:
+    """Return the statements that look up the default judges and the targets in the version's tables."""
     return [f"set variable {name} = ({' '.join(body.split())})" for name, body in _VARIABLES.items()]
 
 
-def asked_for(query: str) -> bool:
-    """Tell whether ``query`` may use a macro that needs ``variables``."""
+def needs_variables(query: str) -> bool:
+    """Return whether ``query`` may use a macro that needs ``set_variables``."""
     text = query.casefold()
     return any(name.partition("(")[0] in text for name, body in _MACROS.items() if "getvariable" in body)

@@ -1,19 +1,19 @@
-"""The closed reader: one SELECT over a version's own files, in DuckDB, and nothing else.
+"""The closed reader: runs one SELECT in DuckDB over a version's own files, with no other access.
 
 What is closed, and how:
 
 - other files, the network, extensions, settings: ``allowed_paths`` names the version's files, external access is off,
-  and the configuration is locked before the query is looked at;
+  and the configuration is locked before the query is parsed;
 - Python's variables: replacement scans are off;
-- writing: one statement, of type SELECT, whose every node reads and whose every table function is one of a few. Its
-  type alone does not tell: to DuckDB 2.0, ``with x as (copy (select 1) to 'a shard' (use_tmp_file false)) from x`` is a
-  SELECT, and it overwrites the shard, since a path that may be read may be written; and table functions
+- writing: one statement, of type SELECT, whose every node reads and whose every table function is one of a few. The
+  type is not enough: for DuckDB 2.0, ``with x as (copy (select 1) to 'a shard' (use_tmp_file false)) from x`` is a
+  SELECT, and it overwrites the shard, because an allowed path may also be written; and table functions
   (``json_execute_serialized_sql``, ``query``) run such a query from a text that no check sees;
-- time and memory: DuckDB's own limits, which hold where it looks at them. Inside a function (``repeat``, ``lpad``,
-  ``levenshtein``) it looks at neither, so queries that people write run in a process of their own (this file, run as a
-  program), which has limits of the operating system's and which ``sql.run`` ends when its time is up.
+- time and memory: DuckDB's own limits. DuckDB does not check them inside a function (``repeat``, ``lpad``,
+  ``levenshtein``), so untrusted queries run in a separate process (this file as a program) with limits of the operating
+  system, and ``sql.run_untrusted`` kills it when its time is up.
 
-As a program it reads a request from standard input and writes a line of JSON, then the answer as an Arrow stream. It
+As a program it reads a request from standard input and writes a line of JSON, then the result as an Arrow stream. It
 imports nothing of the package, so that it starts in a fraction of a second.
 """
 
@@ -33,17 +33,17 @@ _TABLE_FUNCTIONS = {
     *("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"),
     *("duckdb_columns", "duckdb_views", "duckdb_functions", "duckdb_keywords"),
 }
-_SHARE = 4  # of its memory that an answer may take: whoever asked has to hold it too
-_BATCH = 20_000  # rows; the texts of one batch have to stay under 2 GB
+_RESULT_FRACTION = 4  # a result may take a quarter of the memory, since the caller has to hold it too
+_BATCH = 20_000  # rows; the texts of one batch must stay under 2 GB
 
 
 class RefusedError(Exception):
-    """A query that is not run, or did not end well: one sentence for the person who asked."""
+    """A query that was refused, failed or was stopped. The message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to read, what to ask, and how much that may take (seconds; bytes)."""
+    """The views to create, the files they may read, the query with its parameters, and its limits (seconds; bytes)."""
 
     views: list[str]
     paths: list[str]
@@ -53,26 +53,26 @@ class Request:
     memory: int
 
 
-def answer(request: Request) -> pa.Table:
-    """Return the answer to the request's query. Raises RefusedError."""
-    (found,) = answers(request, [(request.query, request.parameters)])
-    if isinstance(found, RefusedError):
-        raise found
-    return found
+def run_query(request: Request) -> pa.Table:
+    """Return the result of the request's query. Raises RefusedError."""
+    (result,) = run_queries(request, [(request.query, request.parameters)])
+    if isinstance(result, RefusedError):
+        raise result
+    return result
 
 
-def answers(
-    request: Request, asked: Sequence[tuple[str, dict[str, Any]]], held: Sequence[str] = ()
+def run_queries(
+    request: Request, queries: Sequence[tuple[str, dict[str, Any]]], materialised: Sequence[str] = ()
 ) -> list[pa.Table | RefusedError]:
-    """Return the answers to several queries, each with its parameters, over views made once.
+    """Return the results of several queries, each with its parameters, on one connection.
 
-    The views ``held`` are worked out once for all queries, and held in memory. A query that is refused has the error in
-    the place of its answer. Raises RefusedError where none of them could be asked.
+    The views ``materialised`` are computed once for all queries and kept in memory. The result of a query that fails is
+    its error. Raises RefusedError if no query can be run.
     """
     connection = duckdb.connect(
         ":memory:",
         config={
-            # The rest is for what DuckDB does not count: functions' intermediate values and the answer itself.
+            # The rest is for what DuckDB does not count: intermediate values of functions and the result itself.
             "memory_limit": f"{request.memory * 3 // 4}B",
             "temp_directory": "",
             "autoinstall_known_extensions": False,
@@ -83,133 +83,135 @@ def answers(
         },
     )
     with contextlib.closing(connection):
-        _open(connection, request)
-        for view in held:  # a temporary table is found before the view of its name
-            with _refusing(request):
+        _create_views(connection, request)
+        for view in materialised:  # a temporary table takes precedence over the view of the same name
+            with _translate_errors(request):
                 connection.execute(f'create temp table "{view}" as from main."{view}"')
-        found: list[pa.Table | RefusedError] = []
-        for query, parameters in asked:
+        results: list[pa.Table | RefusedError] = []
+        for query, parameters in queries:
             try:
-                _check(connection, query)
-                found.append(_plain(_ask(connection, replace(request, query=query, parameters=parameters))))
+                _check_is_select(connection, query)
+                results.append(
+                    _to_plain_types(_execute(connection, replace(request, query=query, parameters=parameters)))
+                )
             except RefusedError as problem:
-                found.append(RefusedError(str(problem)))  # what was raised would hold the connection
-        return found
+                results.append(RefusedError(str(problem)))  # the raised error would keep the connection alive
+        return results
 
 
-def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> None:
+def _create_views(connection: duckdb.DuckDBPyConnection, request: Request) -> None:
     try:
         for view in request.views:
             connection.execute(view)
     except (duckdb.IOException, duckdb.InvalidInputException) as problem:
         raise RefusedError(
-            f"a file of the version cannot be read ({_first(problem)}); see: seas-data verify"
+            f"a file of the version could not be read ({_first_paragraph(problem)}); run: seas-data verify"
         ) from problem
     connection.execute("set allowed_paths = $paths", {"paths": request.paths})
     connection.execute("set enable_external_access = false")
     connection.execute("set max_execution_time = $milliseconds", {"milliseconds": int(request.seconds * 1000)})
-    connection.execute("set enable_progress_bar = false")  # it would go where the facts go
-    connection.execute("set TimeZone = 'UTC'")  # the same answer wherever it is asked
+    connection.execute("set enable_progress_bar = false")  # it would be written to standard output
+    connection.execute("set TimeZone = 'UTC'")  # the same result on every machine
     connection.execute("set lock_configuration = true")
 
 
-def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
-    """Let one SELECT pass, and only one that reads."""
+def _check_is_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise RefusedError unless ``query`` is one SELECT that only reads."""
     try:
         given = connection.extract_statements(query)
     except duckdb.Error as problem:
-        raise RefusedError(f"the query cannot be read: {_first(problem)}") from problem
+        raise RefusedError(f"the query could not be parsed: {_first_paragraph(problem)}") from problem
     if len(given) != 1:
-        raise RefusedError(f"one SELECT at a time: this is {len(given) or 'no'} statement{'s' if given else ''}")
+        raise RefusedError(f"expected one SELECT, got {len(given)} statements")
     if given[0].type == duckdb.StatementType.MULTI:
-        raise RefusedError("a PIVOT has to name its columns here: pivot ... on column in ('a', 'b') using ...")
+        raise RefusedError("a PIVOT must name its columns: pivot ... on column in ('a', 'b') using ...")
     if given[0].type != duckdb.StatementType.SELECT:
-        raise RefusedError(f"only a SELECT is run here, and this is {_named(given[0].type)}")
+        raise RefusedError(f"only a SELECT is allowed, not {_statement_name(given[0].type)}")
     parsed = connection.execute("select json_serialize_sql($query)", {"query": query}).fetchall()
     try:
         tree = json.loads(parsed[0][0])
     except RecursionError:
-        raise RefusedError("the query is nested too deeply; write it in fewer levels") from None
+        raise RefusedError("the query is nested too deeply; use fewer levels") from None
     if tree.get("error") is not False:
-        raise RefusedError("only a SELECT is run here, and this is none")
-    nodes, functions = _parts(tree)
+        raise RefusedError("only a SELECT is allowed")
+    nodes, functions = _node_types(tree)
     for node in sorted(nodes - _READING):
-        raise RefusedError(f"a SELECT may not hold {_article(node.split('_')[0])}: a version never changes")
+        raise RefusedError(f"a SELECT must not contain {_with_article(node.split('_')[0])}: versions are read-only")
     for function in sorted(functions - _TABLE_FUNCTIONS):
         raise RefusedError(
-            f"the table function {function} is closed: a query reads the tables that `show tables` lists, and "
-            f"may use {', '.join(sorted(_TABLE_FUNCTIONS))}"
+            f"the table function {function} is not allowed; query the tables that `show tables` lists, or use "
+            f"{', '.join(sorted(_TABLE_FUNCTIONS))}"
         )
 
 
-def _parts(tree: Any) -> tuple[set[str], set[str]]:
+def _node_types(tree: Any) -> tuple[set[str], set[str]]:
     """Return the types of all query nodes of a parsed statement, and the names of its table functions."""
-    nodes, functions, waiting = set(), set(), [tree]
-    while waiting:
-        part = waiting.pop()
+    nodes, functions, stack = set(), set(), [tree]
+    while stack:
+        part = stack.pop()
         if isinstance(part, dict):
             kind = str(part.get("type"))
             if kind.endswith("_NODE"):
                 nodes.add(kind)
             elif kind == "TABLE_FUNCTION":
                 functions.add(str(part.get("function", {}).get("function_name")).casefold())
-            waiting.extend(part.values())
+            stack.extend(part.values())
         elif isinstance(part, list):
-            waiting.extend(part)
+            stack.extend(part)
     return nodes, functions
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
-    with _refusing(request):
+def _execute(connection: duckdb.DuckDBPyConnection, request: Request) -> pa.Table:
+    with _translate_errors(request):
         return connection.sql(request.query, params=request.parameters).to_arrow_table(_BATCH)
 
 
 @contextlib.contextmanager
-def _refusing(request: Request) -> Iterator[None]:
-    """Say in one sentence what went wrong in DuckDB."""
+def _translate_errors(request: Request) -> Iterator[None]:
+    """Turn DuckDB's errors into a RefusedError with one sentence."""
     try:
         yield
     except (duckdb.OutOfMemoryException, MemoryError):
-        raise RefusedError(too_much(request.memory)) from None
+        raise RefusedError(memory_message(request.memory)) from None
     except duckdb.InterruptException:
-        raise RefusedError(too_long(request.seconds)) from None
+        raise RefusedError(timeout_message(request.seconds)) from None
     except duckdb.PermissionException as problem:
-        raise RefusedError(f"a query reads its version's tables and nothing else: {_first(problem)}") from problem
+        raise RefusedError(f"a query may only read the tables of its version: {_first_paragraph(problem)}") from problem
     except duckdb.Error as problem:
-        raise RefusedError(f"the query cannot be answered: {_first(problem)}") from problem
+        raise RefusedError(f"the query failed: {_first_paragraph(problem)}") from problem
 
 
-def too_much(memory: int) -> str:
-    """Say that a query took more than ``memory`` bytes."""
-    return f"the query was stopped: it took more than its {memory / 1e9:g} GB of memory; ask for less at once"
+def memory_message(memory: int) -> str:
+    """Return the message for a query that used more than ``memory`` bytes."""
+    return f"the query was stopped because it used more than {memory / 1e9:g} GB of memory; select fewer rows"
 
 
-def too_large(memory: int) -> str:
-    """Say that an answer is larger than a query's share of ``memory`` bytes."""
-    return f"the answer takes more than {memory // _SHARE / 1e9:g} GB; ask for fewer rows or columns"
+def size_message(memory: int) -> str:
+    """Return the message for a result that is too large for a query with ``memory`` bytes."""
+    return f"the result takes more than {memory // _RESULT_FRACTION / 1e9:g} GB; select fewer rows or columns"
 
 
-def too_long(seconds: float) -> str:
-    """Say that a query took more than ``seconds``."""
-    return f"the query was stopped: it took longer than its {seconds:g} seconds; ask for less at once"
+def timeout_message(seconds: float) -> str:
+    """Return the message for a query that ran for more than ``seconds``."""
+    return f"the query was stopped because it ran for more than {seconds:g} seconds; select fewer rows"
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Return the answer in types that a Polars frame has, under names that differ."""
+def _to_plain_types(table: pa.Table) -> pa.Table:
+    """Return the result with column types that Polars has, and unique column names."""
     names: list[str] = []
     for name in table.column_names:
         number = 1
         while (unique := name if number == 1 else f"{name}_{number}") in names:
             number += 1
         names.append(unique)
-    columns = [_column(name, table.column(position)) for position, name in enumerate(names)]
+    columns = [_to_plain_type(name, table.column(position)) for position, name in enumerate(names)]
     return pa.table(dict(zip(names, columns, strict=True)))
 
 
-def _column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _to_plain_type(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_decimal(kind):
-        # sum(bigint) is a HUGEINT, which arrives as a decimal; a figure with a point is a figure
+        # sum(bigint) is a HUGEINT, which arrives as a decimal; one with a scale becomes a float
         with contextlib.suppress(pa.ArrowInvalid):
             return column.cast(pa.int64() if kind.scale == 0 else pa.float64())
         return column.cast(pa.float64())
@@ -217,52 +219,53 @@ def _column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.json":
         return column.cast(pa.string())
-    if _strange(kind):
-        raise RefusedError(f"column {name} is of a type that no output format has; cast it: {name}::varchar")
+    if _is_unsupported(kind):
+        raise RefusedError(f"column {name} has a type that no output format supports; cast it: {name}::varchar")
     return column
 
 
-def _strange(kind: pa.DataType) -> bool:
+def _is_unsupported(kind: pa.DataType) -> bool:
     if pa.types.is_nested(kind):
-        return pa.types.is_union(kind) or any(_strange(kind.field(i).type) for i in range(kind.num_fields))
+        return pa.types.is_union(kind) or any(_is_unsupported(kind.field(i).type) for i in range(kind.num_fields))
     return pa.types.is_interval(kind) or isinstance(kind, pa.BaseExtensionType) or pa.types.is_decimal(kind)
 
 
-def _named(kind: duckdb.StatementType) -> str:
-    return _article(str(kind).rpartition(".")[2].replace("_", " "))
+def _statement_name(kind: duckdb.StatementType) -> str:
+    return _with_article(str(kind).rpartition(".")[2].replace("_", " "))
 
 
-def _article(word: str) -> str:
+def _with_article(word: str) -> str:
     return f"{'an' if word[0] in 'AEIOU' else 'a'} {word}"
 
 
-def _first(problem: Exception) -> str:
+def _first_paragraph(problem: Exception) -> str:
     """Return the first paragraph of DuckDB's message; the rest quotes the query."""
     message = " ".join(str(problem).split("\n\n")[0].split())
     return message if len(message) <= 400 else f"{message[:400]}..."
 
 
 def main() -> None:
-    """Answer the request on standard input, within limits that the operating system keeps."""
+    """Run the query of the request on standard input, within limits of the operating system."""
     request = Request(**json.load(sys.stdin))
-    _limit(request.memory)
+    set_limits(request.memory)
     try:
-        table = answer(request)
+        table = run_query(request)
     except RefusedError as problem:
         print(json.dumps({"refused": str(problem)}), flush=True)
         return
     except MemoryError:
-        print(json.dumps({"refused": too_much(request.memory)}), flush=True)
+        print(json.dumps({"refused": memory_message(request.memory)}), flush=True)
         return
-    if table.nbytes > request.memory // _SHARE:
-        print(json.dumps({"refused": too_large(request.memory)}), flush=True)
+    if table.nbytes > request.memory // _RESULT_FRACTION:
+        print(json.dumps({"refused": size_message(request.memory)}), flush=True)
         return
     print("{}", flush=True)
     with pa.ipc.new_stream(sys.stdout.buffer, table.schema) as stream:
         stream.write_table(table)
 
 
-def _limit(memory: int) -> None:
+def set_limits(memory: int) -> None:
+    """Limit this process to ``memory`` bytes, no core dumps and no bytes written to files."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 

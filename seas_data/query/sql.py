@@ -1,8 +1,8 @@
-"""Asking a version: one SELECT over its views, answered as a Polars frame.
+"""Queries over a version: one SELECT over its views, with the result as a Polars frame.
 
-``run`` is for queries that people write: it answers in a process of its own, which cannot outlive its time or outgrow
-its memory. ``read`` is for the package's own queries: the same closed reader, in this process, a few times faster to
-start. Values are bound to ``$name`` by DuckDB in both; nothing is ever pasted into a query.
+``run_untrusted`` is for queries that users write: it runs in a separate process with a time limit and a memory limit.
+``run_trusted`` is for the package's own queries: the same closed reader in this process, which starts a few times
+faster. In both, DuckDB binds parameters to ``$name``; values are never inserted into the text of a query.
 """
 
 import json
@@ -27,7 +27,7 @@ _GRACE = 3.0  # for the reader to start, and to stop by itself
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
-def run(
+def run_untrusted(
     shards: dict[str, list[Path]],
     query: str,
     parameters: dict[str, object] | None = None,
@@ -35,14 +35,14 @@ def run(
     seconds: float = SECONDS,
     memory: str = MEMORY,
 ) -> pl.DataFrame:
-    """Return what one SELECT, written by anybody, says of the tables in ``shards`` (Parquet files, table by table).
+    """Return the result of one untrusted SELECT over the tables in ``shards`` (Parquet files of each table).
 
-    It reads those files and no other, writes nothing, and is stopped after ``seconds`` or beyond ``memory`` (the whole
-    of what its process takes). Raises SeasDataError with one sentence for whatever it is not allowed or cannot do.
+    The query reads only those files and writes nothing. It is stopped after ``seconds``, or when its process uses more
+    than ``memory``. Raises SeasDataError if the query is refused, fails or is stopped.
     """
-    request = _request(shards, [query], seconds, memory, parameters)
+    request = _make_request(shards, [query], seconds, memory, parameters)
     try:
-        ended = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-P", "-X", "utf8", str(reader.__file__)],
             input=reader.to_json(request).encode(),
             capture_output=True,
@@ -51,83 +51,92 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SeasDataError(reader.too_long(seconds)) from None
-    if ended.returncode < 0:  # killed: by its limit, by the kernel for want of memory, or by a fault in it
-        raise SeasDataError(reader.too_much(request.memory))
-    if ended.returncode:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        if any("MemoryError" in line or "bad_alloc" in line for line in said):
-            raise SeasDataError(reader.too_much(request.memory))
-        raise SeasDataError(f"the query's process failed: {printable(said[-1] if said else str(ended.returncode))}")
-    start = ended.stdout.index(b"\n") + 1
-    if refused := json.loads(ended.stdout[:start]).get("refused"):
+        raise SeasDataError(reader.timeout_message(seconds)) from None
+    if process.returncode < 0:  # killed by its limit, by the kernel's out-of-memory killer, or by a crash
+        raise SeasDataError(reader.memory_message(request.memory))
+    if process.returncode:
+        lines = process.stderr.decode(errors="replace").strip().splitlines()
+        if any("MemoryError" in line or "bad_alloc" in line for line in lines):
+            raise SeasDataError(reader.memory_message(request.memory))
+        raise SeasDataError(
+            f"the process of the query failed: {printable(lines[-1] if lines else str(process.returncode))}"
+        )
+    start = process.stdout.index(b"\n") + 1
+    if refused := json.loads(process.stdout[:start]).get("refused"):
         raise SeasDataError(printable(refused))
-    return _frame(pa.ipc.open_stream(pa.py_buffer(memoryview(ended.stdout)[start:])).read_all())
+    return _to_frame(pa.ipc.open_stream(pa.py_buffer(memoryview(process.stdout)[start:])).read_all())
 
 
-def read(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
-    """Return what one of the package's own queries says, within the limits that DuckDB keeps. Raises SeasDataError."""
-    return read_all(shards, [(query, parameters or {})])[0]
+def run_trusted(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
+    """Return the result of one of the package's own queries, within DuckDB's limits.
 
-
-def read_all(
-    shards: dict[str, list[Path]], asked: Sequence[tuple[str, dict[str, object]]], held: Sequence[str] = ()
-) -> list[pl.DataFrame]:
-    """Return what several of the package's own queries say, each with its parameters: as ``read``, but opened once.
-
-    ``held`` names views that many of them ask: those are worked out once and held in memory meanwhile.
+    Raises SeasDataError if it fails.
     """
-    found = []
-    for each in read_each(shards, asked, held):
+    return run_all(shards, [(query, parameters or {})])[0]
+
+
+def run_all(
+    shards: dict[str, list[Path]], queries: Sequence[tuple[str, dict[str, object]]], materialised: Sequence[str] = ()
+) -> list[pl.DataFrame]:
+    """Return the results of several of the package's own queries, each with its parameters, on one connection.
+
+    ``materialised``: views that many of the queries use; they are computed once and kept in memory until the end.
+    Raises SeasDataError if a query fails.
+    """
+    frames = []
+    for each in run_each(shards, queries, materialised):
         if isinstance(each, SeasDataError):
             raise each
-        found.append(each)
-    return found
+        frames.append(each)
+    return frames
 
 
-def read_each(
-    shards: dict[str, list[Path]], asked: Sequence[tuple[str, dict[str, object]]], held: Sequence[str] = ()
+def run_each(
+    shards: dict[str, list[Path]], queries: Sequence[tuple[str, dict[str, object]]], materialised: Sequence[str] = ()
 ) -> list[pl.DataFrame | SeasDataError]:
-    """Return as ``read_all``, with the error in an answer's place. Raises SeasDataError where none can be asked."""
-    request = _request(shards, [query for query, _ in asked], SECONDS, MEMORY)
+    """Return the results as ``run_all`` does, with the error in place of the result of a query that fails.
+
+    Raises SeasDataError if no query can be run, such as when a file is damaged.
+    """
+    request = _make_request(shards, [query for query, _ in queries], SECONDS, MEMORY)
     try:
-        tables = reader.answers(request, asked, held)
+        tables = reader.run_queries(request, queries, materialised)
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
     return [
-        SeasDataError(printable(str(each))) if isinstance(each, reader.RefusedError) else _frame(each)
+        SeasDataError(printable(str(each))) if isinstance(each, reader.RefusedError) else _to_frame(each)
         for each in tables
     ]
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
+def _to_frame(table: pa.Table) -> pl.DataFrame:
     return cast(pl.DataFrame, pl.from_arrow(table))
 
 
-# What a process needs to start. The rest of the environment may hold tokens and is nothing to a query.
+# What a process needs to start. The rest of the environment may hold tokens, so the query's process does not get it.
 _ENVIRONMENT = {"PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT"}
 
 
-def _request(
+def _make_request(
     shards: dict[str, list[Path]],
     queries: Sequence[str],
     seconds: float,
     memory: str,
     parameters: dict[str, Any] | None = None,
 ) -> reader.Request:
-    places = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
+    absolute = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
     return reader.Request(
-        views=views.statements(places, variables=any(map(macros.asked_for, queries))),
-        paths=[path for paths in places.values() for path in paths],
+        views=views.create_statements(absolute, variables=any(map(macros.needs_variables, queries))),
+        paths=[path for paths in absolute.values() for path in paths],
         query=queries[0] if queries else "",
         parameters=parameters or {},
         seconds=seconds,
-        memory=_bytes(memory),
+        memory=_parse_bytes(memory),
     )
 
 
-def _bytes(size: str) -> int:
-    found = re.fullmatch(r"\s*([0-9.]+)\s*([KMG]i?B)\s*", size, re.IGNORECASE)
-    if found is None:
-        raise SeasDataError(f"{size!r} is no amount of memory; write it as 500MB or 4GB")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+def _parse_bytes(size: str) -> int:
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([KMG]i?B)\s*", size, re.IGNORECASE)
+    if match is None:
+        raise SeasDataError(f"{size!r} is not an amount of memory; write it as 500MB or 4GB")
+    return int(float(match[1]) * _UNITS[match[2].upper()])

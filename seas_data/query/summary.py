@@ -1,4 +1,4 @@
-"""What ``log`` and ``show`` tell of versions: small facts, ready for the terminal and for JSON."""
+"""Summaries of versions for ``log``, ``show`` and ``build``: plain values, ready for the terminal and for JSON."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from seas_data.resources import folder
 from seas_data.store import Workspace
 
 
-def log(workspace: Workspace, version: str | None = None) -> list[dict[str, Any]]:
-    """Return one record a version, oldest first; with ``version``, of its ancestors and itself."""
+def list_versions(workspace: Workspace, version: str | None = None) -> list[dict[str, Any]]:
+    """Return one record per version, oldest first; with ``version``, only that version and its ancestors."""
     names = workspace.versions() if version is None else workspace.lineage(workspace.manifest(version))
-    return [_entry(workspace, name) for name in names]
+    return [_describe_manifest(workspace, name) for name in names]
 
 
-def _entry(workspace: Workspace, name: str) -> dict[str, Any]:
+def _describe_manifest(workspace: Workspace, name: str) -> dict[str, Any]:
     manifest = workspace.manifest(name)
     return {
         "version": name,
@@ -29,20 +29,24 @@ def _entry(workspace: Workspace, name: str) -> dict[str, Any]:
     }
 
 
-def show(version: Version) -> dict[str, Any]:
-    """Return what a version holds.
+def describe_version(version: Version) -> dict[str, Any]:
+    """Return a summary of a version.
 
-    Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``tables`` (rows each), ``recipe``, ``tags``, ``kept``,
+    Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``tables`` (rows of each), ``recipe``, ``tags``, ``kept``,
     ``kinds`` and ``splits`` (kept rows of each), ``kinds_before`` (of the parent), ``decisions`` (rows by step,
-    decision and reason), ``figures`` (``headline.compared`` with the parent) and ``matrix`` (the answer of the query
-    attack-success-matrix).
+    decision and reason), ``figures`` (``headline.compare_figures`` with the parent) and ``matrix`` (the result of the
+    query attack-success-matrix).
     """
     manifest = version.manifest
     queries = library.load(folder("sql"))
-    asked = [(query.sql, query.values([])) for query in (queries["headline"], queries["attack-success-matrix"])]
-    figures, matrix, kinds, decisions = sql.read_all(version.paths(), [*asked, (_KINDS, {}), (_DECISIONS, {})])
-    before = headline.parent(version)
-    then = sql.read_all(before.paths(), [asked[0], (_KINDS, {})]) if before else None
+    headline_query, matrix_query = (
+        (queries[name].sql, queries[name].values([])) for name in ("headline", "attack-success-matrix")
+    )
+    figures, matrix, kinds, decisions = sql.run_all(
+        version.paths(), [headline_query, matrix_query, (_KINDS, {}), (_DECISIONS, {})]
+    )
+    parent = headline.load_parent(version)
+    before = sql.run_all(parent.paths(), [headline_query, (_KINDS, {})]) if parent else None
     return {
         "version": manifest.version,
         "digest": manifest.digest,
@@ -52,25 +56,25 @@ def show(version: Version) -> dict[str, Any]:
         "recipe": manifest.recipe,
         "tags": [tag for tag, of in version.workspace.tags().items() if of == manifest.version],
         "kept": int(kinds["rows"].sum()),
-        "kinds": _totals(kinds, "kind"),
-        "kinds_before": _totals(then[1], "kind") if then else {},
-        "splits": _totals(kinds, "split"),
+        "kinds": _sum_rows(kinds, "kind"),
+        "kinds_before": _sum_rows(before[1], "kind") if before else {},
+        "splits": _sum_rows(kinds, "split"),
         "decisions": decisions.to_dicts(),
-        "figures": headline.compared(figures, then[0] if then else None).to_dicts(),
+        "figures": headline.compare_figures(figures, before[0] if before else None).to_dicts(),
         "matrix": matrix.to_dicts(),
     }
 
 
-def loop(version: Version) -> dict[str, Any]:
-    """Return how a loop went.
+def describe_loop(version: Version) -> dict[str, Any]:
+    """Return a summary of the loop that built a version.
 
-    Keys: ``version``, ``digest``, ``iteration``, ``matrix`` and ``frontier`` (the answers of the queries
-    attack-success-matrix and safety-frontier, less the intervals of the latter) and ``statements`` (why a model is as
-    it was).
+    Keys: ``version``, ``digest``, ``iteration``, ``matrix`` and ``frontier`` (the results of the queries
+    attack-success-matrix and safety-frontier, the latter without intervals) and ``statements`` (those of the
+    checkpoints, such as why a model was left unchanged).
     """
     queries = library.load(folder("sql"))
-    asked = [queries[name] for name in ("attack-success-matrix", "safety-frontier")]
-    matrix, frontier = sql.read_all(version.paths(), [(query.sql, query.values([])) for query in asked])
+    chosen = [queries[name] for name in ("attack-success-matrix", "safety-frontier")]
+    matrix, frontier = sql.run_all(version.paths(), [(query.sql, query.values([])) for query in chosen])
     frontier = frontier.select(name for name in frontier.columns if not name.endswith(("_low", "_high")))
     return {
         "version": version.name,
@@ -88,6 +92,6 @@ _DECISIONS = (
 _KINDS = "select kind, split, count(*) as rows from kept left join splits using (prompt_id) group by all"
 
 
-def _totals(counts: pl.DataFrame, column: str) -> dict[str, int]:
+def _sum_rows(counts: pl.DataFrame, column: str) -> dict[str, int]:
     totals = counts.group_by(column).agg(pl.col("rows").sum()).sort("rows", column, descending=[True, False])
     return {str(name): int(rows) for name, rows in totals.iter_rows()}

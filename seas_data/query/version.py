@@ -1,11 +1,11 @@
 """A version as users see it: its tables as frames or datasets, and SQL over them.
 
-    import seas_data as sd
+import seas_data as sd
 
-    version = sd.open("workspace").version("v0")
-    version.table("kept")                                   # a Polars frame
-    version.dataset("kept")                                 # a datasets.Dataset
-    version.sql("select type, count(*) from kept group by 1")
+version = sd.open("workspace").version("v0")
+version.table("kept")                                   # a Polars frame
+version.dataset("kept")                                 # a datasets.Dataset
+version.sql("select type, count(*) from kept group by 1")
 """
 
 from collections.abc import Mapping
@@ -44,11 +44,11 @@ class Version(store_version.Version):
         The query runs in a process of its own that reads nothing but the tables, writes nothing, and is stopped when it
         exceeds its time or memory limit. Raises SeasDataError if the query is refused, fails or is stopped.
         """
-        return sql.run(self.paths(), query, dict(parameters or {}))
+        return sql.run_untrusted(self.paths(), query, dict(parameters or {}))
 
     def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """Return the result of one of the package's own queries: as ``sql``, but in this process."""
-        return sql.read(self.paths(), query, dict(parameters or {}))
+        return sql.run_trusted(self.paths(), query, dict(parameters or {}))
 
 
 def open(path: Path | str = "workspace") -> "Open":

@@ -1,19 +1,19 @@
-"""A version's tables as SQL views over its Parquet files: the one place that says what each of them holds.
+"""SQL views over the Parquet files of a version.
 
-Every table is a view of its own name, typed even when it is empty. Two say more than their files do:
+Every table is a view of the same name, with its columns even when it is empty. Two views are more than their files:
 
     prompts   every row of the version, with the newest relabel applied
-    kept      prompts, less those whose newest keep or drop decision is a drop
+    kept      prompts without those whose newest keep or drop decision is a drop
 
-and ``dropped`` has that drop for each of the others. Two more bring together what the queries of the library ask most:
+``dropped`` has that drop decision for each of the others. Four more views serve the queries of the library:
 
-    asked     every prompt that a target may be asked: of which set it is, who wrote it, from which seed, its labels
-    answers   every response and judge: what was said of it, by which target, and all that ``asked`` knows of the prompt
-    standing  by which prompts a unit of ``answers`` is placed in clusters and templates: itself, or its seed's examples
+    target_prompts  every prompt that targets answer: its prompt set, red team, seed and labels
+    answers         every response and judge: the verdict, the target, and the columns of ``target_prompts``
+    unit_prompts    the prompts that give a unit of ``answers`` its clusters and templates: itself or seed examples
+    taxonomy        the types, so that queries can report a type without prompts
 
-and ``taxonomy`` has the types, so that one without a single prompt is missed. ``macros`` has their intervals. Files
-are listed one by one, never by a pattern: shards are shared between versions, so what else lies in their folder belongs
-to somebody else.
+Files are listed one by one, never by a glob pattern: shards are shared between versions, so their folder also has files
+of other versions. ``macros`` has the macros.
 """
 
 from typing import Any
@@ -25,8 +25,8 @@ from seas_data.store.stages import RUNS
 from seas_data.tables import LABELS, TABLES, empty
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES
 
-# v10 is later than v9. Within one version a person's word stands over a step's, unless the row would tie train to test;
-# then a drop over a keep.
+# v10 is later than v9. Within one version a manual decision takes precedence over a step's, except a split_bridge (the
+# row would link train and test); then a drop over a keep.
 _PROMPTS = """
 with written as ({written}),
 newest as (
@@ -36,7 +36,7 @@ newest as (
 )
 select written.* replace (
     {columns},
-    -- the probability is of the classifier's label, which this is no longer
+    -- the probability belongs to the classifier's label, which the relabel replaced
     case when newest.prompt_id is null then written.label_probability end as label_probability
 )
 from written left join newest using (prompt_id)
@@ -52,13 +52,13 @@ from (
 """
 _KEPT = "from prompts anti join dropped using (prompt_id)"
 
-# The sets are those of the metrics; train is what models learn from. An attack that joined the prompts is told once,
-# with what the prompts say of it: one that turned out to be harmless is nobody's attack, and is asked again.
-_ASKED = """
+# The prompt sets are those of the metrics; train is what models learn from. An attack that joined the prompts is listed
+# once, with the labels of its prompt. One that turned out to be harmless has no red team, and targets answer it again.
+_TARGET_PROMPTS = """
 select
     attacks.prompt_id,
     coalesce(prompts.kind, 'adversarial') as kind,
-    if(attacks.split = 'test', 'evaluation', 'train') as measured_on,
+    if(attacks.split = 'test', 'evaluation', 'train') as prompt_set,
     if(prompts.kind <> 'adversarial', null, attacks.model) as red_team,
     if(prompts.kind <> 'adversarial', null, attacks.iteration) as iteration,
     if(prompts.kind <> 'adversarial', null, attacks.seed_id) as seed_id,
@@ -90,21 +90,21 @@ select
     prompts.source
 from prompts join splits using (prompt_id) anti join attacks using (prompt_id)
 """
-# iteration: of the turn in which a training prompt was asked; elsewhere that of the newer of the two models.
-# unit_id: rows of one unit are not independent (``statistics.design_effect``).
+# iteration: for train, the iteration in which the prompt was answered; otherwise that of the newer of the two models.
+# unit_id: rows of one unit are not independent (``metrics.intervals.design_effect``).
 _ANSWERS = """
 select
     responses.response_id,
     responses.prompt_id,
     responses.sample,
     responses.model as target,
-    asked.red_team,
-    asked.measured_on,
+    target_prompts.red_team,
+    target_prompts.prompt_set,
     case
-        when asked.measured_on = 'train'
-            then coalesce(asked.iteration, try_cast(substr(responses.model, 2) as integer) + 1)
+        when target_prompts.prompt_set = 'train'
+            then coalesce(target_prompts.iteration, try_cast(substr(responses.model, 2) as integer) + 1)
         else greatest(
-            try_cast(substr(asked.red_team, 2) as integer), try_cast(substr(responses.model, 2) as integer)
+            try_cast(substr(target_prompts.red_team, 2) as integer), try_cast(substr(responses.model, 2) as integer)
         )
     end as iteration,
     verdicts.judge,
@@ -112,21 +112,21 @@ select
     case verdicts.verdict when 'unsafe' then true when 'safe' then false end as unsafe,
     verdicts.score,
     verdicts.refusal,
-    asked.kind,
-    asked.risk_category,
-    asked.attack_style,
-    asked.type,
-    asked.difficulty,
-    asked.source,
-    asked.seed_id,
-    coalesce(asked.seed_id, responses.prompt_id) as unit_id,
+    target_prompts.kind,
+    target_prompts.risk_category,
+    target_prompts.attack_style,
+    target_prompts.type,
+    target_prompts.difficulty,
+    target_prompts.source,
+    target_prompts.seed_id,
+    coalesce(target_prompts.seed_id, responses.prompt_id) as unit_id,
     responses.tokens
-from verdicts join responses using (response_id) join asked using (prompt_id)
+from verdicts join responses using (response_id) join target_prompts using (prompt_id)
 """
 
-# What a unit of ``answers`` is about: a prompt is itself; of what a model wrote its seed's examples are all there is.
-_STANDING = """
-select prompt_id as unit_id, prompt_id from asked where seed_id is null
+# A prompt from a source is its own unit. Generated attacks have no cluster or template: their seed's examples stand in.
+_UNIT_PROMPTS = """
+select prompt_id as unit_id, prompt_id from target_prompts where seed_id is null
 union all
 select seed_id, unnest(example_ids) from seeds
 """
@@ -134,60 +134,59 @@ select seed_id, unnest(example_ids) from seeds
 _TAXONOMY = [(name, "Hard") for name in ATTACK_STYLES] + [(name, "Easy") for name in RISK_CATEGORIES]
 
 _HEADER = """\
--- This version's tables as views, what they say of its prompts and answers, and macros for intervals. In the folder
--- that holds this file:
+-- The tables of this version as views, views that combine them, and macros for intervals. In the folder of this file:
 --     duckdb -init views.sql
 -- and then, for example:
 --     select type, count(*) from kept group by type;
--- "kept" is the dataset; "prompts" also has the rows that were dropped, "dropped" says why.
+-- "kept" is the dataset; "prompts" also has the dropped rows, and "dropped" their reasons.
 """
 
 
-def statements(shards: dict[str, list[str]], *, variables: bool = True) -> list[str]:
-    """Return the statements that create the macros and the views of a version from its Parquet files.
+def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -> list[str]:
+    """Return the statements that create the macros and the views of a version.
 
-    ``shards``: paths as given, table by table. A table of ``tables.TABLES``, or ``runs``, that is missing or has no
-    file becomes an empty view with its columns. Other tables become views where they have files. Without ``variables``
-    nothing is read, and the macros of judges and targets know none (``macros.asked_for``).
+    ``shards``: the Parquet files of each table. A table of ``tables.TABLES``, or ``runs``, without files becomes an
+    empty view with its columns; any other table with files becomes a view. Without ``variables`` no file is read, and
+    the macros of judges and targets have no defaults (``macros.needs_variables``).
     """
-    sources = {name: _empty(empty(name).schema) for name in TABLES} | {"runs": _empty(pl.Schema(RUNS))}
-    sources |= {name: _read(paths) for name, paths in shards.items() if paths}
+    sources = {name: _empty_view(empty(name).schema) for name in TABLES} | {"runs": _empty_view(pl.Schema(RUNS))}
+    sources |= {name: _scan(paths) for name, paths in shards.items() if paths}
     columns = ",\n    ".join(
         f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
     )
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
-    styles = ", ".join(_text(style) for style in ATTACK_STYLES)
+    styles = ", ".join(_quote_text(style) for style in ATTACK_STYLES)
     views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
-    types = ", ".join(f"({_text(name)}, {_text(difficulty)})" for name, difficulty in _TAXONOMY)
+    types = ", ".join(f"({_quote_text(name)}, {_quote_text(difficulty)})" for name, difficulty in _TAXONOMY)
     views |= {"taxonomy": f"select * from (values {types}) as taxonomy(type, difficulty)"}
-    views |= {"asked": _ASKED.strip().format(styles=styles), "answers": _ANSWERS.strip()}
-    views |= {"standing": _STANDING.strip()}
-    made = [f"create or replace view {_name(name)} as {query}" for name, query in views.items()]
-    return macros.statements() + made + (macros.variables() if variables else [])
+    views |= {"target_prompts": _TARGET_PROMPTS.strip().format(styles=styles), "answers": _ANSWERS.strip()}
+    views |= {"unit_prompts": _UNIT_PROMPTS.strip()}
+    created = [f"create or replace view {_quote_name(name)} as {query}" for name, query in views.items()]
+    return macros.create_statements() + created + (macros.set_variables() if variables else [])
 
 
-def script(shards: dict[str, list[str]]) -> str:
-    """Return ``statements`` as a file for the `duckdb` shell: what ``views.sql`` in a checked-out folder says."""
-    return _HEADER + "".join(f"\n{statement};\n" for statement in statements(shards))
+def duckdb_script(shards: dict[str, list[str]]) -> str:
+    """Return ``create_statements`` as a script for the DuckDB shell: the ``views.sql`` of a checked-out folder."""
+    return _HEADER + "".join(f"\n{statement};\n" for statement in create_statements(shards))
 
 
-def _read(paths: list[str]) -> str:
-    files = ", ".join(_text(path) for path in paths)
-    # By name: a later version's shards may have a column more. No hive partitions: a folder x=1 is only a folder.
+def _scan(paths: list[str]) -> str:
+    files = ", ".join(_quote_text(path) for path in paths)
+    # By name, because shards of later versions may have more columns. A folder called x=1 is not a hive partition.
     return f"select * from read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
 
-def _empty(schema: pl.Schema) -> str:
-    columns = ", ".join(f"cast(null as {_type(kind)}) as {_name(name)}" for name, kind in schema.items())
+def _empty_view(schema: pl.Schema) -> str:
+    columns = ", ".join(f"cast(null as {_duckdb_type(kind)}) as {_quote_name(name)}" for name, kind in schema.items())
     return f"select {columns} where false"
 
 
-def _type(kind: Any) -> str:
-    """Return DuckDB's name of a Polars type (an instance, or for the parts of a nested one also a class)."""
+def _duckdb_type(kind: Any) -> str:
+    """Return DuckDB's name of a Polars type (an instance; parts of a nested type may be classes)."""
     if isinstance(kind, pl.List):
-        return f"{_type(kind.inner)}[]"
+        return f"{_duckdb_type(kind.inner)}[]"
     if isinstance(kind, pl.Struct):
-        return f"struct({', '.join(f'{_name(field.name)} {_type(field.dtype)}' for field in kind.fields)})"
+        return f"struct({', '.join(f'{_quote_name(field.name)} {_duckdb_type(field.dtype)}' for field in kind.fields)})"
     return _TYPES[kind.base_type()]
 
 
@@ -203,9 +202,9 @@ _TYPES: dict[Any, str] = {
 }
 
 
-def _text(text: str) -> str:
+def _quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _name(name: str) -> str:
+def _quote_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'

@@ -1,7 +1,7 @@
 """Attempts to escape from SQL: each is refused or stopped with one sentence, and nothing is read, written or left.
 
-What the reader refuses is tried in this process (``sql.read``), what only an end by force stops, in the one that
-``sql.run`` starts; both ask the same reader.
+What the reader refuses is tried in this process (``sql.run_trusted``), what only an end by force stops, in the one that
+``sql.run_untrusted`` starts; both ask the same reader.
 """
 
 import hashlib
@@ -118,7 +118,7 @@ def test_an_attempt_is_refused_in_one_sentence_and_changes_nothing(name: str, sh
     own, other = shards["prompts"][0], shards["prompts"][0].with_name("1.parquet")
     assert other.exists()
     with pytest.raises(SeasDataError) as refusal:
-        sql.read(shards, ATTEMPTS[name].format(folder=tmp_path, shard=own, other=other))
+        sql.run_trusted(shards, ATTEMPTS[name].format(folder=tmp_path, shard=own, other=other))
     said = str(refusal.value)
     assert said and "\n" not in said and len(said) < 600
     assert SECRET not in said
@@ -142,27 +142,27 @@ def test_python_variables_are_out_of_reach(shards: Shards) -> None:
     secret = pl.DataFrame({"a": [SECRET]})
     for query in ("select * from secret", "select * from shards", "select * from pl"):
         with pytest.raises(SeasDataError, match="does not exist"):
-            sql.read(shards, query)
+            sql.run_trusted(shards, query)
     assert secret.height == 1
 
 
 def test_a_value_is_bound_and_never_becomes_part_of_the_query(shards: Shards) -> None:
     value = "' or 1 = 1; drop view prompts; --"
-    asked = sql.read(shards, "select $value as value from prompts where prompt_id <> $value", {"value": value})
+    asked = sql.run_trusted(shards, "select $value as value from prompts where prompt_id <> $value", {"value": value})
     assert asked["value"].to_list() == [value]
-    assert sql.read(shards, "select * from prompts where prompt_id = $value", {"value": value}).height == 0
+    assert sql.run_trusted(shards, "select * from prompts where prompt_id = $value", {"value": value}).height == 0
 
 
 def test_a_damaged_shard_is_named_with_what_to_do(shards: Shards) -> None:
     shards["decisions"][0].write_bytes(b"PAR1 no more")
-    with pytest.raises(SeasDataError, match=r"cannot be read .*seas-data verify"):
-        sql.read(shards, "select 1")
+    with pytest.raises(SeasDataError, match=r"could not be read .*seas-data verify"):
+        sql.run_trusted(shards, "select 1")
 
 
 def test_a_missing_shard_is_named_with_what_to_do(shards: Shards) -> None:
     shards["decisions"][0].unlink()
-    with pytest.raises(SeasDataError, match=r"cannot be read .*seas-data verify"):
-        sql.read(shards, "select 1")
+    with pytest.raises(SeasDataError, match=r"could not be read .*seas-data verify"):
+        sql.run_trusted(shards, "select 1")
 
 
 # In a process of their own: DuckDB looks at its limits only between vectors of rows.
@@ -188,29 +188,29 @@ def test_a_runaway_is_stopped_by_time(
 ) -> None:
     monkeypatch.setattr(sql, "_GRACE", 0.5)
     before, started = state(tmp_path), time.monotonic()
-    with pytest.raises(SeasDataError, match=r"^the query was stopped: it took longer than its 1 seconds"):
-        sql.run(shards, TOO_LONG[name], seconds=1)
+    with pytest.raises(SeasDataError, match=r"^the query was stopped because it ran for more than 1 seconds"):
+        sql.run_untrusted(shards, TOO_LONG[name], seconds=1)
     assert time.monotonic() - started < 10
     assert state(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", TOO_MUCH)
 def test_a_runaway_is_stopped_by_memory(name: str, shards: Shards) -> None:
-    with pytest.raises(SeasDataError, match=r"^the query was stopped: it took more than its 0.5 GB of memory"):
-        sql.run(shards, TOO_MUCH[name], seconds=30, memory="500MB")
+    with pytest.raises(SeasDataError, match=r"^the query was stopped because it used more than 0.5 GB of memory"):
+        sql.run_untrusted(shards, TOO_MUCH[name], seconds=30, memory="500MB")
 
 
 def test_an_answer_that_whoever_asked_could_not_hold_is_refused_before_it_is_sent(shards: Shards) -> None:
     query = "select repeat('x', 100) as text from range({})"
-    with pytest.raises(SeasDataError, match=r"^the answer takes more than 0.2 GB; ask for fewer rows or columns$"):
-        sql.run(shards, query.format(2_000_000), memory="800MB")
-    assert sql.run(shards, query.format(1_500_000), memory="800MB").height == 1_500_000
+    with pytest.raises(SeasDataError, match=r"^the result takes more than 0.2 GB; select fewer rows or columns$"):
+        sql.run_untrusted(shards, query.format(2_000_000), memory="800MB")
+    assert sql.run_untrusted(shards, query.format(1_500_000), memory="800MB").height == 1_500_000
 
 
 def test_deep_nesting_is_refused() -> None:
     for query in ("select " + "(" * 5000 + "1" + ")" * 5000, "select " + "abs(" * 900 + "1" + ")" * 900):
         with pytest.raises(SeasDataError, match=r"deep|depth"):
-            sql.read({}, query)
+            sql.run_trusted({}, query)
 
 
 def test_the_process_that_answers_can_write_no_file_and_knows_no_token(
@@ -220,7 +220,7 @@ def test_the_process_that_answers_can_write_no_file_and_knows_no_token(
     spy = tmp_path / "spy.py"
     spy.write_text(
         "import json, os, resource, sys\nsys.path.insert(0, os.environ['PYTHONPATH'])\n"
-        "from seas_data.query import reader\nreader._limit(10**9)\n"
+        "from seas_data.query import reader\nreader.set_limits(10**9)\n"
         "try:\n    open('left', 'wb', 0).write(b'x')\n    wrote = True\nexcept OSError:\n    wrote = False\n"
         "print(json.dumps({'refused': f'wrote {wrote} token {os.environ.get(\"HF_TOKEN\")}'}))\n"
     )
@@ -229,5 +229,5 @@ def test_the_process_that_answers_can_write_no_file_and_knows_no_token(
     monkeypatch.setenv("PYTHONPATH", str(Path(reader.__file__).parent.parent.parent))
     monkeypatch.setattr(sql.reader, "__file__", str(spy))
     with pytest.raises(SeasDataError, match=r"^wrote False token None$"):
-        sql.run(shards, "select 1")
+        sql.run_untrusted(shards, "select 1")
     assert not (tmp_path / "left").exists() or (tmp_path / "left").stat().st_size == 0

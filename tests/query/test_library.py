@@ -51,22 +51,22 @@ def test_a_file_is_read_as_its_header_says() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("-- chart: bar x=size y=label", "-- a remark", "line 10: a header line is one of"),
-        ("-- chart: bar x=size y=label\n", "", "line 1: the header lacks chart"),
-        ("-- title: Sizes\n", "", "line 1: the header lacks title"),
-        ("-- title: Sizes", "-- title: Sizes\n-- title: Lengths", "line 2: title stands twice"),
-        ("bar x=", "pie x=", "line 10: a chart is one of bar, line"),
-        ("x=size", "depth=size", "line 10: a chart is one of"),
-        ("x=size", "x=", "line 10: a chart is one of"),
+        ("-- chart: bar x=size y=label", "-- a remark", "line 10: expected a header key"),
+        ("-- chart: bar x=size y=label\n", "", "line 1: the header has no chart"),
+        ("-- title: Sizes\n", "", "line 1: the header has no title"),
+        ("-- title: Sizes", "-- title: Sizes\n-- title: Lengths", "line 2: title appears twice"),
+        ("bar x=", "pie x=", "line 10: expected a mark .bar, line"),
+        ("x=size", "depth=size", "line 10: expected a mark"),
+        ("x=size", "x=", "line 10: expected a mark"),
         ("integer 20", "integer many", "line 5: 'many' is not an integer"),
-        ("integer 20", "date 20", "line 5: date is no type; there are text, integer, number, boolean"),
-        ("most integer", "Most integer", "line 5: Most is no name"),
-        ('"How many to list"', "How many", "line 5: a parameter is: name type default"),
-        ('"How many to list"', '"How many', "line 5: a parameter is: name type default"),
+        ("integer 20", "date 20", "line 5: date is not a type; choose one of: text, integer, number, boolean"),
+        ("most integer", "Most integer", "line 5: Most is not a valid name"),
+        ('"How many to list"', "How many", "line 5: expected: name type default"),
+        ('"How many to list"', '"How many', "line 5: expected: name type default"),
         ("boolean false", "boolean no", "line 8: 'no' is not a boolean; write true or false"),
-        ("topic: data", "topic: doors", "line 4: doors is no topic; there are overview, safety"),
-        ("text type type", "text kind type", "line 9: 'kind' is none of type, style"),
-        ("text type type", "integer 1 type", "line 9: a parameter is: name type default"),
+        ("topic: data", "topic: doors", "line 4: doors is not a topic; choose one of: overview, safety"),
+        ("text type type", "text kind type", "line 9: 'kind' is not one of type, style"),
+        ("text type type", "integer 1 type", "line 9: expected: name type default"),
         ("number 0.5", "number nan", "line 7: 'nan' is not a number"),
     ],
 )
@@ -87,14 +87,14 @@ def test_values_are_typed_and_the_others_have_their_defaults() -> None:
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
-        ("most=many", "--param most=many: 'many' is not an integer; it takes most"),
+        ("most=many", "--param most=many: 'many' is not an integer; parameters: most"),
         ("most=1.5", "--param most=1.5: '1.5' is not an integer"),
         ("at_least=inf", "--param at_least=inf: 'inf' is not a number"),
         ("all=1", "--param all=1: '1' is not a boolean"),
-        ("size=1", "sizes has no parameter size; it takes most .integer, 20 by default: How many to list.; split"),
-        ("by=Type", "--param by=Type: 'Type' is none of type, style; it takes most"),
-        ("most", "--param most: write it as name=value"),
-        ("=1", "--param =1: write it as name=value"),
+        ("size=1", "sizes has no parameter size; parameters: most .integer, default 20: How many to list.; split"),
+        ("by=Type", "--param by=Type: 'Type' is not one of type, style; parameters: most"),
+        ("most", "--param most is not of the form name=value"),
+        ("=1", "--param =1 is not of the form name=value"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_parameters_that_there_are(pair: str, said: str) -> None:
@@ -104,7 +104,7 @@ def test_a_wrong_value_is_refused_with_the_parameters_that_there_are(pair: str, 
 
 def test_a_parameter_given_twice_is_refused() -> None:
     with pytest.raises(SeasDataError, match="given twice"):
-        library.untyped(["a=1", "a=2"])
+        library.parse_parameters(["a=1", "a=2"])
 
 
 @settings(max_examples=50, deadline=None)
@@ -120,12 +120,12 @@ def test_any_text_is_a_header_or_an_error_with_a_line(header: str, value: str) -
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     queries = {"sizes": library.parse("sizes", SIZES)}
     assert library.get(queries, "sizes").title == "Sizes"
-    with pytest.raises(SeasDataError, match=r"there is no query size \(did you mean sizes\?\); there are sizes"):
+    with pytest.raises(SeasDataError, match=r"there is no query size \(did you mean sizes\?\); choose one of: sizes"):
         library.get(queries, "size")
 
 
 def test_the_overview_has_a_line_a_query_with_what_can_be_given() -> None:
-    row = listing.overview({"sizes": library.parse("sizes", SIZES)}).row(0, named=True)
+    row = listing.queries_frame({"sizes": library.parse("sizes", SIZES)}).row(0, named=True)
     assert row["name"] == "sizes"
     assert row["parameters"] == "most=20 split='the test' at_least=0.5 all=false by=type"
 
@@ -133,6 +133,6 @@ def test_the_overview_has_a_line_a_query_with_what_can_be_given() -> None:
 def test_the_docs_list_the_library_as_it_is() -> None:
     page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
     section = page.split("<!-- queries -->\n")[1].split("<!-- /queries -->")[0]
-    assert section == listing.markdown(library.load(folder("sql"))), (
+    assert section == listing.queries_markdown(library.load(folder("sql"))), (
         "docs/sql.md is behind; run: python -m seas_data.query.listing docs/sql.md"
     )

@@ -22,7 +22,7 @@ Rows = list[tuple[Any, ...]]
 def connected(root: Path, version: str | None = None) -> duckdb.DuckDBPyConnection:
     paths = sd.open(root).version(version).paths()
     connection = duckdb.connect()
-    for statement in views.statements({table: [str(path) for path in found] for table, found in paths.items()}):
+    for statement in views.create_statements({table: [str(path) for path in found] for table, found in paths.items()}):
         connection.execute(statement)
     return connection
 
@@ -47,7 +47,7 @@ def first(made: Path) -> duckdb.DuckDBPyConnection:
 @pytest.fixture(scope="module")
 def nothing() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    for statement in views.statements({}):
+    for statement in views.create_statements({}):
         connection.execute(statement)
     return connection
 

@@ -14,7 +14,7 @@ from seas_data.query import macros
 
 def connected() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    for statement in macros.statements():
+    for statement in macros.create_statements():
         connection.execute(statement)
     return connection
 
@@ -26,7 +26,7 @@ with units as (
     select cluster, count(*) filter (flag) as k, count(*) as n
     from (select unnest($clusters) as cluster, unnest($flags) as flag) group by cluster
 )
-select effective_n(k, n), share_low(k, n), share_high(k, n) from units
+select effective_n(k, n), rate_low(k, n), rate_high(k, n) from units
 """
 
 
@@ -91,7 +91,7 @@ def with_tables() -> duckdb.DuckDBPyConnection:
 
 
 def looked_up(connection: duckdb.DuckDBPyConnection, what: str) -> tuple[object, ...] | None:
-    for statement in macros.variables():
+    for statement in macros.set_variables():
         connection.execute(statement)
     return connection.execute(f"select {what}").fetchone()
 
@@ -131,4 +131,4 @@ def test_the_target_is_the_one_named_or_the_newest_and_the_one_before_it() -> No
     [("select judge_of('')", True), ("select \"TARGET_BEFORE\" ('', 'T1')", True), ("select wilson_low(1, 2)", False)],
 )
 def test_who_is_meant_is_looked_up_only_where_it_may_be_asked(query: str, asked: bool) -> None:
-    assert macros.asked_for(query) == asked
+    assert macros.needs_variables(query) == asked

@@ -195,7 +195,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 
 def answer(shards: Shards, name: str, *given: str) -> list[tuple[Any, ...]]:
     query = QUERIES[name]
-    return sql.read(shards, query.sql, query.values(list(given))).rows()
+    return sql.run_trusted(shards, query.sql, query.values(list(given))).rows()
 
 
 def test_rows_by_type(shards: Shards) -> None:
@@ -234,8 +234,8 @@ def test_contrast_pairs(shards: Shards) -> None:
     first = ("a1", "b1", "harmless", "alpha", "beta", "Role Play", 0.95, "semantic", True)
     second = ("a5", "a4", "harmless", "alpha", "alpha", "Role Play", 0.65, "near", False)
     assert answer(shards, "contrast-pairs") == [first, second]
-    assert answer(shards, "contrast-pairs", "at_least=0.7") == [first]
-    assert answer(shards, "contrast-pairs", "most=1") == [first]
+    assert answer(shards, "contrast-pairs", "min_score=0.7") == [first]
+    assert answer(shards, "contrast-pairs", "limit=1") == [first]
 
 
 def test_template_sizes(shards: Shards) -> None:
@@ -244,7 +244,7 @@ def test_template_sizes(shards: Shards) -> None:
         ("t1", 3, 2, 2, 1, 7, "Role Play", ["alpha"]),
         ("t2", 1, 1, 1, 0, 2, None, ["alpha"]),
     ]
-    assert len(answer(shards, "template-sizes", "most=1")) == 1
+    assert len(answer(shards, "template-sizes", "limit=1")) == 1
 
 
 def test_clusters(shards: Shards) -> None:
@@ -274,7 +274,7 @@ def test_label_confusion(shards: Shards) -> None:
 
 def test_lengths(shards: Shards) -> None:
     assert answer(shards, "lengths") == [
-        # source, kind, kept, shortest, tenth, median, ninetieth, ninety_ninth, longest
+        # source, kind, kept, shortest, p10, median, p90, p99, longest
         ("alpha", "adversarial", 4, 10, 10, 20, 40, 40, 40),
         ("alpha", "harmless", 1, 7, 7, 7, 7, 7, 7),
         ("beta", "general", 1, 5, 5, 5, 5, 5, 5),
@@ -433,13 +433,16 @@ def test_pairs_by_role(shards: Shards) -> None:
 
 
 def test_attacks_set_aside(shards: Shards) -> None:
-    assert answer(shards, "attacks-set-aside") == [("R0", "train", "asked", 2), ("R0", "train", "empty", 1)]
+    assert answer(shards, "attacks-set-aside") == [
+        ("R0", "train", "sent to the target", 2),
+        ("R0", "train", "empty", 1),
+    ]
 
 
 def test_a_query_answers_the_same_in_the_closed_process(shards: Shards) -> None:
     query = QUERIES["template-sizes"]
-    values = query.values(["most=1"])
-    assert sql.run(shards, query.sql, values).equals(sql.read(shards, query.sql, values))
+    values = query.values(["limit=1"])
+    assert sql.run_untrusted(shards, query.sql, values).equals(sql.run_trusted(shards, query.sql, values))
 
 
 @pytest.mark.skipif(shutil.which("duckdb") is None, reason="needs the duckdb shell")
@@ -447,10 +450,10 @@ def test_a_query_answers_the_same_in_the_closed_process(shards: Shards) -> None:
 def test_a_query_runs_in_the_duckdb_shell(name: str, shards: Shards, tmp_path: Path) -> None:
     query = QUERIES[name]
     places = {table: [str(path) for path in paths] for table, paths in shards.items()}
-    (tmp_path / "views.sql").write_text(views.script(places), encoding="utf-8")
+    (tmp_path / "views.sql").write_text(views.duckdb_script(places), encoding="utf-8")
     values = ", ".join(f"{each.name} := {each.default!r}" for each in query.parameters.values())
     execute = f"execute asked({values})" if values else "execute asked"
     command = ["duckdb", "-init", "views.sql", "-json", "-c", f"prepare asked as {query.sql}", "-c", execute]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert len(json.loads(ended.stdout)) == sql.read(shards, query.sql, query.values([])).height
+    assert len(json.loads(ended.stdout)) == sql.run_trusted(shards, query.sql, query.values([])).height

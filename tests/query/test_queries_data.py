@@ -53,7 +53,7 @@ def test_thin_types_count_a_wrapper_and_a_request_once(tmp_path: Path) -> None:
         clusters=table("clusters", *({"prompt_id": f"p{n}", "cluster": n % 2, "label": "x"} for n in range(4))),
     )
     query = QUERIES["thin-types"]
-    answer = sql.read(shards, query.sql, query.values([]))
+    answer = sql.run_trusted(shards, query.sql, query.values([]))
     assert answer.filter(pl.col("kept") == 0)["type"].to_list() == sorted(set(TYPES) - {"Role Play", "Health Harm"})
     assert answer.filter(pl.col("kept") > 0).rows() == [
         # type, kept, requests, wordings, different, train, test, by classifier, English, sources, largest, clusters
@@ -76,7 +76,7 @@ def test_style_wrappers(tmp_path: Path) -> None:
         ),
     )
     query = QUERIES["style-wrappers"]
-    assert sql.read(shards, query.sql, query.values([])).rows() == [
+    assert sql.run_trusted(shards, query.sql, query.values([])).rows() == [
         # style, kept, wrapped, templates, largest, payloads, shares a request, sources
         ("Role Play", 4, 0.75, 2, 0.5, 2, 0.25, 1),
         ("Word Play", 2, 0.0, 0, 0.0, 0, 0.5, 1),
@@ -92,7 +92,7 @@ def test_risk_by_style_shows_what_is_missing(tmp_path: Path) -> None:
     ]
     query = QUERIES["risk-by-style"]
     wrapped = table("templates", {"prompt_id": "4", "template_id": "t", "payload": "p"})
-    answer = sql.read(store(tmp_path, prompts=table("prompts", *prompts), templates=wrapped), query.sql)
+    answer = sql.run_trusted(store(tmp_path, prompts=table("prompts", *prompts), templates=wrapped), query.sql)
     assert answer.height == (len(RISK_CATEGORIES) + 1) * (len(ATTACK_STYLES) + 2)
     assert answer["kept"].sum() == 6
     some = pl.col("risk_category").is_in(["Health Harm", "unknown"])
@@ -164,7 +164,7 @@ def test_cluster_coverage(tmp_path: Path) -> None:
     query = QUERIES["cluster-coverage"]
     two_thirds = pytest.approx(2 / 3)
     about = pytest.approx(np.exp(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25))))
-    assert sql.read(shards, query.sql).rows() == [
+    assert sql.run_trusted(shards, query.sql).rows() == [
         # iteration, prompts, clusters, coverage, about, largest share, new clusters
         (0, 4, 2, two_thirds, pytest.approx(2), 0.5, 2),
         (1, 4, 2, two_thirds, about, 0.75, 1),
@@ -213,7 +213,7 @@ def test_licences(version: Version) -> None:
 
 def test_a_source_without_a_licence_says_so(tmp_path: Path) -> None:
     query = QUERIES["licences"]
-    answer = sql.read(store(tmp_path, prompts=table("prompts", {"prompt_id": "a"})), query.sql)
+    answer = sql.run_trusted(store(tmp_path, prompts=table("prompts", {"prompt_id": "a"})), query.sql)
     assert answer.rows() == [("not stated", 1, 1, 1.0, 1, ["alpha"])]
 
 
@@ -223,7 +223,7 @@ def test_the_metrics_of_novelty_are_told_by_iteration(tmp_path: Path) -> None:
         {"name": "diversity", "value": 0.6, "n": 5, "facets": json.dumps({"red_team": "R1", "against": "train"})},
         {"name": "diversity", "value": 0.5, "n": 5, "facets": json.dumps({"red_team": "R1", "against": "itself"})},
     ]
-    answer = sql.read(store(tmp_path, metrics=table("metrics", *rows)), QUERIES["novelty"].sql)
+    answer = sql.run_trusted(store(tmp_path, metrics=table("metrics", *rows)), QUERIES["novelty"].sql)
     assert answer.select("iteration", "attacks", "value").rows() == [
         (1, "for the evaluation, against train", 0.6),
         (1, "added, against all earlier", 0.7),

@@ -52,7 +52,7 @@ def test_judges_who_say_one_thing_alone_have_no_kappa(tmp_path: Path) -> None:
     responses = [{"response_id": each, "prompt_id": each, "model": "T0", "sample": 0} for each in "abc"]
     shards = store(tmp_path, verdicts=table("verdicts", *said), responses=table("responses", *responses))
     query = QUERIES["judge-agreement"]
-    row = sql.read(shards, query.sql, query.values([])).row(0, named=True)
+    row = sql.run_trusted(shards, query.sql, query.values([])).row(0, named=True)
     assert (row["n"], row["same"], row["chance"], row["kappa"], row["low"]) == (3, 1, 1, None, None)
 
 
@@ -100,7 +100,7 @@ def test_corrected_rates_are_those_of_the_very_place(tmp_path: Path) -> None:
         },
     ]
     query = QUERIES["attack-success-corrected"]
-    answer = sql.read(store(tmp_path, metrics=table("metrics", *rows)), query.sql, query.values([]))
+    answer = sql.run_trusted(store(tmp_path, metrics=table("metrics", *rows)), query.sql, query.values([]))
     assert answer.select("target", "observed", "corrected", "gold_rows", "corrected_as_assumed").rows() == [
         ("T0", 0.44, pytest.approx(0.34 / 0.7), 30, pytest.approx(0.44)),
         ("T1", 0.3, None, None, pytest.approx(0.3)),
@@ -204,7 +204,7 @@ def test_tokens_of_a_turn_are_those_of_the_version_that_played_it(tmp_path: Path
     shards = store(
         tmp_path, attacks=table("attacks", attack(1), attack(2)), runs=pl.DataFrame(runs, schema=RUNS, strict=False)
     )
-    answer = sql.read(shards, QUERIES["tokens"].sql)
+    answer = sql.run_trusted(shards, QUERIES["tokens"].sql)
     assert answer.select("version", "model", "tokens", "tokens_per_second").rows() == [
         ("v2", "R0", 10, 5.0),
         ("v10", "R1", 20, 5.0),

@@ -25,7 +25,7 @@ def shards(tmp_path: Path) -> Shards:
 
 def test_both_ways_to_ask_answer_alike(shards: Shards) -> None:
     query = "select *, $limit as given from prompts left join embeddings using (prompt_id) order by prompt_id"
-    answers = [ask(shards, query, {"limit": 3}) for ask in (sql.run, sql.read)]
+    answers = [ask(shards, query, {"limit": 3}) for ask in (sql.run_untrusted, sql.run_trusted)]
     assert answers[0].equals(answers[1])
     assert answers[0].schema == answers[1].schema
     assert answers[0]["prompt_id"].to_list() == ["a", "b"]
@@ -34,11 +34,11 @@ def test_both_ways_to_ask_answer_alike(shards: Shards) -> None:
 
 def test_a_table_comes_back_as_it_was_written(shards: Shards) -> None:
     written = pl.read_parquet(shards["prompts"][0], glob=False)
-    assert sql.read(shards, "select * from prompts order by prompt_id").equals(written)
+    assert sql.run_trusted(shards, "select * from prompts order by prompt_id").equals(written)
 
 
 def test_an_answer_without_rows_has_its_columns(shards: Shards) -> None:
-    answer = sql.run(shards, "select prompt_id, 1.5 as figure from kept where false")
+    answer = sql.run_untrusted(shards, "select prompt_id, 1.5 as figure from kept where false")
     assert answer.schema == {"prompt_id": pl.String, "figure": pl.Float64}
 
 
@@ -58,9 +58,9 @@ def test_an_answer_without_rows_has_its_columns(shards: Shards) -> None:
     ],
 )
 def test_types_are_those_of_a_frame(expression: str, value: object, kind: pl.DataType) -> None:
-    answer = sql.read({}, f"select {expression} as value from range(3) group by all limit 1")
+    answer = sql.run_trusted({}, f"select {expression} as value from range(3) group by all limit 1")
     if "sum" in expression or "count" in expression:
-        answer = sql.read({}, f"select {expression} as value from range(3)")
+        answer = sql.run_trusted({}, f"select {expression} as value from range(3)")
     assert answer.schema == {"value": kind}
     assert answer["value"].to_list() == [value]
 
@@ -68,80 +68,80 @@ def test_types_are_those_of_a_frame(expression: str, value: object, kind: pl.Dat
 @pytest.mark.parametrize("expression", ["interval 1 day", "union_value(a := 1)", "[interval 1 day]", "{'a': 1.5}"])
 def test_a_type_that_no_frame_has_is_refused_with_the_cast_that_helps(expression: str) -> None:
     with pytest.raises(SeasDataError, match="value::varchar"):
-        sql.read({}, f"select {expression} as value")
-    assert sql.read({}, f"select ({expression})::varchar as value").height == 1
+        sql.run_trusted({}, f"select {expression} as value")
+    assert sql.run_trusted({}, f"select ({expression})::varchar as value").height == 1
 
 
 def test_columns_of_one_name_are_told_apart() -> None:
-    assert sql.run({}, "select 1 as a, 2 as a, 3 as A").columns == ["a", "a_2", "A"]
+    assert sql.run_untrusted({}, "select 1 as a, 2 as a, 3 as A").columns == ["a", "a_2", "A"]
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("selec 1", 'the query cannot be read: Parser Error: syntax error at or near "selec"'),
-        ("select colour from kept", 'the query cannot be answered: Binder Error: Referenced column "colour" not found'),
-        ("select * from promts", "the query cannot be answered: Catalog Error: Table with name promts does not exist"),
-        ("select $a", "the query cannot be answered: .*Values were not provided for the following parameters: a"),
-        ("", "one SELECT at a time: this is no statement"),
-        ("select 1; select 2", "one SELECT at a time: this is 2 statements"),
-        ("copy prompts to 'a'", "only a SELECT is run here, and this is a COPY"),
-        ("insert into prompts select 1", "only a SELECT is run here, and this is an INSERT"),
-        ("with x as (copy prompts to 'a') from x", "a SELECT may not hold a COPY: a version never changes"),
+        ("selec 1", 'the query could not be parsed: Parser Error: syntax error at or near "selec"'),
+        ("select colour from kept", 'the query failed: Binder Error: Referenced column "colour" not found'),
+        ("select * from promts", "the query failed: Catalog Error: Table with name promts does not exist"),
+        ("select $a", "the query failed: .*Values were not provided for the following parameters: a"),
+        ("", "expected one SELECT, got 0 statements"),
+        ("select 1; select 2", "expected one SELECT, got 2 statements"),
+        ("copy prompts to 'a'", "only a SELECT is allowed, not a COPY"),
+        ("insert into prompts select 1", "only a SELECT is allowed, not an INSERT"),
+        ("with x as (copy prompts to 'a') from x", "a SELECT must not contain a COPY: versions are read-only"),
     ],
 )
 def test_what_is_wrong_with_a_query_is_said_in_one_sentence(query: str, said: str) -> None:
     with pytest.raises(SeasDataError, match=f"^{said}"):
-        sql.read({}, query)
+        sql.run_trusted({}, query)
 
 
 def test_of_several_queries_one_that_is_wrong_costs_no_other_its_answer(shards: Shards) -> None:
     asked: list[tuple[str, dict[str, object]]] = [
         ("select 1 as a", {}), ("select nothing", {}), ("copy prompts to 'a'", {}), ("select $b as b", {"b": 2})
     ]  # fmt: skip
-    first, wrong, closed, last = sql.read_each(shards, asked)
+    first, wrong, closed, last = sql.run_each(shards, asked)
     assert isinstance(first, pl.DataFrame) and isinstance(last, pl.DataFrame)
     assert (first["a"].item(), last["b"].item()) == (1, 2)
     assert isinstance(wrong, SeasDataError) and "nothing" in str(wrong)
-    assert isinstance(closed, SeasDataError) and str(closed).startswith("only a SELECT is run here")
+    assert isinstance(closed, SeasDataError) and str(closed).startswith("only a SELECT is allowed")
     with pytest.raises(SeasDataError, match="nothing"):
-        sql.read_all(shards, asked)
+        sql.run_all(shards, asked)
 
 
 def test_what_cannot_be_held_is_said_in_one_sentence(shards: Shards) -> None:
     shards["prompts"][0].write_bytes(shards["prompts"][0].read_bytes()[:-200] + b"x" * 192 + b"....PAR1")
-    with pytest.raises(SeasDataError, match="cannot be"):
-        sql.read_all(shards, [("select 1", {})], ("prompts",))
+    with pytest.raises(SeasDataError, match=r"could not be read .*seas-data verify"):
+        sql.run_all(shards, [("select 1", {})], ("prompts",))
 
 
 def test_what_an_error_quotes_from_the_query_cannot_act_on_the_terminal() -> None:
     with pytest.raises(SeasDataError) as refusal:
-        sql.run({}, 'select "\x1b[31m\u202e\n" from kept')
+        sql.run_untrusted({}, 'select "\x1b[31m\u202e\n" from kept')
     assert "\x1b" not in str(refusal.value) and "\u202e" not in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_an_error_about_a_long_query_is_short() -> None:
     with pytest.raises(SeasDataError) as refusal:
-        sql.read({}, f'select "{"x" * 100_000}"')
+        sql.run_trusted({}, f'select "{"x" * 100_000}"')
     assert len(str(refusal.value)) < 600
 
 
 def test_the_order_of_the_query_is_the_order_of_the_rows() -> None:
-    answer = sql.read({}, "select range as n from range(100000) order by hash(range)")
-    again = sql.read({}, "select n from (select range as n, hash(range) as h from range(100000)) order by h")
+    answer = sql.run_trusted({}, "select range as n from range(100000) order by hash(range)")
+    again = sql.run_trusted({}, "select n from (select range as n, hash(range) as h from range(100000)) order by h")
     assert answer["n"].to_list() == again["n"].to_list() != sorted(answer["n"].to_list())
 
 
 @pytest.mark.parametrize("memory", ["4", "4TB", "-1GB", "much"])
 def test_an_amount_of_memory_is_checked(memory: str) -> None:
     with pytest.raises(SeasDataError, match="write it as 500MB or 4GB"):
-        sql.run({}, "select 1", memory=memory)
+        sql.run_untrusted({}, "select 1", memory=memory)
 
 
 def test_asking_loads_no_library_of_models() -> None:
     code = (
-        "import sys; from pathlib import Path; from seas_data.query import formats, library, sql, text_table; "
-        "sql.read({}, 'select 1'); heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'datasets'}; "
+        "import sys; from pathlib import Path; from seas_data.query import library, output_formats, sql, text_table; "
+        "sql.run_trusted({}, 'select 1'); heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'datasets'}; "
         "heavy &= set(sys.modules); sys.exit(' '.join(sorted(heavy)) or 0)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -12,12 +12,12 @@ from seas_data.resources import folder
 
 def test_a_loop_went_as_its_queries_say(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     version = sd.open(made).version()
-    told = summary.loop(version)
+    told = summary.describe_loop(version)
     queries = library.load(folder("sql"))
     assert told["matrix"] == version.select(queries["attack-success-matrix"].sql, {"judge": ""}).to_dicts()
     assert [row["target"] for row in told["frontier"]] == ["T0", "T1", "T2"]
     assert not [name for name in told["frontier"][0] if name.endswith(("_low", "_high"))]
-    terminal.loop(told)
+    terminal.print_loop(told)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"v2, after iteration 2: digest {version.digest}"
     lines = [line.split() for line in said]
@@ -27,7 +27,9 @@ def test_a_loop_went_as_its_queries_say(made: Path, capsys: pytest.CaptureFixtur
 
 
 def test_tables_are_aligned_and_nothing_in_them_acts(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.records([{"name": "a\x1b[1m", "rows": 1200, "share": 0.25}, {"name": "bc", "rows": 7, "share": None}])
+    terminal.print_records(
+        [{"name": "a\x1b[1m", "rows": 1200, "share": 0.25}, {"name": "bc", "rows": 7, "share": None}]
+    )
     assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
         "name         rows  share",
         "a\\u{1b}[1m  1,200   0.25",

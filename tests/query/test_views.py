@@ -15,14 +15,14 @@ from tests.query.frames import store, table
 
 def ask(shards: dict[str, list[Path]], query: str) -> list[tuple[object, ...]]:
     connection = duckdb.connect()
-    for statement in views.statements({name: [str(path) for path in paths] for name, paths in shards.items()}):
+    for statement in views.create_statements({name: [str(path) for path in paths] for name, paths in shards.items()}):
         connection.execute(statement)
     return connection.execute(query).fetchall()
 
 
 def test_every_table_without_rows_is_an_empty_view_with_the_columns_and_types_of_its_schema() -> None:
     connection = duckdb.connect()
-    for statement in views.statements({"decisions": [], "runs": []}):
+    for statement in views.create_statements({"decisions": [], "runs": []}):
         connection.execute(statement)
     for name in tables.TABLES:
         answer = connection.sql(f"select * from {name}").pl()
@@ -126,7 +126,7 @@ def test_asked_and_answers_say_of_which_set_and_iteration_each_answer_is(tmp_pat
             ),
         ),
     )
-    query = "select prompt_id, measured_on, red_team, type, attack_style, difficulty from asked order by 1"
+    query = "select prompt_id, prompt_set, red_team, type, attack_style, difficulty from target_prompts order by 1"
     assert ask(shards, query) == [(prompt_id, *about) for prompt_id, about in sorted(ASKED.items())]
     query = "select prompt_id, target, iteration, unit_id, unsafe from answers where judge = 'ann' order by all"
     assert ask(shards, query) == [
@@ -220,7 +220,7 @@ def _checked_out(folder: Path) -> None:
         decisions=table("decisions", {"prompt_id": "b", "decision": "drop", "reason": "manual"}),
     )
     places = {name: [str(path.relative_to(folder)) for path in paths] for name, paths in shards.items()}
-    (folder / "views.sql").write_text(views.script(places), encoding="utf-8")
+    (folder / "views.sql").write_text(views.duckdb_script(places), encoding="utf-8")
 
 
 def test_the_script_makes_the_views_in_a_plain_connection_and_may_be_run_twice(

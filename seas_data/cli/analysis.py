@@ -41,15 +41,14 @@ def sql(
     seas-data sql drop-reasons-by-source
     seas-data sql -q "select type, count(*) from kept group by 1" --format json
     """
-    from seas_data.query import formats as table
-    from seas_data.query import library, listing
+    from seas_data.query import library, listing, output_formats
     from seas_data.resources import folder
     from seas_data.store import files
 
     output = "json" if as_json else output
     queries = library.load(folder("sql"))
     if list_them:
-        table.write(listing.overview(queries), output, sys.stdout, reveal=True)
+        output_formats.write_frame(listing.queries_frame(queries), output, sys.stdout, reveal=True)
         return
     asked = [given for given in (name, query, file) if given is not None]
     if len(asked) != 1:
@@ -59,8 +58,8 @@ def sql(
         text, values = chosen.sql, chosen.values(parameter or [])
     else:
         text = query if query is not None else files.read_text(Path(str(file)))
-        values = library.untyped(parameter or [])
-    table.write(opened(workspace, version).sql(text, values), output, sys.stdout, reveal=reveal)
+        values = library.parse_parameters(parameter or [])
+    output_formats.write_frame(opened(workspace, version).sql(text, values), output, sys.stdout, reveal=reveal)
 
 
 @commands.command()

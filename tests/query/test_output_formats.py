@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from seas_data.errors import SeasDataError
-from seas_data.query import formats as table
-from seas_data.query import text_table as grid
+from seas_data.query import output_formats, text_table
+from seas_data.query.cells import TEXT_COLUMNS
 
 LONG = "please tell me where the garden door key is kept these days"
 FRAME = pl.DataFrame(
@@ -55,7 +55,7 @@ class Stream(io.TextIOWrapper):
 
 def written(frame: pl.DataFrame, form: str, *, terminal: bool = False, **options: Any) -> str:
     stream = Stream(terminal=terminal)
-    table.write(frame, form, stream, **options)
+    output_formats.write_frame(frame, form, stream, **options)
     stream.flush()
     return stream.bytes.getvalue().decode()
 
@@ -76,7 +76,7 @@ def test_reveal_shows_texts_and_without_it_no_reading_format_does() -> None:
         assert LONG in written(FRAME, form)
 
 
-@pytest.mark.parametrize("column", table.TEXTS)
+@pytest.mark.parametrize("column", TEXT_COLUMNS)
 def test_every_column_that_holds_texts_is_masked(column: str) -> None:
     frame = pl.DataFrame({column: ["one two three four five six"]})
     for form in ("table", "markdown"):
@@ -101,7 +101,7 @@ def test_on_a_terminal_every_line_fits(width: int, monkeypatch: pytest.MonkeyPat
     table_lines = [line for line in lines if not line.startswith("...")]
     assert max(map(cell_len, table_lines)) <= width
     assert lines[0].startswith("prompt_id")
-    assert any("columns more" in line for line in lines) == (width < 200)
+    assert any("more columns" in line for line in lines) == (width < 200)
 
 
 def test_a_terminal_gets_colours_and_a_pipe_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_a_terminal_gets_colours_and_a_pipe_none(monkeypatch: pytest.MonkeyPatch
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     lines = written(pl.DataFrame({"n": range(1250)}), "table").splitlines()
-    assert lines[-1] == "... and 1,050 rows more: --format csv writes them all"
+    assert lines[-1] == "... and 1,050 more rows: use --format csv"
     assert len(lines) == 1 + 200 + 1
 
 
@@ -209,21 +209,21 @@ def test_csv_holds_what_was_asked_for() -> None:
 
 def test_parquet_is_the_frame_and_not_for_a_terminal() -> None:
     stream = Stream()
-    table.write(FRAME, "parquet", stream)
+    output_formats.write_frame(FRAME, "parquet", stream)
     assert pl.read_parquet(io.BytesIO(stream.bytes.getvalue())).equals(FRAME)
-    with pytest.raises(SeasDataError, match="send it to a file"):
-        table.write(FRAME, "parquet", Stream(terminal=True))
+    with pytest.raises(SeasDataError, match="redirect it to a file"):
+        output_formats.write_frame(FRAME, "parquet", Stream(terminal=True))
 
 
 def test_another_format_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(SeasDataError, match="there is no format xml; there are table, csv, json, parquet, markdown"):
-        table.write(FRAME, "xml", Stream())
+    with pytest.raises(SeasDataError, match="unknown format xml; choose one of: table, csv, json, parquet, markdown"):
+        output_formats.write_frame(FRAME, "xml", Stream())
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=30), st.integers(12, 250))
 def test_fitted_columns_fill_the_room_they_have_and_no_more(widths: list[int], room: int) -> None:
-    fitted = grid.fitted(widths, room)
+    fitted = text_table.fit_widths(widths, room)
     assert sum(fitted) + 2 * (len(fitted) - 1) <= room
     assert all(given_width >= width for given_width, width in zip(widths, fitted, strict=False))
     assert all(width >= min(given_width, 12) for given_width, width in zip(widths, fitted, strict=False))
