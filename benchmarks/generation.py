@@ -1,13 +1,13 @@
-"""Generation in process beside a bare loop over ``model.generate``, on the same batches of the same model in one run.
+"""Speed of the transformers backend compared with a bare loop over ``model.generate``, on the same batches.
 
     python benchmarks/generation.py [--requests 1000] [--samples 2] [--tokens 32] [--runs 5] [--hidden 96 512]
 
-The models are Llamas made from scratch. Ours is the whole of it: chat template, tokens, plan, generation, texts, and a
-Parquet part flushed to the disk for each batch. The bare loop has nothing to do but generate: its batches are padded
-tensors on the device before the clock runs, and it throws the tokens away. Both draw with the same settings and seeds,
-so they write the same tokens (checked). The two take turns; the figures are medians of tokens a second, with the ends
-of the range, and their ratio, which is to be at least 0.9 and can be less. On a CPU that others use too, the ratio by
-processor time is the steadier one.
+The models are untrained Llamas. The backend's time covers everything: chat template, tokenisation, planning,
+generation, decoding, and one Parquet file written and flushed per batch. The bare loop only generates: its batches are
+padded tensors on the device before timing starts, and its tokens are discarded. Both sample with the same settings and
+seeds, so they generate the same tokens (checked). The two alternate. The figures are medians of tokens per second with
+their range, and the ratio of the medians, whose target is at least 0.9. On a shared CPU the ratio by processor time
+varies less.
 """
 
 import argparse
@@ -21,11 +21,11 @@ import numpy as np
 import polars as pl
 import torch
 
-from seas_data.models import generation_cache as parts
-from seas_data.models.in_process import InProcess, in_process
-from seas_data.models.protocol import Asking, Sampling
+from seas_data.models import generation_cache
+from seas_data.models.protocol import PromptFormat, Sampling
+from seas_data.models.transformers_backend import TransformersBackend, open_backend
 from seas_data.recipe import ModelInProcess
-from seas_data.sandbox.phrases import words
+from seas_data.sandbox.phrases import list_words
 from seas_data.sandbox.tiny import write_model
 
 
@@ -38,8 +38,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             layers = 2 if hidden < 256 else 8
             write_model(Path(folder, "model"), layers=layers, seed=0, hidden=hidden, heads=4, intermediate=3 * hidden)
-            with in_process("T0", ModelInProcess(model=str(Path(folder, "model")))) as model:
-                row = side_by_side(model, arguments, Path(folder))
+            with open_backend("T0", ModelInProcess(model=str(Path(folder, "model")))) as model:
+                row = compare(model, arguments, Path(folder))
         print(f"| {hidden}, {layers} | {row}", flush=True)
 
 
@@ -53,13 +53,13 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def side_by_side(model: InProcess, arguments: argparse.Namespace, folder: Path) -> str:
-    requests, sampling = asked(arguments.requests), Sampling(max_new_tokens=arguments.tokens)
-    batches = padded(model, requests, arguments.samples, sampling)
+def compare(model: TransformersBackend, arguments: argparse.Namespace, folder: Path) -> str:
+    requests, sampling = create_requests(arguments.requests), Sampling(max_new_tokens=arguments.tokens)
+    batches = pad_batches(model, requests, arguments.samples, sampling)
     bare_speeds, own_speeds, bare_work, own_work = [], [], [], []
     for run in range(arguments.runs + 1):
         start = time.perf_counter(), time.process_time()
-        bare = sum(loop(model, batch, sampling) for batch in batches)
+        bare = sum(generate_bare(model, batch, sampling) for batch in batches)
         middle = time.perf_counter(), time.process_time()
         answers = model.generate(requests, sampling, arguments.samples, folder / str(run), "answers")
         end = time.perf_counter(), time.process_time()
@@ -72,37 +72,37 @@ def side_by_side(model: InProcess, arguments: argparse.Namespace, folder: Path) 
             own_work.append(end[1] - middle[1])
     ratio = statistics.median(own_speeds) / statistics.median(bare_speeds)
     work = statistics.median(bare_work) / statistics.median(own_work)
-    return f"{len(batches)} | {shown(bare_speeds)} | {shown(own_speeds)} | {ratio:.3f} | {work:.3f} |"
+    return f"{len(batches)} | {format_speeds(bare_speeds)} | {format_speeds(own_speeds)} | {ratio:.3f} | {work:.3f} |"
 
 
-def asked(count: int) -> pl.DataFrame:
-    """Questions of 5 to 40 words of the sandbox."""
-    known, chance = words(), np.random.default_rng(0)
+def create_requests(count: int) -> pl.DataFrame:
+    """Return ``count`` requests of 5 to 40 words of the sandbox."""
+    known, chance = list_words(), np.random.default_rng(0)
     texts = [" ".join(chance.choice(known, chance.integers(5, 41))) for _ in range(count)]
     messages = [[{"role": "user", "content": text}] for text in texts]
     return pl.DataFrame({"request_id": [f"{number:08}" for number in range(count)], "messages": messages})
 
 
-def padded(model: InProcess, requests: pl.DataFrame, samples: int, sampling: Sampling) -> list[dict[str, Any]]:
-    """Return our batches as tensors, each with its seed."""
-    rows, _ = model._rows(requests, samples, Asking())
-    lengths = np.array([len(row.tokens) for row in rows])
-    settings = model.settings
+def pad_batches(
+    model: TransformersBackend, requests: pl.DataFrame, samples: int, sampling: Sampling
+) -> list[dict[str, Any]]:
+    """Return the backend's batches as tensors, each with its seed."""
+    rows, _ = model.to_rows(requests, samples, PromptFormat())
     batches = []
-    for plan in parts.plan(lengths, sampling.max_new_tokens, settings.batch_tokens, settings.batch_rows):
-        batch = [rows[number] for number in plan]
+    for batch in model.plan_batches(rows, sampling):
         width = max(len(row.tokens) for row in batch)
         ids = torch.full((len(batch), width), model.tokenizer.pad_token_id)
-        for place, row in enumerate(batch):
-            ids[place, width - len(row.tokens) :] = torch.from_numpy(row.tokens)
+        for position, row in enumerate(batch):
+            ids[position, width - len(row.tokens) :] = torch.from_numpy(row.tokens)
         mask = (ids != model.tokenizer.pad_token_id).long()
         tensors = {"input_ids": ids.to(model.model.device), "attention_mask": mask.to(model.model.device)}
-        batches.append({"seed": parts.seed(sampling, [row.key for row in batch]), "tensors": tensors})
+        seed = generation_cache.batch_seed(sampling, [row.key for row in batch])
+        batches.append({"seed": seed, "tensors": tensors})
     return batches
 
 
-def loop(model: InProcess, batch: dict[str, Any], sampling: Sampling) -> int:
-    """Generate one batch by transformers alone; return how many tokens it wrote, end marks not counted."""
+def generate_bare(model: TransformersBackend, batch: dict[str, Any], sampling: Sampling) -> int:
+    """Generate one batch with transformers only; return the number of generated tokens without end tokens."""
     torch.manual_seed(batch["seed"])
     with torch.inference_mode():
         written = model.model.generate(
@@ -112,14 +112,14 @@ def loop(model: InProcess, batch: dict[str, Any], sampling: Sampling) -> int:
             top_p=sampling.top_p,
             top_k=0,
             max_new_tokens=sampling.max_new_tokens,
-            eos_token_id=model.ends,
+            eos_token_id=model.end_ids,
             pad_token_id=model.tokenizer.pad_token_id,
         )[:, batch["tensors"]["input_ids"].shape[1] :]
-    ended = torch.isin(written, torch.tensor(model.ends, device=written.device))
+    ended = torch.isin(written, torch.tensor(model.end_ids, device=written.device))
     return int((ended.cumsum(1) == 0).sum())
 
 
-def shown(speeds: list[float]) -> str:
+def format_speeds(speeds: list[float]) -> str:
     return f"{statistics.median(speeds):,.0f} ({min(speeds):,.0f} to {max(speeds):,.0f})"
 
 

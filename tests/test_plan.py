@@ -10,7 +10,7 @@ from seas_data import plan
 from seas_data import recipe as recipes
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
-from seas_data.loop import standalone as alone
+from seas_data.loop import standalone
 from seas_data.recipe import Recipe
 from seas_data.run import build
 from tests.conftest import CHECKOUT
@@ -44,44 +44,44 @@ def test_the_recipes_that_come_with_the_package_can_be_built(name: str, monkeypa
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (["loop.red_team.model=blue"], "loop.red_team names the model blue, and models has red, "),
-        (["judges=[]"], "a loop needs judges"),
-        ([f"judges=[{HARM}, {HARM}]"], "two judges are called harm"),
-        (["judges=[{by: guard, guard: wildguard, model: gone}]"], "wants the model gone"),
-        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: shieldgemma, model: guard}}]"], "logits of Yes and No"),
-        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: wildguard, model: guard}}]"], "form: completion"),
-        ([f"judges=[{KEEPER}, {HARM}]"], "the judges keeper and harm say what is unsafe; say in pairs.judge whose"),
-        ([f"judges=[{KEEPER}, {CLASSER}]"], "the judges keeper and xstest class refusals; say in pairs.refusal_judge"),
-        ([f"judges=[{REFUSALS}]"], "no judge says what is unsafe: refusals only class refusals"),
-        ([f"judges=[{HARM}, {CLASSER}]", "pairs.judge=xstest"], "the judges that say what is unsafe are harm"),
-        ([f"judges=[{HARM}, {CLASSER}]", "pairs.refusal_judge=harm"], "the judges that class refusals are xstest"),
-        ([f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=xstest"], "loop.harmless.judge is xstest; the judges"),
+        (["loop.red_team.model=blue"], "loop.red_team uses the model blue, which is not in models; choose one of: red, "),
+        (["judges=[]"], "a loop needs verdicts"),
+        ([f"judges=[{HARM}, {HARM}]"], "two judges have the name harm"),
+        (["judges=[{by: guard, guard: wildguard, model: gone}]"], "uses the model gone, which is not in models"),
+        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: shieldgemma, model: guard}}]"], "compares the logits of two tokens"),
+        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: wildguard, model: guard}}]"], "endpoint: completions"),
+        ([f"judges=[{KEEPER}, {HARM}]"], "the judges keeper and harm give verdicts; set pairs.judge to"),
+        ([f"judges=[{KEEPER}, {CLASSER}]"], "the judges keeper and xstest classify refusals; set pairs.refusal_judge"),
+        ([f"judges=[{REFUSALS}]"], "no judge gives verdicts (refusals only classify refusals)"),
+        ([f"judges=[{HARM}, {CLASSER}]", "pairs.judge=xstest"], "pairs.judge is xstest; set it to one of the judges that give verdicts: harm"),
+        ([f"judges=[{HARM}, {CLASSER}]", "pairs.refusal_judge=harm"], "set it to one of the judges that classify refusals: xstest"),
+        ([f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=xstest"], "loop.harmless.judge is xstest; set it to one of the judges"),
         ([f"judges=[{HARM}]"], "or set pairs.harmless: null"),
         (
             [f"judges=[{HARM}]", "pairs.harmless=null", "loop.harmless.judge=harm"],
-            "looks for prompts that were refused",
+            "looks for refused prompts",
         ),
-        ([f"judges=[{HARM}]", "pairs.mode=mart"], "pairs.mode mart takes full answers"),
+        ([f"judges=[{HARM}]", "pairs.mode=mart"], "pairs.mode mart uses full answers"),
         (
-            ["pairs.mode=mart", "pairs.mart={reward: gone, min_reward: 0}"],
-            "pairs.mart.reward is gone, and models has red",
+            ["pairs.mode=mart", "pairs.mart={reward_model: gone, min_reward: 0}"],
+            "pairs.mart.reward_model is gone, which is not in models; choose one of: red",
         ),
         (
-            [SERVED, "pairs.mode=mart", "pairs.mart={reward: guard, min_reward: 0}"],
-            "give models.guard backend: transform",
+            [SERVED, "pairs.mode=mart", "pairs.mart={reward_model: guard, min_reward: 0}"],
+            "set models.guard backend: transform",
         ),
-        (["loop.instructions=null"], "so it needs loop.instructions; or give it start: given"),
-        (["loop.preferences=null"], "name one, or set pairs.general: null"),
+        (["loop.instructions=null"], "loop.instructions is not set; set it, or set start: given"),
+        (["loop.general_preferences=null"], "set it, or set pairs.general: null"),
         (
             ["models.red={backend: http, model: a/b, url: 'http://127.0.0.1:1/v1'}"],
-            "loop.red_team is trained here, and the server at http://127.0.0.1:1/v1 would go on",
+            "loop.red_team is trained, and the server at http://127.0.0.1:1/v1 would keep its old model",
         ),
         (
             [
                 "models.target={backend: http, model: a/b, url: 'http://127.0.0.1:1/v1'}",
                 "loop.target={model: target, start: given}",
             ],
-            "give models.target serve, the command",
+            "in models.target, replace url with serve, the command",
         ),
     ],
 )
@@ -96,12 +96,12 @@ def test_a_loop_that_could_not_end_is_refused(changes: list[str], says: str) -> 
         [f"judges=[{KEEPER}, {CLASSER}]", "pairs.refusal_judge=xstest"],
         [f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=harm"],
         ["judges=[{by: guard, guard: wildguard, model: red}]"],
-        ["judges=[{by: guard, guard: qwen3guard, model: red, controversial: safe}]"],
+        ["judges=[{by: guard, guard: qwen3guard, model: red, options: {controversial: safe}}]"],
         [f"judges=[{HARM}]", "pairs.harmless=null"],
         [f"judges=[{HARM}]", "pairs.mode=reference"],
-        [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.mart={reward: red, min_reward: 0}"],
-        ["loop.preferences=null", "pairs.general=null"],
-        ["loop.preferences=null", "pairs.mode=mart"],
+        [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.mart={reward_model: red, min_reward: 0}"],
+        ["loop.general_preferences=null", "pairs.general=null"],
+        ["loop.general_preferences=null", "pairs.mode=mart"],
         ["loop.instructions=null", "loop.target={model: target, start: given}"],
     ],
 )
@@ -115,7 +115,7 @@ def test_an_embedder_of_the_hub_names_a_commit() -> None:
     plan.check(smoke(f"embedders=[{', '.join(mine)}]"))
     for other in ("{model: org/one}", "{model: org/one, revision: main}", "{model: all-MiniLM-L6-v2, revision: main}"):
         for loop in ((), ("loop=null",)):
-            with pytest.raises(SeasDataError, match="comes from the Hub: give its revision"):
+            with pytest.raises(SeasDataError, match="comes from the Hub without a commit; set its revision"):
                 plan.check(smoke(f"embedders=[{other}]", *loop))
 
 
@@ -124,7 +124,7 @@ def test_it_is_refused_before_anything_is_written_and_when_planned_dry(tmp_path:
     with pytest.raises(SeasDataError, match=r"pairs\.judge"):
         build(smoke(broken), tmp_path / "ws")
     with pytest.raises(SeasDataError, match=r"pairs\.judge"):
-        alone.scene(smoke(broken), tmp_path / "round")
+        standalone.open_context(smoke(broken), tmp_path / "round")
     assert list(tmp_path.iterdir()) == []
     for form in ([], ["--json"]):
         ended = CliRunner().invoke(app, ["build", str(SMOKE), "--set", broken, "--dry-run", *form])

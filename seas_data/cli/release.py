@@ -2,12 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
-from seas_data import registry
 from seas_data.cli.shared import (
     WORKSPACE,
     JsonOption,
@@ -15,6 +13,7 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
+    command_listing,
     opened,
     print_json,
 )
@@ -25,17 +24,7 @@ if TYPE_CHECKING:
     from seas_data.release.visibility import Profile
 
 commands = typer.Typer()
-
-
-class _CommandWithChecks(TyperCommand):
-    """A command whose help lists the release checks; they are looked up when the help is shown."""
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the names of the checks."""
-        formatter.write_paragraph()
-        formatter.write_text(f"Checks: {', '.join(registry.names('seas_data.checks'))}")
-
-
+_CommandWithChecks = command_listing("Checks", "seas_data.checks")
 OfDataOption = Annotated[
     str | None, typer.Option("--profile", help="The profile of a version: public (the default) or gated.")
 ]
@@ -135,7 +124,7 @@ def _compare(version: str, path: Path, current: str, as_json: bool) -> None:
     """Print whether the card at ``path`` is up to date; exit with status 1 if not."""
     from seas_data.release import card as cards
 
-    differences = cards.check(path, current)
+    differences = cards.find_differences(path, current)
     if as_json:
         print_json({"version": version, "current": not differences, "differences": differences})
     elif differences:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from seas_data import registry
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
@@ -26,6 +28,17 @@ TrustOption = Annotated[
     bool, typer.Option("--trust", help="Let a pulled recipe run the commands and call the servers it names.")
 ]
 WORKSPACE = Path("workspace")
+
+
+def command_listing(title: str, group: str) -> type[TyperCommand]:
+    """Return a command class whose help lists the names of a registry; they are looked up when the help is shown."""
+
+    class CommandWithNames(TyperCommand):
+        def format_epilog(self, ctx: Any, formatter: Any) -> None:
+            formatter.write_paragraph()
+            formatter.write_text(f"{title}: {', '.join(registry.names(group))}")
+
+    return CommandWithNames
 
 
 def opened(workspace: Path, version: str | None = None, at: str | None = None) -> "Version":

@@ -12,6 +12,7 @@ from seas_data.cli.shared import (
     TrustOption,
     VersionOption,
     changes,
+    command_listing,
     opened,
     print_json,
 )
@@ -43,16 +44,16 @@ def attack(
     \b
     seas-data attack pipelines/seas-llama3.yaml round --prompts attacks.jsonl --red models/R0 --target models/T0
     """
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
-    found = alone.attack(_scene(recipe, changes(change, trust), folder, red, target), folder, prompts)
+    found = standalone.run_attack(_open_context(recipe, changes(change, trust), folder, red, target), folder, prompts)
     asked = found["attacks"]["reason"].null_count()
     print(
         f"{found['attacks'].height} attacks, {asked} of them asked; {found['responses'].height} responses in {folder}."
     )
 
 
-@commands.command()
+@commands.command(cls=command_listing("Guards", "seas_data.guards"))
 def judge(
     recipe: Annotated[str | None, typer.Argument(help="A recipe with a loop; none with --gold.")] = None,
     folder: Annotated[Path | None, typer.Argument(help="A folder of tables, one Parquet file each.")] = None,
@@ -83,9 +84,9 @@ def judge(
     if recipe is None or folder is None:
         raise SeasDataError("name a recipe and a folder of tables, or a gold file with --gold")
     _refuse("RECIPE FOLDER", {"--workspace": workspace, "--version": version, "--output": output})
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
-    found = alone.verdicts(_scene(recipe, changes(change, trust), folder), folder)["verdicts"]
+    found = standalone.run_judges(_open_context(recipe, changes(change, trust), folder), folder)["verdicts"]
     counts = found.group_by("judge", "verdict").len("rows").sort("judge", "verdict")
     if as_json:
         print_json(counts.to_dicts())
@@ -111,7 +112,7 @@ def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path
         print(f"{found.strangers} responses of the gold set are left out: no judge of {judged.name} has judged them.")
     for title, table in found.shown().items():
         print(f"\n{title}")
-        terminal.records(table.to_dicts())
+        terminal.print_records(table.to_dicts())
 
 
 @commands.command()
@@ -137,9 +138,9 @@ def pairs(
     """
     if reference is not None:
         _refuse("--from", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
-        from seas_data.pairs.convert import run_from
+        from seas_data.pairs.convert_reference import convert_file
 
-        told = run_from(reference, role or "target", output or Path("pairs.jsonl"))
+        told = convert_file(reference, role or "target", output or Path("pairs.jsonl"))
         if as_json:
             print_json(told)
         else:
@@ -148,9 +149,9 @@ def pairs(
     if recipe is None or folder is None:
         raise SeasDataError("name a recipe and a folder of tables, or a file with --from")
     _refuse("RECIPE FOLDER", {"--role": role, "--output": output})
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
-    made = alone.make_pairs(_scene(recipe, changes(change, trust), folder), folder)
+    made = standalone.run_pairs(_open_context(recipe, changes(change, trust), folder), folder)
     if as_json:
         print_json({name: frame.height for name, frame in made.items()})
         return
@@ -174,9 +175,9 @@ def train(
     \b
     seas-data train pipelines/seas-llama3.yaml round --role target --target models/T0 -o models/T1
     """
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
-    alone.train(_scene(recipe, changes(change, trust), folder, red, target), folder, role, output)
+    standalone.run_training(_open_context(recipe, changes(change, trust), folder, red, target), folder, role, output)
     print(f"The model is in {output}.")
 
 
@@ -188,13 +189,13 @@ def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
     seas-data evaluate round
     """
     from seas_data.cli import terminal
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
-    found = alone.metrics(folder).drop("version")
+    found = standalone.run_evaluation(folder).drop("version")
     if as_json:
         print_json(found.to_dicts())
     else:
-        terminal.records(found.to_dicts())
+        terminal.print_records(found.to_dicts())
 
 
 def _refuse(mode: str, others: dict[str, object]) -> None:
@@ -203,8 +204,10 @@ def _refuse(mode: str, others: dict[str, object]) -> None:
         raise SeasDataError(f"{mode} takes no {', '.join(given)}; leave out one or the other")
 
 
-def _scene(recipe: str, change: list[str], folder: Path, red: str | None = None, target: str | None = None) -> Any:
+def _open_context(
+    recipe: str, change: list[str], folder: Path, red: str | None = None, target: str | None = None
+) -> Any:
     from seas_data import recipe as recipes
-    from seas_data.loop import standalone as alone
+    from seas_data.loop import standalone
 
-    return alone.scene(recipes.load(recipes.shipped(recipe), change), folder, red, target)
+    return standalone.open_context(recipes.load(recipes.shipped(recipe), change), folder, red, target)

@@ -1,82 +1,91 @@
-"""What a guard is: how it is asked about a response (or a prompt alone) and how strictly its answer is read.
+"""``by: guard``: verdicts of a safety classifier. The classifiers are in ``guards``."""
 
-An answer either has exactly the form that the guard's makers published, or it is *unparsed*: a state of its own, that
-counts as neither safe nor unsafe. Parsers in the wild look for ``unsafe`` anywhere in the text and call all else safe,
-so that garbage passes for safe.
-"""
+from collections.abc import Sequence
+from pathlib import Path
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.models.chat import Message
-from seas_data.models.protocol import Asking
-from seas_data.recipe import ModelHttp, ModelInProcess
-
-Of = Literal["response", "prompt"]
-"""What is judged: the response, in the light of its prompt, or a prompt alone."""
-Verdict = Literal["safe", "unsafe", "unparsed"]
-Refusal = Literal["full_compliance", "full_refusal", "partial_refusal"]
+from seas_data.judges.frames import VERDICT_COLUMNS, require_answers, to_requests
+from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard
+from seas_data.models.protocol import Generator, greedy_sampling
+from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """What a guard's answer says."""
-
-    verdict: Verdict
-    categories: tuple[str, ...] = ()
-    """Canonical names, as ``categories`` has them."""
-    refusal: Refusal | None = None
-
-
-UNPARSED: Final = Parsed("unparsed")
-
-
-@dataclass(frozen=True)
-class Question:
-    """One of the questions that a guard is asked of each row; most have one, ShieldGemma one a policy."""
-
-    asking: Asking
-    categories: tuple[str, ...] = ()
-    """What a row is that this question finds unsafe, where the answer itself does not say."""
-
-
-@dataclass(frozen=True)
-class Guard:
-    """A safety classifier."""
-
-    name: str
-    ask: Callable[[str, str | None], list[Message] | str]
-    """From a prompt and a response (None: the prompt is judged) to messages, or to the bare text that it completes."""
-    questions: Callable[[Of], Sequence[Question]]
-    parse: Callable[[str, Of], Parsed]
-    max_new_tokens: int
-    completes: bool = False
-    """It wants a bare text, which a chat cannot carry."""
-    refusals: bool = False
-    """It says whether a response is a refusal, too."""
-    needs_logits: bool = False
-    """Its verdict is a comparison of two tokens' logits, which servers do not show."""
-
-
-def check(guard: Guard, model: ModelInProcess | ModelHttp) -> None:
-    """Raise SeasDataError if ``model`` is a backend that cannot serve ``guard``, and say which one can."""
+def check(judge: JudgeGuard, model: ModelInProcess | ModelHttp) -> None:
+    """Raise SeasDataError if the guard does not accept the judge's options or ``model`` cannot run it."""
+    guard = load_guard(judge)
     if not isinstance(model, ModelHttp):
         return
     if guard.needs_logits:
         raise SeasDataError(
-            f"{guard.name} is read from the logits of Yes and No, which a server does not show; give its model "
-            "backend: transformers"
+            f"{judge.guard} compares the logits of two tokens, which a server does not return; set backend: "
+            "transformers for its model"
         )
-    if guard.completes and model.form == "chat":
+    if guard.bare_text and model.endpoint == "chat":
         raise SeasDataError(
-            f"{guard.name} completes a bare text, which a chat would wrap in a template; give its model form: "
-            "completion, or backend: transformers"
+            f"{judge.guard} completes a bare text, which a chat server would wrap in a template; set endpoint: completions "
+            "or backend: transformers for its model"
         )
 
 
-def turns(prompt: str, response: str | None) -> list[Message]:
-    """Return the user's turn and, if there is a response, the assistant's."""
-    asked: list[Message] = [{"role": "user", "content": prompt}]
-    return asked if response is None else [*asked, {"role": "assistant", "content": response}]
+def judge_rows(
+    rows: pl.DataFrame, judge: JudgeGuard, generator: Generator, folder: Path, subject: Subject
+) -> pl.DataFrame:
+    """Return the guard's verdicts.
+
+    Input columns: ``request_id``, ``prompt``, ``response`` (null if prompts are judged).
+    Output columns: ``request_id`` and ``VERDICT_COLUMNS``.
+
+    Raises SeasDataError if the model answers no request.
+    """
+    guard = load_guard(judge)
+    contents = [guard.to_input(prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
+    requests = to_requests(rows, "text" if guard.bare_text else "messages", contents)
+    sampling = greedy_sampling(guard.max_new_tokens)
+    verdicts = []
+    for question in guard.questions(subject):
+        progress = " ".join([judge.label, *question.categories])
+        answers = generator.generate(requests, sampling, 1, folder, progress, question.prompt_format)
+        verdicts.append(_parse(require_answers(answers, judge.label), guard, question, subject))
+    return _combine(verdicts)
+
+
+def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Subject) -> pl.DataFrame:
+    """Return the verdict of each answer to one question."""
+    parsed_texts: dict[str | None, Parsed] = {
+        text: UNPARSED if text is None else guard.parse(text, subject) for text in answers["text"].unique().to_list()
+    }
+    rows = []
+    for request_id, text, reason, score in answers.select("request_id", "text", "finish_reason", "score").rows():
+        cut_off = reason == "length" and guard.max_new_tokens > 1
+        parsed = UNPARSED if cut_off else parsed_texts[text]
+        categories = [*parsed.categories, *(question.categories if parsed.verdict == "unsafe" else ())]
+        parsed_score = score if parsed.verdict != "unparsed" else None
+        rows.append((request_id, parsed.verdict, categories, parsed_score, parsed.refusal, text))
+    return pl.DataFrame(rows, {"request_id": pl.String(), **VERDICT_COLUMNS}, orient="row")
+
+
+def _combine(verdicts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return one verdict per request: unsafe if one question says unsafe, safe if all say safe, else unparsed."""
+    if len(verdicts) == 1:
+        return verdicts[0]
+    any_unsafe = (pl.col("verdict") == "unsafe").any()
+    return (
+        pl.concat(verdicts)
+        .group_by("request_id", maintain_order=True)
+        .agg(
+            verdict=pl.when(any_unsafe)
+            .then(pl.lit("unsafe"))
+            .when((pl.col("verdict") == "safe").all())
+            .then(pl.lit("safe"))
+            .otherwise(pl.lit("unparsed")),
+            categories=pl.col("categories").list.explode(),
+            score=pl.when((pl.col("verdict") == "unparsed").any() & ~any_unsafe)
+            .then(None)
+            .otherwise(pl.col("score").max()),
+            refusal=pl.col("refusal").first(),
+            raw=pl.col("raw").str.join("\n"),
+        )
+        .select("request_id", *VERDICT_COLUMNS)
+    )

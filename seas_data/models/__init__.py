@@ -1,4 +1,4 @@
-"""Text generation behind one protocol: in this process with transformers, or from a server over HTTP."""
+"""Text generation behind one protocol: in this process with transformers, or by a server over HTTP."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,57 +8,60 @@ from seas_data.errors import SeasDataError
 from seas_data.models.protocol import Generator
 from seas_data.recipe import ModelHttp, ModelInProcess
 
-__all__ = ["Generator", "digest_of", "opened"]
+__all__ = ["Generator", "compute_model_digest", "open_model"]
 
 
-def digest_of(name: str, settings: ModelInProcess | ModelHttp) -> str:
-    """Return the digest of the model that ``settings`` describe, as ``opened`` would, without loading or serving it."""
-    from seas_data.models import checkpoint as checkpoints
-    from seas_data.models.http import OverHttp
+def compute_model_digest(name: str, settings: ModelInProcess | ModelHttp) -> str:
+    """Return the digest that ``open_model`` would report for ``settings``, without loading or serving the model."""
+    from seas_data.models.checkpoint import compute_digest, resolve_folder
+    from seas_data.models.http_backend import HttpBackend
 
     if isinstance(settings, ModelHttp) and settings.serve is None:
-        return OverHttp(name, settings, str(settings.url)).digest
-    return checkpoints.digest(checkpoints.place(settings.model, settings.revision))
+        return HttpBackend(name, settings, str(settings.url)).digest
+    return compute_digest(resolve_folder(settings.model, settings.revision))
 
 
 @contextmanager
-def opened(
+def open_model(
     name: str,
     settings: ModelInProcess | ModelHttp,
     folder: Path,
     *,
     checkpoint: Path | None = None,
 ) -> Iterator[Generator]:
-    """Yield the model that ``settings`` describe, ready to answer, and free what it takes when the block ends.
+    """Load or serve a model, yield it ready to generate, and release it when the block ends.
 
-    ``name`` is what rows call it; ``checkpoint`` takes the place of the settings' model (a model that the loop has
-    trained). A serve command is started and stopped here, and writes its log to ``folder``. Raises SeasDataError if
-    there is no such model or its server does not start.
+    Args:
+        name: the model's name in the tables.
+        settings: the model's section of the recipe.
+        folder: where the log of a ``serve`` command is written.
+        checkpoint: a checkpoint trained by the loop, used in place of the model that ``settings`` name.
+
+    Raises SeasDataError if the model does not exist or its server does not start.
     """
     if checkpoint is not None:
         settings = settings.model_copy(update={"model": str(checkpoint.absolute()), "revision": None})
     if isinstance(settings, ModelInProcess):
-        from seas_data.models.in_process import in_process
+        from seas_data.models.transformers_backend import open_backend
 
-        with in_process(name, settings) as generator:
-            yield generator
+        with open_backend(name, settings) as backend:
+            yield backend
         return
-    from seas_data.models import checkpoint as checkpoints
-    from seas_data.models.http import OverHttp
-    from seas_data.models.serve import serving
+    from seas_data.models.checkpoint import compute_digest, resolve_folder
+    from seas_data.models.http_backend import HttpBackend
+    from seas_data.models.serve import run_server
 
     if settings.serve is None:
         if checkpoint is not None:
             raise SeasDataError(
-                f"{name} was trained here, and the server at {settings.url} has another model; give serve, the command "
-                "that serves a checkpoint, in place of url"
+                f"{name} was trained by the loop, and the server at {settings.url} has another model; replace url with "
+                "serve, the command that serves a checkpoint"
             )
-        yield OverHttp(name, settings, str(settings.url))
+        yield HttpBackend(name, settings, str(settings.url))
         return
-    place = checkpoints.place(settings.model, settings.revision)
-    digest = checkpoints.digest(place)
+    model_folder = resolve_folder(settings.model, settings.revision)
+    digest = compute_digest(model_folder)
     if settings.revision is not None:  # given the name alone, the command would serve the newest
-        settings = settings.model_copy(update={"model": str(place)})
-    assert settings.serve is not None
-    with serving(settings.serve, settings.model, folder, patience=settings.patience) as server:
-        yield OverHttp(name, settings, server.url, checkpoint_digest=digest, alive=server.alive)
+        settings = settings.model_copy(update={"model": str(model_folder)})
+    with run_server(settings.serve, settings.model, folder, max_wait_seconds=settings.max_wait_seconds) as server:
+        yield HttpBackend(name, settings, server.url, checkpoint_digest=digest, check_alive=server.check_alive)

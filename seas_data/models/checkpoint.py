@@ -1,4 +1,4 @@
-"""Which model it was: a digest of the files that make a checkpoint answer as it does."""
+"""Checkpoint files: where a model's files are, and a digest of those that determine its output."""
 
 import hashlib
 import re
@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
-from seas_data.recipe.paths import is_path
+from seas_data.recipe.paths import is_local_path
 from seas_data.store.files import sha256
 
-PARTS = (
+FILE_PATTERNS = (
     "*.safetensors",
     "pytorch_model*.bin",
     "*.index.json",
@@ -23,52 +23,54 @@ PARTS = (
     "added_tokens.json",
     "chat_template*",
 )
+"""Glob patterns of the files that make up a checkpoint."""
 
 
-def digest(folder: Path) -> str:
+def compute_digest(folder: Path) -> str:
     """Return the SHA-256 over the names and bytes of the checkpoint's files (weights, settings, tokenizer, template).
 
-    What else lies there (a training's state, a card) does not count. In the Hub's cache a weight file is a link to one
-    named by its SHA-256, which is taken for it. A process reads a file once, unless it changes. Raises SeasDataError if
-    there is no checkpoint.
+    Other files in the folder (optimizer state, a card) are ignored. In the Hub's cache a weight file is a link whose
+    target is named by its SHA-256, which is used as is. A process reads each file once, unless it changes. Raises
+    SeasDataError if the folder has no ``config.json``.
     """
-    files = sorted({path for pattern in PARTS for path in folder.glob(pattern) if path.is_file()})
+    files = sorted({path for pattern in FILE_PATTERNS for path in folder.glob(pattern) if path.is_file()})
     if not (folder / "config.json").is_file():
-        raise SeasDataError(f"{folder} is no model: it has no config.json")
+        raise SeasDataError(f"{folder} is not a model: it has no config.json; give the folder of a checkpoint")
     total = hashlib.sha256()
     for path in files:
         target = path.readlink().name if path.is_symlink() else ""
-        known = target if re.fullmatch("[0-9a-f]{64}", target) else _known(path)
-        total.update(f"{path.name} {known}\n".encode())
+        file_digest = target if re.fullmatch("[0-9a-f]{64}", target) else _file_digest(path)
+        total.update(f"{path.name} {file_digest}\n".encode())
     return total.hexdigest()
 
 
-def _known(path: Path) -> str:
+def _file_digest(path: Path) -> str:
     state = path.stat()
-    return _hashed(path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
+    return _cached_digest(path.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @cache
-def _hashed(path: Path, *state: int) -> str:
+def _cached_digest(path: Path, *state: int) -> str:
     return sha256(path)
 
 
-def place(model: str, revision: str | None) -> Path:
-    """Return the folder of ``model``: itself, or where the Hub's files of ``revision`` are after they were fetched.
+def resolve_folder(model: str, revision: str | None) -> Path:
+    """Return the folder of ``model``: the path itself, or the Hub's files of ``revision``, downloaded if needed.
 
-    Raises SeasDataError if there is no such folder, or no such model of the Hub can be had.
+    Raises SeasDataError if the folder does not exist or the model could not be downloaded.
     """
-    if is_path(model):
+    if is_local_path(model):
         if not Path(model).is_dir():
-            raise SeasDataError(f"there is no model at {model}")
+            raise SeasDataError(f"there is no model at {model}; check the path")
         return Path(model)
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(model, revision=revision, allow_patterns=list(PARTS))
-    except Exception as problem:  # the client raises its own, httpx's and the system's
+        folder = snapshot_download(model, revision=revision, allow_patterns=list(FILE_PATTERNS))
+    except Exception as problem:  # the client raises its own errors, httpx's and the system's
         reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise SeasDataError(
-            f"the Hub does not give the model {model}: {reason} (the name of a folder begins with ./, /, ~ or $)"
+            f"the model {model} could not be downloaded from the Hub: {reason}; check the name (a folder's begins with "
+            "./, /, ~ or $)"
         ) from problem
-    return Path(found)
+    return Path(folder)

@@ -1,8 +1,8 @@
-"""What was generated, kept part by part, so that a killed run goes on where it was.
+"""Generation cache: batches of answers stored as they finish, so that a killed run resumes where it stopped.
 
-The batches are planned from the whole list of requests, the same each time. Each is computed whole, from a seed of its
-own, and stored whole or not at all under a key of everything that made it. So a resumed run computes the batches that
-are missing and ends with the rows of an undisturbed one.
+Batches are planned from the complete list of requests, the same way each time. Each batch is computed whole, with its
+own seed, and stored atomically under a key of everything that determines it. A resumed run therefore computes only the
+missing batches and ends with the rows of an undisturbed run.
 """
 
 import hashlib
@@ -15,63 +15,65 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data.models.protocol import ANSWERS, Asking, Sampling
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.store.files import write_parquet
 
 
-def plan(lengths: NDArray[np.int64], room: int, batch_tokens: int, batch_rows: int) -> list[NDArray[np.int64]]:
-    """Return batches as arrays of row numbers: alike in length, the longest first, ties by row.
+def plan_batches(
+    lengths: NDArray[np.int64], answer_tokens: int, batch_tokens: int, batch_rows: int
+) -> list[NDArray[np.int64]]:
+    """Return batches as arrays of row numbers: rows of similar length, the longest first, ties by row number.
 
-    A batch has at most ``batch_rows`` rows, and its longest row, ``lengths`` and the ``room`` for an answer, times its
-    rows stays within ``batch_tokens`` (a row that alone is longer is a batch). The longest come first, so that memory
-    that does not suffice shows at once.
+    A batch has at most ``batch_rows`` rows, and at most ``batch_tokens`` tokens: its rows times its longest request in
+    ``lengths`` plus ``answer_tokens``. A row that exceeds the limit alone is a batch of its own. The longest batches
+    come first, so that a shortage of memory shows at once.
     """
     order = np.lexsort((np.arange(len(lengths)), -lengths))
     batches, start = [], 0
     while start < len(order):
-        width = int(lengths[order[start]]) + room
+        width = int(lengths[order[start]]) + answer_tokens
         rows = max(1, min(batch_rows, batch_tokens // width))
         batches.append(np.sort(order[start : start + rows]))
         start += rows
     return batches
 
 
-def key(digest: str, sampling: Sampling, asking: Asking, rows: Sequence[str]) -> str:
-    """Return the name of a batch: a hash of the model, the settings and each of its rows (as ``row_key`` has them)."""
-    return _hash(["part", digest, sampling.model_dump(), asdict(asking), list(rows)])[:32]
+def batch_key(digest: str, sampling: Sampling, prompt_format: PromptFormat, rows: Sequence[str]) -> str:
+    """Return a batch's name in the cache: a hash of the model's ``digest``, the settings and the keys of its rows."""
+    return _hash(["part", digest, sampling.model_dump(), asdict(prompt_format), list(rows)])[:32]
 
 
 def row_key(request_id: str, sample: int, content: str) -> str:
-    """Return what tells a row of a batch from any other: its id, sample and the text that is asked."""
+    """Return a key of one row of a batch: its request, its sample number and a hash of the text sent."""
     return f"{request_id} {sample} {hashlib.sha256(content.encode()).hexdigest()}"
 
 
-def seed(sampling: Sampling, names: Sequence[str]) -> int:
-    """Return the seed of the rows called ``names``: 31 bits of a hash of them and of the sampling's seed."""
-    return int(_hash(["seed", sampling.seed, list(names)])[:16], 16) & 0x7FFFFFFF
+def batch_seed(sampling: Sampling, row_keys: Sequence[str]) -> int:
+    """Return the seed of the rows with ``row_keys``: 31 bits of a hash of the keys and the sampling's seed."""
+    return int(_hash(["seed", sampling.seed, list(row_keys)])[:16], 16) & 0x7FFFFFFF
 
 
-def read(folder: Path, name: str) -> pl.DataFrame | None:
-    """Return the part called ``name``, or None. One that does not read back is put aside and computed again."""
-    path = folder / f"{name}.parquet"
+def read_batch(folder: Path, key: str) -> pl.DataFrame | None:
+    """Return the batch stored under ``key``, or None. A file that cannot be read is renamed to ``.damaged``."""
+    path = folder / f"{key}.parquet"
     if not path.exists():
         return None
     try:
-        return pl.read_parquet(path).match_to_schema(ANSWERS)
+        return pl.read_parquet(path).match_to_schema(ANSWER_SCHEMA)
     except (pl.exceptions.PolarsError, OSError):
         path.replace(path.with_suffix(".damaged"))
         return None
 
 
-def write(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Store ``rows`` (columns of ``ANSWERS``) as the part called ``name``, whole or not at all, and return them."""
-    write_parquet(folder / f"{name}.parquet", rows)
+def write_batch(folder: Path, key: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Store ``rows`` (the columns of ``ANSWER_SCHEMA``) atomically under ``key``, and return them."""
+    write_parquet(folder / f"{key}.parquet", rows)
     return rows
 
 
-def together(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of all parts, sorted by request and sample."""
-    return pl.concat([ANSWERS.to_frame(), *parts]).sort("request_id", "sample")
+def concat_batches(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of all batches, sorted by request and sample."""
+    return pl.concat([ANSWER_SCHEMA.to_frame(), *batches]).sort("request_id", "sample")
 
 
 def _hash(content: object) -> str:

@@ -1,8 +1,8 @@
-"""What every backend does: it answers requests, a row each, in parts that outlive a killed run.
+"""The interface of every backend: requests in, one row per answer out, cached in batches that survive a killed run.
 
-Requests are a frame with ``request_id`` and either ``messages`` (a list of role and content, which the model's chat
-template makes a text of) or ``text`` (sent as it is). Answers are a frame with the columns of ``ANSWERS``. What all
-requests of a call have in common (template keywords, where the verdict of a guard's answer stands) is an ``Asking``.
+Requests are a frame with ``request_id`` and either ``messages`` (a list of role and content, rendered by the model's
+chat template) or ``text`` (sent unchanged). Answers are a frame with the columns of ``ANSWER_SCHEMA``. What all
+requests of one call have in common (template keywords, where a guard's verdict is in its output) is a ``PromptFormat``.
 """
 
 from collections.abc import Mapping
@@ -14,37 +14,38 @@ import polars as pl
 from pydantic import Field
 
 from seas_data.errors import SeasDataError
-from seas_data.recipe.base import Strict
+from seas_data.recipe.base import StrictModel
 
-ANSWERS: Final = pl.Schema(
+ANSWER_SCHEMA: Final = pl.Schema(
     {
         "request_id": pl.String(),
         "sample": pl.Int32(),  # 0 to n - 1 of the request
-        "text": pl.String(),  # null: the request failed
+        "text": pl.String(),  # null if the request failed
         "finish_reason": pl.String(),  # stop | length | error
-        "tokens": pl.Int32(),  # generated, the end mark not counted; null where a server does not say
+        "tokens": pl.Int32(),  # generated tokens without the end token; null if a server does not report them
         "error": pl.String(),
-        "score": pl.Float64(),  # the probability of unsafe, where a decision was asked for and the backend gives it
+        "score": pl.Float64(),  # probability of unsafe, if verdict tokens were given and the backend reports it
     }
 )
 
 
-class Sampling(Strict):
-    """How answers are drawn from a model. The defaults are the paper's."""
+class Sampling(StrictModel):
+    """How answers are sampled. The defaults are the paper's."""
 
     temperature: float = Field(default=0.8, ge=0)
-    """0 takes the likeliest token each time."""
+    """0 always takes the likeliest token."""
     top_p: float = Field(default=0.9, gt=0, le=1)
     max_new_tokens: int = Field(default=2048, ge=1)
     seed: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Which token of an answer decides, and which words it may be; its probabilities give the score.
+class VerdictTokens:
+    """The words that give a guard's verdict, and where in its output; their probabilities give the score.
 
-    It is the first token that is one of the words (or, unless ``exact``, an unmistakable beginning of one) where what
-    was written before it matches ``after`` to its end; with ``after`` None the very first token, whatever was written.
+    The verdict token is the first token that is one of the words (or, unless ``exact``, an unambiguous beginning of
+    one) at a position where the output before it matches ``after`` at its end. If ``after`` is None, it is the first
+    token, whatever that is.
     """
 
     unsafe: tuple[str, ...]
@@ -54,17 +55,17 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How requests become text."""
+class PromptFormat:
+    """How requests are rendered as text."""
 
-    template: Mapping[str, Any] = field(default_factory=dict)
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """Keywords for the chat template."""
-    as_parts: bool = False
-    """Contents as lists of typed parts, which some chat templates want."""
+    typed_content: bool = False
+    """Contents are lists of typed parts, which some chat templates require."""
     generation_prompt: bool = True
-    begin: str = ""
-    """What stands before a bare text: its beginning-of-text mark. Servers put one there themselves."""
-    decision: Decision | None = None
+    bos: str = ""
+    """The beginning-of-text token, put before a bare ``text``. Servers add their own."""
+    verdict_tokens: VerdictTokens | None = None
 
 
 class Generator(Protocol):
@@ -72,17 +73,17 @@ class Generator(Protocol):
 
     @property
     def name(self) -> str:
-        """What rows call it: R0, T1, a judge's model."""
+        """The model's name in the tables: R0, T1, a judge's model."""
         ...
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of its checkpoint, or of its name and what the server says of it."""
+        """The SHA-256 of the checkpoint, or of the model's name and the server's description of it."""
         ...
 
     @property
-    def how(self) -> dict[str, Any]:
-        """What decides how it answers besides that and the sampling: its precision, or what a server is sent along."""
+    def backend_settings(self) -> dict[str, Any]:
+        """What else affects the answers: the precision, or the options sent to a server."""
         ...
 
     def generate(
@@ -92,28 +93,41 @@ class Generator(Protocol):
         samples: int,
         folder: Path,
         label: str,
-        asking: Asking | None = None,
+        prompt_format: PromptFormat | None = None,
     ) -> pl.DataFrame:
-        """Answer each of ``requests`` ``samples`` times; return the columns of ``ANSWERS``, sorted by id and sample.
+        """Answer each request ``samples`` times.
 
-        Parts go to ``folder`` as they are done, and parts that are there are not computed again. ``label`` is what the
-        progress bar says. Raises SeasDataError where no request can be answered.
+        Args:
+            requests: the requests to answer.
+            sampling: temperature, top-p, token limit and seed.
+            samples: answers per request.
+            folder: the generation cache. Finished batches are written to it, and batches found in it are not computed.
+            label: the text of the progress bar.
+            prompt_format: how requests are rendered; by default, the chat template without keywords.
+
+        Input columns: ``request_id`` (unique), and either ``messages`` or ``text``.
+        Output columns: those of ``ANSWER_SCHEMA``, sorted by ``request_id`` and ``sample``.
+
+        Raises SeasDataError if no request can be answered.
         """
         ...
 
 
-def check_requests(requests: pl.DataFrame) -> str:
-    """Return which column holds what is asked, messages or text; raise SeasDataError if the frame is no requests."""
+def get_content_column(requests: pl.DataFrame) -> str:
+    """Return the column with the content of the requests, ``messages`` or ``text``.
+
+    Raises SeasDataError if the frame lacks ``request_id``, has none or both of these columns, or has duplicate ids.
+    """
     columns = [name for name in ("messages", "text") if name in requests.columns]
     if "request_id" not in requests.columns or len(columns) != 1:
         raise SeasDataError(
             f"requests have the columns {', '.join(requests.columns)}; give request_id and either messages or text"
         )
-    if twice := requests.height - requests["request_id"].n_unique():
-        raise SeasDataError(f"{twice} requests have an id that another one has; give each its own")
+    if duplicates := requests.height - requests["request_id"].n_unique():
+        raise SeasDataError(f"{duplicates} requests have the request_id of another one; make the ids unique")
     return columns[0]
 
 
-def greedy(max_new_tokens: int) -> Sampling:
-    """Return how a judge is sampled: the likeliest token each time."""
+def greedy_sampling(max_new_tokens: int) -> Sampling:
+    """Return the sampling settings of judges: always the likeliest token."""
     return Sampling(temperature=0, top_p=1, max_new_tokens=max_new_tokens)

@@ -1,9 +1,9 @@
-"""Run a command and end it, with all that it started, as soon as standard input closes: when our process is gone.
+"""Supervisor script: run a command, and stop it with all its children when standard input closes (our process ended).
 
     python supervise.py COMMAND...
 
-A server that outlives a killed run would keep a GPU's memory, and the next run would find none. This file is run as a
-script of its own, in a process group of its own, and imports nothing that takes time.
+A server that outlives a killed run would hold the GPU's memory, and the next run would have none. This file runs as a
+separate script in its own process group, and imports only modules that load fast.
 """
 
 import contextlib
@@ -13,26 +13,26 @@ import subprocess
 import sys
 import threading
 
-SECONDS = 10
-"""How long a server may take to end when it is told to, before it is killed."""
+STOP_SECONDS = 10
+"""Seconds that a server has to end after SIGTERM, before it is killed."""
 
 
 def main(command: list[str]) -> int:
-    """Run ``command`` until it ends or standard input does; return its status."""
-    signal.signal(signal.SIGTERM, lambda *_: None)  # for the group, of which this is one
+    """Run ``command`` until it ends or standard input closes; return its exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # SIGTERM is sent to the group, which includes this process
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     stopping = threading.Event()
 
-    def stop_at_the_end() -> None:
+    def stop_when_stdin_closes() -> None:
         while os.read(0, 1024):
             pass
         stopping.set()
         os.killpg(0, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(SECONDS)
-        os.killpg(0, signal.SIGKILL)  # whatever it started and left behind, and this process
+            server.wait(STOP_SECONDS)
+        os.killpg(0, signal.SIGKILL)  # children that are left, and this process
 
-    watcher = threading.Thread(target=stop_at_the_end, daemon=True)
+    watcher = threading.Thread(target=stop_when_stdin_closes, daemon=True)
     watcher.start()
     status = server.wait()
     if stopping.is_set():
@@ -42,4 +42,4 @@ def main(command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main(sys.argv[1:]))  # at once: the watcher still reads
+    os._exit(main(sys.argv[1:]))  # immediately: the watcher thread still reads

@@ -1,7 +1,7 @@
-"""How sure a guard is: the probabilities of the token that decides, wherever a backend shows them.
+"""A guard's score: the probability of unsafe at the token that gives its verdict.
 
-In process all logits are there, so the probability of *unsafe* is the share of its words among both sides' words,
-exactly. A server shows the likeliest tokens alone; a side that is not among them counts as 0.
+In process all logits are available, so the probability of *unsafe* is exactly the proportion of its words among the
+words of both verdicts. A server returns only the likeliest tokens; a verdict that is not among them counts as 0.
 """
 
 import re
@@ -11,35 +11,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seas_data.models.protocol import Decision
+from seas_data.models.protocol import VerdictTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-_BLANKS = "Ġ▁Ċ \n\t\r"  # as byte-level and SentencePiece vocabularies spell them, and as they are
+_BLANKS = "Ġ▁Ċ \n\t\r"  # as byte-level and SentencePiece vocabularies spell them, and literally
 
 
-def side(decision: Decision, token: str) -> int:
+def classify_token(verdict_tokens: VerdictTokens, token: str) -> int:
     """Return 1 if ``token`` is a word of unsafe (or begins one, and none of safe), -1 if of safe, 0 otherwise."""
-    word = token if decision.exact else token.strip(_BLANKS)
-    matches = [any(_is(word, full, decision.exact) for full in words) for words in (decision.unsafe, decision.safe)]
+    word = token if verdict_tokens.exact else token.strip(_BLANKS)
+    matches = [
+        any(_matches(word, full, verdict_tokens.exact) for full in words)
+        for words in (verdict_tokens.unsafe, verdict_tokens.safe)
+    ]
     return matches[0] - matches[1]
 
 
-def _is(word: str, full: str, exact: bool) -> bool:
+def _matches(word: str, full: str, exact: bool) -> bool:
     return word == full or (not exact and len(word) >= 2 and full.startswith(word))
 
 
-def decided(decision: Decision, before: str) -> bool:
-    """Return whether what was written ``before`` a token makes it the one that decides."""
-    return decision.after is None or re.search(f"(?:{decision.after})\\Z", before) is not None
+def is_verdict_position(verdict_tokens: VerdictTokens, before: str) -> bool:
+    """Return whether the verdict may be the token that follows the output ``before``."""
+    return verdict_tokens.after is None or re.search(f"(?:{verdict_tokens.after})\\Z", before) is not None
 
 
-class Watch:
-    """Notes at each step of generation how probable either side is. One for each call of ``generate``.
+class ProbabilityRecorder:
+    """Logits processor that records the probability of unsafe at each step of one call of ``generate``.
 
-    It is a logits processor that changes nothing: whole logits of a batch would be gigabytes.
+    It changes nothing. Keeping the complete logits of a batch instead would take gigabytes.
     """
 
     def __init__(self, unsafe: "Tensor", safe: "Tensor") -> None:
@@ -47,76 +50,86 @@ class Watch:
         self.steps: list[Tensor] = []
 
     def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
-        """Note the probability of unsafe of each row, and return ``scores`` as they are."""
+        """Record the probability of unsafe of each row, and return ``scores`` unchanged."""
         unsafe, safe = (scores[:, words].float().logsumexp(1) for words in (self.unsafe, self.safe))
-        gap = unsafe - safe
-        self.steps.append(gap.sigmoid())
+        self.steps.append((unsafe - safe).sigmoid())
         return scores
 
 
-def sides(decision: Decision, tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
-    """Return the token ids of either side's words, unsafe first, in ascending order."""
-    ids: tuple[list[int], list[int]] = ([], [])
-    for token, number in tokenizer.get_vocab().items():
-        if found := side(decision, token):
-            ids[found < 0].append(number)
-    return sorted(ids[0]), sorted(ids[1])
+def verdict_token_ids(
+    verdict_tokens: VerdictTokens, tokenizer: "PreTrainedTokenizerBase"
+) -> tuple[list[int], list[int]]:
+    """Return the token ids of the words of unsafe and of safe, each in ascending order."""
+    unsafe, safe = [], []
+    for token, token_id in tokenizer.get_vocab().items():
+        verdict = classify_token(verdict_tokens, token)
+        if verdict == 1:
+            unsafe.append(token_id)
+        elif verdict == -1:
+            safe.append(token_id)
+    return sorted(unsafe), sorted(safe)
 
 
-def scores(
-    decision: Decision,
+def compute_scores(
+    verdict_tokens: VerdictTokens,
     tokenizer: "PreTrainedTokenizerBase",
     answers: NDArray[np.int64],
-    shares: NDArray[np.float64],
-    words: set[int],
+    probabilities: NDArray[np.float64],
+    token_ids: set[int],
 ) -> list[float | None]:
-    """Return the probability of unsafe of each answer, None where none of its tokens decides.
+    """Return the probability of unsafe of each answer, None if no token of it gives a verdict.
 
-    ``answers`` are token ids and ``shares`` what ``Watch`` noted, both (rows, steps); ``words`` the ids of ``sides``.
+    Args:
+        verdict_tokens: the words of the verdicts, and where they are.
+        tokenizer: the model's tokenizer.
+        answers: generated token ids, of shape (rows, steps).
+        probabilities: what ``ProbabilityRecorder`` recorded, of the same shape.
+        token_ids: all ids of ``verdict_token_ids``.
     """
-    if decision.after is None:
-        return [float(share) for share in shares[:, 0]]
-    found: list[float | None] = []
-    candidates = np.isin(answers, sorted(words))
-    for tokens, possible, row in zip(answers, candidates, shares, strict=True):
+    if verdict_tokens.after is None:
+        return [float(probability) for probability in probabilities[:, 0]]
+    scores: list[float | None] = []
+    candidates = np.isin(answers, sorted(token_ids))
+    for tokens, possible, row in zip(answers, candidates, probabilities, strict=True):
         steps = (int(step) for step in np.flatnonzero(possible))
-        first = next((s for s in steps if decided(decision, tokenizer.decode(tokens[:s]))), None)
-        found.append(None if first is None else float(row[first]))
-    return found
+        first = next((s for s in steps if is_verdict_position(verdict_tokens, tokenizer.decode(tokens[:s]))), None)
+        scores.append(None if first is None else float(row[first]))
+    return scores
 
 
-def score_of_choice(decision: Decision, choice: dict[str, Any]) -> float | None:
-    """Return the probability of unsafe of a server's choice; None where it shows none, or not of the token that counts.
+def compute_choice_score(verdict_tokens: VerdictTokens, choice: dict[str, Any]) -> float | None:
+    """Return the probability of unsafe of a server's choice, None if it has no probabilities of a verdict token.
 
-    A side whose words are not among the likeliest tokens counts as 0.
+    A verdict with no word among the likeliest tokens counts as 0.
     """
     before = ""
-    for token, likeliest in logprobs_of(choice):
-        if decision.after is None or (side(decision, token) and decided(decision, before)):
-            shares = {1: 0.0, -1: 0.0, 0: 0.0}
+    for token, likeliest in read_logprobs(choice):
+        is_verdict = classify_token(verdict_tokens, token) != 0 and is_verdict_position(verdict_tokens, before)
+        if verdict_tokens.after is None or is_verdict:
+            totals = {1: 0.0, -1: 0.0, 0: 0.0}
             for word, logprob in likeliest.items():
-                shares[side(decision, word)] += exp(logprob)
-            total = shares[1] + shares[-1]
-            return shares[1] / total if total > 0 else None
+                totals[classify_token(verdict_tokens, word)] += exp(logprob)
+            both = totals[1] + totals[-1]
+            return totals[1] / both if both > 0 else None
         before += token
     return None
 
 
-def logprobs_of(choice: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
-    """Return what was written step by step, each with the likeliest tokens (itself among them) and log-probabilities.
+def read_logprobs(choice: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
+    """Return each generated token with the likeliest tokens of its step (itself included) and their log-probabilities.
 
-    Chats and completions have a form each; a server that shows neither gives no steps.
+    Chats and completions have different formats; a choice with neither has no steps.
     """
-    shown = choice.get("logprobs")
+    logprobs = choice.get("logprobs")
     try:
-        if isinstance(shown, dict) and shown.get("content"):
+        if isinstance(logprobs, dict) and logprobs.get("content"):
             return [
                 (step["token"], {top["token"]: top["logprob"] for top in (*step["top_logprobs"], step)})
-                for step in shown["content"]
+                for step in logprobs["content"]
             ]
-        if isinstance(shown, dict) and shown.get("top_logprobs"):
-            steps = zip(shown["tokens"], shown["token_logprobs"], shown["top_logprobs"], strict=True)
+        if isinstance(logprobs, dict) and logprobs.get("top_logprobs"):
+            steps = zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True)
             return [(token, dict(top) | ({} if own is None else {token: own})) for token, own, top in steps]
     except (KeyError, TypeError, ValueError):
-        pass  # some form of its own
+        pass  # a format of the server's own
     return []

@@ -1,89 +1,95 @@
-"""A recipe's judges: guards, rules, and models that class refusals."""
+"""Recipe section ``judges``: guards, rules, and models that classify refusals."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from seas_data.recipe.base import Strict
+from seas_data.recipe.base import StrictModel
+from seas_data.registry import names
 
-GuardName = Literal[
-    "llama-guard-2",
-    "llama-guard-3",
-    "llama-guard-3-1b",
-    "llama-guard-4",
-    "wildguard",
-    "qwen3guard",
-    "shieldgemma",
-    "granite-guardian-3.2",
-    "granite-guardian-3.3",
-    "granite-guardian-4.1",
-]
+GUARDS_GROUP: Final = "seas_data.guards"
+"""The entry point group of guards."""
 
 
-class JudgeGuard(Strict):
-    """A safety classifier that gives verdicts, asked and read as its makers published it."""
+class JudgeGuard(StrictModel):
+    """A safety classifier that gives verdicts, prompted and parsed as its makers published it."""
 
     by: Literal["guard"]
-    guard: GuardName
+    guard: str
+    """One of the installed guards; `seas-data judge --help` lists them."""
     model: str
     """One of `models`."""
     name: str = ""
-    """As verdicts name it; without one, as its guard."""
-    controversial: Literal["safe", "unsafe"] = "unsafe"
-    """What Qwen3Guard's third verdict counts as."""
+    """The judge's name in verdicts; by default its guard's."""
+    options: dict[str, Any] = {}
+    """The guard's own options, such as `{controversial: safe}` of qwen3guard."""
+
+    @field_validator("guard")
+    @classmethod
+    def _is_registered(cls, value: str) -> str:
+        if value not in (known := names(GUARDS_GROUP)):
+            raise ValueError(f"there is no guard {value!r}; set it to one of {', '.join(known)}")
+        return value
 
     @property
     def label(self) -> str:
-        """Return what verdicts name this judge."""
+        """Return the judge's name in verdicts."""
         return self.name or self.guard
 
 
-class JudgePatterns(Strict):
-    """What is looked for in a response."""
+class JudgePatterns(StrictModel):
+    """What to search for in a response."""
 
     patterns: list[str] = []
     """Regular expressions in Rust's syntax, which takes linear time: no look-around, no back-references."""
     words: list[str] = []
-    """Whole words or phrases, whatever their case."""
+    """Whole words or phrases, case-insensitive."""
 
 
-class JudgeRules(Strict):
-    """Verdicts and refusal classes by what a response says."""
+class JudgeRules(StrictModel):
+    """Verdicts and refusal classes by patterns and words in a response."""
 
     by: Literal["rules"]
     name: str = "rules"
+    """The judge's name in verdicts."""
     unsafe: JudgePatterns | None = None
-    """A response in which one of these is found is unsafe, any other is safe; null: no verdicts."""
+    """A response that matches is unsafe, any other is safe; null: no verdicts."""
     refusal: JudgePatterns | None = None
-    """A response in which one of these is found is a refusal, any other full compliance; null: no classes."""
+    """A response that matches is a refusal, any other is full compliance; null: no refusal classes."""
     compliance: JudgePatterns | None = None
-    """A refusal in which one of these is found too is a partial one."""
+    """A refusal that also matches this is a partial refusal."""
+
+    @property
+    def model(self) -> None:
+        """Return None: rules need no model."""
+        return
 
     @property
     def label(self) -> str:
-        """Return what verdicts name this judge."""
+        """Return the judge's name in verdicts."""
         return self.name
 
     @model_validator(mode="after")
-    def _says_something(self) -> "JudgeRules":
+    def _gives_something(self) -> "JudgeRules":
         if self.unsafe is None and self.refusal is None:
-            raise ValueError("rules need unsafe, refusal or both")
+            raise ValueError("rules give nothing; set unsafe, refusal or both")
         if self.compliance is not None and self.refusal is None:
-            raise ValueError("compliance tells partial refusals from full ones, so it needs refusal")
+            raise ValueError("compliance only separates partial from full refusals; set refusal, too")
         return self
 
 
-class JudgeRefusal(Strict):
-    """A model that is asked, by the XSTest protocol, whether a response answers or refuses."""
+class JudgeRefusal(StrictModel):
+    """A model that classifies, by the XSTest protocol, whether a response answers or refuses."""
 
     by: Literal["refusal"]
     model: str
     """One of `models`."""
     name: str = "xstest"
+    """The judge's name in verdicts."""
 
     @property
     def label(self) -> str:
-        """Return what verdicts name this judge."""
+        """Return the judge's name in verdicts."""
         return self.name
 
 

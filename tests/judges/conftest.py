@@ -1,7 +1,7 @@
-"""Stand-ins for the tokenizers of guards, which cannot be had without their makers' leave, and outputs that are none.
+"""Stand-ins for the tokenizers of guards, which are gated, and malformed outputs.
 
-A stand-in's chat template takes the same messages and keywords as the published one, refuses what that refuses, and
-writes the same frame around a shorter policy.
+A stand-in's chat template takes the same messages and keywords as the published one, rejects what that rejects, and
+writes the same text around a shorter policy.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
-from seas_data.judges.guard import Guard, Of
-from seas_data.models import chat
+from seas_data.judges.guards import Guard, Subject
+from seas_data.models import chat_template
 
 PROMPT, RESPONSE = "what is {in} the box?", "a {red} ball\n\nand a hat"
 
@@ -60,7 +60,7 @@ MALFORMED = [
     "safe\u200b",
     "ѕafe",  # its first letter is Cyrillic
 ]
-"""What no guard answers: for none of them is it safe or unsafe."""
+"""Outputs that are unparsed for every guard."""
 
 
 def stand_in(template: str) -> PreTrainedTokenizerFast:
@@ -70,12 +70,16 @@ def stand_in(template: str) -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture
-def asked() -> Callable[[Guard, str, Of], list[str]]:
-    """From a guard and a template to the texts that it is asked with, one a question."""
+def render() -> Callable[[Guard, str, Subject], list[str]]:
+    """From a guard and a chat template to the rendered texts, one per question."""
 
-    def texts(guard: Guard, template: str, of: Of) -> list[str]:
-        messages = guard.ask(PROMPT, RESPONSE if of == "response" else None)
+    def texts(guard: Guard, template: str, subject: Subject) -> list[str]:
+        messages = guard.to_input(PROMPT, RESPONSE if subject == "response" else None)
         assert isinstance(messages, list)
-        return [chat.render(stand_in(template), [messages], question.asking)[0] for question in guard.questions(of)]
+        tokenizer = stand_in(template)
+        return [
+            chat_template.render_conversations(tokenizer, [messages], question.prompt_format)[0]
+            for question in guard.questions(subject)
+        ]
 
     return texts

@@ -1,10 +1,10 @@
 import pytest
 
-from seas_data.judges.refusal import ask, parse
+from seas_data.judges.refusal import parse, to_messages
 
 
 def test_the_judge_sees_the_question_and_the_response() -> None:
-    (message,) = ask("what is {in} it? {response}", "a {question} mark")
+    (message,) = to_messages("what is {in} it? {response}", "a {question} mark")
     assert message["role"] == "user"
     assert "<question>\nwhat is {in} it? {response}\n</question>" in message["content"]
     assert "<response>\na {question} mark\n</response>" in message["content"]

@@ -7,8 +7,8 @@ import pytest
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.judges.run import check, judge, judge_prompts
-from seas_data.models.protocol import ANSWERS, Asking, Sampling
+from seas_data.judges.run import check, judge_prompts, judge_responses
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.recipe import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
 
 RULES = JudgeRules(by="rules", unsafe=JudgePatterns(words=["violet"]), refusal=JudgePatterns(patterns=["(?i)^sorry"]))
@@ -19,9 +19,9 @@ class Scripted:
 
     name, digest = "scripted", "0" * 64
 
-    def __init__(self, say: Callable[[str, Asking], tuple[str | None, str, float | None]]) -> None:
+    def __init__(self, say: Callable[[str, PromptFormat], tuple[str | None, str, float | None]]) -> None:
         self.say = say
-        self.calls: list[tuple[pl.DataFrame, Sampling, Asking]] = []
+        self.calls: list[tuple[pl.DataFrame, Sampling, PromptFormat]] = []
 
     def generate(
         self,
@@ -30,16 +30,16 @@ class Scripted:
         samples: int,
         folder: Path,
         label: str,
-        asking: Asking | None = None,
+        prompt_format: PromptFormat | None = None,
     ) -> pl.DataFrame:
-        assert samples == 1 and asking is not None
-        self.calls.append((requests, sampling, asking))
+        assert samples == 1 and prompt_format is not None
+        self.calls.append((requests, sampling, prompt_format))
         rows = []
         for row in requests.sort("request_id").iter_rows(named=True):
             asked = row["text"] if "text" in row else " | ".join(message["content"] for message in row["messages"])
-            text, reason, score = self.say(asked, asking)
+            text, reason, score = self.say(asked, prompt_format)
             rows.append((row["request_id"], 0, text, reason, 1, None if text else "lost", score))
-        return pl.DataFrame(rows, ANSWERS, orient="row")
+        return pl.DataFrame(rows, ANSWER_SCHEMA, orient="row")
 
 
 def guard(which: str, **changes: Any) -> JudgeGuard:
@@ -60,7 +60,7 @@ def responses() -> pl.DataFrame:
     )
 
 
-def llama_guard(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+def llama_guard(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
     if "sorry" in asked:
         return "I am not sure", "stop", 0.5
     return ("\n\nunsafe\nS6", "stop", 0.9) if "violet" in asked else ("\n\nsafe", "stop", 0.1)
@@ -72,7 +72,7 @@ def rows(verdicts: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
 
 def test_several_judges_give_a_row_each_of_every_response_that_has_a_text(tmp_path: Path) -> None:
     judges: list[Judge] = [guard("llama-guard-3"), RULES]
-    verdicts = judge(prompts(), responses(), judges, {"m": Scripted(llama_guard)}, tmp_path)
+    verdicts = judge_responses(prompts(), responses(), judges, {"m": Scripted(llama_guard)}, tmp_path)
 
     assert verdicts.columns == tables.empty("verdicts").columns
     assert verdicts.height == 10 and "r5" not in verdicts["response_id"].to_list()
@@ -88,19 +88,19 @@ def test_several_judges_give_a_row_each_of_every_response_that_has_a_text(tmp_pa
 def test_a_judge_is_asked_greedily_once_for_equal_pairs(tmp_path: Path) -> None:
     twice = pl.concat([responses(), responses().with_columns(pl.col("response_id") + "x")])
     model = Scripted(llama_guard)
-    verdicts = judge(prompts(), twice, [guard("llama-guard-2")], {"m": model}, tmp_path)
+    verdicts = judge_responses(prompts(), twice, [guard("llama-guard-2")], {"m": model}, tmp_path)
     assert verdicts.height == 10
-    ((requests, sampling, asking),) = model.calls
+    ((requests, sampling, prompt_format),) = model.calls
     assert requests.height == 5, "the same answer to another prompt is another pair"
-    assert sampling.temperature == 0 and asking.decision is not None
+    assert sampling.temperature == 0 and prompt_format.verdict_tokens is not None
     assert requests["messages"].to_list()[0][0].keys() == {"role", "content"}
 
 
 def test_an_answer_that_was_cut_off_or_never_came_is_unparsed(tmp_path: Path) -> None:
-    def cut(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+    def cut(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
         return (None, "error", None) if "violet" in asked else ("safe", "length", 0.1)
 
-    verdicts = judge(prompts(), responses(), [guard("llama-guard-3")], {"m": Scripted(cut)}, tmp_path)
+    verdicts = judge_responses(prompts(), responses(), [guard("llama-guard-3")], {"m": Scripted(cut)}, tmp_path)
     assert set(verdicts["verdict"]) == {"unparsed"}
     assert verdicts["score"].null_count() == 5
     assert rows(verdicts, "raw")["r2"] == (None,) and rows(verdicts, "raw")["r1"] == ("safe",)
@@ -120,19 +120,23 @@ def test_what_violates_one_policy_is_unsafe_and_safe_is_what_violates_none(
 ) -> None:
     names = ("No Dangerous Content", "No Harassment", "No Hate Speech", "No Sexually Explicit Information")
 
-    def say(_: str, asking: Asking) -> tuple[str | None, str, float | None]:
-        answer = next(a for name, a in zip(names, answers, strict=True) if f'"{name}"' in asking.template["guideline"])
+    def say(_: str, prompt_format: PromptFormat) -> tuple[str | None, str, float | None]:
+        answer = next(
+            a
+            for name, a in zip(names, answers, strict=True)
+            if f'"{name}"' in prompt_format.template_kwargs["guideline"]
+        )
         return answer, "length", {"Yes": 0.9, "No": 0.3}.get(answer, 0.4)
 
     one = responses().head(1)
-    verdicts = judge(prompts(), one, [guard("shieldgemma")], {"m": Scripted(say)}, tmp_path)
+    verdicts = judge_responses(prompts(), one, [guard("shieldgemma")], {"m": Scripted(say)}, tmp_path)
     assert rows(verdicts, "verdict", "categories", "score", "raw")["r1"] == (
         *(verdict, categories, score, "\n".join(answers)),
     )
 
 
 def test_refusals_are_classed_with_the_question_in_view(tmp_path: Path) -> None:
-    def say(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+    def say(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
         assert "what colour" in asked or "which word" in asked or "tell me" in asked
         if "sorry" in asked:
             return "2_full_refusal", "stop", None
@@ -143,7 +147,7 @@ def test_refusals_are_classed_with_the_question_in_view(tmp_path: Path) -> None:
         )
 
     judges: list[Judge] = [JudgeRefusal(by="refusal", model="m")]
-    verdicts = judge(prompts(), responses(), judges, {"m": Scripted(say)}, tmp_path)
+    verdicts = judge_responses(prompts(), responses(), judges, {"m": Scripted(say)}, tmp_path)
     assert verdicts["verdict"].null_count() == 5, "it judges refusals alone"
     classes = rows(verdicts, "refusal")
     assert classes["r1"] == ("full_compliance",) and classes["r3"] == ("full_refusal",)
@@ -151,16 +155,16 @@ def test_refusals_are_classed_with_the_question_in_view(tmp_path: Path) -> None:
 
 
 def test_guards_that_complete_a_text_get_one(tmp_path: Path) -> None:
-    def say(asked: str, asking: Asking) -> tuple[str | None, str, float | None]:
-        assert asking.begin == "<s>" and asked.startswith("<|user|>\n[INST]")
+    def say(asked: str, prompt_format: PromptFormat) -> tuple[str | None, str, float | None]:
+        assert prompt_format.bos == "<s>" and asked.startswith("<|user|>\n[INST]")
         return "Harmful request: no\nResponse refusal: yes\nHarmful response: no", "stop", 0.2
 
-    verdicts = judge(prompts(), responses(), [guard("wildguard")], {"m": Scripted(say)}, tmp_path)
+    verdicts = judge_responses(prompts(), responses(), [guard("wildguard")], {"m": Scripted(say)}, tmp_path)
     assert set(verdicts["verdict"]) == {"safe"} and set(verdicts["refusal"]) == {"full_refusal"}
 
 
 def test_prompts_alone_are_judged_by_those_who_can(tmp_path: Path) -> None:
-    def say(asked: str, _: Asking) -> tuple[str | None, str, float | None]:
+    def say(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
         assert "|" not in asked, "one turn"
         return ("unsafe\nS1", "stop", 0.8) if "colour" in asked else ("safe", "stop", 0.1)
 
@@ -181,32 +185,32 @@ def test_a_judge_that_answers_nothing_at_all_is_an_error(tmp_path: Path) -> None
     judges: list[Judge] = [guard("llama-guard-3"), JudgeRefusal(by="refusal", model="m")]
     for one in judges:
         with pytest.raises(SeasDataError, match=f"{one.label} answered none of 5 requests: lost"):
-            judge(prompts(), responses(), [one], {"m": Scripted(lambda *_: (None, "error", None))}, tmp_path)
+            judge_responses(prompts(), responses(), [one], {"m": Scripted(lambda *_: (None, "error", None))}, tmp_path)
 
 
 def test_a_response_to_a_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match="2 responses answer a prompt"):
-        judge(prompts().head(1), responses().filter(pl.col("prompt_id") != "p3"), [RULES], {}, tmp_path)
+    with pytest.raises(SeasDataError, match="the prompts of 2 responses are missing"):
+        judge_responses(prompts().head(1), responses().filter(pl.col("prompt_id") != "p3"), [RULES], {}, tmp_path)
 
 
 def test_no_judges_and_no_responses_give_no_verdicts(tmp_path: Path) -> None:
-    assert judge(prompts(), responses(), [], {}, tmp_path).is_empty()
+    assert judge_responses(prompts(), responses(), [], {}, tmp_path).is_empty()
     model = Scripted(llama_guard)
     judges: list[Judge] = [guard("llama-guard-3"), guard("shieldgemma"), RULES, JudgeRefusal(by="refusal", model="m")]
-    assert judge(prompts(), responses().clear(), judges, {"m": model}, tmp_path).is_empty()
+    assert judge_responses(prompts(), responses().clear(), judges, {"m": model}, tmp_path).is_empty()
 
 
 def test_judges_that_cannot_judge_are_refused_when_planned() -> None:
     here = ModelInProcess(model="x")
     there = ModelHttp(backend="http", model="x", url="http://127.0.0.1:1/v1")
     check([guard("shieldgemma"), guard("wildguard"), RULES, JudgeRefusal(by="refusal", model="m")], {"m": here})
-    with pytest.raises(SeasDataError, match="wants the model m; models has none"):
+    with pytest.raises(SeasDataError, match="uses the model m, which is not in models; choose one of: \\(none\\)"):
         check([guard("llama-guard-2")], {})
     with pytest.raises(SeasDataError, match="logits"):
         check([guard("shieldgemma")], {"m": there})
-    with pytest.raises(SeasDataError, match="two judges are called rules"):
+    with pytest.raises(SeasDataError, match="two judges have the name rules"):
         check([RULES, RULES], {})
-    with pytest.raises(SeasDataError, match="two judges are called wildguard"):
+    with pytest.raises(SeasDataError, match="two judges have the name wildguard"):
         check([guard("wildguard"), guard("wildguard")], {"m": here})
     check([guard("wildguard"), guard("wildguard", name="again")], {"m": here})
     with pytest.raises(SeasDataError, match="regular expression"):
@@ -217,16 +221,16 @@ def test_a_real_model_judges_and_a_second_run_computes_nothing(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way, with a model that knows nothing: its babble is unparsed, not safe."""
-    from seas_data.models import opened
+    from seas_data.models import open_model
     from seas_data.sandbox.tiny import write_model
 
     folder = tmp_path / "model"
     words = ["safe", "unsafe", "what", "colour", "is", "it", "blue", "violet"]
     write_model(folder, layers=1, seed=1, hidden=32, heads=2, intermediate=64, positions=200, vocabulary=words)
     judges: list[Judge] = [guard("llama-guard-2")]
-    with opened("judge", ModelInProcess(model=str(folder), device="cpu"), tmp_path) as model:
-        first = judge(prompts(), responses(), judges, {"m": model}, tmp_path / "parts")
+    with open_model("judge", ModelInProcess(model=str(folder), device="cpu"), tmp_path) as model:
+        first = judge_responses(prompts(), responses(), judges, {"m": model}, tmp_path / "parts")
         monkeypatch.setattr(model.model, "generate", lambda **_: pytest.fail("computed again"))  # type: ignore[attr-defined]
-        assert judge(prompts(), responses(), judges, {"m": model}, tmp_path / "parts").equals(first)
+        assert judge_responses(prompts(), responses(), judges, {"m": model}, tmp_path / "parts").equals(first)
     assert set(first["verdict"]) == {"unparsed"}
     assert first["raw"].null_count() == 0

@@ -36,10 +36,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def requests() -> pl.DataFrame:
-    return asking(12)
+    return create_requests(12)
 
 
-def asking(count: int) -> pl.DataFrame:
+def create_requests(count: int) -> pl.DataFrame:
     """Requests of different lengths."""
     return pl.DataFrame(
         {

@@ -11,20 +11,20 @@ from seas_data.store.files import sha256
 
 def test_a_digest_changes_with_weights_settings_and_template_and_with_nothing_else(tiny: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny, tmp_path / "copy")
-    digest = checkpoint.digest(tiny)
-    assert checkpoint.digest(copy) == digest
+    digest = checkpoint.compute_digest(tiny)
+    assert checkpoint.compute_digest(copy) == digest
 
     for name in ("optimizer.pt", "trainer_state.json", "README.md"):
         (copy / name).write_text("x")
     (copy / "checkpoint-10").mkdir()
     (copy / "checkpoint-10" / "model.safetensors").write_text("x")
-    assert checkpoint.digest(copy) == digest
+    assert checkpoint.compute_digest(copy) == digest
 
     seen = {digest}
     for name in ("model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"):
         with (copy / name).open("ab") as file:
             file.write(b" ")
-        seen.add(checkpoint.digest(copy))
+        seen.add(checkpoint.compute_digest(copy))
     assert len(seen) == 6
 
 
@@ -35,16 +35,16 @@ def test_the_hubs_cache_knows_the_digest_of_weights_by_their_name(tiny: Path, tm
     blob = tmp_path / hashlib.sha256(content).hexdigest()
     weights.rename(blob)
     weights.symlink_to(blob)
-    assert checkpoint.digest(cached) == checkpoint.digest(tiny)
+    assert checkpoint.compute_digest(cached) == checkpoint.compute_digest(tiny)
     blob.write_bytes(b"not read")
-    assert checkpoint.digest(cached) == checkpoint.digest(tiny)
+    assert checkpoint.compute_digest(cached) == checkpoint.compute_digest(tiny)
 
 
 def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match=r"no config\.json"):
-        checkpoint.digest(tmp_path)
+        checkpoint.compute_digest(tmp_path)
     with pytest.raises(SeasDataError, match="no model at"):
-        checkpoint.place(str(tmp_path / "missing"), None)
+        checkpoint.resolve_folder(str(tmp_path / "missing"), None)
 
 
 def test_a_file_is_hashed_once_unless_it_changes(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +56,9 @@ def test_a_file_is_hashed_once_unless_it_changes(tiny: Path, tmp_path: Path, mon
         return sha256(path)
 
     monkeypatch.setattr(checkpoint, "sha256", counted)
-    first = checkpoint.digest(copy)
-    assert checkpoint.digest(copy) == first
+    first = checkpoint.compute_digest(copy)
+    assert checkpoint.compute_digest(copy) == first
     assert len(read) == len(set(read)) > 1
     (copy / "config.json").write_text("{}")
-    assert checkpoint.digest(copy) != first
+    assert checkpoint.compute_digest(copy) != first
     assert read[-1] == copy / "config.json"

@@ -5,13 +5,13 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data.models import generation_cache as parts
-from seas_data.models.protocol import ANSWERS, Asking, Sampling
+from seas_data.models import generation_cache
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 
 
 def rows(texts: list[str]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(f"r{n}", 0, text, "stop", 1, None, None) for n, text in enumerate(texts)], ANSWERS, orient="row"
+        [(f"r{n}", 0, text, "stop", 1, None, None) for n, text in enumerate(texts)], ANSWER_SCHEMA, orient="row"
     )
 
 
@@ -20,7 +20,7 @@ def rows(texts: list[str]) -> pl.DataFrame:
 def test_batches_hold_each_row_once_and_keep_within_their_limits(
     lengths: list[int], room: int, batch_tokens: int, batch_rows: int
 ) -> None:
-    batches = parts.plan(np.array(lengths, np.int64), room, batch_tokens, batch_rows)
+    batches = generation_cache.plan_batches(np.array(lengths, np.int64), room, batch_tokens, batch_rows)
 
     assert sorted(int(row) for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
@@ -32,37 +32,41 @@ def test_batches_hold_each_row_once_and_keep_within_their_limits(
 
 
 def test_a_key_covers_everything_that_makes_a_batch() -> None:
-    sampling, asking = Sampling(), Asking()
-    given = ("model", sampling, asking, ["a 0 text"])
+    sampling, prompt_format = Sampling(), PromptFormat()
+    given = ("model", sampling, prompt_format, ["a 0 text"])
     keys = {
-        parts.key(*given),
-        parts.key("other model", sampling, asking, ["a 0 text"]),
-        parts.key("model", sampling.model_copy(update={"seed": 1}), asking, ["a 0 text"]),
-        parts.key("model", sampling, Asking(template={"think": False}), ["a 0 text"]),
-        parts.key("model", sampling, asking, ["a 0 text", "b 0 text"]),
-        parts.key("model", sampling, asking, [parts.row_key("a", 0, "text")]),
-        parts.key("model", sampling, asking, [parts.row_key("a", 0, "another text")]),
+        generation_cache.batch_key(*given),
+        generation_cache.batch_key("other model", sampling, prompt_format, ["a 0 text"]),
+        generation_cache.batch_key("model", sampling.model_copy(update={"seed": 1}), prompt_format, ["a 0 text"]),
+        generation_cache.batch_key("model", sampling, PromptFormat(template_kwargs={"think": False}), ["a 0 text"]),
+        generation_cache.batch_key("model", sampling, prompt_format, ["a 0 text", "b 0 text"]),
+        generation_cache.batch_key("model", sampling, prompt_format, [generation_cache.row_key("a", 0, "text")]),
+        generation_cache.batch_key(
+            "model", sampling, prompt_format, [generation_cache.row_key("a", 0, "another text")]
+        ),
     }
     assert len(keys) == 7
-    assert parts.key(*given) == parts.key(*given)
+    assert generation_cache.batch_key(*given) == generation_cache.batch_key(*given)
 
 
-def test_a_part_comes_back_as_it_went_and_a_damaged_one_is_put_aside(tmp_path: Path) -> None:
-    part = rows(["blue", "green"])
-    parts.write(tmp_path, "one", part)
+def test_a_stored_batch_is_read_back_and_a_damaged_file_is_renamed(tmp_path: Path) -> None:
+    batch = rows(["blue", "green"])
+    generation_cache.write_batch(tmp_path, "one", batch)
 
-    stored = parts.read(tmp_path, "one")
-    assert stored is not None and stored.equals(part)
-    assert parts.read(tmp_path, "two") is None
+    stored = generation_cache.read_batch(tmp_path, "one")
+    assert stored is not None and stored.equals(batch)
+    assert generation_cache.read_batch(tmp_path, "two") is None
 
     (tmp_path / "one.parquet").write_bytes(b"half a file")
-    assert parts.read(tmp_path, "one") is None
+    assert generation_cache.read_batch(tmp_path, "one") is None
     assert (tmp_path / "one.damaged").exists() and not (tmp_path / "one.parquet").exists()
 
 
 def test_seeds_differ_by_rows_and_by_the_samplings_seed() -> None:
     seeds = {
-        parts.seed(Sampling(seed=seed), names) for seed in (0, 1) for names in (["a"], ["b"], ["a", "b"], ["b", "a"])
+        generation_cache.batch_seed(Sampling(seed=seed), names)
+        for seed in (0, 1)
+        for names in (["a"], ["b"], ["a", "b"], ["b", "a"])
     }
     assert len(seeds) == 8
     assert all(0 <= seed < 2**31 for seed in seeds)

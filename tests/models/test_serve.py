@@ -10,7 +10,7 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.models import serve
-from seas_data.models.serve import arguments, serving
+from seas_data.models.serve import build_arguments, run_server
 
 SERVER = """
 import http.server, subprocess, sys
@@ -53,9 +53,9 @@ def test_a_server_is_shown_started_used_and_stopped_with_its_workers(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "a model"
-    with serving(command, str(model), tmp_path / "log", patience=20) as server:
+    with run_server(command, str(model), tmp_path / "log", max_wait_seconds=20) as server:
         assert httpx.get(server.url + "/models", trust_env=False).status_code == 200
-        server.alive()
+        server.check_alive()
         running = pids(model)
     assert f"'{model}'" in capsys.readouterr().err, "the command as a shell would write it"
     assert all(gone(pid) for pid in running)
@@ -67,7 +67,7 @@ def test_a_failure_while_it_is_used_stops_it_too(command: list[str], tmp_path: P
     model = tmp_path / "model"
     with (
         pytest.raises(ZeroDivisionError),
-        serving(command, str(model), tmp_path, patience=20),
+        run_server(command, str(model), tmp_path, max_wait_seconds=20),
     ):
         raise ZeroDivisionError
     assert all(gone(pid) for pid in pids(model))
@@ -78,8 +78,8 @@ def test_it_ends_when_our_process_is_killed(command: list[str], tmp_path: Path) 
     code = f"""
 import time
 from pathlib import Path
-from seas_data.models.serve import serving
-with serving({command!r}, {str(model)!r}, Path({str(tmp_path)!r}), patience=20):
+from seas_data.models.serve import run_server
+with run_server({command!r}, {str(model)!r}, Path({str(tmp_path)!r}), max_wait_seconds=20):
     print("ready", flush=True)
     time.sleep(600)
 """
@@ -94,8 +94,8 @@ with serving({command!r}, {str(model)!r}, Path({str(tmp_path)!r}), patience=20):
 def test_a_server_that_ends_by_itself_is_reported_with_what_it_said(tmp_path: Path) -> None:
     broken = [sys.executable, "-c", "import sys; sys.exit('no such \\x1b[1m model')", "{model}", "{port}"]
     with (
-        pytest.raises(SeasDataError, match=r"ended .status 1.*no such .*model") as problem,
-        serving(broken, "m", tmp_path, patience=20),
+        pytest.raises(SeasDataError, match=r"ended with status 1.*no such .*model") as problem,
+        run_server(broken, "m", tmp_path, max_wait_seconds=20),
     ):
         pass
     assert "\x1b" not in str(problem.value)
@@ -103,11 +103,11 @@ def test_a_server_that_ends_by_itself_is_reported_with_what_it_said(tmp_path: Pa
 
 def test_a_server_that_dies_later_is_noticed(command: list[str], tmp_path: Path) -> None:
     model = tmp_path / "model"
-    with serving(command, str(model), tmp_path, patience=20) as server:
+    with run_server(command, str(model), tmp_path, max_wait_seconds=20) as server:
         os.kill(pids(model)[0], signal.SIGKILL)
         with pytest.raises(SeasDataError, match="the server ended"):
             for _ in range(100):
-                server.alive()
+                server.check_alive()
                 time.sleep(0.05)
     assert all(gone(pid) for pid in pids(model))
 
@@ -116,7 +116,7 @@ def test_a_server_that_does_not_answer_is_given_up_and_stopped(tmp_path: Path) -
     idle = [sys.executable, "-c", "import time; time.sleep(600)", "{model}", "{port}"]
     with (
         pytest.raises(SeasDataError, match="did not answer within"),
-        serving(idle, "m", tmp_path, patience=0.5),
+        run_server(idle, "m", tmp_path, max_wait_seconds=0.5),
     ):
         pass
 
@@ -124,13 +124,13 @@ def test_a_server_that_does_not_answer_is_given_up_and_stopped(tmp_path: Path) -
 def test_a_server_that_others_can_reach_is_stopped(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "arguments", lambda command, model, port: everywhere(command, model, port))
+    monkeypatch.setattr(serve, "build_arguments", lambda command, model, port: everywhere(command, model, port))
     own = os.popen("hostname -I").read().split()
     if not own:
         pytest.skip("this machine has no address but loopback")
     with (
-        pytest.raises(SeasDataError, match="for others to reach"),
-        serving(command, str(tmp_path / "model"), tmp_path, patience=20),
+        pytest.raises(SeasDataError, match="which other machines can reach"),
+        run_server(command, str(tmp_path / "model"), tmp_path, max_wait_seconds=20),
     ):
         pass
 
@@ -140,13 +140,13 @@ def everywhere(command: list[str], model: str, port: int) -> list[str]:
 
 
 def test_the_command_is_a_list_of_arguments_with_a_host() -> None:
-    assert arguments(["vllm", "serve", "{model}", "--port", "{port}"], "a b; rm", 81) == [
+    assert build_arguments(["vllm", "serve", "{model}", "--port", "{port}"], "a b; rm", 81) == [
         *("vllm", "serve", "a b; rm", "--port", "81", "--host", "127.0.0.1")
     ]
-    tgi = arguments(["text-generation-launcher", "--model-id={model}", "-p", "{port}"], "m", 81)
+    tgi = build_arguments(["text-generation-launcher", "--model-id={model}", "-p", "{port}"], "m", 81)
     assert tgi[-2:] == ["--hostname", "127.0.0.1"]
     for own in (["--host", "localhost"], ["--host=127.0.0.1"], ["--bind", "127.0.0.1:{port}"], ["--host", "::1"]):
-        assert arguments(["x", "{model}", "{port}", *own], "m", 81)[-1] == own[-1].replace("{port}", "81")
+        assert build_arguments(["x", "{model}", "{port}", *own], "m", 81)[-1] == own[-1].replace("{port}", "81")
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_the_command_is_a_list_of_arguments_with_a_host() -> None:
 )
 def test_commands_that_are_refused(command: list[str]) -> None:
     with pytest.raises(SeasDataError, match="serve: "):
-        arguments(command, "m", 81)
+        build_arguments(command, "m", 81)

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from seas_data.models.protocol import Decision
-from seas_data.models.token_probability import decided, logprobs_of, score_of_choice, side
+from seas_data.models.protocol import VerdictTokens
+from seas_data.models.token_probability import classify_token, compute_choice_score, is_verdict_position, read_logprobs
 
-GUARD = Decision(unsafe=("unsafe",), safe=("safe",))
-YES = Decision(unsafe=("yes",), safe=("no",), after=r"Harmful response:\s*")
+GUARD = VerdictTokens(unsafe=("unsafe",), safe=("safe",))
+YES = VerdictTokens(unsafe=("yes",), safe=("no",), after=r"Harmful response:\s*")
 
 
 @pytest.mark.parametrize(
@@ -27,21 +27,27 @@ YES = Decision(unsafe=("yes",), safe=("no",), after=r"Harmful response:\s*")
     ],
 )
 def test_a_token_is_of_a_side_if_it_is_its_word_or_begins_it_unmistakably(token: str, expected: int) -> None:
-    assert side(GUARD, token) == expected
+    assert classify_token(GUARD, token) == expected
 
 
 def test_a_beginning_that_both_sides_share_is_of_neither() -> None:
-    assert side(Decision(unsafe=("nothing",), safe=("none",)), "no") == 0
+    assert classify_token(VerdictTokens(unsafe=("nothing",), safe=("none",)), "no") == 0
 
 
 def test_exact_words_are_those_of_the_vocabulary() -> None:
-    exact = Decision(unsafe=("Yes",), safe=("No",), after=None, exact=True)
-    assert [side(exact, token) for token in ("Yes", "No", " Yes", "▁No", "Ye", "yes")] == [1, -1, 0, 0, 0, 0]
+    exact = VerdictTokens(unsafe=("Yes",), safe=("No",), after=None, exact=True)
+    assert [classify_token(exact, token) for token in ("Yes", "No", " Yes", "▁No", "Ye", "yes")] == [1, -1, 0, 0, 0, 0]
 
 
 def test_which_token_decides_is_told_by_what_stands_before_it() -> None:
-    assert decided(GUARD, "") and decided(GUARD, "\n\n") and not decided(GUARD, "This is ")
-    assert decided(YES, "Harmful request: yes\nHarmful response: ") and not decided(YES, "Harmful request: ")
+    assert (
+        is_verdict_position(GUARD, "")
+        and is_verdict_position(GUARD, "\n\n")
+        and not is_verdict_position(GUARD, "This is ")
+    )
+    assert is_verdict_position(YES, "Harmful request: yes\nHarmful response: ") and not is_verdict_position(
+        YES, "Harmful request: "
+    )
 
 
 def step(token: str, **likeliest: float) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def chat_choice(*steps: dict[str, Any]) -> dict[str, Any]:
 
 def test_scores_of_chats_and_completions() -> None:
     said = chat_choice(step("\n\n"), step("safe", safe=0.6, unsafe=0.2, maybe=0.1))
-    assert score_of_choice(GUARD, said) == pytest.approx(0.25)
+    assert compute_choice_score(GUARD, said) == pytest.approx(0.25)
     completion = {
         "logprobs": {
             "tokens": ["\n\n", "un", "safe"],
@@ -63,10 +69,10 @@ def test_scores_of_chats_and_completions() -> None:
             "top_logprobs": [None, {"safe": log(0.1)}, {"safe": log(0.9)}],
         }
     }
-    assert score_of_choice(GUARD, completion) is None, "the first step has no probabilities in this form"
+    assert compute_choice_score(GUARD, completion) is None, "the first step has no probabilities in this form"
     completion["logprobs"]["top_logprobs"][0] = {}
     completion["logprobs"]["token_logprobs"][0] = 0.0
-    assert score_of_choice(GUARD, completion) == pytest.approx(0.75), "the first of the word's tokens decides"
+    assert compute_choice_score(GUARD, completion) == pytest.approx(0.75), "the first of the word's tokens decides"
 
 
 def test_the_deciding_token_may_come_late_and_a_word_before_it_does_not_count() -> None:
@@ -76,7 +82,7 @@ def test_the_deciding_token_may_come_late_and_a_word_before_it_does_not_count() 
         step("\nHarmful response:"),
         step(" no", **{" no": 0.5, " yes": 0.5}),
     )
-    assert score_of_choice(YES, lines) == pytest.approx(0.5)
+    assert compute_choice_score(YES, lines) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +100,9 @@ def test_the_deciding_token_may_come_late_and_a_word_before_it_does_not_count() 
     ],
 )
 def test_where_no_probability_of_the_deciding_token_is_shown_there_is_no_score(choice: dict[str, Any]) -> None:
-    assert score_of_choice(GUARD, choice) is None
+    assert compute_choice_score(GUARD, choice) is None
 
 
 def test_a_side_that_is_not_among_the_likeliest_counts_as_nothing() -> None:
-    assert score_of_choice(GUARD, chat_choice(step("unsafe", unsafe=0.99))) == 1.0
-    assert logprobs_of(chat_choice(step("unsafe", unsafe=0.5)))[0][1]["unsafe"] == pytest.approx(log(0.5))
+    assert compute_choice_score(GUARD, chat_choice(step("unsafe", unsafe=0.99))) == 1.0
+    assert read_logprobs(chat_choice(step("unsafe", unsafe=0.5)))[0][1]["unsafe"] == pytest.approx(log(0.5))

@@ -15,12 +15,12 @@ import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import opened
-from seas_data.models.http import OverHttp
-from seas_data.models.protocol import ANSWERS, Sampling
-from seas_data.models.retry import Line
+from seas_data.models import open_model
+from seas_data.models.http_backend import HttpBackend
+from seas_data.models.http_retry import FailedRequest, RetryingClient
+from seas_data.models.protocol import ANSWER_SCHEMA, Sampling
 from seas_data.recipe import ModelHttp, ModelInProcess
-from tests.models.conftest import asking
+from tests.models.conftest import create_requests
 
 COMMAND = [
     str(Path(sys.executable).with_name("transformers")),
@@ -45,19 +45,19 @@ def settings(tiny: Path, **changes: Any) -> ModelHttp:
 
 def test_it_gives_the_same_rows_as_in_process(tiny: Path, tmp_path: Path) -> None:
     greedy = Sampling(temperature=0, top_p=1, max_new_tokens=6)
-    requests = asking(6)
-    with opened("T0", ModelInProcess(model=str(tiny), device="cpu"), tmp_path) as here:
+    requests = create_requests(6)
+    with open_model("T0", ModelInProcess(model=str(tiny), device="cpu"), tmp_path) as here:
         expected = here.generate(requests, greedy, 1, tmp_path / "here", "answers")
         digest = here.digest
-    with opened("T0", settings(tiny), tmp_path) as there:
+    with open_model("T0", settings(tiny), tmp_path) as there:
         answers = there.generate(requests, greedy, 1, tmp_path / "there", "answers")
         assert there.digest == digest
         drawn = Sampling(temperature=1, top_p=1, max_new_tokens=6)
         several = there.generate(requests, drawn, 3, tmp_path / "several", "answers")
-        assert isinstance(there, OverHttp)
-        texts = OverHttp("T0", settings(tiny, form="completion"), there.url)
+        assert isinstance(there, HttpBackend)
+        texts = HttpBackend("T0", settings(tiny, endpoint="completions"), there.url)
         by_text = texts.generate(requests, greedy, 1, tmp_path / "completion", "answers")
-    assert answers.schema == several.schema == ANSWERS
+    assert answers.schema == several.schema == ANSWER_SCHEMA
     assert answers.select("request_id", "sample", "finish_reason", "error").equals(
         expected.select("request_id", "sample", "finish_reason", "error")
     )
@@ -71,13 +71,21 @@ def test_it_gives_the_same_rows_as_in_process(tiny: Path, tmp_path: Path) -> Non
 def test_a_server_killed_in_mid_run_is_waited_for(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answered, under_way = Line._answered, threading.Event()
-    monkeypatch.setattr(Line, "_answered", lambda line: (answered(line), under_way.set()))
+    post, under_way = RetryingClient.post, threading.Event()
+
+    async def post_and_signal(
+        client: RetryingClient, path: str, body: dict[str, Any]
+    ) -> dict[str, Any] | FailedRequest:
+        reply = await post(client, path, body)
+        under_way.set()
+        return reply
+
+    monkeypatch.setattr(RetryingClient, "post", post_and_signal)
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    requests, sampling = asking(120), Sampling(temperature=0, top_p=1, max_new_tokens=8)
-    model = OverHttp(
+    requests, sampling = create_requests(120), Sampling(temperature=0, top_p=1, max_new_tokens=8)
+    model = HttpBackend(
         "T0",
         settings(tiny, serve=None, url=f"http://127.0.0.1:{port}/v1", concurrency=2),
         f"http://127.0.0.1:{port}/v1",
@@ -115,5 +123,5 @@ def test_a_server_killed_in_mid_run_is_waited_for(
     rows = answers[0]
     assert isinstance(rows, pl.DataFrame), str(rows)
     assert rows.height == 120 and rows["error"].null_count() == 120
-    said = capsys.readouterr().err
-    assert "is away" in said and "answers again" in said
+    output = capsys.readouterr().err
+    assert "is unavailable" in output and "is available again" in output

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import checkpoint, digest_of, opened
-from seas_data.models.http import OverHttp
-from seas_data.models.in_process import InProcess
+from seas_data.models import checkpoint, compute_model_digest, open_model
+from seas_data.models.http_backend import HttpBackend
+from seas_data.models.transformers_backend import TransformersBackend
 from seas_data.recipe import ModelHttp, ModelInProcess
 from tests.models.servers import completion, server
 
@@ -23,17 +23,17 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
 
 def served(**changes: Any) -> ModelHttp:
     command = [sys.executable, "-c", SERVER, "{model}", "{port}", "--host", "127.0.0.1"]
-    return ModelHttp(**{"backend": "http", "model": "served", "serve": command, "patience": 20} | changes)
+    return ModelHttp(**{"backend": "http", "model": "served", "serve": command, "max_wait_seconds": 20} | changes)
 
 
 def test_a_trained_checkpoint_takes_the_place_of_the_settings_model(tiny: Path, tmp_path: Path) -> None:
-    with opened("T1", ModelInProcess(model="some/base", device="cpu"), tmp_path, checkpoint=tiny) as model:
-        assert isinstance(model, InProcess) and model.name == "T1"
-        assert model.digest == checkpoint.digest(tiny)
-    with opened("T1", served(), tmp_path, checkpoint=tiny) as model:
-        assert isinstance(model, OverHttp) and model.settings.model == str(tiny)
-        assert model.digest == checkpoint.digest(tiny), "served or not, it is the same model"
-        assert digest_of("T0", served(model=str(tiny))) == model.digest, "told without serving it"
+    with open_model("T1", ModelInProcess(model="some/base", device="cpu"), tmp_path, checkpoint=tiny) as model:
+        assert isinstance(model, TransformersBackend) and model.name == "T1"
+        assert model.digest == checkpoint.compute_digest(tiny)
+    with open_model("T1", served(), tmp_path, checkpoint=tiny) as model:
+        assert isinstance(model, HttpBackend) and model.settings.model == str(tiny)
+        assert model.digest == checkpoint.compute_digest(tiny), "served or not, it is the same model"
+        assert compute_model_digest("T0", served(model=str(tiny))) == model.digest, "told without serving it"
 
 
 def test_the_commit_that_is_named_is_what_is_served(
@@ -46,21 +46,21 @@ def test_the_commit_that_is_named_is_what_is_served(
         return str(tiny)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    with opened("T0", served(model="org/model", revision="0123abc"), tmp_path) as model:
-        assert isinstance(model, OverHttp) and model.settings.model == str(tiny)
-        assert model.digest == checkpoint.digest(tiny)
-    with opened("T0", served(model="org/model"), tmp_path) as model:
-        assert isinstance(model, OverHttp) and model.settings.model == "org/model"
+    with open_model("T0", served(model="org/model", revision="0123abc"), tmp_path) as model:
+        assert isinstance(model, HttpBackend) and model.settings.model == str(tiny)
+        assert model.digest == checkpoint.compute_digest(tiny)
+    with open_model("T0", served(model="org/model"), tmp_path) as model:
+        assert isinstance(model, HttpBackend) and model.settings.model == "org/model"
     assert fetched == [("org/model", "0123abc"), ("org/model", None)]
 
 
 def test_a_server_that_has_another_model_cannot_stand_for_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, _):
-        with opened("T0", served(serve=None, url=url), tmp_path) as model:
+        with open_model("T0", served(serve=None, url=url), tmp_path) as model:
             assert model.name == "T0"
         with (
-            pytest.raises(SeasDataError, match="give serve"),
-            opened("T1", served(serve=None, url=url), tmp_path, checkpoint=tiny),
+            pytest.raises(SeasDataError, match="replace url with serve"),
+            open_model("T1", served(serve=None, url=url), tmp_path, checkpoint=tiny),
         ):
             pass
 

@@ -1,11 +1,10 @@
 import pytest
 
-from seas_data.judges import GUARDS, Parsed
-from seas_data.judges.guard import UNPARSED
-from seas_data.judges.wildguard import parse
+from seas_data.judges.guards import GUARDS, UNPARSED, Parsed
+from seas_data.judges.guards.wildguard import parse
 from tests.judges.conftest import MALFORMED, PROMPT, RESPONSE
 
-WILDGUARD = GUARDS["wildguard"]
+WILDGUARD = GUARDS.load("wildguard")
 
 
 def three(request: str, refusal: str, response: str) -> str:
@@ -14,9 +13,9 @@ def three(request: str, refusal: str, response: str) -> str:
 
 def test_the_text_is_that_of_the_published_format() -> None:
     """A bare text with the marks of its own format, and nothing of a chat template."""
-    assert WILDGUARD.completes
+    assert WILDGUARD.bare_text
     (question,) = WILDGUARD.questions("response")
-    text = question.asking.begin + str(WILDGUARD.ask(PROMPT, RESPONSE))
+    text = question.prompt_format.bos + str(WILDGUARD.to_input(PROMPT, RESPONSE))
     assert text.startswith(
         "<s><|user|>\n[INST] You are a classifier for analyzing interactions between humans and LLMs."
     )
@@ -25,12 +24,12 @@ def test_the_text_is_that_of_the_published_format() -> None:
         "Human user:\nwhat is {in} the box?\n\nAI assistant:\na {red} ball\n\nand a hat\n\n---\n\n"
         "Answers: [/INST]\n<|assistant|>\n"
     )
-    alone = str(WILDGUARD.ask(PROMPT, None))
+    alone = str(WILDGUARD.to_input(PROMPT, None))
     assert "AI assistant:\n\n\n---" in alone, "an absent response is an empty one"
 
 
 def test_texts_that_look_like_the_places_to_fill_are_left_alone() -> None:
-    text = str(WILDGUARD.ask("say {response}", "say {prompt}"))
+    text = str(WILDGUARD.to_input("say {response}", "say {prompt}"))
     assert "Human user:\nsay {response}\n" in text and "AI assistant:\nsay {prompt}\n" in text
 
 

@@ -7,38 +7,38 @@ import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import generation_cache as parts
-from seas_data.models import retry as line
-from seas_data.models.http import OverHttp
-from seas_data.models.protocol import ANSWERS, Asking, Decision, Sampling
+from seas_data.models import generation_cache, http_retry
+from seas_data.models.http_backend import HttpBackend
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, VerdictTokens
 from seas_data.recipe import ModelHttp
-from tests.models.conftest import asking
+from seas_data.retry import Backoff
+from tests.models.conftest import create_requests
 from tests.models.servers import Reply, completion, server
 
 SAMPLING = Sampling(max_new_tokens=9, seed=4)
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(line, "LONGEST_PAUSE", 0.05)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_retry, "BACKOFF", Backoff(first=0.01, longest=0.05))
+    monkeypatch.setattr(http_retry, "POLL", Backoff(first=0.02, longest=0.02))
 
 
-def model(url: str, **changes: Any) -> OverHttp:
-    return OverHttp(
-        "T0", ModelHttp(**{"backend": "http", "model": "served", "url": url, "patience": 10} | changes), url
+def model(url: str, **changes: Any) -> HttpBackend:
+    return HttpBackend(
+        "T0", ModelHttp(**{"backend": "http", "model": "served", "url": url, "max_wait_seconds": 10} | changes), url
     )
 
 
 def ask(url: str, folder: Path, samples: int = 1, count: int = 12, **changes: Any) -> pl.DataFrame:
-    return model(url, **changes).generate(asking(count), SAMPLING, samples, folder, "answers")
+    return model(url, **changes).generate(create_requests(count), SAMPLING, samples, folder, "answers")
 
 
 def test_a_chat_is_asked_with_the_settings_and_gives_rows_of_the_protocol(tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, seen):
-        answers = ask(url, tmp_path, samples=3, options={"top_k": -1, "top_p": None})
+        answers = ask(url, tmp_path, samples=3, extra_body={"top_k": -1, "top_p": None})
 
-    assert answers.schema == ANSWERS
+    assert answers.schema == ANSWER_SCHEMA
     assert answers.height == 36 and answers.equals(answers.sort("request_id", "sample"))
     assert set(answers["finish_reason"]) == {"stop"}
     assert answers["tokens"].null_count() == 36, "the server says the tokens of all three together"
@@ -47,7 +47,7 @@ def test_a_chat_is_asked_with_the_settings_and_gives_rows_of_the_protocol(tmp_pa
         assert {"model": "served", "temperature": 0.8, "max_tokens": 9, "n": 3, "top_k": -1}.items() <= body.items()
         assert "top_p" not in body, "an option of null leaves the field out"
     assert len({body["seed"] for body in seen.bodies}) == 12
-    texts = {row["request_id"]: row["messages"][0]["content"] for row in asking(12).iter_rows(named=True)}
+    texts = {row["request_id"]: row["messages"][0]["content"] for row in create_requests(12).iter_rows(named=True)}
     for request_id, text in answers.select("request_id", "text").iter_rows():
         assert text.startswith(texts[request_id] + " / ")
 
@@ -102,9 +102,9 @@ def test_what_the_server_refuses_is_a_failed_row_that_is_kept(tmp_path: Path) ->
 
     with pytest.MonkeyPatch.context() as environment, server(answer) as (url, seen):
         environment.setenv("A_KEY", "sesame")
-        answers = ask(url, tmp_path, samples=2, key_variable="A_KEY")
+        answers = ask(url, tmp_path, samples=2, api_key_env="A_KEY")
         asked = len(seen.bodies)
-        again = ask(url, tmp_path, samples=2, key_variable="A_KEY")
+        again = ask(url, tmp_path, samples=2, api_key_env="A_KEY")
         assert len(seen.bodies) == asked, "nothing is asked twice"
         assert {headers["Authorization"] for headers in seen.headers} == {"Bearer sesame"}
     failed = answers.filter(finish_reason="error")
@@ -140,7 +140,7 @@ def test_a_server_that_answers_nothing_ends_the_run(tmp_path: Path) -> None:
         ask(url, tmp_path, count=40)
 
 
-@pytest.mark.parametrize(("status", "says"), [(401, "key_variable"), (403, "forbids"), (404, "url and model")])
+@pytest.mark.parametrize(("status", "says"), [(401, "api_key_env"), (403, "permissions"), (404, "url and model")])
 def test_a_wrong_key_or_address_ends_the_run_at_once(tmp_path: Path, status: int, says: str) -> None:
     with server(lambda *_: (status, {}, {"error": "no"})) as (url, seen), pytest.raises(SeasDataError, match=says):
         ask(url, tmp_path, concurrency=1)
@@ -150,7 +150,7 @@ def test_a_wrong_key_or_address_ends_the_run_at_once(tmp_path: Path, status: int
 def test_a_key_that_is_not_there_is_named_and_its_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("A_KEY", raising=False)
     with pytest.raises(SeasDataError, match="A_KEY"):
-        model("http://127.0.0.1:9/v1", key_variable="A_KEY")
+        model("http://127.0.0.1:9/v1", api_key_env="A_KEY")
 
 
 def test_a_server_that_goes_down_in_mid_run_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,19 +181,19 @@ def test_a_server_that_goes_down_in_mid_run_is_waited_for(tmp_path: Path, capsys
         run.join(20)
     assert not run.is_alive()
     assert answers[0].equals(undisturbed)
-    said = capsys.readouterr().err
-    assert said.count("is away") == 1 and said.count("answers again") == 1
+    output = capsys.readouterr().err
+    assert output.count("is unavailable") == 1 and output.count("is available again") == 1
 
 
-def test_patience_ends(tmp_path: Path) -> None:
-    with server(lambda *_: (503, {}, {})) as (url, _), pytest.raises(SeasDataError, match="away for"):
-        ask(url, tmp_path, patience=0.3)
+def test_an_unavailable_server_ends_the_run_after_max_wait_seconds(tmp_path: Path) -> None:
+    with server(lambda *_: (503, {}, {})) as (url, _), pytest.raises(SeasDataError, match="has been unavailable for"):
+        ask(url, tmp_path, max_wait_seconds=0.3)
     with pytest.raises(SeasDataError, match="no server answers"):
-        ask("http://127.0.0.1:9/v1", tmp_path, patience=0.1)
+        ask("http://127.0.0.1:9/v1", tmp_path, max_wait_seconds=0.1)
 
 
 def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, written = parts.write, []
+    write, written = generation_cache.write_batch, []
 
     def killed_after_one(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
         if written:
@@ -202,10 +202,10 @@ def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, m
         return write(folder, name, rows)
 
     with server(lambda body, _: completion(body)) as (url, seen):
-        monkeypatch.setattr(parts, "write", killed_after_one)
+        monkeypatch.setattr(generation_cache, "write_batch", killed_after_one)
         with pytest.raises(KeyboardInterrupt):
             ask(url, tmp_path, count=200, concurrency=4)
-        monkeypatch.setattr(parts, "write", write)
+        monkeypatch.setattr(generation_cache, "write_batch", write)
         seen.bodies.clear()
         answers = ask(url, tmp_path, count=200, concurrency=4)
         assert len(seen.bodies) == 200 - 64
@@ -215,11 +215,11 @@ def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, m
 def test_a_server_that_does_not_draw_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server(lambda body, _: completion(body | {"seed": 0}, count=1)) as (url, _):
         ask(url, tmp_path, samples=2)
-        assert "it does not draw" in capsys.readouterr().err
-        model(url).generate(asking(12), SAMPLING.model_copy(update={"temperature": 0}), 2, tmp_path, "answers")
+        assert "it does not sample" in capsys.readouterr().err
+        model(url).generate(create_requests(12), SAMPLING.model_copy(update={"temperature": 0}), 2, tmp_path, "answers")
     with server(lambda body, _: completion(body, count=1)) as (url, _):
         ask(url, tmp_path / "drawing", samples=2)
-    assert "draw" not in capsys.readouterr().err
+    assert "sample" not in capsys.readouterr().err
 
 
 def test_no_more_requests_are_under_way_than_allowed(tmp_path: Path) -> None:
@@ -257,9 +257,9 @@ def test_a_reply_without_choices_is_a_failed_row(tmp_path: Path) -> None:
 
 def test_a_completion_sends_the_templates_text_or_the_bare_one(tiny: Path, tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, seen):
-        ask(url, tmp_path, count=2, form="completion", tokenizer=str(tiny))
+        ask(url, tmp_path, count=2, endpoint="completions", tokenizer=str(tiny))
         bare = pl.DataFrame({"request_id": ["a"], "text": ["[INST] as it is"]})
-        model(url, form="completion").generate(bare, SAMPLING, 1, tmp_path, "answers")
+        model(url, endpoint="completions").generate(bare, SAMPLING, 1, tmp_path, "answers")
     assert set(seen.paths) == {"/v1/completions", "/v1/models"}
     assert sorted(body["prompt"] for body in seen.bodies) == [
         "<begin> <user> what <end> <assistant> ",
@@ -269,7 +269,10 @@ def test_a_completion_sends_the_templates_text_or_the_bare_one(tiny: Path, tmp_p
 
 
 def test_a_bare_text_in_a_chat_is_refused(tmp_path: Path) -> None:
-    with server(lambda body, _: completion(body)) as (url, _), pytest.raises(SeasDataError, match="form: completion"):
+    with (
+        server(lambda body, _: completion(body)) as (url, _),
+        pytest.raises(SeasDataError, match="endpoint: completions"),
+    ):
         model(url).generate(pl.DataFrame({"request_id": ["a"], "text": ["x"]}), SAMPLING, 1, tmp_path, "answers")
 
 
@@ -284,11 +287,13 @@ def test_template_keywords_parts_and_probabilities_are_asked_for_and_read(tmp_pa
             },
         ]
     }
-    asked = Asking(
-        template={"guideline": "be kind"}, as_parts=True, decision=Decision(unsafe=("unsafe",), safe=("safe",))
+    asked = PromptFormat(
+        template_kwargs={"guideline": "be kind"},
+        typed_content=True,
+        verdict_tokens=VerdictTokens(unsafe=("unsafe",), safe=("safe",)),
     )
     with server(lambda body, _: completion(body, logprobs=logprobs)) as (url, seen):
-        answers = model(url).generate(asking(3), SAMPLING, 1, tmp_path, "answers", asked)
+        answers = model(url).generate(create_requests(3), SAMPLING, 1, tmp_path, "answers", asked)
     assert answers["score"].to_list() == pytest.approx([0.8320183851339245] * 3)
     for body in seen.bodies:
         assert body["chat_template_kwargs"] == {"guideline": "be kind"}
@@ -301,13 +306,13 @@ def test_a_server_that_is_not_ready_is_asked_again_who_it_is() -> None:
         assert model(url).digest == model(url).digest
     away = pytest.raises(SeasDataError, match=r"no server answers at .* \(status 503\)")
     with server(lambda body, _: completion(body), unready=[(503, b"")]) as (url, _), away:
-        assert model(url, patience=0).digest
+        assert model(url, max_wait_seconds=0).digest
 
 
 def test_what_is_no_text_is_no_list_of_models(tmp_path: Path) -> None:
     with server(lambda *_: (200, {}, b"\xff\xfa"), unready=[(200, b"\xff\xfa")]) as (url, _):
         assert model(url).digest
-        assert set(ask(url, tmp_path, count=2)["error"]) == {"a reply that is not JSON"}
+        assert set(ask(url, tmp_path, count=2)["error"]) == {"a reply that is not a JSON object"}
 
 
 def test_the_digest_is_of_the_name_and_what_the_server_says_less_what_changes() -> None:
@@ -315,5 +320,6 @@ def test_the_digest_is_of_the_name_and_what_the_server_says_less_what_changes() 
         one, two, other = model(url).digest, model(url).digest, model(url, model="another").digest
     assert one == two != other
     assert (
-        OverHttp("T1", ModelHttp(backend="http", model="m", serve=["x"]), url, checkpoint_digest="abc").digest == "abc"
+        HttpBackend("T1", ModelHttp(backend="http", model="m", serve=["x"]), url, checkpoint_digest="abc").digest
+        == "abc"
     )

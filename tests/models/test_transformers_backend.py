@@ -8,26 +8,26 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from seas_data.errors import SeasDataError
-from seas_data.models import generation_cache as parts
-from seas_data.models.in_process import InProcess, in_process
-from seas_data.models.protocol import ANSWERS, Asking, Decision, Sampling
+from seas_data.models import generation_cache
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, VerdictTokens
+from seas_data.models.transformers_backend import TransformersBackend, open_backend
 from seas_data.recipe import ModelInProcess
-from tests.models.conftest import asking
+from tests.models.conftest import create_requests
 
 SAMPLING = Sampling(max_new_tokens=6, seed=5)
 
 
 @pytest.fixture(scope="module")
-def model(tiny: Path) -> InProcess:
-    return InProcess("T0", ModelInProcess(model=str(tiny), device="cpu", batch_rows=8))
+def model(tiny: Path) -> TransformersBackend:
+    return TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu", max_batch_rows=8))
 
 
 def test_answers_have_the_columns_and_order_of_the_protocol(
-    model: InProcess, requests: pl.DataFrame, tmp_path: Path
+    model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     answers = model.generate(requests.reverse(), SAMPLING, 3, tmp_path, "answers")
 
-    assert answers.schema == ANSWERS
+    assert answers.schema == ANSWER_SCHEMA
     assert answers.height == 36
     assert answers.equals(answers.sort("request_id", "sample"))
     assert set(answers["finish_reason"]) <= {"stop", "length"}
@@ -39,10 +39,10 @@ def test_answers_have_the_columns_and_order_of_the_protocol(
 
 
 def test_a_killed_run_goes_on_and_ends_in_the_same_rows(
-    model: InProcess, requests: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = model.generate(requests, SAMPLING, 3, tmp_path / "whole", "answers")
-    write, written = parts.write, []
+    write, written = generation_cache.write_batch, []
 
     def killed_after_two(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
         if len(written) == 2:
@@ -50,11 +50,11 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_rows(
         written.append(name)
         return write(folder, name, rows)
 
-    monkeypatch.setattr(parts, "write", killed_after_two)
+    monkeypatch.setattr(generation_cache, "write_batch", killed_after_two)
     with pytest.raises(KeyboardInterrupt):
         model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
     assert len(list((tmp_path / "killed").glob("*.parquet"))) == 2
-    monkeypatch.setattr(parts, "write", write)
+    monkeypatch.setattr(generation_cache, "write_batch", write)
 
     calls = []
     generate = model.model.generate
@@ -73,20 +73,21 @@ import polars as pl
 from pathlib import Path
 from seas_data.models.protocol import Sampling
 from seas_data.recipe import ModelInProcess
-from seas_data.models.in_process import InProcess
-from tests.models.conftest import asking
+from seas_data.models.transformers_backend import TransformersBackend
+from tests.models.conftest import create_requests
 import torch
 torch.set_num_threads(1)
 torch.manual_seed(99)
-model = InProcess("T0", ModelInProcess(model={str(tiny)!r}, device="cpu", batch_rows=8))
-answers = model.generate(asking(12), Sampling(max_new_tokens=6, seed=5), 2, Path({str(tmp_path)!r}) / "a", "answers")
+model = TransformersBackend("T0", ModelInProcess(model={str(tiny)!r}, device="cpu", max_batch_rows=8))
+sampling = Sampling(max_new_tokens=6, seed=5)
+answers = model.generate(create_requests(12), sampling, 2, Path({str(tmp_path)!r}) / "a", "answers")
 answers.write_parquet({str(tmp_path / "answers.parquet")!r})
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        model = InProcess("T0", ModelInProcess(model=str(tiny), device="cpu", batch_rows=8))
+        model = TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu", max_batch_rows=8))
         here = model.generate(requests, SAMPLING, 2, tmp_path / "b", "answers")
     finally:
         torch.set_num_threads(threads)
@@ -94,7 +95,7 @@ answers.write_parquet({str(tmp_path / "answers.parquet")!r})
 
 
 def test_the_seed_and_the_callers_random_state_are_told_apart(
-    model: InProcess, requests: pl.DataFrame, tmp_path: Path
+    model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -105,7 +106,7 @@ def test_the_seed_and_the_callers_random_state_are_told_apart(
 
 
 def test_greedy_answers_are_those_of_the_bare_model(
-    model: InProcess, tiny: Path, requests: pl.DataFrame, tmp_path: Path
+    model: TransformersBackend, tiny: Path, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     """Padding, the template and the end mark are right: each row alone, by transformers itself, says the same."""
     answers = model.generate(requests, Sampling(temperature=0, top_p=1, max_new_tokens=6), 1, tmp_path, "answers")
@@ -124,17 +125,17 @@ def test_what_the_checkpoint_would_sample_with_is_not_applied(tiny: Path, tmp_pa
     model.generation_config.update(top_k=1, repetition_penalty=9.0, do_sample=True, temperature=0.1)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
-    plain = InProcess("a", ModelInProcess(model=str(tiny), device="cpu"))
-    changed = InProcess("b", ModelInProcess(model=str(folder), device="cpu"))
+    plain = TransformersBackend("a", ModelInProcess(model=str(tiny), device="cpu"))
+    changed = TransformersBackend("b", ModelInProcess(model=str(folder), device="cpu"))
     sampling = Sampling(temperature=1, top_p=1, max_new_tokens=8)
-    one = plain.generate(asking(5), sampling, 2, tmp_path / "1", "answers")
-    assert one.equals(changed.generate(asking(5), sampling, 2, tmp_path / "2", "answers"))
+    one = plain.generate(create_requests(5), sampling, 2, tmp_path / "1", "answers")
+    assert one.equals(changed.generate(create_requests(5), sampling, 2, tmp_path / "2", "answers"))
     assert one.filter(request_id="request-0000")["text"].n_unique() == 2
     assert plain.digest != changed.digest
 
 
 def test_a_request_that_leaves_no_room_is_a_failed_row_and_the_rest_is_answered(
-    model: InProcess, tmp_path: Path
+    model: TransformersBackend, tmp_path: Path
 ) -> None:
     long = pl.DataFrame({"request_id": ["long", "fits", "none"], "text": ["the " * 96, "the " * 92, ""]})
     answers = model.generate(long, SAMPLING, 2, tmp_path, "answers")
@@ -146,9 +147,9 @@ def test_a_request_that_leaves_no_room_is_a_failed_row_and_the_rest_is_answered(
     assert answers.filter(request_id="fits")["tokens"].max() <= 4  # type: ignore[operator]
 
 
-def test_a_bare_text_is_asked_as_it_is(model: InProcess, tiny: Path, tmp_path: Path) -> None:
+def test_a_bare_text_is_asked_as_it_is(model: TransformersBackend, tiny: Path, tmp_path: Path) -> None:
     sampling = Sampling(temperature=0, top_p=1, max_new_tokens=5)
-    messages = asking(1)
+    messages = create_requests(1)
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     text = tokenizer.apply_chat_template(messages["messages"].to_list()[0], tokenize=False, add_generation_prompt=True)
     bare = pl.DataFrame({"request_id": ["request-0000"], "text": [text]})
@@ -158,10 +159,10 @@ def test_a_bare_text_is_asked_as_it_is(model: InProcess, tiny: Path, tmp_path: P
 
 
 def test_the_score_is_the_share_of_the_deciding_words_among_all_logits(
-    model: InProcess, tiny: Path, requests: pl.DataFrame, tmp_path: Path
+    model: TransformersBackend, tiny: Path, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     sampling = Sampling(temperature=0, top_p=1, max_new_tokens=3)
-    first = Asking(decision=Decision(unsafe=("Yes",), safe=("No",), after=None, exact=True))
+    first = PromptFormat(verdict_tokens=VerdictTokens(unsafe=("Yes",), safe=("No",), after=None, exact=True))
     answers = model.generate(requests, sampling, 1, tmp_path, "answers", first)
 
     bare, tokenizer = AutoModelForCausalLM.from_pretrained(tiny), AutoTokenizer.from_pretrained(tiny)
@@ -174,8 +175,8 @@ def test_the_score_is_the_share_of_the_deciding_words_among_all_logits(
             logits = bare(**asked).logits[0, -1]
         assert score == pytest.approx(torch.softmax(logits[[yes, no]], 0)[0].item(), abs=1e-5)
 
-    word = Decision(unsafe=("unsafe",), safe=("safe",))
-    later = model.generate(requests, sampling, 1, tmp_path, "answers", Asking(decision=word))
+    word = VerdictTokens(unsafe=("unsafe",), safe=("safe",))
+    later = model.generate(requests, sampling, 1, tmp_path, "answers", PromptFormat(verdict_tokens=word))
     decided = later["text"].str.contains(r"^(safe|unsafe)\b")
     assert later["score"].is_not_null().equals(decided.alias("score"))
 
@@ -185,28 +186,28 @@ def test_the_score_is_the_share_of_the_deciding_words_among_all_logits(
     [
         ({"request_id": ["a"]}, "messages or text"),
         ({"request_id": ["a"], "text": ["x"], "messages": [[{"role": "user", "content": "x"}]]}, "messages or text"),
-        ({"request_id": ["a", "a"], "text": ["x", "y"]}, "give each its own"),
+        ({"request_id": ["a", "a"], "text": ["x", "y"]}, "make the ids unique"),
     ],
 )
 def test_frames_that_are_no_requests_are_refused(
-    model: InProcess, tmp_path: Path, frame: dict[str, list[object]], says: str
+    model: TransformersBackend, tmp_path: Path, frame: dict[str, list[object]], says: str
 ) -> None:
     with pytest.raises(SeasDataError, match=says):
         model.generate(pl.DataFrame(frame), SAMPLING, 1, tmp_path, "answers")
 
 
-def test_no_requests_give_no_rows(model: InProcess, requests: pl.DataFrame, tmp_path: Path) -> None:
-    assert model.generate(requests.clear(), SAMPLING, 2, tmp_path, "answers").equals(ANSWERS.to_frame())
+def test_no_requests_give_no_rows(model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path) -> None:
+    assert model.generate(requests.clear(), SAMPLING, 2, tmp_path, "answers").equals(ANSWER_SCHEMA.to_frame())
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(SeasDataError, match="no model at"),
-        in_process("T0", ModelInProcess(model=str(tmp_path / "nothing"))),
+        open_backend("T0", ModelInProcess(model=str(tmp_path / "nothing"))),
     ):
         pass
     with (
         pytest.raises(SeasDataError, match=r"no config\.json|cannot be loaded"),
-        in_process("T0", ModelInProcess(model=str(tmp_path))),
+        open_backend("T0", ModelInProcess(model=str(tmp_path))),
     ):
         pass

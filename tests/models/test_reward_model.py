@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models.reward import rewards
+from seas_data.models.reward_model import compute_rewards
 from seas_data.recipe import ModelInProcess
 from tests.models.conftest import WORDS
 
@@ -21,7 +21,7 @@ def write(folder: Path, tiny: Path, labels: int) -> ModelInProcess:
     config = LlamaConfig.from_pretrained(tiny, num_labels=labels, tie_word_embeddings=False)
     LlamaForSequenceClassification(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
-    return ModelInProcess(model=str(folder), device="cpu", batch_rows=4)
+    return ModelInProcess(model=str(folder), device="cpu", max_batch_rows=4)
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +39,23 @@ def answers(count: int) -> pl.DataFrame:
 
 def test_each_answer_has_the_reward_that_it_has_alone(model: ModelInProcess) -> None:
     rows = answers(11)
-    found = rewards(model, rows.sample(fraction=1, shuffle=True, seed=3))
+    found = compute_rewards(model, rows.sample(fraction=1, shuffle=True, seed=3))
     assert found["response_id"].to_list() == sorted(rows["response_id"])
     for row in rows.iter_slices(1):
-        alone = rewards(model, row)["reward"][0]
+        alone = compute_rewards(model, row)["reward"][0]
         assert found.filter(response_id=row["response_id"][0])["reward"][0] == pytest.approx(alone, abs=1e-5)
     by_id = dict(found.rows())
     assert by_id["r00"] == by_id["s"] != by_id["t"], "an answer to another prompt is another one"
     assert found["reward"].n_unique() > 5
-    assert rewards(model, rows).equals(found), "to the bit, in whatever order they come"
+    assert compute_rewards(model, rows).equals(found), "to the bit, in whatever order they come"
 
 
 def test_what_is_too_long_to_be_read_has_no_reward(model: ModelInProcess) -> None:
     long = pl.DataFrame({"response_id": ["a", "b"], "prompt": ["what", "what"], "response": ["door " * 200, "door"]})
-    assert rewards(model, long)["reward"].is_null().to_list() == [True, False]
-    assert rewards(model, long.clear()).is_empty()
+    assert compute_rewards(model, long)["reward"].is_null().to_list() == [True, False]
+    assert compute_rewards(model, long.clear()).is_empty()
 
 
 def test_a_classifier_of_several_numbers_is_no_reward_model(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match="gives 3 numbers to an answer; a reward is one"):
-        rewards(write(tmp_path, tiny, 3), answers(2))
+    with pytest.raises(SeasDataError, match="has 3 outputs, and a reward model has one"):
+        compute_rewards(write(tmp_path, tiny, 3), answers(2))

@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from seas_data.judges import GUARDS, Guard, Parsed, guard_of
-from seas_data.judges.guard import UNPARSED, Of
-from seas_data.judges.qwen3guard import parse
+from seas_data.errors import SeasDataError
+from seas_data.judges.guards import GUARDS, UNPARSED, Guard, Parsed, Subject, load_guard
+from seas_data.judges.guards.qwen3guard import parse
 from seas_data.recipe import JudgeGuard
 from tests.judges.conftest import MALFORMED
 
@@ -22,11 +22,11 @@ def lines(safety: str, categories: str = "None", refusal: str | None = "No") -> 
     return f"Safety: {safety}\nCategories: {categories}" + (f"\nRefusal: {refusal}" if refusal is not None else "")
 
 
-def test_the_text_is_that_of_the_published_format(asked: Callable[[Guard, str, Of], list[str]]) -> None:
-    (text,) = asked(GUARDS["qwen3guard"], TEMPLATE, "response")
+def test_the_text_is_that_of_the_published_format(render: Callable[[Guard, str, Subject], list[str]]) -> None:
+    (text,) = render(GUARDS.load("qwen3guard"), TEMPLATE, "response")
     assert "USER: what is {in} the box?\n\nASSISTANT: a {red} ball\n\nand a hat\n\n<END" in text
     assert "THE LAST **ASSISTANT's response**" in text
-    (alone,) = asked(GUARDS["qwen3guard"], TEMPLATE, "prompt")
+    (alone,) = render(GUARDS.load("qwen3guard"), TEMPLATE, "prompt")
     assert "USER: what is {in} the box?\n\n<END" in alone and "THE LAST **USER's query**" in alone
 
 
@@ -93,14 +93,27 @@ def test_answers_about_prompts(text: str, expected: Parsed) -> None:
     assert parse(text, "prompt") == expected
 
 
-def test_controversial_counts_as_the_setting_says() -> None:
-    loose = guard_of(JudgeGuard(by="guard", guard="qwen3guard", model="m", controversial="safe"))
-    strict = guard_of(JudgeGuard(by="guard", guard="qwen3guard", model="m"))
+def test_controversial_counts_as_the_option_says() -> None:
+    loose = load_guard(JudgeGuard(by="guard", guard="qwen3guard", model="m", options={"controversial": "safe"}))
+    strict = load_guard(JudgeGuard(by="guard", guard="qwen3guard", model="m"))
     text = lines("Controversial", "PII")
     assert loose.parse(text, "response") == Parsed("safe", refusal="full_compliance")
     assert strict.parse(text, "response").verdict == "unsafe"
-    sides = [guard.questions("response")[0].asking.decision for guard in (strict, loose)]
-    assert [(decision.unsafe, decision.safe) for decision in sides if decision] == [
+    tokens = [guard.questions("response")[0].prompt_format.verdict_tokens for guard in (strict, loose)]
+    assert [(each.unsafe, each.safe) for each in tokens if each] == [
         (("Unsafe", "Controversial"), ("Safe",)),
         (("Unsafe",), ("Safe", "Controversial")),
     ]
+
+
+@pytest.mark.parametrize(
+    ("guard", "options", "message"),
+    [
+        ("qwen3guard", {"controversial": "maybe"}, r"judge q: options\.controversial: .*'safe' or 'unsafe'"),
+        ("qwen3guard", {"controversal": "safe"}, r"judge q: options\.controversal: Unexpected keyword argument"),
+        ("wildguard", {"controversial": "safe"}, "judge q: the guard wildguard has no options; remove options"),
+    ],
+)
+def test_options_that_a_guard_does_not_have_are_rejected(guard: str, options: dict[str, str], message: str) -> None:
+    with pytest.raises(SeasDataError, match=message):
+        load_guard(JudgeGuard(by="guard", guard=guard, model="m", name="q", options=options))

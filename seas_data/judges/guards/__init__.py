@@ -1,0 +1,41 @@
+"""Guards: safety classifiers, one file per family, registered as entry points of the group ``seas_data.guards``.
+
+To add a guard, write a module with a ``Guard`` (``base.py``) and register it in ``pyproject.toml``, here or in another
+distribution. The name of the entry point is the guard's name in recipes::
+
+    [project.entry-points."seas_data.guards"]
+    my-guard = "my_package.my_guard:MY_GUARD"
+"""
+
+from typing import Final
+
+from pydantic import ValidationError, validate_call
+
+from seas_data.errors import SeasDataError
+from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Subject, to_messages
+from seas_data.recipe import JudgeGuard
+from seas_data.recipe.judges import GUARDS_GROUP
+from seas_data.registry import Registry
+
+__all__ = ["GUARDS", "UNPARSED", "Guard", "Parsed", "Question", "Subject", "load_guard", "to_messages"]
+
+GUARDS: Final = Registry(GUARDS_GROUP, "guard", Guard)
+
+
+def load_guard(settings: JudgeGuard) -> Guard:
+    """Return the guard that ``settings`` name, configured with their ``options``.
+
+    Raises SeasDataError if there is no such guard or it does not accept the options.
+    """
+    guard = GUARDS.load(settings.guard)
+    if not settings.options:
+        return guard
+    if guard.configure is None:
+        raise SeasDataError(f"the judge {settings.label}: the guard {settings.guard} has no options; remove options")
+    try:
+        return validate_call(guard.configure)(**settings.options)
+    except ValidationError as problem:
+        faults = "; ".join(
+            f"options.{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.errors(include_url=False)
+        )
+        raise SeasDataError(f"the judge {settings.label}: {faults}") from problem

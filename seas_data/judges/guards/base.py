@@ -1,0 +1,75 @@
+"""The definition of a guard: how it is prompted about a response (or a prompt alone) and how its output is parsed.
+
+An output has exactly the form that the guard's makers published, or it is *unparsed*, which counts as neither safe nor
+unsafe. Parsers elsewhere search for ``unsafe`` anywhere in the output and call everything else safe, so malformed
+output passes as safe.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from seas_data.models.chat_template import Message
+from seas_data.models.protocol import PromptFormat
+
+Subject = Literal["response", "prompt"]
+"""What is judged: a response to its prompt, or a prompt alone."""
+Verdict = Literal["safe", "unsafe", "unparsed"]
+Refusal = Literal["full_compliance", "full_refusal", "partial_refusal"]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The content of a guard's output."""
+
+    verdict: Verdict
+    categories: tuple[str, ...] = ()
+    """Canonical names; see ``categories``."""
+    refusal: Refusal | None = None
+
+
+UNPARSED: Final = Parsed("unparsed")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt that a guard gets for each row. Most guards have one question; ShieldGemma has one per policy."""
+
+    prompt_format: PromptFormat
+    categories: tuple[str, ...] = ()
+    """The categories of a row that this question finds unsafe, if the output does not name them."""
+
+
+def to_messages(prompt: str, response: str | None) -> list[Message]:
+    """Return the user's message and, if there is a response, the assistant's."""
+    user: list[Message] = [{"role": "user", "content": prompt}]
+    return user if response is None else [*user, {"role": "assistant", "content": response}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """A safety classifier. Its name is that of its entry point."""
+
+    questions: Callable[[Subject], Sequence[Question]]
+    """Return the questions about a response or about a prompt."""
+    parse: Callable[[str, Subject], Parsed]
+    """Parse the output to one question."""
+    max_new_tokens: int
+    """The longest well-formed output. A longer one is cut off and therefore unparsed."""
+    to_input: Callable[[str, str | None], list[Message] | str] = to_messages
+    """Return the messages, or the bare text, for a prompt and its response (None: the prompt is judged)."""
+    bare_text: bool = False
+    """The input is a bare text, which a chat server cannot carry."""
+    classifies_refusals: bool = False
+    """The output also says whether a response is a refusal."""
+    needs_logits: bool = False
+    """The verdict compares the logits of two tokens, which servers do not return."""
+    configure: Callable[..., "Guard"] | None = None
+    """Return the guard for the recipe's ``options``, which are keyword arguments validated by their annotations."""
+
+    @property
+    def backends(self) -> str:
+        """The backends that can run the guard, for messages and docs."""
+        if self.needs_logits:
+            return "transformers"
+        return "transformers, http with endpoint: completions" if self.bare_text else "transformers, http"

@@ -1,0 +1,137 @@
+"""Chat templates: messages rendered as the text that a model reads, and the tokens that end its answer.
+
+A base model has no template, so the recipe gives one. Templates write the beginning-of-text token (BOS) themselves, so
+rendered text is tokenised without special tokens. Before it is sent to a server, which adds BOS again, BOS is removed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seas_data.errors import SeasDataError
+from seas_data.models.protocol import PromptFormat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Message = dict[str, str]
+
+
+def load_tokenizer(model: str, revision: str | None = None, template: str | None = None) -> "PreTrainedTokenizerBase":
+    """Load the tokenizer of ``model`` for generation: padded on the left, with ``template`` as its chat template.
+
+    ``template`` is Jinja text or a path that ends in .jinja; None keeps the tokenizer's own. Raises SeasDataError if
+    the tokenizer or the template cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError) as problem:
+        raise SeasDataError(
+            f"the tokenizer of {model} cannot be loaded: {_first_line(problem)}; check the model's name and files"
+        ) from problem
+    for name in ("local_files_only", "is_local"):
+        # Saved with the tokenizer, these would change the checkpoint's digest between online and offline runs.
+        tokenizer.init_kwargs.pop(name, None)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if template is not None:
+        tokenizer.chat_template = read_template(template)
+    return tokenizer
+
+
+def read_template(setting: str) -> str:
+    """Return the Jinja text of a ``chat_template`` setting, read from its file if the setting ends in .jinja.
+
+    Raises SeasDataError if the file cannot be read.
+    """
+    if not setting.endswith(".jinja"):
+        return setting
+    try:
+        return Path(setting).read_text(encoding="utf-8")
+    except OSError as problem:
+        raise SeasDataError(
+            f"the chat template {setting} cannot be read: {problem.strerror}; check the path"
+        ) from problem
+
+
+def render_conversations(
+    tokenizer: "PreTrainedTokenizerBase", conversations: Sequence[Sequence[Message]], prompt_format: PromptFormat
+) -> list[str]:
+    """Return the text of each conversation, rendered by the tokenizer's chat template.
+
+    Raises SeasDataError if the tokenizer has no template or the template rejects the messages.
+    """
+    if not tokenizer.chat_template:
+        raise SeasDataError(
+            f"{tokenizer.name_or_path} has no chat template, as base models do; set chat_template in the recipe"
+        )
+    from jinja2 import TemplateError
+
+    if not conversations:
+        return []
+    rendered = [[_to_content(message, prompt_format.typed_content) for message in each] for each in conversations]
+    try:
+        texts = tokenizer.apply_chat_template(
+            rendered,
+            tokenize=False,
+            add_generation_prompt=prompt_format.generation_prompt,
+            **prompt_format.template_kwargs,
+        )
+    except TemplateError as problem:
+        raise SeasDataError(
+            f"the chat template of {tokenizer.name_or_path} rejects the messages: {problem}; set another chat_template"
+        ) from problem
+    return list(texts)
+
+
+def to_typed_content(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return the messages with their contents as lists of typed parts."""
+    return [_to_content(message, True) for message in messages]
+
+
+def strip_bos(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
+    """Return ``text`` without its beginning-of-text token if the tokenizer adds that token to every text."""
+    bos = tokenizer.bos_token
+    if bos and text.startswith(bos) and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]:
+        return text[len(bos) :].lstrip(" ")
+    return text
+
+
+def end_token_ids(tokenizer: "PreTrainedTokenizerBase", configured: object) -> list[int]:
+    """Return the token ids that end an answer: those ``configured`` (an id, ids or None), and the template's own.
+
+    A recipe's template may end a turn with a token that is not the base model's end-of-text token; without it,
+    generation would run to its limit. It is the token that the template writes right after an answer, if that token is
+    special.
+    """
+    given = configured if isinstance(configured, list) else [configured]
+    ids = {token for token in [*given, tokenizer.eos_token_id] if isinstance(token, int)}
+    if tokenizer.chat_template:
+        from jinja2 import TemplateError
+
+        example = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"}]
+        try:
+            text = str(tokenizer.apply_chat_template(example, tokenize=False))
+        except (TemplateError, TypeError, ValueError):
+            text = ""  # a guard's template may require other messages; guards end with their end-of-text token
+        after = text.rpartition("answer")[2].strip()
+        first = tokenizer(after, add_special_tokens=False)["input_ids"][:1] if after else []
+        ids |= set(first) & _special_ids(tokenizer)
+    return sorted(ids)
+
+
+def _special_ids(tokenizer: "PreTrainedTokenizerBase") -> set[int]:
+    added = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added | set(tokenizer.all_special_ids)
+
+
+def _to_content(message: Message, typed: bool) -> dict[str, Any]:
+    content = message["content"]
+    return {"role": message["role"], "content": [{"type": "text", "text": content}] if typed else content}
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

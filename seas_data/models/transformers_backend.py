@@ -1,0 +1,289 @@
+"""Transformers backend: generation in this process, on a CPU or a GPU.
+
+All requests are tokenised first, and batches of similar length are planned from all of them. Each batch has its own
+seed, so its rows do not depend on which batches were computed before, and is stored when it is done. The last bits of a
+batch's numbers depend on its shape, so a batch is never computed in part.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seas_data.errors import SeasDataError
+from seas_data.models import chat_template, checkpoint, generation_cache, token_probability
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
+from seas_data.progress import bar, libraries_quiet
+from seas_data.recipe import ModelInProcess
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+TokenIds = tuple[list[int], list[int]]
+"""The token ids of unsafe and of safe; empty lists if no score is asked for."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer to generate: a sample of a request, with the request's tokens."""
+
+    request_id: str
+    sample: int
+    key: str
+    tokens: NDArray[np.int64]
+
+
+class TransformersBackend:
+    """A model loaded in this process."""
+
+    def __init__(self, name: str, settings: ModelInProcess) -> None:
+        self.name = name
+        self.settings = settings
+        self.folder = checkpoint.resolve_folder(settings.model, settings.revision)
+        self.tokenizer = chat_template.load_tokenizer(str(self.folder), template=settings.chat_template)
+        self.model = load(self.folder, settings)
+        self.end_ids = chat_template.end_token_ids(self.tokenizer, self.model.generation_config.eos_token_id)
+        _reset_generation_config(self.model)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the checkpoint's files."""
+        return checkpoint.compute_digest(self.folder)
+
+    @property
+    def backend_settings(self) -> dict[str, Any]:
+        """The precision of the weights."""
+        return {"precision": str(self.model.dtype).removeprefix("torch.")}
+
+    @property
+    def max_positions(self) -> int:
+        """The most tokens that the model can hold, request and answer together."""
+        return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or 1 << 30)
+
+    def generate(
+        self,
+        requests: pl.DataFrame,
+        sampling: Sampling,
+        samples: int,
+        folder: Path,
+        label: str,
+        prompt_format: PromptFormat | None = None,
+    ) -> pl.DataFrame:
+        """Answer each request ``samples`` times; see ``protocol.Generator``.
+
+        A request that leaves no room for an answer becomes a failed row. Raises SeasDataError if memory runs out.
+        """
+        prompt_format = prompt_format or PromptFormat()
+        rows, too_long = self.to_rows(requests, samples, prompt_format)
+        batches = self.plan_batches(rows, sampling)
+        verdict_tokens = prompt_format.verdict_tokens
+        ids: TokenIds = ([], [])
+        if verdict_tokens is not None:
+            ids = token_probability.verdict_token_ids(verdict_tokens, self.tokenizer)
+        model = f"{self.digest} {self.model.dtype} {self.model.device.type}"
+        keys = [
+            generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in each]) for each in batches
+        ]
+        answers = [too_long]
+        with bar(len(rows), label, "answers") as progress:
+            for batch, key in zip(batches, keys, strict=True):
+                stored = generation_cache.read_batch(folder, key)
+                if stored is None:
+                    answered = self._answer(batch, sampling, prompt_format, ids)
+                    stored = generation_cache.write_batch(folder, key, answered)
+                answers.append(stored)
+                progress.update(len(batch))
+        return generation_cache.concat_batches(answers)
+
+    def to_rows(
+        self, requests: pl.DataFrame, samples: int, prompt_format: PromptFormat
+    ) -> tuple[list[Row], pl.DataFrame]:
+        """Return the answers to generate, and the failed rows of requests that leave no room for one."""
+        column = get_content_column(requests)
+        requests = requests.sort("request_id")
+        contents = requests[column].to_list()
+        if column == "text":
+            texts = [prompt_format.bos + text for text in contents]
+        else:
+            texts = chat_template.render_conversations(self.tokenizer, contents, prompt_format)
+        tokens = _tokenize(self.tokenizer, texts)
+        rows, failed = [], []
+        for request_id, text, ids in zip(requests["request_id"], texts, tokens, strict=True):
+            if 0 < len(ids) < self.max_positions:
+                rows += [Row(request_id, n, generation_cache.row_key(request_id, n, text), ids) for n in range(samples)]
+            else:
+                reason = f"the request has {len(ids)} tokens; the model holds {self.max_positions} with the answer"
+                failed += [(request_id, n, None, "error", None, reason, None) for n in range(samples)]
+        return rows, pl.DataFrame(failed, ANSWER_SCHEMA, orient="row")
+
+    def plan_batches(self, rows: Sequence[Row], sampling: Sampling) -> list[list[Row]]:
+        """Return ``rows`` in batches of similar length, within the settings' limits."""
+        lengths = np.array([len(row.tokens) for row in rows], np.int64)
+        plan = generation_cache.plan_batches(
+            lengths, sampling.max_new_tokens, self.settings.max_batch_tokens, self.settings.max_batch_rows
+        )
+        return [[rows[number] for number in batch] for batch in plan]
+
+    def _answer(
+        self, batch: Sequence[Row], sampling: Sampling, prompt_format: PromptFormat, verdict_ids: TokenIds
+    ) -> pl.DataFrame:
+        """Return the answers of one batch, generated together."""
+        import torch
+
+        width = max(len(row.tokens) for row in batch)
+        ids = np.full((len(batch), width), self.tokenizer.pad_token_id or 0, np.int64)
+        mask = np.zeros_like(ids)
+        for position, row in enumerate(batch):
+            ids[position, width - len(row.tokens) :] = row.tokens
+            mask[position, width - len(row.tokens) :] = 1
+        recorder = self._create_recorder(verdict_ids)
+        seed = generation_cache.batch_seed(sampling, [row.key for row in batch])
+        with _seeded(seed, self.model.device.type), torch.inference_mode():
+            try:
+                generated = self.model.generate(
+                    input_ids=torch.from_numpy(ids).to(self.model.device),
+                    attention_mask=torch.from_numpy(mask).to(self.model.device),
+                    logits_processor=[recorder] if recorder else None,
+                    **self._generation_arguments(sampling, self.max_positions - width),
+                )
+            except torch.OutOfMemoryError as problem:
+                raise SeasDataError(
+                    f"memory ran out for {self.name} with a batch of {len(batch)} rows of {width} tokens and their "
+                    f"answers; lower max_batch_tokens ({self.settings.max_batch_tokens})"
+                ) from problem
+        answers = generated[:, width:].cpu().numpy()
+        scores: list[float | None] = [None] * len(batch)
+        if recorder is not None and prompt_format.verdict_tokens is not None:
+            probabilities = torch.stack(recorder.steps, 1).double().cpu().numpy()
+            scores = token_probability.compute_scores(
+                prompt_format.verdict_tokens, self.tokenizer, answers, probabilities, {*verdict_ids[0], *verdict_ids[1]}
+            )
+        return self._to_frame(batch, answers, scores)
+
+    def _to_frame(
+        self, batch: Sequence[Row], answers: NDArray[np.int64], scores: Sequence[float | None]
+    ) -> pl.DataFrame:
+        ended = np.isin(answers, self.end_ids)
+        tokens = np.where(ended.any(1), ended.argmax(1), answers.shape[1])
+        texts = self.tokenizer.batch_decode(
+            [answer[:count] for answer, count in zip(answers, tokens, strict=True)], skip_special_tokens=True
+        )
+        return pl.DataFrame(
+            {
+                "request_id": [row.request_id for row in batch],
+                "sample": [row.sample for row in batch],
+                "text": texts,
+                "finish_reason": np.where(ended.any(1), "stop", "length").tolist(),
+                "tokens": tokens,
+                "error": [None] * len(batch),
+                "score": scores,
+            },
+            strict=False,
+        ).cast(ANSWER_SCHEMA)
+
+    def _create_recorder(self, verdict_ids: TokenIds) -> token_probability.ProbabilityRecorder | None:
+        import torch
+
+        if not all(verdict_ids):
+            return None
+        unsafe, safe = (torch.tensor(ids, device=self.model.device) for ids in verdict_ids)
+        return token_probability.ProbabilityRecorder(unsafe, safe)
+
+    def _generation_arguments(self, sampling: Sampling, free_positions: int) -> dict[str, Any]:
+        drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        return (drawn if sampling.temperature > 0 else {"do_sample": False}) | {
+            "max_new_tokens": min(sampling.max_new_tokens, free_positions),
+            "eos_token_id": self.end_ids or None,
+            "pad_token_id": self.tokenizer.pad_token_id or 0,
+        }
+
+
+@contextmanager
+def open_backend(name: str, settings: ModelInProcess) -> Iterator[TransformersBackend]:
+    """Load a model, yield it, and free its memory afterwards. Raises SeasDataError if it cannot be loaded."""
+    backend = TransformersBackend(name, settings)
+    try:
+        yield backend
+    finally:
+        del backend.model
+        free_memory()
+
+
+def free_memory() -> None:
+    """Release the memory of models that nothing refers to any more."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "PreTrainedModel":
+    """Load the checkpoint in ``folder`` as ``model_class`` of transformers, or as the class that it names.
+
+    Using the named class lets guards that also read images load. Raises SeasDataError if the checkpoint cannot be
+    loaded or there is no GPU for ``device: cuda``.
+    """
+    import torch
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise SeasDataError(f"{settings.model} has device: cuda, and there is no GPU; set device: auto")
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
+    try:
+        model_class = model_class or _checkpoint_class(folder)
+        with libraries_quiet():
+            model = model_class.from_pretrained(
+                folder, dtype=torch.bfloat16 if half else torch.float32, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError) as problem:
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise SeasDataError(
+            f"the model {settings.model} cannot be loaded: {reason}; check the checkpoint's files"
+        ) from problem
+    return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def _checkpoint_class(folder: Path) -> Any:
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    name = (config.architectures or [""])[0]
+    if not name.endswith("ForConditionalGeneration"):
+        return transformers.AutoModelForCausalLM
+    if not hasattr(transformers, name):
+        raise ValueError(f"transformers has no {name}")
+    return getattr(transformers, name)
+
+
+def _reset_generation_config(model: "PreTrainedModel") -> None:
+    """Remove the checkpoint's own sampling settings (top-k 50, penalties), so that only the recipe's apply."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig()
+
+
+def _tokenize(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[NDArray[np.int64]]:
+    tokens: list[NDArray[np.int64]] = []
+    for start in range(0, len(texts), 4096):
+        ids = tokenizer(list(texts[start : start + 4096]), add_special_tokens=False)["input_ids"]
+        tokens += [np.asarray(row, np.int64) for row in ids]
+    return tokens
+
+
+@contextmanager
+def _seeded(seed: int, device: str) -> Iterator[None]:
+    """Seed torch within the block, and restore its random state afterwards."""
+    import torch
+
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
