@@ -6,7 +6,7 @@
     version.table("kept")
     version.sql("select type, count(*) as rows from kept group by 1")
 
-The steps of curation are functions on frames: ``from seas_data.curate import templates, select, split``.
+``seas_data.run.build`` builds versions. The steps of curation are functions on frames, in ``seas_data.curate``.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,23 +14,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seas_data.query.version import Version, open
     from seas_data.recipe import load as load_recipe
-    from seas_data.run import build
 
-__all__ = ["Version", "build", "load_recipe", "open"]
+__all__ = ["Version", "load_recipe", "open"]
 
-_PLACES = {
+_LOCATIONS = {
     "Version": ("seas_data.query.version", "Version"),
-    "build": ("seas_data.run", "build"),
     "load_recipe": ("seas_data.recipe", "load"),
     "open": ("seas_data.query.version", "open"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that light commands do not load heavy libraries."""
-    if name not in _PLACES:
+    """Import a public name on first use, so that light commands do not load heavy libraries."""
+    if name not in _LOCATIONS:
         raise AttributeError(f"module seas_data has no attribute {name}")
     from importlib import import_module
 
-    module, attribute = _PLACES[name]
+    module, attribute = _LOCATIONS[name]
     return getattr(import_module(module), attribute)

@@ -1,13 +1,12 @@
 """Build with the plan's checks, the sandbox, and the loop with its models and judges attached.
 
-``build.py`` is the pipeline and imports none of these; this module passes them in. ``seas_data.build`` is ``build``
-of this module.
+``build.py`` is the pipeline and imports none of these; this module passes them in.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import seas_data.build as pipeline
+from seas_data import build as pipeline
 from seas_data import plan
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, in_sandbox, require_trust

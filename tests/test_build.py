@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import seas_data as sd
+from seas_data import build as pipeline
 from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
@@ -187,13 +188,13 @@ def test_an_override_of_a_prompt_that_is_not_there_is_refused(tmp_path: Path) ->
 
 def test_changed_settings_alone_build_nothing_and_say_so(example: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(example, tmp_path / "ws"))
-    changed = recipes.load(EXAMPLE, ["curation.near.duplicate=0.9"])
+    changed = recipes.load(EXAMPLE, ["curation.near.duplicate_threshold=0.9"])
     built = build(changed, root)
     assert not built.new
     assert "build into a new workspace" in built.message
 
 
-@pytest.mark.parametrize("change", ["release.unparsed_share=0.1", "sources.general.licence=MIT"])
+@pytest.mark.parametrize("change", ["release.max_unparsed_proportion=0.1", "sources.general.licence=MIT"])
 def test_a_licence_or_release_said_anew_makes_a_version_of_the_same_rows(
     change: str, example: Path, first: Version, tmp_path: Path
 ) -> None:
@@ -247,3 +248,29 @@ def test_a_shard_that_is_damaged_is_named(example: Path, tmp_path: Path) -> None
     version.paths()["splits"][0].write_bytes(b"nothing")
     with pytest.raises(SeasDataError, match=r"cannot be read .* seas-data verify"):
         version.table("splits")
+
+
+def test_a_resumed_build_reuses_finished_stages_only_if_the_same_code_computed_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = recipe_with(tmp_path / "base").model_copy(update={"embedders": []})
+    expected = build(recipe, tmp_path / "undisturbed").version.digest
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def stages_reused(**changes: object) -> set[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            for name, value in {"write_shards": interrupt, **changes}.items():
+                patched.setattr(pipeline, name, value)
+            build(recipe, tmp_path / "ws")
+        return {line.split()[0] for line in capsys.readouterr().err.splitlines() if line.endswith("reused")}
+
+    slow_stages = {"contamination", "templates", "edges", "labels", "clusters"}
+    assert stages_reused() == set()
+    assert stages_reused() == slow_stages
+    assert stages_reused(code_digest=lambda room: f"other code of {room}") == set()
+    assert stages_reused(code_digest=lambda room: f"other code of {room}") == slow_stages
+    assert stages_reused() == set()
+    assert build(recipe, tmp_path / "ws").version.digest == expected
