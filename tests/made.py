@@ -55,17 +55,17 @@ def recipe(*, iterations: int = 2, seeds: int = 30, attacks: int = 4, responses:
             ],
             "loop": {
                 "iterations": iterations,
-                "seeds": seeds,
-                "attack": {"prompts": attacks, "responses": responses},
-                "evaluation": {"seeds": max(30, seeds // 10), "prompts": 2, "responses": 2},
+                "seeds_per_iteration": seeds,
+                "attack": {"attacks_per_seed": attacks, "responses_per_attack": responses},
+                "evaluation": {"seeds": max(30, seeds // 10), "attacks_per_seed": 2, "responses_per_prompt": 2},
                 "success": {"min_verdicts": min(3, responses)},
-                "harmless": {"prompts": max(10, seeds), "judge": "guard"},
+                "harmless": {"prompts_per_iteration": max(10, seeds), "judge": "guard"},
                 "instructions": "instructions.jsonl",
-                "preferences": "preferences.jsonl",
+                "general_preferences": "preferences.jsonl",
             },
             "pairs": {
                 "judge": "keeper",
-                "red": {"near_duplicate": None, "min_verdicts": min(2, responses)},
+                "red": {"near_duplicate_threshold": None, "min_verdicts": min(2, responses)},
                 "target": {"max_pairs": max(20, seeds * attacks // 4)},
             },
         }
@@ -134,7 +134,9 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
             made.setdefault(name, []).append(frame)
 
     if k == 1:
-        shown, rows = draw_demonstrations(attackable, plan.loop.seeds, settings, random_stream=(0, "start"))
+        shown, rows = draw_demonstrations(
+            attackable, plan.loop.seeds_per_iteration, settings, random_stream=(0, "start")
+        )
         add(seeds=shown, demonstrations=rows, relabels=_relabels(train), decisions=_manual(prompts, kept))
         for letter, role in ROLES:
             add(
@@ -144,13 +146,18 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
             )
     else:
         add(metrics=_gold(parent), relabels=_cleared(train))
-    seeds = draw_seeds(attackable, plan.loop.seeds, settings, iteration=k, split="train", random_stream=(0, "attack"))
-    attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.prompts, k, numbers)
+    seeds = draw_seeds(
+        attackable, plan.loop.seeds_per_iteration, settings, iteration=k, split="train", random_stream=(0, "attack")
+    )
+    attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.attacks_per_seed, k, numbers)
     attacks = mark_set_aside(attacks, seeds, attackable)
     asked = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", "type"), on="seed_id")
-    harmless = train.filter(pl.col("kind") == "harmless").head(plan.loop.harmless.prompts)
+    harmless = train.filter(pl.col("kind") == "harmless").head(plan.loop.harmless.prompts_per_iteration)
     answers = made_models.answered(
-        pl.concat([made_models.asked(asked), made_models.asked(harmless)]), k - 1, settings.responses, numbers
+        pl.concat([made_models.asked(asked), made_models.asked(harmless)]),
+        k - 1,
+        settings.responses_per_attack,
+        numbers,
     )
     add(seeds=seeds, attacks=attacks, settings=said)
     add(**answers)
@@ -166,7 +173,7 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
 
     standing = parent.table("seeds").filter(split="test")
     if standing.is_empty():
-        natural = settings.model_copy(update={"types": "natural"})
+        natural = settings.model_copy(update={"seed_types": "natural"})
         adversarial = test.filter(pl.col("kind") == "adversarial")
         standing = draw_seeds(
             adversarial, plan.loop.evaluation.seeds, natural, iteration=0, split="test", random_stream=(0, "evaluation")
@@ -195,7 +202,7 @@ def _measured(
     metrics = []
     for number in new:
         red = f"R{number}"
-        written, how = made_models.attacks(seeds, red, plan.loop.evaluation.prompts, number, numbers)
+        written, how = made_models.attacks(seeds, red, plan.loop.evaluation.attacks_per_seed, number, numbers)
         written = mark_set_aside(written, seeds, kept, repeats=False)
         attacks.append(written)
         said.append(how)
@@ -217,7 +224,7 @@ def _measured(
             if number in new
             else made_models.asked(theirs)
         )
-        answers.append(made_models.answered(asked, number, plan.loop.evaluation.responses, numbers))
+        answers.append(made_models.answered(asked, number, plan.loop.evaluation.responses_per_prompt, numbers))
     responses = pl.concat([parent.table("responses"), *(each["responses"] for each in answers)])
     verdicts = pl.concat([parent.table("verdicts"), *(each["verdicts"] for each in answers)])
     cells = join_cells(rivals, responses, verdicts)
@@ -283,7 +290,7 @@ def _joining(
         answers["responses"], pairs.select_verdicts(answers["verdicts"], judge="keeper", refusal_judge="keeper")
     )
     attacks = add_language(attacks, seeds, known)
-    worked = select_successful(attacks, seeds, rates, rate=rules.rate, min_verdicts=rules.min_verdicts)
+    worked = select_successful(attacks, seeds, rates, rate=rules.min_unsafe_rate, min_verdicts=rules.min_verdicts)
     refused = attacks.filter(pl.col("reason").is_null()).join(
         rates.filter(pl.col("valid") > 0, pl.col("unsafe") == 0), on="prompt_id", how="semi"
     )
@@ -321,7 +328,7 @@ def _curated(joining: pl.DataFrame, clusters: int, dimensions: int, numbers: np.
 def _gold(parent: Version) -> pl.DataFrame:
     """Return what people who read one response in eight of ``parent`` would say of its judges, as ``metrics``."""
     read = parent.table("responses").drop_nulls("text").sort("response_id").gather_every(8)
-    read = read.join(parent.select("select prompt_id, kind from asked"), on="prompt_id", maintain_order="left")
+    read = read.join(parent.select("select prompt_id, kind from target_prompts"), on="prompt_id", maintain_order="left")
     told = (pl.col("kind") == "adversarial") & ~pl.col("text").str.starts_with("I ")
     golden = read.select(
         "response_id",

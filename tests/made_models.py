@@ -5,7 +5,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data import tables
-from seas_data.loop import attacks as attack
+from seas_data.loop.attacks import build_attacks
+from seas_data.loop.generation import settings_row
 from seas_data.tables.ids import row_ids
 from seas_data.text import text_digest
 from tests.made_sources import OPENERS, PLACES, Frames
@@ -28,7 +29,7 @@ def attacks(
     seeds: pl.DataFrame, model: str, samples: int, iteration: int, numbers: np.random.Generator
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return ``attacks`` (nothing set aside) and ``settings``: what the red team ``model`` wrote to each seed."""
-    said = attack.settings_row(model, digest(model), {"temperature": 0.8, "top_p": 0.9, "max_new_tokens": 64})
+    said = settings_row(model, digest(model), {"temperature": 0.8, "top_p": 0.9, "max_new_tokens": 64})
     rows = seeds.select(request_id="seed_id", type="type").join(pl.DataFrame({"sample": range(samples)}), how="cross")
     luck, box = numbers.random(rows.height), numbers.integers(0, 50_000, rows.height)
     opener = pl.col("type").replace_strict(list(OPENERS), list(OPENERS.values()), return_dtype=pl.String)
@@ -48,7 +49,7 @@ def attacks(
         tokens=pl.lit(24),
     )
     settings_id = str(said["settings_id"][0])
-    return attack.written(rows, seeds, model=model, iteration=iteration, settings_id=settings_id), said
+    return build_attacks(rows, seeds, model=model, iteration=iteration, settings_id=settings_id), said
 
 
 def asked(rows: pl.DataFrame) -> pl.DataFrame:
@@ -67,7 +68,7 @@ def asked(rows: pl.DataFrame) -> pl.DataFrame:
 def answered(asked: pl.DataFrame, target: int, samples: int, numbers: np.random.Generator) -> Frames:
     """Return ``responses``, ``verdicts`` and ``settings`` of T``target``: each prompt ``samples`` times."""
     model = f"T{target}"
-    said = attack.settings_row(model, digest(model), {"temperature": 0.8, "top_p": 0.9, "max_new_tokens": 128})
+    said = settings_row(model, digest(model), {"temperature": 0.8, "top_p": 0.9, "max_new_tokens": 128})
     asked = asked.unique("prompt_id").sort("prompt_id")
     rows = asked.join(pl.DataFrame({"sample": range(samples)}), how="cross")
     n = rows.height

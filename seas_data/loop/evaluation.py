@@ -76,7 +76,7 @@ def select_sets(prompts: pl.DataFrame, splits: pl.DataFrame, recipe: Recipe) -> 
     """Return the prompts that each target is evaluated on besides the matrix, with the name of their ``set``.
 
     Sets: test (its adversarial prompts), harmless, general (of test), and the holdout sources by name. Of each set the
-    first ``evaluation.rows`` are taken, in the order of a hash.
+    first ``evaluation.max_prompts`` are taken, in the order of a hash.
     """
     assert recipe.loop is not None
     settings = recipe.loop.evaluation
@@ -101,7 +101,7 @@ def select_sets(prompts: pl.DataFrame, splits: pl.DataFrame, recipe: Recipe) -> 
 
 
 def read_expected(recipe: Recipe, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Return the table ``expected``: the words of a right answer, for ``prompts`` that ``evaluation.answers`` has."""
+    """Return the table ``expected``: the words of a right answer, for those ``prompts`` that a file has."""
     assert recipe.loop is not None
     parts = [tables.empty("expected")]
     for source, path in recipe.loop.evaluation.expected_answers.items():

@@ -27,7 +27,7 @@ from seas_data.loop.input_files import hash_files
 from seas_data.loop.joined_prompts import select_joining
 from seas_data.loop.seeds import draw_iteration_seeds
 from seas_data.loop.training import start_model, update_model
-from seas_data.loop.training_rows import add_earlier_rounds, build_training_rows, select_role_rows
+from seas_data.loop.training_rows import add_earlier_iterations, build_training_rows, select_role_rows
 from seas_data.loop.verdicts import judge_responses
 from seas_data.metrics import METRICS, compute_metrics
 from seas_data.metrics.rows import metric_frame
@@ -178,7 +178,7 @@ def _attack_and_train(
         lambda: build_training_rows(context, attacks, harmless, seeds, answers, held_out),
     )
     _print_training_rows(built)
-    rows = add_earlier_rounds(context, parent, built)
+    rows = add_earlier_iterations(context, parent, built)
     red_rows, target_rows = select_role_rows(rows, "red"), select_role_rows(rows, "target")
     red = run("train red team", red_rows.height, lambda: update_model(context, "red", red_rows))
     target = run("train target", target_rows.height, lambda: update_model(context, "target", target_rows))

@@ -83,8 +83,8 @@ def attacks_to_prompts(attacks: pl.DataFrame, kind: str, label_source: str) -> p
 def _select_refused_harmless(context: IterationContext, attacks: pl.DataFrame, answers: Frames) -> pl.DataFrame:
     """Return as ``prompts`` the attacks that the target refused and ``harmless.judge`` calls harmless.
 
-    Refused: at least ``success.rate`` of the classified responses, of ``success.min_verdicts``, are refusals. Without
-    ``harmless.judge`` there are none.
+    Refused: of at least ``success.min_verdicts`` classified responses, a proportion of ``success.min_unsafe_rate`` are
+    refusals. Without ``harmless.judge`` there are none.
     """
     settings, rules = context.loop.harmless, context.loop.success
     verdicts = pairs.select_verdicts(

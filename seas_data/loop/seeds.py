@@ -22,7 +22,7 @@ from seas_data.tables.taxonomy import TYPES
 def draw_iteration_seeds(context: IterationContext, parent: Version | None, prompts: pl.DataFrame) -> Frames:
     """Draw the seeds of an iteration from the adversarial ``prompts`` of ``train``; return the table ``seeds``.
 
-    With ``loop.attack.types: weakness`` types are weighted by their success in the iteration of ``parent``.
+    With ``loop.attack.seed_types: weakness`` types are weighted by their success in the iteration of ``parent``.
     """
     loop = context.loop
     weakness = (
@@ -49,7 +49,7 @@ def draw_evaluation_seeds(context: IterationContext, known: pl.DataFrame, prompt
     if seeds.height:
         return seeds
     loop = context.loop
-    settings = loop.attack.model_copy(update={"types": "natural"})
+    settings = loop.attack.model_copy(update={"seed_types": "natural"})
     stream = (loop.seed, "evaluation")
     return draw_seeds(prompts, loop.evaluation.seeds, settings, iteration=0, split="test", random_stream=stream)
 
@@ -66,7 +66,7 @@ def draw_seeds(
 ) -> pl.DataFrame:
     """Draw ``count`` seeds from ``prompts``; return the table ``seeds``, sorted by id.
 
-    The number of seeds of each type is proportional to its weight (``settings.types``); it is not drawn. Identical
+    The number of seeds of each type is proportional to its weight (``settings.seed_types``); it is not drawn. Identical
     seeds are returned once.
 
     Args:
@@ -76,7 +76,7 @@ def draw_seeds(
         iteration: Iteration of the seeds.
         split: Split that the prompts are of.
         random_stream: The loop's seed and the purpose: what the random numbers depend on besides the iteration.
-        weakness: Success rate of each type so far (0 to 1), for ``types: weakness``.
+        weakness: Success rate of each type so far (0 to 1), for ``seed_types: weakness``.
 
     Raises SeasDataError if no type has enough prompts for a seed.
     """
@@ -88,8 +88,8 @@ def draw_seeds(
     }
     if not by_type:
         raise SeasDataError(
-            f"no type has {settings.examples_per_seed} prompts in {split}, the number that a seed shows; add sources with "
-            "labelled adversarial prompts, or lower loop.attack.examples"
+            f"no type has {settings.examples_per_seed} prompts in {split}, the number of examples of a seed; add "
+            "labelled adversarial prompts, or lower loop.attack.examples_per_seed"
         )
     names: list[str] = [name for name in TYPES if name in by_type]
     counts = apportion(_type_weights(names, by_type, settings, weakness), count)
@@ -119,7 +119,7 @@ def draw_demonstrations(
     A demonstration asks with a seed drawn from ``prompts`` and completes it with another prompt of the seed's type,
     whose id is its ``completion_id``. Input columns: prompt_id, type, text.
     """
-    one_more = settings.model_copy(update={"examples": settings.examples_per_seed + 1, "types": "natural"})
+    one_more = settings.model_copy(update={"examples_per_seed": settings.examples_per_seed + 1, "seed_types": "natural"})
     drawn = draw_seeds(prompts, count, one_more, iteration=0, split="train", random_stream=random_stream)
     text = dict(prompts.select("prompt_id", "text").iter_rows())
     parts = drawn.select(

@@ -78,8 +78,8 @@ def drop_held_out_instructions(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl
 def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> Frames:
     """Train the next model of a role on ``rows`` (pairs or demonstrations); return ``checkpoints`` and ``metrics``.
 
-    The model is trained from the one before, or with ``loop.update_data: all`` from the first. It stays unchanged if there
-    are fewer than ``min_rows`` pairs that are not general: general ones alone are no reason to train.
+    The model is trained from the one before, or with ``loop.update_data: all`` from the first. It stays unchanged if
+    there are fewer than ``min_rows`` pairs that are not general: general ones alone are no reason to train.
     """
     name = model_name(role, context.iteration)
     output = context.model_folder(name)

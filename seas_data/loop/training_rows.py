@@ -67,8 +67,8 @@ def build_training_rows(
     return built
 
 
-def add_earlier_rounds(context: IterationContext, parent: Version, built: Frames) -> Frames:
-    """Return the tables of ``built``; with ``loop.update_data: all``, those to train on, with the rows of earlier rounds."""
+def add_earlier_iterations(context: IterationContext, parent: Version, built: Frames) -> Frames:
+    """Return ``built``; with ``loop.update_data: all``, its training rows and those of earlier iterations."""
     if context.loop.update_data == "last":
         return built
     # Iteration 0 has no pairs, and its demonstrations are those of R0's first fine-tuning.

@@ -43,7 +43,7 @@ def compute_metrics(data: MetricInput) -> pl.DataFrame:
         if type(data) in metric.compute:
             rows = metric.compute[type(data)](data)
             try:
-                results.append(rows.select(METRIC_SCHEMA.names()).cast(dict(METRIC_SCHEMA)))
+                results.append(rows.select(METRIC_SCHEMA.names()).cast(METRIC_SCHEMA))
             except pl.exceptions.PolarsError as problem:
                 raise SeasDataError(f"metric {name!r} did not return rows of the table metrics: {problem}") from problem
     return pl.concat(results)

@@ -1,5 +1,7 @@
-"""A loop that has played one iteration in the smallest mini-world; with a second judge, who reads prompts."""
+"""A loop of one iteration in the smallest mini-world, with a second judge that reads prompts."""
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,12 @@ import yaml
 
 from seas_data import recipe as recipes
 from seas_data.recipe import Recipe
-from seas_data.run import build
+from tests.conftest import CHECKOUT
 from tests.loop.test_loop import SMALL, SMOKE
+from tests.program import PROGRAM
 
-# Models this young write words without sense: who of them counts as refusing, or as harmless, is set so that there are
-# some of each kind. Where an attack comes to is what is tested, not which one it is.
+# Models with so little training write nonsense: the rules are set so that some responses are refusals and some attacks
+# harmless. The tests check where an attack goes, not which one it is.
 KEEPER: dict[str, Any] = {
     "by": "rules",
     "name": "keeper",
@@ -22,22 +25,64 @@ KEEPER: dict[str, Any] = {
 READER: dict[str, Any] = {"by": "rules", "name": "reader", "unsafe": {"words": ["password", "secret"]}}
 
 
+CHANGES = [
+    *SMALL,
+    "loop.harmless.prompts_per_iteration=500",
+    "loop.seeds_per_iteration=20",
+    "loop.iterations=1",
+]
+
+
 def recipe(folder: Path, *changes: str) -> Recipe:
     """Return the smallest recipe with both judges, written to ``folder`` first; ``changes`` as for ``--set``."""
+    return recipes.load(write_recipe(folder), [*CHANGES, *changes])
+
+
+def write_recipe(folder: Path) -> Path:
     content = recipes.read(SMOKE)
     content["judges"] = [KEEPER, READER]
     content["pairs"]["judge"] = "keeper"
-    content["loop"]["harmless"] = {"prompts": 500, "judge": "reader"}
+    content["loop"]["harmless"] = {"judge": "reader"}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    mine = ("loop.harmless.prompts=500", "loop.seeds=20", "loop.iterations=1")
-    return recipes.load(path, [*SMALL, *mine, *changes])
+    return path
+
+
+METRIC_MODULE = """
+from seas_data.metrics import Metric, RedTeamAttacks
+from seas_data.metrics.rows import metric_frame, metric_row
+
+
+def mean_length(data):
+    lengths = data.attacks["text"].str.len_chars()
+    return metric_frame([metric_row("attack_length", lengths.mean(), {"red_team": data.red_team}, n=len(lengths))])
+
+
+ATTACK_LENGTH = Metric("mean number of characters of an attack", ("red_team",), {RedTeamAttacks: mean_length})
+"""
+
+
+def install_metric(site: Path) -> dict[str, str]:
+    """Return the environment of a process in which another distribution with a metric is installed in ``site``."""
+    about = site / "length_metric-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: length-metric\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[seas_data.metrics]\nattack_length = length_metric:ATTACK_LENGTH\n")
+    (site / "length_metric.py").write_text(METRIC_MODULE)
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(CHECKOUT)]), "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="session")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the workspace ``ws`` of version 0 and one iteration. Tests read it, or go on in a copy."""
+    """A folder with the workspace ``ws`` of version 0 and one iteration, built where another metric is installed.
+
+    Tests read it, or continue in a copy.
+    """
     pytest.importorskip("trl", reason="needs the extra train")
     folder = tmp_path_factory.mktemp("loop")
-    assert build(recipe(folder), folder / "ws").new
+    changes = [part for change in CHANGES for part in ("--set", change)]
+    command = [*PROGRAM, "build", str(write_recipe(folder)), "--workspace", str(folder / "ws"), *changes]
+    environment = install_metric(folder / "site")
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
     return folder

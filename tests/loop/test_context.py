@@ -29,13 +29,13 @@ def test_a_training_starts_from_the_commit_that_the_recipe_names(
 
 def test_a_build_depends_on_the_accelerate_configuration_of_ones_own(tmp_path: Path) -> None:
     named = tmp_path / "mine.yaml"
-    files = {"instructions": tmp_path / "rows.jsonl", "preferences": tmp_path / "pairs.jsonl"}
+    files = {"instructions": tmp_path / "rows.jsonl", "general_preferences": tmp_path / "pairs.jsonl"}
     changes = [f"loop.{name}={path}" for name, path in files.items()]
     for path in files.values():
         path.write_text("{}")
     digests = []
     for text in ("one: 1", "two: 2"):
         named.write_text(text)
-        digests.append(loop.hash_inputs(recipes.load(SMOKE, [*changes, f"training.red.accelerate={named}"])))
+        digests.append(loop.hash_inputs(recipes.load(SMOKE, [*changes, f"training.red.accelerate_config={named}"])))
     assert digests[0] != digests[1]
-    assert len(loop.hash_inputs(recipes.load(SMOKE, [*changes, "training.red.accelerate=ddp"]))) == 2
+    assert len(loop.hash_inputs(recipes.load(SMOKE, [*changes, "training.red.accelerate_config=ddp"]))) == 2

@@ -33,7 +33,7 @@ from tests.program import PROGRAM
 
 pytest.importorskip("trl", reason="needs the extra train")
 
-FEW = ["loop.iterations=1", "loop.seeds=4", "loop.evaluation.seeds=3", "loop.evaluation.rows=3"]
+FEW = ["loop.iterations=1", "loop.seeds_per_iteration=4", "loop.evaluation.seeds=3", "loop.evaluation.max_prompts=3"]
 
 
 def over_http(folder: Path, how: dict[str, Any], start: str, *changes: str) -> Recipe:
@@ -73,7 +73,9 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
             build(over_http(tmp_path, how, *unchanged), tmp_path / "stopped")
         first = len(seen.bodies)
         how["max_wait_seconds"] = 60
-        expected = build(over_http(tmp_path, how, *unchanged, "loop.success.rate=0.4"), tmp_path / "stopped").version
+        expected = build(
+            over_http(tmp_path, how, *unchanged, "loop.success.min_unsafe_rate=0.4"), tmp_path / "stopped"
+        ).version
         asked = Counter(map(json.dumps, seen.bodies))
     port = int(urlsplit(url).port or 0)
     assert first > 60
@@ -111,7 +113,7 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     serving = threading.Thread(target=serve)
     serving.start()
     try:
-        built = build(over_http(tmp_path, how, *unchanged, "loop.success.rate=0.4"), tmp_path / "ws").version
+        built = build(over_http(tmp_path, how, *unchanged, "loop.success.min_unsafe_rate=0.4"), tmp_path / "ws").version
     finally:
         for each in (ended, gone, told_so):
             each.set()
@@ -200,7 +202,7 @@ def wait_until(said_so: Callable[[], bool]) -> None:
 @needs_the_server
 def test_the_loop_over_real_servers_gives_the_same_kind_of_rows(one: Path, tmp_path: Path) -> None:
     draws = {"generation_config": json.dumps({"do_sample": True, "top_k": 0})}
-    recipe = over_http(tmp_path, {"serve": COMMAND, "options": draws}, "sft")
+    recipe = over_http(tmp_path, {"serve": COMMAND, "extra_body": draws}, "sft")
     version = build(recipe, tmp_path / "ws").version
     here = sd.open(one / "ws").version("v1")
     digests = dict(version.sql("select model, digest from checkpoints").rows())
@@ -210,7 +212,7 @@ def test_the_loop_over_real_servers_gives_the_same_kind_of_rows(one: Path, tmp_p
         assert version.table(table).height > 0
         assert version.table(table).schema == here.table(table).schema
     attacks = version.table("attacks").filter(pl.col("split") == "train")
-    assert attacks.height == 4 * recipe.loop.attack.prompts if recipe.loop else False
+    assert attacks.height == 4 * recipe.loop.attack.attacks_per_seed if recipe.loop else False
     assert attacks["text"].n_unique() > attacks.height / 2, "drawn, and not one text again and again"
     assert set(version.table("attacks")["finish_reason"]) <= {"stop", "length"}
     unknown = "select 1 from settings anti join checkpoints on settings.checkpoint = checkpoints.digest"

@@ -63,9 +63,10 @@ def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory
         because=pl.lit(None),
     )
     rows.write_csv(folder / "gold.csv")
-    settings = (f"overrides={folder / 'overrides.csv'}", f"loop.evaluation.gold={folder / 'gold.csv'}")
+    settings = (f"overrides={folder / 'overrides.csv'}", f"loop.evaluation.gold_verdicts={folder / 'gold.csv'}")
     build(
-        recipe(folder, "loop.iterations=2", "loop.rounds=all", "loop.attack.types=weakness", *settings), folder / "ws"
+        recipe(folder, "loop.iterations=2", "loop.update_data=all", "loop.attack.seed_types=weakness", *settings),
+        folder / "ws",
     )
     return folder, confirmed
 
@@ -129,3 +130,10 @@ def test_general_pairs_that_were_not_drawn_are_in_the_ledger(first: Version) -> 
     left = dict(first.sql("select reason, count(*) from unpaired where role = 'general' group by 1").rows())
     assert drawn > 0
     assert left == {"cap": 60 - drawn}
+
+
+def test_a_metric_of_another_distribution_is_computed_for_each_red_team(first: Version) -> None:
+    rows = first.table("metrics").filter(pl.col("name") == "attack_length").sort("facets")
+    assert rows["facets"].to_list() == ['{"red_team": "R0"}', '{"red_team": "R1"}']
+    lengths = first.sql("select model, avg(length(text)) from attacks where split = 'test' group by 1 order by 1")
+    assert rows["value"].to_list() == pytest.approx(lengths.to_series(1).to_list())

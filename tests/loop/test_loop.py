@@ -31,20 +31,20 @@ SMALL = [
     "sandbox.attacks=240",
     "sandbox.look_alikes=60",
     "sandbox.general=60",
-    "sandbox.target_rows=480",
+    "sandbox.target_sft_rows=480",
     "sandbox.general_pairs=60",
     "sandbox.held_out=10",
-    "loop.red_rows=200",
-    "loop.seeds=8",
-    "loop.harmless.prompts=6",
+    "loop.red_sft_rows=200",
+    "loop.seeds_per_iteration=8",
+    "loop.harmless.prompts_per_iteration=6",
     "loop.evaluation.seeds=6",
-    "loop.evaluation.rows=8",
+    "loop.evaluation.max_prompts=8",
     "training.red_sft.epochs=1",
     "training.target_sft.epochs=1",
     "training.red.min_rows=1",
     "training.target.min_rows=1",
     # Models this young seldom succeed twice in three tries, and on another kind of processor they are other models.
-    "loop.success.rate=0.3",
+    "loop.success.min_unsafe_rate=0.3",
     "loop.success.min_verdicts=2",
     "loop.iterations=2",
 ]
@@ -251,7 +251,7 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
         return ended.stdout
 
     players = ("--red", played / "models" / "R0", "--target", played / "models" / "T0")
-    run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.seeds=8")
+    run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.seeds_per_iteration=8")
     assert "keeper: " in run("judge", recipe, folder)
     made = json.loads(run("pairs", recipe, folder, "--json"))
     assert made["pairs"] > 0

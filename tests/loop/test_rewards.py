@@ -12,7 +12,7 @@ from seas_data.loop.verdicts import compute_rewards
 from seas_data.store import Workspace
 from seas_data.store.stages import Stages
 from tests.loop.test_loop import SMOKE
-from tests.models.test_reward import write
+from tests.models.test_reward_model import write
 from tests.pairs.worlds import NOTHING, world
 
 ANSWERS = [
@@ -40,7 +40,7 @@ def test_the_target_learns_the_safe_responses_that_reach_the_reward(tiny: Path, 
     answers = {"responses": made.responses, "verdicts": made.verdicts}
 
     def context(least: float) -> IterationContext:
-        reward = f"pairs.mart={{reward: judge, min_reward: {least}}}"
+        reward = f"pairs.mart={{reward_model: judge, min_reward: {least}}}"
         changes = [f"models.judge={{model: {model.model}, device: cpu}}", "pairs.mode=mart", reward]
         return IterationContext(
             recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, pl.DataFrame()

@@ -14,7 +14,7 @@ from seas_data.sources import read_source
 from seas_data.text import normalise
 from tests.sandbox.answers import PASSWORD, gives_away, refuses
 
-SMALL = Sandbox(attacks=300, look_alikes=200, general=150, target_rows=3_000, general_pairs=300, held_out=80)
+SMALL = Sandbox(attacks=300, look_alikes=200, general=150, target_sft_rows=3_000, general_pairs=300, held_out=80)
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,8 @@ def test_the_files_are_sources_like_any_other(folder: Path) -> None:
 
 
 def test_more_than_there_is_to_say_is_refused() -> None:
-    with pytest.raises(SeasDataError, match="different texts"):
-        corpora.general(SMALL.model_copy(update={"general": 5_000}))
+    with pytest.raises(SeasDataError, match="fewer than 5,000 distinct texts of one kind; lower"):
+        corpora.draw_general_questions(SMALL.model_copy(update={"general": 5_000}))
 
 
 def test_what_was_asked_for_is_on_record(folder: Path) -> None:
