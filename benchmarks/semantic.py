@@ -1,16 +1,16 @@
-"""Semantic duplicates side by side: ours, semhash, and sentence-transformers' two ways, on the vectors of real rows.
+"""Benchmark of semantic deduplication: seas-data, semhash and two functions of sentence-transformers on real rows.
 
     python benchmarks/semantic.py [--rows 10000 30000 69461] [--threshold 0.95] [--store DIR] [--generated 300000]
 
-All get the same unit vectors (all-MiniLM-L6-v2 on each text of the draw once, of every language, less those over 256
-tokens) and run in a process of their own, so that their peak memory is their own; ``--store`` keeps the vectors for the
-next run. The clock runs from the vectors in memory to the list of dropped rows and leaves imports out. Peers run with
-their defaults but for the threshold (and communities of two). Against all pairs, in float64:
+All methods get the same unit vectors (all-MiniLM-L6-v2, each text of the sample once, every language, without texts
+over 256 tokens) and run in a process of their own, so peak memory is measured per method; ``--store`` keeps the
+vectors for the next run. The time covers the vectors in memory up to the list of dropped rows, without imports. Peers
+run with their defaults except for the threshold (and communities of two). Compared with all pairs, in float64:
 
-- *pairs*, and the share of the true ones among them that was *found*, where a tool gives pairs;
-- *dropped*; *false drops*: rows dropped with no kept neighbour over the threshold; *left in*: pairs over it both kept.
+- *pairs*, and the proportion of true pairs *found*, for methods that return pairs;
+- *dropped*; *false drops*: rows dropped without a kept neighbour over the threshold; *missed*: pairs over it both kept.
 
-semhash (``pip install semhash==0.5.*``) is left out where it is not installed. The real rows come from the folder in
+semhash (``pip install semhash==0.5.*``) is skipped if it is not installed. The real rows come from the folder in
 $SEAS_DATA_REAL. Generated rows are random unit vectors, one in ten close to another one.
 """
 
@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from near_duplicates import greedy, growth, real_rows, sample
+from near_duplicates import draw_sample, growth_exponent, load_real_rows, select_dropped
 
 WORKERS = {
     "ours": "ours, bf16 where native",
@@ -36,92 +36,92 @@ WORKERS = {
 
 
 def main() -> None:
-    arguments = parse()
+    arguments = parse_arguments()
     if arguments.worker:
-        return work(arguments.worker, Path(arguments.folder), arguments.threshold)
+        return run_worker(arguments.worker, Path(arguments.folder), arguments.threshold)
     names = [name for name in WORKERS if name != "semhash" or importlib.util.find_spec("semhash")]
     if "semhash" not in names:
-        print("semhash left out: it is not installed (pip install semhash==0.5.*).\n")
+        print("semhash skipped: it is not installed (pip install semhash==0.5.*).\n")
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        if rows := real_rows():
-            side_by_side(
-                rows, arguments.rows, arguments.threshold, names, Path(arguments.store or place / "store"), place
+        root = Path(folder)
+        if rows := load_real_rows():
+            compare_on_real_rows(
+                rows, arguments.rows, arguments.threshold, names, Path(arguments.store or root / "store"), root
             )
         else:
             print("No real rows: set SEAS_DATA_REAL to their folder.\n")
         if arguments.generated:
-            alone(arguments.generated, arguments.threshold, place)
+            measure_generated_rows(arguments.generated, arguments.threshold, root)
     return None
 
 
-def parse() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Semantic-duplicate benchmark; prints Markdown.")
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 30_000, 69_461])
     parser.add_argument("--threshold", type=float, default=0.95)
-    parser.add_argument("--store", help="a folder for the vectors, so that another run finds them")
+    parser.add_argument("--store", help="a folder that keeps the vectors for the next run")
     parser.add_argument("--generated", type=int, default=300_000)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def side_by_side(
-    rows: list[str], sizes: list[int], threshold: float, names: list[str], store: Path, place: Path
+def compare_on_real_rows(
+    rows: list[str], sizes: list[int], threshold: float, names: list[str], store: Path, root: Path
 ) -> None:
     print(f"## Time, memory and quality on real rows at {threshold}\n")
     print(
-        "| rows | vectors | what | seconds | times ours | peak MB | pairs | found | dropped | false drops | left in |"
+        "| rows | vectors | method | seconds | times ours | peak MB | pairs | found | dropped | false drops | missed |"
     )
     print("|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for size in sizes:
-        texts, vectors = embedded(sample(rows, size), store)
+        texts, vectors = embed_rows(draw_sample(rows, size), store)
         true = all_pairs(vectors, threshold)
         ours = None
         for name in names:
-            result = run(name, texts, vectors, threshold, place)
+            result = run_in_process(name, texts, vectors, threshold, root)
             if result is None:
                 continue
             ours = ours or result["seconds"]
             cells = [WORKERS[name], f"{result['seconds']:.2f}", f"{result['seconds'] / ours:.2f}", result["peak"]]
-            cells += quality(result, true)
+            cells += measure_quality(result, true)
             print(f"| {size} | {len(texts)} | " + " | ".join(map(str, cells)) + " |", flush=True)
     print()
 
 
-def alone(size: int, threshold: float, place: Path) -> None:
-    print(f"## Ours alone on generated rows at {threshold}\n")
+def measure_generated_rows(size: int, threshold: float, root: Path) -> None:
+    print(f"## Generated rows, ours only, at {threshold}\n")
     print("| rows | seconds | peak MB | pairs |")
     print("|---:|---:|---:|---:|")
     curve: list[tuple[int, float]] = []
     for part in (size // 3, size):
-        result = run("ours", [], generated_vectors(part), threshold, place)
+        result = run_in_process("ours", [], generate_vectors(part), threshold, root)
         assert result is not None
         print(f"| {part} | {result['seconds']:.1f} | {result['peak']} | {len(result['pairs'])} |", flush=True)
         curve.append((part, result["seconds"]))
-    print(f"\n- grows as n^{growth(curve):.2f}: every pair is multiplied")
+    print(f"\n- grows as n^{growth_exponent(curve):.2f}: every pair is multiplied")
 
 
-def quality(result: dict[str, Any], true: set[tuple[int, int]]) -> list[object]:
+def measure_quality(result: dict[str, Any], true: set[tuple[int, int]]) -> list[object]:
     dropped = set(result["dropped"])
     witnessed = {row for pair in true for row, other in (pair, pair[::-1]) if row in dropped and other not in dropped}
-    left_in = sum(1 for left, right in true if left not in dropped and right not in dropped)
+    missed = sum(1 for left, right in true if left not in dropped and right not in dropped)
     cells: list[object] = ["", ""]
     if result["pairs"] is not None:
         pairs = {(left, right) for left, right in result["pairs"]}
         cells = [len(pairs), f"{len(pairs & true) / max(1, len(true)):.5f}"]
-    return [*cells, len(dropped), len(dropped - witnessed), left_in]
+    return [*cells, len(dropped), len(dropped - witnessed), missed]
 
 
-def embedded(rows: list[str], store: Path) -> tuple[list[str], Any]:
-    """Return each text once, less those that the model does not read to the end, and their vectors."""
+def embed_rows(rows: list[str], store: Path) -> tuple[list[str], Any]:
+    """Return each text once, without texts that the model truncates, and their vectors."""
     import polars as pl
 
     from seas_data.recipe import Embedder
     from seas_data.similarity import embeddings
 
-    asked = pl.DataFrame({"text": list(dict.fromkeys(rows)), "language": "any"})
-    found = embeddings.embed_texts(asked, [Embedder(languages=["any"], max_unknown=1.0)], store)
+    texts = pl.DataFrame({"text": list(dict.fromkeys(rows)), "language": "any"})
+    found = embeddings.embed_texts(texts, [Embedder(languages=["any"], max_unknown_proportion=1.0)], store)
     (matrix,) = found.matrices.values()
     seen = found.lookup.filter(pl.col("model").is_not_null())
     return seen["text"].to_list(), matrix[seen["row"].to_numpy()]
@@ -139,7 +139,7 @@ def all_pairs(vectors: Any, threshold: float) -> set[tuple[int, int]]:
     return pairs
 
 
-def generated_vectors(size: int) -> Any:
+def generate_vectors(size: int) -> Any:
     import numpy as np
 
     random = np.random.default_rng(1)
@@ -150,29 +150,29 @@ def generated_vectors(size: int) -> Any:
     return vectors
 
 
-def run(name: str, texts: list[str], vectors: Any, threshold: float, place: Path) -> dict[str, Any] | None:
+def run_in_process(name: str, texts: list[str], vectors: Any, threshold: float, root: Path) -> dict[str, Any] | None:
     import numpy as np
 
-    with tempfile.TemporaryDirectory(dir=place) as folder:
+    with tempfile.TemporaryDirectory(dir=root) as folder:
         (Path(folder) / "texts.json").write_text(json.dumps(texts))
         np.save(Path(folder) / "vectors.npy", vectors)
         command = [sys.executable, __file__, "--worker", name, "--folder", folder, "--threshold", str(threshold)]
-        said = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
+        stderr = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False).stderr
         target = Path(folder) / "result.json"
         if not target.exists():
-            print(f"{name} left out: {said.strip().splitlines()[-1]}", file=sys.stderr)
+            print(f"{name} skipped: {stderr.strip().splitlines()[-1]}", file=sys.stderr)
             return None
         result: dict[str, Any] = json.loads(target.read_text())
         return result
 
 
-def work(name: str, folder: Path, threshold: float) -> None:
+def run_worker(name: str, folder: Path, threshold: float) -> None:
     import numpy as np
 
     texts, vectors = json.loads((folder / "texts.json").read_text()), np.load(folder / "vectors.npy")
     workers = {"ours": ours, "ours32": ours32, "semhash": semhash, "community": community, "mining": mining}
     seconds, dropped, pairs = workers[name](texts, vectors, threshold)
-    # Not the process' own ru_maxrss: that starts with what the parent had.
+    # Not the process' own ru_maxrss, which includes the memory of the parent at the fork.
     peak = round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)
     result = {"seconds": seconds, "peak": peak, "dropped": dropped, "pairs": pairs}
     (folder / "result.json").write_text(json.dumps(result))
@@ -184,11 +184,11 @@ Result = tuple[float, list[int], list[tuple[int, int]] | None]
 def ours(texts: list[str], vectors: Any, threshold: float) -> Result:
     from seas_data.similarity import cosine_neighbours
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     found = cosine_neighbours.find_pairs(vectors, threshold)
     pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
-    dropped = greedy(pairs)
-    return time.perf_counter() - began, dropped, pairs
+    dropped = select_dropped(pairs)
+    return time.perf_counter() - started, dropped, pairs
 
 
 def ours32(texts: list[str], vectors: Any, threshold: float) -> Result:
@@ -202,31 +202,31 @@ def semhash(texts: list[str], vectors: Any, threshold: float) -> Result:
     from semhash import SemHash
 
     rows = {text: row for row, text in enumerate(texts)}
-    began = time.perf_counter()
-    index = SemHash.from_embeddings(vectors, records=texts, model=None)  # its model would only encode further rows
+    started = time.perf_counter()
+    index = SemHash.from_embeddings(vectors, records=texts, model=None)  # the model would only encode further rows
     result = index.self_deduplicate(threshold=threshold)
     dropped = [rows[duplicate.record] for duplicate in result.filtered]
-    return time.perf_counter() - began, dropped, None
+    return time.perf_counter() - started, dropped, None
 
 
 def community(texts: list[str], vectors: Any, threshold: float) -> Result:
     from sentence_transformers.util import community_detection
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     communities = community_detection(vectors, threshold=threshold, min_community_size=2)
     dropped = [int(row) for rows in communities for row in rows[1:]]
-    return time.perf_counter() - began, dropped, None
+    return time.perf_counter() - started, dropped, None
 
 
 def mining(texts: list[str], vectors: Any, threshold: float) -> Result:
     import torch
     from sentence_transformers.util import paraphrase_mining_embeddings
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     mined = paraphrase_mining_embeddings(torch.from_numpy(vectors))
     pairs = sorted((min(a, b), max(a, b)) for score, a, b in mined if score >= threshold)
-    dropped = greedy(pairs)
-    return time.perf_counter() - began, dropped, pairs
+    dropped = select_dropped(pairs)
+    return time.perf_counter() - started, dropped, pairs
 
 
 if __name__ == "__main__":
