@@ -57,6 +57,12 @@ def require_name(group: str, noun: str, name: str) -> str:
     return name
 
 
+def refresh() -> None:
+    """Look up installed entries again on next use: a package may have been installed since."""
+    _entries.cache_clear()
+    _load.cache_clear()
+
+
 @cache
 def _entries(group: str) -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=group))

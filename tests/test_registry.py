@@ -26,8 +26,7 @@ def entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[Path]:
         )
     )
     monkeypatch.setattr(registry, "entry_points", lambda group: found)
-    registry._entries.cache_clear()
-    registry._load.cache_clear()
+    registry.refresh()
     return Registry(GROUP, "folder", Path)
 
 

@@ -2,18 +2,19 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from seas_data import tables
+from seas_data import registry, tables
 from seas_data.judges.guards import GUARDS, Guard
 from seas_data.recipe import JudgeGuard
 from tests.conftest import CHECKOUT
 from tests.models.servers import completion, server
-from tests.program import PROGRAM
+from tests.program import PROGRAM, called
 
 OURS = {
     *("llama-guard-2", "llama-guard-3", "llama-guard-3-1b", "llama-guard-4", "wildguard", "qwen3guard", "shieldgemma"),
@@ -92,6 +93,16 @@ def packages(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def installed(packages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The distribution is installed for this process."""
+    monkeypatch.syspath_prepend(packages)
+    registry.refresh()
+    yield
+    monkeypatch.undo()
+    registry.refresh()
+
+
 def write_table(folder: Path, name: str, rows: list[dict[str, object]]) -> None:
     """Write rows of a table; columns that are not given hold a constant."""
     schema = tables.empty(name).schema
@@ -100,25 +111,33 @@ def write_table(folder: Path, name: str, rows: list[dict[str, object]]) -> None:
 
 
 def test_another_distribution_adds_a_guard_that_a_recipe_uses(packages: Path, tmp_path: Path) -> None:
-    (tmp_path / "prompts.jsonl").write_text('{"text": "what is the door"}\n')
+    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("URL", "http://127.0.0.1:9/v1"))
+
+    def plan(*options: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(packages), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
+        command = [*PROGRAM, "build", "recipe.yaml", "--dry-run", *options]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    planned = plan()
+    assert planned.returncode == 0, planned.stderr
+    assert "word-guard" in planned.stdout
+    rejected = plan("--set", "judges=[{by: guard, guard: word-gaurd, model: guard}]")
+    assert rejected.returncode != 0
+    assert "there is no guard 'word-gaurd'; set it to one of" in " ".join(rejected.stderr.split())
+    assert "word-guard" in rejected.stderr
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_guard_of_another_distribution_judges_responses(tmp_path: Path) -> None:
     folder = tmp_path / "tables"
     folder.mkdir()
     attack = {"prompt_id": "p1", "text": "what is the door", "kind": "adversarial", "split": "train", "reason": None}
     write_table(folder, "attacks", [attack])
     responses = [{"response_id": "r1", "text": "a green door"}, {"response_id": "r2", "text": "a blue door"}]
     write_table(folder, "responses", [row | {"prompt_id": "p1", "finish_reason": "stop"} for row in responses])
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PYTHONPATH": str(packages), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}
-        command = [*PROGRAM, *arguments]
-        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-
     with server(lambda body, _: completion(body)) as (url, seen):  # the model repeats the response
         (tmp_path / "recipe.yaml").write_text(RECIPE.replace("URL", url))
-        planned = run("build", "recipe.yaml", "--dry-run")
-        assert planned.returncode == 0, planned.stderr
-        assert "word-guard" in planned.stdout
-        judged = run("judge", "recipe.yaml", "tables", "--json")
+        judged = called("judge", tmp_path / "recipe.yaml", folder, "--json")
     assert judged.returncode == 0, judged.stderr
     assert len(seen.bodies) == 2
     verdicts = pl.read_parquet(folder / "verdicts.parquet")
@@ -126,11 +145,4 @@ def test_another_distribution_adds_a_guard_that_a_recipe_uses(packages: Path, tm
         ("r1", "word-guard", "safe"),
         ("r2", "word-guard", "unsafe"),
     ]
-
-    assert "word-guard" in run("judge", "--help").stdout
-    rejected = run(
-        "build", "recipe.yaml", "--dry-run", "--set", "judges=[{by: guard, guard: word-gaurd, model: guard}]"
-    )
-    assert rejected.returncode != 0
-    assert "there is no guard 'word-gaurd'; set it to one of" in " ".join(rejected.stderr.split())
-    assert "word-guard" in rejected.stderr
+    assert "word-guard" in called("judge", "--help").stdout
