@@ -73,7 +73,7 @@ def cluster_prompts(
             bar.update(1)
             labels = label_clusters(rows, cluster)
             bar.update(1)
-            positions = _compute_map(ordered, cluster, settings.fit_rows)
+            positions = _compute_map(ordered, cluster, settings.map_fit_rows)
     return (
         rows.select("prompt_id", cluster=pl.Series(cluster))
         .join(labels, on="cluster", how="left", maintain_order="left")
@@ -92,7 +92,7 @@ def _assign_to_earlier(
     centres = np.stack(
         [old_vectors[cluster == number].mean(axis=0, dtype=np.float64) for number in range(len(numbers))]
     )
-    sampled = sample_rows(cluster, settings.fit_rows)
+    sampled = sample_rows(cluster, settings.map_fit_rows)
     positions = _interpolate_positions(vectors, old_vectors[sampled], old.select("x", "y").to_numpy()[sampled])
     labels = old.unique("cluster", keep="first", maintain_order=True).select("cluster", "label")
     return numbers[_nearest_centre(vectors, centres)], labels.cast({"cluster": pl.Int64}), positions

@@ -39,9 +39,9 @@ def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings
     Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``contamination``).
     """
     rows = prompts.select("prompt_id", "text", "text_digest", "role", adversarial=pl.col("kind") == "adversarial")
-    hits = [find_ngram_hits(rows, settings.ngram)]
+    hits = [find_ngram_hits(rows, settings.ngram_threshold)]
     if embedded is not None:
-        hits.append(find_semantic_hits(rows, embedded, settings.semantic))
+        hits.append(find_semantic_hits(rows, embedded, settings.semantic_threshold))
     lengths = rows.select(witness_id="prompt_id", length=pl.col("text").str.len_chars())
     best = (
         pl.concat(hits)

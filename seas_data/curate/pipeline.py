@@ -1,9 +1,9 @@
-"""The steps of curation in their order, and what passes between them. Each step is a pure function in ``curate/``.
+"""Curation pipeline: run the steps in order and collect the new rows of each table.
 
-All of a build's training prompts go the same way: those that an earlier version kept are a frozen reference, which
-later rows are compared with and which no step drops, relabels or moves. (Contamination alone may drop them, for a new
-holdout set must not be in what models are trained on, and stricter limits: but not what a person keeps.) Holdout
-prompts only take part in contamination.
+All training prompts of a build pass through the same steps. Rows that an earlier version kept are a frozen reference:
+new rows are compared with them, and no step drops, relabels or moves them. There are two exceptions: contamination
+may drop them, because a new holdout set must not be in the training data, and so may stricter limits, but neither drops
+a row that a person keeps. Holdout prompts take part in contamination only.
 """
 
 from pathlib import Path
@@ -37,117 +37,139 @@ from seas_data.store.stages import Stages
 Frames = dict[str, pl.DataFrame]
 
 
-def curate(recipe: Recipe, new: Incoming, known: Earlier, stages: Stages, vector_folder: Path) -> Frames:
-    """Return the rows that this version adds to each table; a column ``version`` is for the caller to fill.
+def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages, vector_folder: Path) -> Frames:
+    """Return the rows that this version adds to each table; the caller fills the column ``version``.
 
-    Raises SeasDataError if anything that the split must keep apart would cross it.
+    Output tables: ``prompts``, ``set_aside``, ``decisions``, ``relabels``, ``templates``, ``splits``, ``clusters``,
+    ``wrappers``, ``embeddings``, ``metrics``.
+
+    Raises SeasDataError if rows that must stay together would be on different sides of the split.
     """
     settings = recipe.curation
-    written = known.prompts["prompt_id"]
-    # Only who is kept anew comes back: an older keep is followed already, or was of a row that bridges the split.
-    anew = new.decisions.filter(decision="keep")["prompt_id"]
-    back = known.prompts.filter(_in(anew)).join(known.kept, on="prompt_id", how="anti")
-    prompts = pl.concat([known.kept, back, new.prompts]).filter(~_in(new.forbidden)).sort("prompt_id")
-    ledger = [new.decisions]
+    # Only new keeps restore a dropped row: older ones were applied in their version, or refused as a bridge.
+    new_keeps = incoming.decisions.filter(decision="keep")["prompt_id"]
+    restored = earlier.prompts.filter(_is_in(new_keeps)).join(earlier.kept, on="prompt_id", how="anti")
+    prompts = pl.concat([earlier.kept, restored, incoming.prompts]).filter(~_is_in(incoming.forbidden))
+    prompts = prompts.sort("prompt_id")
+    decisions = [incoming.decisions]
 
-    prompts = _spared(drop_invalid(prompts, settings.limits), prompts, new.forced, ledger)
+    prompts = _apply(drop_invalid(prompts, settings.limits), prompts, incoming.forced, decisions)
     with stages.timed("embed", prompts.height):
-        whole = embeddings.embed_texts(prompts.select("text", "language"), recipe.embedders, vector_folder)
+        embedded_texts = embeddings.embed_texts(prompts.select("text", "language"), recipe.embedders, vector_folder)
     clean = stages.run(
         "contamination",
         prompts.height,
-        lambda: vars(drop_contaminated(prompts, whole, settings.contamination)),
+        lambda: vars(drop_contaminated(prompts, embedded_texts, settings.contamination)),
     )
-    known_flags = (
-        (pl.col("decision") == "flag") & _in(known.kept["prompt_id"]) & _in(known.kept["prompt_id"], "witness_id")
+    flagged_before = (
+        (pl.col("decision") == "flag")
+        & _is_in(earlier.kept["prompt_id"])
+        & _is_in(earlier.kept["prompt_id"], "witness_id")
     )
-    clean["decisions"] = clean["decisions"].filter(~known_flags)
-    prompts = _spared(Outcome(**clean), prompts, new.forced, ledger)
+    clean["decisions"] = clean["decisions"].filter(~flagged_before)
+    prompts = _apply(Outcome(**clean), prompts, incoming.forced, decisions)
     holdout = prompts.filter(pl.col("role") == "holdout")
     training = prompts.filter(pl.col("role") == "training")
-    earlier = training.join(known.kept, on="prompt_id", how="semi")["prompt_id"]
-    frozen = known.splits.join(training, on="prompt_id", how="semi")
+    earlier_ids = training.join(earlier.kept, on="prompt_id", how="semi")["prompt_id"]
+    frozen_splits = earlier.splits.join(training, on="prompt_id", how="semi")
 
-    found = stages.run("templates", training.height, lambda: _templates(training, known, settings.templates))
-    compared = collect_items(training, found["templates"], earlier)
-    with stages.timed("embed items", compared.items.height):
-        embedded = embeddings.embed_texts(compared.items, recipe.embedders, vector_folder)
+    detected = stages.run("templates", training.height, lambda: _detect(training, earlier, settings.templates))
+    items = collect_items(training, detected["templates"], earlier_ids)
+    with stages.timed("embed items", items.items.height):
+        embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder)
     if recipe.embedders:
-        ledger.append(flag_not_embeddable(training, compared, embedded, earlier))
-    alike = stages.run("edges", compared.items.height, lambda: vars(find_edges(compared, embedded, settings)))
+        decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
+    edges = stages.run("edges", items.items.height, lambda: vars(find_edges(items, embedded_items, settings)))
     with stages.timed("requests", training.height):
-        alike_requests = alike["requests"].filter(is_duplicate(settings))
-        asked = assign_request_ids(
-            training, found["templates"], alike_requests, known.templates.select("prompt_id", "request_id")
+        request_pairs = edges["requests"].filter(is_duplicate(settings))
+        request_ids = assign_request_ids(
+            training, detected["templates"], request_pairs, earlier.templates.select("prompt_id", "request_id")
         )
-        templates = found["templates"].join(asked, on="prompt_id", how="full", coalesce=True).sort("prompt_id")
+        templates = detected["templates"].join(request_ids, on="prompt_id", how="full", coalesce=True)
+        templates = templates.sort("prompt_id")
     with stages.timed("select", training.height):
-        barred = find_bridges(training, alike["duplicates"], templates, settings, frozen) if frozen.height else None
-        chosen = select(
-            training, alike["duplicates"], templates, settings, earlier=earlier, manual_keeps=new.forced, bridges=barred
+        bridges = None
+        if frozen_splits.height:
+            bridges = find_bridges(training, edges["duplicates"], templates, settings, frozen_splits)
+        selected = select(
+            training,
+            edges["duplicates"],
+            templates,
+            settings,
+            earlier=earlier_ids,
+            manual_keeps=incoming.forced,
+            bridges=bridges,
         )
-        resolved = resolve_label_conflicts(training, chosen.kept, earlier)
-        ledger += [chosen.decisions, resolved.decisions]
+        resolved = resolve_label_conflicts(training, selected.kept, earlier_ids)
+        decisions += [selected.decisions, resolved.decisions]
     kept = resolved.kept
-    standing = restrict_to_kept(alike["duplicates"], training, kept)
+    kept_edges = restrict_to_kept(edges["duplicates"], training, kept)
 
-    asking = select_payload_vectors(kept, compared, embedded, templates)
-    members, reports = build_groups(kept, standing, templates, settings, frozen)
-    seen = asking.rows.height
-    labelled = stages.run("labels", seen, lambda: vars(_labels(kept, asking, members, earlier, recipe)))
+    vectors = select_payload_vectors(kept, items, embedded_items, templates)
+    groups, cut_components = build_groups(kept, kept_edges, templates, settings, frozen_splits)
+    labelled = stages.run(
+        "labels", vectors.rows.height, lambda: vars(_infer(kept, vectors, groups, earlier_ids, recipe))
+    )
     kept = labelled["prompts"]
-    map_ = stages.run(
-        "clusters", seen, lambda: {"clusters": cluster_new_prompts(asking, known.clusters, settings.clusters)}
+    clustered = stages.run(
+        "clusters",
+        vectors.rows.height,
+        lambda: {"clusters": cluster_new_prompts(vectors, earlier.clusters, settings.clusters)},
     )
     with stages.timed("split", kept.height):
-        whole_set = pl.concat([kept, holdout])
-        splits = assign_splits(whole_set, members, settings, frozen)
-        _require_apart(find_crossings(whole_set, splits, standing, templates, settings))
+        kept_and_holdout = pl.concat([kept, holdout])
+        splits = assign_splits(kept_and_holdout, groups, settings, frozen_splits)
+        _require_no_crossing(find_crossings(kept_and_holdout, splits, kept_edges, templates, settings))
 
-    fresh = pl.concat([new.prompts.join(kept, on="prompt_id", how="anti"), kept.filter(~_in(written))])
-    places = {
-        "templates": templates.join(known.templates, on="prompt_id", how="anti"),
-        "splits": splits.join(known.splits, on="prompt_id", how="anti"),
-        "clusters": map_["clusters"].join(known.clusters, on="prompt_id", how="anti"),
-    }
+    dropped = incoming.prompts.join(kept, on="prompt_id", how="anti")
+    new_kept = kept.filter(~_is_in(earlier.prompts["prompt_id"]))
+    new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
     return {
-        "prompts": fresh.sort("prompt_id"),
-        "set_aside": new.set_aside,
-        "decisions": _versionless("decisions", pl.concat([each.select(empty_decisions().columns) for each in ledger])),
-        "relabels": _versionless("relabels", new.relabels),
-        **places,
-        "wrappers": found["wrappers"].join(known.wrappers, on="template_id", how="anti"),
-        "embeddings": asking.embeddings(places["splits"]),
-        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _oversized(reports)])),
+        "prompts": pl.concat([dropped, new_kept]).sort("prompt_id"),
+        "set_aside": incoming.set_aside,
+        "decisions": _versionless(
+            "decisions", pl.concat([each.select(empty_decisions().columns) for each in decisions])
+        ),
+        "relabels": _versionless("relabels", incoming.relabels),
+        "templates": templates.join(earlier.templates, on="prompt_id", how="anti"),
+        "splits": new_splits,
+        "clusters": clustered["clusters"].join(earlier.clusters, on="prompt_id", how="anti"),
+        "wrappers": detected["wrappers"].join(earlier.wrappers, on="template_id", how="anti"),
+        "embeddings": vectors.embeddings(new_splits),
+        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _measure_cuts(cut_components)])),
     }
 
 
-def _templates(training: pl.DataFrame, known: Earlier, settings: TemplateSettings) -> Frames:
-    """Return the templates of all training prompts: the earlier ones' as they are stored, and the later ones'."""
-    later = training.join(known.kept, on="prompt_id", how="anti", maintain_order="left")
-    stored = known.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
-    found = detect_templates(later, settings, known.wrappers)
+def _detect(training: pl.DataFrame, earlier: Earlier, settings: TemplateSettings) -> Frames:
+    """Return the templates of all training prompts: stored ones of earlier rows, detected ones of new rows."""
+    new = training.join(earlier.kept, on="prompt_id", how="anti", maintain_order="left")
+    stored = earlier.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
+    detected = detect_templates(new, settings, earlier.wrappers)
     columns = ("prompt_id", "template_id", "payload")
-    both = pl.concat([stored.select(columns), found.templates.select(columns)]).sort("prompt_id")
-    return {"templates": both, "wrappers": found.wrappers}
+    both = pl.concat([stored.select(columns), detected.templates.select(columns)]).sort("prompt_id")
+    return {"templates": both, "wrappers": detected.wrappers}
 
 
-def _labels(
-    kept: pl.DataFrame, asking: PayloadVectors, groups: pl.DataFrame, earlier: pl.Series, recipe: Recipe
+def _infer(
+    kept: pl.DataFrame, vectors: PayloadVectors, groups: pl.DataFrame, earlier_ids: pl.Series, recipe: Recipe
 ) -> Labelled:
-    rows, matrix = asking.of_main_model()
-    before = kept["prompt_id"].is_in(earlier.implode()).to_numpy()
-    return infer_labels(kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, before)
+    rows, matrix = vectors.of_main_model()
+    is_earlier = kept["prompt_id"].is_in(earlier_ids.implode()).to_numpy()
+    return infer_labels(
+        kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, is_earlier
+    )
 
 
-def _spared(outcome: Outcome, before: pl.DataFrame, forced: pl.Series, ledger: list[pl.DataFrame]) -> pl.DataFrame:
-    """Note the step's decisions and return what it keeps; what people said to keep stays, whatever the step says."""
-    spared = pl.col("prompt_id").is_in(forced.implode())
-    ledger.append(outcome.decisions.filter(~(spared & (pl.col("decision") == "drop"))))
-    return before.filter(pl.col("prompt_id").is_in(outcome.kept["prompt_id"].implode()) | spared)
+def _apply(
+    outcome: Outcome, prompts: pl.DataFrame, manual_keeps: pl.Series, decisions: list[pl.DataFrame]
+) -> pl.DataFrame:
+    """Append the step's decisions and return the rows it keeps, and any row that a person keeps."""
+    is_manual_keep = _is_in(manual_keeps)
+    decisions.append(outcome.decisions.filter(~(is_manual_keep & (pl.col("decision") == "drop"))))
+    return prompts.filter(_is_in(outcome.kept["prompt_id"]) | is_manual_keep)
 
 
-def _in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:
+def _is_in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:
     return pl.col(column).is_in(ids.implode())
 
 
@@ -156,8 +178,8 @@ def _versionless(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(version=pl.lit("")).select(columns).sort(columns)
 
 
-def _oversized(reports: pl.DataFrame) -> pl.DataFrame:
-    """Return the components that were too large for one side as metrics: how many groups each was cut into."""
+def _measure_cuts(reports: pl.DataFrame) -> pl.DataFrame:
+    """Return the components that were too large for one side as metrics: the number of groups each was cut into."""
     return metric_frame(
         [
             metric_row(
@@ -171,11 +193,11 @@ def _oversized(reports: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _require_apart(crossing: pl.DataFrame) -> None:
+def _require_no_crossing(crossing: pl.DataFrame) -> None:
     if crossing.height:
         first = crossing.row(0, named=True)
         raise SeasDataError(
             f"{crossing.height} pairs cross the split, such as {first['prompt_id']} ({first['split']}) and "
-            f"{first['neighbour_id']} ({first['neighbour_split']}, {first['reason']}); no version was made. If an "
-            "override keeps one of them, take it back; otherwise this is a fault of seas-data: please report it"
+            f"{first['neighbour_id']} ({first['neighbour_split']}, {first['reason']}), so no version was committed; "
+            "if an override keeps one of them, remove it, otherwise please report this as a bug in seas-data"
         )

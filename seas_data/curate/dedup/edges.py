@@ -76,11 +76,11 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation) -> E
     earlier = items.items["earlier"].to_numpy()
     passes = [pl.DataFrame(schema=_PAIR_COLUMNS)]
     if settings.near is not None:
-        floor = min(settings.near.group, settings.near.duplicate)
+        floor = min(settings.near.group_threshold, settings.near.duplicate_threshold)
         pairs_found = near_duplicates.find_pairs(items.items["text"].to_list(), floor, blocks=blocks, earlier=earlier)
         passes.append(_as_pairs("near_duplicate", pairs_found))
     if settings.semantic is not None and embedded is not None:
-        floor = min(settings.semantic.group, settings.semantic.duplicate)
+        floor = min(settings.semantic.group_threshold, settings.semantic.duplicate_threshold)
         for model in sorted(embedded.matrices):
             embedded_rows = (embedded.lookup["model"] == model).fill_null(False).arg_true().to_numpy().astype(np.int64)
             vectors = embedded.matrices[model][embedded.lookup["row"].gather(embedded_rows).to_numpy()]
@@ -115,7 +115,11 @@ def edge_threshold(settings: Curation, level: Literal["duplicate", "group"] = "d
     for reason, measure in (("near_duplicate", settings.near), ("semantic_duplicate", settings.semantic)):
         if measure is not None:
             # Duplicates always share a group, even if the group threshold is the higher one.
-            thresholds[reason] = measure.duplicate if level == "duplicate" else min(measure.group, measure.duplicate)
+            thresholds[reason] = (
+                measure.duplicate_threshold
+                if level == "duplicate"
+                else min(measure.group_threshold, measure.duplicate_threshold)
+            )
     if level == "group":
         thresholds["related"] = min(thresholds.values())
     return pl.col("reason").cast(pl.String).replace_strict(thresholds, default=None, return_dtype=pl.Float32)

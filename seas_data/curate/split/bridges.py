@@ -32,7 +32,7 @@ def find_bridges(
     """Return the later rows that are linked to an earlier row on a side other than ``train``, with their closest link.
 
     Links are, closest first: a copy of the text, the best edge, the template, the request (for
-    ``settings.split.by_request``).
+    ``settings.split.group_by_request``).
 
     Input columns: of ``prompts`` (all rows): ``prompt_id``, ``text_digest``; of ``edges`` (between representatives of
     texts): ``prompt_id``, ``neighbour_id``, ``reason``, ``score``; of ``templates``: ``prompt_id``, ``template_id`` and

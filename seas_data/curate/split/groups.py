@@ -36,7 +36,7 @@ def build_groups(
 
     Input columns: of ``kept``: ``prompt_id``, ``text_digest``; of ``edges`` (between kept rows, see
     ``edges.restrict_to_kept``): ``prompt_id``, ``neighbour_id``, ``reason``, ``score``; of ``templates``:
-    ``prompt_id``, ``template_id`` and, for ``settings.split.by_request``, ``request_id``; of ``earlier``:
+    ``prompt_id``, ``template_id`` and, for ``settings.split.group_by_request``, ``request_id``; of ``earlier``:
     ``prompt_id``, ``group_id``.
     Output columns: ``prompt_id``, ``group_id``; of the report: ``group_id`` (of the uncut component), ``rows``,
     ``groups`` (number of groups it was cut into), ``largest`` (rows of the largest of them).
@@ -87,7 +87,7 @@ def build_groups(
 
 def grouping_columns(settings: Curation) -> list[str]:
     """Return the columns of ``templates`` whose equal values keep rows together."""
-    return ["template_id", "request_id"] if settings.split.by_request else ["template_id"]
+    return ["template_id", "request_id"] if settings.split.group_by_request else ["template_id"]
 
 
 def compute_group_id(prompt_id: pl.Expr) -> pl.Expr:

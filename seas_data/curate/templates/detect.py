@@ -63,7 +63,7 @@ def detect_templates(
     windows = winnowing.winnow(views)
     segments_of = {id_: tuple(segments) for id_, segments in earlier_wrappers.iter_rows()}
     template_of = _match_wrappers(views, windows, segments_of)
-    if settings.find:
+    if settings.detect:
         free = np.array([id_ is None for id_ in template_of], np.bool_)
         found = find_wrappers(
             [view for view, is_free in zip(views, free, strict=True) if is_free],
