@@ -1,14 +1,14 @@
-"""What the loop does in several sandbox worlds, and in the controls that take a part of it away.
+"""Run the loop in several sandbox worlds, and in controls that leave a part of it out.
 
     python benchmarks/sandbox.py --folder worlds [--seeds 1 2 3 4 5] [--control-seeds 1 2 3]
 
-Builds ``pipelines/sandbox.yaml`` in a workspace of its own for each seed (another world, other draws), once more for
-each control, and prints the figures of all worlds as Markdown: mean, least and greatest. What stands in the folder
-already is not built again, so a stopped run goes on. Some four minutes a world on two cores.
+Builds ``pipelines/sandbox.yaml`` in its own workspace for each seed (another world, other draws), again for each
+control, and prints the metrics of all worlds as Markdown: mean, lowest and highest. Worlds that are already in the
+folder are not built again, so a stopped run continues. One world takes about four minutes on two cores.
 
-A *neighbour* is a pair of cells of the matrix that differ by one iteration of one model. It falls along a row when the
-later target is broken less often, and rises down a column when the later red team breaks the same target more often;
-cells that are both 0 say nothing about an order and are counted apart.
+A *neighbour* is a pair of cells of the matrix that differ by one iteration of one model. It falls along a row if the
+later target has a lower attack success rate, and rises down a column if the later red team has a higher one on the same
+target. Pairs of cells that are both 0 have no order and are counted separately.
 """
 
 import argparse
@@ -24,14 +24,14 @@ from seas_data.query.version import Version
 
 CONTROLS = {
     "seas": [],
-    "shuffled": ["pairs.red.shuffle=true"],
+    "shuffled": ["pairs.red.random_labels=true"],
     "no-general": ["pairs.general=null"],
 }
 ITERATIONS = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The loop in several sandbox worlds.")
+    parser = argparse.ArgumentParser(description="Run the loop in several sandbox worlds.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5])
     parser.add_argument("--control-seeds", type=int, nargs="*", default=[1, 2, 3])
@@ -39,12 +39,12 @@ def main() -> None:
     worlds = {}
     for control in CONTROLS:
         seeds = arguments.seeds if control == "seas" else arguments.control_seeds
-        worlds[control] = [played(arguments.folder, control, seed) for seed in seeds]
+        worlds[control] = [build_world(arguments.folder, control, seed) for seed in seeds]
     print("\n\n".join(report(worlds)))
 
 
-def played(folder: Path, control: str, seed: int) -> Version:
-    """Return the last version of a world, built unless it is there."""
+def build_world(folder: Path, control: str, seed: int) -> Version:
+    """Return the last version of a world; build it if it does not exist."""
     workspace = folder / f"{control}-{seed}"
     last = f"v{ITERATIONS}"
     if not workspace.exists() or last not in sd.open(workspace).versions():
@@ -84,7 +84,7 @@ def matrix(version: Version) -> dict[tuple[int, int], float]:
 
 
 def orders(matrices: list[dict[tuple[int, int], float]]) -> Iterator[list[str]]:
-    """Yield how many neighbours are in the order that the loop is to bring about."""
+    """Yield how many neighbours have the order that the loop should produce."""
     steps = {
         "neighbours that fall along a row": [((i, j), (i, j + 1)) for i in range(4) for j in range(3)],
         "neighbours that rise down a column": [((i + 1, j), (i, j)) for i in range(3) for j in range(4)],
@@ -97,14 +97,14 @@ def orders(matrices: list[dict[tuple[int, int], float]]) -> Iterator[list[str]]:
 
 
 def gains(matrices: list[dict[tuple[int, int], float]]) -> Iterator[list[str]]:
-    """Yield what the last models changed, beside the first."""
+    """Yield how much the last models differ from the first."""
     last = ITERATIONS
     yield ["R3 on T0, less R0 on T0", spread([each[last, 0] - each[0, 0] for each in matrices])]
-    yield ["R0 on T3, as a share of R0 on T0", spread([each[0, last] / each[0, 0] for each in matrices])]
+    yield ["R0 on T3, relative to R0 on T0", spread([each[0, last] / each[0, 0] for each in matrices])]
 
 
 def preserved(versions: list[Version]) -> Iterator[list[str]]:
-    """Yield which share of T0's right answers the last target still gives, world by world."""
+    """Yield the right answers of the last target relative to T0's, world by world."""
     for measured_on in ("harmless", "general"):
         shares = []
         for version in versions:
@@ -116,11 +116,11 @@ def preserved(versions: list[Version]) -> Iterator[list[str]]:
                 ).iter_rows()
             )
             shares.append(right[f"T{ITERATIONS}"] / right["T0"])
-        yield [f"right answers of T{ITERATIONS}, as a share of T0's: {measured_on}", spread(shares)]
+        yield [f"right answers of T{ITERATIONS}, relative to T0's: {measured_on}", spread(shares)]
 
 
 def targets(versions: list[Version]) -> Iterator[list[str]]:
-    """Yield what each target does on every set."""
+    """Yield the metrics of each target on every set."""
     parts = [
         version.sql(
             "select name, facets ->> 'set' as measured_on, facets ->> 'target' as target, value from metrics "
@@ -141,7 +141,7 @@ def targets(versions: list[Version]) -> Iterator[list[str]]:
 
 
 def red_teams(versions: list[Version]) -> Iterator[list[str]]:
-    """Yield what each red team's prompts are worth as prompts."""
+    """Yield the metrics of each red team's attacks as prompts."""
     figures = pl.concat(
         version.sql(
             "select name, facets ->> 'red_team' as red_team, value from metrics "
@@ -155,7 +155,7 @@ def red_teams(versions: list[Version]) -> Iterator[list[str]]:
 
 
 def pairs(versions: list[Version]) -> Iterator[list[str]]:
-    """Yield how many pairs of each role there were in each iteration."""
+    """Yield the number of pairs of each role in each iteration."""
     counts = pl.concat(
         version.sql("select role, iteration, count(*) as rows from pairs group by all") for version in versions
     )
@@ -167,7 +167,7 @@ def pairs(versions: list[Version]) -> Iterator[list[str]]:
 
 
 def spread(values: list[float], *, whole: bool = False) -> str:
-    """Return the mean of the worlds, and the least and greatest."""
+    """Return the mean of the worlds, with the lowest and the highest."""
     form = "{:.0f}" if whole else "{:.3f}"
     mean, low, high = (form.format(each) for each in (sum(values) / len(values), min(values), max(values)))
     return f"{mean} ({low} to {high})"
