@@ -12,10 +12,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import typer
 import yaml
 
 import seas_data as sd
 from seas_data import recipe as recipes
+from seas_data.cli import app
 from seas_data.query import library
 from seas_data.resources import folder
 from tests.conftest import EXAMPLE
@@ -163,7 +165,9 @@ def test_checkout_is_a_folder_that_the_ecosystem_opens(at: list[str], tmp_path: 
 
 
 def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
-    text = said("build", EXAMPLE, "--workspace", tmp_path / "ws", "--dry-run", "--set", "curation.near.duplicate=0.9")
+    text = said(
+        "build", EXAMPLE, "--workspace", tmp_path / "ws", "--dry-run", "--set", "curation.near.duplicate_threshold=0.9"
+    )
     assert "duplicate 0.9" in text
     assert "lookalikes" in text
     assert not (tmp_path / "ws").exists()
@@ -174,11 +178,11 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
     [
         (["build", "nowhere.yaml"], "there is no recipe at nowhere.yaml"),
         (
-            ["build", str(EXAMPLE), "--set", "curation.neer.duplicate=1"],
+            ["build", str(EXAMPLE), "--set", "curation.neer.duplicate_threshold=1"],
             "curation.neer is not a key (did you mean near?)",
         ),
-        (["build", str(EXAMPLE), "--set", "curation.near.duplicate=2"], "curation.near.duplicate"),
-        (["build", str(EXAMPLE), "--set", "name"], "write it as a.b=value"),
+        (["build", str(EXAMPLE), "--set", "curation.near.duplicate_threshold=2"], "curation.near.duplicate_threshold"),
+        (["build", str(EXAMPLE), "--set", "name"], "should have the form a.b=value"),
         (["build", str(EXAMPLE), "--set", "sources.general.path=gone.jsonl"], "source general: there is no"),
         (["build", str(EXAMPLE), "--set", "sources.general.columns.text=txt"], "there is no column txt"),
         (["build", "public-prompts"], "$SEAS_DATA_REAL is not set"),
@@ -195,18 +199,18 @@ def test_a_wrong_recipe_is_one_sentence(
     ("arguments", "sentence"),
     [
         (["show", "v9"], "no version or tag v9; there are v0"),
-        (["why", "no prompt says this"], "no prompt of v0 has that id or text"),
+        (["why", "no prompt says this"], "no prompt of v0 has this id or text"),
         (["sql", "no-such-query"], "no-such-query"),
-        (["sql"], "ask one thing"),
+        (["sql"], "pass one of: the name of a query"),
         (["sql", "-q", "select nothing from kept"], "nothing"),
         (["sql", "-q", "drop view kept"], "SELECT"),
         (["sql", "rows-by-type", "--param", "a=1"], "rows-by-type"),
         (["sql", "rows-by-type", "--format", "xlsx"], "xlsx"),
         (["tag", "v0", "v1"], "cannot be a tag"),
         (["diff", "v0", "v1"], "no version or tag v1"),
-        (["show", "v0", "--version", "v1"], "both v0 and --version v1 are named; name one version"),
-        (["card", "v0", "--version", "v1"], "name one version"),
-        (["verify", "v0", "--version", "v1"], "name one version"),
+        (["show", "v0", "--version", "v1"], "v0 and --version v1 are different versions; name one of them"),
+        (["card", "v0", "--version", "v1"], "name one of them"),
+        (["verify", "v0", "--version", "v1"], "name one of them"),
         (["verify", ""], "no version or tag ;"),
         (["log", "--version", ""], "no version or tag ;"),
         (["why", "\x1b]0;gone\x07", "--version", "\x1b[2J"], "no version or tag \\u{1b}[2J"),
@@ -241,24 +245,27 @@ def test_a_file_that_is_no_text_is_one_sentence_that_names_it(
 
 def test_a_table_that_is_none_is_one_sentence_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "attacks.parquet").write_bytes(NEITHER)
-    assert f"{tmp_path / 'attacks.parquet'} cannot be read" in refused("evaluate", tmp_path)
+    assert f"{tmp_path / 'attacks.parquet'} could not be read" in refused("evaluate", tmp_path)
 
 
 def test_a_folder_in_place_of_a_file_to_write_is_named(at: list[str], tmp_path: Path) -> None:
-    assert f"Is a directory at {tmp_path};" in refused("review", "-o", tmp_path, *at)
+    assert f"Is a directory: {tmp_path};" in refused("review", "-o", tmp_path, *at)
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["judge", "recipe", "folder", "-o", "x", "--version", "v0"], "RECIPE FOLDER takes no --version, --output"),
-        (["judge", "recipe", "folder", "--workspace", "ws"], "RECIPE FOLDER takes no --workspace"),
-        (["judge", "recipe", "--gold", "x", "--trust"], "--gold takes no RECIPE, --trust"),
-        (["pairs", "recipe", "folder", "--role", "red"], "RECIPE FOLDER takes no --role"),
-        (["pairs", "recipe", "folder", "-o", "x"], "RECIPE FOLDER takes no --output"),
-        (["pairs", "recipe", "--from", "x"], "--from takes no RECIPE"),
-        (["judge"], "name a recipe and a folder of tables"),
-        (["pairs"], "name a recipe and a folder of tables"),
+        (
+            ["judge", "recipe", "folder", "-o", "x", "--version", "v0"],
+            "cannot be combined with --version, --output",
+        ),
+        (["judge", "recipe", "folder", "--workspace", "ws"], "RECIPE FOLDER cannot be combined with --workspace"),
+        (["judge", "recipe", "--gold", "x", "--trust"], "--gold cannot be combined with RECIPE, --trust"),
+        (["pairs", "recipe", "folder", "--role", "red"], "RECIPE FOLDER cannot be combined with --role"),
+        (["pairs", "recipe", "folder", "-o", "x"], "RECIPE FOLDER cannot be combined with --output"),
+        (["pairs", "recipe", "--from", "x"], "--from cannot be combined with RECIPE"),
+        (["judge"], "pass a recipe and a folder of tables"),
+        (["pairs"], "pass a recipe and a folder of tables"),
     ],
 )
 def test_an_option_of_the_other_way_to_call_a_command_is_refused(arguments: list[str], sentence: str) -> None:
@@ -276,7 +283,7 @@ def test_a_stage_of_a_pulled_recipe_runs_when_it_is_trusted(tmp_path: Path) -> N
     recipe = recipes.read(EXAMPLE.parent / "sandbox-smoke.yaml")
     recipe["models"]["red"] = {"backend": "http", "model": "red", "url": "http://127.0.0.1:9/v1"}
     path = tmp_path / "pulled.yaml"
-    path.write_text(yaml.safe_dump(recipe | {"pulled": "org/name@1.0.0"}))
+    path.write_text(yaml.safe_dump(recipe | {"pulled_from": "org/name@1.0.0"}))
     assert "with --trust" in refused("judge", path, tmp_path / "round")
     assert ".parquet; the stage before" in refused("judge", path, tmp_path / "round", "--trust")
 
@@ -297,6 +304,17 @@ def test_verify_names_a_damaged_file_once_for_all_versions(made: Path, tmp_path:
 def test_a_folder_that_is_no_workspace_is_one_sentence(tmp_path: Path) -> None:
     for command in (["log"], ["show"], ["verify"], ["sql", "rows-by-type"], ["why", "x"], ["review"]):
         assert "is not a workspace; make one with: seas-data build" in refused(*command, "--workspace", tmp_path / "ws")
+
+
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_starts_with_a_sentence_has_an_example_and_describes_every_parameter(name: str) -> None:
+    summary, example = COMMANDS[name].help.split("\n\n")[0], f"seas-data {name}"
+    assert re.fullmatch(r"[A-Z][a-z]+ .*[.]", " ".join(summary.split())), summary
+    assert example in COMMANDS[name].help
+    assert [each.name for each in COMMANDS[name].params if not getattr(each, "help", None)] == []
 
 
 def test_light_commands_load_no_heavy_library(example: Path) -> None:

@@ -1,7 +1,7 @@
-"""The command line: parse, call, print. One file a group of commands.
+"""The command line: parse arguments, call the package, print the result. One file per group of commands.
 
-Facts go to standard output, progress and errors to standard error. A problem that a person can mend is one sentence
-and exit status 2. Heavy libraries are imported by the command that needs them, so that the light ones answer at once.
+Results go to standard output, progress and errors to standard error. An error that the user can fix is one sentence,
+with exit status 2. Each command imports heavy libraries itself, so that the other commands start fast.
 """
 
 import sys
@@ -14,7 +14,7 @@ from seas_data.text import printable
 
 app = typer.Typer(
     name="seas-data",
-    help="Build, version, question and release adversarial and ambiguous-harmless safety datasets.",
+    help="Build, version, query and release adversarial and ambiguous-harmless safety datasets.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,24 +25,22 @@ for group in (versions, analysis, release, stages):
 
 
 def main() -> None:
-    """Run the command line and turn what goes wrong into one sentence and an exit status."""
+    """Run the command line. Print an expected error as one sentence and exit with status 2."""
     try:
         app()
     except SeasDataError as problem:
         _fail(str(problem))
     except UnicodeDecodeError as problem:
-        _fail(f"a file that should be text is not in UTF-8 ({problem.reason} at byte {problem.start}); save it as that")
+        _fail(f"a text file is not encoded in UTF-8 ({problem.reason} at byte {problem.start}); save it as UTF-8")
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
     except OSError as problem:
-        name = problem.filename2 or problem.filename  # of a file that could not take its place, the place
-        place = f" at {name}" if name else ""
-        _fail(
-            f"{problem.strerror or problem}{place}; nothing was half written: mend that and run the same command again"
-        )
+        name = problem.filename2 or problem.filename  # the target of a rename that failed
+        location = f": {name}" if name else ""
+        _fail(f"{problem.strerror or problem}{location}; no file was partly written, so fix it and rerun the command")
 
 
-def _fail(sentence: str) -> None:
-    print(f"error: {printable(sentence)}", file=sys.stderr)
+def _fail(message: str) -> None:
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""Questions to a version: SQL, the report, the map, a sheet for people."""
+"""Commands that analyse a version: sql, report, explore, review."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
-    opened,
+    open_version,
     print_json,
 )
 from seas_data.errors import SeasDataError
@@ -23,18 +23,25 @@ commands = typer.Typer()
 
 @commands.command()
 def sql(
-    name: Annotated[str | None, typer.Argument(help="A query of the library; --list names them.")] = None,
-    query: Annotated[str | None, typer.Option("-q", "--query", help="One SELECT of your own.")] = None,
-    file: Annotated[Path | None, typer.Option("-f", "--file", help="A file that holds one SELECT.")] = None,
-    parameter: Annotated[list[str] | None, typer.Option("--param", metavar="NAME=VALUE")] = None,
-    output: Annotated[str, typer.Option("--format", help="table, csv, json, parquet or markdown.")] = "table",
-    list_them: Annotated[bool, typer.Option("--list", help="List the queries and what each answers.")] = False,
+    name: Annotated[str | None, typer.Argument(help="Name of a library query; see --list.")] = None,
+    query: Annotated[str | None, typer.Option("-q", "--query", help="A SELECT statement.")] = None,
+    file: Annotated[Path | None, typer.Option("-f", "--file", help="A file with one SELECT statement.")] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="NAME=VALUE", help="Set a parameter of the query; may be repeated."),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--format", help="Output format: table, csv, json, parquet or markdown.")
+    ] = "table",
+    list_them: Annotated[
+        bool, typer.Option("--list", help="List the library queries with their questions and parameters.")
+    ] = False,
     as_json: JsonOption = False,
     reveal: RevealOption = False,
     workspace: WorkspaceOption = WORKSPACE,
     version: VersionOption = None,
 ) -> None:
-    """Ask a version a question: a query of the library, or one SELECT over its tables. Nothing can be written.
+    """Query a version: run a query of the library, or one SELECT over its tables. Queries are read-only.
 
     \b
     seas-data sql --list
@@ -50,83 +57,93 @@ def sql(
     if list_them:
         output_formats.write_frame(listing.queries_frame(queries), output, sys.stdout, reveal=True)
         return
-    asked = [given for given in (name, query, file) if given is not None]
-    if len(asked) != 1:
-        raise SeasDataError("ask one thing: the name of a query (see: seas-data sql --list), -q SELECT or -f FILE")
+    if sum(given is not None for given in (name, query, file)) != 1:
+        raise SeasDataError("pass one of: the name of a query (see: seas-data sql --list), -q SELECT or -f FILE")
     if name is not None:
         chosen = library.get(queries, name)
         text, values = chosen.sql, chosen.values(parameter or [])
     else:
         text = query if query is not None else files.read_text(Path(str(file)))
         values = library.parse_parameters(parameter or [])
-    output_formats.write_frame(opened(workspace, version).sql(text, values), output, sys.stdout, reveal=reveal)
+    output_formats.write_frame(open_version(workspace, version).sql(text, values), output, sys.stdout, reveal=reveal)
 
 
 @commands.command()
 def report(
     version: VersionArgument = None,
     against: Annotated[
-        str | None, typer.Option("--against", help="The version to compare with; its parent without it.")
+        str | None, typer.Option("--against", help="Version to compare with; the parent by default.")
     ] = None,
-    with_text: Annotated[bool, typer.Option("--with-text", help="Embed prompts' texts, hidden until a click.")] = False,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")] = Path("report.html"),
+    with_text: Annotated[
+        bool, typer.Option("--with-text", help="Embed the texts of prompts, hidden until clicked.")
+    ] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
 ) -> None:
-    """Write a version's report: one HTML file of charts and tables that opens offline. It holds ids, not prompts.
+    """Write the report of a version: one HTML file with charts and tables that works offline. It has ids, not texts.
 
     \b
     seas-data report v3 -o report.html
     seas-data report v3 --against v1 -o report.html
     """
-    from seas_data.report import write
+    from seas_data.report import write_report
 
-    told = opened(workspace, version, at)
-    write(told, output, against=opened(workspace, against) if against else None, with_text=with_text)
-    marked = "; it holds prompts' texts, so do not publish it" if with_text else ""
-    print(f"The report of {told.name} is in {output} ({output.stat().st_size / 1e6:.1f} MB){marked}.")
+    opened = open_version(workspace, version, at)
+    write_report(opened, output, against=open_version(workspace, against) if against else None, with_text=with_text)
+    warning = "; it contains prompt texts, so do not publish it" if with_text else ""
+    print(f"Wrote the report of {opened.name} to {output} ({output.stat().st_size / 1e6:.1f} MB){warning}.")
 
 
 @commands.command()
 def explore(
     version: VersionArgument = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("map"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write.")] = Path("map"),
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the kept prompts as a map to walk through, and print the command that opens it in embedding-atlas.
+    """Export the kept prompts as a map for embedding-atlas and print the command that opens it.
 
     \b
     seas-data explore v3 -o map
     """
-    from seas_data.report.explore import write
+    from seas_data.report.explore import write_atlas
 
-    told = opened(workspace, version, at)
-    made = write(told, output)
+    opened = open_version(workspace, version, at)
+    atlas = write_atlas(opened, output)
     if as_json:
-        print_json({"path": str(made.path), "rows": made.rows, "without": made.without, "command": made.command})
+        print_json(
+            {
+                "path": str(atlas.path),
+                "rows": atlas.rows,
+                "without_coordinates": atlas.without_coordinates,
+                "command": atlas.command,
+            }
+        )
         return
-    left = f"; {made.without:,} more have no vector and so no place" if made.without else ""
-    print(f"{made.rows:,} kept prompts of {told.name}, with their texts, are in {made.path}{left}.\nOpen it:\n")
-    print(f"  {made.command}")
+    rest = f"; {atlas.without_coordinates:,} have no vector and are left out" if atlas.without_coordinates else ""
+    print(
+        f"Wrote {atlas.rows:,} kept prompts of {opened.name}, with their texts, to {atlas.path}{rest}.\nOpen it with:\n"
+    )
+    print(f"  {atlas.command}")
 
 
 @commands.command()
 def review(
     version: VersionArgument = None,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="How many rows.")] = 200,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Number of rows.")] = 200,
     responses: Annotated[
-        bool, typer.Option("--responses", help="Responses and not prompts, to judge judges by.")
+        bool, typer.Option("--responses", help="Sample responses instead of prompts, for a gold set.")
     ] = False,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The CSV to write.")] = Path("review.csv"),
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV file to write.")] = Path("review.csv"),
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
 ) -> None:
-    """Write a stratified sample for people to judge: of the kept prompts, or of the responses.
+    """Write a stratified sample for manual review: of the kept prompts, or of the responses.
 
-    The sheet of prompts, filled in, serves as a recipe's overrides; that of responses, which does not say what the
-    judges said, as a gold set.
+    A filled-in sheet of prompts can be used as a recipe's overrides. A filled-in sheet of responses, which hides the
+    judges' verdicts, is a gold set.
 
     \b
     seas-data review v0 --sample 200 -o review.csv
@@ -134,12 +151,17 @@ def review(
     """
     from seas_data.review import sheet as reviews
 
-    told = opened(workspace, version, at)
+    opened = open_version(workspace, version, at)
     if responses:
-        chosen = reviews.responses(told, sample)
+        chosen = reviews.responses(opened, sample)
         reviews.write(chosen, output, reviews.RESPONSE_GIVEN, reviews.RESPONSE_ASKED)
-        print(f"{chosen.height} responses of {told.name} are in {output}; filled in: seas-data judge --gold {output}")
+        print(
+            f"Wrote {chosen.height} responses of {opened.name} to {output}; "
+            f"fill it in, then run: seas-data judge --gold {output}"
+        )
         return
-    chosen = reviews.sample(told.table("kept"), sample)
+    chosen = reviews.sample(opened.table("kept"), sample)
     reviews.write(chosen, output)
-    print(f"{chosen.height} prompts of {told.name} are in {output}; filled in, name it under overrides in the recipe.")
+    print(
+        f"Wrote {chosen.height} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides."
+    )

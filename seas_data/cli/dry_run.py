@@ -1,4 +1,4 @@
-"""What `build --dry-run` prints: what a recipe would build, and what its loop would play."""
+"""Output of `build --dry-run`: the sources, curation steps and loop of a recipe."""
 
 import shlex
 from typing import Any
@@ -11,7 +11,7 @@ from seas_data.text import printable
 
 
 def write_plan(recipe: Recipe) -> None:
-    """Print what a recipe would build: its sources, the settings of each step, and its loop."""
+    """Print the plan of a recipe: its sources, the settings of each curation step, and its loop."""
     print(f"{recipe.name}: {printable(recipe.description)}\n")
     write_table(
         ("source", "from", "kind", "language", "licence", "role", "priority"),
@@ -23,7 +23,7 @@ def write_plan(recipe: Recipe) -> None:
                 source.language or f"by {source.columns.language}"
                 if source.columns.language or source.language
                 else None,
-                source.licence or "none stated",
+                source.licence or "not stated",
                 source.role,
                 source.priority,
             )
@@ -34,19 +34,19 @@ def write_plan(recipe: Recipe) -> None:
     write_table(
         ("step", "settings"),
         (
-            (step, ", ".join(f"{key} {value}" for key, value in settings.items()) if settings else "left out")
+            (step, ", ".join(f"{key} {value}" for key, value in settings.items()) if settings else "off")
             for step, settings in recipe.curation.model_dump().items()
         ),
     )
     embedders = ", ".join(f"{printable(each.model)} for {'/'.join(each.languages)}" for each in recipe.embedders)
     print(f"\nembedders: {embedders or 'none'}")
     if recipe.loop is not None:
-        _loop_plan(recipe, recipe.loop)
-    print("Nothing was built. Without --dry-run this recipe is.")
+        _print_loop(recipe, recipe.loop)
+    print("Dry run: nothing was built.")
 
 
-def _loop_plan(recipe: Recipe, loop: Loop) -> None:
-    """Print what the loop would play: who, how often, what is learned from, and how."""
+def _print_loop(recipe: Recipe, loop: Loop) -> None:
+    """Print the plan of the loop: models, judges, pairs and trainings."""
     attacks = loop.seeds_per_iteration * loop.attack.attacks_per_seed
     responses = loop.attack.responses_per_attack
     print(
@@ -54,23 +54,30 @@ def _loop_plan(recipe: Recipe, loop: Loop) -> None:
         f"{loop.attack.attacks_per_seed} attacks x {responses} responses: {attacks:,} attacks and "
         f"{attacks * responses:,} responses to judge"
     )
-    rows = f"{loop.evaluation.max_prompts:,} rows at most" if loop.evaluation.max_prompts else "all rows"
+    rows = f"at most {loop.evaluation.max_prompts:,} rows" if loop.evaluation.max_prompts else "all rows"
     print(
-        f"measured on {loop.evaluation.seeds:,} seeds x {loop.evaluation.attacks_per_seed} attacks x "
-        f"{loop.evaluation.responses_per_prompt} responses for each pair of models, and on {rows} of each set\n"
+        f"evaluation: {loop.evaluation.seeds:,} seeds x {loop.evaluation.attacks_per_seed} attacks x "
+        f"{loop.evaluation.responses_per_prompt} responses for each red team and target, and {rows} of each set\n"
     )
-    plays: dict[str, list[str]] = {name: [] for name in recipe.models}
-    plays[loop.red_team.model].append(f"red team ({loop.red_team.start})")
-    plays[loop.target.model].append(f"target ({loop.target.start})")
+    roles_of: dict[str, list[str]] = {name: [] for name in recipe.models}
+    roles_of[loop.red_team.model].append(f"red team ({loop.red_team.start})")
+    roles_of[loop.target.model].append(f"target ({loop.target.start})")
     for judge in recipe.judges:
         if judge.model is not None:
-            plays[judge.model].append(f"judge {judge.label}")
+            roles_of[judge.model].append(f"judge {judge.label}")
     if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward_model is not None:
-        plays[recipe.pairs.mart.reward_model].append("rewards")
+        roles_of[recipe.pairs.mart.reward_model].append("reward model")
     write_table(
-        ("model", "plays", "is", "revision", "licence", "runs"),
+        ("name", "roles", "model", "revision", "licence", "backend"),
         (
-            (name, plays[name], model.model, model.revision, model.licence or "none stated", _how_it_runs(model))
+            (
+                name,
+                roles_of[name],
+                model.model,
+                model.revision,
+                model.licence or "not stated",
+                _describe_backend(model),
+            )
             for name, model in recipe.models.items()
         ),
     )
@@ -84,15 +91,15 @@ def _loop_plan(recipe: Recipe, loop: Loop) -> None:
     roles = ("mart",) if mart else ("red", "target", "harmless", "general")
     write_table(
         (f"pairs, mode {recipe.pairs.mode}", "settings"),
-        ((role, _settings(getattr(recipe.pairs, role))) for role in roles),
+        ((role, _format_settings(getattr(recipe.pairs, role))) for role in roles),
     )
     print()
-    _trainings(recipe, loop, fine_tuned=mart or loop.update == "sft")
+    _print_trainings(recipe, loop, fine_tuned=mart or loop.update == "sft")
     print()
 
 
-def _trainings(recipe: Recipe, loop: Loop, *, fine_tuned: bool) -> None:
-    """Print the trainings that there will be; of updates that fine-tune, nothing of what only DPO reads."""
+def _print_trainings(recipe: Recipe, loop: Loop, *, fine_tuned: bool) -> None:
+    """Print the trainings of the loop. For updates by fine-tuning, leave out the settings that only DPO uses."""
     for_dpo = TrainingDpo.model_fields.keys() - TrainingSettings.model_fields.keys()
     shown = ("learning_rate", "batch_size", "epochs", "max_length", *(() if fine_tuned else ("beta", "loss_type")))
     update = "sft" if fine_tuned else "dpo"
@@ -102,16 +109,16 @@ def _trainings(recipe: Recipe, loop: Loop, *, fine_tuned: bool) -> None:
     for name, method in methods.items():
         settings = getattr(recipe.training, name)
         if not given.get(name):
-            besides = _settings(settings, {*shown, *(for_dpo if fine_tuned else ())})
-            rows.append((name, method, *(_short(getattr(settings, key, None)) for key in shown), besides))
-    write_table(("training", "by", *shown, "and"), rows)
+            other = _format_settings(settings, {*shown, *(for_dpo if fine_tuned else ())})
+            rows.append((name, method, *(_format_value(getattr(settings, key, None)) for key in shown), other))
+    write_table(("training", "method", *shown, "other settings"), rows)
 
 
-def _short(value: Any) -> Any:
+def _format_value(value: Any) -> Any:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _how_it_runs(model: ModelInProcess | ModelHttp) -> str:
+def _describe_backend(model: ModelInProcess | ModelHttp) -> str:
     if isinstance(model, ModelInProcess):
         return f"in this process, on {model.device}"
     if model.serve is None:
@@ -119,10 +126,10 @@ def _how_it_runs(model: ModelInProcess | ModelHttp) -> str:
     return shlex.join(model.serve).replace("'{model}'", "{model}").replace("'{port}'", "{port}")
 
 
-def _settings(settings: BaseModel | None, but: set[str] | None = None) -> str:
-    """Return ``settings`` as text; given keys to leave out, only those of the others that are not as by default."""
+def _format_settings(settings: BaseModel | None, exclude: set[str] | None = None) -> str:
+    """Return ``settings`` as text. With ``exclude``, leave out those keys and all values that are defaults."""
     if settings is None:
-        return "left out"
-    said = settings.model_dump(exclude=but, exclude_defaults=but is not None)
-    long = {key: f"of {len(said[key])} characters" for key in said.keys() & {"chat_template"} if said[key]}
-    return ", ".join(f"{key} {_short(value)}" for key, value in (said | long).items() if value is not None)
+        return "off"
+    values = settings.model_dump(exclude=exclude, exclude_defaults=exclude is not None)
+    long = {key: f"({len(values[key])} characters)" for key in values.keys() & {"chat_template"} if values[key]}
+    return ", ".join(f"{key} {_format_value(value)}" for key, value in (values | long).items() if value is not None)

@@ -14,7 +14,7 @@ from seas_data.cli.shared import (
     VersionOption,
     WorkspaceOption,
     command_listing,
-    opened,
+    open_version,
     print_json,
 )
 from seas_data.errors import SeasDataError
@@ -36,8 +36,8 @@ BecauseOption = Annotated[list[str] | None, typer.Option("--because", help="The 
 
 @commands.command()
 def checkout(
-    version: Annotated[str, typer.Argument(help="A version or tag.")],
-    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    version: Annotated[str, typer.Argument(help="Version or tag.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to create; must not exist.")],
     profile: ProfileOption = "public",
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
@@ -51,7 +51,7 @@ def checkout(
     from seas_data.release.folder import checkout as write
     from seas_data.release.visibility import parse_profile
 
-    held = opened(workspace, version)
+    held = open_version(workspace, version)
     manifest = write(held, folder, parse_profile(profile))
     if as_json:
         withheld = [each.model_dump() for each in manifest.withheld]
@@ -67,12 +67,14 @@ def checkout(
 def card(
     version: VersionArgument = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The file to write, or with --check to read.")
+        Path | None, typer.Option("-o", "--output", help="File to write, or with --check to compare.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare a card with the version; exit status 1 if they differ.")
+        bool, typer.Option("--check", help="Compare a card file with the version; exit with status 1 if they differ.")
     ] = False,
-    model: Annotated[str | None, typer.Option("--model", help="The card of a trained model, such as R2.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Write the card of this trained model, such as R2.")
+    ] = None,
     profile: OfDataOption = None,
     allow: AllowOption = None,
     because: BecauseOption = None,
@@ -91,7 +93,7 @@ def card(
     from seas_data.release import card as cards
     from seas_data.store import files
 
-    held, of = opened(workspace, version, at), _profile(profile, model)
+    held, of = open_version(workspace, version, at), _profile(profile, model)
     texts = _card_texts(held, of, model, _waivers(allow, because))
     current = texts.pop(cards.README)
     if check:
@@ -163,7 +165,7 @@ def check(
     from seas_data.release import checks
     from seas_data.store import files
 
-    held = opened(workspace, version, at)
+    held = open_version(workspace, version, at)
     waivers = checks.require_names(_waivers(allow, because))
     results = checks.run(held, profile, files.read_text(card) if card else None, waivers)
     if as_json:
@@ -178,8 +180,8 @@ def check(
 
 @commands.command(cls=_CommandWithChecks)
 def push(
-    version: Annotated[str, typer.Argument(help="A version or tag.")],
-    repository: Annotated[str, typer.Argument(help="A repository of the Hugging Face Hub, such as org/name.")],
+    version: Annotated[str, typer.Argument(help="Version or tag.")],
+    repository: Annotated[str, typer.Argument(help="Hugging Face Hub repository, such as org/name.")],
     tag_name: Annotated[str | None, typer.Option("--tag", help="A tag for it on the Hub, such as 1.2.0.")] = None,
     profile: OfDataOption = None,
     model: Annotated[str | None, typer.Option("--model", help="Push this trained model of the version.")] = None,
@@ -213,7 +215,7 @@ def push(
         confirm=_confirm if sys.stdin.isatty() else None,
     )
     chosen_profile = _profile(profile, model)
-    held = opened(workspace, version)
+    held = open_version(workspace, version)
     result = push_model(held, model, request) if model else push_version(held, request, chosen_profile)
     if as_json:
         print_json(output.push_json(result, tag=tag_name))
@@ -223,7 +225,9 @@ def push(
 
 @commands.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="REPOSITORY@TAG, or REPOSITORY for the newest, such as org/name@1.2.0.")],
+    name: Annotated[
+        str, typer.Argument(help="REPOSITORY@TAG such as org/name@1.2.0; without a tag the newest commit.")
+    ],
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
@@ -248,11 +252,11 @@ def pull(
 @commands.command()
 def forget(
     ids: Annotated[list[str], typer.Argument(help="Ids of prompts, attacks or responses.")],
-    because: Annotated[str, typer.Option("--because", help="Why; it stands in the new version, for good.")],
+    because: Annotated[str, typer.Option("--because", help="Reason; the tombstone keeps it permanently.")],
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a row out, with all that holds its words or hangs on it: a new version, which has its id and why, no more.
+    """Take down rows and everything that quotes or depends on them; only ids and the reason stay, as tombstones.
 
     \b
     seas-data forget 3f2a9c0d1e4b5a6978877665 --because "asked for by the person it names"
@@ -277,7 +281,7 @@ def _profile(name: str | None, model: str | None) -> "Profile":
     from seas_data.release.visibility import parse_profile
 
     if name is not None and model is not None:
-        raise SeasDataError("a model has no profile; leave out --profile or --model")
+        raise SeasDataError("a model has no profile; remove --profile or --model")
     return parse_profile(name or "public")
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: options that several take, and JSON."""
+"""Options and helpers that several commands share."""
 
 import json
 from pathlib import Path
@@ -13,19 +13,24 @@ from seas_data.errors import SeasDataError
 if TYPE_CHECKING:
     from seas_data.query.version import Version
 
-WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="The folder that holds the versions.")]
-VersionOption = Annotated[str | None, typer.Option("--version", help="A version or tag; the newest without it.")]
-VersionArgument = Annotated[str | None, typer.Argument(help="A version or tag; the newest without it.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-RevealOption = Annotated[bool, typer.Option("--reveal", help="Show whole prompts, not their first words.")]
+WorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Workspace folder, which contains the versions.")]
+VersionOption = Annotated[str | None, typer.Option("--version", help="Version or tag; the newest by default.")]
+VersionArgument = Annotated[str | None, typer.Argument(help="Version or tag; the newest by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")]
+RevealOption = Annotated[bool, typer.Option("--reveal", help="Show whole texts instead of their first words.")]
 ProfileOption = Annotated[
-    str, typer.Option("--profile", help="public: without what models answered; gated: all of it.")
+    str, typer.Option("--profile", help="public: without responses of models; gated: everything.")
 ]
 ChangeOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, such as a.b=1.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a key of the recipe, such as curation.near.duplicate=0.9; may be repeated.",
+    ),
 ]
 TrustOption = Annotated[
-    bool, typer.Option("--trust", help="Let a pulled recipe run the commands and call the servers it names.")
+    bool, typer.Option("--trust", help="Allow a pulled recipe to run its commands and call its servers.")
 ]
 WORKSPACE = Path("workspace")
 
@@ -41,26 +46,26 @@ def command_listing(title: str, group: str) -> type[TyperCommand]:
     return CommandWithNames
 
 
-def opened(workspace: Path, version: str | None = None, at: str | None = None) -> "Version":
-    """Return the version that is named, as an argument or ``at`` --version; the newest without a name."""
+def open_version(workspace: Path, version: str | None = None, at: str | None = None) -> "Version":
+    """Return the version named by the argument ``version`` or by --version (``at``); the newest without either."""
     from seas_data.query import version as versions
 
-    name = one_of(version, at)
+    name = resolve_name(version, at)
     return versions.open(workspace).version(name)
 
 
-def one_of(version: str | None, at: str | None) -> str | None:
-    """Return the one name that an argument and --version give; raise SeasDataError if they are two."""
+def resolve_name(version: str | None, at: str | None) -> str | None:
+    """Return the version named by the argument or by --version. Raises SeasDataError if both name different ones."""
     if version is not None and at is not None and version != at:
-        raise SeasDataError(f"both {version} and --version {at} are named; name one version")
+        raise SeasDataError(f"{version} and --version {at} are different versions; name one of them")
     return at if version is None else version
 
 
-def changes(given: list[str] | None, trust: bool) -> list[str]:
-    """Return the changes to a recipe that --set and --trust make."""
+def recipe_changes(given: list[str] | None, trust: bool) -> list[str]:
+    """Return the changes to a recipe made by --set and --trust."""
     return [*(given or []), *(["pulled=null"] if trust else [])]
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON document on standard output."""
+    """Print ``content`` as one JSON document to standard output."""
     print(json.dumps(content, ensure_ascii=False, default=str))

@@ -1,4 +1,4 @@
-"""The stages of the loop, each alone: on a folder of tables, with a recipe's settings."""
+"""Commands that run one stage of the loop on a folder of tables: attack, judge, pairs, train, evaluate."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,21 +11,21 @@ from seas_data.cli.shared import (
     JsonOption,
     TrustOption,
     VersionOption,
-    changes,
     command_listing,
-    opened,
+    open_version,
     print_json,
+    recipe_changes,
 )
 from seas_data.errors import SeasDataError
 
 commands = typer.Typer()
 
-RecipeArgument = Annotated[str, typer.Argument(help="A recipe with a loop, such as pipelines/seas-llama3.yaml.")]
-FolderArgument = Annotated[Path, typer.Argument(help="A folder of tables, one Parquet file each.")]
+RecipeArgument = Annotated[str, typer.Argument(help="Recipe with a loop, such as pipelines/seas-llama3.yaml.")]
+FolderArgument = Annotated[Path, typer.Argument(help="Folder of tables, one Parquet file each.")]
 Role = Literal["red", "target"]
-RedOption = Annotated[str | None, typer.Option("--red", help="The red team's checkpoint, in place of the recipe's.")]
+RedOption = Annotated[str | None, typer.Option("--red", help="Checkpoint of the red team; the recipe's by default.")]
 TargetOption = Annotated[
-    str | None, typer.Option("--target", help="The target's checkpoint, in place of the recipe's.")
+    str | None, typer.Option("--target", help="Checkpoint of the target; the recipe's by default.")
 ]
 
 
@@ -33,60 +33,66 @@ TargetOption = Annotated[
 def attack(
     recipe: RecipeArgument,
     folder: FolderArgument,
-    prompts: Annotated[Path, typer.Option("--prompts", help="A JSONL or Parquet file: text, type and maybe kind.")],
+    prompts: Annotated[
+        Path, typer.Option("--prompts", help="JSONL or Parquet file with columns text, type and optionally kind.")
+    ],
     red: RedOption = None,
     target: TargetOption = None,
     change: ChangeOption = None,
     trust: TrustOption = False,
 ) -> None:
-    """Draw seeds, have the red team write attacks and the target answer them: tables seeds, attacks, responses.
+    """Draw seeds, generate attacks with the red team, and generate responses with the target.
 
     \b
     seas-data attack pipelines/seas-llama3.yaml round --prompts attacks.jsonl --red models/R0 --target models/T0
     """
     from seas_data.loop import standalone
 
-    found = standalone.run_attack(_open_context(recipe, changes(change, trust), folder, red, target), folder, prompts)
-    asked = found["attacks"]["reason"].null_count()
+    found = standalone.run_attack(
+        _open_context(recipe, recipe_changes(change, trust), folder, red, target), folder, prompts
+    )
+    sent = found["attacks"]["reason"].null_count()
     print(
-        f"{found['attacks'].height} attacks, {asked} of them asked; {found['responses'].height} responses in {folder}."
+        f"Wrote {found['attacks'].height} attacks, {sent} of them sent to the target, and "
+        f"{found['responses'].height} responses to {folder}."
     )
 
 
 @commands.command(cls=command_listing("Guards", "seas_data.guards"))
 def judge(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe with a loop; none with --gold.")] = None,
-    folder: Annotated[Path | None, typer.Argument(help="A folder of tables, one Parquet file each.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Recipe with a loop; omit with --gold.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Folder of tables, one Parquet file each.")] = None,
     change: ChangeOption = None,
     trust: TrustOption = False,
     gold: Annotated[
-        Path | None, typer.Option("--gold", help="What people said: the sheet of review --responses, filled in.")
+        Path | None, typer.Option("--gold", help="Gold verdicts: the filled-in sheet of review --responses.")
     ] = None,
-    workspace: Annotated[
-        Path | None, typer.Option("--workspace", help="With --gold: the folder that holds the versions.")
-    ] = None,
+    workspace: Annotated[Path | None, typer.Option("--workspace", help="With --gold: workspace folder.")] = None,
     version: VersionOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="With --gold: figures as rows of metrics, .parquet or .json.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="With --gold: write the figures as metrics rows to this .parquet or .json file."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge the responses of a folder of tables (table verdicts); or, with --gold, judge a version's judges.
+    """Judge the responses in a folder of tables; or, with --gold, measure a version's judges against gold verdicts.
 
     \b
     seas-data judge pipelines/seas-llama3.yaml round
     seas-data judge --gold review.csv --version v3
     """
     if gold is not None:
-        _refuse("--gold", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
-        _judge_judges(gold, workspace or WORKSPACE, version, output, as_json)
+        _reject_options("--gold", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
+        _measure_judges(gold, workspace or WORKSPACE, version, output, as_json)
         return
     if recipe is None or folder is None:
-        raise SeasDataError("name a recipe and a folder of tables, or a gold file with --gold")
-    _refuse("RECIPE FOLDER", {"--workspace": workspace, "--version": version, "--output": output})
+        raise SeasDataError("pass a recipe and a folder of tables, or a gold file with --gold")
+    _reject_options("RECIPE FOLDER", {"--workspace": workspace, "--version": version, "--output": output})
     from seas_data.loop import standalone
 
-    found = standalone.run_judges(_open_context(recipe, changes(change, trust), folder), folder)["verdicts"]
+    found = standalone.run_judges(_open_context(recipe, recipe_changes(change, trust), folder), folder)["verdicts"]
     counts = found.group_by("judge", "verdict").len("rows").sort("judge", "verdict")
     if as_json:
         print_json(counts.to_dicts())
@@ -95,11 +101,11 @@ def judge(
         print(f"{name}: {count} {verdict or 'without a verdict'}")
 
 
-def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
+def _measure_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
     from seas_data.cli import terminal
     from seas_data.review import gold
 
-    judged = opened(workspace, version)
+    judged = open_version(workspace, version)
     found = gold.report(judged, path)
     if output is not None:
         gold.write(found.metrics, judged.name, output)
@@ -107,9 +113,11 @@ def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path
         tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
         print_json({"version": judged.name, "gold": found.name, "strangers": found.strangers, **tables})
         return
-    print(f"{judged.name} beside the gold set {found.name}")
+    print(f"{judged.name} compared with the gold set {found.name}")
     if found.strangers:
-        print(f"{found.strangers} responses of the gold set are left out: no judge of {judged.name} has judged them.")
+        print(
+            f"{found.strangers} responses of the gold set are left out because no judge of {judged.name} judged them."
+        )
     for title, table in found.shown().items():
         print(f"\n{title}")
         terminal.print_records(table.to_dicts())
@@ -117,27 +125,29 @@ def _judge_judges(path: Path, workspace: Path, version: str | None, output: Path
 
 @commands.command()
 def pairs(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe with a loop; none with --from.")] = None,
-    folder: Annotated[Path | None, typer.Argument(help="A folder of tables, one Parquet file each.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Recipe with a loop; omit with --from.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="Folder of tables, one Parquet file each.")] = None,
     reference: Annotated[
-        Path | None, typer.Option("--from", help="Rows of the SEAS reference code: JSONL or Parquet.")
+        Path | None, typer.Option("--from", help="JSONL or Parquet file written by the SEAS reference code.")
     ] = None,
-    role: Annotated[Role | None, typer.Option("--role", help="With --from: of whom; target without it.")] = None,
+    role: Annotated[
+        Role | None, typer.Option("--role", help="With --from: role of the pairs; target by default.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="With --from: the file to write; pairs.jsonl without it.")
+        Path | None, typer.Option("-o", "--output", help="With --from: file to write; pairs.jsonl by default.")
     ] = None,
     change: ChangeOption = None,
     trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make preference pairs of a folder of tables, or of a file that the SEAS reference code wrote.
+    """Make preference pairs from a folder of tables, or from a file written by the SEAS reference code.
 
     \b
     seas-data pairs pipelines/seas-llama3.yaml round
     seas-data pairs --from reference.jsonl --role red -o pairs.jsonl
     """
     if reference is not None:
-        _refuse("--from", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
+        _reject_options("--from", {"RECIPE": recipe, "FOLDER": folder, "--set": change, "--trust": trust})
         from seas_data.pairs.convert_reference import convert_file
 
         told = convert_file(reference, role or "target", output or Path("pairs.jsonl"))
@@ -147,24 +157,24 @@ def pairs(
             print(told["statement"])
         return
     if recipe is None or folder is None:
-        raise SeasDataError("name a recipe and a folder of tables, or a file with --from")
-    _refuse("RECIPE FOLDER", {"--role": role, "--output": output})
+        raise SeasDataError("pass a recipe and a folder of tables, or a file with --from")
+    _reject_options("RECIPE FOLDER", {"--role": role, "--output": output})
     from seas_data.loop import standalone
 
-    made = standalone.run_pairs(_open_context(recipe, changes(change, trust), folder), folder)
+    made = standalone.run_pairs(_open_context(recipe, recipe_changes(change, trust), folder), folder)
     if as_json:
         print_json({name: frame.height for name, frame in made.items()})
         return
     for name, frame in made.items():
-        print(f"{name}: {frame.height} rows in {folder}")
+        print(f"Wrote {frame.height} rows of {name} to {folder}.")
 
 
 @commands.command()
 def train(
     recipe: RecipeArgument,
     folder: FolderArgument,
-    role: Annotated[Role, typer.Option("--role", help="Whose model.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The model folder to write.")],
+    role: Annotated[Role, typer.Option("--role", help="Role of the model to train.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
     red: RedOption = None,
     target: TargetOption = None,
     change: ChangeOption = None,
@@ -177,13 +187,15 @@ def train(
     """
     from seas_data.loop import standalone
 
-    standalone.run_training(_open_context(recipe, changes(change, trust), folder, red, target), folder, role, output)
-    print(f"The model is in {output}.")
+    standalone.run_training(
+        _open_context(recipe, recipe_changes(change, trust), folder, red, target), folder, role, output
+    )
+    print(f"Wrote the model to {output}.")
 
 
 @commands.command()
 def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Measure the attacks of a folder of tables, with intervals that know of seeds: table metrics.
+    """Compute metrics of the attacks in a folder of tables, with intervals that account for shared seeds.
 
     \b
     seas-data evaluate round
@@ -198,10 +210,10 @@ def evaluate(folder: FolderArgument, as_json: JsonOption = False) -> None:
         terminal.print_records(found.to_dicts())
 
 
-def _refuse(mode: str, others: dict[str, object]) -> None:
-    """Raise SeasDataError if an option is given that does not go with ``mode``."""
+def _reject_options(mode: str, others: dict[str, object]) -> None:
+    """Raise SeasDataError if an option is given that cannot be combined with ``mode``."""
     if given := [name for name, value in others.items() if value]:
-        raise SeasDataError(f"{mode} takes no {', '.join(given)}; leave out one or the other")
+        raise SeasDataError(f"{mode} cannot be combined with {', '.join(given)}; remove one of them")
 
 
 def _open_context(
@@ -210,4 +222,4 @@ def _open_context(
     from seas_data import recipe as recipes
     from seas_data.loop import standalone
 
-    return standalone.open_context(recipes.load(recipes.shipped(recipe), change), folder, red, target)
+    return standalone.open_context(recipes.load(recipes.find_recipe(recipe), change), folder, red, target)

@@ -1,4 +1,4 @@
-"""Versions: build one, list them, look into one, tell a prompt's story, verify, tag."""
+"""Commands on versions: build, log, show, diff, why, verify, tag."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +13,10 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
-    changes,
-    one_of,
-    opened,
+    open_version,
     print_json,
+    recipe_changes,
+    resolve_name,
 )
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ commands = typer.Typer()
 
 @commands.command()
 def build(
-    recipe: Annotated[str, typer.Argument(help="A recipe, such as pipelines/example.yaml.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe file, such as pipelines/example.yaml.")],
     workspace: WorkspaceOption = WORKSPACE,
     change: ChangeOption = None,
     iterations: Annotated[
-        int | None, typer.Option("--iterations", min=1, help="How many iterations of the loop there are to be in all.")
+        int | None, typer.Option("--iterations", min=1, help="Total number of iterations of the loop.")
     ] = None,
     trust: TrustOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and build nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without building.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Build the next version of a dataset from a recipe, or go on where a killed build stopped.
+    """Build the next version of a dataset from a recipe, or resume an interrupted build.
 
     \b
     seas-data build pipelines/example.yaml
@@ -49,7 +49,7 @@ def build(
     from seas_data.cli.dry_run import write_plan
 
     more = [f"loop.iterations={iterations}"] if iterations else []
-    loaded = recipes.load(recipes.shipped(recipe), changes(change, trust) + more)
+    loaded = recipes.load(recipes.find_recipe(recipe), recipe_changes(change, trust) + more)
     if dry_run:
         plan.check(loaded)
         if as_json:
@@ -69,12 +69,12 @@ def build(
         _show(built.version, False)
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
     else:
-        print(f"Nothing changed: {built.version.name} stands as it is. {built.message}".rstrip())
+        print(f"Nothing changed; {built.version.name} is up to date. {built.message}".rstrip())
 
 
 @commands.command()
 def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, as_json: JsonOption = False) -> None:
-    """List the versions, oldest first (with --version: those that it was built on, and itself).
+    """List the versions, oldest first (with --version: only that version and its ancestors).
 
     \b
     seas-data log
@@ -89,7 +89,7 @@ def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, a
     elif entries:
         terminal.print_records(entries)
     else:
-        print("no version yet; make one with: seas-data build RECIPE")
+        print("no versions yet; create one with: seas-data build RECIPE")
 
 
 @commands.command()
@@ -99,13 +99,13 @@ def show(
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a version holds: rows, kept rows by kind and split, and what was dropped and why.
+    """Show a version: headline figures, kept rows by kind and split, and decisions by reason.
 
     \b
     seas-data show v0
     seas-data show v0 --json
     """
-    _show(opened(workspace, version, at), as_json)
+    _show(open_version(workspace, version, at), as_json)
 
 
 def _show(version: "Version", as_json: bool) -> None:
@@ -121,12 +121,12 @@ def _show(version: "Version", as_json: bool) -> None:
 
 @commands.command()
 def diff(
-    before: Annotated[str, typer.Argument(help="The earlier version or tag.")],
-    after: Annotated[str, typer.Argument(help="The later version or tag.")],
+    before: Annotated[str, typer.Argument(help="Earlier version or tag.")],
+    after: Annotated[str, typer.Argument(help="Later version or tag.")],
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
-    """Show rows added, dropped and relabelled between two versions, by type and with reasons.
+    """Compare two versions: rows added, dropped and relabelled, by type and with reasons.
 
     \b
     seas-data diff v0 v1
@@ -136,7 +136,7 @@ def diff(
     from seas_data.cli import terminal
     from seas_data.query import explain
 
-    changes = explain.diff_versions(opened(workspace, before), opened(workspace, after))
+    changes = explain.diff_versions(open_version(workspace, before), open_version(workspace, after))
     if as_json:
         print_json(
             {name: part.to_dicts() if isinstance(part, pl.DataFrame) else part for name, part in changes.items()}
@@ -147,13 +147,13 @@ def diff(
 
 @commands.command()
 def why(
-    text_or_id: Annotated[str, typer.Argument(help="A prompt's text, its id, or the start of its id.")],
+    text_or_id: Annotated[str, typer.Argument(help="A prompt's text, its id, or the beginning of its id.")],
     workspace: WorkspaceOption = WORKSPACE,
     version: VersionOption = None,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a prompt's whole story: where it came from, how it is labelled, what was decided and because of which row.
+    """Explain a prompt: where it came from, its labels, and each decision with the witness that caused it.
 
     \b
     seas-data why 3f2a9c
@@ -162,12 +162,12 @@ def why(
     from seas_data.cli import terminal
     from seas_data.query import explain
 
-    told = opened(workspace, version)
-    stories = [explain.describe_prompt(told, prompt_id) for prompt_id in explain.find_prompts(told, text_or_id)]
+    opened = open_version(workspace, version)
+    prompts = [explain.describe_prompt(opened, prompt_id) for prompt_id in explain.find_prompts(opened, text_or_id)]
     if as_json:
-        print_json(stories)
+        print_json(prompts)
     else:
-        terminal.print_prompts(stories, reveal=reveal)
+        terminal.print_prompts(prompts, reveal=reveal)
 
 
 @commands.command()
@@ -177,7 +177,7 @@ def verify(
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Hash every file again and name what is damaged or missing (every version without one named).
+    """Check the hash of every file and list those that are damaged or missing (of all versions by default).
 
     \b
     seas-data verify
@@ -185,7 +185,7 @@ def verify(
     from seas_data.store import open_workspace
 
     held = open_workspace(workspace)
-    name = one_of(version, at)
+    name = resolve_name(version, at)
     names = [held.manifest(name).version] if name is not None or not held.versions() else held.versions()
     problems = held.verify(*map(held.manifest, names))
     if as_json:
@@ -193,20 +193,20 @@ def verify(
     if problems:
         raise held.damaged(problems)
     if not as_json:
-        print(f"{', '.join(names)}: every file is whole and as it was written.")
+        print(f"{', '.join(names)}: all files are intact.")
 
 
 @commands.command()
 def tag(
-    version: Annotated[str, typer.Argument(help="A version.")],
-    name: Annotated[str, typer.Argument(help="What to call it, such as 1.0.0.")],
+    version: Annotated[str, typer.Argument(help="Version.")],
+    name: Annotated[str, typer.Argument(help="Name of the tag, such as 1.0.0.")],
     workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
-    """Give a version a name that every other command understands. Tags do not move.
+    """Add a tag to a version. Every command accepts tags; a tag cannot be moved.
 
     \b
     seas-data tag v0 1.0.0
     """
     from seas_data.store import open_workspace
 
-    print(f"{name} is {open_workspace(workspace).tag(version, name).version}.")
+    print(f"Tagged {open_workspace(workspace).tag(version, name).version} as {name}.")
