@@ -1,10 +1,12 @@
-"""The report: a version in one HTML file that opens offline, holds ids and no prompts, and asks no server for anything.
+"""The report: a version as one HTML file that works offline and contains ids instead of prompt texts.
 
-sections    every query of the library by its header, by topic
-charts      header and answer to a Vega-Lite chart
-map, flow   the two pictures that no header describes
-overview    the numbers that matter, and what changed
-page        the file itself, and the policy that keeps hostile text inert
+sections       every query of the library, by topic
+charts         a query's header and result to a Vega-Lite chart; encoding and theme serve it
+cluster_map    the map of the kept prompts
+flow           the Sankey diagram of sources, drops and splits
+overview       headline figures and changes
+page           the file, and the policy that keeps hostile text inert
+explore        the map for embedding-atlas: another file, not part of the report
 """
 
 from pathlib import Path
@@ -22,87 +24,93 @@ from seas_data.text import printable
 if TYPE_CHECKING:
     from seas_data.report.sections import Topic
 
-_HELD = ("answers", "kept")  # what most queries ask
+_MATERIALISED = ("answers", "kept")  # views that most queries use
 _LONGEST = 4_000  # characters of a prompt's text that --with-text embeds
 
 
-def write(version: Version, path: Path, *, against: Version | None = None, with_text: bool = False) -> None:
+def write_report(version: Version, path: Path, *, against: Version | None = None, with_text: bool = False) -> None:
     """Write the report of ``version`` to ``path``.
 
-    ``against`` is what it is compared with; its parent without one. ``with_text`` embeds the text of every prompt that
-    the page names. Raises SeasDataError where the extra ``report`` is not installed.
+    ``against``: the version to compare with; the parent without one. ``with_text``: embed the text of every prompt that
+    the page names. Raises SeasDataError if the extra ``report`` is not installed.
     """
-    write_text(path, report(version, against=against, with_text=with_text))
+    write_text(path, render_report(version, against=against, with_text=with_text))
 
 
-def report(version: Version, *, against: Version | None = None, with_text: bool = False) -> str:
-    """Return the report as HTML; see ``write``."""
-    _require()
+def render_report(version: Version, *, against: Version | None = None, with_text: bool = False) -> str:
+    """Return the report as HTML; see ``write_report``."""
+    _require_extra()
     from seas_data.report import page
     from seas_data.report.theme import CONFIG
 
-    against = headline.parent(version) if against is None else against
-    topics, nothing, mapped = _topics(version, against)
+    against = headline.load_parent(version) if against is None else against
+    topics, without_result, map_content = _build_topics(version, against)
     sections = {section.id: section.content for topic in topics for section in topic.sections if section.content}
-    texts = _texts(version, sections, mapped) if with_text else {}
+    texts = _load_texts(version, sections, map_content) if with_text else {}
     manifest = version.manifest
     tags = sorted(tag for tag, of in version.workspace.tags().items() if of == manifest.version)
-    return page.render(
+    return page.render_page(
         name=version.name,
         tags=tags,
         digest=version.digest,
-        about=_about(version, against),
-        marked="HOLDS PROMPT TEXT: " if with_text else "",
+        about=_describe(version, against),
+        warning="CONTAINS PROMPT TEXT: " if with_text else "",
         with_text=with_text,
         texts=f"{len(texts):,}",
         topics=topics,
-        nothing=nothing,
-        data={"version": version.name, "config": CONFIG, "sections": sections, "map": mapped},
+        without_result=without_result,
+        data={"version": version.name, "config": CONFIG, "sections": sections, "map": map_content},
         text_data=texts,
     )
 
 
-def _topics(version: Version, against: Version | None) -> "tuple[list[Topic], list[dict[str, Any]], Any]":
-    """Return what stands on the page, the queries without an answer, and the content of the map."""
-    from seas_data.report import flow, map, overview, sections
+def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topic], list[dict[str, Any]], Any]":
+    """Return the topics of the page, the queries without a result, and the content of the map."""
+    from seas_data.report import cluster_map, flow, overview, sections
 
-    listed = sections.ordered(library.load(folder("sql")))
-    asked = [(query.sql, query.values(list(given))) for query, given in listed]
-    *answers, places, rows = sql.read_each(version.paths(), [*asked, (map.QUERY, {}), (explain.ROWS, {})], _HELD)
+    listed = sections.order_queries(library.load(folder("sql")))
+    queries = [(query.sql, query.values(list(given))) for query, given in listed]
+    *results, points, rows = sql.run_each(
+        version.paths(), [*queries, (cluster_map.POINTS_QUERY, {}), (explain.PROMPT_ROWS, {})], _MATERIALISED
+    )
 
     topics = {name: sections.Topic(name, title, []) for name, title in sections.TITLES.items()}
-    nothing: list[dict[str, Any]] = []
-    for (query, given), answer in zip(listed, answers, strict=True):
-        if isinstance(answer, SeasDataError) or answer.is_empty():
-            because = str(answer) if isinstance(answer, SeasDataError) else None
-            nothing.append({"name": query.name, "title": query.title, "because": because})
+    without_result: list[dict[str, Any]] = []
+    for (query, given), result in zip(listed, results, strict=True):
+        if isinstance(result, SeasDataError) or result.is_empty():
+            because = str(result) if isinstance(result, SeasDataError) else None
+            without_result.append({"name": query.name, "title": query.title, "because": because})
             continue
-        made = sections.section(query, given, answer, version.name)
-        topics[query.topic].sections.append(made)
+        section = sections.query_section(query, given, result, version.name)
+        topics[query.topic].sections.append(section)
         if query.name == "flow":
-            made.svg = flow.draw(answer)
+            section.svg = flow.draw_flow(result)
         if query.name == "headline":
-            before = headline.figures(against) if against else None
-            topics["overview"].tiles = overview.tiles(answer, before, against.name if against else None)
+            before = headline.load_figures(against) if against else None
+            topics["overview"].tiles = overview.build_tiles(result, before, against.name if against else None)
     if against is not None:
-        changed = overview.changes(explain.compared(against.select(explain.ROWS), _answered(rows)))
-        question = f"Which rows did {version.name} add, drop and relabel?"
-        topics["overview"].sections.insert(0, sections.tabled("changes", f"Since {against.name}", question, changed))
-    mapped = map.cluster_map(version, _answered(places))
-    if mapped is not None:
-        question = "Where do the kept prompts lie, by what they are about?"
-        topics["coverage"].sections.insert(0, sections.Section("map", "Map", question, kind="map", note=mapped[1]))
+        changed = overview.changes_frame(
+            explain.compare_rows(against.select(explain.PROMPT_ROWS), _require_frame(rows))
+        )
+        question = f"Which rows were added, dropped and relabelled in {version.name}?"
+        topics["overview"].sections.insert(
+            0, sections.table_section("changes", f"Changes since {against.name}", question, changed)
+        )
+    built_map = cluster_map.build_map(version, _require_frame(points))
+    if built_map is not None:
+        question = "Which topics do the kept prompts cover?"
+        topics["coverage"].sections.insert(0, sections.Section("map", "Map", question, kind="map", note=built_map[1]))
     shown = [topic for topic in topics.values() if topic.sections or topic.id == "overview"]
-    return shown, nothing, mapped and mapped[0]
+    return shown, without_result, built_map and built_map[0]
 
 
-def _answered(answer: pl.DataFrame | SeasDataError) -> pl.DataFrame:
-    if isinstance(answer, SeasDataError):
-        raise answer
-    return answer
+def _require_frame(result: pl.DataFrame | SeasDataError) -> pl.DataFrame:
+    if isinstance(result, SeasDataError):
+        raise result
+    return result
 
 
-def _about(version: Version, against: Version | None) -> str:
+def _describe(version: Version, against: Version | None) -> str:
     manifest = version.manifest
     parts = [f"recipe {printable(str(manifest.recipe.get('name')))}", f"iteration {manifest.iteration}"]
     if manifest.parent:
@@ -112,13 +120,13 @@ def _about(version: Version, against: Version | None) -> str:
     return ", ".join(parts)
 
 
-def _texts(version: Version, sections: dict[str, Any], mapped: Any) -> dict[str, str]:
-    """Return the text of each prompt that a table or the map names, as it can be shown: nothing in it acts."""
-    from seas_data.report import map
-    from seas_data.report import sections as parts
+def _load_texts(version: Version, sections: dict[str, Any], map_content: Any) -> dict[str, str]:
+    """Return the text of each prompt that a table or the map names, with control characters made visible."""
+    from seas_data.report.cluster_map import point_ids
+    from seas_data.report.sections import prompt_ids
 
-    named = {each for content in sections.values() for each in parts.prompt_ids(content)}
-    named |= set(map.ids(mapped)) if mapped else set()
+    named = {each for content in sections.values() for each in prompt_ids(content)}
+    named |= set(point_ids(map_content)) if map_content else set()
     rows = version.select("select prompt_id, text from prompts union select prompt_id, text from attacks order by all")
     rows = rows.join(
         pl.DataFrame({"prompt_id": sorted(named)}, schema={"prompt_id": pl.String}), on="prompt_id", how="semi"
@@ -131,13 +139,13 @@ def _readable(text: str) -> str:
     return "\n".join(printable(line) for line in cut.split("\n"))
 
 
-def _require() -> None:
+def _require_extra() -> None:
     try:
         import altair
         import jinja2
         import vl_convert
     except ModuleNotFoundError as problem:
         raise SeasDataError(
-            f"the report needs {problem.name}; install it: pip install 'seas-data[report]'"
+            f"the report needs {problem.name}; install it with: pip install 'seas-data[report]'"
         ) from problem
     del altair, jinja2, vl_convert

@@ -1,8 +1,8 @@
-"""The page: one HTML file whose policy lets run what it brings and nothing else.
+"""The page: one HTML file whose content security policy allows only its own scripts and style sheet.
 
 Scripts and the style sheet are allowed by their hashes; there is no ``unsafe-inline`` and no ``unsafe-eval``, and
-nothing may be fetched. Data stands in JSON blocks, which no browser runs and in which no character can end the block.
-The template escapes every word it writes (Jinja2, autoescape on).
+nothing may be fetched. Data is in JSON blocks, which browsers do not run and in which no character can end the block.
+The template escapes everything it writes (Jinja2 with autoescape).
 """
 
 import base64
@@ -17,11 +17,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 _RESOURCES = Path(__file__).parent / "resources"
-_SCRIPTS = ("page.js", "tables.js", "map.js", "charts.js")  # the last one starts the drawing
+_SCRIPTS = ("page.js", "tables.js", "map.js", "charts.js")  # the last one starts drawing
 
 
-def render(**told: Any) -> str:
-    """Return the page. ``told``: what ``page.html.j2`` names, ``data`` and ``text_data`` as values, not yet as JSON."""
+def render_page(**values: Any) -> str:
+    """Return the page. ``values``: the variables of ``page.html.j2``; ``data`` and ``text_data`` become JSON."""
     css = _resource("page.css")
     scripts = [_bundle(), *(_resource(name) for name in _SCRIPTS)]
     policy = "; ".join(
@@ -43,18 +43,18 @@ def render(**told: Any) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
-        **told | {"data": safe_json(told["data"]), "text_data": safe_json(told["text_data"])},
+        **values | {"data": safe_json(values["data"]), "text_data": safe_json(values["text_data"])},
         policy=Markup(policy),
         css=Markup(css),
         scripts=[Markup(script) for script in scripts],
-        remark=Markup("<!--\n{}\n{}\n-->").format(
-            told["marked"] or "No prompt text in this file.", Markup(_resource("LICENCES.txt"))
+        comment=Markup("<!--\n{}\n{}\n-->").format(
+            values["warning"] or "No prompt text in this file.", Markup(_resource("LICENCES.txt"))
         ),
     )
 
 
 def safe_json(content: Any) -> Markup:
-    """Return ``content`` as JSON that can stand inside a script element: no character that HTML or JavaScript knows."""
+    """Return ``content`` as JSON for a script element: characters with a meaning in HTML or JavaScript are escaped."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,7 +1,6 @@
-"""What stands in the report: a section for each query of the library, by topic, and what the page has to know of each.
+"""The sections of the report: one for each query of the library, grouped by the topic in its header.
 
-A query stands under the topic that its header names. So a new file in ``sql/`` is a new section, with no line to add
-here.
+A new file in ``sql/`` is a new section; nothing has to be added here.
 """
 
 from dataclasses import dataclass, field
@@ -10,37 +9,37 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from seas_data.query import formats as table
+from seas_data.query.cells import TEXT_COLUMNS, format_cell
 from seas_data.query.library import Query
-from seas_data.report.charts import Drawing, draw
+from seas_data.report.charts import ChartSpec, draw_chart
 from seas_data.text import printable
 
-ROWS = 1_000  # of an answer that the page holds
-_LONG = 160  # characters of a cell: labels, sentences and reasons are shorter
+ROWS = 1_000  # of a result that the page contains
+_LONG = 160  # characters of a cell; labels, sentences and reasons are shorter
 
 TITLES = {
     "overview": "Overview",
     "safety": "Attack and defence",
     "coverage": "Coverage and novelty",
-    "data": "What the data holds",
+    "data": "Prompts",
     "curation": "Curation",
     "pairs": "Preference pairs",
     "quality": "Labels and judges",
     "cost": "Time and tokens",
-    "more": "More",
+    "more": "Other queries",
 }
-"""The topics of ``library.TOPICS``, in the order in which they stand on the page."""
-FIRST = (  # what people look for first; the others follow by name
+"""The titles of ``library.TOPICS``, in the order of the page."""
+FIRST = (  # within each topic these come first, then the others by name
     *("attack-success-matrix", "safety-frontier", "attack-success-by-iteration", "attack-success-by-type"),
     "attack-success-by-risk-and-style",
     *("risk-by-style", "rows-by-type", "rows-by-source", "flow", "ledger", "drop-reasons", "pairs-by-role", "judges"),
 )
-VARIANTS = {"attack-success-by-iteration": (("by=type",), ("by=difficulty",))}  # asked more than once
+VARIANTS = {"attack-success-by-iteration": (("by=type",), ("by=difficulty",))}  # queries with more than one section
 
 
 @dataclass
 class Section:
-    """One section: what the template writes and, in ``content``, what the scripts draw."""
+    """One section: what the template writes and, in ``content``, the data that the scripts draw."""
 
     id: str
     title: str
@@ -56,7 +55,7 @@ class Section:
 
 @dataclass
 class Topic:
-    """Sections under one heading; the overview has tiles too."""
+    """Sections under one heading. The overview also has tiles."""
 
     id: str
     title: str
@@ -64,47 +63,49 @@ class Topic:
     tiles: list[dict[str, Any]] = field(default_factory=list)
 
 
-def ordered(queries: dict[str, Query]) -> list[tuple[Query, tuple[str, ...]]]:
-    """Return the queries, with their parameters, in the order of the report: those of ``FIRST``, then by name."""
-    found = sorted(queries.values(), key=lambda query: (_place(query.name), query.name))
-    return [(query, given) for query in found for given in VARIANTS.get(query.name, ((),))]
+def order_queries(queries: dict[str, Query]) -> list[tuple[Query, tuple[str, ...]]]:
+    """Return the queries with their parameters in the order of the report: those of ``FIRST``, then by name."""
+    by_position = sorted(queries.values(), key=lambda query: (_position(query.name), query.name))
+    return [(query, given) for query in by_position for given in VARIANTS.get(query.name, ((),))]
 
 
-def _place(name: str) -> int:
+def _position(name: str) -> int:
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
-def section(query: Query, given: tuple[str, ...], answer: pl.DataFrame, version: str) -> Section:
-    """Return the section of one query, asked with the parameters ``given``, whose answer has rows."""
-    drawing = draw(query, answer.head(ROWS))
+def query_section(query: Query, given: tuple[str, ...], result: pl.DataFrame, version: str) -> Section:
+    """Return the section of one query with the parameters ``given``. Its result must have rows."""
+    chart = draw_chart(query, result.head(ROWS))
     name = "-".join((f"q-{query.name}", *(each.replace("=", "-") for each in given)))
     title = ", ".join((query.title, *(each.replace("=", " ") for each in given)))
-    made = tabled(name, title, query.question, answer, drawing)
-    made.command = " ".join(
+    section = table_section(name, title, query.question, result, chart)
+    section.command = " ".join(
         ("seas-data sql", query.name, *(f"--param {each}" for each in given), f"--version {version}")
     )
-    return made
+    return section
 
 
-def tabled(name: str, title: str, question: str, answer: pl.DataFrame, drawing: Drawing | None = None) -> Section:
-    """Return a section that shows ``answer`` as a table, and as a chart if there is a ``drawing``."""
-    shown = answer.head(ROWS)
+def table_section(
+    name: str, title: str, question: str, result: pl.DataFrame, chart: ChartSpec | None = None
+) -> Section:
+    """Return a section that shows ``result`` as a table, and as a chart if there is one."""
+    shown = result.head(ROWS)
     columns = [_column(shown[column]) for column in shown.columns]
     content = {
         "id": name,
         "title": title,
-        "total": answer.height,
+        "total": result.height,
         "columns": [
             {"name": printable(column), "kind": kind} for column, (kind, _) in zip(shown.columns, columns, strict=True)
         ],
         "values": [values for _, values in columns],
     }
-    made = Section(name, title, question, content=content, rows=_count(answer.height))
-    if drawing is not None:
-        made.note, made.chart = drawing.note, bool(drawing.spec)
-        content |= {"spec": drawing.spec} if drawing.spec else {}
-        content |= {"drawn": drawing.rows} if drawing.rows is not None else {}
-    return made
+    section = Section(name, title, question, content=content, rows=_count_rows(result.height))
+    if chart is not None:
+        section.note, section.chart = chart.note, bool(chart.spec)
+        content |= {"spec": chart.spec} if chart.spec else {}
+        content |= {"drawn": chart.rows} if chart.rows is not None else {}
+    return section
 
 
 def prompt_ids(content: dict[str, Any]) -> list[str]:
@@ -118,12 +119,12 @@ def prompt_ids(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _count(rows: int) -> str:
+def _count_rows(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _column(column: pl.Series) -> tuple[str, list[Any]]:
-    """Return a column's kind (number, id, text) and its cells: no text of a prompt or an answer, nothing that acts."""
+    """Return a column's kind (number, id, text) and its cells, without texts of prompts or responses."""
     if column.dtype.is_numeric():
         finite = column.cast(pl.Float64).is_finite() if column.dtype.is_float() else column.is_not_null()
         values = [value if good else None for value, good in zip(column.to_list(), finite, strict=True)]
@@ -133,7 +134,7 @@ def _column(column: pl.Series) -> tuple[str, list[Any]]:
 
 
 def _cell(name: str, value: Any) -> str:
-    text = table.shown(name, value, reveal=True)
-    if name in table.TEXTS or len(text) > _LONG:
+    text = format_cell(name, value, reveal=True)
+    if name in TEXT_COLUMNS or len(text) > _LONG:
         return f"({len(text):,} characters)"
     return text

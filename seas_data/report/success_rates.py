@@ -1,10 +1,10 @@
-"""What the map of the report and that for embedding-atlas both show of a prompt: how often it succeeds, its vector."""
+"""Attack success of single prompts and their vectors, shared by ``cluster_map`` and ``explore``."""
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-SUCCESS = """
+SUCCESS_CTE = """
 success as (
     select prompt_id, avg(cast(unsafe as integer)) as success
     from answers
@@ -12,9 +12,9 @@ success as (
     group by prompt_id
 )
 """
-"""Of each prompt that was asked the share of its judged responses that were unsafe, all targets together."""
+"""The common table expression ``success``: per prompt the proportion of its judged responses that are unsafe."""
 
 
-def matrix(vectors: pl.Series) -> NDArray[np.float32]:
-    """Return ``vectors``, at least one, as the rows of a matrix. They are of one model, so that they have one width."""
+def vector_matrix(vectors: pl.Series) -> NDArray[np.float32]:
+    """Return ``vectors`` as the rows of a matrix. There must be at least one, all of the same embedding model."""
     return vectors.explode().to_numpy().astype(np.float32).reshape(len(vectors), -1)

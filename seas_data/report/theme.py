@@ -1,6 +1,6 @@
-"""What all charts share: colours that can be told apart on light and on dark, and text in the colour of the page.
+"""The theme of all charts: colours that can be distinguished on light and dark, and text in the colour of the page.
 
-``currentColor`` is resolved by the browser, so that one picture serves a light screen, a dark one and paper.
+The browser resolves ``currentColor``, so the same chart works in light mode, in dark mode and on paper.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 ROWS = "rows"
 ACCENT = "#d9622b"
 COOL = "#2f8fa8"
-HOT, COLD = "#b0401a", "#1d6a80"  # full cells of a heat map, on which white can be read
+HOT, COLD = "#b0401a", "#1d6a80"  # full cells of a heat map, readable with white text
 GRID = "rgba(128, 128, 128, 0.25)"
 PALETTE = (
     *("#d9622b", "#2f8fa8", "#8a6fd1", "#4f9d5b", "#c9a227", "#c4568f", "#5b7fd6"),
@@ -40,4 +40,4 @@ CONFIG: dict[str, Any] = {
     "text": {"color": "currentColor"},
     "rule": {"color": "currentColor"},
 }
-"""What all charts share; the page hands it to Vega-Embed."""
+"""The Vega-Lite configuration of all charts; the page passes it to Vega-Embed."""

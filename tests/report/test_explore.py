@@ -17,11 +17,11 @@ from tests.test_cli import refused, said
 
 
 @pytest.fixture(scope="module")
-def written(made: Path, tmp_path_factory: pytest.TempPathFactory) -> explore.Explored:
-    return explore.write(sd.open(made).version(), tmp_path_factory.mktemp("a map") / "of it")
+def written(made: Path, tmp_path_factory: pytest.TempPathFactory) -> explore.AtlasFile:
+    return explore.write_atlas(sd.open(made).version(), tmp_path_factory.mktemp("a map") / "of it")
 
 
-def test_the_file_has_the_columns_that_embedding_atlas_reads(written: explore.Explored) -> None:
+def test_the_file_has_the_columns_that_embedding_atlas_reads(written: explore.AtlasFile) -> None:
     schema = pq.read_schema(written.path)
     assert {str(schema.field(name).type) for name in ("x", "y")} == {"float"}
     assert str(schema.field("text").type) == "string"
@@ -30,19 +30,19 @@ def test_the_file_has_the_columns_that_embedding_atlas_reads(written: explore.Ex
     assert (str(kind.field(0).type.value_type), str(kind.field(1).type.value_type)) == ("int64", "double")
 
 
-def test_it_has_every_kept_prompt_with_a_place_and_no_response(written: explore.Explored, made: Path) -> None:
+def test_it_has_every_kept_prompt_with_a_place_and_no_response(written: explore.AtlasFile, made: Path) -> None:
     version = sd.open(made).version()
     rows = pl.read_parquet(written.path)
     kept = version.table("kept")
     placed = kept.join(version.table("clusters"), on="prompt_id", how="semi")
     assert rows["prompt_id"].to_list() == placed["prompt_id"].sort().to_list()
-    assert (written.rows, written.without) == (placed.height, kept.height - placed.height)
+    assert (written.rows, written.without_coordinates) == (placed.height, kept.height - placed.height)
     assert dict(rows.select("prompt_id", "text").iter_rows()) == dict(placed.select("prompt_id", "text").iter_rows())
     content = written.path.read_bytes()
     assert not [text for text in version.table("responses")["text"].drop_nulls().unique() if text.encode() in content]
 
 
-def test_neighbours_are_rows_of_the_file_nearest_first(written: explore.Explored, made: Path) -> None:
+def test_neighbours_are_rows_of_the_file_nearest_first(written: explore.AtlasFile, made: Path) -> None:
     rows = pl.read_parquet(written.path)
     vectors = sd.open(made).version().table("embeddings")
     ordered = rows.select("prompt_id").join(vectors, on="prompt_id", how="left", maintain_order="left")["vector"]
@@ -59,11 +59,11 @@ def test_neighbours_are_rows_of_the_file_nearest_first(written: explore.Explored
     assert (np.diff(distances, axis=1) >= 0).all()
 
 
-def test_the_same_version_gives_the_same_bytes(written: explore.Explored, made: Path, tmp_path: Path) -> None:
-    assert explore.write(sd.open(made).version(), tmp_path).path.read_bytes() == written.path.read_bytes()
+def test_the_same_version_gives_the_same_bytes(written: explore.AtlasFile, made: Path, tmp_path: Path) -> None:
+    assert explore.write_atlas(sd.open(made).version(), tmp_path).path.read_bytes() == written.path.read_bytes()
 
 
-def test_the_command_is_one_line_that_a_shell_reads_as_meant(written: explore.Explored) -> None:
+def test_the_command_is_one_line_that_a_shell_reads_as_meant(written: explore.AtlasFile) -> None:
     assert "'" in written.command, "the folder's name has a blank"
     assert written.command.startswith("uvx embedding-atlas@")
     assert written.command.endswith("--text text --x x --y y --neighbors neighbours")

@@ -73,7 +73,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def plain(made: Path, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     path = tmp_path_factory.mktemp("report") / "plain.html"
-    report.write(sd.open(made).version(), path)
+    report.write_report(sd.open(made).version(), path)
     return Opened(browser, path, color_scheme="dark")
 
 
@@ -107,7 +107,7 @@ def hostile_version(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Ver
 @pytest.fixture(scope="module")
 def hostile(hostile_version: Version, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Opened:
     path = tmp_path_factory.mktemp("report") / "hostile.html"
-    report.write(hostile_version, path, with_text=True)
+    report.write_report(hostile_version, path, with_text=True)
     return Opened(browser, path)
 
 
@@ -248,7 +248,7 @@ TEXT = """() => [...document.querySelectorAll("body *:not(script)")]
 
 def test_texts_stay_hidden_until_asked_for(hostile: Opened, hostile_version: Version) -> None:
     page = hostile.page
-    assert page.title().startswith("HOLDS PROMPT TEXT")
+    assert page.title().startswith("CONTAINS PROMPT TEXT")
     assert page.locator(".banner").first.is_visible()
     texts = {row["prompt_id"]: row["text"] for row in hostile_version.table("prompts").to_dicts()}
     cell = page.locator("#q-flipped-prompts td.id").first

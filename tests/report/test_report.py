@@ -18,7 +18,7 @@ from seas_data import report
 from seas_data.errors import SeasDataError
 from seas_data.query import explain, headline, library, sql
 from seas_data.query.version import Version
-from seas_data.report import charts, flow, map, overview, page, sections
+from seas_data.report import charts, cluster_map, flow, overview, page, sections
 from seas_data.resources import folder
 from tests.query.frames import store, table
 from tests.test_cli import refused, said
@@ -28,13 +28,13 @@ def query(chart: str) -> library.Query:
     return library.parse("any", f"-- title: A\n-- question: What?\n-- chart: {chart}\nselect 1")
 
 
-def drawn(chart: str, **columns: Any) -> charts.Drawing:
-    drawing = charts.draw(query(chart), pl.DataFrame(columns))
+def drawn(chart: str, **columns: Any) -> charts.ChartSpec:
+    drawing = charts.draw_chart(query(chart), pl.DataFrame(columns))
     assert drawing is not None
     return drawing
 
 
-def layers(drawing: charts.Drawing) -> list[dict[str, Any]]:
+def layers(drawing: charts.ChartSpec) -> list[dict[str, Any]]:
     spec = drawing.spec.get("spec", drawing.spec)
     return list(spec["layer"])
 
@@ -46,7 +46,7 @@ def version(made: Path) -> Version:
 
 @pytest.fixture(scope="module")
 def html(version: Version) -> str:
-    return report.report(version)
+    return report.render_report(version)
 
 
 def test_counts_are_stacked_and_rates_stand_side_by_side() -> None:
@@ -102,11 +102,11 @@ def test_names_that_are_wider_than_their_column_are_written_aslant(name: str, an
 @pytest.mark.parametrize(
     ("chart", "note"),
     [
-        ("bar x=gone y=y", "No chart: gone is missing in the answer."),
-        ("bar x=v", "No chart: x or y is missing in the answer."),
-        ("bar x=nothing y=y", "No chart: there is no figure"),
-        ("bar x=y y=other", "No chart: there is no figure"),
-        ("heatmap x=y y=other", "No chart: there is no figure"),
+        ("bar x=gone y=y", "No chart: the result has no column for gone."),
+        ("bar x=v", "No chart: the result has no column for x or y."),
+        ("bar x=nothing y=y", "No chart: the result has no values"),
+        ("bar x=y y=other", "No chart: the result has no values"),
+        ("heatmap x=y y=other", "No chart: the result has no values"),
     ],
 )
 def test_what_cannot_be_drawn_says_so(chart: str, note: str) -> None:
@@ -119,7 +119,7 @@ def test_what_cannot_be_drawn_says_so(chart: str, note: str) -> None:
 def test_only_the_first_categories_are_drawn_and_nulls_are_not() -> None:
     drawing = drawn("bar x=v y=y", v=[*range(50), None], y=[f"n{number}" for number in range(51)])
     assert drawing.rows == list(range(40))
-    assert drawing.note == "Drawn are the first 40 of 50 (y)."
+    assert drawing.note == "Only the first 40 of 50 values of y are drawn."
 
 
 NAMES = st.text(min_size=1, max_size=12)
@@ -143,7 +143,7 @@ def test_no_word_of_the_data_stands_in_a_specification(
         schema={"a": pl.String, "b": pl.String, "v": pl.Float64, "iteration": pl.Int64},
     )
     for channels in ("x=v y=a color=b", "x=a y=b color=v", "x=iteration y=v color=a row=b", "x=v y=iteration"):
-        drawing = charts.draw(query(f"{mark} {channels}"), data)
+        drawing = charts.draw_chart(query(f"{mark} {channels}"), data)
         assert drawing is not None
         assert "~" not in json.dumps(drawing.spec).replace(",.4~f", "")
 
@@ -151,7 +151,7 @@ def test_no_word_of_the_data_stands_in_a_specification(
 def test_views_that_are_held_in_memory_answer_the_same(version: Version) -> None:
     asked = [(each.sql, each.values([])) for each in library.load(folder("sql")).values()]
     for plain, held in zip(
-        sql.read_all(version.paths(), asked), sql.read_all(version.paths(), asked, ("answers", "kept")), strict=True
+        sql.run_all(version.paths(), asked), sql.run_all(version.paths(), asked, ("answers", "kept")), strict=True
     ):
         assert_frame_equal(plain, held)
 
@@ -159,7 +159,7 @@ def test_views_that_are_held_in_memory_answer_the_same(version: Version) -> None
 def test_every_chart_of_the_library_can_be_drawn(version: Version) -> None:
     for each in library.load(folder("sql")).values():
         answer = version.select(each.sql, each.values([]))
-        drawing = charts.draw(each, answer)
+        drawing = charts.draw_chart(each, answer)
         if each.chart.mark != "table" and answer.height:
             assert drawing is not None
             assert drawing.spec, (each.name, drawing.note)
@@ -167,9 +167,9 @@ def test_every_chart_of_the_library_can_be_drawn(version: Version) -> None:
 
 def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(version: Version) -> None:
     faults = []
-    for each, given_values in sections.ordered(library.load(folder("sql"))):
+    for each, given_values in sections.order_queries(library.load(folder("sql"))):
         answer = version.select(each.sql, each.values(list(given_values)))
-        drawing = charts.draw(each, answer)
+        drawing = charts.draw_chart(each, answer)
         if drawing is None or not drawing.spec:
             continue
         mark = next(layer for layer in layers(drawing) if layer["mark"]["type"] in (each.chart.mark, "circle", "rect"))
@@ -212,7 +212,7 @@ def test_the_page_has_no_place_for_a_script_of_others(html: str) -> None:
 
 
 def test_the_same_version_gives_the_same_bytes(version: Version, html: str) -> None:
-    assert report.report(version) == html
+    assert report.render_report(version) == html
 
 
 def test_it_holds_ids_and_no_prompt(version: Version, html: str) -> None:
@@ -224,9 +224,9 @@ def test_it_holds_ids_and_no_prompt(version: Version, html: str) -> None:
     known = json.dumps(texts, ensure_ascii=False)
     assert len(known) > 10_000
     assert not [text for text in texts if len(text) > 20 and text in html]
-    marked = report.report(version, with_text=True)
-    assert "HOLDS PROMPT TEXT" in marked.split("</title>")[0]
-    assert "HOLDS PROMPT TEXT" not in html
+    marked = report.render_report(version, with_text=True)
+    assert "CONTAINS PROMPT TEXT" in marked.split("</title>")[0]
+    assert "CONTAINS PROMPT TEXT" not in html
     assert any(text in marked for text in version.table("kept")["text"])
     assert not [text for text in version.table("responses")["text"].drop_nulls() if len(text) > 20 and text in marked]
 
@@ -241,7 +241,7 @@ def test_a_new_file_is_a_new_section_and_a_wrong_one_costs_no_other(
     (tmp_path / "wrong.sql").write_text(head.format("Broken") + "select nothing from nowhere")
     (tmp_path / "empty.sql").write_text(head.format("Nobody") + "select kind, 1 as n from kept where false")
     monkeypatch.setattr(report, "folder", lambda _: tmp_path)
-    html = report.report(version)
+    html = report.render_report(version)
     assert 'id="q-mine"' in html
     assert 'data-chart="q-mine"' in html
     listed = html.split('id="nothing"')[1].split("</section>")[0]
@@ -263,7 +263,7 @@ def test_every_query_stands_under_a_topic_of_its_own_choice() -> None:
 
 
 def test_a_table_says_how_much_of_it_there_is() -> None:
-    made = sections.tabled(
+    made = sections.table_section(
         "a", "A", "?", pl.DataFrame({"prompt_id": [f"{n:024x}" for n in range(1_500)], "n": range(1_500)})
     )
     assert made.content["total"] == 1_500
@@ -275,17 +275,17 @@ def test_a_cell_holds_no_text_of_a_model_and_nothing_that_acts() -> None:
     rows = pl.DataFrame(
         {"text": ["open the door"], "label": ["a\u202eb\x1b[1m"], "long": ["x" * 500], "n": [float("nan")]}
     )
-    assert [values[0] for values in sections.tabled("a", "A", "?", rows).content["values"]] == [
+    assert [values[0] for values in sections.table_section("a", "A", "?", rows).content["values"]] == [
         "(13 characters)", "a\\u{202e}b\\u{1b}[1m", "(500 characters)", None,
     ]  # fmt: skip
 
 
 def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
-    found = map.cluster_map(version, version.select(map.QUERY))
+    found = cluster_map.build_map(version, version.select(cluster_map.POINTS_QUERY))
     assert found is not None
     content, note = found
     kept = version.select("select prompt_id, kind from kept join clusters using (prompt_id) order by 1")
-    assert map.ids(content) == kept["prompt_id"].to_list()
+    assert cluster_map.point_ids(content) == kept["prompt_id"].to_list()
     kind = next(column for column in content["columns"] if column["key"] == "kind")
     codes = np.frombuffer(base64.b64decode(kind["packed"]), "<u2")
     assert [kind["names"][code] for code in codes] == kept["kind"].to_list()
@@ -294,11 +294,11 @@ def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
 
 
 def test_novelty_is_one_less_the_highest_cosine_with_an_earlier_prompt(version: Version) -> None:
-    content, _ = map.cluster_map(version, version.select(map.QUERY)) or ({}, "")
+    content, _ = cluster_map.build_map(version, version.select(cluster_map.POINTS_QUERY)) or ({}, "")
     novelty = next(column for column in content["columns"] if column["key"] == "novelty")
     told = np.frombuffer(base64.b64decode(novelty["packed"]), "<u2")
     rows = version.select("select prompt_id, iteration, vector from kept join embeddings using (prompt_id)")
-    for place, prompt_id in enumerate(map.ids(content)):
+    for place, prompt_id in enumerate(cluster_map.point_ids(content)):
         own = rows.row(by_predicate=pl.col("prompt_id") == prompt_id, named=True)
         earlier = rows.filter(pl.col("iteration") < own["iteration"])
         if earlier.is_empty():
@@ -320,9 +320,9 @@ def test_a_prompt_that_another_model_embedded_is_no_neighbour(tmp_path: Path) ->
 
     class Place:
         def select(self, query: str) -> pl.DataFrame:
-            return sql.read(shards, query)
+            return sql.run_trusted(shards, query)
 
-    content, _ = map.cluster_map(cast(Version, Place()), Place().select(map.QUERY)) or ({}, "")
+    content, _ = cluster_map.build_map(cast(Version, Place()), Place().select(cluster_map.POINTS_QUERY)) or ({}, "")
     novelty = next(column for column in content["columns"] if column["key"] == "novelty")
     assert np.frombuffer(base64.b64decode(novelty["packed"]), "<u2").tolist() == [65_535, 400]
 
@@ -331,7 +331,7 @@ def test_a_prompt_that_another_model_embedded_is_no_neighbour(tmp_path: Path) ->
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=300), st.integers(6, 60))
 def test_thinning_keeps_some_of_each_cluster_and_about_as_many_as_asked(numbers: list[int], most: int) -> None:
     points = pl.DataFrame({"prompt_id": [f"{n:04}" for n in range(len(numbers))], "number": numbers})
-    kept = map.thinned(points, most)
+    kept = cluster_map.sample_points(points, most)
     assert set(kept["number"]) == set(numbers)
     assert kept.height <= max(most, 6)
     assert kept["prompt_id"].is_unique().all()
@@ -346,7 +346,7 @@ def test_the_flow_accounts_for_every_row_and_escapes_names() -> None:
             "rows": [5, 2, 3],
         }
     )
-    picture = str(flow.draw(told))
+    picture = str(flow.draw_flow(told))
     assert "<b>" not in picture
     assert "&lt;b&gt;&amp;" in picture
     assert 'aria-label="10 rows of 2 sources: 8 kept, 2 dropped"' in picture
@@ -363,7 +363,7 @@ def test_the_flow_counts_what_the_tables_count(version: Version) -> None:
 
 def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: Path) -> None:
     opened = sd.open(made)
-    after, before = headline.figures(opened.version("v2")), headline.figures(opened.version("v1"))
+    after, before = headline.load_figures(opened.version("v2")), headline.load_figures(opened.version("v1"))
     row = after.row(by_predicate=pl.col("figure") == "attack success, newest models", named=True)
     cell = (
         opened.version("v2")
@@ -377,10 +377,10 @@ def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: 
         .filter(red_team="R2", target="T2", judge="keeper", set="evaluation")
     )
     assert (row["models"], row["value"], row["low"]) == ("R2 on T2", cell["value"].item(), cell["low"].item())
-    compared = headline.compared(after, before)
+    compared = headline.compare_figures(after, before)
     kept = compared.row(by_predicate=pl.col("figure") == "kept prompts", named=True)
     assert kept["change"] == opened.version("v2").table("kept").height - opened.version("v1").table("kept").height
-    assert headline.verdict(kept) is None
+    assert headline.change_direction(kept) is None
     moved = {
         "value": 0.2,
         "low": 0.1,
@@ -390,25 +390,25 @@ def test_the_figures_are_those_of_the_metrics_and_compare_with_the_parent(made: 
         "before_high": 0.6,
         "change": -0.3,
     }
-    assert headline.verdict(moved | {"better": "lower"}) == "better"
-    assert headline.verdict(moved | {"better": "higher"}) == "worse"
-    assert headline.verdict(moved | {"better": "lower", "before_low": 0.15}) is None
+    assert headline.change_direction(moved | {"better": "lower"}) == "better"
+    assert headline.change_direction(moved | {"better": "higher"}) == "worse"
+    assert headline.change_direction(moved | {"better": "lower", "before_low": 0.15}) is None
 
 
 def test_a_count_that_fell_to_nothing_is_told_and_one_that_never_was_is_not() -> None:
     def figures(aside: float, pairs: float) -> pl.DataFrame:
         rows = [("rows set aside", aside, None), ("preference pairs", pairs, None), ("over-refusal", 0.0, "lower")]
         told = pl.DataFrame(rows, schema=["figure", "value", "better"], orient="row")
-        return told.with_columns(of=pl.lit(None, pl.String), low=pl.lit(0.0), high=pl.lit(0.1))
+        return told.with_columns(models=pl.lit(None, pl.String), low=pl.lit(0.0), high=pl.lit(0.1))
 
-    fell = headline.compared(figures(0, 0), figures(3, 0))
+    fell = headline.compare_figures(figures(0, 0), figures(3, 0))
     assert fell.select("figure", "change").rows() == [("rows set aside", -3), ("over-refusal", 0)]
-    assert headline.compared(figures(0, 2), None)["figure"].to_list() == ["preference pairs", "over-refusal"]
+    assert headline.compare_figures(figures(0, 2), None)["figure"].to_list() == ["preference pairs", "over-refusal"]
 
 
 def test_changes_since_the_parent_are_counted(made: Path) -> None:
     opened = sd.open(made)
-    changed = overview.changes(explain.difference(opened.version("v1"), opened.version("v2")))
+    changed = overview.changes_frame(explain.diff_versions(opened.version("v1"), opened.version("v2")))
     added = int(changed.filter(change="added")["rows"].sum())
     before, after = opened.version("v1").table("kept"), opened.version("v2").table("kept")
     assert added == after.join(before, on="prompt_id", how="anti").height > 0
@@ -427,4 +427,4 @@ def test_the_command_writes_the_file_and_refuses_in_one_sentence(made: Path, tmp
 def test_without_the_extra_it_says_what_to_install(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "vl_convert", None)
     with pytest.raises(SeasDataError, match=r"pip install 'seas-data\[report\]'"):
-        report.report(version)
+        report.render_report(version)

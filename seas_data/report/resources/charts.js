@@ -1,8 +1,8 @@
 "use strict";
-// The charts: Vega-Lite, whose expressions are interpreted (ast), never compiled, so that the page forbids eval.
+// The charts: Vega-Lite, whose expressions are interpreted (ast) and never compiled, because the page forbids eval.
 async function embed(place, spec, config, renderer) {
   const warn = console.warn;
-  console.warn = () => {}; // Vega-Lite's remarks on sizes it drops or assumes are for who writes charts.py; errors are thrown
+  console.warn = () => {}; // warnings about sizes concern charts.py; errors are thrown
   try {
     place.view?.finalize();
     place.replaceChildren();
@@ -26,7 +26,7 @@ function rowsOf(section) {
 }
 
 function fitted(spec, room) {
-  // Panels, labels and legends take the room that there is; Vega-Lite itself fits a single chart only.
+  // Fit panels, labels and legends to the page; Vega-Lite itself only fits a single chart.
   const fit = structuredClone(spec), labels = Math.max(90, Math.min(220, room * 0.34));
   if (fit.usermeta && !fit.usermeta.fixed) {
     const inner = fit.spec, beside = Math.min(labels, fit.usermeta.names * 6.4) + 34;

@@ -1,5 +1,5 @@
 "use strict";
-// The map: thousands of points, so packed columns and a canvas. It is drawn anew for another colour.
+// The map: thousands of points, so packed columns and a canvas. It is redrawn when the colour changes.
 const NEAR = 20; // points that are listed
 
 function unpack(text, Kind) {
@@ -33,7 +33,7 @@ async function drawMap(box) {
     for (const button of box.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => zoom(place.view, Number(button.dataset.zoom)).then(() => listNear(box)));
   }
   const chosen = map.columns.find((column) => column.key === select.value), room = place.clientWidth;
-  const spec = structuredClone(chosen.names ? map.categories : map.shares);
+  const spec = structuredClone(chosen.names ? map.categories : map.rates);
   spec.width = room - 4;
   spec.height = Math.max(300, Math.min(620, room * 0.62));
   const points = pointsOf(map).map((point) => ({...point, colour: point[chosen.key]}));
@@ -54,16 +54,16 @@ async function drawMap(box) {
 }
 
 function zoom(view, factor) {
-  const whole = page.map.whole;
+  const range = page.map.range;
   for (const name of ["view_x", "view_y"]) {
-    const now = factor ? view.signal(name) ?? whole : whole, middle = (now[0] + now[1]) / 2, half = ((now[1] - now[0]) / 2) * (factor || 1);
+    const now = factor ? view.signal(name) ?? range : range, middle = (now[0] + now[1]) / 2, half = ((now[1] - now[0]) / 2) * (factor || 1);
     view.signal(name, factor ? [middle - half, middle + half] : null);
   }
   return view.runAsync();
 }
 
 function listNear(box) {
-  // The points nearest to the middle, as buttons: who has no mouse picks them here.
+  // The points nearest to the middle, as buttons: they can be picked by keyboard.
   const near = box.querySelector(".near"), view = box.querySelector("[data-map-chart]").view;
   if (!near.open || !view) return;
   const [[left, right], [low, high]] = ["x", "y"].map((axis) => view.scale(axis).domain().toSorted((one, other) => one - other));
@@ -71,17 +71,17 @@ function listNear(box) {
   const inside = view.data("rows").filter((point) => point.x >= left && point.x <= right && point.y >= low && point.y <= high);
   const first = inside.map((point) => [far(point), point]).sort(([one], [other]) => one - other).slice(0, NEAR);
   near.querySelector("ol").replaceChildren(...first.map(([, point]) =>
-    make("li", {}, make("button", {type: "button", onclick: () => pick(box, point)}, point.id), ` ${toldOf(point)}`)));
+    make("li", {}, make("button", {type: "button", onclick: () => pick(box, point)}, point.id), ` ${describe(point)}`)));
 }
 
-function toldOf(point) {
+function describe(point) {
   return page.map.columns.filter((column) => column.names).map((column) => `${column.title}: ${point[column.key]}`).join(", ");
 }
 
 function pick(box, point) {
   const place = box.querySelector(".picked"), code = make("code");
   code.textContent = point.id;
-  place.replaceChildren(code, ` ${toldOf(point)} `);
+  place.replaceChildren(code, ` ${describe(point)} `);
   const button = revealer(point.id, (text) => { place.append(text); return text; });
   if (button) place.append(button);
 }

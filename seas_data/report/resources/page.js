@@ -1,5 +1,5 @@
 "use strict";
-// What the page does with its data: shared helpers. Everything that comes from the data goes through textContent.
+// Shared helpers. Everything that comes from the data goes through textContent.
 const page = JSON.parse(document.getElementById("page-data").textContent);
 const texts = document.getElementById("page-texts") ? JSON.parse(document.getElementById("page-texts").textContent) : {};
 
@@ -26,8 +26,8 @@ function textOf(id) {
 }
 
 function revealer(id, place) {
-  // A button that puts the text of one prompt at a place, and takes away what was put there. Until then it is in no
-  // element. place: puts an element there, and returns what it put.
+  // A button that shows and hides the text of one prompt. Until it is clicked the text is in no element.
+  // place: inserts an element into the page and returns what it inserted.
   if (textOf(id) === null) return null;
   let put = null;
   return make("button", {type: "button", class: "reveal", "aria-expanded": "false", onclick: (event) => {
@@ -47,9 +47,9 @@ function tooltip(handler, event, item, value) {
   if (!value) { tip.hidden = true; return; }
   const list = make("dl");
   for (const [name, each] of Object.entries(value)) {
-    const term = make("dt"), said = make("dd");
-    term.textContent = name; said.textContent = String(each);
-    list.append(term, said);
+    const term = make("dt"), description = make("dd");
+    term.textContent = name; description.textContent = String(each);
+    list.append(term, description);
   }
   tip.replaceChildren(list);
   tip.hidden = false;

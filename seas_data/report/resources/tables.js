@@ -1,11 +1,11 @@
 "use strict";
-// Tables that sort, filter and export. A table is built when it is first opened.
+// Tables with sorting, filtering and CSV export. A table is built when it is first opened.
 const FIRST = 12, MORE = 200;
 
 function csvCell(value, kind) {
   if (value === null || value === undefined) return "";
   let text = String(value);
-  // A spreadsheet runs a text that starts like a formula: an apostrophe makes it a text again.
+  // Spreadsheets run text that starts like a formula; a leading apostrophe prevents that.
   if (kind !== "number" && /^\s*[=+\-@\t\r\uFF1D\uFF0B\uFF0D\uFF20]/.test(text)) text = "'" + text;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -20,7 +20,7 @@ function buildTable(details, section) {
   const rows = section.values.length ? section.values[0].length : 0;
   const haystack = Array.from({length: rows}, (_, row) => section.values.map((column) => column[row] ?? "").join("\n").toLowerCase());
   const collator = new Intl.Collator("en", {numeric: true});
-  let sorted = null, descending = false, wanted = "", limit = FIRST;
+  let sorted = null, descending = false, filterText = "", limit = FIRST;
 
   const body = make("tbody"), found = make("span", {class: "found", "aria-live": "polite"});
   const more = make("button", {type: "button", onclick: () => { limit += MORE; draw(); }}, "Show more rows");
@@ -32,7 +32,7 @@ function buildTable(details, section) {
   }}, column.name.replaceAll("_", " "))));
 
   function order() {
-    const words = wanted.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = filterText.toLowerCase().split(/\s+/).filter(Boolean);
     const left = Array.from({length: rows}, (_, row) => row).filter((row) => words.every((word) => haystack[row].includes(word)));
     if (sorted === null) return left;
     const values = section.values[sorted], number = section.columns[sorted].kind === "number", sign = descending ? -1 : 1;
@@ -64,13 +64,13 @@ function buildTable(details, section) {
       return line;
     }));
     found.textContent = `${left.length.toLocaleString("en")} of ${section.total.toLocaleString("en")} rows` +
-      (section.total > rows ? `; this page holds the first ${rows.toLocaleString("en")}` : "");
+      (section.total > rows ? `; this page contains the first ${rows.toLocaleString("en")}` : "");
     more.hidden = left.length <= limit;
   }
 
   details.append(
     make("div", {class: "tools"},
-      make("input", {type: "search", placeholder: "Filter rows", "aria-label": `Filter rows of ${section.title}`, oninput: (event) => { wanted = event.currentTarget.value; limit = FIRST; draw(); }}),
+      make("input", {type: "search", placeholder: "Filter rows", "aria-label": `Filter rows of ${section.title}`, oninput: (event) => { filterText = event.currentTarget.value; limit = FIRST; draw(); }}),
       make("button", {type: "button", class: "export", onclick: () => {
         const link = make("a", {href: URL.createObjectURL(new Blob([csv(section, order())], {type: "text/csv"})), download: `${page.version}-${section.id}.csv`});
         link.click();

@@ -1,0 +1,199 @@
+"""The two-dimensional map of the kept prompts in the report: packed columns, and the charts that draw them.
+
+To keep the page small it gets a sample of the prompts: the same proportion of each cluster (at least one), by id, which
+is a hash. Coordinates are rounded to 16 bits, ids are bytes, labels are indices into a list: 15,000 points take 600 KB.
+
+A point can be coloured by:
+
+    kind, type, source, iteration, cluster    as in the tables
+    success     the proportion of its judged responses that are unsafe, over all targets
+    novelty     1 - the highest cosine to a kept prompt of an earlier iteration, for prompts of later iterations
+"""
+
+import base64
+from typing import Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seas_data.query.version import Version
+from seas_data.report.success_rates import SUCCESS_CTE, vector_matrix
+from seas_data.report.theme import ROWS
+from seas_data.tables.taxonomy import KINDS
+from seas_data.text import printable
+
+POINTS = 15_000
+NOVEL = 2_000  # points for which novelty is computed
+_RANGE = 65_535
+_MISSING = 65_535
+_MARGIN = 1_300  # around the outermost points
+_MOST_COLOURS = 16  # categories that can be distinguished as colours
+_RAMP = ("#2f8fa8", "#c9a227", "#d9422b")
+
+POINTS_QUERY = f"""
+with {SUCCESS_CTE.strip()}
+select
+    kept.prompt_id, clusters.x, clusters.y,
+    kept.kind, kept.type, kept.source, cast(kept.iteration as varchar) as iteration,
+    clusters.label as cluster, clusters.cluster as number, kept.iteration as round, success.success
+from clusters join kept using (prompt_id) left join success using (prompt_id)
+where isfinite(clusters.x) and isfinite(clusters.y)
+order by kept.prompt_id
+"""
+VECTORS_QUERY = """
+-- Prompts of another embedder have no coordinates, and their vectors cannot be compared.
+select prompt_id, kept.iteration as round, embeddings.vector
+from embeddings join kept using (prompt_id) join clusters using (prompt_id)
+order by prompt_id
+"""
+
+
+def build_map(version: Version, points: pl.DataFrame) -> tuple[dict[str, Any], str] | None:
+    """Return the data of the map and a note on how much of it is shown; None if no prompt has coordinates.
+
+    ``points``: the result of ``POINTS_QUERY``.
+
+    Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed), ``range`` (of both axes) and the
+    charts ``categories`` and ``rates``.
+    """
+    if points.is_empty():
+        return None
+    shown = sample_points(points, POINTS)
+    shown, novelty_note = _add_novelty(version, shown)
+    columns = [
+        _categories(shown, name)
+        for name in ("kind", "type", "iteration", "source", "cluster")
+        if shown[name].n_unique() > 1
+    ]
+    columns += [
+        {"key": name, "title": title, "colour": True, "packed": _pack(_thousandths(shown[name]))}
+        for name, title in (("success", "attack success"), ("novelty", "novelty"))
+        if shown[name].null_count() < shown.height
+    ]
+    if not any(column["colour"] for column in columns):
+        columns = [_categories(shown, "kind")]
+    tooltip = ["id", *(column["key"] for column in columns if "names" in column)]
+    note = (
+        f"{shown.height:,} of {points.height:,} prompts, the same proportion of each cluster. "
+        if shown.height < points.height
+        else f"All {points.height:,} prompts with coordinates. "
+    )
+    content = {
+        "x": _pack(_scale(points["x"], shown["x"])),
+        "y": _pack(_scale(points["y"], shown["y"])),
+        "ids": base64.b64encode(bytes.fromhex("".join(shown["prompt_id"]))).decode(),
+        "columns": columns,
+        "range": [-_MARGIN, _RANGE + _MARGIN],
+        "categories": _chart(tooltip, categories=True),
+        "rates": _chart([*tooltip, "colour"], categories=False),
+    }
+    return (
+        content,
+        note + novelty_note + "Drag to move, pinch or use Ctrl and the wheel to zoom, click a point for its id.",
+    )
+
+
+def point_ids(content: dict[str, Any]) -> list[str]:
+    """Return the ids of the points of a map."""
+    packed = base64.b64decode(content["ids"])
+    width = len(packed) // (len(base64.b64decode(content["x"])) // 2)
+    return [packed[start : start + width].hex() for start in range(0, len(packed), width)]
+
+
+def sample_points(points: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """Return about ``limit`` rows: of each cluster ``number`` the same proportion, at least one, first by prompt_id."""
+    if points.height <= limit:
+        return points
+    spare = max(limit - points["number"].n_unique(), 0)
+    rows_per_cluster = 1 + (pl.len().over("number") * spare / points.height).floor()
+    return points.sort("prompt_id").filter(pl.int_range(pl.len()).over("number") < rows_per_cluster)
+
+
+def _add_novelty(version: Version, shown: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    later = shown.filter(pl.col("round") > 0).select("prompt_id", "round").sort("prompt_id")
+    if later.is_empty():
+        return shown.with_columns(novelty=pl.lit(None, pl.Float64)), ""
+    chosen = later.head(NOVEL)
+    rows = version.select(VECTORS_QUERY)
+    parts = [pl.DataFrame(schema={"prompt_id": pl.String, "novelty": pl.Float64})]
+    for number in sorted(chosen["round"].unique()):
+        new = rows.filter(pl.col("round") == number).join(chosen, on="prompt_id", how="semi")
+        old = rows.filter(pl.col("round") < number)
+        if new.height and old.height:
+            highest = _highest_cosine(vector_matrix(new["vector"]), vector_matrix(old["vector"]))
+            parts.append(pl.DataFrame({"prompt_id": new["prompt_id"], "novelty": 1 - highest}))
+    note = f"Novelty is known for {chosen.height:,} of them. " if chosen.height < later.height else ""
+    return shown.join(pl.concat(parts), on="prompt_id", how="left", maintain_order="left"), note
+
+
+def _highest_cosine(new: NDArray[np.float32], old: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the highest cosine of each row of ``new`` to a row of ``old``, rounded to four digits.
+
+    ``similarity.neighbours`` would be exact to the last bit, but imports PyTorch, which takes longer than this.
+    """
+    parts = [(new[start : start + 256] @ old.T).max(axis=1) for start in range(0, len(new), 256)]
+    return np.concatenate(parts).astype(np.float64).round(4)
+
+
+def _scale(every: pl.Series, shown: pl.Series) -> NDArray[np.uint16]:
+    """Return ``shown`` as integers from 0 to 65,535 over the range of ``every``."""
+    low, high = float(every.min()), float(every.max())  # type: ignore[arg-type]
+    position = (shown.to_numpy().astype(np.float64) - low) / max(high - low, 1e-12)
+    return np.rint(position * _RANGE).astype(np.uint16)
+
+
+def _thousandths(proportions: pl.Series) -> NDArray[np.uint16]:
+    return (proportions.clip(0, 1) * 1000).round().cast(pl.UInt16).fill_null(_MISSING).to_numpy()
+
+
+def _categories(shown: pl.DataFrame, name: str) -> dict[str, Any]:
+    """Return a column of labels: kinds in the schema's order, others by frequency; up to 16 can be colours."""
+    values = shown[name].fill_null("none")
+    names = values.value_counts().sort("count", name, descending=[True, False])[name]
+    if name == "kind":
+        names = pl.Series([kind for kind in KINDS if kind in names])
+    codes = values.replace_strict(names, pl.Series(range(len(names)), dtype=pl.UInt16), return_dtype=pl.UInt16)
+    return {
+        "key": name,
+        "title": name,
+        "colour": len(names) <= _MOST_COLOURS,
+        "names": [printable(each) for each in names],
+        "packed": _pack(codes.to_numpy()),
+    }
+
+
+def _pack(numbers: NDArray[np.uint16]) -> str:
+    return base64.b64encode(numbers.astype("<u2").tobytes()).decode()
+
+
+def _chart(tooltip: list[str], *, categories: bool) -> dict[str, Any]:
+    view = alt.selection_interval(
+        name="view",
+        bind="scales",
+        zoom="wheel![event.ctrlKey || event.metaKey]",
+    )
+    chosen = alt.selection_point(name="chosen", fields=["colour"], bind="legend")
+    colour = (
+        alt.Color("colour", type="nominal", title=None, sort=None)
+        if categories
+        else alt.Color("colour", type="quantitative", title=None, scale=alt.Scale(domain=[0, 1], range=list(_RAMP)))
+    )
+    scale = alt.Scale(domain=[-_MARGIN, _RANGE + _MARGIN], nice=False, zero=False)
+    chart = (
+        alt.Chart(alt.NamedData(ROWS))
+        .mark_circle(size=14, clip=True)
+        .encode(
+            x=alt.X("x", type="quantitative", axis=None, scale=scale),
+            y=alt.Y("y", type="quantitative", axis=None, scale=scale),
+            color=colour,
+            opacity=alt.condition(chosen, alt.value(0.7), alt.value(0.05)) if categories else alt.value(0.75),
+            tooltip=[alt.Tooltip(name, type="nominal", title=name) for name in tooltip],
+        )
+        .add_params(*((view, chosen) if categories else (view,)))
+        .properties(description="Map of the kept prompts by what they are about")
+    )
+    spec: dict[str, Any] = chart.to_dict(validate=False)
+    spec.pop("config", None)
+    return spec
