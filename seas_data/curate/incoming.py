@@ -1,4 +1,4 @@
-"""What a build has to work on: the rows and the human decisions that the parent version does not know yet."""
+"""Input of a build: new rows of the sources and new manual decisions, compared with the parent version."""
 
 import hashlib
 import json
@@ -20,7 +20,11 @@ from seas_data.tables.taxonomy import KINDS, RISK_CATEGORIES, type_of
 
 @dataclass(frozen=True)
 class Earlier:
-    """What the parent version holds and this one keeps: its rows, and where the kept ones stand. Empty without one."""
+    """State of the parent version that a new version extends; all frames are empty without a parent.
+
+    Each frame is the table of that name; ``kept`` are the kept rows of ``prompts``, ``manual`` the decisions with the
+    reason ``manual``, ``forgotten`` the takedowns.
+    """
 
     prompts: pl.DataFrame
     kept: pl.DataFrame
@@ -35,36 +39,36 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Incoming:
-    """What is new.
+    """New input of a build.
 
-    ``prompts`` and ``set_aside``: rows of the recipe's sources that the parent version does not hold. ``decisions``,
-    ``relabels``: what people said that is not in the ledger yet (``decisions`` without a version). ``forced``,
-    ``forbidden``: every prompt that people keep and drop, as ``wishes`` gives them.
+    ``prompts`` and ``set_aside``: rows of the recipe's sources that the parent version does not have. ``decisions`` and
+    ``relabels``: manual decisions that are not recorded yet (``decisions`` without ``version``). ``manual_keeps`` and
+    ``manual_drops``: ids of all prompts that people keep and drop, from ``manual_decisions``.
     """
 
     prompts: pl.DataFrame
     set_aside: pl.DataFrame
     decisions: pl.DataFrame
     relabels: pl.DataFrame
-    forced: pl.Series
-    forbidden: pl.Series
+    manual_keeps: pl.Series
+    manual_drops: pl.Series
 
     def is_empty(self) -> bool:
-        """Return whether there is nothing to build a version from."""
+        """Return whether there is nothing new to build a version from."""
         return not any(frame.height for frame in (self.prompts, self.set_aside, self.decisions, self.relabels))
 
     def digest(self) -> str:
-        """Return a SHA-256 over all of it."""
+        """Return the SHA-256 of all frames."""
         hasher = hashlib.sha256()
         for frame in (self.prompts, self.set_aside, self.decisions, self.relabels):
             hasher.update(json.dumps(frame.rows(), ensure_ascii=True, default=str).encode())
-        for ids in (self.forced, self.forbidden):
+        for ids in (self.manual_keeps, self.manual_drops):
             hasher.update(json.dumps(ids.to_list()).encode())
         return hasher.hexdigest()
 
 
-def earlier(parent: Version | None) -> Earlier:
-    """Read what ``parent`` holds."""
+def read_earlier(parent: Version | None) -> Earlier:
+    """Return the state of ``parent``."""
     if parent is None:
         names = ("prompts", "set_aside", "templates", "wrappers", "splits", "clusters")
         return Earlier(
@@ -86,68 +90,77 @@ def earlier(parent: Version | None) -> Earlier:
     )
 
 
-def read(recipe: Recipe, known: Earlier) -> Incoming:
-    """Read the recipe's sources and overrides, less what ``known`` has of them.
+def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
+    """Read the recipe's sources and overrides, without the rows and decisions that ``earlier`` has.
 
-    Raises SeasDataError when a source or the overrides cannot be read, or an override names a prompt there is not.
+    Raises SeasDataError if a source or the overrides cannot be read, or if an override names an unknown prompt.
     """
-    longest = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
-    found = [sources.read_source(name, source, max_characters=longest) for name, source in recipe.sources.items()]
-    prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in found)])
-    set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in found)])
-    new = prompts.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
-    new, refused = forgotten.refuse(new, known.forgotten)
-    bad = pl.concat([set_aside, refused]).join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
-    said = overrides.read_overrides(Path(recipe.overrides)) if recipe.overrides else overrides.empty_overrides()
-    strangers = said.join(pl.concat([known.prompts, new]), on="prompt_id", how="anti")
-    if strangers.height:
+    max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
+    sources_rows = [
+        sources.read_source(name, source, max_characters=max_characters) for name, source in recipe.sources.items()
+    ]
+    prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in sources_rows)])
+    set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in sources_rows)])
+    new = prompts.join(earlier.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    new, refused = forgotten.refuse(new, earlier.forgotten)
+    new_set_aside = pl.concat([set_aside, refused]).join(
+        earlier.set_aside, on=["source", "row_digest", "reason"], how="anti"
+    )
+    new_overrides = (
+        overrides.read_overrides(Path(recipe.overrides)) if recipe.overrides else overrides.empty_overrides()
+    )
+    unknown = new_overrides.join(pl.concat([earlier.prompts, new]), on="prompt_id", how="anti")
+    if unknown.height:
         raise SeasDataError(
-            f"{recipe.overrides} names the prompt {strangers['prompt_id'][0]}, which no source of the recipe holds "
-            f"({strangers.height} such rows); take ids from: seas-data review, or seas-data why TEXT"
+            f"{recipe.overrides} names the prompt {unknown['prompt_id'][0]}, which is in no source of the recipe "
+            f"({unknown.height} such rows); take prompt ids from `seas-data review` or `seas-data why TEXT`"
         )
-    relabelled = _relabelled(known.prompts, said)
-    written = _newest(known.manual).select("prompt_id", "decision", "detail")
-    forced, forbidden = wishes(known.manual, said)
+    relabelled = _apply_labels(earlier.prompts, new_overrides)
+    recorded = _select_newest(earlier.manual).select("prompt_id", "decision", "detail")
+    manual_keeps, manual_drops = manual_decisions(earlier.manual, new_overrides)
     return Incoming(
         prompts=pl.concat(
-            [new.join(said.drop_nulls("label"), on="prompt_id", how="anti"), _relabelled(new, said)]
+            [new.join(new_overrides.drop_nulls("label"), on="prompt_id", how="anti"), _apply_labels(new, new_overrides)]
         ).sort("prompt_id"),
-        set_aside=bad.sort("source", "location", "reason"),
-        decisions=_ledger(said).join(written, on=["prompt_id", "decision", "detail"], how="anti"),
-        # A label that a person confirms is a relabel too: it was a judge's or a classifier's, and is now theirs.
-        relabels=relabelled.join(known.prompts, on=["prompt_id", *tables.LABELS], how="anti", nulls_equal=True).join(
-            said.select("prompt_id", "because"), on="prompt_id"
+        set_aside=new_set_aside.sort("source", "location", "reason"),
+        decisions=_as_decisions(new_overrides).join(recorded, on=["prompt_id", "decision", "detail"], how="anti"),
+        # A label that a person confirms is a relabel too: its source changes from a judge or classifier to the person.
+        relabels=relabelled.join(earlier.prompts, on=["prompt_id", *tables.LABELS], how="anti", nulls_equal=True).join(
+            new_overrides.select("prompt_id", "because"), on="prompt_id"
         ),
-        forced=forced,
-        forbidden=forbidden,
+        manual_keeps=manual_keeps,
+        manual_drops=manual_drops,
     )
 
 
-def wishes(manual: pl.DataFrame, said: pl.DataFrame | None = None) -> tuple[pl.Series, pl.Series]:
-    """Return ids of the prompts that people keep, and of those that they drop, by the newest word on each.
+def manual_decisions(manual: pl.DataFrame, new_overrides: pl.DataFrame | None = None) -> tuple[pl.Series, pl.Series]:
+    """Return the ids of the prompts that people keep and of those that they drop, by the newest decision.
 
-    ``manual``: prompt_id, version, decision of the ledger; ``said``: prompt_id, decision of what is newer than it.
+    Input columns: of ``manual`` (recorded decisions): ``prompt_id``, ``version``, ``decision``; of ``new_overrides``:
+    ``prompt_id``, ``decision``.
     """
     columns = ("prompt_id", "decision")
-    later = (overrides.empty_overrides() if said is None else said).select(columns).drop_nulls("decision")
-    newest = _newest(manual).filter(pl.col("decision") != "flag").select(columns)
-    words = pl.concat([later, newest.join(later, on="prompt_id", how="anti")])
-    kept, dropped = (words.filter(decision=word)["prompt_id"].sort() for word in ("keep", "drop"))
+    newer = (
+        (overrides.empty_overrides() if new_overrides is None else new_overrides).select(columns).drop_nulls("decision")
+    )
+    newest = _select_newest(manual).filter(pl.col("decision") != "flag").select(columns)
+    current = pl.concat([newer, newest.join(newer, on="prompt_id", how="anti")])
+    kept, dropped = (current.filter(decision=decision)["prompt_id"].sort() for decision in ("keep", "drop"))
     return kept, dropped
 
 
-def _newest(manual: pl.DataFrame) -> pl.DataFrame:
-    """Return of what people said the newest keep or drop of each prompt, and its newest label."""
+def _select_newest(manual: pl.DataFrame) -> pl.DataFrame:
+    """Return the newest keep or drop of each prompt, and its newest label."""
     number = pl.col("version").str.slice(1).cast(pl.Int64)
     return manual.sort(number, descending=True).unique(
         ["prompt_id", pl.col("decision") == "flag"], keep="first", maintain_order=True
     )
 
 
-def _relabelled(prompts: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of ``prompts`` to which people gave a label, with that label."""
+def _apply_labels(prompts: pl.DataFrame, new_overrides: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of ``prompts`` that have a label in ``new_overrides``, with that label."""
     rows = []
-    labels = said.drop_nulls("label").select("prompt_id", "label", "who")
+    labels = new_overrides.drop_nulls("label").select("prompt_id", "label", "who")
     for row in prompts.join(labels, on="prompt_id", maintain_order="left").iter_rows(named=True):
         label, who = row.pop("label"), row.pop("who")
         if label in KINDS:
@@ -164,21 +177,27 @@ def _relabelled(prompts: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=prompts.schema)
 
 
-def _ledger(said: pl.DataFrame) -> pl.DataFrame:
-    """Return what people said as decisions: a keep or drop as that, a label as a flag."""
-    because = pl.format("{}: {}", "who", "because")
-    chosen = [
+def _as_decisions(new_overrides: pl.DataFrame) -> pl.DataFrame:
+    """Return overrides as decisions: a keep or drop as such, a label as a flag."""
+    reason = pl.format("{}: {}", "who", "because")
+    keeps_and_drops = [
         build_decisions(
-            said.filter(pl.col("decision") == word).with_columns(detail=because).drop("decision"),
+            new_overrides.filter(pl.col("decision") == decision).with_columns(detail=reason).drop("decision"),
             step="overrides",
-            decision=word,
+            decision=decision,
             reason="manual",
         )
-        for word in ("keep", "drop")
+        for decision in ("keep", "drop")
     ]
     labels = (
-        said.drop_nulls("label").with_columns(detail=pl.format("label {} by {}", "label", because)).drop("decision")
+        new_overrides.drop_nulls("label")
+        .with_columns(detail=pl.format("label {} by {}", "label", reason))
+        .drop("decision")
     )
     return pl.concat(
-        [empty_decisions(), *chosen, build_decisions(labels, step="overrides", decision="flag", reason="manual")]
+        [
+            empty_decisions(),
+            *keeps_and_drops,
+            build_decisions(labels, step="overrides", decision="flag", reason="manual"),
+        ]
     )

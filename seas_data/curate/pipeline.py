@@ -49,11 +49,11 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     # Only new keeps restore a dropped row: older ones were applied in their version, or refused as a bridge.
     new_keeps = incoming.decisions.filter(decision="keep")["prompt_id"]
     restored = earlier.prompts.filter(_is_in(new_keeps)).join(earlier.kept, on="prompt_id", how="anti")
-    prompts = pl.concat([earlier.kept, restored, incoming.prompts]).filter(~_is_in(incoming.forbidden))
+    prompts = pl.concat([earlier.kept, restored, incoming.prompts]).filter(~_is_in(incoming.manual_drops))
     prompts = prompts.sort("prompt_id")
     decisions = [incoming.decisions]
 
-    prompts = _apply(drop_invalid(prompts, settings.limits), prompts, incoming.forced, decisions)
+    prompts = _apply(drop_invalid(prompts, settings.limits), prompts, incoming.manual_keeps, decisions)
     with stages.timed("embed", prompts.height):
         embedded_texts = embeddings.embed_texts(prompts.select("text", "language"), recipe.embedders, vector_folder)
     clean = stages.run(
@@ -67,7 +67,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         & _is_in(earlier.kept["prompt_id"], "witness_id")
     )
     clean["decisions"] = clean["decisions"].filter(~flagged_before)
-    prompts = _apply(Outcome(**clean), prompts, incoming.forced, decisions)
+    prompts = _apply(Outcome(**clean), prompts, incoming.manual_keeps, decisions)
     holdout = prompts.filter(pl.col("role") == "holdout")
     training = prompts.filter(pl.col("role") == "training")
     earlier_ids = training.join(earlier.kept, on="prompt_id", how="semi")["prompt_id"]
@@ -97,7 +97,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
             templates,
             settings,
             earlier=earlier_ids,
-            manual_keeps=incoming.forced,
+            manual_keeps=incoming.manual_keeps,
             bridges=bridges,
         )
         resolved = resolve_label_conflicts(training, selected.kept, earlier_ids)

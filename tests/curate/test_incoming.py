@@ -13,6 +13,7 @@ from seas_data.loop import iteration
 from seas_data.query.version import Version
 from seas_data.recipe import Curation, Recipe
 from seas_data.run import build
+from tests.curate.settings import curation
 
 PLAIN = [
     f"Where in the {room} does the gardener keep the {thing}?"
@@ -28,7 +29,12 @@ Said = tuple[str, str, str]  # prompt_id, decision, because
 def recipe_of(folder: Path, said: list[Said] | None = None, **sources: list[str]) -> Recipe:
     """Return a recipe without an embedder; a source whose name starts with ``test`` is a holdout set."""
     folder.mkdir(parents=True, exist_ok=True)
-    content: dict[str, object] = {"name": "said", "embedders": [], "sources": {}}
+    content: dict[str, object] = {
+        "name": "said",
+        "embedders": [],
+        "sources": {},
+        "curation": curation().model_dump(),
+    }
     for name, texts in sources.items():
         path = folder / f"{name}.jsonl"
         path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
@@ -82,9 +88,9 @@ def test_a_keep_outlives_a_holdout_set_that_comes_later(tmp_path: Path) -> None:
 
 def test_the_loop_spares_what_people_keep(wished: tuple[Path, Version, str]) -> None:
     _, second, short = wished
-    fresh = iteration.build_incoming(tables.empty("prompts"), incoming.earlier(second))
-    assert fresh.forced.to_list() == [short]
-    assert fresh.forbidden.is_empty()
+    fresh = iteration.build_incoming(tables.empty("prompts"), incoming.read_earlier(second))
+    assert fresh.manual_keeps.to_list() == [short]
+    assert fresh.manual_drops.is_empty()
 
 
 def test_who_keeps_and_drops_and_keeps_again_is_followed_each_time(
@@ -124,9 +130,9 @@ def test_no_keep_puts_a_bridge_into_training(tmp_path: Path) -> None:
 def test_a_recipe_may_allow_prompts_longer_than_a_reader_takes_by_itself(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, plain=["a long walk " * 12_000, "a longer walk " * 20_000])
     allowed = recipe.model_copy(update={"curation": Curation.model_validate({"limits": {"max_characters": 200_000}})})
-    known = incoming.earlier(None)
-    assert incoming.read(recipe, known).prompts.is_empty()
-    read = incoming.read(allowed, known)
+    known = incoming.read_earlier(None)
+    assert incoming.read_incoming(recipe, known).prompts.is_empty()
+    read = incoming.read_incoming(allowed, known)
     assert (read.prompts.height, read.set_aside["reason"].to_list()) == (1, ["too_long"])
 
 
@@ -137,6 +143,6 @@ def test_the_newest_word_on_each_prompt_counts() -> None:
     ]  # fmt: skip
     manual = pl.DataFrame(rows, schema=["prompt_id", "version", "decision"], orient="row")
     said = pl.DataFrame({"prompt_id": ["d", "e"], "decision": ["drop", None]})
-    forced, forbidden = incoming.wishes(manual, said)
-    assert forced.to_list() == ["a", "c"]
-    assert forbidden.to_list() == ["b", "d"]
+    keeps, drops = incoming.manual_decisions(manual, said)
+    assert keeps.to_list() == ["a", "c"]
+    assert drops.to_list() == ["b", "d"]

@@ -7,14 +7,13 @@ from hypothesis import strategies as st
 
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
 from seas_data.curate.validity import drop_invalid
+from tests.curate.settings import LIMITS
 
 
 def run(*texts: str, role: str = "training", **limits: int) -> Outcome:
     ids = [f"p{number}" for number in range(len(texts))]
     rows = pl.DataFrame({"prompt_id": ids, "text": texts}, schema={"prompt_id": pl.String, "text": pl.String})
-    return drop_invalid(
-        rows.with_columns(role=pl.lit(role)), Limits(**{"min_characters": 3, "max_characters": 20_000} | limits)
-    )
+    return drop_invalid(rows.with_columns(role=pl.lit(role)), LIMITS.model_copy(update=limits))
 
 
 @pytest.mark.parametrize(

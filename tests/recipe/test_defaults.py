@@ -1,4 +1,4 @@
-"""Documented defaults of curation. All other tests state the settings they rely on, so a tuned default breaks only this.
+"""Documented defaults of curation. Other tests state the settings they rely on, so a tuned default breaks only this.
 
 The documentation of these values is docs/curation.md, docs/templates.md and docs/labels.md.
 """
