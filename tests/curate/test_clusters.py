@@ -29,7 +29,7 @@ def world(rows: int, *, topics: int = 3, seed: int = 0) -> tuple[pl.DataFrame, N
     return frame.with_columns(topic=pl.Series(topic)), vectors
 
 
-def test_topics_become_clusters_numbered_by_size_and_named_by_their_words() -> None:
+def test_clusters_are_numbered_by_size_and_labelled_by_their_words() -> None:
     texts, vectors = world(120)
     found = tables.cast("clusters", cluster_prompts(texts, vectors, SETTINGS))
     assert found["prompt_id"].equals(texts["prompt_id"])
@@ -41,7 +41,7 @@ def test_topics_become_clusters_numbered_by_size_and_named_by_their_words() -> N
         assert set(label.split(", ")) == set(TOPICS[topic].split())
 
 
-def test_neighbours_in_meaning_are_neighbours_on_the_map() -> None:
+def test_similar_rows_are_close_on_the_map() -> None:
     texts, vectors = world(120)
     found = cluster_prompts(texts, vectors, recipe.Clusters(count=3, map_fit_rows=60))
     places, topic = found.select("x", "y").to_numpy(), texts["topic"].to_numpy()
@@ -49,7 +49,7 @@ def test_neighbours_in_meaning_are_neighbours_on_the_map() -> None:
     assert np.mean(topic[distance.argmin(axis=1)] == topic) > 0.95
 
 
-def test_neither_the_order_of_the_rows_nor_the_process_changes_anything() -> None:
+def test_the_result_does_not_depend_on_row_order_or_process() -> None:
     texts, vectors = world(90)
     found = cluster_prompts(texts, vectors, SETTINGS)
     mixed = np.random.default_rng(5).permutation(90)
@@ -64,7 +64,7 @@ def test_neither_the_order_of_the_rows_nor_the_process_changes_anything() -> Non
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 9, 10, 11])
 @pytest.mark.parametrize("alike", [False, True])
-def test_few_rows_and_equal_ones(rows: int, alike: bool) -> None:
+def test_few_or_equal_rows(rows: int, alike: bool) -> None:
     texts, vectors = world(max(rows, 1))
     texts, vectors = texts[:rows], (np.tile(vectors[:1], (rows, 1)) if alike else vectors[:rows])
     found = tables.cast("clusters", cluster_prompts(texts, vectors, recipe.Clusters(count=20)))
@@ -73,13 +73,13 @@ def test_few_rows_and_equal_ones(rows: int, alike: bool) -> None:
     assert not alike or found["cluster"].n_unique() <= 1
 
 
-def test_without_a_count_it_grows_with_the_root_of_the_rows() -> None:
+def test_the_default_count_grows_with_the_square_root_of_the_rows() -> None:
     texts, vectors = world(1_000, topics=3)
     found = cluster_prompts(texts, vectors, recipe.Clusters(map_fit_rows=50))
     assert found["cluster"].n_unique() == 10
 
 
-def test_later_rows_join_what_is_there() -> None:
+def test_new_rows_join_existing_clusters() -> None:
     texts, vectors = world(120)
     first = cluster_prompts(texts, vectors, SETTINGS)
     more, their_vectors = world(30, seed=1)
@@ -96,13 +96,13 @@ def test_later_rows_join_what_is_there() -> None:
     assert cluster_prompts(more, their_vectors, SETTINGS, EarlierClusters(first[mixed], vectors[mixed])).equals(added)
 
 
-def test_an_earlier_version_without_embedded_rows_is_none() -> None:
+def test_earlier_clusters_without_rows_are_ignored() -> None:
     texts, vectors = world(30)
     nothing = EarlierClusters(tables.empty("clusters"), np.empty((0, 8), dtype=np.float32))
     assert cluster_prompts(texts, vectors, SETTINGS, nothing).equals(cluster_prompts(texts, vectors, SETTINGS))
 
 
-def test_the_sample_of_the_map_takes_the_same_share_of_each_cluster() -> None:
+def test_the_sample_is_proportional_to_cluster_sizes() -> None:
     cluster = np.repeat(np.arange(4), [100, 60, 30, 2])
     chosen = sample_rows(cluster, 20)
     assert len(set(chosen.tolist())) == 20
@@ -111,7 +111,7 @@ def test_the_sample_of_the_map_takes_the_same_share_of_each_cluster() -> None:
     assert sample_rows(cluster, 1_000).tolist() == list(range(192))
 
 
-def test_nothing_but_letters_comes_into_a_label() -> None:
+def test_labels_contain_only_letters() -> None:
     hostile = (
         "\u202etsoh\u202c \x1b[31m =cmd|x <script>alert \u3164\u3164\u3164 12345 z" + "\u0301" * 50 + " https://a.b"
     )
@@ -123,7 +123,7 @@ def test_nothing_but_letters_comes_into_a_label() -> None:
     assert "script" in labels[0]
 
 
-def test_languages_without_blanks_get_short_terms() -> None:
+def test_languages_without_spaces_get_short_terms() -> None:
     chinese = ["怎样种番茄和黄瓜", "番茄的种子怎样浇水", "番茄长得慢怎么办"]
     thai = ["ปลูกมะเขือเทศในสวนหลังบ้านอย่างไรให้ได้ผลดีที่สุดในฤดูฝน"] * 3
     texts = pl.DataFrame({"prompt_id": list("abcdef"), "text": chinese + thai})
@@ -132,7 +132,7 @@ def test_languages_without_blanks_get_short_terms() -> None:
     assert all(0 < len(term) <= 24 for label in labels for term in label.split(", "))
 
 
-def test_one_long_row_does_not_name_its_cluster() -> None:
+def test_one_long_row_does_not_dominate_the_label() -> None:
     texts = ["garden tomatoes"] * 5 + ["garden " + "zebra " * 300]
     frame = pl.DataFrame({"prompt_id": list("abcdef"), "text": texts})
     assert label_clusters(frame, np.zeros(6, dtype=np.int64))["label"].to_list() == ["garden, tomatoes, zebra"]

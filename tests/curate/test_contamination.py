@@ -46,7 +46,7 @@ def verdicts(outcome: Outcome) -> dict[str, tuple[str, str, str]]:
     }
 
 
-def test_a_copy_and_a_quotation_of_a_holdout_prompt_are_dropped_with_score_and_witness() -> None:
+def test_copies_and_quotes_of_a_holdout_prompt_are_dropped_with_score_and_witness() -> None:
     frame = prompts(
         ("test", "holdout", "adversarial", TEA),
         ("copy", "training", "adversarial", TEA.upper()),
@@ -62,7 +62,7 @@ def test_a_copy_and_a_quotation_of_a_holdout_prompt_are_dropped_with_score_and_w
     assert outcome.kept.equals(frame.filter(~pl.col("prompt_id").is_in(["copy", "quote"])))
 
 
-def test_of_opposite_kinds_the_training_row_is_flagged_and_stays() -> None:
+def test_a_training_row_of_the_opposite_kind_is_flagged_and_kept() -> None:
     frame = prompts(
         ("test", "holdout", "adversarial", TEA),
         ("safe", "training", "harmless", TEA),
@@ -78,7 +78,7 @@ def test_harmless_and_general_are_one_side() -> None:
     assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"plain": ("drop", "test", "ngram")}
 
 
-def test_a_drop_wins_over_a_flag_and_one_row_has_one_decision() -> None:
+def test_a_drop_precedes_a_flag_and_a_row_has_one_decision() -> None:
     near_tea = TEA.replace("longest", "very longest")
     frame = prompts(
         ("a-contrast", "holdout", "harmless", TEA),
@@ -91,7 +91,7 @@ def test_a_drop_wins_over_a_flag_and_one_row_has_one_decision() -> None:
     assert outcome.decisions["score"].item() < 1
 
 
-def test_of_two_holdout_prompts_that_a_row_holds_whole_the_longer_one_is_the_witness() -> None:
+def test_the_longest_contained_holdout_prompt_is_the_witness() -> None:
     frame = prompts(
         ("a-part", "holdout", "adversarial", "Which teapot keeps green tea warm"),
         ("b-whole", "holdout", "adversarial", TEA),
@@ -100,14 +100,14 @@ def test_of_two_holdout_prompts_that_a_row_holds_whole_the_longer_one_is_the_wit
     assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"row": ("drop", "b-whole", "ngram")}
 
 
-def test_holdout_rows_are_never_dropped_however_alike_they_are() -> None:
+def test_similar_holdout_rows_are_not_dropped() -> None:
     frame = prompts(("one", "holdout", "adversarial", TEA), ("two", "holdout", "adversarial", TEA))
     outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
 
-def test_meaning_counts_where_one_model_sees_both() -> None:
+def test_the_semantic_measure_needs_one_model_for_both_rows() -> None:
     frame = prompts(
         ("test", "holdout", "adversarial", "How long does a pot stay hot?"),
         ("same", "training", "adversarial", "For what time will the kettle keep its warmth?"),
@@ -128,7 +128,7 @@ def test_meaning_counts_where_one_model_sees_both() -> None:
     assert outcome.decisions["score"].to_list() == pytest.approx([np.cos(np.deg2rad(10))] * 2, abs=1e-6)
 
 
-def test_the_nearest_of_each_side_is_asked_so_a_nearer_contrast_does_not_hide_a_copy() -> None:
+def test_a_nearer_contrast_does_not_hide_a_copy() -> None:
     frame = prompts(
         ("contrast", "holdout", "harmless", "Is the jug still warm in the evening?"),
         ("test", "holdout", "adversarial", "How long does a pot stay hot?"),
@@ -140,7 +140,7 @@ def test_the_nearest_of_each_side_is_asked_so_a_nearer_contrast_does_not_hide_a_
 
 
 @pytest.mark.parametrize("role", ["holdout", "training"])
-def test_without_both_roles_nothing_happens(role: str) -> None:
+def test_without_both_roles_nothing_is_decided(role: str) -> None:
     frame = prompts(("one", role, "adversarial", TEA)).filter(pl.col("role") == role)
     outcome = drop_contaminated(frame, None, CONTAMINATION)
     assert outcome.decisions.is_empty()
@@ -153,7 +153,7 @@ def read(folder: Path, name: str, role: str) -> list[tuple[str, str, str, str]]:
 
 
 @pytest.mark.real
-def test_the_twins_of_all_adversarialqa_rows_are_found_in_advbench(real: Path) -> None:
+def test_all_copies_of_adversarialqa_are_found_in_advbench(real: Path) -> None:
     frame = prompts(*read(real, "adversarialqa", "holdout"), *read(real, "advbench_behaviors", "training"))
     outcome = drop_contaminated(frame, None, CONTAMINATION)
     tests = dict(frame.select("text_digest", "prompt_id").filter(frame["role"] == "holdout").iter_rows())

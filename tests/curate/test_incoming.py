@@ -69,14 +69,14 @@ def wished(tmp_path: Path) -> tuple[Path, Version, str]:
     return root, second, short
 
 
-def test_a_keep_outlives_the_file_that_said_it(tmp_path: Path, wished: tuple[Path, Version, str]) -> None:
+def test_a_keep_applies_after_its_overrides_file_is_removed(tmp_path: Path, wished: tuple[Path, Version, str]) -> None:
     root, _, short = wished
     third = build(recipe_of(tmp_path / "2", plain=PLAIN, more=["How tall is the clock tower by now?"]), root).version
     assert third.name == "v2"
     assert short in kept(third)
 
 
-def test_a_keep_outlives_a_holdout_set_that_comes_later(tmp_path: Path) -> None:
+def test_a_keep_applies_against_a_later_holdout_set(tmp_path: Path) -> None:
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
     quoted = the(first, PLAIN[0])
@@ -86,16 +86,14 @@ def test_a_keep_outlives_a_holdout_set_that_comes_later(tmp_path: Path) -> None:
     assert the(first, PLAIN[1]) not in kept(third)
 
 
-def test_the_loop_spares_what_people_keep(wished: tuple[Path, Version, str]) -> None:
+def test_the_loop_keeps_manual_keeps(wished: tuple[Path, Version, str]) -> None:
     _, second, short = wished
     fresh = iteration.build_incoming(tables.empty("prompts"), incoming.read_earlier(second))
     assert fresh.manual_keeps.to_list() == [short]
     assert fresh.manual_drops.is_empty()
 
 
-def test_who_keeps_and_drops_and_keeps_again_is_followed_each_time(
-    tmp_path: Path, wished: tuple[Path, Version, str]
-) -> None:
+def test_alternating_keeps_and_drops_apply_each_time(tmp_path: Path, wished: tuple[Path, Version, str]) -> None:
     root, _, short = wished
     for number, (decision, because) in enumerate([("drop", "not wanted"), ("keep", "wanted"), ("drop", "not wanted")]):
         recipe = recipe_of(tmp_path / f"again{number}", [(short, decision, because)], plain=PLAIN)
@@ -105,7 +103,7 @@ def test_who_keeps_and_drops_and_keeps_again_is_followed_each_time(
         assert not build(recipe, root).new
 
 
-def test_no_keep_puts_a_bridge_into_training(tmp_path: Path) -> None:
+def test_a_keep_does_not_bring_a_bridge_into_training(tmp_path: Path) -> None:
     """Neither when it is said, nor in a later version; and its reason is the split, although it is a copy."""
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
@@ -127,7 +125,7 @@ def test_no_keep_puts_a_bridge_into_training(tmp_path: Path) -> None:
     ]
 
 
-def test_a_recipe_may_allow_prompts_longer_than_a_reader_takes_by_itself(tmp_path: Path) -> None:
+def test_a_recipe_can_raise_the_reader_limit_of_prompt_length(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path, plain=["a long walk " * 12_000, "a longer walk " * 20_000])
     allowed = recipe.model_copy(update={"curation": Curation.model_validate({"limits": {"max_characters": 200_000}})})
     known = incoming.read_earlier(None)
@@ -136,7 +134,7 @@ def test_a_recipe_may_allow_prompts_longer_than_a_reader_takes_by_itself(tmp_pat
     assert (read.prompts.height, read.set_aside["reason"].to_list()) == (1, ["too_long"])
 
 
-def test_the_newest_word_on_each_prompt_counts() -> None:
+def test_the_newest_decision_on_each_prompt_counts() -> None:
     rows = [
         ("a", "v9", "drop"), ("a", "v10", "keep"), ("b", "v1", "keep"), ("b", "v2", "drop"),
         ("c", "v1", "keep"), ("c", "v2", "flag"), ("d", "v1", "keep"),

@@ -28,7 +28,7 @@ def kept(rows: pl.DataFrame, *names: str) -> pl.DataFrame:
     return rows.filter(pl.col("prompt_id").is_in(names))
 
 
-def test_the_better_source_of_labels_wins_then_priority_then_id() -> None:
+def test_labels_are_ranked_by_label_source_then_priority_then_id() -> None:
     rows = prompts(
         ("a", "t", "adversarial", "Role Play", "classifier", "one", 0),
         ("b", "t", "adversarial", "Word Play", "source", "two", 9),
@@ -51,7 +51,7 @@ def test_the_better_source_of_labels_wins_then_priority_then_id() -> None:
     assert resolved.decisions["detail"][3] == "one: adversarial Role Play; two: adversarial Word Play"
 
 
-def test_kinds_that_differ_are_flagged_and_never_changed() -> None:
+def test_different_kinds_are_flagged_and_not_changed() -> None:
     rows = prompts(
         ("a", "t", "adversarial", "Role Play", "source", "one", 0),
         ("b", "t", "harmless", None, None, "two", 0),
@@ -63,7 +63,7 @@ def test_kinds_that_differ_are_flagged_and_never_changed() -> None:
     assert resolved.decisions["prompt_id"].to_list() == list("abcd")
 
 
-def test_a_label_does_not_cross_to_the_other_side_but_fills_a_gap_on_its_own() -> None:
+def test_a_label_fills_missing_types_on_its_own_side_only() -> None:
     rows = prompts(
         ("a", "t", "adversarial", None, None, "one", 0),
         ("b", "t", "adversarial", "Role Play", "source", "two", 0),
@@ -77,7 +77,7 @@ def test_a_label_does_not_cross_to_the_other_side_but_fills_a_gap_on_its_own() -
     assert resolved.decisions["prompt_id"].to_list() == ["a", "b", "c"]
 
 
-def test_copies_that_agree_are_no_conflict() -> None:
+def test_equal_labels_are_not_a_conflict() -> None:
     rows = prompts(
         ("a", "t", "adversarial", "Role Play", "source", "one", 0),
         ("b", "t", "adversarial", "Role Play", "judge:some", "two", 0),

@@ -85,7 +85,7 @@ def figure(metrics: pl.DataFrame, name: str, **facets: str) -> dict[str, float]:
     return metrics.filter(name=name, facets=text).row(0, named=True)
 
 
-def test_a_row_without_a_type_gets_one_with_its_axis_source_and_probability() -> None:
+def test_an_inferred_type_has_its_axis_source_and_probability() -> None:
     prompts, _ = known().add(20, HEALTH, "three", labelled=False).labelled()
     new = prompts.filter(source="three")
     given = new.filter(label_source="classifier")
@@ -97,13 +97,13 @@ def test_a_row_without_a_type_gets_one_with_its_axis_source_and_probability() ->
     assert rest["type"].null_count() == rest["label_probability"].null_count() == rest.height
 
 
-def test_labelled_rows_stay_as_they_are() -> None:
+def test_labelled_rows_do_not_change() -> None:
     world = known().add(5, HEALTH, "three", labelled=False)
     before, (after, _) = world.prompts(), world.labelled()
     assert after.filter(label_source="source").equals(tables.cast("prompts", before).filter(label_source="source"))
 
 
-def test_an_unsure_row_stays_without() -> None:
+def test_a_row_below_the_minimum_probability_stays_unlabelled() -> None:
     prompts, _ = known().add(20, None, "three").labelled(recipe.Labels(min_rows=30, min_probability=0.9))
     assert prompts.filter(source="three")["type"].null_count() == 20
 
@@ -118,12 +118,12 @@ def test_an_unsure_row_stays_without() -> None:
     ],
     ids=["wrapped", "holdout", "harmless", "a person said it has none"],
 )
-def test_who_gets_none(columns: dict[str, object]) -> None:
+def test_rows_that_are_never_labelled(columns: dict[str, object]) -> None:
     prompts, _ = known().add(10, HEALTH, "three", labelled=False, **columns).labelled()
     assert prompts.filter(source="three")["type"].null_count() == 10
 
 
-def test_a_row_without_a_vector_gets_none() -> None:
+def test_a_row_without_a_vector_stays_unlabelled() -> None:
     world = known().add(10, HEALTH, "three", labelled=False)
     frame = world.frame()
     seen = frame["source"] != "three"
@@ -133,7 +133,7 @@ def test_a_row_without_a_vector_gets_none() -> None:
     assert made.prompts.equals(world.prompts())
 
 
-def test_rows_of_earlier_versions_are_not_labelled_again_but_teach() -> None:
+def test_earlier_rows_are_used_for_learning_but_not_relabelled() -> None:
     world = known().add(10, HEALTH, "three", labelled=False).add(10, HEALTH, "four", labelled=False)
     sources = world.prompts()["source"].to_numpy()
     prompts, _ = world.labelled(earlier=sources != "four")
@@ -141,7 +141,7 @@ def test_rows_of_earlier_versions_are_not_labelled_again_but_teach() -> None:
     assert prompts.filter(source="four")["type"].null_count() < 5
 
 
-def test_an_unlabelled_attack_is_not_called_an_easy_question() -> None:
+def test_an_unlabelled_attack_gets_no_easy_type() -> None:
     unwarned, _ = known().add(20, STYLE, "three", labelled=False).labelled()
     assert unwarned.filter(source="three")["type"].drop_nulls().unique().to_list() == [CRIME]
     prompts, metrics = known().add(60, STYLE, "one").add(20, STYLE, "three", labelled=False).labelled()
@@ -151,13 +151,13 @@ def test_an_unlabelled_attack_is_not_called_an_easy_question() -> None:
     assert attacks["value"] > 0.9 and attacks["n"] == 60
 
 
-def test_styles_of_wrapped_rows_teach_nothing_because_their_vectors_are_of_payloads() -> None:
+def test_wrapped_rows_are_not_used_for_learning() -> None:
     world = known().add(60, STYLE, "one", template_id="t").add(20, STYLE, "three", labelled=False)
     _, metrics = world.labelled()
     assert metrics.filter(pl.col("facets").str.contains('"true": "none"')).is_empty()
 
 
-def test_a_type_with_few_rows_is_never_given() -> None:
+def test_a_type_with_few_rows_is_not_assigned() -> None:
     world = known().add(29, PRIVACY, "one").add(20, PRIVACY, "three", labelled=False)
     prompts, _ = world.labelled()
     assert prompts.filter(source="three")["type"].null_count() == 20
@@ -165,7 +165,7 @@ def test_a_type_with_few_rows_is_never_given() -> None:
     assert prompts.filter(source="three")["type"].drop_nulls().unique().to_list() == [PRIVACY]
 
 
-def test_only_sources_and_people_teach() -> None:
+def test_only_labels_of_sources_and_people_are_used_for_learning() -> None:
     guessed = World()
     for source, who in (("one", "classifier"), ("two", "judge:x")):
         guessed.add(80, CRIME, source, label_source=who).add(80, HEALTH, source, label_source=who)
@@ -176,7 +176,7 @@ def test_only_sources_and_people_teach() -> None:
     assert prompts.filter(source="three")["type"].null_count() < 5
 
 
-def test_no_labels_or_one_label_or_not_asked() -> None:
+def test_nothing_is_inferred_without_two_classes_or_when_disabled() -> None:
     for world, settings in [
         (World(), SETTINGS),
         (World().add(10, CRIME, "three", labelled=False), SETTINGS),
@@ -189,7 +189,7 @@ def test_no_labels_or_one_label_or_not_asked() -> None:
         assert metrics.is_empty() and prompts.filter(label_source="classifier").is_empty()
 
 
-def test_metrics_of_an_easy_world() -> None:
+def test_metrics_of_separable_data() -> None:
     _, metrics = known().labelled()
     every = figure(metrics, "label_accuracy", rows="all", validation="group")
     assert every["value"] > 0.95 and every["n"] == 320
@@ -203,7 +203,7 @@ def test_metrics_of_an_easy_world() -> None:
     assert shares.group_by("true").agg(pl.col("value").sum())["value"].to_list() == pytest.approx([1, 1])
 
 
-def test_near_duplicates_in_one_group_cannot_vouch_for_each_other() -> None:
+def test_near_duplicates_of_one_group_are_in_one_fold() -> None:
     """Labels that follow nothing but a row's twin: told apart only by looking at the twin."""
     random = np.random.default_rng(0)
     world = World()
@@ -222,7 +222,7 @@ def test_near_duplicates_in_one_group_cannot_vouch_for_each_other() -> None:
     assert accuracy(frame.select("prompt_id", "group_id").head(0)) > 0.75
 
 
-def test_sources_that_disagree_are_found_out_by_leaving_each_out() -> None:
+def test_leaving_sources_out_reveals_disagreeing_sources() -> None:
     """Source "two" calls crime what "one" calls health: by group it looks learnable, by source it is not."""
     world = known()
     swapped = {CRIME: HEALTH, HEALTH: CRIME}

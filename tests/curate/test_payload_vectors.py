@@ -28,7 +28,7 @@ def ids(letter: str, count: int) -> list[str]:
     return [f"{letter}{number:02}" for number in range(count)]
 
 
-def test_the_model_of_earlier_rows_stays_when_another_comes_to_see_more() -> None:
+def test_the_model_of_earlier_rows_is_kept_when_another_embeds_more() -> None:
     first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
     assert first["cluster"].unique().sort().to_list() == [0, 1]
     later = cluster_new_prompts(vectors(english=[*ids("a", 12), "b00"], chinese=ids("c", 40)), first, SETTINGS)
@@ -36,14 +36,14 @@ def test_the_model_of_earlier_rows_stays_when_another_comes_to_see_more() -> Non
     assert later["cluster"].is_in([0, 1]).all()
 
 
-def test_where_no_earlier_row_is_seen_any_more_the_numbers_go_on() -> None:
+def test_without_embedded_earlier_rows_new_clusters_are_numbered_after_them() -> None:
     first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
     later = cluster_new_prompts(vectors(chinese=ids("c", 12)), first, SETTINGS)
     assert later["cluster"].unique().sort().to_list() == [2, 3]
     assert tables.cast("clusters", pl.concat([first, later])).height == 24
 
 
-def test_labels_are_learned_in_the_space_that_sees_the_most() -> None:
+def test_the_main_model_embeds_the_most_prompts() -> None:
     rows, matrix = vectors(english=ids("a", 3), chinese=ids("c", 5)).of_main_model()
     assert rows["prompt_id"].to_list() == ids("c", 5)
     assert matrix.shape == (5, 4)

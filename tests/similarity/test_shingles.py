@@ -21,7 +21,7 @@ few_letters = st.text(alphabet="abß é字\n\U0001f600", max_size=40)
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(few_letters | st.text(max_size=12), min_size=1, max_size=12))
-def test_sets_and_what_they_share_are_those_of_the_definition(texts: list[str]) -> None:
+def test_sets_and_shared_counts_match_brute_force(texts: list[str]) -> None:
     sets = build_shingles(texts)
     expected = [grams(text) for text in texts]
     assert sets.sizes.tolist() == [len(one) for one in expected]
@@ -30,7 +30,7 @@ def test_sets_and_what_they_share_are_those_of_the_definition(texts: list[str]) 
     assert common.tolist() == [len(expected[i] & expected[j]) for i, j in zip(left, right, strict=True)]
 
 
-def test_a_text_has_the_same_set_wherever_it_stands() -> None:
+def test_a_set_does_not_depend_on_the_position_of_its_text() -> None:
     """Texts are hashed in blocks of 256, and nothing of a neighbour or of the block may leak in."""
     texts = [f"tomato soup number {at} with basil" for at in range(600)]
     sets = build_shingles(texts)
@@ -50,18 +50,18 @@ def test_case_and_white_space_do_not_count_but_short_texts_and_their_lengths_do(
     assert len({*tea, *te, *empty}) == 3
 
 
-def test_a_lone_surrogate_is_a_character_like_any_other() -> None:
+def test_a_lone_surrogate_is_hashed_like_any_character() -> None:
     assert build_shingles(["ab\ud800cd"]).sizes.tolist() == [1]
 
 
-def test_in_order_keeps_places_and_repeats() -> None:
+def test_sequences_keep_order_and_repeats() -> None:
     running = build_shingle_sequences(["ababababa", "soup"])
     assert running.sizes.tolist() == [5, 1]
     first, second, third, fourth, fifth = running.values[:5].tolist()
     assert first == third == fifth != second == fourth
 
 
-def test_taking_sets_keeps_them_whole_and_in_the_order_asked_for() -> None:
+def test_selected_sets_keep_their_values_and_the_requested_order() -> None:
     sets = build_shingles(["a long walk in the park", "short", "a cup of tea"])
     taken = select_sets(sets, np.array([2, 0]))
     assert taken.sizes.tolist() == sets.sizes[[2, 0]].tolist()
@@ -71,7 +71,7 @@ def test_taking_sets_keeps_them_whole_and_in_the_order_asked_for() -> None:
     assert (left.tolist(), right.tolist()) == ([0], [1])
 
 
-def test_more_pairs_than_one_batch_are_counted_alike() -> None:
+def test_counts_are_the_same_across_batches() -> None:
     """The table of marks holds few texts at a time and the look-ups come in batches; both must line up."""
     texts = [" ".join(f"word{(at * step) % 97}" for step in range(1, 60)) for at in range(300)]
     sets = number_values(build_shingles(texts))
@@ -83,12 +83,12 @@ def test_more_pairs_than_one_batch_are_counted_alike() -> None:
     assert common[some].tolist() == [len(expected[left[at]] & expected[right[at]]) for at in some]
 
 
-def test_the_similarity_of_two_texts_is_that_of_their_five_grams() -> None:
+def test_jaccard_is_that_of_five_grams() -> None:
     sets = number_values(build_shingles(["abcdef", "the vault", "Same", "abcdefg", "something else", "same "]))
     assert compute_jaccard(sets, np.arange(3), np.arange(3, 6)).tolist() == [2 / 3, 0.0, 1.0]
 
 
-def test_minhash_agrees_as_often_as_the_sets_are_similar() -> None:
+def test_minhash_agreement_estimates_jaccard() -> None:
     """Over 400 independent pairs of texts with a similarity of about a third, the mean must be very close to it."""
     chance = np.random.default_rng(5)
     words = ["".join(chance.choice(list("abcdefghiklmnoprstu"), 7)) for _ in range(5000)]

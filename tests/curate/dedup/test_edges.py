@@ -76,7 +76,7 @@ def seeing(compared: Items, angles: dict[str, float | None]) -> Embedded:
     return Embedded(lookup, {"circle": np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)})
 
 
-def test_copies_are_one_unit_under_their_smallest_id() -> None:
+def test_copies_are_one_unit_with_the_lowest_id() -> None:
     compared = collect_items(prompts(("c", BREAD), ("b", BREAD.upper()), ("a", LAMP), ("d", f"  {BREAD}")), wrapped())
     assert compared.units["prompt_id"].to_list() == ["a", "b"]
     assert compared.items["text"].to_list() == [LAMP, BREAD.upper()]
@@ -111,7 +111,7 @@ def test_prompts_of_one_wrapper_are_compared_by_payload() -> None:
     assert len(pairs(find_edges(collect_items(rows[0], wrapped()), None, NEAR_ONLY).duplicates)) == 3
 
 
-def test_one_request_in_different_wrappers_or_in_none_is_a_request_edge_and_no_duplicate() -> None:
+def test_one_request_in_different_wrappers_or_plain_is_a_request_edge_only() -> None:
     rows = library(("a", "T", BREAD), ("b", "U", BREADS), ("c", None, BREAD_AGAIN), ("d", "U", LAMP))
     edges = find_edges(collect_items(*rows), None, NEAR_ONLY)
     assert edges.duplicates.is_empty()
@@ -123,14 +123,14 @@ def test_one_request_in_different_wrappers_or_in_none_is_a_request_edge_and_no_d
     assert edges.requests.filter(is_duplicate(NEAR_ONLY))["neighbour_id"].to_list() == ["b"]
 
 
-def test_an_equal_payload_joins_its_wrappers_whatever_the_measures() -> None:
+def test_an_equal_payload_is_a_request_edge_without_any_measure() -> None:
     compared = collect_items(*library(("a", "T", BREAD), ("b", "U", BREAD.upper()), ("c", "U", LAMP)))
     edges = find_edges(compared, None, curation(near=None, semantic=None))
     assert pairs(edges.requests) == [("a", "b", "exact_duplicate")]
     assert edges.duplicates.is_empty()
 
 
-def test_two_payloads_that_only_one_wrapper_holds_are_no_request() -> None:
+def test_payloads_of_one_wrapper_are_not_a_request_edge() -> None:
     edges = find_edges(collect_items(*library(("a", "T", BREAD), ("b", "T", BREADS))), None, NEAR_ONLY)
     assert edges.requests.is_empty()
     rows = library(("a", "T", BREAD), ("b", "T", BREADS), ("c", "U", BREADS))
@@ -138,13 +138,13 @@ def test_two_payloads_that_only_one_wrapper_holds_are_no_request() -> None:
     assert pairs(edges.requests) == [("a", "c", "near_duplicate"), ("b", "c", "exact_duplicate")]
 
 
-def test_a_payload_that_one_wrapper_holds_twice_is_a_near_duplicate_of_itself() -> None:
+def test_a_payload_twice_in_one_wrapper_is_a_near_duplicate_of_itself() -> None:
     rows = prompts(("a", in_wrapper("T", BREAD)), ("b", in_wrapper("T", BREAD) + "!"))
     edges = find_edges(collect_items(rows, wrapped(("a", "T", BREAD), ("b", "T", BREAD))), None, NEAR_ONLY)
     assert edges.duplicates.rows() == [("a", "b", "near_duplicate", 1.0)]
 
 
-def test_a_wrapper_without_a_payload_is_like_its_like_alone() -> None:
+def test_prompts_without_a_payload_are_similar_to_each_other_only() -> None:
     rows = prompts(("a", in_wrapper("T", "")), ("b", in_wrapper("T", " .")), ("c", in_wrapper("T", "cat")))
     edges = find_edges(
         collect_items(rows, wrapped(("a", "T", None), ("b", "T", None), ("c", "T", "cat"))), None, NEAR_ONLY
@@ -152,7 +152,7 @@ def test_a_wrapper_without_a_payload_is_like_its_like_alone() -> None:
     assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
 
 
-def test_semantic_edges_are_those_of_the_texts_that_the_embedder_sees() -> None:
+def test_semantic_edges_need_embedded_texts() -> None:
     rows = library(("a", None, "one"), ("b", None, "two"), ("c", None, "three"), ("d", None, "four"))
     compared = collect_items(*rows)
     embedded = seeing(compared, {"one": 0, "two": 15, "three": 60, "four": None})
@@ -165,7 +165,7 @@ def test_semantic_edges_are_those_of_the_texts_that_the_embedder_sees() -> None:
     ]
 
 
-def test_of_two_measures_the_near_one_counts_where_it_makes_a_duplicate() -> None:
+def test_the_near_measure_precedes_the_semantic_one_for_duplicates() -> None:
     rows = library(("a", None, BREAD), ("b", None, BREADS), ("c", None, BREAD_AGAIN))
     compared = collect_items(*rows)
     edges = find_edges(compared, seeing(compared, {BREAD: 0, BREADS: 1, BREAD_AGAIN: 2}), curation())
@@ -179,7 +179,7 @@ def test_of_two_measures_the_near_one_counts_where_it_makes_a_duplicate() -> Non
     assert pairs(apart.duplicates)[1] == ("a", "c", "near_duplicate")
 
 
-def test_the_flag_says_which_part_of_a_wrapped_prompt_is_not_seen() -> None:
+def test_the_flag_names_the_part_of_a_wrapped_prompt_without_a_vector() -> None:
     rows = library(("a", "T", BREAD), ("b", "T", LAMP), ("c", "U", LAMP))
     again = prompts(("z", in_wrapper("T", BREAD).upper()))  # a copy of a
     every = pl.concat([rows[0], again])
@@ -217,7 +217,7 @@ def test_rows_of_earlier_versions_are_not_compared_again() -> None:
     assert pairs(edges.duplicates) == [("a", "b", "near_duplicate")]
 
 
-def test_edges_among_kept_rows_name_the_kept_copy_of_each_text() -> None:
+def test_edges_of_kept_rows_name_the_kept_copy_of_each_text() -> None:
     rows = prompts(("a", BREAD), ("z", BREAD), ("b", BREADS), ("c", LAMP))
     edges = find_edges(collect_items(rows, wrapped()), None, NEAR_ONLY).duplicates
     assert pairs(restrict_to_kept(edges, rows, rows.filter(pl.col("prompt_id").is_in(["z", "b", "c"])))) == [
@@ -257,7 +257,7 @@ def meaning(
     st.lists(st.tuples(st.sampled_from([None, "T", "U"]), st.sampled_from(WORDS)), unique=True, min_size=1),
     st.lists(st.integers(0, 11), min_size=15, max_size=15),
 )
-def test_the_table_of_what_pairs_mean_holds(drawn: list[tuple[str | None, str]], turns: list[int]) -> None:
+def test_pairs_mean_what_the_table_of_the_module_says(drawn: list[tuple[str | None, str]], turns: list[int]) -> None:
     rows = [(f"p{number}", template, text) for number, (template, text) in enumerate(drawn)]
     every = [*WORDS, *(in_wrapper(template, text) for template in "TU" for text in WORDS)]
     angles = {text: 30.0 * turn for text, turn in zip(every, turns, strict=True)}
@@ -276,7 +276,7 @@ def check_families(edges: Edges, rows: list[tuple[str, str | None, str]], famili
     assert {frozenset(members) for members in family.values()} == families
 
 
-def test_the_same_request_as_another_attack_is_related_and_no_duplicate() -> None:
+def test_the_same_request_with_another_attack_style_is_related() -> None:
     rows = prompts(("a", BREAD), ("b", LAMP), ("c", "a third text"), styles={"b": "Role Play", "c": "Role Play"})
     compared = collect_items(rows, wrapped())
     embedded = seeing(compared, {BREAD: 0, LAMP: 10, "a third text": 25})
@@ -287,7 +287,7 @@ def test_the_same_request_as_another_attack_is_related_and_no_duplicate() -> Non
 
 
 @pytest.mark.parametrize(("other", "reason"), [(BREADS, "near_duplicate"), (LAMP, "related")])
-def test_in_wrappers_that_are_nearly_the_same_it_is_the_requests_that_count(other: str, reason: str) -> None:
+def test_in_similar_wrappers_the_payloads_decide(other: str, reason: str) -> None:
     story = in_wrapper("T", "") + " ".join(f"At {hour} you strike gong number {hour * 37}." for hour in range(1, 40))
     rows = prompts(("a", f"{story} {BREAD}"), ("b", f"{story.replace('winding', 'twisted')} {other}"))
     compared = collect_items(rows, wrapped(("a", "T", BREAD), ("b", "T2", other)))

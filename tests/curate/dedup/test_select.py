@@ -56,7 +56,7 @@ def test_a_chain_keeps_every_second_row() -> None:
     assert outcome.decisions.select("score", "threshold").row(0) == (0.9, 0.8)
 
 
-def test_priority_then_id_ranks_and_earlier_then_forced_rows_come_before_all() -> None:
+def test_rank_is_earlier_then_manual_keep_then_priority_then_id() -> None:
     prompts = rows(
         ("a", "t", "general", 5), ("b", "t", "general", 1), ("c", "t", "general", 1), ("d", "t", "general", 9)
     )
@@ -74,7 +74,7 @@ def test_the_witness_is_the_surest_kept_neighbour() -> None:
     assert dropped(select(prompts, links, wrapped(), curation()).decisions) == {"x": ("near_duplicate", "c")}
 
 
-def test_an_edge_below_the_duplicate_threshold_drops_nothing_and_one_at_it_does() -> None:
+def test_the_duplicate_threshold_is_inclusive() -> None:
     prompts = rows(("a", "a", "general", 0), ("b", "b", "general", 0))
     near = curation(near=Near(duplicate_threshold=0.7, group_threshold=0.5))
     assert select(prompts, edges(("a", "b", "near_duplicate", 0.69)), wrapped(), near).decisions.is_empty()
@@ -83,7 +83,7 @@ def test_an_edge_below_the_duplicate_threshold_drops_nothing_and_one_at_it_does(
     assert decisions.select("score", "threshold").row(0) == (0.7, 0.7)
 
 
-def test_opposite_kinds_are_kept_and_flagged_both_ways_even_when_the_text_is_the_same() -> None:
+def test_opposite_kinds_are_kept_and_flagged_even_with_equal_texts() -> None:
     prompts = rows(
         ("a", "t", "adversarial", 0), ("b", "t", "harmless", 0), ("c", "u", "general", 0), ("d", "t", "general", 1)
     )
@@ -102,20 +102,20 @@ def test_opposite_kinds_are_kept_and_flagged_both_ways_even_when_the_text_is_the
     ]
 
 
-def test_a_contrast_of_two_earlier_rows_was_flagged_in_their_version() -> None:
+def test_a_contrast_of_two_earlier_rows_is_not_flagged_again() -> None:
     prompts = rows(("a", "t", "adversarial", 0), ("b", "t", "harmless", 0))
     assert select(prompts, edges(), wrapped(), curation(), earlier=ids("a", "b")).decisions.is_empty()
     assert select(prompts, edges(), wrapped(), curation(), earlier=ids("a")).decisions.height == 2
 
 
-def test_an_edge_holds_for_the_copies_of_its_texts_on_their_own_side() -> None:
+def test_an_edge_holds_for_all_copies_of_its_texts() -> None:
     # b stands for its text but is adversarial; its harmless copy c is a duplicate of the harmless a.
     prompts = rows(("a", "t", "harmless", 0), ("b", "u", "adversarial", 0), ("c", "u", "harmless", 0))
     outcome = select(prompts, edges(("a", "b", "near_duplicate", 0.9)), wrapped(), curation())
     assert dropped(outcome.decisions) == {"c": ("near_duplicate", "a")}
 
 
-def test_a_full_template_drops_the_rest_and_frozen_rows_count() -> None:
+def test_a_template_limit_counts_frozen_rows() -> None:
     prompts = rows(*((name, name, "adversarial", 0) for name in "abcd"))
     templates = wrapped(*((name, "T") for name in "abcd"))
     two = curation(templates=Templates(max_per_template=2))
@@ -127,7 +127,7 @@ def test_a_full_template_drops_the_rest_and_frozen_rows_count() -> None:
     assert select(prompts, edges(), templates, curation(templates=Templates(max_per_template=None))).kept.height == 4
 
 
-def test_a_barred_row_is_dropped_as_a_duplicate_first_and_else_as_a_bridge() -> None:
+def test_a_bridge_is_dropped_as_a_duplicate_if_it_is_one() -> None:
     prompts = rows(*((name, name, "general", 0) for name in "abc"))
     barred = pl.DataFrame(
         [("b", "a", 0.85, 0.6, "alike"), ("c", "a", 0.7, 0.6, "alike")],
@@ -220,13 +220,13 @@ def quadratic(case: Case) -> list[str]:
 
 @settings(max_examples=80, deadline=None)
 @given(cases())
-def test_it_keeps_what_a_plain_quadratic_pass_keeps(case: Case) -> None:
+def test_the_selection_matches_a_quadratic_pass(case: Case) -> None:
     assert sorted(run(case)[0]) == sorted(quadratic(case))
 
 
 @settings(max_examples=60, deadline=None)
 @given(cases())
-def test_every_drop_has_a_ground_that_was_kept(case: Case) -> None:
+def test_every_drop_has_a_kept_witness(case: Case) -> None:
     kept, decisions = run(case)
     alike, template = scores(case), dict(case.templates.rows())
     side = {name: kind == "adversarial" for name, _, kind, _ in case.prompts.rows()}
@@ -246,7 +246,7 @@ def test_every_drop_has_a_ground_that_was_kept(case: Case) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(cases())
-def test_kept_rows_are_no_duplicates_and_contrasts_are_all_flagged(case: Case) -> None:
+def test_kept_rows_have_no_duplicates_and_all_contrasts_are_flagged(case: Case) -> None:
     kept, decisions = run(case)
     alike, frozen = scores(case), set(case.earlier) | set(case.forced)
     side = {name: kind == "adversarial" for name, _, kind, _ in case.prompts.rows()}
@@ -283,11 +283,11 @@ def test_the_order_of_the_input_changes_nothing(case: Case, random: object) -> N
 
 
 @pytest.mark.parametrize("measure", ["near", "semantic"])
-def test_a_measure_that_the_recipe_leaves_out_drops_and_flags_nothing(measure: str) -> None:
+def test_a_disabled_measure_drops_and_flags_nothing(measure: str) -> None:
     prompts = rows(("a", "a", "general", 0), ("b", "b", "general", 0), ("c", "c", "adversarial", 0))
     links = edges(("a", "b", f"{measure}_duplicate", 1.0), ("a", "c", f"{measure}_duplicate", 1.0))
     assert select(prompts, links, wrapped(), curation(**{measure: None})).decisions.is_empty()
 
 
-def test_nothing_comes_of_nothing() -> None:
+def test_empty_input_gives_empty_output() -> None:
     assert select(rows(), edges(), wrapped(), curation()).kept.is_empty()

@@ -52,7 +52,7 @@ def families(frame: pl.DataFrame) -> list[list[str]]:
     return sorted(frame.group_by("group_id").agg(pl.col("prompt_id").sort())["prompt_id"].to_list())
 
 
-def test_what_is_alike_is_one_group_named_after_its_smallest_id() -> None:
+def test_similar_rows_form_a_group_with_the_hash_of_the_lowest_id() -> None:
     kept = rows(list("abcdefgh"), texts=["1", "2", "3", "4", "4", "5", "6", "7"])
     links = edges(("a", "b", "near_duplicate", 0.6), ("b", "c", "semantic_duplicate", 0.92))
     templates = wrapped(("f", "T", "R"), ("g", "T", None), ("h", None, "R"))
@@ -64,7 +64,7 @@ def test_what_is_alike_is_one_group_named_after_its_smallest_id() -> None:
     assert ["f", "g", "h"] in families(build_groups(kept, links, templates, by_request)[0])
 
 
-def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_half_alike() -> None:
+def test_a_component_over_one_percent_is_reported_and_cut_below_duplicate_thresholds() -> None:
     names = numbered(6000)
     links = pl.concat(
         [
@@ -85,7 +85,7 @@ def test_a_component_of_over_one_percent_is_reported_and_cut_where_it_is_only_ha
     assert family[names[100]] == names[100:160]
 
 
-def test_few_rows_are_never_cut_and_templates_never_are() -> None:
+def test_small_components_and_templates_are_not_cut() -> None:
     names = numbered(120)
     members, reports = build_groups(rows(names), chain(names[:50], 0.7), wrapped(), curation())
     assert (len(families(members)), reports.height) == (71, 0)
@@ -134,7 +134,7 @@ def counts(placed: dict[str, str], letter: str = "") -> dict[str, int]:
     return {side: chosen.count(side) for side in sorted(set(chosen))}
 
 
-def test_each_kind_and_type_gives_its_share() -> None:
+def test_each_stratum_gives_its_proportion() -> None:
     kept = pl.concat(
         [
             rows(numbered(300, "r"), type_="Role Play"),
@@ -152,7 +152,7 @@ def test_each_kind_and_type_gives_its_share() -> None:
     assert counts(placed, "h") == {"harmless": 20, "test": 8, "train": 72}
 
 
-def test_the_harmless_side_holds_no_contrast_pair() -> None:
+def test_the_harmless_split_has_no_contrast_pair() -> None:
     pairs = [(f"a{number:03}", f"h{number:03}", "semantic_duplicate", 0.97) for number in range(100)]
     kept = pl.concat(
         [
@@ -169,7 +169,7 @@ def test_the_harmless_side_holds_no_contrast_pair() -> None:
     assert counts(placed, "x") == {"harmless": 10}
 
 
-def test_large_groups_wait_until_small_ones_have_had_their_turn() -> None:
+def test_small_groups_are_assigned_before_large_ones() -> None:
     names = numbered(400)
     large = [names[start : start + 20] for start in range(0, 200, 20)]
     placed = place(rows(names), pl.concat([chain(group, 0.7) for group in large]), test=0.1)
@@ -179,7 +179,7 @@ def test_large_groups_wait_until_small_ones_have_had_their_turn() -> None:
     assert counts(only_large) == {"test": 20, "train": 180}
 
 
-def test_holdout_rows_are_a_side_and_a_group_each() -> None:
+def test_holdout_rows_are_a_split_with_a_group_each() -> None:
     kept = pl.concat([rows(["a", "b"]), rows(["c", "d"], texts=["a", "a"]).with_columns(role=pl.lit("holdout"))])
     placed = split(kept, edges(), wrapped(), curation()).splits
     assert placed.filter(split="holdout").select("prompt_id", "group_id").rows() == [
@@ -205,7 +205,7 @@ def later(links: pl.DataFrame, names: str, templates: pl.DataFrame | None = None
     return placed
 
 
-def test_later_rows_are_for_training_and_earlier_ones_stay_where_they_are() -> None:
+def test_new_rows_go_to_train_and_earlier_rows_do_not_move() -> None:
     placed = later(
         edges(("d", "x", "near_duplicate", 0.6), ("e", "x", "near_duplicate", 0.7), ("y", "z", "near_duplicate", 0.7)),
         "xyz",
@@ -218,7 +218,7 @@ def test_later_rows_are_for_training_and_earlier_ones_stay_where_they_are() -> N
     ]
 
 
-def test_a_later_row_that_touches_a_frozen_side_is_dropped_for_the_row_that_it_touches() -> None:
+def test_a_bridge_has_its_closest_frozen_row_as_witness() -> None:
     links = edges(
         ("a", "v", "near_duplicate", 0.7),  # joins train and test
         ("b", "v", "near_duplicate", 0.65),
@@ -238,7 +238,7 @@ def test_a_later_row_that_touches_a_frozen_side_is_dropped_for_the_row_that_it_t
     assert "z" in later(links, "vwxyz", templates).kept["prompt_id"]
 
 
-def test_bridges_are_found_through_the_rows_that_stand_for_texts() -> None:
+def test_bridges_are_found_through_representatives_of_texts() -> None:
     # 0 stands for the text of the frozen b, and p for that of q; neither is frozen.
     prompts = rows(["0", "b", "p", "q", "r"], texts=["1", "1", "2", "2", "3"])
     found = find_bridges(prompts, edges(("0", "p", "near_duplicate", 0.7)), wrapped(), curation(), EARLIER)
@@ -259,9 +259,7 @@ def test_bridges_are_found_through_the_rows_that_stand_for_texts() -> None:
         (edges(), ["1", "2"], wrapped(("a", "T", None), ("b", "T", None)), "template"),
     ],
 )
-def test_the_check_finds_what_was_planted(
-    links: pl.DataFrame, texts: list[str], templates: pl.DataFrame, reason: str
-) -> None:
+def test_crossings_are_found(links: pl.DataFrame, texts: list[str], templates: pl.DataFrame, reason: str) -> None:
     kept = pl.concat([rows(["a"], texts=texts[:1]), rows(["b"], "harmless", texts=texts[1:])])
     placed = pl.DataFrame([("a", "train", "A"), ("b", "test", "B")], schema=PLACED, orient="row")
     found = find_crossings(kept, placed, links, templates, curation())
@@ -271,7 +269,7 @@ def test_the_check_finds_what_was_planted(
     assert find_crossings(kept, one_side, links, templates, curation()).is_empty()
 
 
-def test_the_check_finds_a_group_on_two_sides_and_minds_no_half_alike_pair() -> None:
+def test_a_group_on_two_sides_is_a_crossing_and_an_edge_below_the_threshold_is_not() -> None:
     kept, half = rows(["a", "b"]), edges(("a", "b", "near_duplicate", 0.79))
     placed = pl.DataFrame([("a", "train", "A"), ("b", "test", "A")], schema=PLACED, orient="row")
     assert find_crossings(kept, placed, half, wrapped(), curation())["reason"].to_list() == ["group"]
@@ -297,7 +295,7 @@ CHOSEN = curation(split=Split(test=0.3, harmless=0.4))
 
 @settings(max_examples=60, deadline=None)
 @given(kept_rows())
-def test_no_group_crosses_and_no_share_is_exceeded_or_missed_by_more_than_a_group(
+def test_no_group_crosses_and_no_proportion_is_off_by_more_than_a_group(
     drawn: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
 ) -> None:
     frame, links, templates = drawn

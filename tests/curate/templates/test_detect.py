@@ -46,7 +46,7 @@ def sizes(found: DetectedTemplates) -> list[int]:
 
 @given(seeds, st.sampled_from(["prefix", "suffix", "both", "middle", "twice"]))
 @settings(max_examples=25, deadline=None)
-def test_planted_wrappers_are_found_and_give_their_payloads_back(seed: int, shape: str) -> None:
+def test_planted_wrappers_and_payloads_are_found(seed: int, shape: str) -> None:
     random = Random(seed)
     planted, expected = [], []
     for _ in range(random.randint(1, 4)):
@@ -80,7 +80,7 @@ def test_texts_without_a_wrapper_have_no_template(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=15, deadline=None)
-def test_order_and_ids_do_not_matter(seed: int) -> None:
+def test_the_result_does_not_depend_on_row_order_or_ids(seed: int) -> None:
     random = Random(seed)
     texts = [words(random, 20) for _ in range(30)]
     for _ in range(5):
@@ -95,7 +95,7 @@ def test_order_and_ids_do_not_matter(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=15, deadline=None)
-def test_known_wrappers_keep_their_ids_when_rows_are_added(seed: int) -> None:
+def test_earlier_wrappers_keep_their_ids_when_rows_are_added(seed: int) -> None:
     random = Random(seed)
     known, new = words(random, 25), words(random, 25)
     first = detect_templates(prompts([f"{known}: {words(random, 8)}" for _ in range(10)]), FEW)
@@ -113,7 +113,7 @@ def test_known_wrappers_keep_their_ids_when_rows_are_added(seed: int) -> None:
     assert payloads(third) == {"00000": "fold a paper crane"}
 
 
-def test_a_request_in_many_wrappers_is_no_wrapper() -> None:
+def test_a_request_in_many_wrappers_is_not_a_wrapper() -> None:
     random = Random(1)
     asked = [f"{words(random, 14)}?" for _ in range(30)]
     wrappers = [words(random, 80) for _ in range(40)]
@@ -125,7 +125,7 @@ def test_a_request_in_many_wrappers_is_no_wrapper() -> None:
     assert found.templates["prompt_id"].min() == "00030"
 
 
-def test_variants_of_a_wrapper_are_told_apart() -> None:
+def test_variants_of_a_wrapper_are_separate_templates() -> None:
     random = Random(2)
     closing = words(random, 14)
     texts, asked = [], []
@@ -143,7 +143,7 @@ def test_variants_of_a_wrapper_are_told_apart() -> None:
     assert list(payloads(found).values()) == asked
 
 
-def test_requests_that_recur_under_a_wrapper_are_not_its_variants() -> None:
+def test_recurring_requests_are_not_variants() -> None:
     random = Random(3)
     story = words(random, 30)
     people = [f"{words(random, 2)} the {words(random, 1)} gardener" for _ in range(25)]
@@ -152,7 +152,7 @@ def test_requests_that_recur_under_a_wrapper_are_not_its_variants() -> None:
     assert sizes(found) == [1000]
 
 
-def test_only_most_payloads_begin_alike() -> None:
+def test_an_opening_of_most_payloads_belongs_to_the_payloads() -> None:
     random = Random(4)
     story = words(random, 30)
     asked = [f"{'How to' if row % 13 else 'Why do'} {words(random, 8)}?" for row in range(130)]
@@ -175,7 +175,7 @@ def test_small_parts_of_code_are_fixed_and_words_are_not() -> None:
     assert found.wrappers["segments"][0].to_list() == ["a = '", "' b = '", f"' {normalise(closing)}"]
 
 
-def test_spelling_does_not_matter_and_is_kept_in_the_payload() -> None:
+def test_wrappers_ignore_spelling_and_payloads_keep_it() -> None:
     random = Random(7)
     story = words(random, 30)
     spelled = [story, story.upper(), story.replace(" ", "\r\n"), story.title()]
@@ -196,13 +196,13 @@ def test_copies_of_a_text_count_once() -> None:
     assert sizes(detect_templates(prompts(more * 10), FEW)) == [60]
 
 
-def test_one_text_with_small_changes_is_no_template() -> None:
+def test_one_text_with_small_changes_is_not_a_template() -> None:
     random = Random(9)
     story = words(random, 40)
     assert detect_templates(prompts([f"{story} {number}" for number in range(40)]), SETTINGS).templates.is_empty()
 
 
-def test_a_wrapper_and_nothing_else_has_no_payload() -> None:
+def test_a_prompt_of_its_wrapper_only_has_no_payload() -> None:
     random = Random(10)
     story = words(random, 30)
     rows = prompts([*(f"{story}: {words(random, 8)}" for _ in range(20)), f"{story}: ", f'{story}: "?"'])
@@ -211,7 +211,7 @@ def test_a_wrapper_and_nothing_else_has_no_payload() -> None:
     assert found.templates["template_id"].n_unique() == 1
 
 
-def test_settings_count() -> None:
+def test_settings_are_applied() -> None:
     random = Random(11)
     story = words(random, 30)
     rows = prompts([f"{story}: {words(random, 8)}" for _ in range(19)])
@@ -223,13 +223,13 @@ def test_settings_count() -> None:
     assert detect_templates(rows, recipe.Templates(detect=False)).templates.is_empty()
 
 
-def test_nothing_gives_the_tables_empty() -> None:
+def test_empty_input_gives_empty_tables() -> None:
     found = detect_templates(prompts([]).cast(pl.String), SETTINGS)
     assert found.wrappers.schema == tables.empty("wrappers").schema
     assert found.templates.schema == tables.empty("templates").drop("request_id").schema
 
 
-def test_scripts_without_spaces() -> None:
+def test_scripts_without_spaces_are_supported() -> None:
     random = Random(12)
     signs = [chr(code) for code in range(0x4E00, 0x5200)]
     story = "".join(random.choices(signs, k=80))
@@ -243,7 +243,7 @@ def test_scripts_without_spaces() -> None:
 
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40), max_size=8))
 @settings(max_examples=80, deadline=None)
-def test_folding_collapses_white_space_and_knows_where_each_character_came_from(texts: list[str]) -> None:
+def test_folding_collapses_white_space_and_maps_positions(texts: list[str]) -> None:
     folded = winnowing.fold(texts)
     assert len(folded.views) == len(texts)
     for text, view, positions in zip(texts, folded.views, folded.positions, strict=True):
@@ -283,14 +283,14 @@ def test_no_window_crosses_from_one_text_into_the_next() -> None:
     assert hashed[0] == hashed[1] == hashed[3] != hashed[2]
 
 
-def test_spans_stand_in_order() -> None:
+def test_spans_are_in_order() -> None:
     assert find_spans("one two three", ("one", "three")) == [(0, 3), (8, 13)]
     assert find_spans("one two three", ("three", "one")) is None
     assert find_spans("one", ("one", "one")) is None
     assert extract_gaps("one two three", ("two",)) == ["one ", " three"]
 
 
-def test_shared_is_what_nine_tenths_have() -> None:
+def test_shared_segments_occur_in_nine_tenths() -> None:
     random = Random(14)
     story, other = words(random, 20), words(random, 20)
     views = [f"{story} {words(random, 9)}" for _ in range(46)] + [f"{other} {words(random, 9)}" for _ in range(4)]
@@ -318,7 +318,7 @@ def test_shared_is_what_nine_tenths_have() -> None:
         (' ":"', "lr", ""),
     ],
 )
-def test_what_the_cut_leaves_dangling_is_trimmed(piece: str, sides: str, left: str) -> None:
+def test_dangling_marks_are_trimmed(piece: str, sides: str, left: str) -> None:
     assert trim_piece(piece, left="l" in sides, right="r" in sides) == left
 
 
@@ -332,7 +332,7 @@ def test_copies_of_a_piece_are_kept_once_in_order() -> None:
 
 
 @pytest.mark.real
-def test_the_real_sets(real: Path) -> None:
+def test_templates_of_the_real_sets(real: Path) -> None:
     """The figures of docs/templates.md, loosely; they are printed with -s."""
     lines = [
         (path.stem, json.loads(line)) for path in sorted(real.glob("*.jsonl")) for line in path.open(encoding="utf-8")

@@ -46,7 +46,7 @@ def request_of(asked: str) -> str:
     return content_id("request", text_digest(asked))
 
 
-def test_the_same_words_are_the_same_request_in_whatever_wrapper() -> None:
+def test_equal_payloads_share_a_request_in_any_wrapper() -> None:
     rows = [
         ("a", "how to fold a crane", None),
         ("b", "How to fold  a crane", "story"),
@@ -56,7 +56,7 @@ def test_the_same_words_are_the_same_request_in_whatever_wrapper() -> None:
     assert set(shared(rows, alike())) == {"a", "b", "c"}
 
 
-def test_a_request_needs_two_ways_of_asking() -> None:
+def test_a_request_needs_two_forms() -> None:
     rows = [
         ("a", "one", "story"),
         ("b", "one", "story"),
@@ -78,7 +78,7 @@ def test_a_payload_joins_its_best_plain_neighbour() -> None:
     assert shared(rows, pairs) == {"q": request_of("plain two"), "w": request_of("plain two")}
 
 
-def test_the_surer_measure_counts_before_the_higher_score() -> None:
+def test_the_surer_measure_precedes_the_higher_score() -> None:
     rows = [("p", "plain one", None), ("q", "plain two", None), ("w", "payload", "story")]
     pairs = alike(("p", "w", 0.96, "semantic_duplicate"), ("q", "w", 0.85, "near_duplicate"))
     assert set(shared(rows, pairs)) == {"q", "w"}
@@ -92,7 +92,7 @@ def test_a_chain_is_not_one_request() -> None:
     assert found["p0"] != found["p4"]
 
 
-def test_a_wrapper_and_nothing_else_asks_its_own_text() -> None:
+def test_the_request_of_a_prompt_without_payload_is_its_text() -> None:
     prompts, templates = frames([("a", "one", "story"), ("b", "two", "story"), ("c", "one", None)])
     templates = templates.with_columns(payload=pl.when(pl.col("prompt_id") != "b").then("payload"))
     assert dict(assign_request_ids(prompts, templates, alike()).iter_rows()) == {
@@ -101,7 +101,7 @@ def test_a_wrapper_and_nothing_else_asks_its_own_text() -> None:
     }
 
 
-def test_earlier_requests_stay_and_take_up_what_is_like_them() -> None:
+def test_earlier_requests_do_not_change_and_new_rows_join_them() -> None:
     rows = [("a", "first", "story"), ("b", "second", "game")]
     known = pl.DataFrame({"prompt_id": ["a", "b"], "request_id": [request_of("first")] * 2})
     later = [*rows, ("c", "third", None), ("d", "fourth", None)]
@@ -110,7 +110,7 @@ def test_earlier_requests_stay_and_take_up_what_is_like_them() -> None:
     assert found == dict.fromkeys(["a", "b", "c"], request_of("first"))
 
 
-def test_earlier_rows_stand_in_for_an_anchor_that_is_gone() -> None:
+def test_earlier_rows_replace_a_missing_anchor() -> None:
     known = pl.DataFrame({"prompt_id": ["a", "b"], "request_id": [request_of("a row that was dropped")] * 2})
     rows = [("a", "first", "story"), ("b", "second", "game"), ("c", "third", None)]
     assert shared(rows, alike(("a", "c", 0.9)), earlier_requests=known) == dict.fromkeys(
@@ -118,7 +118,7 @@ def test_earlier_rows_stand_in_for_an_anchor_that_is_gone() -> None:
     )
 
 
-def test_nothing_gives_nothing() -> None:
+def test_empty_input_has_no_requests() -> None:
     found = assign_request_ids(*frames([]), alike())
     assert found.columns == ["prompt_id", "request_id"]
     assert found.is_empty()
@@ -140,7 +140,7 @@ def likes(draw: st.DrawFn) -> tuple[list[Row], list[tuple[str, str, float, str]]
 
 @given(likes(), st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
-def test_whatever_shares_a_request_is_like_its_anchor(
+def test_rows_of_a_request_are_similar_to_its_anchor(
     drawn: tuple[list[Row], list[tuple[str, str, float, str]]], random: Any
 ) -> None:
     rows, pairs = drawn
@@ -162,7 +162,7 @@ def test_whatever_shares_a_request_is_like_its_anchor(
 
 
 @pytest.mark.parametrize("plain", [True, False])
-def test_every_payload_that_is_like_a_plain_prompt_has_a_request(plain: bool) -> None:
+def test_every_payload_similar_to_the_anchor_has_its_request(plain: bool) -> None:
     rows: list[Row] = [("anchor", "ask", None if plain else "wrapper")]
     rows += [(f"p{i}", f"ask {i}", f"wrapper {i}") for i in range(9)]
     pairs = alike(*(("anchor", f"p{i}", 0.9) for i in range(9)))
