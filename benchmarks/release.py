@@ -63,7 +63,7 @@ def work(given: argparse.Namespace) -> None:
     from seas_data.query import version
     from seas_data.release import card
     from seas_data.release.folder import checkout
-    from seas_data.release.visibility import named
+    from seas_data.release.visibility import parse_profile
     from tests import made
 
     began, busy = time.perf_counter(), time.process_time()
@@ -72,9 +72,9 @@ def work(given: argparse.Namespace) -> None:
         sizes = {"prompts": given.prompts, "seeds": given.seeds}
         made.workspace(given.workspace, iterations=3, attacks=5, responses=5, **sizes)
     elif what == "checkout":
-        checkout(version.open(given.workspace).version(), given.output, named(profile))
+        checkout(version.open(given.workspace).version(), given.output, parse_profile(profile))
     else:
-        given.output.write_text(card.dataset_card(version.open(given.workspace).version(), named(profile), {}))
+        given.output.write_text(card.dataset_card(version.open(given.workspace).version(), parse_profile(profile), {}))
     seconds, processor = time.perf_counter() - began, time.process_time() - busy
     peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
     print(json.dumps([seconds, processor, peak]))

@@ -1,24 +1,28 @@
-"""The tables that people load: ``data/CONFIG/SPLIT-*.parquet``, made anew for each version.
+"""The configs: the tables that people load, ``data/CONFIG/SPLIT-*.parquet``, written again for each version.
 
-A config is a query over the shards that the profile holds, so it can show nothing that the profile leaves out. Its
-columns are those of the query over empty tables: the same names and types in every version, in whatever is null or
-empty there. Rows are ordered by their ids, and every split has a file even if it has no row.
+A config is a query over the shards of a release, so it contains nothing that the profile withholds. Its columns have
+the descriptions and the visibility of the schema columns that they come from; a column that the profile withholds in
+all rows is left out. Names and types are the same in every version, even where all values are null or no row is left.
+Rows are ordered by their ids, and every split has a file, even without rows.
 
-Holdout prompts, and what was answered to them, are in no config. Nor is anything that was asked of a prompt that is out
-for another reason than being like one that is kept for training: a person's word, contamination, a link to the test.
+Holdout prompts, and responses to them, are in no config. Neither are responses to a prompt that was dropped for another
+reason than its likeness to a kept training prompt: by a person, as contaminated, or as linked to a test prompt.
 
-Tables that are not split have the one split ``train``, which is what the Hub calls it.
+A config without splits has the one split ``train``, as the Hub calls it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from seas_data.query import sql
-from seas_data.release.visibility import Profile
+from seas_data.release.visibility import Profile, is_visible
+from seas_data.tables import TABLES, policy
+from seas_data.tables.policy import Policy
 
 BYTES_PER_FILE = 500_000_000  # of the rows in memory; on disk they are a fraction of it
 
@@ -29,14 +33,22 @@ _SPLITS = ("train", "test", "harmless")
 
 @dataclass(frozen=True)
 class Config:
-    """One table to load: what a row of it is, the query, its splits, the columns that name a row, its profiles."""
+    """One table to load: what a row is, the query, its splits, the columns that identify a row, its profiles.
+
+    ``tables``: where its columns come from; each is the column of that name in the first table that has one.
+    ``renamed``: columns of another name, or of several tables at once: ``TABLE.COLUMN`` each. ``computed``: columns
+    that are in no table.
+    """
 
     name: str
     about: str
     query: str
+    tables: tuple[str, ...]
     splits: tuple[str, ...] = _UNSPLIT
     key: tuple[str, ...] = ()
     profiles: tuple[Profile, ...] = ("public", "gated")
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    computed: Mapping[str, Policy] = field(default_factory=dict)
 
 
 _PROMPTS = """
@@ -103,33 +115,44 @@ where {{roles}} and not exists (
 order by pair_id
 """
 
+_REQUEST: dict[str, Any] = {
+    "renamed": {"prompt": ("prompts.text", "attacks.text"), "response": ("responses.text",)},
+    "computed": {"red_team": Policy("public", "The model that wrote the attack; null for a prompt of a source.")},
+}
+
 CONFIGS = (
     Config(
         "prompts",
-        "The dataset: a prompt that is kept, with its labels and where it came from.",
+        "The dataset: a kept prompt, with its labels and where it came from.",
         _PROMPTS,
+        ("prompts", "templates", "splits", "clusters"),
         _SPLITS,
         key=("prompt_id",),
+        renamed={"cluster_label": ("clusters.label",)},
     ),
     Config(
         "judged",
         "A judge's verdict on a response to a prompt or an attack, without the response.",
         _JUDGED,
+        ("verdicts", "responses", "prompts", "splits"),
         _SPLITS,
         key=("response_id", "judge"),
+        **_REQUEST,
     ),
-    Config("decisions", "A drop, a flag or a manual keep, and why.", _DECISIONS),
-    Config("metrics", "A figure with its 95 % interval.", "from metrics order by all"),
+    Config("decisions", "A drop, a flag or a manual keep, and why.", _DECISIONS, ("decisions", "prompts")),
+    Config("metrics", "A figure with its 95 % interval.", "from metrics order by all", ("metrics",)),
     Config(
         "pairs-red",
         "A preference pair for the red team: two attacks of one seed.",
         _PAIRS.format(roles="role = 'red'"),
+        ("pairs",),
         key=("pair_id",),
     ),
     Config(
         "pairs-target",
         "A preference pair for the target: two responses to one prompt.",
         _PAIRS.format(roles="role <> 'red'"),
+        ("pairs",),
         key=("pair_id",),
         profiles=("gated",),
     ),
@@ -137,31 +160,59 @@ CONFIGS = (
         "responses",
         "A model's response to a prompt or an attack.",
         _RESPONSES,
+        ("responses", "prompts", "splits"),
         _SPLITS,
         key=("response_id",),
         profiles=("gated",),
+        **_REQUEST,
     ),
 )
 
 
-def of(profile: Profile) -> list[Config]:
+def for_profile(profile: Profile) -> list[Config]:
     """Return the configs of a profile; the first is the default."""
     return [config for config in CONFIGS if profile in config.profiles]
 
 
-def splits(shards: dict[str, list[Path]], config: Config) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield each split of ``config`` and its rows, over the shards that a profile holds."""
-    rows = sql.read(shards, config.query)
+def columns(config: Config) -> dict[str, Policy]:
+    """Return the policy of each column of ``config``. One that comes from no schema column is gated."""
+    return {name: _policy(config, name) for name in _query_schemas(*TABLES.values())[config.name]}
+
+
+def schema(config: Config, profile: Profile) -> pl.Schema:
+    """Return the columns of ``config`` in ``profile`` and their types, which are the same in every version."""
+    types = _query_schemas(*TABLES.values())[config.name]
+    return pl.Schema({name: types[name] for name, each in columns(config).items() if is_visible(each, profile)})
+
+
+def splits(shards: dict[str, list[Path]], config: Config, profile: Profile) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each split of ``config`` and its rows, over the shards of a release in ``profile``."""
+    rows = sql.run_trusted(shards, config.query)
+    rows = rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None, dtype=kind)).alias(name)  # older shards may lack it
+        for name, kind in schema(config, profile).items()
+    )
     for split in config.splits:
         yield split, rows if config.splits == _UNSPLIT else rows.filter(pl.col("split") == split)
 
 
-def schema(config: Config) -> pl.Schema:
-    """Return the columns of ``config`` and their types, which are those of every version."""
-    return _schemas()[config.name]
+def _policy(config: Config, name: str) -> Policy:
+    if name in config.computed:
+        return config.computed[name]
+    if name in config.renamed:
+        origins = [tuple(origin.split(".")) for origin in config.renamed[name]]
+    else:
+        origins = [(table, name) for table in config.tables if name in TABLES[table].column_names()][:1]
+    found = [policy.of_schema(TABLES[table])[column] for table, column in origins]
+    # Of several columns the one that fewest people may see decides.
+    return max(found, key=lambda each: _STRICTNESS.index(each.visibility), default=Policy())
+
+
+_STRICTNESS = ("public", "gated", "never")
 
 
 @cache
-def _schemas() -> dict[str, pl.Schema]:
-    frames = sql.read_all({}, [(config.query, {}) for config in CONFIGS])
+def _query_schemas(*_: object) -> dict[str, pl.Schema]:
+    """Return the columns of each config's query over tables without rows. The tables' schemas are the cache's key."""
+    frames = sql.run_all({}, [(config.query, {}) for config in CONFIGS])
     return {config.name: frame.schema for config, frame in zip(CONFIGS, frames, strict=True)}

@@ -17,9 +17,9 @@ from typing import Any
 import polars as pl
 
 from seas_data.release import configs, recipes
-from seas_data.release.card.answers import Figures
-from seas_data.release.columns import ABOUT
+from seas_data.release.card.queries import Figures
 from seas_data.release.configs import Config
+from seas_data.release.visibility import Profile, parse_profile
 from seas_data.store import Manifest, files
 
 Json = dict[str, Any]
@@ -56,10 +56,10 @@ _PARQUET = "application/x-parquet"
 def describe(manifest: Manifest, folder: Path, filled: Sequence[Config], found: Figures, licences: list[str]) -> Json:
     """Return what ``croissant.json`` says of the release in ``folder``, whose data files and manifest are written.
 
-    ``filled``: the configs that have rows. ``found``: the answers of ``answers.CROISSANT``. ``licences``: those of the
+    ``filled``: the configs that have rows. ``found``: the answers of ``queries.CROISSANT``. ``licences``: those of the
     release, as identifiers or links.
     """
-    recipe = recipes.of(manifest)
+    recipe, profile = recipes.read_recipe(manifest), parse_profile(manifest.profile or "gated")
     title = f"{recipe.name} {manifest.version} ({manifest.profile})"
     return {
         "@context": _CONTEXT,
@@ -76,7 +76,7 @@ def describe(manifest: Manifest, folder: Path, filled: Sequence[Config], found: 
         "citeAs": f"@misc{{{recipe.name}-{manifest.version}, title = {{{title}}}, note = {{{manifest.digest}}}}}",
         **_responsible(manifest, found),
         "distribution": [*_files(folder), *(_file_set(config) for config in filled)],
-        "recordSet": [_record_set(config) for config in filled],
+        "recordSet": [_record_set(config, profile) for config in filled],
     }
 
 
@@ -107,8 +107,8 @@ def _file_set(config: Config) -> Json:
     }
 
 
-def _record_set(config: Config) -> Json:
-    schema = configs.schema(config)
+def _record_set(config: Config, profile: Profile) -> Json:
+    schema, columns = configs.schema(config, profile), configs.columns(config)
     key = {"key": [{"@id": f"{config.name}/{name}"} for name in config.key]} if config.key else {}
     return {
         "@type": "cr:RecordSet",
@@ -116,12 +116,12 @@ def _record_set(config: Config) -> Json:
         "name": config.name,
         "description": config.about,
         **key,
-        "field": [_field(config, name, kind) for name, kind in schema.items()],
+        "field": [_field(config, name, kind, columns[name].description) for name, kind in schema.items()],
     }
 
 
-def _field(config: Config, name: str, kind: pl.DataType) -> Json:
-    field = {"@type": "cr:Field", "@id": f"{config.name}/{name}", "name": name, "description": ABOUT[name]}
+def _field(config: Config, name: str, kind: pl.DataType, description: str) -> Json:
+    field = {"@type": "cr:Field", "@id": f"{config.name}/{name}", "name": name, "description": description}
     source = {"fileSet": {"@id": f"{config.name}-files"}, "extract": {"column": name}}
     listed: Json = {"isArray": True, "arrayShape": "-1"} if isinstance(kind, pl.List) else {}
     inner = kind.inner if isinstance(kind, pl.List) else kind

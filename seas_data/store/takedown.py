@@ -59,7 +59,7 @@ def set_aside(rows: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, pl.String).alias("detail"),
         pl.Series("row_digest", digests, dtype=pl.String),
     )
-    return tables.cast("set_aside", aside)
+    return tables.cast("set_aside", pl.concat([tables.empty("set_aside"), aside], how="diagonal"))
 
 
 def guard(root: Path, text_digests: list[str]) -> None:

@@ -13,15 +13,14 @@ import pytest
 from seas_data.query import version
 from seas_data.query.version import Version
 from seas_data.release import configs, folder
-from seas_data.release.card import configs as card_configs
-from seas_data.release.columns import ABOUT
+from seas_data.release.card import dataset_info
 from seas_data.release.visibility import Profile
 from tests.query.frames import store, table
 from tests.trl import dpo
 
 BOTH = [
-    *((config, "public") for config in configs.of("public")),
-    *((config, "gated") for config in configs.of("gated")),
+    *((config, "public") for config in configs.for_profile("public")),
+    *((config, "gated") for config in configs.for_profile("gated")),
 ]
 NAMED = pytest.mark.parametrize(
     ("config", "profile"), BOTH, ids=[f"{profile}-{config.name}" for config, profile in BOTH]
@@ -45,8 +44,8 @@ def ids(frame: pl.DataFrame, column: str = "prompt_id") -> set[str]:
 
 def test_which_configs_a_profile_has() -> None:
     public = ["prompts", "judged", "decisions", "metrics", "pairs-red"]
-    assert [config.name for config in configs.of("public")] == public
-    assert [config.name for config in configs.of("gated")] == [*public, "pairs-target", "responses"]
+    assert [config.name for config in configs.for_profile("public")] == public
+    assert [config.name for config in configs.for_profile("gated")] == [*public, "pairs-target", "responses"]
 
 
 @NAMED
@@ -56,7 +55,7 @@ def test_datasets_polars_and_duckdb_read_the_same_rows(
     root = request.getfixturevalue(profile)
     expected = rows_of(root, config)
     assert expected.height > 0
-    assert expected.schema == configs.schema(config)
+    assert expected.schema == configs.schema(config, profile)
     loaded = datasets.load_dataset(str(root), config.name, cache_dir=str(tmp_path))
     assert tuple(loaded) == config.splits
     together = pl.concat([split.to_polars() for split in loaded.values()])
@@ -74,7 +73,9 @@ def test_a_key_names_a_row_and_every_column_is_described(
     if config.key:
         assert not rows.select(config.key).is_duplicated().any()
         assert rows.select(config.key).null_count().sum_horizontal().item() == 0
-    assert set(rows.columns) <= set(ABOUT)
+    described = configs.columns(config)
+    assert set(rows.columns) <= set(described)
+    assert all(each.description and each.visibility != "never" for each in described.values())
     if "split" in rows.columns:
         assert set(rows["split"]) <= set(config.splits)
 
@@ -184,7 +185,9 @@ def test_what_was_answered_to_a_dropped_attack_stays_only_if_its_like_is_kept_fo
 ) -> None:
     drop = {"prompt_id": "t1", "version": "v1", "decision": "drop", "reason": reason, "witness_id": witness}
     shards = _world(tmp_path, drop)
-    held = {config.name: pl.concat([rows for _, rows in configs.splits(shards, config)]) for config in configs.CONFIGS}
+    held = {
+        each.name: pl.concat([rows for _, rows in configs.splits(shards, each, "gated")]) for each in configs.CONFIGS
+    }
     for name in ("judged", "responses"):
         assert ids(held[name]) == ({"t1", "e"} if stays else {"e"})
     assert ids(held["pairs-red"], "pair_id") == ({"p"} if stays else set())
@@ -200,7 +203,7 @@ def test_types_are_the_same_in_every_version_even_of_tables_without_rows(
     monkeypatch.setattr(folder.card, "dataset_files", lambda *_: {"README.md": ""})
     folder.checkout(version.open(made).version(name), tmp_path / "release", "gated")
     for config in configs.CONFIGS:
-        schema = configs.schema(config)
+        schema = configs.schema(config, "gated")
         paths = sorted((tmp_path / "release" / "data" / config.name).glob("*.parquet"))
         assert [path.name for path in paths] == sorted(f"{split}-00000-of-00001.parquet" for split in config.splits)
         for path in paths:
@@ -219,8 +222,8 @@ def test_a_version_without_a_loop_lists_only_what_has_rows_and_datasets_loads_it
 
 
 def test_what_the_card_describes_are_the_rows_of_the_files(newest: Version, gated: Path) -> None:
-    described = card_configs.describe(newest, "gated")
-    assert [each["name"] for each in described] == [config.name for config in configs.of("gated")]
+    described = dataset_info.describe_configs(newest, "gated")
+    assert [each["name"] for each in described] == [config.name for config in configs.for_profile("gated")]
     for config in described:
         for split in config["splits"]:
             files = (gated / "data" / config["name"]).glob(f"{split['name']}-*.parquet")

@@ -10,7 +10,7 @@ import pytest
 
 from seas_data.query import version
 from seas_data.release import configs, croissant
-from seas_data.release.card import answers
+from seas_data.release.card import queries
 from seas_data.release.visibility import Profile
 from seas_data.store import files
 
@@ -44,9 +44,9 @@ def test_mlcroissant_finds_nothing_wrong_and_reads_the_rows(
     # When it was published is not known before it is.
     assert [warning for warning in issues.warnings if "datePublished" not in warning] == []
     assert opened.metadata.ctx.conforms_to.value.endswith("/1.1")
-    names = [config.name for config in configs.of(profile)]
+    names = [config.name for config in configs.for_profile(profile)]
     assert [record_set.id for record_set in opened.metadata.record_sets] == names
-    for config in configs.of(profile):
+    for config in configs.for_profile(profile):
         paths = sorted((folder / "data" / config.name).glob("*.parquet"))
         expected = pl.concat([pl.read_parquet(path) for path in paths])
         records = [plain(record) for record in opened.records(config.name)]
@@ -54,11 +54,11 @@ def test_mlcroissant_finds_nothing_wrong_and_reads_the_rows(
         assert pl.DataFrame(records, schema=expected.schema).equals(expected)
 
 
-NOTHING: answers.Figures = {name.replace("-", "_"): [] for name in answers.CROISSANT}
+NOTHING: queries.Figures = {name.replace("-", "_"): [] for name in queries.CROISSANT}
 
 
 def test_it_tells_the_drops_that_stand_as_the_card_does(made: Path, public: Path) -> None:
-    drops = answers.gather(version.open(made).version(), {"drop-reasons": []})["drop_reasons"]
+    drops = queries.run_queries(version.open(made).version(), {"drop-reasons": []})["drop_reasons"]
     told = described(public)["rai:dataPreprocessingProtocol"]
     assert told == [f"{row['prompts']} prompts were dropped as {row['reason']}" for row in drops]
 
@@ -76,9 +76,9 @@ def test_fields_are_typed_as_their_columns(gated: Path) -> None:
     types: dict[Any, str] = {pl.String: "sc:Text", pl.Int32: "cr:Int32", pl.Int64: "cr:Int64"}
     types |= {pl.Float64: "cr:Float64", pl.Float32: "cr:Float32"}
     record_sets = {each["@id"]: each for each in described(gated)["recordSet"]}
-    for config in configs.of("gated"):
+    for config in configs.for_profile("gated"):
         fields = {field["name"]: field for field in record_sets[config.name]["field"]}
-        schema = configs.schema(config)
+        schema = configs.schema(config, "gated")
         assert list(fields) == schema.names()
         for name, kind in schema.items():
             if isinstance(kind, pl.List):

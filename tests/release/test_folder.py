@@ -173,10 +173,19 @@ def test_a_release_of_a_pulled_release_is_the_same(
     }
 
 
+def changed_shards(folder: Path, other: Path) -> list[str]:
+    """Return the tables of which two releases have different shards."""
+    return [table for table, shards in manifest_of(folder).tables.items() if shards != manifest_of(other).tables[table]]
+
+
 def test_the_public_release_can_be_made_of_the_gated_one_but_not_the_other_way(
-    public: Path, gated: Path, tmp_path: Path
+    made: Path, public: Path, gated: Path, tmp_path: Path
 ) -> None:
-    checkout(placed(gated, tmp_path / "gated"), tmp_path / "public", "public")
+    pulled = placed(gated, tmp_path / "gated")
+    checkout(pulled, tmp_path / "other", "public")
+    assert set(changed_shards(tmp_path / "other", public)) == {"prompts", "relabels"}, "the reviewers' pseudonyms"
+    shutil.copy(made / "reviewers.json", tmp_path / "gated" / "reviewers.json")
+    checkout(pulled, tmp_path / "public", "public")
     assert manifest_of(tmp_path / "public").digest == manifest_of(public).digest
     with pytest.raises(SeasDataError, match="is a public release and holds no more than that"):
         checkout(placed(public, tmp_path / "ws"), tmp_path / "more", "gated")

@@ -43,6 +43,8 @@ def frames(draw: st.DrawFn, table: str) -> pl.DataFrame:
     columns = {name: values(kind) for name, kind in schema.items()}
     if "role" in columns:
         columns["role"] |= st.sampled_from([*PAIR_ROLES, "training", "holdout", "RED", ""])
+    if "reason" in columns:
+        columns["reason"] |= st.sampled_from(["manual", "near_duplicate", ""])
     return pl.DataFrame(draw(st.lists(st.fixed_dictionaries(columns), max_size=5)), schema=schema)
 
 
@@ -96,20 +98,52 @@ def test_redacting_twice_is_redacting_once_and_gated_is_everything(table: str, d
     assert redact(table, frame, "gated").equals(frame)
 
 
-def test_every_table_has_been_thought_about() -> None:
-    assert set(TABLES) <= set(profile.PUBLIC)
+def test_what_the_public_profile_withholds() -> None:
+    found = {each["table"]: each["what"] for each in profile.withheld("public")}
+    assert found == {
+        "prompts": "text, names in label_source",
+        "decisions": "detail",
+        "relabels": "because, names in label_source",
+        "responses": "text",
+        "expected": "all rows",
+        "verdicts": "raw",
+        "pairs": "rows",
+        "demonstrations": "rows",
+    }
+    assert profile.withheld("gated") == []
 
 
-def test_a_table_that_nobody_thought_about_is_not_public() -> None:
+@given(frames("relabels"))
+@settings(max_examples=30, deadline=None)
+def test_no_name_and_no_note_of_a_reviewer_is_public(frame: pl.DataFrame) -> None:
+    frame = frame.with_columns(label_source=pl.lit("manual:ann"))
+    held = redact("relabels", frame, "public", lambda: b"key")
+    assert held["because"].null_count() == held.height == frame.height
+    assert set(held["label_source"]) <= {"manual:reviewer-9d77c318"}
+    assert set(redact("relabels", frame, "public")["label_source"]) <= {"manual:reviewer"}
+    assert redact("relabels", held, "public", lambda: b"another").equals(held)
+    assert held.drop("because", "label_source").equals(frame.drop("because", "label_source"))
+
+
+@given(frames("decisions"))
+@settings(max_examples=30, deadline=None)
+def test_the_detail_of_a_decision_is_public_unless_a_person_made_it(frame: pl.DataFrame) -> None:
+    held = redact("decisions", frame, "public")
+    by_program = (pl.col("reason") != "manual").fill_null(False)
+    assert held.filter(by_program).equals(frame.filter(by_program))
+    assert held.filter(~by_program)["detail"].drop_nulls().is_empty()
+
+
+def test_a_table_that_the_schema_does_not_have_is_not_public() -> None:
     frame = pl.DataFrame({"text": [SECRET]})
     assert redact("answers_2", frame, "public").is_empty()
     assert redact("answers_2", frame, "gated").equals(frame)
 
 
 def test_a_profile_that_there_is_not_is_refused() -> None:
-    assert profile.named("gated") == "gated"
+    assert profile.parse_profile("gated") == "gated"
     with pytest.raises(SeasDataError, match="no profile private; --profile is public or gated"):
-        profile.named("private")
+        profile.parse_profile("private")
 
 
 @given(st.text())

@@ -5,6 +5,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.release.checks.check import Candidate, Check, Finding, finding
 from seas_data.release.visibility import redact
+from seas_data.tables import TABLES, policy
 
 # Stated here again, apart from ``visibility``, so that this check finds a mistake made there.
 _NO_TEXT = {"responses": ("response_id", "text"), "verdicts": ("response_id", "raw")}
@@ -22,7 +23,13 @@ def find_withheld_text(candidate: Candidate) -> Finding:
         ids.extend(prompts.filter(pl.col("role") == "holdout", pl.col("text").is_not_null())["prompt_id"])
         for table, (key, sides) in _RED_ONLY.items():
             ids.extend(_not_prompts(candidate, table, key, sides))
-    failed = "the public profile would contain text of models, judges or holdout sets; do not push it, report a bug"
+        ids.extend(_reviewers(candidate))
+        for table in TABLES:
+            ids.extend(_undeclared_text(candidate, table))
+    failed = (
+        "the public profile would contain text that it must withhold (of models, judges, reviewers or holdout sets, or "
+        "in a column that the schema does not call public); do not push it, report a bug"
+    )
     return finding(ids, passed=f"the {candidate.profile} profile contains nothing that it withholds", failed=failed)
 
 
@@ -30,6 +37,39 @@ def _redacted(candidate: Candidate, table: str, columns: list[str]) -> pl.DataFr
     shards = candidate.version.paths().get(table, [])
     parts = [redact(table, tables.read(table, path, columns), candidate.profile) for path in shards]
     return pl.concat(parts) if parts else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+
+
+def _reviewers(candidate: Candidate) -> list[str]:
+    """Return the ids of released rows with the name or the note of a reviewer."""
+    label = pl.col("label_source")
+    is_name = label.str.starts_with("manual:") & ~label.str.contains("^manual:reviewer(-[0-9a-f]{8})?$")
+    prompts = _redacted(candidate, "prompts", ["prompt_id", "role", "label_source"]).filter(is_name)
+    relabels = _redacted(candidate, "relabels", ["prompt_id", "label_source", "because"])
+    notes = _redacted(candidate, "decisions", ["prompt_id", "reason", "detail"]).filter(
+        pl.col("reason") == "manual", pl.col("detail").is_not_null()
+    )
+    relabels = relabels.filter(is_name | pl.col("because").is_not_null())
+    return [prompt_id for rows in (prompts, relabels, notes) for prompt_id in rows["prompt_id"]]
+
+
+def _undeclared_text(candidate: Candidate, table: str) -> list[str]:
+    """Return the ids of released rows with free text that the schema does not call public, or not in that row."""
+    schema = TABLES[table]
+    withheld = {
+        name: _is_withheld(each)
+        for name, each in policy.of_schema(schema).items()
+        if each.free_text and (each.visibility != "public" or each.where)
+    }
+    if not withheld:
+        return []
+    columns = dict.fromkeys([*policy.row_id(schema), *sorted(policy.condition_columns(schema)), *withheld])
+    rows = _redacted(candidate, table, list(columns))
+    shown = pl.any_horizontal(pl.col(name).is_not_null() & hidden for name, hidden in withheld.items())
+    return rows.filter(shown).select(policy.row_id_expr(schema)).to_series().to_list()
+
+
+def _is_withheld(column: policy.Policy) -> pl.Expr:
+    return ~policy.condition(column.where or "true") if column.visibility == "public" else pl.lit(True)
 
 
 def _not_prompts(candidate: Candidate, table: str, key: str, sides: tuple[str, ...]) -> pl.Series:
@@ -56,7 +96,8 @@ def _select_other_text(rows: pl.DataFrame, key: str, side: str, id_column: str, 
 
 
 CHECK = Check(
-    "The public profile contains no response, no raw judge output, no holdout text, and only pairs made of prompts.",
+    "The public profile contains no response, no raw judge output, no holdout text, no name or note of a reviewer, no "
+    "text in a column that the schema does not call public, and only pairs made of prompts.",
     find_withheld_text,
     position=120,
 )

@@ -25,85 +25,83 @@ import phonenumbers
 import polars as pl
 
 from seas_data.query.version import Version
+from seas_data.release.privacy import pseudonyms
 from seas_data.release.privacy import redact as scrub
-from seas_data.release.visibility import Profile, redact
+from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Shard, files
+from seas_data.tables import TABLES, policy
 from seas_data.text import content_id
 
 PERSONAL = ("email", "telephone", "ip-address", "postal-address")
-TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "prompts": ("prompt_id", ("text", "label_source", "source_id", "source_risk", "source_style")),
-    "set_aside": ("row_digest", ("location", "detail")),
-    "decisions": ("prompt_id", ("detail",)),
-    "relabels": ("prompt_id", ("label_source", "because")),
-    "seeds": ("seed_id", ("text",)),
-    "attacks": ("prompt_id", ("text",)),
-    "responses": ("response_id", ("text",)),
-    "expected": ("prompt_id", ("answer",)),
-    "verdicts": ("response_id", ("raw",)),
-    "pairs": ("pair_id", ("prompt", "chosen", "rejected")),
-    "demonstrations": ("demonstration_id", ("prompt", "completion")),
-    "tombstones": ("coalesce(prompt_id, response_id)", ("because",)),
-}
-"""The id (a column, or an expression in SQL) and the columns of free text of each table. Payloads and wrappers are
-parts of prompts."""
-
 FINDINGS = {"id": pl.String(), "column": pl.String(), "kind": pl.String()}
 
 
 def findings(version: Version, profile: Profile) -> pl.DataFrame:
-    """Return table, id, column and kind of all that is found in what ``profile`` releases of ``version``, sorted.
+    """Return the personal data and secrets in what ``profile`` releases of ``version``, sorted.
 
-    The recipe goes with a release too, as ``scrub`` leaves it: what is found there has the table ``recipe``, and its
-    key as the id.
+    All columns of free text are scanned (``tables.policy``), and the recipe as ``redact`` leaves it.
+
+    Output columns: table (``recipe`` for the recipe), id (of the row, or the recipe's key), column, kind.
     """
     parts = [_in_recipe(version)]
-    for table in TEXTS:
+    for table in TABLES:
         for shard in version.manifest.tables.get(table, []):
-            found = _released(version, table, shard, profile)
+            found = _scan_shard(version, table, shard, profile)
             parts.append(found.select(pl.lit(table).alias("table"), *FINDINGS))
     return pl.concat(parts).unique().sort("table", "id", "column", "kind")
 
 
 def scan(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return id and kind of what is in ``rows`` (id, text), once each."""
+    """Return id and kind of each finding in ``rows`` (id, text), once each."""
     rows = rows.drop_nulls("text")
     return pl.concat([find(rows) for find in _FINDERS]).unique().sort("id", "kind")
 
 
-def _released(version: Version, table: str, shard: Shard, profile: Profile) -> pl.DataFrame:
+def _scan_shard(version: Version, table: str, shard: Shard, profile: Profile) -> pl.DataFrame:
     """Return the findings in those cells of a shard that the profile releases."""
+    schema = TABLES[table]
     path = version.workspace.shard_path(table, shard)
-    schema = pl.read_parquet_schema(path)
-    name, columns = TEXTS[table]
-    columns = tuple(column for column in columns if column in schema)  # an older shard may lack one
-    # What becomes of a cell does not hang on its text, so the texts need not be read: any text stands for them.
-    stand_in = [pl.lit(_any(schema[column]), dtype=schema[column]).alias(column) for column in columns]
-    rest = [column for column in schema if column not in columns and not isinstance(schema[column], pl.List)]
-    cells = redact(table, pl.scan_parquet(path).select(rest).with_columns(stand_in).collect(), profile)
+    types = pl.read_parquet_schema(path)
+    columns = [column for column in policy.free_text(schema) if column in types]  # an older shard may lack one
+    rule = table_rule(table, profile, types)
+    prefixes = dict(rule.names) if rule is not None else {}
+    # Whether a cell is released does not depend on its text, so texts are not read here: an empty one replaces each.
+    empty = [pl.lit([] if isinstance(types[name], pl.List) else "", dtype=types[name]).alias(name) for name in columns]
+    rest = [name for name in types if name not in columns and not isinstance(types[name], pl.List)]
+    cells = redact(table, pl.scan_parquet(path).select(rest).with_columns(empty).collect(), profile)
     parts = [pl.DataFrame(schema=FINDINGS)]
     for column in columns:
-        shown = cells.filter(pl.col(column).is_not_null()).select(pl.sql_expr(name).alias("id"))
+        shown = cells.filter(pl.col(column).is_not_null()).select(policy.row_id_expr(schema).alias("id"))
         if shown.height:
-            parts.append(_stored(version, table, shard, column).join(shown, on="id", how="semi"))
+            found = _scan_column(version, table, shard, column, prefixes.get(column))
+            parts.append(found.join(shown, on="id", how="semi"))
     return pl.concat(parts)
 
 
-def _any(kind: Any) -> Any:
-    return [] if isinstance(kind, pl.List) else ""
+def _scan_column(version: Version, table: str, shard: Shard, column: str, prefix: str | None) -> pl.DataFrame:
+    """Return the findings in a column of a shard, from an earlier scan if there was one.
 
-
-def _stored(version: Version, table: str, shard: Shard, column: str) -> pl.DataFrame:
-    """Return the findings in a column of a shard, from an earlier scan if there was one."""
-    place = version.workspace.root / "scans" / SCANNER / table / f"{shard.sha256}-{column}.parquet"
-    if not place.exists():
-        text = pl.col(column)
+    Names after ``prefix`` are not scanned: the profile has pseudonyms for them.
+    """
+    name = f"{shard.sha256}-{column}" + "-without-names" * (prefix is not None)
+    path = version.workspace.root / "scans" / SCANNER / table / f"{name}.parquet"
+    if not path.exists():
         rows = pl.scan_parquet(version.workspace.shard_path(table, shard))
-        if isinstance(rows.collect_schema()[column], pl.List):
-            text = text.list.eval(pl.element().struct.field("content")).list.join("\n")
-        found = scan(rows.select(pl.sql_expr(TEXTS[table][0]).alias("id"), text.alias("text")).collect())
-        files.write_parquet(place, found.select("id", pl.lit(column).alias("column"), "kind"))
-    return pl.read_parquet(place)
+        text = policy.as_text(column, rows.collect_schema()[column])
+        rows = rows.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text")).collect()
+        if prefix is not None:
+            rows = rows.with_columns(pseudonyms.replace_names(rows["text"], prefix, None))
+        found = _scan_distinct(rows)
+        files.write_parquet(path, found.select("id", pl.lit(column).alias("column"), "kind"))
+    return pl.read_parquet(path)
+
+
+def _scan_distinct(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``scan`` of ``rows``, for which each distinct text is scanned once."""
+    numbered = rows.select("text").drop_nulls().unique().with_row_index("number")
+    found = scan(numbered.select(pl.col("number").cast(pl.String).alias("id"), "text"))
+    texts = numbered.with_columns(pl.col("number").cast(pl.String)).join(found, left_on="number", right_on="id")
+    return rows.join(texts, on="text").select("id", "kind").unique().sort("id", "kind")
 
 
 def _in_recipe(version: Version) -> pl.DataFrame:

@@ -19,7 +19,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
-from seas_data.release.hub import publish_log as published
+from seas_data.release.hub import publish_log
 from seas_data.release.takedown import rows as forget_rows
 from seas_data.release.takedown.rows import Gone
 from seas_data.similarity import vector_store
@@ -59,7 +59,7 @@ def forget(root: Path, ids: list[str], because: str) -> Forgot:
     if not because.strip():
         raise SeasDataError('say why: seas-data forget ID --because "..."; the reason stands in the version, for good')
     workspace = open_workspace(root)
-    with workspace.lock(), published.alone(root):
+    with workspace.lock(), publish_log.publish_lock(root):
         started = time.perf_counter()
         before = Version(workspace, workspace.manifest())
         workspace.require_whole(before.manifest)
@@ -112,7 +112,7 @@ def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[
     for table, shards in manifest.tables.items():
         left[table] = []
         for shard in shards:
-            kept = _without(table, workspace.shard_path(table, shard), rules.get(table), gone.words)
+            kept = _without(table, workspace.shard_path(table, shard), rules[table], gone.words)
             if kept is None:
                 left[table].append(shard)
                 continue
@@ -120,21 +120,20 @@ def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[
             if kept.height:
                 left[table].append(workspace.write_shard(table, kept))
     if "wrappers" in left and "templates" in lost:
-        left["wrappers"], lost["wrappers"] = _wrappers(workspace, manifest, left)
+        left["wrappers"], lost["wrappers"] = _wrappers(workspace, manifest, left, gone.words)
     return left, lost
 
 
-def _without(table: str, path: Path, rule: pl.Expr | None, words: list[str]) -> pl.DataFrame | None:
+def _without(table: str, path: Path, rule: pl.Expr, words: list[str]) -> pl.DataFrame | None:
     """Return what is left of a shard; None if that is all of it, as it was."""
-    if rule is None and table not in forget_rows.SAID:
-        return None
     frame = tables.read(table, path, tables.empty(table).columns)
-    kept = frame if rule is None else frame.filter(~rule.fill_null(False))
-    kept = forget_rows.unsaid(table, kept, words)
+    kept = forget_rows.without_quotes(table, frame.filter(~rule), words)
     return None if kept.equals(frame) else kept
 
 
-def _wrappers(workspace: Workspace, manifest: Manifest, left: dict[str, list[Shard]]) -> tuple[list[Shard], int]:
+def _wrappers(
+    workspace: Workspace, manifest: Manifest, left: dict[str, list[Shard]], words: list[str]
+) -> tuple[list[Shard], int]:
     """Drop the fixed texts of templates that no prompt has any more."""
     paths = [workspace.shard_path("templates", shard) for shard in left["templates"]]
     templates = [tables.read("templates", path, ["template_id"]) for path in paths]
@@ -142,7 +141,7 @@ def _wrappers(workspace: Workspace, manifest: Manifest, left: dict[str, list[Sha
     unused = ~pl.col("template_id").is_in(used.implode())
     shards, lost = [], 0
     for shard in manifest.tables["wrappers"]:
-        kept = _without("wrappers", workspace.shard_path("wrappers", shard), unused, [])
+        kept = _without("wrappers", workspace.shard_path("wrappers", shard), unused, words)
         if kept is None:
             shards.append(shard)
             continue
@@ -155,10 +154,8 @@ def _tombstones(gone: Gone, version: str, because: str) -> pl.DataFrame:
     rows = [{"prompt_id": each, "response_id": None} for each in gone.forgotten]
     rows += [{"prompt_id": None, "response_id": each} for each in gone.responses_forgotten]
     shape = {"prompt_id": pl.String, "response_id": pl.String}
-    return tables.cast(
-        "tombstones",
-        pl.DataFrame(rows, schema=shape).with_columns(version=pl.lit(version), because=pl.lit(because.strip())),
-    )
+    frame = pl.DataFrame(rows, schema=shape).with_columns(version=pl.lit(version), because=pl.lit(because.strip()))
+    return tables.cast("tombstones", pl.concat([tables.empty("tombstones"), frame], how="diagonal"))
 
 
 def _set_aside(before: Version, gone: Gone) -> pl.DataFrame:
@@ -226,7 +223,7 @@ def _holding(workspace: Workspace, gone: Gone, *, except_for: str) -> list[str]:
 def _published(root: Path, versions: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return where a release of one of ``versions`` is published, and the tags that may be of any version."""
     holding = set(versions)
-    entries = [each for each in published.read(root) if each.kind == "dataset"]
+    entries = [each for each in publish_log.read(root) if each.kind == "dataset"]
     known = {(each.repository, each.commit) for each in entries if each.way != "seen"}
     held = [
         f"{each.repository}@{each.tag or each.commit[:7]} ({each.version}, {each.profile}{', public' * each.public})"

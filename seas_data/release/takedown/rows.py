@@ -11,30 +11,29 @@ gone, their verdicts, and the pairs, demonstrations and other rows that name or 
 A *response* that is named goes alone, with its verdicts and pairs: models say the same to many prompts, and who has one
 stock refusal forgotten does not mean all. ``same_words`` says who else holds its words.
 
-Where a row stays and a remark in it (``SAID``) quotes the words, the remark goes and the row does not: without its
-decision a dropped prompt would be kept.
+Where any other text quotes the words, such as the detail of a decision, the text goes and its row stays: without its
+decision a dropped prompt would be kept. Which columns hold texts, and whether their rows go, is in their policies
+(``tables.policy``): a new column of text is searched at once.
 
 Texts of fewer than ``SHORTEST`` characters are not looked for inside others: "hello" is in everything.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import dataframely as dy
 import polars as pl
 
+from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
+from seas_data.tables import TABLES, policy
 from seas_data.text import text_digest
 
 SHORTEST = 20
-SAID: dict[str, tuple[str, str | None]] = {
-    "set_aside": ("detail", None),
-    "decisions": ("detail", None),
-    "relabels": ("because", "forgotten"),
-    "clusters": ("label", "forgotten"),
-    "tombstones": ("because", "forgotten"),
-}
-"""Of each table the column that may quote a text of another row, and what stands there once that is forgotten."""
+FORGOTTEN = "forgotten"
+"""What replaces a text that is taken down in a column that cannot be null."""
 
 
 @dataclass(frozen=True)
@@ -58,49 +57,48 @@ def find(version: Version, ids: list[str]) -> Gone:
     prompts = version.select(
         "select prompt_id, text from prompts where text is not null union select prompt_id, text from attacks"
     )
-    answers = version.select("select response_id, text from responses where text is not null")
     texts = prompts.join(named.to_frame(), on="prompt_id", how="semi")["text"].unique(maintain_order=True)
     words = _long(texts)
     same = {text_digest(text) for text in texts}
     equal = prompts.filter(pl.Series([text_digest(text) in same for text in prompts["text"]], dtype=pl.Boolean))
-    holding = _ids([named, equal["prompt_id"], prompts.filter(quotes("text", words))["prompt_id"]], "prompt_id")
+    quoting = [_quoting(version, table, words) for table in ("prompts", "attacks")]
+    holding = _ids([named, equal["prompt_id"], *quoting], "prompt_id")
     dropped = version.select("select prompt_id, reason, witness_id from dropped where witness_id is not null")
     doubles = dropped.filter(
         pl.col("reason").is_in(["exact_duplicate", "near_duplicate"]) & pl.col("witness_id").is_in(holding.implode())
     )
     forgotten = _ids([holding, doubles["prompt_id"]], "prompt_id")
     gone, seeds = _hanging(version, forgotten, dropped, words)
-    quoting = _ids([named_responses, answers.filter(quotes("text", words))["response_id"]], "response_id")
     theirs = version.select("select response_id, prompt_id from responses").filter(
         pl.col("prompt_id").is_in(gone.implode())
     )
-    responses = _ids([quoting, theirs["response_id"]], "response_id")
+    quoting = [_quoting(version, "responses", words)]
+    responses = _ids([named_responses, *quoting, theirs["response_id"]], "response_id")
     return Gone(forgotten, _ids([named_responses], "response_id"), gone, seeds, responses, words)
 
 
 def rules(gone: Gone) -> dict[str, pl.Expr]:
-    """Return for each table that can hold what is gone an expression that is true of the rows to take out."""
+    """Return for each table an expression that is true for the rows to take out: by their ids or by their words."""
     prompts, seeds, responses = gone.prompts.implode(), gone.seeds.implode(), gone.responses.implode()
     bare = gone.prompts.filter(~gone.prompts.is_in(gone.forgotten.implode())).implode()
     both = pl.concat([gone.prompts.rename("id"), gone.responses.rename("id")]).implode()
     of_prompt, of_seed = pl.col("prompt_id").is_in(prompts), pl.col("seed_id").is_in(seeds)
     learned = of_prompt | of_seed
-    return {
+    by_id = {
         **dict.fromkeys(("prompts", "relabels", "templates", "splits", "clusters", "embeddings"), of_prompt),
         **dict.fromkeys(("attacks", "expected"), of_prompt),
         # The witness of a decision about a row that stays keeps its id where a tombstone stands for it.
         "decisions": of_prompt | pl.col("witness_id").is_in(bare),
         "seeds": of_seed,
         "responses": pl.col("response_id").is_in(responses),
-        "verdicts": pl.col("response_id").is_in(responses) | quotes("raw", gone.words),
+        "verdicts": pl.col("response_id").is_in(responses),
         "unpaired": learned | pl.col("candidate_id").is_in(both),
-        "pairs": learned
-        | pl.col("chosen_id").is_in(both)
-        | pl.col("rejected_id").is_in(both)
-        | _quoted_in(("prompt", "chosen", "rejected"), gone.words),
-        "demonstrations": learned
-        | pl.col("completion_id").is_in(both)
-        | _quoted_in(("prompt", "completion"), gone.words),
+        "pairs": learned | pl.col("chosen_id").is_in(both) | pl.col("rejected_id").is_in(both),
+        "demonstrations": learned | pl.col("completion_id").is_in(both),
+    }
+    return {
+        table: by_id.get(table, pl.lit(False)).fill_null(False) | _quotes_in(table, "row", gone.words)
+        for table in TABLES
     }
 
 
@@ -125,35 +123,60 @@ def same_words(version: Version, gone: Gone) -> list[str]:
         "union select prompt_id, text from attacks"
     )
     out = pl.concat([gone.responses.rename("id"), gone.prompts.rename("id")])
-    return texts.filter(quotes("text", words), ~pl.col("id").is_in(out.implode()))["id"].unique().sort().to_list()
+    return (
+        texts.filter(_contains(pl.col("text"), words), ~pl.col("id").is_in(out.implode()))["id"]
+        .unique()
+        .sort()
+        .to_list()
+    )
 
 
-def unsaid(table: str, frame: pl.DataFrame, words: list[str]) -> pl.DataFrame:
-    """Return rows of ``table`` without the remarks that quote ``words``."""
-    if table not in SAID:
-        return frame
-    column, instead = SAID[table]
-    said = pl.when(quotes(column, words)).then(pl.lit(instead, pl.String)).otherwise(column)
-    return frame.with_columns(said.alias(column))
+def without_quotes(table: str, frame: pl.DataFrame, words: list[str]) -> pl.DataFrame:
+    """Return rows of ``table`` without the texts that quote ``words``, in columns whose rows stay.
+
+    Such a text becomes null; where its column cannot be null, ``FORGOTTEN`` or an empty list.
+    """
+    schema = TABLES[table].columns()
+    return frame.with_columns(
+        pl.when(_contains(policy.as_text(name, schema[name].dtype), words))
+        .then(pl.lit(None if schema[name].nullable else _replacement(schema[name]), schema[name].dtype))
+        .otherwise(name)
+        .alias(name)
+        for name in _text_columns(table, "cell")
+        if words
+    )
+
+
+def _replacement(column: dy.Column) -> Any:
+    return [] if isinstance(column.dtype, pl.List) else FORGOTTEN
+
+
+def _text_columns(table: str, takedown: str) -> list[str]:
+    policies = policy.of_schema(TABLES[table])
+    return [name for name, each in policies.items() if each.free_text and each.takedown == takedown]
 
 
 def _long(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if len(text.strip()) >= SHORTEST]
 
 
-def quotes(column: str, words: list[str]) -> pl.Expr:
-    """Return an expression that is true where ``column`` holds one of ``words`` as it is."""
-    if not words:
-        return pl.lit(False)
-    return pl.col(column).str.contains_any(words).fill_null(False)
+def _contains(text: pl.Expr, words: list[str]) -> pl.Expr:
+    """Return an expression that is true where ``text`` contains one of ``words``."""
+    return text.str.contains_any(words).fill_null(False) if words else pl.lit(False)
 
 
-def _quoted_in(columns: tuple[str, ...], words: list[str]) -> pl.Expr:
-    """The same for lists of messages."""
-    if not words:
-        return pl.lit(False)
-    inside = pl.element().struct.field("content").str.contains_any(words)
-    return pl.any_horizontal(pl.col(column).list.eval(inside).list.any().fill_null(False) for column in columns)
+def _quotes_in(table: str, takedown: str, words: list[str]) -> pl.Expr:
+    """Return an expression that is true where a text of ``table`` with this effect of a takedown quotes ``words``."""
+    types = tables.empty(table).schema
+    found = [_contains(policy.as_text(name, types[name]), words) for name in _text_columns(table, takedown)]
+    return pl.any_horizontal(found) if found else pl.lit(False)
+
+
+def _quoting(version: Version, table: str, words: list[str]) -> pl.Series:
+    """Return the ids of the rows of ``table`` that go because a text in them quotes ``words``."""
+    schema = TABLES[table]
+    rows = version.table(table, [*policy.row_id(schema), *_text_columns(table, "row")])
+    return rows.filter(_quotes_in(table, "row", words)).select(policy.row_id_expr(schema)).to_series()
 
 
 def _named(version: Version, ids: list[str]) -> tuple[pl.Series, pl.Series]:
@@ -179,13 +202,13 @@ def _hanging(
     version: Version, forgotten: pl.Series, dropped: pl.DataFrame, words: list[str]
 ) -> tuple[pl.Series, pl.Series]:
     """Return the prompts and the seeds that go with ``forgotten``: one step after the other, until there is no more."""
-    seeds = version.select("select seed_id, example_ids, text from seeds")
+    seeds = version.select("select seed_id, example_ids from seeds")
     shown = seeds.select("seed_id", prompt_id="example_ids").explode("prompt_id").drop_nulls()
     written = version.select(
         "select prompt_id, seed_id from attacks where seed_id is not null "
         "union select prompt_id, seed_id from prompts where seed_id is not null"
     )
-    gone, gone_seeds = forgotten, seeds.filter(quotes("text", words))["seed_id"]
+    gone, gone_seeds = forgotten, _quoting(version, "seeds", words)
     while True:
         with_it = gone.implode()
         more_seeds = _ids([gone_seeds, shown.filter(pl.col("prompt_id").is_in(with_it))["seed_id"]], "seed_id")

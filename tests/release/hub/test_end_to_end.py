@@ -47,8 +47,8 @@ def is_row_for_row(root: Path, names: dict[str, str], profile: Profile, out: Pat
     compared = 0
     for tag, name in names.items():
         paths = versions.open(root).version(name).paths()
-        for config in configs.of(profile):
-            for split, rows in configs.splits(paths, config):
+        for config in configs.for_profile(profile):
+            for split, rows in configs.splits(paths, config, profile):
                 place = out / f"{tag}.{config.name}.{split}.parquet"
                 if not rows.height:
                     assert not place.exists()

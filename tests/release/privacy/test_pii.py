@@ -127,7 +127,7 @@ def test_the_keys_of_a_recipe_are_read_too_and_no_finding_says_them(mine: Path) 
 
 WORDS = {
     "tombstones": ("because",),
-    "prompts": ("source_id", "source_risk", "source_style"),
+    "prompts": ("language", "source_id", "source_risk", "source_style"),
     "set_aside": ("detail", "location"),
 }
 

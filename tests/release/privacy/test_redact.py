@@ -58,7 +58,7 @@ def test_what_is_called_a_secret_goes_whatever_it_is(name: str, value: Any) -> N
     "setting",
     [
         {"options": {"max_tokens": 65_536, "tokenizer": "org/model", "key": None}},
-        {"key_variable": "OPENAI_API_KEY"},
+        {"api_key_env": "OPENAI_API_KEY"},
         {"style_map": {"Token Manipulation": "Token Manipulation", "token": "Token Manipulation"}},
     ],
 )
