@@ -1,152 +1,61 @@
-"""What a release asks of the recipes that its version and the versions before it were built from.
+"""The recipes of a version and its ancestors, as far as a release depends on them.
 
-Rows keep what was said of them when they came, but of models only recipes speak: which one played which part, and
-under what licence. A model may be swapped between two iterations, and a later build may have no loop at all, so the
-recipes of all versions count (``played``), and not the newest alone.
+Rows keep what was known of them when they were read, but only recipes state which model wrote in which iteration, and
+under which licence. A model may be replaced between two iterations, and a later build may have no loop, so the recipes
+of all ancestors count (``read_iteration_recipes``), not only the newest.
 
-A recipe in a manifest may be older than this program, or, where it was pulled, be anybody's. So it is not read as one
-that is to be built: only what a release needs, and whatever else is in it.
+The recipe in a manifest may come from another release of seas-data, or from anybody if it was pulled. Only the
+sections that a release needs are validated, with the models of ``seas_data.recipe``; all others are ignored.
 """
 
-from typing import Annotated
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
+from seas_data.recipe.loop import Loop
+from seas_data.recipe.recipe import Recipe
 from seas_data.release.privacy import redact as scrub
 from seas_data.store import Manifest
 from seas_data.text import printable
 
-_OrDefault = BeforeValidator(lambda value: {} if value is None else value)
+_SECTIONS = {"name", "description", "sources", "loop", "models", "judges", "pairs", "training", "release"}
 
 
-class _Loose(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+def read_recipe(manifest: Manifest) -> Recipe:
+    """Return the redacted recipe of ``manifest``, with defaults for the sections that a release does not need.
 
-
-class Source(_Loose):
-    """A source, and what it says of itself."""
-
-    licence: str | None = None
-    hub: str | None = None
-
-
-class Model(_Loose):
-    """A model: its checkpoint, and the licence that it comes under."""
-
-    model: str = ""
-    revision: str | None = None
-    licence: str | None = None
-
-
-class Judge(_Loose):
-    """A judge. ``by``: guard, rules or refusal; ``model``: one of the recipe's models, of rules none."""
-
-    by: str
-    name: str = ""
-    guard: str | None = None
-    model: str | None = None
-
-    @property
-    def label(self) -> str:
-        """Return what verdicts name this judge."""
-        return self.name or self.guard or {"refusal": "xstest"}.get(self.by, self.by)
-
-
-class Player(_Loose):
-    """One of the two that train against each other."""
-
-    model: str
-
-
-class Loop(_Loose):
-    """The loop's players."""
-
-    red_team: Player = Player(model="red")
-    target: Player = Player(model="target")
-
-
-class Mart(_Loose):
-    """The model that says which responses MART learns, if one does."""
-
-    reward: str | None = None
-
-
-class Pairs(_Loose):
-    """What the models learn from."""
-
-    mode: str = ""
-    mart: Annotated[Mart, _OrDefault] = Mart()
-
-
-class Release(_Loose):
-    """What a release is held to."""
-
-    licence: str | None = None
-    licences: dict[str, str] = {}
-    unparsed_share: float = 0.05
-
-
-class Lora(_Loose):
-    """The rank of the adapters that are trained."""
-
-    rank: int | None = None
-
-
-class Training(_Loose):
-    """The settings of one of the loop's trainings that a card tells."""
-
-    loss: list[str] = ["likelihood"]
-    learning_rate: float | None = None
-    batch: int | None = None
-    epochs: float | None = None
-    beta: float | None = None
-    lora: Lora | None = None
-
-
-class Said(_Loose):
-    """What a recipe says that a release has to know."""
-
-    name: str = "dataset"
-    description: str = ""
-    sources: dict[str, Source] = {}
-    loop: Annotated[Loop, _OrDefault] = Loop()
-    models: dict[str, Model] = {}
-    judges: list[Judge] = []
-    pairs: Annotated[Pairs, _OrDefault] = Pairs()
-    training: dict[str, Training | None] = {}
-    release: Annotated[Release, _OrDefault] = Release()
-
-    def player(self, role: str) -> str:
-        """Return the name of the model that plays ``role``: red or target."""
-        return (self.loop.red_team if role == "red" else self.loop.target).model
-
-    @property
-    def reward(self) -> str | None:
-        """Return the name of the model that chose what MART learned."""
-        return self.pairs.mart.reward if self.pairs.mode == "mart" else None
-
-
-def of(manifest: Manifest) -> Said:
-    """Return what the recipe of ``manifest`` says, as ``scrub`` leaves it. Raises SeasDataError if it is no recipe."""
+    Raises SeasDataError if one of the others is invalid.
+    """
+    content = {key: value for key, value in scrub.recipe(manifest.recipe).items() if key in _SECTIONS}
     try:
-        return Said.model_validate(scrub.recipe(manifest.recipe))
-    except ValidationError as problem:
-        key = printable(".".join(str(part) for part in problem.errors()[0]["loc"]))
+        return Recipe.model_validate(content)
+    except (ValidationError, RecursionError) as problem:
+        fault = problem.errors()[0] if isinstance(problem, ValidationError) else {"loc": ("recipe",), "msg": "too deep"}
+        key = ".".join(str(part) for part in fault["loc"])
         raise SeasDataError(
-            f"{manifest.version} was built from a recipe that cannot be read ({key} is not what it should be), so it "
-            "cannot be released; build it again from one that seas-data build takes"
+            f"the recipe of {manifest.version} is invalid ({printable(key)}: {printable(str(fault['msg']))}), so the "
+            "version cannot be released; build it again from a valid recipe"
         ) from None
 
 
-def played(version: Version) -> dict[int, Said]:
-    """Return the recipe of each iteration that was played for ``version``, as far as its ancestors are here."""
-    found: dict[int, Said] = {}
+def read_iteration_recipes(version: Version) -> dict[int, Recipe]:
+    """Return the recipe of each iteration of the loop, as far as the ancestors of ``version`` are in the workspace."""
+    recipes: dict[int, Recipe] = {}
     before = 0
     for name in version.workspace.lineage(version.manifest):
         manifest = version.manifest if name == version.name else version.workspace.manifest(name)
         if manifest.iteration > before:
-            found[manifest.iteration] = of(manifest)
+            recipes[manifest.iteration] = read_recipe(manifest)
         before = manifest.iteration
-    return found
+    return recipes
+
+
+def loop_model(recipe: Recipe, role: str) -> str:
+    """Return the name of the model in ``role`` of the loop: red or target."""
+    loop = recipe.loop or Loop()
+    return (loop.red_team if role == "red" else loop.target).model
+
+
+def reward_model(recipe: Recipe) -> str | None:
+    """Return the name of the reward model that selects what MART trains on, if there is one."""
+    return recipe.pairs.mart.reward_model if recipe.pairs.mode == "mart" else None

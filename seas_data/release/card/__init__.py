@@ -1,12 +1,12 @@
-"""The cards: what a person reads first, written from the data and checked against it.
+"""The cards of datasets and models: rendered from the data, and compared with it.
 
-A card is a template of ``cards/`` filled with figures (``answers.py``), each the answer of a query of the library. The
-template engine is Jinja's sandbox with undefined names refused, and whatever a template prints goes through
-``markdown.escape`` unless this package wrote it as Markdown: there is no way to forget it.
+A card is a template of ``cards/`` rendered with figures that library queries compute (``queries.py``). Templates run in
+Jinja's sandbox, where undefined names are errors, and everything that a template prints is escaped by
+``markdown.escape`` unless this package wrote it as Markdown.
 
-What is written stands between two comment lines, of which the first names the version, its profile and its digest.
-People may write before and behind them and add keys to the metadata; ``merge`` keeps that, and ``differences`` looks
-only at our part.
+The generated part of a card is between two comment lines; the first names the version, its profile and its digest.
+People may write before and after it and add keys to the metadata: ``merge`` keeps their text, and ``differences``
+compares only the generated part.
 """
 
 import difflib
@@ -19,11 +19,10 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
+from seas_data import markdown
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
-from seas_data.release.card import facts as card_facts
-from seas_data.release.card import markdown, metadata, pictures
-from seas_data.release.card import tables as card_tables
+from seas_data.release.card import metadata, pictures, template_context, template_functions
 from seas_data.release.visibility import Profile
 from seas_data.resources import folder
 from seas_data.store import files
@@ -33,114 +32,109 @@ _BEGIN = re.compile(r"^<!-- seas-data: begin (\S*) ?(\S*).*-->$", re.MULTILINE)
 _END = re.compile(r"^<!-- seas-data: end -->$", re.MULTILINE)
 
 
-def dataset_card(version: Version, profile: Profile = "public", allowed: Mapping[str, str] | None = None) -> str:
+def dataset_card(version: Version, profile: Profile = "public", waivers: Mapping[str, str] | None = None) -> str:
     """Return the card (README.md) of ``version`` in ``profile``.
 
-    ``allowed``: the checks that a person overruled, and why.
+    ``waivers``: the reason for each waived check, which the card lists.
     """
-    return dataset_files(version, profile, allowed)[README]
+    return dataset_files(version, profile, waivers)[README]
 
 
 def dataset_files(
-    version: Version, profile: Profile = "public", allowed: Mapping[str, str] | None = None
+    version: Version, profile: Profile = "public", waivers: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the card and the pictures (SVG) that it shows: the text of each file, by its path in the folder."""
-    known = card_facts.dataset(version, profile, allowed or {})
-    about = f"{version.name} {profile} {known['digest']}"
-    head, template = metadata.dump(known.pop("metadata")), _environment().get_template("dataset.md.jinja")
-    return {README: _card(head, about, template, known)} | pictures.draw(known)
+    """Return the text of the card and of the pictures (SVG) in it, by their paths in the release."""
+    context = template_context.dataset_context(version, profile, waivers or {})
+    described = f"{version.name} {profile} {context['digest']}"
+    head, template = metadata.dump(context.pop("metadata")), _environment().get_template("dataset.md.jinja")
+    return {README: _render(head, described, template, context)} | pictures.draw_pictures(context)
 
 
-def model_card(version: Version, model: str, allowed: Mapping[str, str] | None = None) -> str:
-    """Return the card of a model that ``version`` knows. Raises SeasDataError when it knows none of that name.
+def model_card(version: Version, model: str, waivers: Mapping[str, str] | None = None) -> str:
+    """Return the card of a model of ``version``. Raises SeasDataError if it has no model of that name.
 
-    ``allowed``: what a person let pass to publish it, and why.
+    ``waivers``: the reason for each waived check of the model, which the card lists.
     """
-    known = card_facts.model(version, model)
-    known["allowed"] = [{"check": name, "because": why} for name, why in sorted((allowed or {}).items())]
-    about = f"{version.name} {model_name(model)} {known['digest']}"
-    return _card(metadata.dump(known.pop("metadata")), about, _environment().get_template("model.md.jinja"), known)
+    context = template_context.model_context(version, model, waivers or {})
+    described = f"{version.name} {model_name(model)} {context['digest']}"
+    head, template = metadata.dump(context.pop("metadata")), _environment().get_template("model.md.jinja")
+    return _render(head, described, template, context)
 
 
 def model_name(model: str) -> str:
-    """Return a model's name as the first line of our part has it."""
+    """Return the name of a model in the form that the begin line has."""
     return re.sub(r"[^A-Za-z0-9_.]", "_", model)
 
 
-def about(text: str) -> tuple[str, str] | None:
-    """Return which version our part of a card is about, and which profile or model of it; None without such a part."""
-    found = _BEGIN.search(_lines(text))
-    return (found[1], found[2]) if found else None
+def read_described(text: str) -> tuple[str, str] | None:
+    """Return the version, and the profile or model, that the generated part of a card describes; None without one."""
+    begin = _BEGIN.search(_normalise_newlines(text))
+    return (begin[1], begin[2]) if begin else None
 
 
-def differences(text: str, fresh: str) -> list[str]:
-    """Return what in a card differs from a fresh one: keys of the metadata, then lines of our part; nothing if current.
+def differences(text: str, current: str) -> list[str]:
+    """Return how a card differs from the ``current`` one: metadata keys, then lines of the generated part.
 
-    Lines begin with ``-`` (stands there) or ``+`` (should). What stands outside our part is not looked at.
+    Lines begin with ``-`` (in the card) or ``+`` (current). Text outside the generated part is not compared.
     """
-    existing, body = metadata.split(_lines(text))
-    wanted, fresh_body = metadata.split(fresh)
-    found = [
-        f"metadata: {markdown.line(key)} is not what the data says" for key in metadata.differences(existing, wanted)
-    ]
-    _, ours, _ = _parts(body)
-    _, part, _ = _parts(fresh_body)
-    if not ours:
-        return [*found, "the card has no part that begins with <!-- seas-data: begin"]
-    for line in difflib.unified_diff(ours.splitlines(), part.splitlines(), lineterm="", n=0):
-        if line.startswith(("---", "+++", "@@")):
-            continue
-        found.append(markdown.line(line, 400))
-    return found
+    existing, body = metadata.split(_normalise_newlines(text))
+    wanted, current_body = metadata.split(current)
+    found = [f"metadata: {markdown.line(key)} is out of date" for key in metadata.differences(existing, wanted)]
+    _, generated, _ = _parts(body)
+    _, current_part, _ = _parts(current_body)
+    if not generated:
+        return [*found, "the card has no line <!-- seas-data: begin ... -->"]
+    changes = difflib.unified_diff(generated.splitlines(), current_part.splitlines(), lineterm="", n=0)
+    return found + [markdown.line(each, 400) for each in changes if not each.startswith(("---", "+++", "@@"))]
 
 
-def merge(existing: str, fresh: str) -> str:
-    """Return the card ``existing`` with our part and our metadata as in ``fresh``, and all the rest as it was.
+def merge(existing: str, current: str) -> str:
+    """Return the card ``existing`` with the generated part and the managed metadata of ``current``.
 
-    Raises SeasDataError when the part's begin and end lines are not one of each, in order.
+    Raises SeasDataError unless ``existing`` has one begin line and one end line after it, or neither.
     """
-    theirs, body = metadata.split(_lines(existing))
-    ours, fresh_body = metadata.split(fresh)
+    other_metadata, body = metadata.split(_normalise_newlines(existing))
+    current_metadata, current_body = metadata.split(current)
     before, _, after = _parts(body)
-    _, part, _ = _parts(fresh_body)
+    _, part, _ = _parts(current_body)
     whole = f"{before.rstrip()}\n\n{part}\n\n{after.lstrip()}".strip() + "\n"
-    return f"---\n{metadata.dump(metadata.merge(theirs, ours))}---\n\n{whole}"
+    return f"---\n{metadata.dump(metadata.merge(other_metadata, current_metadata))}---\n\n{whole}"
 
 
-def write(fresh: str, path: Path) -> None:
-    """Write a card to ``path``; into the one that is there, if any, as ``merge`` does."""
-    files.write_text(path, merge(files.read_text(path), fresh) if path.exists() else fresh)
+def write(current: str, path: Path) -> None:
+    """Write a card to ``path``; if the file exists, merge the card into it."""
+    files.write_text(path, merge(files.read_text(path), current) if path.exists() else current)
 
 
-def check(path: Path, fresh: str) -> list[str]:
-    """Return ``differences`` of the card at ``path``. Raises SeasDataError when there is none."""
+def find_differences(path: Path, current: str) -> list[str]:
+    """Return the ``differences`` of the card at ``path``. Raises SeasDataError if the file does not exist."""
     if not path.is_file():
         raise SeasDataError(f"there is no card at {path}; write one with: seas-data card -o {path}")
-    return differences(files.read_text(path), fresh)
+    return differences(files.read_text(path), current)
 
 
 def _parts(body: str) -> tuple[str, str, str]:
-    """Return what stands before our part, our part with its two lines, and what stands behind it."""
+    """Return the text before the generated part, the part with its two comment lines, and the text after it."""
     begins, ends = list(_BEGIN.finditer(body)), list(_END.finditer(body))
     if not begins and not ends:
         return "", "", body
     if len(begins) != 1 or len(ends) != 1 or ends[0].start() < begins[0].end():
         raise SeasDataError(
             "the card should have one line <!-- seas-data: begin ... --> and, below it, one <!-- seas-data: end -->; "
-            "restore them, or remove them with all between them"
+            "restore them, or remove both with all text between them"
         )
     return body[: begins[0].start()], body[begins[0].start() : ends[0].end()], body[ends[0].end() :]
 
 
-def _card(head: str, about: str, template: Any, known: Mapping[str, Any]) -> str:
-    body = re.sub(r"\n{3,}", "\n\n", template.render(known)).strip()
+def _render(head: str, described: str, template: Any, context: Mapping[str, Any]) -> str:
+    body = re.sub(r"\n{3,}", "\n\n", template.render(context)).strip()
     return (
-        f"---\n{head}---\n\n<!-- seas-data: begin {about} (what stands from here to the end line is written anew by "
-        f"each release; write above or below) -->\n\n{body}\n\n<!-- seas-data: end -->\n"
+        f"---\n{head}---\n\n<!-- seas-data: begin {described} (generated: each release replaces the text from here to "
+        f"the end line; write above or below) -->\n\n{body}\n\n<!-- seas-data: end -->\n"
     )
 
 
-def _lines(text: str) -> str:
+def _normalise_newlines(text: str) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -154,7 +148,7 @@ def _environment() -> SandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # What is not in ``card_tables`` cannot be called: a filter that joins or replaces escapes for HTML, not Markdown.
+    # Templates can call only ``template_functions``: built-in filters escape for HTML, not for Markdown.
     environment.filters, environment.tests = {}, {}
-    environment.globals = dict(card_tables.FUNCTIONS)
+    environment.globals = dict(template_functions.FUNCTIONS)
     return environment

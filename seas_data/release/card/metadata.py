@@ -1,11 +1,11 @@
 """The card's metadata: the YAML block at its top, as the Hugging Face Hub reads it.
 
-The keys are those of the Hub's specification (``datasetcard.md`` of its documentation): what it searches and filters
-by, which files make which config and split, what columns they have, and what a gate asks. Every value from outside is
-on one line, cut, and written by a YAML library, so that none can add a key or end the block.
+The keys are those of the Hub's specification (``datasetcard.md`` of its documentation): search filters, the files and
+columns of each config and split, and the form of a gate. Every value from outside is on one line, cut, and written by a
+YAML library, so that no value can add a key or end the block.
 
-``merge`` is for a card that is on the Hub already: the keys of ``MANAGED`` are the data's and are written anew; all
-others belong to whoever wrote them, and tags are joined.
+``merge`` updates a card that is on the Hub already: the keys of ``MANAGED`` derive from the data and are replaced; all
+others are kept, and tags are combined.
 """
 
 import re
@@ -16,8 +16,8 @@ import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from seas_data.errors import SeasDataError
-from seas_data.release.card.markdown import line
-from seas_data.release.licences import table as licence_table
+from seas_data.markdown import line
+from seas_data.release.licences.table import find_licence
 
 ARXIV = "2408.02632"
 
@@ -38,9 +38,9 @@ MANAGED = (
     "library_name",
     "pipeline_tag",
 )
-"""What the data says. ``tags`` are joined with those that are there, and ``pretty_name`` is kept where there is one."""
+"""The keys that derive from the data. ``tags`` are combined, and an existing ``pretty_name`` is kept."""
 _GATE = ("extra_gated_prompt", "extra_gated_fields", "extra_gated_button_content")
-"""Ours where the release has a gate; else whoever published it may have put up one of their own."""
+"""Managed if the release is gated; otherwise the publisher may have added a gate."""
 
 _SIZES = {
     1_000: "n<1K",
@@ -52,7 +52,7 @@ _SIZES = {
     1_000_000_000: "100M<n<1B",
 }
 
-# Of the Hub's list (repositories-licenses.md) those that data and language models come under.
+# The licences of data and language models in the Hub's list (repositories-licenses.md).
 _HUB_LICENCES = """
     apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigcode-openrail-m afl-3.0 artistic-2.0
     bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0
@@ -74,71 +74,71 @@ def licence(name: str | None) -> dict[str, str]:
     """Return the metadata of a licence: its id on the Hub, or ``other`` with its name and link. None is unknown."""
     if name is None:
         return {"license": "unknown"}
-    known = licence_table.find(name)
+    known = find_licence(name)
     hub = known.hub if known else name.casefold()
     if hub in HUB_LICENCES:
         return {"license": hub}
-    called = re.sub(r"[^a-z0-9.]+", "-", line(known.id if known else name).casefold()).strip("-.")
-    return {"license": "other", "license_name": called or "custom"} | ({"license_link": known.read} if known else {})
+    slug = re.sub(r"[^a-z0-9.]+", "-", line(known.id if known else name).casefold()).strip("-.")
+    return {"license": "other", "license_name": slug or "custom"} | ({"license_link": known.url} if known else {})
 
 
 def languages(codes: Iterable[str | None]) -> list[str]:
-    """Return those of ``codes`` that are ISO 639 codes, sorted."""
+    """Return the ISO 639 codes among ``codes``, sorted."""
     return sorted({code for code in codes if code is not None and re.fullmatch("[a-z]{2,3}", code)})
 
 
 def hub_ids(names: Iterable[str | None]) -> list[str]:
-    """Return those of ``names`` that can be repositories of the Hub, sorted."""
+    """Return the valid names of Hub repositories among ``names``, sorted."""
     pattern = r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
     return sorted({name for name in names if name is not None and re.fullmatch(pattern, name, re.ASCII)})
 
 
 def dump(content: Mapping[str, Any]) -> str:
-    """Return ``content`` less what is None as YAML, keys in their order, one line a text."""
+    """Return ``content`` without None as YAML, with keys in order and each text on one line."""
     present = {key: value for key, value in content.items() if value is not None}
     written = yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10**9)
     if yaml.safe_load(written) == present:
         return written
-    # Some characters, such as U+0085, are white space to the reader and letters to the writer.
+    # PyYAML reads some characters, such as U+0085, as white space but writes them as letters.
     return yaml.safe_dump(present, sort_keys=False, allow_unicode=False, width=10**9)
 
 
 def split(card: str) -> tuple[dict[str, Any], str]:
-    """Return a card's metadata and its body. Raises SeasDataError when the block at its top is no mapping.
+    """Return the metadata and the body of a card. Raises SeasDataError if the metadata is not a YAML mapping.
 
-    The block is found with the expression that the Hub itself uses.
+    The block is found with the regular expression that the Hub uses.
     """
     found = REGEX_YAML_BLOCK.search(card)
     if found is None:
         return {}, card
     try:
         content = yaml.safe_load(found.group(2))
-    except (yaml.YAMLError, ValueError) as problem:  # ValueError: of a date that there is not, such as 2024-13-45
-        said = line(" ".join(str(problem).split()))
-        raise SeasDataError(f"the metadata at the top of the card is not YAML ({said}); mend or remove it") from None
+    except (yaml.YAMLError, ValueError) as problem:  # ValueError: an impossible date such as 2024-13-45
+        details = line(" ".join(str(problem).split()))
+        raise SeasDataError(f"the metadata of the card is not valid YAML ({details}); fix or remove it") from None
     if content is not None and not isinstance(content, dict):
-        raise SeasDataError("the metadata at the top of the card is not a mapping; mend or remove it")
+        raise SeasDataError("the metadata of the card is not a mapping; fix or remove it")
     return content or {}, card[found.end() :]
 
 
-def merge(existing: Mapping[str, Any], fresh: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of a card that is there, with what the data says written anew."""
-    managed = {*MANAGED, *(key for key in _GATE if key in fresh)}
-    theirs = {key: value for key, value in existing.items() if key not in managed}
-    together = {**fresh, **theirs}
-    together["tags"] = joined(fresh.get("tags"), existing.get("tags"))
-    order = [*fresh, *(key for key in together if key not in fresh)]
-    return {key: together[key] for key in order if together[key] not in (None, [])}
+def merge(existing: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata ``existing`` of a card, updated with the metadata ``current`` of the version."""
+    managed = {*MANAGED, *(key for key in _GATE if key in current)}
+    unmanaged = {key: value for key, value in existing.items() if key not in managed}
+    merged = {**current, **unmanaged}
+    merged["tags"] = combine(current.get("tags"), existing.get("tags"))
+    order = [*current, *(key for key in merged if key not in current)]
+    return {key: merged[key] for key in order if merged[key] not in (None, [])}
 
 
-def differences(existing: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
-    """Return the keys of which ``existing`` says something else than ``merge`` would write."""
-    wanted = merge(existing, fresh)
-    return sorted(key for key in {*existing, *wanted} if existing.get(key) != wanted.get(key))
+def differences(existing: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose values ``merge`` would change."""
+    merged = merge(existing, current)
+    return sorted(key for key in {*existing, *merged} if existing.get(key) != merged.get(key))
 
 
-def joined(first: object, second: object) -> list[Any]:
-    """Return two lists (a single value counts as one) as one without repeats."""
+def combine(first: object, second: object) -> list[Any]:
+    """Return the distinct values of two lists, in order; a single value counts as a list."""
     values: list[Any] = []
     for part in (first, second):
         listed: Sequence[Any] = part if isinstance(part, list) else [] if part is None else [part]

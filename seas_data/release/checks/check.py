@@ -55,7 +55,7 @@ class Candidate:
 
     @cached_property
     def _results(self) -> dict[str, pl.DataFrame]:
-        results = sql.read_all(self.version.paths(), [(query, {}) for query in self.queries])
+        results = sql.run_all(self.version.paths(), [(query, {}) for query in self.queries])
         return dict(zip(self.queries, results, strict=True))
 
 

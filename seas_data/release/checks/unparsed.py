@@ -8,13 +8,13 @@ from seas_data.release.checks.check import Candidate, Check, Finding, finding
 
 def find_unparsed_verdicts(candidate: Candidate) -> Finding:
     """Find the unparsed verdicts of judges with more of them than the recipe allows."""
-    limit = recipes.of(candidate.version.manifest).release.unparsed_share
+    limit = recipes.read_recipe(candidate.version.manifest).release.max_unparsed_proportion
     found = candidate.select(_UNPARSED).filter(pl.col("proportion") > limit)
     judges = found.select("judge", "proportion").unique().sort("judge").iter_rows()
     listed = ", ".join(f"{judge}: {proportion:.1%}" for judge, proportion in judges)
     failed = (
         f"too many verdicts are unparsed ({listed}; the limit is {limit:.1%}); fix the judge and judge again, or raise "
-        "release.unparsed_share in the recipe"
+        "release.max_unparsed_proportion in the recipe"
     )
     return finding(found["id"], passed=f"at most {limit:.1%} of each judge's verdicts are unparsed", failed=failed)
 
@@ -34,7 +34,7 @@ select judge, id, proportion from counted where failed
 """
 
 CHECK = Check(
-    "At most ``release.unparsed_share`` of each judge's verdicts are unparsed.",
+    "At most ``release.max_unparsed_proportion`` of each judge's verdicts are unparsed.",
     find_unparsed_verdicts,
     (_UNPARSED,),
     position=110,

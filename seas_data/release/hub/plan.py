@@ -86,7 +86,7 @@ def read_remote_state(remote: Remote, info: RepositoryInfo | None) -> RemoteStat
     if info is None:
         return RemoteState()
     text = remote.read_file(CARD, info.commit).decode("utf-8", errors="replace") if CARD in info.files else None
-    described = card.about(text) if text is not None else None
+    described = card.read_described(text) if text is not None else None
     manifest = read_manifest(remote, info.commit, info.files) if remote.kind == "dataset" else None
     managed = sorted(path for path in info.files if path != CARD and is_managed(path, remote.kind))
     if managed and manifest is None and described is None:

@@ -256,7 +256,7 @@ def _shard_path(table: str, shard: Shard) -> str:
 def _write_recipe(root: Path, manifest: Manifest, origin: str) -> Path:
     """Write the recipe of the version into the workspace, marked as pulled."""
     path = root / "recipes" / f"{manifest.recipe['name']}.yaml"
-    content = yaml.safe_dump(manifest.recipe | {"pulled": origin}, sort_keys=False, allow_unicode=True)
+    content = yaml.safe_dump(manifest.recipe | {"pulled_from": origin}, sort_keys=False, allow_unicode=True)
     about = (
         "# The recipe of this version, as published. Paths are file names only: set the folders to yours. Read it\n"
         "# before you build: its commands and servers run only with --trust.\n"

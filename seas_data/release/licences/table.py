@@ -1,50 +1,50 @@
-"""The licences that prompt sets and models of this field come under, and what each asks of a release.
+"""The licences of prompt sets and models, and their terms for a release.
 
-Read for what a *release of rows* has to keep to, by engineers and not by lawyers; ``read`` says where, so that anybody
-can read it again. A licence that is not listed is unknown, and a release with it is refused rather than guessed at.
+The terms are those that matter for a release of rows, as read by engineers, not lawyers, at ``url``. A licence that is
+not listed is unknown, and the check refuses a release with it.
 """
 
 from dataclasses import dataclass
 
 NOTHING, NOTICE, CHANGES, ATTRIBUTION = range(4)
-"""What who passes rows on owes: nothing; the licence's text; also to say what was changed; also to name the authors."""
+"""What redistributing rows requires: nothing; the licence text; also a statement of changes; also attribution."""
 
 
 @dataclass(frozen=True)
 class Licence:
-    """What one licence asks.
+    """The terms of a licence.
 
-    ``id``: its SPDX identifier, or where it has none the name in use. ``hub``: its name on the Hugging Face Hub.
-    ``share_alike``: the family under which all that is made of it must stay. ``of_model``: a model's licence rather
-    than a set's. ``outputs``: what it says about what the model writes, in a sentence for the card. ``only_for``: the
-    models which those outputs may improve, all others being ruled out.
+    ``id``: its SPDX identifier, or its usual name if it has none. ``hub``: its name on the Hugging Face Hub. ``url``:
+    where to read it. ``share_alike``: the family of licences that derivatives must be under. ``is_model_licence``:
+    whether it is for models rather than datasets. ``outputs``: its terms for outputs, as a sentence for the card.
+    ``only_for``: the only models that outputs may improve.
     """
 
     id: str
     hub: str
-    read: str
+    url: str
     duty: int = NOTICE
     version: float = 0
     commercial: bool = True
     share_alike: str | None = None
     derivatives: bool = True
-    of_model: bool = False
+    is_model_licence: bool = False
     outputs: str | None = None
     only_for: str | None = None
 
 
-def find(name: str) -> Licence | None:
-    """Return the licence of that SPDX identifier or Hub name, in any case; None if it is not known."""
+def find_licence(name: str) -> Licence | None:
+    """Return the licence with this SPDX identifier or Hub name, case-insensitive; None if it is unknown."""
     return _BY_NAME.get(name.strip().casefold())
 
 
 def creative_commons(parts: str, version: float = 4.0) -> Licence:
-    """Return the Creative Commons licence of these parts, such as ``by-nc``."""
+    """Return the Creative Commons licence with these elements, such as ``by-nc``."""
     name = f"CC-{parts.upper()}-{version}"
     return Licence(
         id=name,
         hub=name.casefold(),
-        read=f"https://creativecommons.org/licenses/{parts}/{version}/legalcode",
+        url=f"https://creativecommons.org/licenses/{parts}/{version}/legalcode",
         duty=ATTRIBUTION,
         version=version,
         commercial="nc" not in parts,
@@ -59,20 +59,27 @@ def _spdx(name: str, duty: int = NOTICE, hub: str = "", share_alike: str | None 
 
 
 def _model(
-    name: str, read: str, outputs: str, *, hub: str = "", commercial: bool = True, only_for: str | None = None
+    name: str, url: str, outputs: str, *, hub: str = "", commercial: bool = True, only_for: str | None = None
 ) -> Licence:
     return Licence(
-        name, hub or name, read, ATTRIBUTION, commercial=commercial, of_model=True, outputs=outputs, only_for=only_for
+        name,
+        hub or name,
+        url,
+        ATTRIBUTION,
+        commercial=commercial,
+        is_model_licence=True,
+        outputs=outputs,
+        only_for=only_for,
     )
 
 
 _LLAMA = "https://github.com/meta-llama/llama-models/blob/main/models/"
 _NAMED = (
-    'If outputs of {0} train a model that is passed on, its name has to begin with "Llama" (section 1.b.i); say "Built '
-    'with Llama" where {0} is used.'
+    'If outputs of {0} train a model that is distributed, its name must begin with "Llama" (section 1.b.i); state '
+    '"Built with Llama" where {0} is used.'
 )
-_RAIL = "Outputs belong to who made them; the model's use restrictions hold for whoever runs the model."
-_LICENCES = (
+_RAIL = "Outputs belong to their author; the use restrictions apply to whoever runs the model."
+LICENCES = (
     *(_spdx(name, NOTHING) for name in ("CC0-1.0", "PDDL-1.0", "Unlicense")),
     *(_spdx(name) for name in ("MIT", "MIT-0", "ISC", "BSD-2-Clause", "BSD-3-Clause", "CDLA-Permissive-2.0")),
     _spdx("Apache-2.0", CHANGES),
@@ -88,14 +95,14 @@ _LICENCES = (
     _model(
         "llama2",
         _LLAMA + "llama2/LICENSE",
-        "Outputs may improve no large language model but Llama 2 and what derives from it (section 1.b.v).",
+        "Outputs may improve no large language models other than Llama 2 and its derivatives (section 1.b.v).",
         only_for="llama2",
     ),
     _model(
         "llama3",
         "https://github.com/meta-llama/llama3/blob/main/LICENSE",
-        "Outputs may improve no large language model but Meta Llama 3 and what derives from it (section 1.b.v); say "
-        '"Built with Meta Llama 3" where it is used.',
+        "Outputs may improve no large language models other than Meta Llama 3 and its derivatives (section 1.b.v); "
+        'state "Built with Meta Llama 3" where it is used.',
         only_for="llama3",
     ),
     *(
@@ -105,20 +112,20 @@ _LICENCES = (
     _model(
         "gemma",
         "https://ai.google.dev/gemma/terms",
-        "Google claims no rights in outputs, but a model trained on them to be like Gemma derives from Gemma, and its "
-        "terms and use restrictions go with it (section 1.1 e, 3.1).",
+        "Google claims no rights in outputs, but a model that is trained on them to perform like Gemma is a derivative "
+        "of Gemma, and its terms and use restrictions apply (sections 1.1 e and 3.1).",
     ),
     _model(
         "qwen",
         "https://huggingface.co/Qwen/Qwen2.5-72B-Instruct/blob/main/LICENSE",
-        'If outputs train a model that is passed on, its documentation has to say "Built with Qwen" or "Improved using '
-        'Qwen".',
+        'If outputs train a model that is distributed, its documentation must state "Built with Qwen" or "Improved '
+        'using Qwen".',
         hub="other",
     ),
     _model(
         "qwen-research",
         "https://huggingface.co/Qwen/Qwen2.5-3B/blob/main/LICENSE",
-        "For research and evaluation only. If outputs train a model that is passed on, its documentation has to say "
+        "For research and evaluation only. If outputs train a model that is distributed, its documentation must state "
         '"Built with Qwen" or "Improved using Qwen".',
         hub="other",
         commercial=False,
@@ -127,4 +134,4 @@ _LICENCES = (
     _model("bigscience-openrail-m", "https://www.licenses.ai/blog/2022/8/26/bigscience-open-rail-m-license", _RAIL),
     _model("bigcode-openrail-m", "https://huggingface.co/spaces/bigcode/bigcode-model-license-agreement", _RAIL),
 )
-_BY_NAME = {name.casefold(): each for each in _LICENCES for name in (each.id, each.hub) if name != "other"}
+_BY_NAME = {name.casefold(): each for each in LICENCES for name in (each.id, each.hub) if name != "other"}

@@ -11,13 +11,12 @@ import pytest
 from jinja2 import nodes
 from typer.testing import CliRunner
 
-from seas_data import cli
+from seas_data import cli, markdown
 from seas_data.errors import SeasDataError
 from seas_data.query import version
 from seas_data.query.version import Version
 from seas_data.release import card, checks
-from seas_data.release.card import answers, markdown, metadata
-from seas_data.release.card import tables as card_tables
+from seas_data.release.card import metadata, number_formats, queries, template_functions
 from seas_data.release.folder import checkout
 from seas_data.resources import folder
 from seas_data.store import Manifest, open_workspace
@@ -78,8 +77,8 @@ def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text
         "Bias, Risks, and Limitations",
         "Licences",
         "Changes since v1",
-        "Checks that were overruled",
-        "How to ask for a removal",
+        "Waived checks",
+        "How to request a takedown",
         "Citation",
     ]
 
@@ -91,22 +90,24 @@ def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
 
 def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> None:
     allowed: set[str] = set()
-    for names in (answers.DATASET, {key: list[str]() for key in ("rows-by-kind", "drop-reasons")}):
+    for names in (queries.DATASET, {key: list[str]() for key in ("rows-by-kind", "drop-reasons")}):
         for opened in (newest, version.open(newest.workspace.root).version(newest.manifest.parent)):
-            for rows in answers.gather(opened, names).values():
+            for rows in queries.run_queries(opened, names).values():
                 for row in rows:
                     allowed |= {str(markdown.escape(value)) for value in row.values() if not isinstance(value, list)}
-                    allowed |= {str(markdown.share(value)) for value in row.values() if isinstance(value, float)}
+                    allowed |= {
+                        str(number_formats.percent(value)) for value in row.values() if isinstance(value, float)
+                    }
                     allowed |= {f"{value:.3f}" for value in row.values() if isinstance(value, float)}
                     if {"value", "low", "high"} <= row.keys():
-                        allowed |= {str(markdown.interval(row)), str(markdown.plain_interval(row))}
+                        allowed |= {str(number_formats.percent_interval(row)), str(number_formats.number_interval(row))}
     for known in ("rows-by-kind", "drop-reasons"):  # the parent beside the version
         key = known.replace("-", "_")
         value = "kept" if known == "rows-by-kind" else "prompts"
         keys = ("kind", "difficulty") if known == "rows-by-kind" else ("reason",)
         parent = version.open(newest.workspace.root).version(newest.manifest.parent)
-        pair = [answers.gather(each, {known: []})[key] for each in (parent, newest)]
-        for row in answers.changes(pair[0], pair[1], keys, value):
+        pair = [queries.run_queries(each, {known: []})[key] for each in (parent, newest)]
+        for row in queries.compare_results(pair[0], pair[1], keys, value):
             allowed |= {f"{row[name]:,}" for name in ("before", "after", "more")}
     settings = re.findall(r"\| (?:R0|T0|red|target).*likelihood.*|\| .*sigmoid.*", text)
     loads = re.search(r"\| Config \|.*?\n\n", text, flags=re.DOTALL)
@@ -132,31 +133,31 @@ def test_some_numbers_as_a_reader_would_look_them_up(newest: Version, text: str)
         assert by_type[name or "not stated"] == f"{count:,}"
     cells = {
         (row["red_team"], row["target"]): row
-        for row in answers.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
+        for row in queries.run_queries(newest, {"attack-success-matrix": []})["attack_success_matrix"]
     }
     names, *rows = table_below(text, "### Attack success")
     for red, *values in rows:
         for target, value in zip(names[1:], values, strict=True):
             cell = cells[red, target]
             assert value == f"{100 * cell['value']:.1f} % ({100 * cell['low']:.1f}–{100 * cell['high']:.1f})"
-    assert ["`licences`", OVERRULED["licences"]] in table_below(text, "## Checks that were overruled")
+    assert ["`licences`", OVERRULED["licences"]] in table_below(text, "## Waived checks")
 
 
 def test_the_public_card_says_what_is_withheld_and_the_gated_one_how_to_get_it(text: str, gated_text: str) -> None:
     gated = gated_text
-    assert "### What is withheld" in text and "`responses`" in text
-    assert "### How to get access" in gated and "### What is withheld" not in gated
+    assert "### Withheld data" in text and "`responses`" in text
+    assert "### How to get access" in gated and "### Withheld data" not in gated
     assert "extra_gated_prompt" in metadata.split(gated)[0]
-    assert "## Checks that were overruled" not in gated
+    assert "## Waived checks" not in gated
 
 
 def test_columns_of_the_prompts_are_all_told(text: str) -> None:
     from seas_data.release import configs
 
     told = {
-        name for row in table_below(text, "### Columns of the prompts")[1:] for name in re.findall(r"`(\w+)`", row[0])
+        name for row in table_below(text, "### Columns of `prompts`")[1:] for name in re.findall(r"`(\w+)`", row[0])
     }
-    assert told == set(configs.schema(configs.CONFIGS[0]))
+    assert told == set(configs.schema(configs.CONFIGS[0], "public"))
 
 
 def test_no_prompt_is_quoted(newest: Version, text: str) -> None:
@@ -173,8 +174,8 @@ def test_a_card_is_current_until_something_changes(newest: Version, text: str, g
     assert card.differences(ours.replace("\n", "\r\n"), text) == []
     found = card.differences(re.sub(r"\| 0 \|", "| 1 |", text, count=1), text)
     assert len(found) == 2 and found[0].startswith("-") and found[1].startswith("+")
-    assert any("overruled" in line for line in card.differences(text, gated_text))
-    assert card.differences("# Something else\n", text)[-1].startswith("the card has no part")
+    assert any("waived" in line for line in card.differences(text, gated_text))
+    assert card.differences("# Something else\n", text)[-1].startswith("the card has no line")
     stale = card.differences(text.replace("license: ", "license: x"), text)
     assert stale == ["metadata: license is not what the data says"]
 
@@ -225,13 +226,13 @@ def test_a_card_that_is_no_text_is_told_in_a_sentence(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_bytes(b"# Caf\xe9\n")
     with pytest.raises(SeasDataError, match="not text in UTF-8"):
-        card.check(page, "fresh")
+        card.find_differences(page, "fresh")
     with pytest.raises(SeasDataError, match="not text in UTF-8"):
         card.write("fresh", page)
 
 
 def test_a_model_that_there_is_not_is_answered_with_those_that_there_are(newest: Version) -> None:
-    with pytest.raises(SeasDataError, match="knows no model R9; it knows R0, R1"):
+    with pytest.raises(SeasDataError, match="has no model R9; its models are: R0, R1"):
         card.model_card(newest, "R9")
 
 
@@ -257,12 +258,12 @@ def test_a_card_is_right_however_many_iterations_and_without_a_row_of_a_type(ite
     assert not re.search(r"\b(?:None|nan|inf|null)\b", page)
     kept = opened.table("kept").filter(kind="adversarial", role="training")
     missing = [name for name in TYPES if name not in set(kept["type"])]
-    assert missing and f"No attack of these types is kept: {', '.join(missing)}." in page
+    assert missing and f"Types without a kept attack: {', '.join(missing)}." in page
     by_type = opened.table("kept").filter(kind="adversarial").group_by("type", "difficulty").len().rows()
     assert {tuple(row[:3]) for row in table_below(page, "### Types of attack")[1:]} == {
         (name or "not stated", difficulty or "–", f"{count:,}") for name, difficulty, count in by_type
     }
-    told = table_below(page, "### How it was made, iteration by iteration")
+    told = table_below(page, "### Iterations of the loop")
     assert [row[0] for row in told[1:]] == [str(number) for number in range(1, iterations + 1)]
     names, *grid = table_below(page, "### Attack success")
     assert names[1:] == [f"T{number}" for number in range(iterations + 1)]
@@ -281,9 +282,11 @@ def test_the_card_of_a_red_team_says_that_it_generates_attacks(newest: Version) 
     assert {row[1] for row in table_below(target, "### Training data")[1:]} == {
         f"{count:,}" for _, count in pairs.filter(pairs["role"] != "red").group_by("role").len().iter_rows()
     }
-    cells = answers.gather(newest, {"attack-success-matrix": []})["attack_success_matrix"]
+    cells = queries.run_queries(newest, {"attack-success-matrix": []})["attack_success_matrix"]
     shown = {row[0]: row[1] for row in table_below(red, "### Against each target")[1:]}
-    assert shown == {cell["target"]: markdown.interval(cell) for cell in cells if cell["red_team"] == "R2"}
+    assert shown == {
+        cell["target"]: number_formats.percent_interval(cell) for cell in cells if cell["red_team"] == "R2"
+    }
     assert "### Safety, over-refusal and general ability" in target
 
 
@@ -322,7 +325,7 @@ def test_a_public_release_that_was_pulled_says_withheld_and_not_none(public: Pat
 def test_a_reason_is_not_cut(newest: Version) -> None:
     because = "They wrote to us that it may be used so, " * 20
     page = card.dataset_card(newest, "public", {"licences": because})
-    assert table_below(page, "## Checks that were overruled")[1] == ["`licences`", because.strip()]
+    assert table_below(page, "## Waived checks")[1] == ["`licences`", because.strip()]
     assert "…" in card.dataset_card(newest, "public", {"licences": because * 2})
 
 
@@ -332,18 +335,18 @@ def test_a_recipe_that_is_none_is_told_in_a_sentence(mine: Path) -> None:
     runs = pl.read_parquet(place.root / "runs" / f"{newest.version}.parquet")
     for part in ({"judges": "all"}, {"models": ["red"]}, {"models": {"red": 1}}, {"release": {"licences": [1]}}):
         place.commit(newest.model_copy(update={"recipe": newest.recipe | part}), runs)
-        with pytest.raises(SeasDataError, match=f"{next(iter(part))}.* is not what it should be"):
+        with pytest.raises(SeasDataError, match=f"{next(iter(part))}"):
             card.dataset_card(version.open(mine).version())
         with pytest.raises(SeasDataError, match="cannot be released"):
             checks.run(version.open(mine).version())
-    odd = newest.recipe | {"curation": {"a_key_of_later": 1}, "pulled": "org/name"}
+    odd = newest.recipe | {"curation": {"a_key_of_later": 1}, "pulled_from": "org/name"}
     place.commit(newest.model_copy(update={"recipe": odd}), runs)
     assert card.dataset_card(version.open(mine).version())
 
 
 def test_a_version_without_a_loop_says_so_and_leaves_the_rest_out(example: Path) -> None:
     page = card.dataset_card(version.open(example).version("v0"))
-    assert "no model wrote any of it" in page
+    assert "it contains no model outputs" in page
     assert not {"## Results", "### Judges", "### Models and settings"} & set(headings(page))
     assert list(card.dataset_files(version.open(example).version("v0"))) == ["README.md"]
 
@@ -357,7 +360,7 @@ def test_templates_print_nothing_that_is_not_escaped() -> None:
         tree = environment.parse(page.read_text(encoding="utf-8"))
         assert not [*tree.find_all((nodes.Concat, nodes.Filter, nodes.CallBlock, nodes.Macro))], page
         called = {node.node.name for node in tree.find_all(nodes.Call) if isinstance(node.node, nodes.Name)}
-        assert called <= set(card_tables.FUNCTIONS), page
+        assert called <= set(template_functions.FUNCTIONS), page
 
 
 def snippets(page: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from seas_data.query import version
 from seas_data.release import card
 from seas_data.release.card import metadata
 from tests.release import hostile
-from tests.release.card.test_markdown import Tags
+from tests.test_markdown import Tags
 
 # Short enough to be shown whole: a value is cut at 120 characters.
 PAYLOADS = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.release.card import metadata
-from tests.release.card.test_markdown import HOSTILE
+from tests.test_markdown import HOSTILE
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_what_is_written_is_read(content: dict[str, str]) -> None:
     ("head", "said"),
     [
         ("- a\n- b\n", "not a mapping"),
-        ("a: [\n", "not YAML"),
-        ("a: !!python/object:os.x {}\n", "not YAML"),
-        ("a: 2024-13-45\n", "not YAML"),
+        ("a: [\n", "is not valid YAML"),
+        ("a: !!python/object:os.x {}\n", "is not valid YAML"),
+        ("a: 2024-13-45\n", "is not valid YAML"),
     ],
 )
 def test_a_damaged_block_is_said(head: str, said: str) -> None:

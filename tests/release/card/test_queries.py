@@ -158,7 +158,7 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
             "seeds", {"seed_id": "s", "iteration": 1, "split": "train", "example_ids": ["c", "e"], "text": "t"}
         ),
     )
-    assert sql.read(shards, QUERIES["leaks"].sql).rows() == [
+    assert sql.run_trusted(shards, QUERIES["leaks"].sql).rows() == [
         ("groups in more than one split", 1),
         ("prompts of train with the same text as one that is held out", 1),
         ("test prompts in pairs, demonstrations or training seeds", 3),

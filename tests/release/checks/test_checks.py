@@ -339,7 +339,7 @@ def unreadable_refusals(copy: Copy) -> None:
 
 def reward_without_licence(copy: Copy) -> None:
     recipe = copy.version.manifest.recipe
-    mart = {"mode": "mart", "mart": {"reward": "scorer", "min_reward": 0.0}}
+    mart = {"mode": "mart", "mart": {"reward_model": "scorer", "min_reward": 0.0}}
     copy._commit(recipe=recipe | {"models": {**recipe["models"], "scorer": {"model": "scorer"}}, "pairs": mart})
 
 
@@ -418,13 +418,13 @@ def test_a_defect_is_stopped_by_its_own_check_alone(defect: str, copy: Copy) -> 
 def test_a_build_without_a_loop_forgets_no_model(copy: Copy) -> None:
     copy.without_loop()
     assert failed(copy) == {}
-    found = licences.parts(copy.version, "public")
+    found = licences.collect_parts(copy.version, "public")
     assert [part.name for part in found if part.kind == "model"] == ["guard", "red", "target"]
 
 
 def test_a_model_that_was_swapped_counts_beside_the_one_in_its_place(copy: Copy) -> None:
     copy.swap_red_team("qwen-research")
-    parts = licences.parts(copy.version, "public")
+    parts = licences.collect_parts(copy.version, "public")
     assert {part.licence for part in parts if part.name == "red"} == {"Apache-2.0", "qwen-research"}
 
 

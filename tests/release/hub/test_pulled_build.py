@@ -86,15 +86,15 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
                 "style_map": {"Role Play": "Role Play"},
             }
         },
-        "curation": {"near": None, "templates": {"find": False}},
+        "curation": {"near": None, "templates": {"detect": False}},
         "models": {"red": model, "target": model},
         "judges": [{"by": "rules", "unsafe": {"words": ["box"]}}],
-        "loop": {"iterations": 1, "attack": {"examples": 1}, "red_team": {"model": "red", "start": "given"}}
+        "loop": {"iterations": 1, "attack": {"examples_per_seed": 1}, "red_team": {"model": "red", "start": "given"}}
         | {"target": {"model": "target", "start": "given"}},
         "pairs": {"harmless": None, "general": None},
     }
     place = folder / "doors.yaml"
-    place.write_text(yaml.safe_dump(content | ({"pulled": pulled} if pulled else {})))
+    place.write_text(yaml.safe_dump(content | ({"pulled_from": pulled} if pulled else {})))
     return place, mark
 
 
@@ -134,5 +134,5 @@ def test_a_pull_writes_the_recipe_marked_as_somebody_elses(hub: Hub, example: Pa
     done = pull("org/set@1.0.0", tmp_path / "ws2")
     assert done.recipe == tmp_path / "ws2" / "recipes" / "example.yaml"
     read = recipes.load(done.recipe)
-    assert read.pulled == "org/set@1.0.0"
-    assert read.model_copy(update={"pulled": None}).digest() == read.digest()
+    assert read.pulled_from == "org/set@1.0.0"
+    assert read.model_copy(update={"pulled_from": None}).digest() == read.digest()

@@ -7,20 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data import recipe as recipes
-from seas_data.release.licences import Outcome, Part, derive
-from seas_data.release.licences import table as licence_table
-from seas_data.release.licences.table import find
+from seas_data.release.licences import LicenceResult, Part, combine
+from seas_data.release.licences.table import LICENCES, find_licence
 from tests.conftest import CHECKOUT
 
-KNOWN = sorted({each.id for each in licence_table._LICENCES})
+KNOWN = sorted({each.id for each in LICENCES})
 
 
-def release(*licences: str | None, stated: str | None = None) -> Outcome:
+def release(*licences: str | None, stated: str | None = None) -> LicenceResult:
     parts = [Part("source", f"set{number}", licence) for number, licence in enumerate(licences)]
-    return derive(parts, stated)
+    return combine(parts, stated)
 
 
-def named(outcome: Outcome) -> str | None:
+def named(outcome: LicenceResult) -> str | None:
     return outcome.licence.id if outcome.licence else None
 
 
@@ -72,7 +71,7 @@ def test_no_duty_of_any_part_is_lost(names: list[str]) -> None:
     if found is None:
         return
     for name in names:
-        part = find(name)
+        part = find_licence(name)
         assert part is not None
         assert found.duty >= part.duty
         assert part.commercial or not found.commercial
@@ -106,38 +105,38 @@ def test_a_stated_licence_may_ask_more_and_never_less(parts: list[str], stated: 
 
 
 def test_a_model_passes_on_what_it_says_of_its_outputs_and_not_its_licence() -> None:
-    found = derive([Part("source", "letters", "CC-BY-4.0"), Part("model", "red", "llama3.1")])
+    found = combine([Part("source", "letters", "CC-BY-4.0"), Part("model", "red", "llama3.1")])
     assert named(found) == "CC-BY-4.0"
-    assert [part.name for part in found.parts if part.known is not None and part.known.outputs] == ["red"]
+    assert [part.name for part in found.parts if part.terms is not None and part.terms.outputs] == ["red"]
     for own in ("Apache-2.0", "CC-BY-SA-4.0", "GPL-3.0-only"):
-        assert named(derive([Part("source", "letters", "MIT"), Part("model", "red", own)])) == "MIT"
-    assert named(derive([Part("source", "letters", "MIT"), Part("model", "red", "llama3.1")])) == "CC-BY-4.0"
-    assert named(derive([Part("model", "red", "Apache-2.0")])) == "CC-BY-4.0"
-    research = derive([Part("source", "letters", "MIT"), Part("model", "red", "qwen-research")])
+        assert named(combine([Part("source", "letters", "MIT"), Part("model", "red", own)])) == "MIT"
+    assert named(combine([Part("source", "letters", "MIT"), Part("model", "red", "llama3.1")])) == "CC-BY-4.0"
+    assert named(combine([Part("model", "red", "Apache-2.0")])) == "CC-BY-4.0"
+    research = combine([Part("source", "letters", "MIT"), Part("model", "red", "qwen-research")])
     assert named(research) == "CC-BY-NC-4.0"
 
 
 def test_outputs_that_may_improve_one_family_alone_may_not_teach_another() -> None:
     letters, judge = Part("source", "letters", "MIT"), Part("model", "guard", "llama3")
-    own = derive([letters, judge, Part("model", "target", "llama3", trained=True)])
+    own = combine([letters, judge, Part("model", "target", "llama3", trained=True)])
     assert (own.faults, named(own)) == ((), "CC-BY-4.0")
-    other = derive([letters, judge, Part("model", "target", "Apache-2.0", trained=True)])
+    other = combine([letters, judge, Part("model", "target", "Apache-2.0", trained=True)])
     assert [names for _, names in other.faults] == [("guard",)]
-    asked = derive([letters, judge, Part("model", "target", "Apache-2.0")])
+    asked = combine([letters, judge, Part("model", "target", "Apache-2.0")])
     assert asked.faults == ()
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_licence_is_found_by_either_name_in_any_case_and_says_where_it_was_read(name: str) -> None:
-    found = find(name.upper())
+    found = find_licence(name.upper())
     assert found is not None and found.id == name
-    assert found.hub == "other" or find(found.hub.upper()) is not None
+    assert found.hub == "other" or find_licence(found.hub.upper()) is not None
     assert found.hub == found.hub.lower()
-    assert found.read.startswith("https://")
+    assert found.url.startswith("https://")
 
 
 def test_no_two_licences_have_one_name() -> None:
-    assert len(KNOWN) == len(licence_table._LICENCES)
+    assert len(KNOWN) == len(LICENCES)
 
 
 SHIPPED = ("example", "mart", "sandbox", "sandbox-mart", "sandbox-smoke", "seas", "seas-llama3", "seas-qwen")
@@ -147,4 +146,4 @@ SHIPPED = ("example", "mart", "sandbox", "sandbox-mart", "sandbox-smoke", "seas"
 def test_the_shipped_recipes_state_known_licences(name: str) -> None:
     content = recipes.read(CHECKOUT / "pipelines" / f"{name}.yaml")
     for part in (*content["sources"].values(), *content.get("models", {}).values()):
-        assert find(part["licence"]) is not None
+        assert find_licence(part["licence"]) is not None

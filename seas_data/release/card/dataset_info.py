@@ -1,8 +1,7 @@
-"""The tables to load as the card's metadata describes them: ``dataset_info``, one entry a config.
+"""The configs in the metadata of a card: ``configs`` and ``dataset_info``.
 
-Features come from the config's query over the version, rows and bytes are counted by DuckDB without a row leaving it.
-``num_bytes`` is what the values take in memory as Arrow holds them: the width of numbers, the bytes of texts and four
-for each text's offset; nested values count as their JSON.
+Features come from the config's query; DuckDB counts rows and bytes. ``num_bytes`` is the size of the values in Arrow
+memory: the width of numbers, the bytes of texts and four for each offset; nested values count as their JSON.
 """
 
 from typing import Any
@@ -11,28 +10,40 @@ import polars as pl
 
 from seas_data.query import sql
 from seas_data.query.version import Version
-from seas_data.release import configs
+from seas_data.release import configs, visibility
 from seas_data.release.configs import Config
 from seas_data.release.visibility import Profile
 
 Facts = dict[str, Any]
 
 
-def describe(version: Version, profile: Profile) -> list[Facts]:
-    """Return of each config of ``profile`` that has rows its ``name``, ``about``, ``features`` and ``splits``.
+def describe_configs(version: Version, profile: Profile) -> list[Facts]:
+    """Return the ``name``, ``about``, ``features`` and ``splits`` of each config of ``profile`` that has rows.
 
-    A split is its ``name``, ``rows`` and ``bytes``; those without rows are left out, as they are in the folder's list.
+    A split has a ``name``, ``rows`` and ``bytes``; splits without rows are left out.
     """
-    shown = configs.of(profile)
-    asked: list[tuple[str, dict[str, object]]] = [(_counting(config, configs.schema(config)), {}) for config in shown]
-    counts = sql.read_all(version.paths(), asked)
-    found = [_config(config, configs.schema(config), counted) for config, counted in zip(shown, counts, strict=True)]
+    shown = configs.for_profile(profile)
+    schemas = [configs.schema(config, profile) for config in shown]
+    tables = visibility.redacted_tables(profile)
+    queries: list[tuple[str, dict[str, object]]] = [
+        (tables + _count_query(config, schema), {}) for config, schema in zip(shown, schemas, strict=True)
+    ]
+    counts = sql.run_all(version.paths(), queries)
+    found = [_config(*each) for each in zip(shown, schemas, counts, strict=True)]
     return [config for config in found if config["splits"]]
 
 
-def listed(described: list[Facts]) -> list[dict[str, object]]:
-    """Return ``describe``'s configs with their files, as the metadata lists them: `datasets` cannot load a split
-    without rows, and there is none among them.
+def columns(profile: Profile) -> list[Facts]:
+    """Return the ``column`` and ``description`` of each column of the default config."""
+    config = configs.CONFIGS[0]
+    policies = configs.columns(config)
+    return [{"column": name, "description": policies[name].description} for name in configs.schema(config, profile)]
+
+
+def list_configs(described: list[Facts]) -> list[dict[str, object]]:
+    """Return the described configs with their files, as ``configs`` in the metadata lists them.
+
+    Splits without rows are not listed, because `datasets` cannot load them.
     """
     return [
         {"config_name": config["name"]}
@@ -48,7 +59,7 @@ def listed(described: list[Facts]) -> list[dict[str, object]]:
 
 
 def dataset_info(described: list[Facts]) -> list[Facts]:
-    """Return ``describe``'s configs as the Hub's ``dataset_info``."""
+    """Return the described configs as the Hub's ``dataset_info``."""
     return [
         {
             "config_name": config["name"],
@@ -63,7 +74,7 @@ def dataset_info(described: list[Facts]) -> list[Facts]:
     ]
 
 
-def _counting(config: Config, schema: pl.Schema) -> str:
+def _count_query(config: Config, schema: pl.Schema) -> str:
     side = "split" if len(config.splits) > 1 else "'train'"
     size = " + ".join(_bytes(name, kind) for name, kind in schema.items())
     counts = f"{side} as name, count(*) as rows, cast(sum({size}) as bigint) as bytes"
