@@ -1,13 +1,13 @@
-"""Every query of the library at the paper's scale for three iterations, on generated rows.
+"""Time every query of the library at the paper's scale for three iterations, on generated rows.
 
     python benchmarks/analysis.py [--workspace DIR] [--runs 3] [--prompts 20000] [--seeds 5000] [--dimensions 384]
 
 15,000 seeds, 75,000 attacks on them and 375,000 responses, each judged by two judges, 20,000 prompts before the loop,
-and the evaluations of four red teams and four targets; ``tests/made.py`` writes it (a minute), unless the folder is
-there already. Each query is asked in one process as the package asks its own (``Version.select``: the closed reader,
-views and all): once to warm up, then ``--runs`` times, of which the median counts. Processor seconds are of all threads
-together: on a machine that others use they say more than the clock. The peak is the process's, which the queries share.
-It ends with an error where a query misses the aim of half a second on the clock.
+and the evaluations of four red teams and four targets; ``tests/made.py`` writes them (a minute) unless the folder
+exists. All queries run in one process with ``Version.select``, which includes the closed reader and the views: once to
+warm up, then ``--runs`` times, of which the median counts. Processor seconds are the sum over all threads; on a shared
+machine they are more reliable than wall-clock seconds. The peak memory is that of the process. The script exits with an
+error if a query misses the aim of half a second of wall-clock time.
 """
 
 import argparse
@@ -31,7 +31,7 @@ AIM = 0.5  # seconds
 
 
 def measure(version: Version, query: library.Query, runs: int) -> tuple[float, float, int]:
-    """Return the median seconds and processor seconds of a warm query, and the rows of its answer."""
+    """Return the median seconds and processor seconds of a warm query, and the number of rows of its result."""
     values = query.values([])
     rows = version.select(query.sql, values).height
     clock, processor = [], []
@@ -50,7 +50,7 @@ def main() -> None:
     options.add_argument("--prompts", type=int, default=20_000)
     options.add_argument("--seeds", type=int, default=5_000)
     options.add_argument("--dimensions", type=int, default=384)
-    options.add_argument("queries", nargs="*", help="Only these.")
+    options.add_argument("queries", nargs="*", help="Names of the queries to time; all by default.")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = given.workspace or Path(scratch) / "ws"

@@ -1,12 +1,12 @@
-"""The report and the map at the paper's scale for three iterations, on generated rows.
+"""Time the report and the map at the paper's scale for three iterations, on generated rows.
 
     python benchmarks/report.py [--workspace DIR] [--prompts 20000] [--seeds 5000] [--explore]
 
 15,000 seeds, 75,000 attacks on them, 375,000 responses, each judged by two judges, and 20,000 prompts before the loop;
-``tests/made.py`` writes it (a minute), unless the folder is there already. The command runs in a process of its own, as
-a person runs it: its peak is that of ``seas-data report``, imports and all. Processor seconds are of all its threads
-together: on a machine that others use they say more than the clock. Last, how long a headless Chromium takes until
-every chart is drawn, where there is one. It ends with an error where the report misses an aim: 20 s, 2 GB, 6 MB.
+``tests/made.py`` writes them (a minute) unless the folder exists. The command runs in a separate process, as a user
+runs it, so its peak memory includes imports. Processor seconds are the sum over all threads; on a shared machine they
+are more reliable than wall-clock seconds. The last column is the time until a headless Chromium, if installed, has drawn
+every chart. The script exits with an error if the report misses an aim: 20 s, 2 GB, 6 MB.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def command(*arguments: object) -> tuple[float, float, float]:
 
 
 def drawn(path: Path) -> float | None:
-    """Return the seconds until a browser has drawn every chart."""
+    """Return the seconds until a browser has drawn every chart, or None without a browser."""
     if not CHROMIUM.exists():
         return None
     from playwright.sync_api import sync_playwright
@@ -56,7 +56,7 @@ def main() -> None:
     options.add_argument("--workspace", type=Path)
     options.add_argument("--prompts", type=int, default=20_000)
     options.add_argument("--seeds", type=int, default=5_000)
-    options.add_argument("--explore", action="store_true", help="The map for embedding-atlas too, which takes minutes.")
+    options.add_argument("--explore", action="store_true", help="Also time `explore`, which takes minutes.")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = chosen.workspace or Path(temporary) / "made"

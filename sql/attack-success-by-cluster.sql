@@ -6,7 +6,7 @@
 -- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
 -- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- parameter: min_units integer 5 "Minimum number of units of a cluster"
--- parameter: limit integer 50 "Maximum number of clusters to list"
+-- parameter: max_rows integer 50 "Maximum number of clusters to list"
 -- chart: bar x=value y=label low=low high=high
 with unit_clusters as (
     select distinct unit_id, cluster from unit_prompts join clusters using (prompt_id)
@@ -41,4 +41,4 @@ from rates
 join labels using (cluster)
 where units >= $min_units
 order by low desc, cluster
-limit $limit
+limit $max_rows

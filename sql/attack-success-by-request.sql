@@ -6,7 +6,7 @@
 -- parameter: target text '' "Target; empty for the newest"
 -- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
 -- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
--- parameter: limit integer 100 "Maximum number of requests to list"
+-- parameter: max_rows integer 100 "Maximum number of requests to list"
 -- chart: table
 with prompts_by_request as (
     select
@@ -55,4 +55,4 @@ join style_range using (request_id)
 group by request_id
 having count(*) > 1
 order by any_value(strongest_value) - any_value(weakest_value) desc, prompts desc, request_id
-limit $limit
+limit $max_rows

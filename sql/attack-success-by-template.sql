@@ -5,7 +5,7 @@
 -- parameter: target text '' "Target; empty for the newest"
 -- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
 -- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
--- parameter: limit integer 50 "Maximum number of templates to list"
+-- parameter: max_rows integer 50 "Maximum number of templates to list"
 -- chart: bar x=value y=template_id low=low high=high
 with unit_templates as (
     select distinct unit_id, template_id from unit_prompts left join templates using (prompt_id)
@@ -44,4 +44,4 @@ join unit_templates using (unit_id)
 left join sizes on sizes.template_id = unit_templates.template_id
 group by unit_templates.template_id
 order by unit_templates.template_id is null desc, low desc, unit_templates.template_id
-limit $limit
+limit $max_rows

@@ -2,7 +2,7 @@
 -- question: What are the kept prompts about, and how many of each cluster are attacks, harmless look-alikes and
 --     general prompts?
 -- topic: coverage
--- parameter: limit integer 50 "Maximum number of clusters to list"
+-- parameter: max_rows integer 50 "Maximum number of clusters to list"
 -- chart: bar x=kept y=label color=cluster
 select
     clusters.cluster,
@@ -17,4 +17,4 @@ from clusters
 join kept using (prompt_id)
 group by clusters.cluster
 order by kept desc, clusters.cluster
-limit $limit
+limit $max_rows

@@ -2,7 +2,7 @@
 -- question: Which attacks are nearly identical in wording to a prompt that is not an attack?
 -- topic: curation
 -- parameter: min_score number 0.0 "Minimum score to list"
--- parameter: limit integer 100 "Maximum number of pairs to list"
+-- parameter: max_rows integer 100 "Maximum number of pairs to list"
 -- chart: table
 with flagged as (
     select prompt_id, witness_id, score, detail from decisions where reason = 'contrast_pair'
@@ -33,4 +33,4 @@ join prompts attack on attack.prompt_id = pairs.adversarial_id and attack.kind =
 join prompts other on other.prompt_id = pairs.other_id and other.kind <> 'adversarial'
 where pairs.score >= $min_score
 order by pairs.score desc, pairs.adversarial_id, pairs.other_id
-limit $limit
+limit $max_rows

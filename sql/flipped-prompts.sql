@@ -6,7 +6,7 @@
 -- parameter: threshold number 0.5 "Proportion of unsafe responses from which an attack counts as successful"
 -- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
 -- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
--- parameter: limit integer 100 "Maximum number of prompts to list"
+-- parameter: max_rows integer 100 "Maximum number of prompts to list"
 -- chart: table
 with rates as (
     select
@@ -41,4 +41,4 @@ order by
     abs(later.unsafe / later.answers - earlier.unsafe / earlier.answers) desc,
     later.prompt_set,
     later.prompt_id
-limit $limit
+limit $max_rows

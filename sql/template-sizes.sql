@@ -1,7 +1,7 @@
 -- title: Template sizes
 -- question: Which wrappers were detected, how many prompts use each, and how many of those are kept?
 -- topic: curation
--- parameter: limit integer 50 "Maximum number of templates to list"
+-- parameter: max_rows integer 50 "Maximum number of templates to list"
 -- chart: bar x=prompts y=template_id color=attack_style
 select
     templates.template_id,
@@ -19,4 +19,4 @@ left join wrappers on wrappers.template_id = templates.template_id
 where templates.template_id is not null
 group by templates.template_id
 order by prompts desc, templates.template_id
-limit $limit
+limit $max_rows

@@ -4,7 +4,7 @@
     -- question: What are the kept prompts about,
     --     and which clusters are the largest?
     -- topic: coverage
-    -- parameter: limit integer 20 "Maximum number of clusters to list"
+    -- parameter: max_rows integer 20 "Maximum number of clusters to list"
     -- parameter: by text kind kind|source "Column to group by"
     -- chart: bar x=kept y=label color=kind
     select ...

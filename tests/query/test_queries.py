@@ -235,7 +235,7 @@ def test_contrast_pairs(shards: Shards) -> None:
     second = ("a5", "a4", "harmless", "alpha", "alpha", "Role Play", 0.65, "near", False)
     assert answer(shards, "contrast-pairs") == [first, second]
     assert answer(shards, "contrast-pairs", "min_score=0.7") == [first]
-    assert answer(shards, "contrast-pairs", "limit=1") == [first]
+    assert answer(shards, "contrast-pairs", "max_rows=1") == [first]
 
 
 def test_template_sizes(shards: Shards) -> None:
@@ -244,7 +244,7 @@ def test_template_sizes(shards: Shards) -> None:
         ("t1", 3, 2, 2, 1, 7, "Role Play", ["alpha"]),
         ("t2", 1, 1, 1, 0, 2, None, ["alpha"]),
     ]
-    assert len(answer(shards, "template-sizes", "limit=1")) == 1
+    assert len(answer(shards, "template-sizes", "max_rows=1")) == 1
 
 
 def test_clusters(shards: Shards) -> None:
@@ -441,7 +441,7 @@ def test_attacks_set_aside(shards: Shards) -> None:
 
 def test_a_query_answers_the_same_in_the_closed_process(shards: Shards) -> None:
     query = QUERIES["template-sizes"]
-    values = query.values(["limit=1"])
+    values = query.values(["max_rows=1"])
     assert sql.run_untrusted(shards, query.sql, values).equals(sql.run_trusted(shards, query.sql, values))
 
 

@@ -139,7 +139,7 @@ def test_by_request(version: Version, rows: pl.DataFrame) -> None:
     requests = version.table("templates").drop_nulls("request_id").select("prompt_id", "request_id", "template_id")
     here = rows.filter(target="T2").join(requests, on="prompt_id")
     shared = here.filter(pl.col("prompt_id").n_unique().over("request_id") > 1)
-    answer = ask(version, "attack-success-by-request", "limit=10000")
+    answer = ask(version, "attack-success-by-request", "max_rows=10000")
     assert answer.height > 5
     assert shares(shared, ("request_id",), "unsafe", "prompt_id") == figures(answer, ("request_id",))
     styles = (
@@ -230,12 +230,12 @@ def test_flipped_prompts(version: Version, rows: pl.DataFrame) -> None:
     rates = rows.group_by("prompt_id", "target").agg(rate=pl.col("unsafe").mean())
     both = rates.filter(target="T2").join(rates.filter(target="T1"), on="prompt_id")
     flipped = both.filter((pl.col("rate") >= 0.5) != (pl.col("rate_right") >= 0.5))
-    answer = ask(version, "flipped-prompts", "limit=10000")
+    answer = ask(version, "flipped-prompts", "max_rows=10000")
     said = {True: "gets through now", False: "no longer gets through"}
     expected = {row["prompt_id"]: said[row["rate"] >= 0.5] for row in flipped.iter_rows(named=True)}
     assert dict(answer.select("prompt_id", "change").iter_rows()) == expected
     assert set(expected.values()) == set(said.values())
-    assert ask(version, "flipped-prompts", "limit=3").height == 3
+    assert ask(version, "flipped-prompts", "max_rows=3").height == 3
 
 
 def test_over_refusal(version: Version, harmless: pl.DataFrame) -> None:
