@@ -1,9 +1,11 @@
-"""What several tests share: the real sets, where they are at hand, and a build of the example that is made once."""
+"""Fixtures that many tests share: the real prompt sets, if available, and workspaces that are built once."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 CHECKOUT = Path(__file__).parent.parent
 EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
@@ -18,22 +20,34 @@ def real() -> Path:
     return Path(folder)
 
 
+def shared_workspace(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
+    """Return the workspace ``name``, which ``build`` writes once for all processes of a test run."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with FileLock(base / f"{name}.lock"):
+        if not (base / f"{name}.built").exists():
+            (base / name).mkdir()
+            build(base / name / "ws")
+            (base / f"{name}.built").touch()
+    return base / name / "ws"
+
+
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace that holds a build of the example recipe. Tests read it and change nothing."""
+    """A workspace with a build of the example recipe. Tests only read it."""
     from seas_data import recipe
     from seas_data.run import build
 
-    root = tmp_path_factory.mktemp("example") / "ws"
-    assert build(recipe.load(EXAMPLE), root).new
-    return root
+    def build_example(root: Path) -> None:
+        assert build(recipe.load(EXAMPLE), root).new
+
+    return shared_workspace(tmp_path_factory, "example", build_example)
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with three versions and no empty table, made without a model. Tests read it and change nothing."""
+    """A workspace with three versions and no empty table, written without models. Tests only read it."""
     from tests import made
 
-    root = tmp_path_factory.mktemp("made") / "ws"
-    made.workspace(root)
-    return root
+    return shared_workspace(tmp_path_factory, "made", lambda root: made.workspace(root))
