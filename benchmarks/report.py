@@ -5,8 +5,8 @@
 15,000 seeds, 75,000 attacks on them, 375,000 responses, each judged by two judges, and 20,000 prompts before the loop;
 ``tests/made.py`` writes them (a minute) unless the folder exists. The command runs in a separate process, as a user
 runs it, so its peak memory includes imports. Processor seconds are the sum over all threads; on a shared machine they
-are more reliable than wall-clock seconds. The last column is the time until a headless Chromium, if installed, has drawn
-every chart. The script exits with an error if the report misses an aim: 20 s, 2 GB, 6 MB.
+are more reliable than wall-clock seconds. The last column is the time until a headless Chromium, if installed, has
+drawn every chart. The script exits with an error if the report misses an aim: 20 s, 2 GB, 6 MB.
 """
 
 import argparse
