@@ -25,7 +25,7 @@ from seas_data.query.version import Version
 from seas_data.release import card, configs, croissant, licences
 from seas_data.release.card import queries
 from seas_data.release.privacy import pseudonyms
-from seas_data.release.privacy import redact as scrub
+from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Manifest, Shard, Withheld, files
 from seas_data.store.workspace import write_shard
@@ -114,7 +114,7 @@ def _write_shards(version: Version, folder: Path, profile: Profile, put: Put) ->
             tables[table] += [instead] if instead else []
     release = full.model_copy(
         update={
-            "recipe": scrub.recipe(full.recipe),
+            "recipe": redact_recipe(full.recipe),
             "tables": tables,
             "profile": profile,
             "full_digest": full.full_digest or full.digest,

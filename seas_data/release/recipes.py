@@ -14,7 +14,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe.loop import Loop
 from seas_data.recipe.recipe import Recipe
-from seas_data.release.privacy import redact as scrub
+from seas_data.release.privacy.redact import redact_recipe
 from seas_data.store import Manifest
 from seas_data.text import printable
 
@@ -26,7 +26,7 @@ def read_recipe(manifest: Manifest) -> Recipe:
 
     Raises SeasDataError if one of the others is invalid.
     """
-    content = {key: value for key, value in scrub.recipe(manifest.recipe).items() if key in _SECTIONS}
+    content = {key: value for key, value in redact_recipe(manifest.recipe).items() if key in _SECTIONS}
     try:
         return Recipe.model_validate(content)
     except (ValidationError, RecursionError) as problem:

@@ -148,18 +148,14 @@ def _withhold_counts(version: Version, found: queries.Figures) -> queries.Figure
     for row in rows.get("iterations", []):
         row |= dict.fromkeys(_PAIR_COUNTS, "withheld")
     for row in rows.get("leaks", []):
-        row |= {"rows": "withheld"} if row["leak"] in _PAIR_LEAKS else {}
+        row |= {"rows": "withheld"} if row["leak"].endswith(_PAIR_LEAKS) else {}
     if "pairs_by_role" in rows:
         rows["pairs_by_role"] = [row for row in rows["pairs_by_role"] if row["role"] == "red"]
     return rows
 
 
 _PAIR_COUNTS = ("target_pairs", "harmless_pairs", "general_pairs")
-_PAIR_LEAKS = (
-    "test prompts in pairs, demonstrations or training seeds",
-    "prompts of the over-refusal test there",
-    "prompts of held-out sets there",
-)
+_PAIR_LEAKS = "in pairs, demonstrations or training seeds"
 
 
 def _about(version: Version, recipe: Recipe) -> Facts:

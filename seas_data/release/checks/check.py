@@ -17,7 +17,7 @@ import polars as pl
 
 from seas_data.query import sql
 from seas_data.query.version import Version
-from seas_data.release.privacy import pii as personal
+from seas_data.release.privacy import pii
 from seas_data.release.visibility import Profile
 
 
@@ -51,7 +51,7 @@ class Candidate:
     @cached_property
     def findings(self) -> pl.DataFrame:
         """The personal data and secrets in what the profile releases, as ``pii.findings`` returns them."""
-        return personal.findings(self.version, self.profile)
+        return pii.findings(self.version, self.profile)
 
     @cached_property
     def _results(self) -> dict[str, pl.DataFrame]:

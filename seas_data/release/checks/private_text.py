@@ -3,17 +3,17 @@
 import polars as pl
 
 from seas_data.release.checks.check import Candidate, Check, Finding, finding
-from seas_data.release.privacy import pii as personal
+from seas_data.release.privacy import pii
 
 
 def find_personal_data(candidate: Candidate) -> Finding:
     """Find released rows with personal data."""
-    return _select_findings(candidate, pl.col("kind").is_in(personal.PERSONAL), "personal data")
+    return _select_findings(candidate, pl.col("kind").is_in(pii.PERSONAL), "personal data")
 
 
 def find_secrets(candidate: Candidate) -> Finding:
     """Find released rows, and parts of the recipe, with keys, tokens or passwords."""
-    return _select_findings(candidate, ~pl.col("kind").is_in(personal.PERSONAL), "secrets")
+    return _select_findings(candidate, ~pl.col("kind").is_in(pii.PERSONAL), "secrets")
 
 
 def _select_findings(candidate: Candidate, condition: pl.Expr, what: str) -> Finding:

@@ -17,7 +17,7 @@ from seas_data.release.hub import plan as push_plan
 from seas_data.release.hub.publish_log import publish_lock
 from seas_data.release.hub.push import Payload, PushRequest, PushResult, deliver, release_folder, require_tag
 from seas_data.release.hub.remote import LocalFile, Remote, RemoteFile, tag_conflict
-from seas_data.release.privacy import redact as scrub
+from seas_data.release.privacy.redact import redact_recipe
 from seas_data.store import files
 from seas_data.text import printable
 
@@ -102,7 +102,7 @@ def _render(version: Version, model: str, source: Path, folder: Path, waived: di
             if path.is_file() and not (folder / path.name).exists():
                 files.link(path.resolve(), folder / path.name)
     if (source / push_plan.TRAINING).is_file():
-        settings = scrub.recipe(json.loads((source / push_plan.TRAINING).read_bytes()))
+        settings = redact_recipe(json.loads((source / push_plan.TRAINING).read_bytes()))
         files.write_text(folder / push_plan.TRAINING, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
     files.write_text(folder / push_plan.CARD, card.model_card(version, model, waived))
 

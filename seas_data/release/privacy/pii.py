@@ -26,7 +26,7 @@ import polars as pl
 
 from seas_data.query.version import Version
 from seas_data.release.privacy import pseudonyms
-from seas_data.release.privacy import redact as scrub
+from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Shard, files
 from seas_data.tables import TABLES, policy
@@ -106,7 +106,7 @@ def _scan_distinct(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _in_recipe(version: Version) -> pl.DataFrame:
     """Return what is found in the recipe's keys and texts, under the place of each; no place says what is found."""
-    told = list(_told(scrub.recipe(version.manifest.recipe), ()))
+    told = list(_told(redact_recipe(version.manifest.recipe), ()))
     keys = pl.DataFrame({"id": [place[-1] for place, _ in told if place]}, schema={"id": pl.String})
     found = set(scan(keys.unique().with_columns(text="id"))["id"])
     places = [".".join("..." if part in found else part for part in place) for place, _ in told]

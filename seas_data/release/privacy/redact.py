@@ -30,7 +30,7 @@ _PATH = re.compile(
 )
 
 
-def recipe(content: dict[str, Any]) -> dict[str, Any]:
+def redact_recipe(content: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe of a manifest as a release may hold it."""
     cleaned: dict[str, Any] = _clean(content)
     models = cleaned.get("models")

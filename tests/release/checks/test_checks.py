@@ -18,7 +18,7 @@ from seas_data.release import card as cards
 from seas_data.release import checks, licences
 from seas_data.release.checks import profile as profile_check
 from seas_data.release.checks.check import CheckResult
-from seas_data.release.privacy import pii as personal
+from seas_data.release.privacy import pii
 from seas_data.store import Shard, files
 from seas_data.text import text_digest
 from tests.conftest import CHECKOUT
@@ -86,7 +86,7 @@ def sound(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made workspace with its scans done, so that what is copied from it need not be read again."""
     root = tmp_path_factory.mktemp("sound") / "ws"
     shutil.copytree(made, root)
-    personal.findings(open_versions(root).version(), "gated")
+    pii.findings(open_versions(root).version(), "gated")
     return root
 
 
@@ -515,8 +515,8 @@ def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: py
     shutil.rmtree(copy.root / "scans")
     first = checks.run(copy.version)
     scanned: list[int] = []
-    scan = personal.scan
-    monkeypatch.setattr(personal, "scan", lambda rows: scanned.append(rows.height) or scan(rows))
+    scan = pii.scan
+    monkeypatch.setattr(pii, "scan", lambda rows: scanned.append(rows.height) or scan(rows))
     assert checks.run(copy.version) == first
     assert len(scanned) == 2  # the recipe's keys, and the recipe: not the rows of a table
     before = len(scanned)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seas_data.query import version
 from seas_data.release import checks
-from seas_data.release.privacy import pii as personal
+from seas_data.release.privacy import pii
 from seas_data.store import Shard, files
 
 # Invented and well-formed; put together here, so that no scanner takes this file for a leak.
@@ -69,7 +69,7 @@ PASSED_OVER = [
 
 
 def kinds(text: str | None) -> set[str]:
-    found = personal.scan(pl.DataFrame({"id": ["a"], "text": pl.Series([text], dtype=pl.String)}))
+    found = pii.scan(pl.DataFrame({"id": ["a"], "text": pl.Series([text], dtype=pl.String)}))
     assert set(found["id"]) <= {"a"}
     return set(found["kind"])
 
@@ -88,7 +88,7 @@ def test_rows_are_named_once_for_each_kind() -> None:
     rows = pl.DataFrame(
         {"id": ["b", "a", "c", "d"], "text": [f"x@roses.org y@roses.org {FAKE['aws']}", "z@roses.org", "nothing", None]}
     )
-    assert personal.scan(rows).rows() == [("a", "email"), ("b", "aws"), ("b", "email")]
+    assert pii.scan(rows).rows() == [("a", "email"), ("b", "aws"), ("b", "email")]
 
 
 @given(st.text(max_size=200))
@@ -109,8 +109,8 @@ def test_a_long_hostile_line_takes_no_longer_than_a_long_line(piece: str) -> Non
 
 def test_every_detector_is_of_a_key_with_a_form_of_its_own() -> None:
     words = pl.DataFrame({"id": ["a"], "text": ["password = 'swordfish' secret: hunter2 api_key: abcdefgh"]})
-    assert personal.scan(words).is_empty()
-    assert {kind.replace("_", "-") for kind, _ in personal._SECRETS} >= set(FAKE)
+    assert pii.scan(words).is_empty()
+    assert {kind.replace("_", "-") for kind, _ in pii._SECRETS} >= set(FAKE)
 
 
 def test_the_keys_of_a_recipe_are_read_too_and_no_finding_says_them(mine: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_keys_of_a_recipe_are_read_too_and_no_finding_says_them(mine: Path) 
     recipe = newest.recipe | {"sources": {"letters": newest.recipe["sources"]["letters"] | {"kind_map": kinds}}}
     runs = pl.read_parquet(mine / "runs" / f"{newest.version}.parquet")
     place.commit(newest.model_copy(update={"recipe": recipe}), runs)
-    found = personal.findings(version.open(mine).version(), "public").filter(table="recipe")
+    found = pii.findings(version.open(mine).version(), "public").filter(table="recipe")
     assert found["id"].to_list() == ["sources.letters.kind_map....", "sources.letters.kind_map.grace"]
     assert set(found["kind"]) == {"email"}
 
@@ -148,7 +148,7 @@ def test_what_people_and_sources_wrote_beside_the_texts_is_read_too(mine: Path) 
     place.commit(
         opened.manifest.model_copy(update={"tables": tables}), pl.read_parquet(mine / "runs" / f"{opened.name}.parquet")
     )
-    found = personal.findings(version.open(mine).version(), "public")
+    found = pii.findings(version.open(mine).version(), "public")
     assert found.select("table", "column").unique().sort("table", "column").rows() == sorted(
         (name, column) for name, columns in WORDS.items() for column in columns
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seas_data import recipe as recipes
 from seas_data.recipe import Recipe
-from seas_data.release.privacy import redact as scrub
+from seas_data.release.privacy.redact import redact_recipe
 from seas_data.resources import folder
 from tests import made
 
@@ -42,7 +42,7 @@ from tests import made
     ],
 )
 def test_of_a_text_only_secrets_and_places_go(given_: str, left: str) -> None:
-    assert scrub.recipe({"description": given_}) == {"description": left}
+    assert redact_recipe({"description": given_}) == {"description": left}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_of_a_text_only_secrets_and_places_go(given_: str, left: str) -> None:
 @pytest.mark.parametrize("value", ["abc", {"a": "abc"}, ["abc"], {"deep": [{"er": "abc"}]}])
 def test_what_is_called_a_secret_goes_whatever_it_is(name: str, value: Any) -> None:
     content = {"models": {"m": {"options": {"body": {name: value}}}}}
-    assert scrub.recipe(content)["models"]["m"]["options"] == {"body": {name: "withheld"}}
+    assert redact_recipe(content)["models"]["m"]["options"] == {"body": {name: "withheld"}}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_is_called_a_secret_goes_whatever_it_is(name: str, value: Any) -> N
     ],
 )
 def test_what_only_sounds_like_a_secret_stays(setting: dict[str, Any]) -> None:
-    assert scrub.recipe({"models": {"m": setting}}) == {"models": {"m": setting}}
+    assert redact_recipe({"models": {"m": setting}}) == {"models": {"m": setting}}
 
 
 def test_servers_and_the_commands_that_start_them_go_and_the_recipe_is_still_one() -> None:
@@ -74,7 +74,7 @@ def test_servers_and_the_commands_that_start_them_go_and_the_recipe_is_still_one
         "serve": ["/home/ann/venv/bin/vllm", "serve", "{model}", "--api-key", "abc", "--port", "{port}"],
     }
     content["models"]["guard"] = {"backend": "http", "model": "guard", "url": "http://10.1.2.3:8000/v1?key=abc"}
-    cleaned = scrub.recipe(content)
+    cleaned = redact_recipe(content)
     assert cleaned["models"]["red"]["serve"] == ["vllm"]
     assert cleaned["models"]["guard"]["url"] == "http://withheld"
     Recipe.model_validate(cleaned)
@@ -88,7 +88,7 @@ def test_recipes_that_hold_neither_are_the_same_afterwards(monkeypatch: pytest.M
         for model in content.get("models", {}).values():
             if model.get("serve"):
                 model["serve"] = model["serve"][:1]
-        assert scrub.recipe(content) == content, path.name
+        assert redact_recipe(content) == content, path.name
 
 
 json_values = st.recursive(
@@ -100,6 +100,6 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["description", "training", "api_key"]), json_values))
 def test_scrubbing_twice_is_scrubbing_once(content: dict[str, Any]) -> None:
-    once = scrub.recipe(content)
-    assert scrub.recipe(once) == once
+    once = redact_recipe(content)
+    assert redact_recipe(once) == once
     assert "sk-aaaa" not in json.dumps(once)
