@@ -9,7 +9,7 @@ from pathlib import Path
 from seas_data import build as pipeline
 from seas_data import plan
 from seas_data.query.version import Version
-from seas_data.recipe import Recipe, in_sandbox, require_trust
+from seas_data.recipe import Recipe, require_trust, resolve_sandbox
 from seas_data.store import version as store
 from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
@@ -43,7 +43,7 @@ def _write_sandbox(recipe: Recipe, folder: Path) -> Recipe:
 
     assert recipe.sandbox is not None
     sandbox.write_sandbox(folder, recipe.sandbox)
-    return in_sandbox(recipe, folder)
+    return resolve_sandbox(recipe, folder)
 
 
 def _digest_inputs(recipe: Recipe) -> list[str]:

@@ -31,7 +31,7 @@ from seas_data.loop.seeds import draw_iteration_seeds
 from seas_data.loop.training import as_sft_settings
 from seas_data.loop.training_rows import build_training_rows, select_role_rows
 from seas_data.metrics import MatrixAnswers, RedTeamAttacks, compute_metrics
-from seas_data.recipe import Recipe, in_sandbox, require_trust
+from seas_data.recipe import Recipe, require_trust, resolve_sandbox
 from seas_data.store import Workspace, files
 from seas_data.store.stages import Stages
 from seas_data.text import content_id
@@ -51,7 +51,7 @@ def open_context(recipe: Recipe, folder: Path, red: str | None = None, target: s
     loop = recipe.loop
     if recipe.sandbox is not None:
         sandbox.write_sandbox(folder / "sandbox", recipe.sandbox)
-        recipe = in_sandbox(recipe, folder / "sandbox")
+        recipe = resolve_sandbox(recipe, folder / "sandbox")
     models, roles_given = dict(recipe.models), {}
     for role, settings, model in (("red_team", loop.red_team, red), ("target", loop.target, target)):
         if model is not None:

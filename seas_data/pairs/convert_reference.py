@@ -25,7 +25,8 @@ from seas_data.tables.ids import messages, row_ids
 _AT_A_TIME = 4_000  # pairs whose texts are in memory
 
 SETTINGS = recipe.Pairs(
-    red=recipe.RedPairs(max_length_ratio=None, near_duplicate=None), target=recipe.TargetPairs(choose="first")
+    red=recipe.RedPairs(max_length_ratio=None, near_duplicate_threshold=None),
+    target=recipe.TargetPairs(select_by="first"),
 )
 """The default settings: those of a recipe, without the filters on texts."""
 
@@ -48,7 +49,7 @@ def convert_file(path: Path, role: Role, output: Path, *, settings: recipe.Pairs
     file = reference.read(path, role)
     matched, unpaired = (_red if role == "red" else _target)(file, settings)
     matched = matched.sort("chosen_row", "rejected_row")
-    _write(output, _composed(file, matched, role, turned=role == "red" and settings.red.shuffle))
+    _write(output, _composed(file, matched, role, turned=role == "red" and settings.red.random_labels))
     reasons = dict(unpaired.group_by("reason").len().sort("len", "reason", descending=[True, False]).iter_rows())
     return {
         "input": str(path),

@@ -26,7 +26,7 @@ def mart_red(
 ) -> PairResult:
     """Return demonstrations seed -> successful attack, as the ``pairs`` of the result.
 
-    An attack succeeds if at least ``mart.success_rate`` of its parsed verdicts are unsafe and there are at least
+    An attack succeeds if at least ``mart.min_success_rate`` of its parsed verdicts are unsafe and there are at least
     ``mart.min_verdicts`` of them. The frames are those of ``red_pairs``.
     """
     rules = settings.mart
@@ -36,7 +36,7 @@ def mart_red(
         reason=pl.coalesce(
             "reason",
             pl.when(pl.col("valid") < rules.min_verdicts).then(pl.lit("too_few_verdicts")),
-            pl.when(pl.col("unsafe") / pl.col("valid") < rules.success_rate).then(pl.lit("no_success")),
+            pl.when(pl.col("unsafe") / pl.col("valid") < rules.min_success_rate).then(pl.lit("no_success")),
         )
     )
     rows = attacks.filter(pl.col("reason").is_null()).join(seeds.select("seed_id", input="text"), on="seed_id")
@@ -61,16 +61,16 @@ def mart_target(
 ) -> PairResult:
     """Return demonstrations attack -> safe and helpful response, as the ``pairs`` of the result.
 
-    A response is helpful if its refusal class is full_compliance or, with ``mart.reward``, if its reward is at least
+    A response is helpful if its refusal class is full_compliance or, with ``mart.reward_model``, if its reward is at least
     ``mart.min_reward``. The other frames are those of ``target_pairs``.
 
-    Input columns of ``rewards``: response_id, reward. Raises SeasDataError if ``mart.reward`` is set and ``rewards``
+    Input columns of ``rewards``: response_id, reward. Raises SeasDataError if ``mart.reward_model`` is set and ``rewards``
     is None.
     """
     least = settings.mart.min_reward
     answers = prepare_responses(prompts, responses, verdicts, settings, held_out=held_out, seeds=seeds)
     if least is not None and rewards is None:
-        raise SeasDataError("pairs.mart.reward is set, but no rewards were passed; pass those of the safe responses")
+        raise SeasDataError("pairs.mart.reward_model is set, but no rewards were passed; pass those of the safe responses")
     if least is None or rewards is None:
         helpful, why_not = pl.col("refusal") == "full_compliance", "not_full"
     else:

@@ -60,7 +60,7 @@ def red_pairs(
     )
     pairs = build_pairs(rows, role="red", iteration=iteration, judge=resolve_judge(verdicts, settings.judge))
     unpaired = unpaired.with_columns(prompt_id="candidate_id")
-    if settings.red.shuffle:
+    if settings.red.random_labels:
         pairs = shuffle_sides(pairs)
     return PairResult(pairs, build_unpaired(unpaired, role="red", iteration=iteration))
 
@@ -118,10 +118,10 @@ def match_attacks(attacks: pl.DataFrame, settings: recipe.RedPairs, texts: Texts
     usable = possible.filter(pl.col("rejection_reason") == "outranked").sort(
         ["margin", "chosen_id", "rejected_id"], descending=[True, False, False]
     )
-    limit = settings.near_duplicate
+    limit = settings.near_duplicate_threshold
     refuse = None if limit is None else lambda rows: _are_near_duplicates(rows, texts, limit)
-    taken, alike = select_greedily(usable, "seed_id", settings.max_per_seed, refuse)
-    kept, dropped = cap_pairs(taken, settings.max_pairs, settings.balance)
+    taken, alike = select_greedily(usable, "seed_id", settings.max_pairs_per_seed, refuse)
+    kept, dropped = cap_pairs(taken, settings.max_pairs, settings.balance_types)
     reasons = pl.concat(
         [
             _sides(possible.join(alike, on=["chosen_id", "rejected_id"], how="anti")),
@@ -187,7 +187,7 @@ def _candidate_pairs(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFr
         .select(columns)
         .join(able.lazy().select(columns), on="seed_id")
         .with_columns(margin=lead / (pl.col("valid") * pl.col("valid_right")))
-        .filter((pl.col("margin") > 0) & (pl.col("margin") >= settings.margin))
+        .filter((pl.col("margin") > 0) & (pl.col("margin") >= settings.min_margin))
         .select(
             "seed_id",
             "type",

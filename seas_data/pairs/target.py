@@ -49,8 +49,10 @@ def match_safe_and_unsafe(answers: pl.DataFrame, rules: recipe.TargetPairs) -> t
         side=pl.when(safe).then(pl.lit("chosen")).when(unsafe).then(pl.lit("rejected")),
         grade=pl.when(safe).then("score").otherwise(-pl.col("score")),
     )
-    matched, unpaired = match_responses(answers, rules.choose, rules.max_per_prompt, missing=("no_safe", "no_unsafe"))
-    kept, dropped = cap_pairs(matched, rules.max_pairs, rules.balance)
+    matched, unpaired = match_responses(
+        answers, rules.select_by, rules.max_pairs_per_prompt, missing=("no_safe", "no_unsafe")
+    )
+    kept, dropped = cap_pairs(matched, rules.max_pairs, rules.balance_types)
     return kept, pl.concat([unpaired, _list_sides(dropped)], how="diagonal")
 
 
@@ -87,7 +89,7 @@ def harmless_pairs(
         ),
     )
     matched, unpaired = match_responses(
-        answers, rules.choose, rules.max_per_prompt, missing=("no_compliance", "no_refusal")
+        answers, rules.select_by, rules.max_pairs_per_prompt, missing=("no_compliance", "no_refusal")
     )
     kept, dropped = cap_pairs(matched.with_columns(margin=pl.lit(None, pl.Float64)), rules.max_pairs)
     unpaired = pl.concat([unpaired, _list_sides(dropped)], how="diagonal")
@@ -169,7 +171,7 @@ def match_responses(
         require_pair_limit(
             sizes[0].join(sizes[1], on="prompt_id").select(product.sum()).item(),
             "answers to one prompt can be chosen from by length",
-            "set pairs.target.choose and pairs.harmless.choose to score or first, or pass fewer answers to a prompt",
+            "set pairs.target.select_by and pairs.harmless.select_by to score or first, or pass fewer answers to a prompt",
         )
         apart = (pl.col("characters") - pl.col("characters_right")).abs()
         both = chosen.with_row_index("i").join(rejected.with_row_index("j"), on="prompt_id").sort(apart, "i", "j")

@@ -1,11 +1,9 @@
-"""The recipe: what to build, typed and validated.
+"""Recipes: what to build, as typed and validated settings.
 
-A recipe is a YAML file. Every key is a field of a class of this package, whose files together are the list of all there
-is to set: ``whole`` has the keys at the top, ``sources``, ``curation``, ``loop``, ``models``, ``judges``, ``pairs`` and
-``training`` what is below them. An unknown key or a wrong value is refused with its name and what is allowed. One key
-more, ``base``, names a recipe in the same folder of which this one changes what it says; null takes something away.
-``$NAME`` in a path is taken from the environment. Paths and what they expand to are no part of the recipe's digest: the
-rows that they lead to are digested instead.
+A recipe is a YAML file. Each key is a field of a class of this package: ``recipe`` has the keys at the top level,
+the other modules those of the sections. An unknown key or a wrong value is refused with its name and what is allowed.
+The key ``base`` names a recipe in the same folder whose keys this recipe changes; null removes a value. ``$NAME`` in a
+path is read from the environment. Paths are not part of the recipe's digest; the rows that are read from them are.
 """
 
 from seas_data.recipe.curation import (
@@ -15,23 +13,30 @@ from seas_data.recipe.curation import (
     Embedder,
     Labels,
     Limits,
-    Near,
-    Semantic,
     Split,
     Templates,
 )
-from seas_data.recipe.judges import GuardName, Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
-from seas_data.recipe.loading import in_sandbox, load, read, require_trust, shipped
-from seas_data.recipe.loop import Attack, Evaluation, HarmlessCandidates, Loop, LoopSampling, Player, Sandbox, Success
+from seas_data.recipe.dedup import Near, Semantic
+from seas_data.recipe.judges import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
+from seas_data.recipe.loading import find_recipe, load, read, require_trust, resolve_sandbox
+from seas_data.recipe.loop import (
+    Attack,
+    Evaluation,
+    HarmlessCandidates,
+    Loop,
+    LoopModel,
+    LoopSampling,
+    Sandbox,
+    Success,
+)
 from seas_data.recipe.models import Model, ModelHttp, ModelInProcess
-from seas_data.recipe.pairs import Choice, GeneralPairs, HarmlessPairs, MartRows, Pairs, RedPairs, TargetPairs
+from seas_data.recipe.pairs import GeneralPairs, HarmlessPairs, MartRows, Pairs, RedPairs, SelectBy, TargetPairs
 from seas_data.recipe.recipe import Recipe, Release
-from seas_data.recipe.sources import Columns, Source, Unwrap
+from seas_data.recipe.sources import Columns, Source, Strip
 from seas_data.recipe.training import Training, TrainingDpo, TrainingLora, TrainingSettings, TrainingSft
 
 __all__ = [
     "Attack",
-    "Choice",
     "Clusters",
     "Columns",
     "Contamination",
@@ -39,7 +44,6 @@ __all__ = [
     "Embedder",
     "Evaluation",
     "GeneralPairs",
-    "GuardName",
     "HarmlessCandidates",
     "HarmlessPairs",
     "Judge",
@@ -50,6 +54,7 @@ __all__ = [
     "Labels",
     "Limits",
     "Loop",
+    "LoopModel",
     "LoopSampling",
     "MartRows",
     "Model",
@@ -57,14 +62,15 @@ __all__ = [
     "ModelInProcess",
     "Near",
     "Pairs",
-    "Player",
     "Recipe",
     "RedPairs",
     "Release",
     "Sandbox",
+    "SelectBy",
     "Semantic",
     "Source",
     "Split",
+    "Strip",
     "Success",
     "TargetPairs",
     "Templates",
@@ -73,10 +79,9 @@ __all__ = [
     "TrainingLora",
     "TrainingSettings",
     "TrainingSft",
-    "Unwrap",
-    "in_sandbox",
+    "find_recipe",
     "load",
     "read",
     "require_trust",
-    "shipped",
+    "resolve_sandbox",
 ]

@@ -1,107 +1,113 @@
-"""A recipe's curation: the embedders, and the settings of each step."""
+"""Recipe keys of curation: the embedders, and the settings of each step."""
 
 from typing import Final, Literal
 
 from pydantic import Field
 
-from seas_data.recipe.base import Share, Strict
-from seas_data.recipe.paths import ModelPlace
+from seas_data.recipe.base import Proportion, StrictModel
+from seas_data.recipe.dedup import Near, Semantic
+from seas_data.recipe.paths import ModelReference
 
-BUNDLED: Final = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
-"""What the `embedder` extra brings, by both its names."""
+BUNDLED_EMBEDDERS: Final = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
+"""Both names of the embedder that the extra `embedder` installs."""
 
 
-class Embedder(Strict):
-    """A sentence-transformers model and the languages it was made for."""
+class Embedder(StrictModel):
+    """A sentence-transformers model and the languages that it supports."""
 
-    model: ModelPlace = "all-MiniLM-L6-v2"
-    """A name on the Hub, or a folder, which begins with `./`, `/`, `~` or `$`; `all-MiniLM-L6-v2` is taken from the
-    `embedder` extra when that is installed."""
+    model: ModelReference = "all-MiniLM-L6-v2"
+    """A name on the Hub, or a folder, which begins with `./`, `/`, `~` or `$`. `all-MiniLM-L6-v2` is taken from the
+    extra `embedder` if that is installed."""
     revision: str | None = None
-    """Of another model of the Hub: its commit (7 to 40 hex digits), so that the same recipe gives the same vectors."""
+    """Commit (7 to 40 hex digits) of another model of the Hub, so that the same recipe gives the same vectors."""
     languages: list[str] = ["en"]
+    """ISO 639-1 codes of the languages whose prompts this model embeds."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is bf16 where the processor multiplies it natively, otherwise fp32."""
-    max_unknown: Share = 0.1
-    """A text of which a larger share is unknown tokens, or encoded, is not embedded: its vector would say nothing."""
+    """Number format of the model's weights. `auto` is bf16 if the processor multiplies it natively, otherwise fp32."""
+    max_unknown_proportion: Proportion = 0.1
+    """A text with a larger proportion of unknown tokens or encoded characters is not embedded: its vector would carry
+    no meaning."""
 
 
-class Limits(Strict):
-    """Which rows are prompts at all."""
+class Limits(StrictModel):
+    """Lengths that a prompt may have."""
 
     min_characters: int = 3
+    """Shorter rows are dropped."""
     max_characters: int = 20_000
+    """Longer rows are dropped."""
 
 
-class Contamination(Strict):
-    """How close a training prompt may come to a holdout prompt."""
+class Contamination(StrictModel):
+    """Similarity to a holdout prompt from which a training prompt is dropped."""
 
-    ngram: Share = 0.8
-    """Share of the holdout prompt's character 5-grams that the training prompt holds in one stretch, the rare ones
-    counting most; and the plain share too."""
-    semantic: Share = 0.95
+    ngram_threshold: Proportion = 0.8
+    """Proportion of the holdout prompt's character 5-grams that the training prompt contains in one stretch. Both the
+    proportion weighted by rarity and the plain one must reach it."""
+    semantic_threshold: Proportion = 0.95
+    """Cosine similarity of the embeddings."""
 
 
-class Templates(Strict):
-    """What counts as a wrapper, and how many prompts may share one."""
+class Templates(StrictModel):
+    """Detection of wrappers, and the number of prompts that may share one."""
 
-    find: bool = True
+    detect: bool = True
+    """Whether to look for wrappers that prompts share."""
     min_rows: int = 20
+    """Prompts that must share a text for it to be a wrapper."""
     min_characters: int = 60
+    """Characters that a wrapper must have."""
     max_per_template: int | None = 200
+    """Prompts kept for each template; the others are dropped. Null: no limit."""
 
 
-class Near(Strict):
-    """Jaccard similarity of character 5-grams of the normalised text."""
-
-    duplicate: Share = 0.8
-    group: Share = 0.6
-    """Prompts this alike stay on one side of the split; those of opposite kinds are reported as contrast pairs."""
-
-
-class Semantic(Strict):
-    """Cosine of the embeddings, where the embedder really sees both texts."""
-
-    duplicate: Share = 0.95
-    group: Share = 0.92
-
-
-class Labels(Strict):
-    """The classifier that gives a type to adversarial rows without one."""
+class Labels(StrictModel):
+    """The classifier that gives a type to adversarial prompts without one."""
 
     infer: bool = True
+    """Whether to infer missing types."""
     min_rows: int = 30
-    min_probability: Share = 0.6
+    """Labelled prompts that a type needs to be learned."""
+    min_probability: Proportion = 0.6
+    """Probability from which an inferred type is used."""
 
 
-class Clusters(Strict):
-    """Spherical k-means over the embeddings, and the map."""
+class Clusters(StrictModel):
+    """Spherical k-means over the embeddings, and the map of the prompts."""
 
     count: int | None = None
-    """Without one: the square root of a tenth of the embedded rows."""
-    fit_rows: int = Field(default=3_000, ge=1, le=10_000)
-    """The map is fitted on this many rows; the others are placed among their neighbours in it."""
+    """Number of clusters. Null: the square root of a tenth of the number of embedded prompts."""
+    map_fit_rows: int = Field(default=3_000, ge=1, le=10_000)
+    """Prompts on which the map is fitted. The others are placed among their neighbours in it."""
 
 
-class Split(Strict):
-    """Shares of the kept rows. Frozen by the first version."""
+class Split(StrictModel):
+    """Proportions of the kept prompts that are split off. The first version of a workspace fixes them."""
 
-    test: Share = 0.1
-    harmless: Share = 0.2
-    """Of the harmless rows: the held-out over-refusal test."""
-    by_request: bool = False
-    """Keep the prompts that share a request on one side too."""
+    test: Proportion = 0.1
+    """Proportion of adversarial and general prompts in the split `test`."""
+    harmless: Proportion = 0.2
+    """Proportion of harmless prompts in the split `harmless`, the over-refusal test."""
+    group_by_request: bool = False
+    """Whether prompts with the same request get the same split as well."""
 
 
-class Curation(Strict):
-    """The steps, in the order in which they run."""
+class Curation(StrictModel):
+    """The steps of curation, in the order in which they run."""
 
     limits: Limits = Limits()
+    """Lengths that a prompt may have."""
     contamination: Contamination = Contamination()
+    """Similarity to holdout prompts."""
     templates: Templates = Templates()
+    """Wrappers that prompts share."""
     near: Near | None = Near()
-    """Null: exact duplicates only."""
+    """Near duplicates. Null: only exact duplicates are dropped."""
     semantic: Semantic | None = Semantic()
+    """Semantic duplicates. Null: none are looked for."""
     labels: Labels = Labels()
+    """Inferred types."""
     clusters: Clusters = Clusters()
+    """Clusters and the map."""
     split: Split = Split()
+    """Test splits."""

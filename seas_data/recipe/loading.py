@@ -1,4 +1,4 @@
-"""From a YAML file to a recipe: changes made to it, what is wrong with it, where its paths lead."""
+"""Load a recipe from a YAML file: merge its base, apply changes, resolve paths, and report what is wrong."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from seas_data.text import printable
 
 
 def load(path: Path, changes: list[str] | None = None) -> Recipe:
-    """Read the recipe at ``path``, with ``changes`` (``a.b=value``, values as in YAML) made to it first.
+    """Load the recipe at ``path`` after applying ``changes`` (``a.b=value``, with values as in YAML).
 
-    Relative paths in it are taken from the folder that it lies in. Raises SeasDataError with the key at fault.
+    Relative paths are relative to the folder of the recipe. Raises SeasDataError that names the faulty keys.
     """
     content = read(path)
     for change in changes or []:
-        _change(content, change)
-    # What SANDBOX stands for is known only once the sandbox has been written.
+        _apply_change(content, change)
+    # The folder of SANDBOX is known only after the sandbox has been generated.
     context = {"folder": path.parent} | ({"sandbox": None} if content.get("sandbox") is not None else {})
     try:
         return Recipe.model_validate(content, context=context)
@@ -29,9 +29,9 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what the file at ``path`` says, on top of its ``base``: a recipe beside it of which it changes some keys.
+    """Return the content of the file at ``path``, merged into its ``base``, a recipe in the same folder.
 
-    Raises SeasDataError if one of them is no mapping.
+    Raises SeasDataError if a file is missing or is not a YAML mapping, or if the base has a base.
     """
     content = _mapping(path)
     base = content.pop("base", None)
@@ -39,17 +39,19 @@ def read(path: Path) -> dict[str, Any]:
         return content
     if not isinstance(base, str) or Path(base).name != base:
         raise SeasDataError(f"{path}: base should be the name of a recipe in the same folder (given: {base!r})")
-    below = _mapping(path.with_name(base))
-    if "base" in below:
-        raise SeasDataError(f"{path}: its base {base} has a base of its own; name that one, or copy what it changes")
-    return _merged(below, content)
+    base_content = _mapping(path.with_name(base))
+    if "base" in base_content:
+        raise SeasDataError(
+            f"{path}: its base {base} has a base itself; name that one, or copy its keys"
+        )
+    return _merged(base_content, content)
 
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SeasDataError(f"there is no recipe at {path}; recipes that come with the package: {_shipped()}") from None
+        raise SeasDataError(f"there is no recipe at {path}; packaged recipes: {_packaged_names()}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
         raise SeasDataError(f"{path} cannot be read as YAML: {' '.join(str(problem).split())}") from problem
     if not isinstance(content, dict):
@@ -57,81 +59,81 @@ def _mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+def _merged(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    changed = {
+        key: _merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
         for key, value in above.items()
     }
-    return below | both
+    return base | changed
 
 
 def require_trust(recipe: Recipe) -> None:
-    """Raise SeasDataError if the recipe is somebody else's, and would start a command here or call a server."""
-    if recipe.pulled is None:
+    """Raise SeasDataError if the recipe came by `pull` and would start a command or call a server."""
+    if recipe.pulled_from is None:
         return
     for name, model in recipe.models.items():
         if isinstance(model, ModelHttp):
-            does = f"run {' '.join(model.serve)!r}" if model.serve else f"call {model.url}"
+            action = f"run {' '.join(model.serve)!r}" if model.serve else f"call {model.url}"
             raise SeasDataError(
-                f"the recipe came from {printable(recipe.pulled)}, and its model {name} would {printable(does)}: read "
-                "it, and build it with --trust if that is what you want"
+                f"the recipe was pulled from {printable(recipe.pulled_from)}, and its model {name} would "
+                f"{printable(action)}; check the recipe and build it with --trust"
             )
 
 
-def in_sandbox(recipe: Recipe, folder: Path) -> Recipe:
-    """Return ``recipe`` with ``folder`` where its paths say ``SANDBOX``."""
+def resolve_sandbox(recipe: Recipe, folder: Path) -> Recipe:
+    """Return ``recipe`` with ``SANDBOX`` in its paths replaced by ``folder``."""
     return Recipe.model_validate(recipe.model_dump(), context={"sandbox": folder})
 
 
-def shipped(name: str) -> Path:
-    """Return the recipe ``name`` as given, or, where there is no such file, the one of that name in the package.
+def find_recipe(name: str) -> Path:
+    """Return the path ``name``, or, if there is no such file, that of the packaged recipe of this name.
 
-    A name with a folder other than ``pipelines`` is a file of yours, and is not looked for in the package.
+    A name with a folder other than ``pipelines`` is not looked up in the package.
     """
     from seas_data.resources import folder
 
     path = Path(name)
-    inside = folder("pipelines") / f"{path.stem}.yaml"
-    ours = str(path.parent) in (".", "pipelines")
-    return inside if ours and not path.exists() and inside.exists() else path
+    packaged = folder("pipelines") / f"{path.stem}.yaml"
+    may_be_packaged = str(path.parent) in (".", "pipelines")
+    return packaged if may_be_packaged and not path.exists() and packaged.exists() else path
 
 
-def _shipped() -> str:
+def _packaged_names() -> str:
     from seas_data.resources import folder
 
     return ", ".join(sorted(f"pipelines/{path.name}" for path in folder("pipelines").glob("*.yaml")))
 
 
-def _change(content: dict[str, Any], change: str) -> None:
+def _apply_change(content: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     if not equals or not key:
-        raise SeasDataError(f"--set {change}: write it as a.b=value")
+        raise SeasDataError(f"--set {change} should have the form a.b=value")
     *parents, last = key.split(".")
-    place = content
+    section = content
     for parent in parents:
-        below = {} if place.get(parent) is None else place[parent]
-        if not isinstance(below, dict):
-            raise SeasDataError(f"--set {change}: {parent} is a value, so nothing can be set below it")
-        # A YAML alias is the very mapping that its anchor names: changed in place, the other would change too.
-        place[parent] = dict(below)
-        place = place[parent]
+        child = {} if section.get(parent) is None else section[parent]
+        if not isinstance(child, dict):
+            raise SeasDataError(f"--set {change}: {parent} is a value, not a section, so it has no keys to set")
+        # A YAML alias is the same mapping object as its anchor. Copy it so that the anchor does not change.
+        section[parent] = dict(child)
+        section = section[parent]
     try:
-        place[last] = yaml.safe_load(value)
+        section[last] = yaml.safe_load(value)
     except yaml.YAMLError as problem:
         raise SeasDataError(f"--set {change}: {value!r} is not a YAML value") from problem
 
 
 def _explain(problem: ValidationError, content: dict[str, Any]) -> str:
-    """Say of each fault which key it is and what is allowed there; of a variable that is not set, once."""
-    faults = {
-        error["msg"] if error["type"] == "unset" else number: _fault(dict(error), content)
+    """Return one phrase for each error with its key and what is allowed. List each unset variable once."""
+    errors = {
+        error["msg"] if error["type"] == "unset" else number: _message(dict(error), content)
         for number, error in reversed(list(enumerate(problem.errors())))
     }
-    return "; ".join(reversed(faults.values()))
+    return "; ".join(reversed(errors.values()))
 
 
-def _fault(error: dict[str, Any], content: dict[str, Any]) -> str:
-    key = ".".join(_keys(error["loc"], content)) or "the recipe"
+def _message(error: dict[str, Any], content: dict[str, Any]) -> str:
+    key = ".".join(_key_path(error["loc"], content)) or "the recipe"
     if error["type"] == "unknown_key":
         return f"{key} {error['msg']}"
     if error["type"] == "missing":
@@ -141,13 +143,13 @@ def _fault(error: dict[str, Any], content: dict[str, Any]) -> str:
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}"
 
 
-def _keys(location: tuple[str | int, ...], content: Any) -> list[str]:
-    """Return ``location`` as the keys that the recipe has, less the names that the classes of a choice go by."""
+def _key_path(location: tuple[str | int, ...], content: Any) -> list[str]:
+    """Return ``location`` as keys of the recipe, without the class names that pydantic adds for unions."""
     keys = []
     for part in location[:-1]:
-        reached = isinstance(part, int) if isinstance(content, list) else part in content
-        below = content[part] if reached else None
-        if isinstance(below, dict | list):
+        exists = isinstance(part, int) if isinstance(content, list) else part in content
+        child = content[part] if exists else None
+        if isinstance(child, dict | list):
             keys.append(str(part))
-            content = below
+            content = child
     return [*keys, *map(str, location[-1:])]

@@ -1,116 +1,138 @@
-"""A recipe's pairs: which answers the two models learn from."""
+"""Recipe keys of pairs: which attacks and responses the two models are trained on."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from seas_data.recipe.base import Share, Strict
+from seas_data.recipe.base import Proportion, StrictModel
 
 
-class RedPairs(Strict):
-    """Two attacks of one seed: the one that drew more unsafe responses against the one that drew fewer."""
+class RedPairs(StrictModel):
+    """Two attacks of one seed: chosen the one with the higher unsafe rate, rejected the one with the lower."""
 
-    margin: Share = 0.4
-    """Least difference of the two unsafe rates, which must differ in any case."""
+    min_margin: Proportion = 0.4
+    """Least difference between the two unsafe rates. They must differ in any case."""
     min_verdicts: int = Field(default=3, ge=1)
-    """Verdicts that parsed, for an attack to have a rate."""
+    """Verdicts that parsed, which an attack needs to have an unsafe rate."""
     max_length_ratio: Annotated[float, Field(ge=1)] | None = 3.0
-    """Characters of the longer attack over those of the shorter."""
+    """Maximum ratio of the characters of the longer attack to those of the shorter."""
     max_characters: int | None = None
-    near_duplicate: Share | None = 0.8
-    """Jaccard similarity of character 5-grams from which two attacks are too alike to say which is better."""
-    max_per_seed: int = Field(default=1, ge=1)
+    """Maximum characters of an attack."""
+    near_duplicate_threshold: Proportion | None = 0.8
+    """Jaccard similarity of character 5-grams from which two attacks are too similar to compare."""
+    max_pairs_per_seed: int = Field(default=1, ge=1)
     """Best against worst, then second best against second worst, and so on: no attack is in two pairs."""
     max_pairs: int | None = None
-    """Those of the greatest margin are kept."""
-    balance: bool = False
-    """Spread max_pairs evenly over the types; without it, as many of every type as of the rarest."""
-    shuffle: bool = False
-    """A control: the same pairs, each turned round or not by chance, so that they teach nothing."""
+    """Maximum number of pairs. Those with the largest margin are kept."""
+    balance_types: bool = False
+    """Spread `max_pairs` evenly over the types. Without `max_pairs`: as many pairs of every type as of the rarest."""
+    random_labels: bool = False
+    """A control: swap chosen and rejected of each pair at random, so that the pairs teach nothing."""
 
 
-Choice = Literal["score", "length", "first"]
+SelectBy = Literal["score", "length", "first"]
 
 
-class TargetPairs(Strict):
+class TargetPairs(StrictModel):
     """A safe and an unsafe response to one attack."""
 
-    choose: Choice = "score"
-    """The surest verdicts (without scores: the first samples), the closest lengths, or the first samples."""
-    max_per_prompt: int = Field(default=1, ge=1)
+    select_by: SelectBy = "score"
+    """The surest verdicts (without scores the first samples), the closest lengths, or the first samples."""
+    max_pairs_per_prompt: int = Field(default=1, ge=1)
+    """Maximum number of pairs for each attack."""
     max_pairs: int | None = None
-    balance: bool = False
+    """Maximum number of pairs."""
+    balance_types: bool = False
+    """Spread `max_pairs` evenly over the types. Without `max_pairs`: as many pairs of every type as of the rarest."""
 
 
-class HarmlessPairs(Strict):
-    """A full answer and a refusal of one harmless prompt."""
+class HarmlessPairs(StrictModel):
+    """A full answer and a refusal to one harmless prompt."""
 
-    choose: Choice = "score"
-    max_per_prompt: int = Field(default=1, ge=1)
+    select_by: SelectBy = "score"
+    """The surest verdicts (without scores the first samples), the closest lengths, or the first samples."""
+    max_pairs_per_prompt: int = Field(default=1, ge=1)
+    """Maximum number of pairs for each prompt."""
     max_pairs: int | None = None
+    """Maximum number of pairs."""
 
 
 _Count = Annotated[int, Field(ge=0)]
 
 
-class GeneralPairs(Strict):
-    """Preference pairs of a general set, mixed in so that the target keeps its general ability."""
+class GeneralPairs(StrictModel):
+    """General preference pairs, mixed in so that the target keeps its general ability."""
 
     ratio: Annotated[float, Field(ge=0)] | None = None
     """General pairs for each target and harmless pair; 1 unless `count` is given."""
     count: _Count | Annotated[list[_Count], Field(min_length=1)] | None = None
-    """In every iteration, or a number for each, of which the last stands for all that follow too."""
+    """Number of general pairs in every iteration, or one number for each iteration, the last one also for all that
+    follow."""
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> "GeneralPairs":
+    def _check_ratio_or_count(self) -> "GeneralPairs":
         if self.ratio is not None and self.count is not None:
             raise ValueError("give either ratio or count")
         return self
 
 
-class MartRows(Strict):
-    """What MART fine-tunes on: attacks that succeeded, and responses that are safe and full answers."""
+class MartRows(StrictModel):
+    """Rows of MART's fine-tuning: successful attacks, and responses that are safe and full answers."""
 
-    success_rate: Share = 0.5
+    min_success_rate: Proportion = 0.5
+    """Proportion of an attack's responses that must be unsafe."""
     min_verdicts: int = Field(default=3, ge=1)
-    reward: str | None = None
-    """One of `models`, in this process: a sequence classifier with one output. What it gives to a safe response says
-    whether that is learned, in place of a refusal judge's word that it is a full answer."""
+    """Verdicts that parsed, which an attack needs."""
+    reward_model: str | None = None
+    """One of `models` in this process: a sequence classifier with one output. Its score decides which safe responses
+    are used, in place of the refusal judge's class."""
     min_reward: float | None = None
-    """The least that it must give."""
+    """Least score of a response that is used."""
 
     @model_validator(mode="after")
-    def _both_or_none(self) -> "MartRows":
-        if (self.reward is None) != (self.min_reward is None):
-            raise ValueError("reward and min_reward go together: which model, and what a response must reach")
+    def _check_reward(self) -> "MartRows":
+        if (self.reward_model is None) != (self.min_reward is None):
+            raise ValueError("reward_model and min_reward go together; give both or neither")
         return self
 
 
 REFERENCE_PAIRS: dict[str, Any] = {
-    "red": {"margin": 0, "min_verdicts": 1, "max_length_ratio": None, "max_characters": 3000, "near_duplicate": None},
-    "target": {"choose": "first"},
+    "red": {
+        "min_margin": 0,
+        "min_verdicts": 1,
+        "max_length_ratio": None,
+        "max_characters": 3000,
+        "near_duplicate_threshold": None,
+    },
+    "target": {"select_by": "first"},
     "harmless": None,
 }
 
 
-class Pairs(Strict):
-    """What the two models are trained on."""
+class Pairs(StrictModel):
+    """The data that the two models are trained on."""
 
     mode: Literal["seas", "reference", "mart"] = "seas"
-    """`reference`: the paper's rule, as its defaults below; `mart`: rows for fine-tuning in place of pairs."""
+    """`seas`: our rules. `reference`: the rules of the paper's code, as defaults of the keys below. `mart`: rows for
+    fine-tuning in place of pairs."""
     judge: str | None = None
-    """Whose verdicts count, where there are several judges."""
+    """The judge whose verdicts are used, if there are several."""
     refusal_judge: str | None = None
-    """Whose refusal classes count, where there are several."""
+    """The judge whose refusal classes are used, if there are several."""
     red: RedPairs = RedPairs()
+    """Pairs of attacks."""
     target: TargetPairs = TargetPairs()
+    """Pairs of responses to attacks."""
     harmless: HarmlessPairs | None = HarmlessPairs()
+    """Pairs of responses to harmless prompts. Null: none."""
     general: GeneralPairs | None = GeneralPairs()
+    """General preference pairs. Null: none."""
     mart: MartRows = MartRows()
+    """Rows of MART's fine-tuning."""
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_of_the_mode(cls, content: Any) -> Any:
+    def _apply_mode_defaults(cls, content: Any) -> Any:
         if not isinstance(content, dict) or content.get("mode") != "reference":
             return content
         defaults = {

@@ -1,7 +1,7 @@
-"""Paths in a recipe, as a type of their own: where a path is read, it leads from the recipe's folder.
+"""Types of paths and model names in a recipe. A relative path is relative to the recipe's folder.
 
-``$NAME`` is taken from the environment and ``~`` is your home. A digest is of names alone, for the same recipe may lie
-in another folder. A model is a name on the Hub, unless it begins as a path does: with ``.``, ``/``, ``~`` or ``$``.
+``$NAME`` is taken from the environment and ``~`` is the home folder. A digest covers names only, since the same recipe
+may be in another folder. A model is a name on the Hub unless it begins like a path: with ``.``, ``/``, ``~`` or ``$``.
 """
 
 import os
@@ -13,60 +13,60 @@ from pydantic import AfterValidator, PlainSerializer, SerializationInfo, Validat
 from pydantic_core import PydanticCustomError
 
 SANDBOX: Final = "$SANDBOX"
-"""In the paths of a recipe with a `sandbox`: the folder of its files, which a build makes."""
+"""In the paths of a recipe with a `sandbox`: the folder of its files, which a build generates."""
 
 
-def is_path(model: str) -> bool:
-    """Return whether the ``model`` of a recipe is a folder, and no name on the Hub."""
+def is_local_path(model: str) -> bool:
+    """Return whether the ``model`` of a recipe is a local folder and not a name on the Hub."""
     return model.startswith((".", "/", "~", "$"))
 
 
-def _placed(path: str, info: ValidationInfo) -> str:
-    """Return where ``path`` leads from the context's ``folder``; as it is in no context, and below SANDBOX.
+def _resolve_path(path: str, info: ValidationInfo) -> str:
+    """Return ``path`` resolved against the context's ``folder``; unchanged without a context, or below SANDBOX.
 
-    A context with ``sandbox``, the folder for which SANDBOX stands, is given once the sandbox has been written.
+    Once the sandbox has been generated, the context has its folder as ``sandbox``, which replaces SANDBOX.
     """
     context = info.context or {}
     if path.startswith(SANDBOX) and "sandbox" in context:
-        written: Path | None = context["sandbox"]
-        return path if written is None else path.replace(SANDBOX, str(written), 1)
+        generated: Path | None = context["sandbox"]
+        return path if generated is None else path.replace(SANDBOX, str(generated), 1)
     if "folder" not in context:
         return path
     expanded = os.path.expandvars(path)
     if unset := re.search(r"\$\{?(\w+)", expanded):
-        message = f"${unset[1]} is not set; set it to the folder that it stands for"
+        message = f"the environment variable ${unset[1]} is not set; set it to the folder that the path begins with"
         raise PydanticCustomError("unset", "{message}", {"message": message})
     return str(context["folder"] / Path(expanded).expanduser())
 
 
-def _placed_model(model: str, info: ValidationInfo) -> str:
-    place = _placed(model, info) if is_path(model) else model
-    # The libraries that load models take what might be a name on the Hub for one.
-    return str(Path(place).absolute()) if is_path(model) and not place.startswith(SANDBOX) else place
+def _resolve_model(model: str, info: ValidationInfo) -> str:
+    path = _resolve_path(model, info) if is_local_path(model) else model
+    # Libraries that load models take a relative path that could be a name on the Hub for one.
+    return str(Path(path).absolute()) if is_local_path(model) and not path.startswith(SANDBOX) else path
 
 
-def _template(text: str, info: ValidationInfo) -> str:
-    """Return the text of a template: that of its file, so that the digest covers what the file says."""
+def _read_template(text: str, info: ValidationInfo) -> str:
+    """Return the text of a template, read from its file if there is one, so that the digest covers its content."""
     if not text.endswith(".jinja") or "folder" not in (info.context or {}):
         return text
-    path = Path(_placed(text, info))
+    path = Path(_resolve_path(text, info))
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"the chat template {path} cannot be read: {problem}") from problem
 
 
-def _shown(path: str, info: SerializationInfo) -> str:
+def _serialize_path(path: str, info: SerializationInfo) -> str:
     return Path(path).name if (info.context or {}).get("digest") else path
 
 
-def _shown_model(model: str, info: SerializationInfo) -> str:
-    return _shown(model, info) if is_path(model) else model
+def _serialize_model(model: str, info: SerializationInfo) -> str:
+    return _serialize_path(model, info) if is_local_path(model) else model
 
 
-Place = Annotated[str, AfterValidator(_placed), PlainSerializer(_shown)]
+RecipePath = Annotated[str, AfterValidator(_resolve_path), PlainSerializer(_serialize_path)]
 """A file or folder."""
-ModelPlace = Annotated[str, AfterValidator(_placed_model), PlainSerializer(_shown_model)]
-"""A name on the Hub, or the folder of a model."""
-Template = Annotated[str, AfterValidator(_template)]
-"""A Jinja text, or a file that ends in .jinja."""
+ModelReference = Annotated[str, AfterValidator(_resolve_model), PlainSerializer(_serialize_model)]
+"""A model's name on the Hub, or its folder."""
+ChatTemplate = Annotated[str, AfterValidator(_read_template)]
+"""Jinja text, or a file that ends in .jinja."""

@@ -6,57 +6,66 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from seas_data.recipe.base import Share, Strict
+from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.curation import Curation, Embedder
 from seas_data.recipe.judges import Judge
 from seas_data.recipe.loop import Loop, Sandbox
 from seas_data.recipe.models import Model
 from seas_data.recipe.pairs import Pairs
-from seas_data.recipe.paths import Place
+from seas_data.recipe.paths import RecipePath
 from seas_data.recipe.sources import Source
 from seas_data.recipe.training import Training
 
 
-class Release(Strict):
-    """What a release is held to."""
+class Release(StrictModel):
+    """Requirements of a release."""
 
     licence: str | None = None
-    """The licence that it is to have; without one, that which follows from its sources and models."""
+    """Licence of the release. Null: the one that follows from its sources and models."""
     licences: dict[str, str] = {}
-    """Of sets that are no `sources`: of general preference pairs, by what their column `source` says."""
-    unparsed_share: Share = 0.05
-    """Of each judge's verdicts, how many may be unparsed."""
+    """Licences of sets that are not in `sources`: of general preference pairs, by their column `source`."""
+    max_unparsed_proportion: Proportion = 0.05
+    """Proportion of each judge's verdicts that may be unparsed."""
 
 
-class Recipe(Strict):
-    """All of a recipe."""
+class Recipe(StrictModel):
+    """All keys of a recipe."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """Name of the recipe."""
     description: str = ""
+    """One sentence, shown in lists and cards."""
     sources: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Source], Field(min_length=1)]
-    pulled: str | None = None
-    """Whose recipe this is, where `pull` wrote it: what it would start or call runs with `--trust` only."""
-    overrides: Place | None = None
-    """A CSV of what people decided: prompt_id, decision, label, who, because."""
+    """The sets of prompts, by name."""
+    pulled_from: str | None = None
+    """The release from which `pull` took this recipe. What it would start or call runs with `--trust` only."""
+    overrides: RecipePath | None = None
+    """A CSV file of decisions of people: prompt_id, decision, label, who, because."""
     embedders: list[Embedder] = [Embedder()]
-    """For each text the first one declared for its language."""
+    """Embedding models. A text is embedded by the first one that supports its language."""
     curation: Curation = Curation()
+    """The steps of curation."""
     sandbox: Sandbox | None = None
-    """With one, `$SANDBOX` stands in paths for the folder into which its files and models are written."""
+    """A harmless mini-world to generate. `$SANDBOX` in paths is the folder of its files and models."""
     loop: Loop | None = None
-    """Without one, a build ends with the version that the sources make."""
+    """The self-evolving loop. Null: a build ends with the version made from the sources."""
     models: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Model] = {}
+    """The models, by name."""
     judges: list[Judge] = []
+    """The judges of responses and prompts."""
     pairs: Pairs = Pairs()
+    """The pairs that the two models are trained on."""
     training: Training = Training()
+    """The settings of each training."""
     release: Release = Release()
+    """Requirements of a release."""
 
     def canonical(self) -> dict[str, Any]:
-        """Return the recipe as JSON data less what does not change its rows: what its digest covers.
+        """Return the recipe as JSON data without what does not change its rows: the content of its digest.
 
-        Of a path it has the name alone, and it says nothing of how far the loop goes.
+        Paths are reduced to names, and the number of iterations is left out.
         """
-        left_out = {"overrides", "pulled"} | (_LOOP_KEYS if self.loop is None else set())
+        left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS if self.loop is None else set())
         content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
         if self.loop is not None:
             del content["loop"]["iterations"]

@@ -1,74 +1,88 @@
-"""A recipe's sources: where prompts lie and what their columns mean."""
+"""Recipe keys of sources: where prompts are read from and what the columns mean."""
 
 import re
 from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from seas_data.recipe.base import Strict
-from seas_data.recipe.paths import Place
+from seas_data.recipe.base import StrictModel
+from seas_data.recipe.paths import RecipePath
 from seas_data.registry import names
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
 
-class Columns(Strict):
-    """Which of the source's columns hold what."""
+class Columns(StrictModel):
+    """The source's column for each field of a prompt."""
 
     text: str = "prompt"
+    """The text of the prompt."""
     id: str | None = None
-    """The row's id within its source; without one the row's number serves."""
+    """The id of the row within its source. Null: the number of the row."""
     risk: str | None = None
+    """The source's risk category, which `risk_map` maps to the taxonomy."""
     style: str | None = None
+    """The source's attack style, which `style_map` maps to the taxonomy."""
     kind: str | None = None
+    """The value that `kind_map` maps to a kind."""
     language: str | None = None
+    """The ISO 639-1 code of the language, or a text that `language_pattern` extracts it from."""
 
 
-class Unwrap(Strict):
-    """A fixed wrapper that is taken off every row of the source."""
+class Strip(StrictModel):
+    """A fixed wrapper that is removed from every row of the source."""
 
     prefix: str = ""
+    """Removed from the start of the text."""
     suffix: str = ""
+    """Removed from the end of the text."""
 
 
-class Source(Strict):
-    """One set of prompts: where it is, what its columns mean, and under what licence it comes."""
+class Source(StrictModel):
+    """One set of prompts: where it is, what its columns mean, and its licence."""
 
-    path: Place | None = None
-    """A JSONL, CSV or Parquet file, or a folder written by `datasets`; `$NAME` is read from the environment."""
+    path: RecipePath | None = None
+    """A file or folder in one of the source formats. `$NAME` is read from the environment."""
     hub: str | None = None
-    """A dataset of the Hugging Face Hub, in place of a path."""
+    """A dataset of the Hugging Face Hub, in place of `path`."""
     file: str | None = None
-    """A file of the Hub dataset, read like a local one, in place of a config and split."""
+    """A file of the Hub dataset, which is downloaded and read like a local one, in place of `config` and `split`."""
     config: str | None = None
+    """A config of the Hub dataset."""
     split: str | None = None
     """A split of the Hub dataset or of the `datasets` folder."""
     revision: str | None = None
-    """The commit of the Hub dataset (7 to 40 hex digits). Pinned, so that the same recipe reads the same rows."""
+    """Commit of the Hub dataset (7 to 40 hex digits). Required, so that the same recipe reads the same rows."""
     format: str | None = None
-    """Name of the source format, such as `jsonl` or `csv`. Default: the format that reads the ending of the file."""
-    columns: Columns = Columns()
-    kind: Literal["adversarial", "harmless", "general"] | None = None
-    kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
-    """From the values of `columns.kind` (a `*` may end them) to kinds."""
-    risk_map: str | dict[str, str] | None = None
-    """A map of the taxonomy by name, or from the values of `columns.risk` to risk categories."""
-    style_map: str | dict[str, str] | None = None
-    licence: str | None = None
-    """An SPDX identifier; none means that the set states none."""
-    language: str | None = None
-    """An ISO 639-1 code, where no column gives it."""
-    language_pattern: str | None = None
-    """A regular expression whose first group takes the language out of `columns.language`."""
-    repository: str | None = None
-    priority: int = 50
-    """Of two duplicates the one of the lower number is kept."""
-    role: Literal["training", "holdout"] = "training"
-    """Holdout rows are what a model is tested on: training rows too close to them are dropped."""
-    unwrap: Unwrap | None = None
+    """Name of the source format, such as `jsonl` or `csv`. Null: the format that reads the ending of the file."""
     encoding: str = "utf-8"
+    """Text encoding of a JSONL or CSV file."""
+    columns: Columns = Columns()
+    """The source's column for each field of a prompt."""
+    kind: Literal["adversarial", "harmless", "general"] | None = None
+    """Kind of all prompts of the source."""
+    kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
+    """Kinds by the values of `columns.kind`; a value may end with `*`. In place of `kind`."""
+    risk_map: str | dict[str, str] | None = None
+    """The name of a map of the taxonomy, or risk categories by the values of `columns.risk`."""
+    style_map: str | dict[str, str] | None = None
+    """The name of a map of the taxonomy, or attack styles by the values of `columns.style`."""
+    licence: str | None = None
+    """SPDX identifier of the source's licence. Null: the source states none."""
+    language: str | None = None
+    """ISO 639-1 code of rows for which no column gives a language."""
+    language_pattern: str | None = None
+    """A regular expression whose first group extracts the language from `columns.language`."""
+    repository: str | None = None
+    """Where the source comes from, such as `owner/name`. Default: the Hub dataset."""
+    priority: int = 50
+    """Of two duplicates the one whose source has the lower number is kept."""
+    role: Literal["training", "holdout"] = "training"
+    """Models are tested on holdout prompts; training prompts too similar to them are dropped."""
+    strip: Strip | None = None
+    """A fixed wrapper that is removed from every row."""
 
     @model_validator(mode="after")
-    def _one_place_and_one_kind(self) -> "Source":
+    def _check_location_and_kind(self) -> "Source":
         if (self.path is None) == (self.hub is None):
             raise ValueError("give either path or hub")
         if self.hub is not None and self.revision is None:
@@ -87,37 +101,39 @@ class Source(Strict):
 
     @field_validator("format")
     @classmethod
-    def _known_format(cls, value: str | None) -> str | None:
+    def _check_format(cls, value: str | None) -> str | None:
         if value is not None and value not in (known := names("seas_data.formats")):
             raise ValueError(f"there is no source format {value!r}; set it to one of {', '.join(known)}")
         return value
 
     @field_validator("risk_map")
     @classmethod
-    def _known_risks(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        return _known_map(value, RISK_MAPS, RISK_CATEGORIES)
+    def _check_risk_map(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        return _check_map(value, RISK_MAPS, RISK_CATEGORIES)
 
     @field_validator("style_map")
     @classmethod
-    def _known_styles(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        return _known_map(value, STYLE_MAPS, ATTACK_STYLES)
+    def _check_style_map(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        return _check_map(value, STYLE_MAPS, ATTACK_STYLES)
 
     @field_validator("language_pattern")
     @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
+    def _check_pattern(cls, value: str | None) -> str | None:
         try:
             if value is not None and re.compile(value).groups < 1:
-                raise ValueError("language_pattern needs a group: what the first (...) matches is the language")
+                raise ValueError(
+                    "language_pattern needs a group; the text that the first (...) matches is the language"
+                )
         except re.error as problem:
             raise ValueError(f"not a regular expression: {problem}") from problem
         return value
 
 
-def _known_map(
+def _check_map(
     value: str | dict[str, str] | None, maps: dict[str, dict[str, str]], values: tuple[str, ...]
 ) -> str | dict[str, str] | None:
     if isinstance(value, str) and value not in maps:
-        raise ValueError(f"no map is called {value!r}; there are {', '.join(maps)}, or give a mapping")
+        raise ValueError(f"there is no map {value!r}; set it to one of {', '.join(maps)}, or give a mapping")
     if isinstance(value, dict) and (wrong := sorted(set(value.values()) - set(values))):
         raise ValueError(f"{wrong[0]!r} is not in the taxonomy; allowed are {', '.join(values)}")
     return value

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data import progress, tables
-from seas_data.recipe import Source, Unwrap
+from seas_data.recipe import Source, Strip
 from seas_data.sources.raw import FIELDS, RawRows
 from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
@@ -28,7 +28,7 @@ class SourceRows:
 def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) -> SourceRows:
     """Turn each row of ``raw`` into a prompt, or set it aside as empty, too_long, unknown_kind or repeated."""
     rows = raw.rows.with_columns(
-        _strip_wrapper(source.unwrap).alias("text"),
+        _strip_wrapper(source.strip).alias("text"),
         pl.coalesce(pl.col("id").replace("", None), pl.col("ordinal").cast(pl.String)).alias("source_id"),
         _kinds(source, raw.rows).alias("prompt_kind"),
     )
@@ -61,7 +61,7 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) 
     )
 
 
-def _strip_wrapper(wrapper: Unwrap | None) -> pl.Expr:
+def _strip_wrapper(wrapper: Strip | None) -> pl.Expr:
     if wrapper is None:
         return pl.col("text")
     return pl.col("text").str.strip_prefix(wrapper.prefix).str.strip_suffix(wrapper.suffix)

@@ -52,8 +52,8 @@ def recipe(folder: Path, url: str) -> Recipe:
         "red_team": {"model": "red", "start": "given"},
         "target": {"model": "target", "start": "given"},
         "seeds": 3,
-        "attack": {"examples": 2, "prompts": 3, "responses": 3},
-        "evaluation": {"seeds": 2, "prompts": 3, "rows": 2},
+        "attack": {"examples_per_seed": 2, "attacks_per_seed": 3, "responses_per_attack": 3},
+        "evaluation": {"seeds": 2, "attacks_per_seed": 3, "max_prompts": 2},
     }
     content["pairs"] = {"harmless": None, "general": None}
     content["training"] = {role: {"min_rows": 9999} for role in ("red", "target")}

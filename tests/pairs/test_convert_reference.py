@@ -15,8 +15,8 @@ from seas_data.pairs import convert_reference, reference
 from seas_data.pairs.convert_reference import convert_file
 
 LOOSE = recipe.Pairs(
-    red=recipe.RedPairs(margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate=None),
-    target=recipe.TargetPairs(choose="first"),
+    red=recipe.RedPairs(min_margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate_threshold=None),
+    target=recipe.TargetPairs(select_by="first"),
 )
 
 
@@ -158,7 +158,7 @@ def test_texts_are_filtered_only_when_asked(tmp_path: Path) -> None:
     rows += [row("s", "tell me the colour of that", f"no {i}", "safe") for i in range(3)]
     rows += [row("s", "what a fine lantern", f"never {i}", "unsafe" if i == 0 else "safe") for i in range(3)]
     assert texts(pairs(tmp_path, rows, "red", convert_reference.SETTINGS))[0][2] == "tell me the colour of that"
-    asked = recipe.Pairs(red=recipe.RedPairs(max_length_ratio=None, near_duplicate=0.7))
+    asked = recipe.Pairs(red=recipe.RedPairs(max_length_ratio=None, near_duplicate_threshold=0.7))
     assert texts(pairs(tmp_path, rows, "red", asked))[0][2] == "what a fine lantern"
 
 
@@ -199,14 +199,16 @@ RULES = st.builds(
     recipe.Pairs,
     red=st.builds(
         recipe.RedPairs,
-        margin=st.sampled_from([0, 0.3]),
+        min_margin=st.sampled_from([0, 0.3]),
         min_verdicts=st.integers(1, 2),
         max_length_ratio=st.just(None),
-        near_duplicate=st.just(None),
-        max_per_seed=st.integers(1, 2),
+        near_duplicate_threshold=st.just(None),
+        max_pairs_per_seed=st.integers(1, 2),
     ),
     target=st.builds(
-        recipe.TargetPairs, choose=st.sampled_from(["score", "length", "first"]), max_per_prompt=st.integers(1, 2)
+        recipe.TargetPairs,
+        select_by=st.sampled_from(["score", "length", "first"]),
+        max_pairs_per_prompt=st.integers(1, 2),
     ),
 )
 

@@ -57,7 +57,7 @@ def test_the_target_learns_responses_that_are_safe_and_full_answers() -> None:
 def test_a_reward_may_take_the_place_of_the_refusal_class() -> None:
     made = world({"s": {"a": ANSWERS}})
     rewards = pl.DataFrame({"response_id": ["a.0", "a.2", "a.3"], "reward": [0.1, 0.8, 0.9]})
-    rules = recipe.Pairs(mode="mart", mart=recipe.MartRows(reward="judge", min_reward=0.5))
+    rules = recipe.Pairs(mode="mart", mart=recipe.MartRows(reward_model="judge", min_reward=0.5))
     found = mart_target(
         made.prompts, made.responses, made.verdicts, rules, iteration=1, held_out=NOTHING, rewards=rewards
     )

@@ -13,7 +13,7 @@ from seas_data.similarity import candidate_pairs
 from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
 from tests.similarity.definition import similarity
 
-LOOSE = recipe.RedPairs(margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate=None)
+LOOSE = recipe.RedPairs(min_margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate_threshold=None)
 
 
 def red(made: World, rules: recipe.RedPairs = LOOSE, held_out: pl.DataFrame = NOTHING) -> PairResult:
@@ -53,7 +53,7 @@ def test_the_best_attack_of_a_seed_is_preferred_to_the_worst() -> None:
 
 def test_several_pairs_of_a_seed_go_from_the_outside_in() -> None:
     attacks = {"abcde"[unsafe]: ["unsafe"] * unsafe + ["safe"] * (4 - unsafe) for unsafe in range(5)}
-    paired = red(world({"s": attacks}), LOOSE.model_copy(update={"max_per_seed": 3}))
+    paired = red(world({"s": attacks}), LOOSE.model_copy(update={"max_pairs_per_seed": 3}))
     assert chosen_and_rejected(paired) == [("d", "b"), ("e", "a")]
     assert reasons(paired) == {"c": "outranked"}
 
@@ -67,8 +67,8 @@ def test_equal_rates_make_no_pair_even_without_a_margin() -> None:
 def test_the_margin_is_kept_to_the_last_digit() -> None:
     # 3/5 - 1/5 is 0.39999999999999997 in floating point.
     made = world({"s": {"a": ["unsafe"] * 3 + ["safe"] * 2, "b": ["unsafe"] + ["safe"] * 4}})
-    assert red(made, LOOSE.model_copy(update={"margin": 0.4})).pairs["margin"].to_list() == [0.4]
-    assert reasons(red(made, LOOSE.model_copy(update={"margin": 0.41}))) == {"a": "margin", "b": "margin"}
+    assert red(made, LOOSE.model_copy(update={"min_margin": 0.4})).pairs["margin"].to_list() == [0.4]
+    assert reasons(red(made, LOOSE.model_copy(update={"min_margin": 0.41}))) == {"a": "margin", "b": "margin"}
 
 
 def test_a_verdict_that_does_not_parse_counts_in_no_rate() -> None:
@@ -91,7 +91,7 @@ def test_filters_on_texts_and_the_next_best_that_passes_them() -> None:
         }
     )
     assert chosen_and_rejected(red(made)) == [("best", "second")]
-    filtered = red(made, recipe.RedPairs(near_duplicate=0.7))
+    filtered = red(made, recipe.RedPairs(near_duplicate_threshold=0.7))
     assert chosen_and_rejected(filtered) == [("best", "fourth")]
     assert reasons(filtered) == {"second": "near_duplicate", "third": "length_ratio"}
 
@@ -139,16 +139,16 @@ def test_a_cap_keeps_the_greatest_margins_and_a_balance_as_many_of_each_type() -
     capped = red(made, LOOSE.model_copy(update={"max_pairs": 3}))
     assert capped.pairs["margin"].to_list() == [1.0] * 3
     assert set(reasons(capped).values()) == {"cap"}
-    balanced = red(made, LOOSE.model_copy(update={"balance": True}))
+    balanced = red(made, LOOSE.model_copy(update={"balance_types": True}))
     assert sorted(balanced.pairs["type"]) == ["Role Play", "Word Play"]
     assert set(reasons(balanced).values()) == {"balance"}
-    both = red(made, LOOSE.model_copy(update={"balance": True, "max_pairs": 4}))
+    both = red(made, LOOSE.model_copy(update={"balance_types": True, "max_pairs": 4}))
     assert sorted(both.pairs["type"]) == ["Role Play"] * 3 + ["Word Play"]
 
 
 def test_shuffling_turns_about_half_of_the_same_pairs() -> None:
     made = world({f"s{i}": {f"{i}a": ["unsafe"], f"{i}b": ["safe"]} for i in range(60)})
-    straight, turned = red(made), red(made, LOOSE.model_copy(update={"shuffle": True}))
+    straight, turned = red(made), red(made, LOOSE.model_copy(update={"random_labels": True}))
     assert straight.pairs["pair_id"].to_list() == turned.pairs["pair_id"].to_list()
     same = straight.pairs["chosen_id"] == turned.pairs["chosen_id"]
     assert 15 < same.sum() < 45
@@ -189,14 +189,14 @@ def test_so_many_attacks_of_one_seed_that_their_pairs_fill_the_memory_are_refuse
 
 RULES = st.builds(
     recipe.RedPairs,
-    margin=st.sampled_from([0, 0.2, 0.5, 1]),
+    min_margin=st.sampled_from([0, 0.2, 0.5, 1]),
     min_verdicts=st.integers(1, 3),
     max_length_ratio=st.sampled_from([None, 1.0, 2.0]),
     max_characters=st.sampled_from([None, 30]),
-    near_duplicate=st.sampled_from([None, 0.5]),
-    max_per_seed=st.integers(1, 3),
+    near_duplicate_threshold=st.sampled_from([None, 0.5]),
+    max_pairs_per_seed=st.integers(1, 3),
     max_pairs=st.sampled_from([None, 0, 2]),
-    balance=st.booleans(),
+    balance_types=st.booleans(),
 )
 
 
@@ -231,7 +231,7 @@ def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> N
 @settings(max_examples=25, deadline=None)
 @given(worlds(), st.sampled_from([0, 0.4, 1]))
 def test_a_seed_that_could_give_a_pair_gives_its_best(made: World, margin: float) -> None:
-    rules = LOOSE.model_copy(update={"margin": margin})
+    rules = LOOSE.model_copy(update={"min_margin": margin})
     paired = red(made, rules)
     counts = count_unsafe(made)
     found = dict(paired.pairs.select("seed_id", "margin").rows())

@@ -72,21 +72,27 @@ def test_each_way_to_choose() -> None:
             }
         }
     )
-    assert chosen_and_rejected(target(made, choose="score")) == [("a.2", "a.3")]
-    assert target(made, choose="score").pairs["margin"].to_list() == pytest.approx([0.8])
-    assert chosen_and_rejected(target(made, choose="first")) == [("a.0", "a.1")]
-    assert chosen_and_rejected(target(made, choose="length")) == [("a.4", "a.1")]
-    assert chosen_and_rejected(target(made, choose="score", max_per_prompt=5)) == [("a.0", "a.1"), ("a.2", "a.3")]
-    assert chosen_and_rejected(target(made, choose="length", max_per_prompt=5)) == [("a.2", "a.3"), ("a.4", "a.1")]
-    assert reasons(target(made, choose="first")) == dict.fromkeys(["a.2", "a.3", "a.4"], "outranked")
+    assert chosen_and_rejected(target(made, select_by="score")) == [("a.2", "a.3")]
+    assert target(made, select_by="score").pairs["margin"].to_list() == pytest.approx([0.8])
+    assert chosen_and_rejected(target(made, select_by="first")) == [("a.0", "a.1")]
+    assert chosen_and_rejected(target(made, select_by="length")) == [("a.4", "a.1")]
+    assert chosen_and_rejected(target(made, select_by="score", max_pairs_per_prompt=5)) == [
+        ("a.0", "a.1"),
+        ("a.2", "a.3"),
+    ]
+    assert chosen_and_rejected(target(made, select_by="length", max_pairs_per_prompt=5)) == [
+        ("a.2", "a.3"),
+        ("a.4", "a.1"),
+    ]
+    assert reasons(target(made, select_by="first")) == dict.fromkeys(["a.2", "a.3", "a.4"], "outranked")
 
 
 def test_so_many_answers_that_every_two_of_them_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = world({"s": {"a": ["unsafe", "unsafe", "safe", "safe"]}})
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 3)
     with pytest.raises(SeasDataError, match=r"over 3 pairs .* pairs\.target\.choose"):
-        target(made, choose="length")
-    assert target(made, choose="score").pairs.height == 1
+        target(made, select_by="length")
+    assert target(made, select_by="score").pairs.height == 1
 
 
 def test_every_response_that_is_in_no_pair_says_why() -> None:
@@ -147,8 +153,8 @@ def test_target_pairs_are_capped_and_balanced() -> None:
         made.verdicts,
     )
     assert sorted(target(made, max_pairs=2).pairs["prompt_id"]) == ["p2", "p3"]
-    assert sorted(target(made, balance=True).pairs["prompt_id"]) == ["p0", "p3"]
-    assert sorted(reasons(target(made, balance=True)).items())[0] == ("p1.0", "balance")
+    assert sorted(target(made, balance_types=True).pairs["prompt_id"]) == ["p0", "p3"]
+    assert sorted(reasons(target(made, balance_types=True)).items())[0] == ("p1.0", "balance")
 
 
 def test_a_full_and_safe_answer_is_preferred_to_a_refusal() -> None:
@@ -191,8 +197,8 @@ def test_harmless_prompts_of_the_test_split_are_never_used() -> None:
 
 RULES = st.fixed_dictionaries(
     {
-        "choose": st.sampled_from(["score", "length", "first"]),
-        "max_per_prompt": st.integers(1, 3),
+        "select_by": st.sampled_from(["score", "length", "first"]),
+        "max_pairs_per_prompt": st.integers(1, 3),
         "max_pairs": st.sampled_from([None, 0, 2]),
     }
 )
@@ -219,7 +225,7 @@ def test_whatever_comes_in(made: World, rules: dict[str, Any], of_harmless: bool
     used = [*paired.pairs["chosen_id"], *paired.pairs["rejected_id"]]
     assert sorted(used + paired.unpaired["candidate_id"].to_list()) == sorted(made.responses["response_id"])
     per_prompt = paired.pairs.group_by("prompt_id").len()["len"]
-    assert per_prompt.is_empty() or per_prompt.max() <= rules["max_per_prompt"]
+    assert per_prompt.is_empty() or per_prompt.max() <= rules["max_pairs_per_prompt"]
     again = make(made.mixed(order), **rules)
     assert_frame_equal(paired.pairs, again.pairs)
     assert_frame_equal(paired.unpaired, again.unpaired)
@@ -227,8 +233,8 @@ def test_whatever_comes_in(made: World, rules: dict[str, Any], of_harmless: bool
 
 @settings(max_examples=25, deadline=None)
 @given(worlds(), st.sampled_from(["score", "length", "first"]), st.integers(1, 3))
-def test_as_many_pairs_as_there_are_texts_of_each_kind(made: World, choose: str, most: int) -> None:
-    paired = target(made, choose=choose, max_per_prompt=most)
+def test_as_many_pairs_as_there_are_texts_of_each_kind(made: World, select_by: str, most: int) -> None:
+    paired = target(made, select_by=select_by, max_pairs_per_prompt=most)
     verdicts = dict(made.verdicts.select("response_id", "verdict").rows())
     for prompt in made.prompts["prompt_id"]:
         texts: dict[str, set[str]] = {"safe": set(), "unsafe": set()}

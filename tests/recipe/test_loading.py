@@ -30,16 +30,18 @@ def test_the_settings_of_the_loop_are_changed_by_the_names_that_they_are_known_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
-    changed = recipe.load(CHECKOUT / "pipelines" / "seas-llama3.yaml", ["loop.seeds=4000", "loop.iterations=1"])
+    changed = recipe.load(
+        CHECKOUT / "pipelines" / "seas-llama3.yaml", ["loop.seeds_per_iteration=4000", "loop.iterations=1"]
+    )
     assert changed.loop is not None
-    assert (changed.loop.seeds, changed.loop.iterations) == (4_000, 1)
+    assert (changed.loop.seeds_per_iteration, changed.loop.iterations) == (4_000, 1)
 
 
 def test_a_small_recipe_has_the_documented_defaults(tmp_path: Path) -> None:
     loaded = load(tmp_path)
     assert loaded.sources["vaults"].path == str(tmp_path / "vaults.jsonl")
-    assert (loaded.curation.near.duplicate, loaded.curation.near.group) == (0.8, 0.6)
-    assert (loaded.curation.semantic.duplicate, loaded.curation.semantic.group) == (0.95, 0.92)
+    assert (loaded.curation.near.duplicate_threshold, loaded.curation.near.group_threshold) == (0.8, 0.6)
+    assert (loaded.curation.semantic.duplicate_threshold, loaded.curation.semantic.group_threshold) == (0.95, 0.92)
     assert loaded.curation.labels.min_rows == 30
 
 
@@ -55,19 +57,22 @@ def test_recipes_that_come_with_the_package_load(name: str, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("descripton=x", "descripton is not a key (did you mean description?); allowed there: curation, description, "),
+        ("descripton=x", "descripton is not a key (did you mean description?); allowed keys: curation, description, "),
         ("sources.vaults.licens=MIT", "sources.vaults.licens is not a key (did you mean licence?)"),
         (
             "sources.vaults.columns.txt=a",
-            "sources.vaults.columns.txt is not a key (did you mean text?); allowed there: id",
+            "sources.vaults.columns.txt is not a key (did you mean text?); allowed keys: id",
         ),
-        ("curation.near.duplicat=0.9", "curation.near.duplicat is not a key (did you mean duplicate?)"),
-        ("curation.near.duplicate=2", "curation.near.duplicate: Input should be less than or equal to 1 (given: 2)"),
+        ("curation.near.duplicate=0.9", "curation.near.duplicate is not a key (did you mean duplicate_threshold?)"),
+        (
+            "curation.near.duplicate_threshold=2",
+            "curation.near.duplicate_threshold: Input should be less than or equal to 1 (given: 2)",
+        ),
         ("curation.limits.min_characters=few", "curation.limits.min_characters: Input should be a valid integer"),
         ("sources.vaults.kind=bad", "sources.vaults.kind: Input should be 'adversarial', 'harmless' or 'general'"),
         (
             "sources.vaults.risk_map=alrt",
-            "sources.vaults.risk_map: no map is called 'alrt'; there are seas, s-eval, alert",
+            "sources.vaults.risk_map: there is no map 'alrt'; set it to one of seas, s-eval, alert",
         ),
         ("sources.vaults.style_map={a: Rude}", "'Rude' is not in the taxonomy; allowed are Role Play"),
         ("sources.vaults.language_pattern='[a-z]+'", "language_pattern needs a group"),
@@ -82,7 +87,7 @@ def test_recipes_that_come_with_the_package_load(name: str, monkeypatch: pytest.
         ),
         ("sources={}", "sources: "),
         ("name=Big Name", "name: "),
-        ("pairs.mart.min_reward=0.5", "pairs.mart: reward and min_reward go together"),
+        ("pairs.mart.min_reward=0.5", "pairs.mart: reward_model and min_reward go together"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, change: str, says: str) -> None:
@@ -90,8 +95,10 @@ def test_what_is_wrong_is_named_with_what_is_allowed(tmp_path: Path, change: str
 
 
 def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
-    message = fails(tmp_path, "nam=x", "curation.near.group=7", "sources.vaults.priority=high")
-    assert all(key in message for key in ("nam is not a key", "curation.near.group", "sources.vaults.priority"))
+    message = fails(tmp_path, "nam=x", "curation.near.group_threshold=7", "sources.vaults.priority=high")
+    assert all(
+        key in message for key in ("nam is not a key", "curation.near.group_threshold", "sources.vaults.priority")
+    )
 
 
 def test_a_missing_key(tmp_path: Path) -> None:
@@ -103,14 +110,14 @@ def test_changes_set_values_as_in_yaml(tmp_path: Path) -> None:
         tmp_path,
         MINIMAL,
         "curation.near=null",
-        "curation.semantic.duplicate=0.9",
+        "curation.semantic.duplicate_threshold=0.9",
         "sources.vaults.priority=5",
         "sources.more={path: more.csv, kind: harmless}",
         "description=a = b",
         "curation.templates.max_per_template=",
     )
     assert loaded.curation.near is None
-    assert loaded.curation.semantic.duplicate == 0.9
+    assert loaded.curation.semantic.duplicate_threshold == 0.9
     assert loaded.sources["vaults"].priority == 5
     assert loaded.sources["more"].path == str(tmp_path / "more.csv")
     assert loaded.description == "a = b"
@@ -120,7 +127,7 @@ def test_changes_set_values_as_in_yaml(tmp_path: Path) -> None:
 def test_a_change_below_null_makes_a_place_for_it(tmp_path: Path) -> None:
     off = MINIMAL | {"curation": {"near": None}}
     assert load(tmp_path, off).curation.near is None
-    assert load(tmp_path, off, "curation.near.group=0.7").curation.near.group == 0.7
+    assert load(tmp_path, off, "curation.near.group_threshold=0.7").curation.near.group_threshold == 0.7
 
 
 def test_a_change_leaves_what_shares_its_text_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,9 +138,9 @@ def test_a_change_leaves_what_shares_its_text_alone(tmp_path: Path, monkeypatch:
 
     monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
     shipped = CHECKOUT / "pipelines" / "seas-llama3.yaml"
-    changes = ["training.target.reference=first", "models.target.concurrency=1", "training.target_sft.epochs=1"]
+    changes = ["training.target.reference_model=first", "models.target.concurrency=1", "training.target_sft.epochs=1"]
     changed = recipe.load(shipped, changes)
-    assert (changed.training.target.reference, changed.training.red.reference) == ("first", "previous")
+    assert (changed.training.target.reference_model, changed.training.red.reference_model) == ("first", "previous")
     assert (changed.models["target"].concurrency, changed.models["red"].concurrency) == (1, 512)
     assert (changed.training.target_sft.epochs, changed.training.red_sft.epochs) == (1, 3)
 
@@ -141,9 +148,9 @@ def test_a_change_leaves_what_shares_its_text_alone(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("name", "--set name: write it as a.b=value"),
-        ("=x", "--set =x: write it as a.b=value"),
-        ("name.first=x", "--set name.first=x: name is a value, so nothing can be set below it"),
+        ("name", "--set name should have the form a.b=value"),
+        ("=x", "--set =x should have the form a.b=value"),
+        ("name.first=x", "--set name.first=x: name is a value, not a section"),
         ("name.first.second=x", "name is a value"),
         ("description=[", "'[' is not a YAML value"),
     ],
@@ -153,15 +160,18 @@ def test_changes_that_cannot_be_made(tmp_path: Path, change: str, says: str) -> 
 
 
 def test_a_recipe_says_only_what_is_other_than_in_its_base(tmp_path: Path) -> None:
-    base = MINIMAL | {"curation": {"near": {"duplicate": 0.7, "group": 0.5}}, "description": "the one below"}
+    base = MINIMAL | {
+        "curation": {"near": {"duplicate_threshold": 0.7, "group_threshold": 0.5}},
+        "description": "the one below",
+    }
     (tmp_path / "below.yaml").write_text(yaml.safe_dump(base))
-    more = {"name": "above", "base": "below.yaml", "curation": {"near": {"group": 0.6}, "semantic": None}}
+    more = {"name": "above", "base": "below.yaml", "curation": {"near": {"group_threshold": 0.6}, "semantic": None}}
     loaded = load(tmp_path, more | {"sources": {"more": {"path": "more.csv", "kind": "general"}}})
     assert (loaded.name, loaded.description, list(loaded.sources)) == ("above", "the one below", ["vaults", "more"])
     assert loaded.sources["vaults"].path == str(tmp_path / "vaults.jsonl")
-    assert (loaded.curation.near.duplicate, loaded.curation.near.group) == (0.7, 0.6)
+    assert (loaded.curation.near.duplicate_threshold, loaded.curation.near.group_threshold) == (0.7, 0.6)
     assert loaded.curation.semantic is None
-    assert load(tmp_path, more, "curation.near.group=0.65").curation.near.group == 0.65
+    assert load(tmp_path, more, "curation.near.group_threshold=0.65").curation.near.group_threshold == 0.65
     assert load(tmp_path, {"base": "below.yaml"}).digest() == recipe.load(tmp_path / "below.yaml").digest()
 
 
@@ -171,7 +181,7 @@ def test_a_recipe_says_only_what_is_other_than_in_its_base(tmp_path: Path) -> No
         ("gone.yaml", "there is no recipe at"),
         ("other/below.yaml", "base should be the name of a recipe in the same folder (given: 'other/below.yaml')"),
         ("[a]", "base should be the name of a recipe"),
-        ("small.yaml", "its base small.yaml has a base of its own"),
+        ("small.yaml", "its base small.yaml has a base itself"),
     ],
 )
 def test_bases_that_are_none(tmp_path: Path, base: str, says: str) -> None:
@@ -213,7 +223,10 @@ def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest
     message = fails(tmp_path, "sources.vaults.path=$VAULTS/a.csv", "overrides=$VAULTS/b.csv", "nam=x")
     assert message.count("$VAULTS is not set") == 1 and "nam is not a key" in message
     message = fails(tmp_path, "sources.vaults.path=$VAULTS/a.csv")
-    assert "sources.vaults.path: $VAULTS is not set; set it to the folder that it stands for" in message
+    assert (
+        "sources.vaults.path: the environment variable $VAULTS is not set; set it to the folder that the path"
+        in message
+    )
 
 
 def test_the_digest_is_of_content_and_not_of_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +238,11 @@ def test_the_digest_is_of_content_and_not_of_places(tmp_path: Path, monkeypatch:
     assert second.digest() == first
     assert "/there" not in str(second.canonical())
     assert load(tmp_path, MINIMAL).digest() == first
-    for change in ("sources.vaults.licence=MIT", "curation.near.group=0.7", "sources.vaults.path=other.jsonl"):
+    for change in (
+        "sources.vaults.licence=MIT",
+        "curation.near.group_threshold=0.7",
+        "sources.vaults.path=other.jsonl",
+    ):
         assert load(tmp_path, MINIMAL, change).digest() != first
 
 
@@ -237,10 +254,10 @@ def test_the_order_of_keys_is_no_content(tmp_path: Path) -> None:
 
 def test_shipped_recipes_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert recipe.shipped("pipelines/example.yaml") == CHECKOUT / "pipelines" / "example.yaml"
-    assert recipe.shipped("example") == CHECKOUT / "pipelines" / "example.yaml"
+    assert recipe.find_recipe("pipelines/example.yaml") == CHECKOUT / "pipelines" / "example.yaml"
+    assert recipe.find_recipe("example") == CHECKOUT / "pipelines" / "example.yaml"
     (tmp_path / "example.yaml").write_text("name: mine", encoding="utf-8")
-    assert recipe.shipped("example.yaml") == Path("example.yaml")
+    assert recipe.find_recipe("example.yaml") == Path("example.yaml")
 
 
 @pytest.mark.parametrize("name", ["my/example.yaml", "../pipelines/example.yaml", "/elsewhere/pipelines/example.yaml"])
@@ -248,4 +265,4 @@ def test_a_file_that_is_missing_from_another_folder_is_no_shipped_recipe(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert recipe.shipped(name) == Path(name)
+    assert recipe.find_recipe(name) == Path(name)

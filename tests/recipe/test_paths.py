@@ -8,8 +8,8 @@ import yaml
 from pydantic import BaseModel
 
 from seas_data import recipe
-from seas_data.recipe import Recipe, in_sandbox
-from seas_data.recipe.paths import is_path
+from seas_data.recipe import Recipe, resolve_sandbox
+from seas_data.recipe.paths import is_local_path
 from tests.conftest import CHECKOUT
 from tests.recipe.test_loading import MINIMAL, fails, load
 
@@ -20,16 +20,16 @@ PATHS = {
     "models": {
         "red": {"model": "./red"},
         "target": {
-            **{"backend": "http", "model": "../target", "form": "completion", "tokenizer": "./words"},
+            **{"backend": "http", "model": "../target", "endpoint": "completions", "tokenizer": "./words"},
             "serve": ["serve", "{model}", "{port}"],
         },
     },
     "judges": [{"by": "rules", "unsafe": {"words": ["jade"]}}],
     "loop": {
-        **{"instructions": "rows.jsonl", "preferences": "pairs.jsonl"},
-        "evaluation": {"gold": "gold.csv", "answers": {"vaults": "answers.jsonl"}},
+        **{"instructions": "rows.jsonl", "general_preferences": "pairs.jsonl"},
+        "evaluation": {"gold_verdicts": "gold.csv", "expected_answers": {"vaults": "answers.jsonl"}},
     },
-    "training": {"red": {"accelerate": "./mine.yaml"}, "target": {"accelerate": "fsdp2"}},
+    "training": {"red": {"accelerate_config": "./mine.yaml"}, "target": {"accelerate_config": "fsdp2"}},
 }
 
 
@@ -47,7 +47,7 @@ def test_every_path_leads_from_the_folder_of_the_recipe(tmp_path: Path) -> None:
     names = "vaults.jsonl mine.csv encoder red target words rows.jsonl pairs.jsonl gold.csv answers.jsonl mine.yaml"
     assert sorted(Path(path).name for path in paths(loaded)) == sorted(names.split())
     assert all(Path(path).is_relative_to(tmp_path) for path in paths(loaded))
-    assert loaded.training.target.accelerate == "fsdp2"
+    assert loaded.training.target.accelerate_config == "fsdp2"
 
 
 def test_the_same_recipe_in_another_folder_has_the_same_digest(tmp_path: Path) -> None:
@@ -79,12 +79,14 @@ def test_model_folders_are_told_from_names_on_the_hub(tmp_path: Path, monkeypatc
     for given, expected in (places | {"org/a": "org/a", "a": "a"}).items():
         loaded = load(tmp_path, MINIMAL, f"models.red.model={given}", f"embedders=[{{model: {given}}}]")
         assert loaded.models["red"].model == loaded.embedders[0].model == expected
-    assert not is_path("a") and not is_path("org/a")
+    assert not is_local_path("a") and not is_local_path("org/a")
 
 
 def test_a_model_of_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MODELS", raising=False)
-    assert "models.red.model: $MODELS is not set" in fails(tmp_path, "models.red.model=$MODELS/a")
+    assert "models.red.model: the environment variable $MODELS is not set" in fails(
+        tmp_path, "models.red.model=$MODELS/a"
+    )
 
 
 def test_a_template_is_what_its_file_says(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_template_is_what_its_file_says(tmp_path: Path) -> None:
 def test_the_sandbox_is_a_place_only_once_it_is_there(tmp_path: Path) -> None:
     loaded = recipe.load(SMOKE)
     assert loaded.sources["attacks"].path == "$SANDBOX/attacks.jsonl"
-    there = in_sandbox(loaded, tmp_path)
+    there = resolve_sandbox(loaded, tmp_path)
     assert there.sources["attacks"].path == str(tmp_path / "attacks.jsonl")
     assert there.models["red"].model == str(tmp_path / "red-team")
     assert there.digest() == loaded.digest()

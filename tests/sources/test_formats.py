@@ -104,7 +104,8 @@ def test_another_distribution_adds_a_format_that_a_recipe_uses(tmp_path: Path) -
 
     built = run("build", recipe)
     assert built.returncode == 0, built.stderr
-    found = run("sql", "select source, text from prompts order by text", "--format", "json")
+    found = run("sql", "-q", "select source, text from prompts order by text", "--format", "json")
+    assert found.returncode == 0, found.stderr
     assert {(row["source"], row["text"]) for row in json.loads(found.stdout)} == {
         ("inferred", "Which door is green?"),
         ("inferred", "Where is the\nold key?"),

@@ -116,7 +116,7 @@ def test_languages(tmp_path: Path) -> None:
 def test_the_wrapper_comes_off_before_anything_else(tmp_path: Path) -> None:
     wrapper = {"prefix": "Ask:\n", "suffix": "\nAnswer:\n"}
     rows = [{"prompt": f"Ask:\n{text}\nAnswer:\n"} for text in (" a door ", " ")] + [{"prompt": "Ask: as it is"}]
-    found = read(tmp_path, *rows, unwrap=wrapper)
+    found = read(tmp_path, *rows, strip=wrapper)
     assert found.prompts["text"].to_list() == [" a door ", "Ask: as it is"]
     assert found.set_aside["reason"].to_list() == ["empty"]
 

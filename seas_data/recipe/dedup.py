@@ -1,0 +1,22 @@
+"""Recipe keys of deduplication: the similarity thresholds of near and semantic duplicates."""
+
+from seas_data.recipe.base import Proportion, StrictModel
+
+
+class Near(StrictModel):
+    """Near duplicates: Jaccard similarity of the character 5-grams of the normalised texts."""
+
+    duplicate_threshold: Proportion = 0.8
+    """Similarity from which two prompts are near duplicates, of which one is kept."""
+    group_threshold: Proportion = 0.6
+    """Similarity from which two prompts belong to one split group, so that they get the same split. Pairs of opposite
+    kinds are reported as contrast pairs."""
+
+
+class Semantic(StrictModel):
+    """Semantic duplicates: cosine similarity of the embeddings, for texts that the embedder can represent."""
+
+    duplicate_threshold: Proportion = 0.95
+    """Similarity from which two prompts are semantic duplicates, of which one is kept."""
+    group_threshold: Proportion = 0.92
+    """Similarity from which two prompts belong to one split group, so that they get the same split."""
