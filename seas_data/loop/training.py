@@ -86,7 +86,7 @@ def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> F
     before = model_name(role, 0 if context.loop.update_data == "all" else context.iteration - 1)
     old = context.checkpoints.row(by_predicate=pl.col("model") == before, named=True)
     informative = rows.filter(pl.col("role") != "general").height
-    settings = getattr(context.recipe.training, role)
+    settings = context.recipe.training.red if role == "red" else context.recipe.training.target
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": context.iteration}
     try:
         if informative < settings.min_rows:
@@ -94,7 +94,7 @@ def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> F
         model = _weights(context, role, before)
         if "chosen" in rows.columns:
             method = "dpo"
-            first = _weights(context, role, model_name(role, 0)) if settings.reference == "first" else None
+            first = _weights(context, role, model_name(role, 0)) if settings.reference_model == "first" else None
             metrics = train.dpo(model, rows, settings, output, reference=first, facets=facets, replace=True)
         else:
             method = "sft"
