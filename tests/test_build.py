@@ -182,7 +182,7 @@ def test_people_overrule_the_program_also_afterwards(example: Path, first: Versi
 
 def test_an_override_of_a_prompt_that_is_not_there_is_refused(tmp_path: Path) -> None:
     said = [{"prompt_id": "0" * 24, "decision": "drop", "who": "ann", "because": "no"}]
-    with pytest.raises(SeasDataError, match="which no source of the recipe holds"):
+    with pytest.raises(SeasDataError, match="which is in no source of the recipe"):
         build(recipe_with(tmp_path / "said", overrides=said), tmp_path / "ws")
 
 

@@ -45,10 +45,10 @@ def find_quotes(queries: Sequence[str], texts: Sequence[str], threshold: float) 
     50 million candidates.
     """
     index = _QueryShingles.of(queries, texts)
-    query, text, share = _find_contained(index, threshold)
+    query, text, plain = _find_contained(index, threshold)
     # Integer thousandths, because an integer sum does not depend on the order of its terms.
     weights = np.rint(1000 * np.log1p(len(texts) / np.maximum(index.holders, 1))).astype(np.int64)
-    score = np.minimum(share, _score_stretches(index, weights, queries, texts, query, text))
+    score = np.minimum(plain, _score_stretches(index, weights, queries, texts, query, text))
     reaches = score >= threshold
     return query[reaches], text[reaches], score[reaches]
 
@@ -59,12 +59,12 @@ class _QueryShingles:
 
     sets: Shingles  # of the queries, then of the texts
     queries: int
-    values: NDArray[np.uint64]  # the different shingles of all queries, ascending
-    owner: Int64s  # each query's shingles in turn: the query
+    values: NDArray[np.uint64]  # the distinct shingles of all queries, ascending
+    owner: Int64s  # the shingles of one query after the other: the query
     shingle: Int64s  # ... and the index into ``values``
-    text: Int64s  # wherever a text holds one of them: the text
+    text: Int64s  # each occurrence of such a shingle in a text: the text
     held: Int64s  # ... and the index into ``values``
-    holders: Int64s  # for each of ``values`` how many texts hold it
+    holders: Int64s  # for each of ``values`` the number of texts with it
 
     @staticmethod
     def of(queries: Sequence[str], texts: Sequence[str]) -> "_QueryShingles":
@@ -149,8 +149,8 @@ def _score_stretches(
         if len(heads):
             np.maximum.at(best, part.start + stretch[heads] // width, np.add.reduceat(weights[shingle], heads))
     total = np.bincount(index.owner, weights=weights[index.shingle], minlength=index.queries)
-    share: Scores = best / total[query]
-    return share
+    proportion: Scores = best / total[query]
+    return proportion
 
 
 def _sections(counts: Int64s) -> Iterator[slice]:

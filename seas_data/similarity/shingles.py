@@ -18,7 +18,7 @@ from seas_data.progress import bar
 from seas_data.text import normalise
 
 SHINGLE_CHARACTERS = 5  # the 5 of 5-gram
-SKETCH_BYTES = 64  # bytes
+SKETCH_BYTES = 64
 _PADDING = "\U0010ffff"  # a noncharacter that no text contains: pads texts shorter than a shingle
 _HASH_BITS = 56  # the other eight bits hold the number of a text in its block
 _TEXTS_PER_BLOCK = 256
