@@ -1,5 +1,6 @@
 """Terminal and JSON output of push and takedown. Text from outside is escaped for the terminal."""
 
+from seas_data.query.text_table import write_table
 from seas_data.release.hub.push import PushResult
 from seas_data.release.takedown import Forgot
 from seas_data.text import printable
@@ -9,11 +10,12 @@ def print_push(name: str, result: PushResult, *, tag: str | None) -> None:
     """Print the result of a push of ``name``; for a dry run, its plan."""
     plan = result.plan
     if result.commit is None:
-        for label, group in (("new", plan.new), ("changed", plan.changed)):
-            for path, size in group.items():
-                print(f"{label:<8} {size:>14,}  {printable(path)}")
-        for path in plan.deleted:
-            print(f"{'deleted':<8} {'':>14}  {printable(path)}")
+        files = [
+            (change, *file)
+            for change, group in (("new", plan.new), ("changed", plan.changed))
+            for file in group.items()
+        ]
+        write_table(("change", "file", "bytes"), [*files, *(("deleted", path, None) for path in plan.deleted)])
         for line in plan.card:
             print(f"card     {line}")
         print(
