@@ -1,4 +1,4 @@
-"""What people said stands in every later build, whether its recipe still names their file or not."""
+"""Manual decisions apply in every later build, even if its recipe no longer names their file."""
 
 import csv
 import json
@@ -23,14 +23,14 @@ PLAIN = [
         strict=True,
     )
 ]
-Said = tuple[str, str, str]  # prompt_id, decision, because
+Override = tuple[str, str, str]  # prompt_id, decision, because
 
 
-def recipe_of(folder: Path, said: list[Said] | None = None, **sources: list[str]) -> Recipe:
+def recipe_of(folder: Path, overrides: list[Override] | None = None, **sources: list[str]) -> Recipe:
     """Return a recipe without an embedder; a source whose name starts with ``test`` is a holdout set."""
     folder.mkdir(parents=True, exist_ok=True)
     content: dict[str, object] = {
-        "name": "said",
+        "name": "overrides",
         "embedders": [],
         "sources": {},
         "curation": curation().model_dump(),
@@ -40,16 +40,16 @@ def recipe_of(folder: Path, said: list[Said] | None = None, **sources: list[str]
         path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
         about = {"path": str(path), "kind": "harmless", "language": "en", "licence": "CC0-1.0"}
         content["sources"][name] = about | ({"role": "holdout"} if name.startswith("test") else {})  # type: ignore[index]
-    if said is not None:
+    if overrides is not None:
         with (folder / "overrides.csv").open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["prompt_id", "decision", "label", "who", "because"])
-            writer.writerows((prompt_id, decision, "", "ann", because) for prompt_id, decision, because in said)
+            writer.writerows((prompt_id, decision, "", "ann", because) for prompt_id, decision, because in overrides)
         content["overrides"] = str(folder / "overrides.csv")
     return Recipe.model_validate(content)
 
 
-def the(version: Version, text: str) -> str:
+def find_id(version: Version, text: str) -> str:
     return str(version.table("prompts").row(by_predicate=pl.col("text") == text, named=True)["prompt_id"])
 
 
@@ -58,19 +58,21 @@ def kept(version: Version) -> set[str]:
 
 
 @pytest.fixture
-def wished(tmp_path: Path) -> tuple[Path, Version, str]:
+def kept_by_person(tmp_path: Path) -> tuple[Path, Version, str]:
     """A workspace of two versions: in the second a person keeps a prompt that the first dropped as too short."""
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=[*PLAIN, "Hm"]), root).version
-    short = the(first, "Hm")
+    short = find_id(first, "Hm")
     assert short not in kept(first)
     second = build(recipe_of(tmp_path / "1", [(short, "keep", "wanted")], plain=[*PLAIN, "Hm"]), root).version
     assert short in kept(second)
     return root, second, short
 
 
-def test_a_keep_applies_after_its_overrides_file_is_removed(tmp_path: Path, wished: tuple[Path, Version, str]) -> None:
-    root, _, short = wished
+def test_a_keep_applies_after_its_overrides_file_is_removed(
+    tmp_path: Path, kept_by_person: tuple[Path, Version, str]
+) -> None:
+    root, _, short = kept_by_person
     third = build(recipe_of(tmp_path / "2", plain=PLAIN, more=["How tall is the clock tower by now?"]), root).version
     assert third.name == "v2"
     assert short in kept(third)
@@ -79,22 +81,22 @@ def test_a_keep_applies_after_its_overrides_file_is_removed(tmp_path: Path, wish
 def test_a_keep_applies_against_a_later_holdout_set(tmp_path: Path) -> None:
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
-    quoted = the(first, PLAIN[0])
+    quoted = find_id(first, PLAIN[0])
     build(recipe_of(tmp_path / "1", [(quoted, "keep", "wanted")], plain=PLAIN), root)
     third = build(recipe_of(tmp_path / "2", plain=PLAIN, test_later=PLAIN[:2]), root).version
     assert quoted in kept(third)
-    assert the(first, PLAIN[1]) not in kept(third)
+    assert find_id(first, PLAIN[1]) not in kept(third)
 
 
-def test_the_loop_keeps_manual_keeps(wished: tuple[Path, Version, str]) -> None:
-    _, second, short = wished
+def test_the_loop_keeps_manual_keeps(kept_by_person: tuple[Path, Version, str]) -> None:
+    _, second, short = kept_by_person
     fresh = iteration.build_incoming(tables.empty("prompts"), incoming.read_earlier(second))
     assert fresh.manual_keeps.to_list() == [short]
     assert fresh.manual_drops.is_empty()
 
 
-def test_alternating_keeps_and_drops_apply_each_time(tmp_path: Path, wished: tuple[Path, Version, str]) -> None:
-    root, _, short = wished
+def test_alternating_keeps_and_drops_apply_each_time(tmp_path: Path, kept_by_person: tuple[Path, Version, str]) -> None:
+    root, _, short = kept_by_person
     for number, (decision, because) in enumerate([("drop", "not wanted"), ("keep", "wanted"), ("drop", "not wanted")]):
         recipe = recipe_of(tmp_path / f"again{number}", [(short, decision, because)], plain=PLAIN)
         built = build(recipe, root)
@@ -104,21 +106,21 @@ def test_alternating_keeps_and_drops_apply_each_time(tmp_path: Path, wished: tup
 
 
 def test_a_keep_does_not_bring_a_bridge_into_training(tmp_path: Path) -> None:
-    """Neither when it is said, nor in a later version; and its reason is the split, although it is a copy."""
+    """Neither in the version of the keep nor in a later one; its reason is the split, although it is a copy."""
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
     tested = first.sql("select text from kept join splits using (prompt_id) where split <> 'train' limit 1").item()
     more = [tested.upper(), "How tall is the clock tower by now?"]
     second = build(recipe_of(tmp_path / "1", plain=PLAIN, more=more), root).version
-    copy = the(second, more[0])
+    copy = find_id(second, more[0])
     third = build(recipe_of(tmp_path / "2", [(copy, "keep", "wanted")], plain=PLAIN, more=more), root).version
     fourth = build(recipe_of(tmp_path / "3", plain=PLAIN, late=["Who winds the clock in the hall at noon?"]), root)
     assert fourth.version.name == "v3"
     for version in (second, third, fourth.version):
         assert copy not in kept(version)
         assert kept(version) == set(version.table("splits")["prompt_id"])
-    said = fourth.version.sql("select version, decision, reason from decisions order by all")
-    assert said.rows() == [
+    decisions = fourth.version.sql("select version, decision, reason from decisions order by all")
+    assert decisions.rows() == [
         ("v1", "drop", "exact_duplicate"),
         ("v2", "drop", "split_bridge"),
         ("v2", "keep", "manual"),
@@ -140,7 +142,7 @@ def test_the_newest_decision_on_each_prompt_counts() -> None:
         ("c", "v1", "keep"), ("c", "v2", "flag"), ("d", "v1", "keep"),
     ]  # fmt: skip
     manual = pl.DataFrame(rows, schema=["prompt_id", "version", "decision"], orient="row")
-    said = pl.DataFrame({"prompt_id": ["d", "e"], "decision": ["drop", None]})
-    keeps, drops = incoming.manual_decisions(manual, said)
+    overrides = pl.DataFrame({"prompt_id": ["d", "e"], "decision": ["drop", None]})
+    keeps, drops = incoming.manual_decisions(manual, overrides)
     assert keeps.to_list() == ["a", "c"]
     assert drops.to_list() == ["b", "d"]
