@@ -145,9 +145,9 @@ def test_a_plan_shows_what_the_loop_would_play(tmp_path: Path) -> None:
     for line in (
         r"red +red team \(sft\) +\$SANDBOX/red-team +Apache-2.0 +in this process, on cpu",
         r"keeper +rules",
-        r"red +margin 0.3, min_verdicts 3, max_per_seed 2",
+        r"red +min_margin 0.3, min_verdicts 3, max_pairs_per_seed 2",
         r"general +ratio 1",
-        r"target_sft +sft +0.003 +16 +2 +192 +warm_up 20, scheduler cosine",
+        r"target_sft +sft +0.003 +16 +2 +192 +warmup_steps 20, lr_scheduler cosine",
         r"target +dpo +0.0001 +16 +1 +192 +0.1 +sigmoid, sft +",
     ):
         assert re.search(line, said), line
@@ -158,5 +158,5 @@ def test_a_plan_shows_what_the_loop_would_play(tmp_path: Path) -> None:
 def test_a_plan_shows_what_would_be_started_and_moves_no_cursor() -> None:
     serve = '{backend: http, model: a/b, revision: 0123abc, serve: [vllm, "\\e[2Jx", "{model}", --port, "{port}"]}'
     said = planned(f"models.red={serve}")
-    assert re.search(r"a/b +0123abc +none stated +vllm '.+x' \{model\} --port \{port\}", said)
+    assert re.search(r"a/b +0123abc +not stated +vllm '.+x' \{model\} --port \{port\}", said)
     assert "\x1b" not in said

@@ -51,7 +51,7 @@ def open_model(
     from seas_data.models.http_backend import HttpBackend
     from seas_data.models.serve import run_server
 
-    if settings.serve is None:
+    if (command := settings.serve) is None:
         if checkpoint is not None:
             raise SeasDataError(
                 f"{name} was trained by the loop, and the server at {settings.url} has another model; replace url with "
@@ -63,5 +63,5 @@ def open_model(
     digest = compute_digest(model_folder)
     if settings.revision is not None:  # given the name alone, the command would serve the newest
         settings = settings.model_copy(update={"model": str(model_folder)})
-    with run_server(settings.serve, settings.model, folder, max_wait_seconds=settings.max_wait_seconds) as server:
+    with run_server(command, settings.model, folder, max_wait_seconds=settings.max_wait_seconds) as server:
         yield HttpBackend(name, settings, server.url, checkpoint_digest=digest, check_alive=server.check_alive)

@@ -1,11 +1,13 @@
 """A reward is one number an answer, the same whatever else is asked, and none where an answer cannot be read."""
 
+import functools
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from seas_data.errors import SeasDataError
+from seas_data.models import transformers_backend
 from seas_data.models.reward_model import compute_rewards
 from seas_data.recipe import ModelInProcess
 from tests.models.conftest import WORDS
@@ -22,6 +24,14 @@ def write(folder: Path, tiny: Path, labels: int) -> ModelInProcess:
     LlamaForSequenceClassification(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny).save_pretrained(folder)
     return ModelInProcess(model=str(folder), device="cpu", max_batch_rows=4)
+
+
+@pytest.fixture(autouse=True)
+def load_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load each model once per test: the tests compute rewards many times."""
+    load = functools.lru_cache(transformers_backend.load)
+    monkeypatch.setattr(transformers_backend, "load", load)
+    monkeypatch.setattr(transformers_backend, "free_memory", lambda: None)
 
 
 @pytest.fixture(scope="module")
