@@ -1,8 +1,8 @@
-"""Training: rows and a model folder in, a new model folder and its figures out, through TRL.
+"""Training through TRL: rows and a model folder in, a new model folder and training metrics out.
 
-``sft`` fine-tunes on demonstrations, ``dpo`` on preference pairs. A model folder appears whole or not at all; a
-training that was killed goes on from its last checkpoint when it is asked for again. ``job`` tells how that works,
-``rows`` what is checked before, ``fit`` how the trainer is set up, ``logged`` what it reports.
+``sft`` fine-tunes on demonstrations, ``dpo`` trains on preference pairs. A model folder is written atomically, and a
+killed training resumes from its last checkpoint when the same call is repeated. ``job`` has the working folder and its
+key, ``rows`` the checks of the rows, ``fit`` the trainer's configuration, ``training_metrics`` the metrics.
 
     python -m seas_data.train JOB.json              # or: accelerate launch ... -m seas_data.train JOB.json
 """

@@ -1,6 +1,6 @@
-"""``python -m seas_data.train JOB``: the entry of a launcher, which starts it once for each process.
+"""``python -m seas_data.train JOB``: the entry point that a launcher starts once per process.
 
-JOB is a JSON file with the fields of ``job.Job``, rows among them, or the working folder of a job that is prepared.
+JOB is a JSON file with the fields of ``job.Job``, including rows, or the working folder of a prepared job.
 """
 
 import sys
@@ -14,27 +14,27 @@ from seas_data.train import job as jobs
 
 
 def main() -> None:
-    """Do the job. Exits with status 2 and one sentence for what a person can mend."""
+    """Run the job. Exits with status 2 and a one-sentence message on a SeasDataError."""
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     path = Path(sys.argv[1])
     try:
-        _do(jobs.read(path), prepared=path.is_dir())
+        _run(jobs.load_job(path), prepared=path.is_dir())
     except SeasDataError as problem:
         print(f"error: {problem}", file=sys.stderr)
         raise SystemExit(2) from problem
 
 
-def _do(job: jobs.Job, *, prepared: bool) -> None:
+def _run(job: jobs.Job, *, prepared: bool) -> None:
     from accelerate import PartialState
 
-    from seas_data.train.dpo import trainer as dpo_trainer
+    from seas_data.train.dpo import make_trainer as dpo_trainer
     from seas_data.train.fit import fit
-    from seas_data.train.sft import trainer as sft_trainer
+    from seas_data.train.sft import make_trainer as sft_trainer
 
     state = PartialState(cpu=job.settings.device == "cpu")
     if not prepared and state.is_main_process:
-        jobs.prepare(job, _rows(job.rows))
+        jobs.prepare(job, _read_rows(job.rows))
     state.wait_for_everyone()
     if (job.output / jobs.REPORT).exists():
         return
@@ -43,13 +43,13 @@ def _do(job: jobs.Job, *, prepared: bool) -> None:
         jobs.publish(job)
 
 
-def _rows(path: Path | None) -> pl.DataFrame:
+def _read_rows(path: Path | None) -> pl.DataFrame:
     if path is None:
-        raise SeasDataError("the job names no rows; give a Parquet or JSONL file")
+        raise SeasDataError("the job has no rows; set rows to a Parquet or JSONL file")
     try:
         return pl.read_parquet(path) if path.suffix == ".parquet" else read_jsonl_frame(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
-        raise SeasDataError(f"rows: {path} cannot be read: {' '.join(str(problem).split())}") from problem
+        raise SeasDataError(f"rows: {path} could not be read: {' '.join(str(problem).split())}") from problem
 
 
 if __name__ == "__main__":

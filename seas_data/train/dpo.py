@@ -8,7 +8,7 @@ import polars as pl
 
 from seas_data.recipe import TrainingDpo
 from seas_data.train.job import Job
-from seas_data.train.run import run
+from seas_data.train.run_job import run_job
 
 
 def dpo(
@@ -21,10 +21,11 @@ def dpo(
     facets: Mapping[str, str | int] | None = None,
     replace: bool = False,
 ) -> pl.DataFrame:
-    """Train ``model`` to prefer chosen to rejected, write it to ``output``, return its figures, as ``sft`` does.
+    """Train ``model`` with DPO on ``pairs``, write it to ``output``, and return its metrics, as ``sft`` does.
 
-    ``pairs``: prompt, chosen and rejected, texts or lists of messages, as in the table ``pairs``; the three of a row
-    are of one kind. ``reference``: the model folder that beta ties to; without it, ``model`` as it was before.
+    Input columns of ``pairs``: prompt, chosen, rejected: all texts, or all lists of messages as in the table ``pairs``.
+
+    ``reference`` is the folder of the reference model; without it, the reference is ``model`` before training.
     """
     job = Job(
         method="dpo",
@@ -34,15 +35,15 @@ def dpo(
         output=output,
         facets=dict(facets or {}),
     )
-    return run(job, pairs, trainer, replace=replace)
+    return run_job(job, pairs, make_trainer, replace=replace)
 
 
-def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
-    """Return the trainer for ``dataset`` (prompt, chosen, rejected).
+def make_trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
+    """Return the DPOTrainer for ``dataset``. Input columns: prompt, chosen, rejected.
 
-    The reference is read from a folder: the job's, or the one that the model comes from. TRL does the latter itself,
-    by the name that the model was loaded under, and not from the weights in memory; so a job names models, never
-    objects. With adapters the model without them is the reference.
+    The reference model is loaded from the job's ``reference`` folder. Without one, TRL loads it again under the name
+    that the model was loaded from, not from the weights in memory, so a job names models and never holds objects. With
+    adapters, the reference is the model without them.
     """
     from trl import DPOConfig, DPOTrainer
 
@@ -50,7 +51,7 @@ def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any
 
     settings = job.settings
     assert isinstance(settings, TrainingDpo)
-    arguments = fit.arguments(
+    arguments = fit.trainer_arguments(
         DPOConfig,
         job,
         beta=settings.beta,
@@ -61,11 +62,11 @@ def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any
     )
     other = job.reference is not None and job.reference != job.model
     return DPOTrainer(
-        model=fit.load(job.model, settings),
-        ref_model=fit.load(str(job.reference), settings) if other else None,
+        model=fit.load_model(job.model, settings),
+        ref_model=fit.load_model(str(job.reference), settings) if other else None,
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=fit.adapters(settings.lora),
+        peft_config=fit.lora_config(settings.lora),
         callbacks=callbacks,
     )

@@ -24,7 +24,7 @@ from seas_data.store import files
 from seas_data.train import rows
 from seas_data.train.job import Job, prepared_rows, write_report
 
-_WHOLE = "whole"
+_COMPLETE = "whole"
 """Marks a checkpoint that was written completely."""
 _NEVER = ("trust_remote_code", "model_init_kwargs", "push_to_hub", "report_to", "output_dir")
 
@@ -33,26 +33,26 @@ def fit(job: Job, make_trainer: Callable[..., Any]) -> None:
     """Train on what ``job.prepare`` wrote, and write the model and its report to the working folder."""
     settings = job.settings
     _refuse_idle_gpus(settings)
-    if (job.work / _WHOLE).exists():
+    if (job.work / _COMPLETE).exists():
         return
-    with _quiet():
-        trainer, adapted = _trainer(job, make_trainer)
+    with _silence_libraries():
+        trainer, adapted = _build_trainer(job, make_trainer)
         trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
         config = trainer.accelerator.unwrap_model(trainer.model).config
         config.use_cache = True  # the trainer turns it off, which would make generation from the folder slow
         trainer.save_model(str(job.work / "trained"))
         trainer.accelerator.wait_for_everyone()
         if trainer.is_world_process_zero():
-            _write_whole(job, adapted=adapted)
+            _write_model(job, adapted=adapted)
             write_report(job, job.work / "writing", trainer.state.log_history)
-            (job.work / "writing").rename(job.work / _WHOLE)
+            (job.work / "writing").rename(job.work / _COMPLETE)
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.free_memory()
     del trainer
     _free_gpu()
 
 
-def arguments(config: Any, job: Job, **own: Any) -> Any:
+def trainer_arguments(config: Any, job: Job, **own: Any) -> Any:
     """Return an instance of ``config`` (TRL's SFTConfig or DPOConfig) with the shared settings and ``own``."""
     settings = job.settings
     micro_batch, accumulation = _batches(settings)
@@ -102,7 +102,7 @@ def in_bf16(settings: TrainingSettings) -> bool:
     return settings.precision == "bf16"
 
 
-def load(model: str, settings: TrainingSettings) -> Any:
+def load_model(model: str, settings: TrainingSettings) -> Any:
     """Return the model in its training dtype: fp32, or bf16 with adapters, where the base model is frozen."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -111,7 +111,7 @@ def load(model: str, settings: TrainingSettings) -> Any:
     return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
 
 
-def adapters(lora: TrainingLora | None) -> Any:
+def lora_config(lora: TrainingLora | None) -> Any:
     """Return the PEFT configuration for ``lora``, or None."""
     if lora is None:
         return None
@@ -150,7 +150,7 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
-            files.write_text(Path(args.output_dir) / f"checkpoint-{state.global_step}" / _WHOLE, "")
+            files.write_text(Path(args.output_dir) / f"checkpoint-{state.global_step}" / _COMPLETE, "")
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self._bar is not None:
@@ -158,7 +158,7 @@ class _Progress(TrainerCallback):  # type: ignore[misc]  # transformers is untyp
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_libraries() -> Iterator[None]:
     """Hide the libraries' progress bars, their deprecation warnings, and log messages below errors."""
     from transformers.utils import logging
 
@@ -172,17 +172,17 @@ def _quiet() -> Iterator[None]:
             logging.set_verbosity(before)
 
 
-def _trainer(job: Job, make_trainer: Callable[..., Any]) -> tuple[Any, bool]:
+def _build_trainer(job: Job, make_trainer: Callable[..., Any]) -> tuple[Any, bool]:
     from datasets import Dataset
     from transformers import PrinterCallback
 
     dataset = Dataset.from_file(str(prepared_rows(job)))
-    trainer = make_trainer(job, dataset, rows.tokenizer(job.model, job.settings), [_Progress(job.output.name)])
+    trainer = make_trainer(job, dataset, rows.load_tokenizer(job.model, job.settings), [_Progress(job.output.name)])
     trainer.remove_callback(PrinterCallback)
     return trainer, job.settings.lora is not None
 
 
-def _write_whole(job: Job, *, adapted: bool) -> None:
+def _write_model(job: Job, *, adapted: bool) -> None:
     """Write the model folder ``writing`` from what the trainer saved: adapters merged, in the input model's dtype."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -198,7 +198,7 @@ def _write_whole(job: Job, *, adapted: bool) -> None:
 
             model = PeftModel.from_pretrained(model, str(trained)).merge_and_unload()
         model.to(came_in).save_pretrained(whole)
-        rows.tokenizer(job.model, job.settings).save_pretrained(whole)
+        rows.load_tokenizer(job.model, job.settings).save_pretrained(whole)
         shutil.rmtree(trained)
     else:
         trained.rename(whole)
@@ -217,7 +217,7 @@ def _free_gpu() -> None:
 
 def _last_checkpoint(work: Path) -> str | None:
     """Return the newest complete checkpoint."""
-    found = [path.parent for path in (work / "checkpoints").glob(f"checkpoint-*/{_WHOLE}")]
+    found = [path.parent for path in (work / "checkpoints").glob(f"checkpoint-*/{_COMPLETE}")]
     newest = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
     return None if newest is None else str(newest)
 
@@ -230,7 +230,9 @@ def _batches(settings: TrainingSettings) -> tuple[int, int]:
         raise SeasDataError(f"batch {settings.batch_size} is not a multiple of {processes} processes; set a multiple")
     micro_batch = settings.per_device_batch_size or share
     if share % micro_batch:
-        raise SeasDataError(f"micro_batch {micro_batch} does not divide the {share} rows per process; set a divisor")
+        raise SeasDataError(
+            f"per_device_batch_size {micro_batch} does not divide the {share} rows per process; set a divisor"
+        )
     return micro_batch, share // micro_batch
 
 

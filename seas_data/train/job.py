@@ -1,10 +1,10 @@
-"""One training as a job: what goes in, where it works, and how its model folder comes to be whole or not at all.
+"""Training jobs: inputs, working folder, and the atomic creation of the model folder.
 
-A job works in a hidden folder beside its output. There lie the rows as they will be read, the checkpoints, and at the
-end the finished model, which is renamed to the output's name. Everything that decides the result makes up the job's
-*key*: a working folder of the same key is gone on with, one of another key is cleared, and a finished model of the same
-key is not made again. With ``accelerate`` set, the working folder is handed to a launcher that starts this package once
-for each process; only the first of them writes.
+A job works in a hidden folder next to its output, which holds the prepared rows, the checkpoints, and at the end the
+finished model, which is renamed to the output's name. The job's *key* is a hash of everything that determines the
+result: a working folder with the same key is resumed, one with another key is cleared, and a finished model with the
+same key is not trained again. With ``accelerate_config``, a launcher starts this package once per process on the
+working folder; only the main process writes.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ from seas_data.metrics.rows import metric_frame
 from seas_data.models import checkpoint
 from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.store import files
-from seas_data.train import logged, rows
+from seas_data.train import rows, training_metrics
 
 REPORT = "training.json"
-"""Inside a finished model folder: its job, its key and its figures."""
+"""File in a finished model folder: its job, key and metrics."""
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 _JOB, _ROWS, _COUNTS = "job.json", "rows.arrow", "counts.json"
 
 
 class Job(BaseModel):
-    """What to train, on what, how, and where to. As a JSON file it is what ``python -m seas_data.train`` reads."""
+    """A training job. ``python -m seas_data.train`` reads it as a JSON file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +42,7 @@ class Job(BaseModel):
     settings: TrainingSft | TrainingDpo
     output: Path
     rows: Path | None = None
-    """A Parquet or JSONL file; without it the rows are given along with the job."""
+    """A Parquet or JSONL file; None if the rows are passed with the job."""
     reference: str | None = None
     facets: dict[str, str | int] = {}
 
@@ -56,14 +56,14 @@ class Job(BaseModel):
 
     @property
     def work(self) -> Path:
-        """The folder in which the job works, on the same disk as its output."""
+        """The working folder, on the same disk as the output."""
         return self.output.with_name(f".training-{self.output.name}")
 
 
 def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
-    """Check the rows and lay out the working folder; return False if the output is there already, made by this job.
+    """Check the rows and write the working folder; return False if this job has already written its output.
 
-    If something else is there, raises SeasDataError, or with ``replace`` removes it.
+    Raises SeasDataError if ``output`` holds anything else; with ``replace``, removes a model of another training.
     """
     key = _key(job, table)
     made = (job.output / REPORT).exists()
@@ -72,71 +72,71 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
     if replace:
         shutil.rmtree(job.output, ignore_errors=True)
     elif made:
-        raise SeasDataError(f"{job.output} holds a model of another training; remove it or name another folder")
+        raise SeasDataError(f"{job.output} holds a model of another training; remove it or choose another folder")
     if job.output.exists():
-        raise SeasDataError(f"{job.output} is there already and no finished training; name another folder")
+        raise SeasDataError(f"{job.output} exists and is not a finished training; choose another folder")
     known = job.work / _JOB
     if known.exists() and json.loads(known.read_text(encoding="utf-8"))["key"] == key:
         return True
     shutil.rmtree(job.work, ignore_errors=True)
-    checked = rows.check(table, job.method, job.model, job.settings)
+    checked = rows.check_rows(table, job.method, job.model, job.settings)
     if left_out := int(checked.counts["too_long"]):
         limit = job.settings.max_length
-        print(f"{left_out} rows are left out: their prompts fill max_length ({limit} tokens)", file=sys.stderr)
-    rows.write(job.work / _ROWS, checked.rows)
+        print(f"{left_out} rows left out: their prompts fill max_length ({limit} tokens)", file=sys.stderr)
+    rows.write_arrow(job.work / _ROWS, checked.rows)
     files.write_text(job.work / _COUNTS, json.dumps(checked.counts))
     files.write_text(known, json.dumps({"key": key, "job": job.model_dump(mode="json")}))
     return True
 
 
 def publish(job: Job) -> None:
-    """Give the finished model its name, and remove what it was made with."""
+    """Rename the finished model to the output's name and remove the working folder."""
     whole = job.work / "whole"
     if not (whole / REPORT).exists():
-        raise SeasDataError(f"the training of {job.output.name} ended without a model; what it said is above")
+        raise SeasDataError(f"training {job.output.name} ended without a model; see its output above")
     _flush(whole)
     whole.rename(job.output)
     shutil.rmtree(job.work, ignore_errors=True)
 
 
 def report(job: Job) -> pl.DataFrame:
-    """Return the figures of the finished training."""
+    """Return the metrics of the finished training. Output columns: those of ``metrics`` without version."""
     return metric_frame(json.loads((job.output / REPORT).read_text(encoding="utf-8"))["figures"])
 
 
 def write_report(job: Job, folder: Path, history: list[dict[str, float]]) -> None:
-    """Write ``REPORT`` to ``folder``. It holds no times, so that a model folder's bytes are its rows' and settings'."""
+    """Write ``REPORT`` to ``folder``. It has no timestamps, so equal rows and settings give equal bytes."""
     prepared = json.loads((job.work / _JOB).read_text(encoding="utf-8"))
     counts = json.loads((job.work / _COUNTS).read_text(encoding="utf-8"))
-    found = logged.of_training(history, counts, job.facets, batch=job.settings.batch_size)
+    found = training_metrics.metrics_from_log(history, counts, job.facets, batch=job.settings.batch_size)
     made_by = {"method": job.method, "settings": job.settings.model_dump(mode="json"), "facets": job.facets}
     content = {"key": prepared["key"], **made_by, "figures": found}
     files.write_text(folder / REPORT, json.dumps(content, indent=1) + "\n")
 
 
 def prepared_rows(job: Job) -> Path:
-    """Return the Arrow file of the checked rows."""
+    """Return the path of the Arrow file with the checked rows."""
     return job.work / _ROWS
 
 
-def read(path: Path) -> Job:
-    """Return the job of the JSON file, or of the working folder, at ``path``."""
+def load_job(path: Path) -> Job:
+    """Return the job in the JSON file or the working folder at ``path``. Raises SeasDataError if it cannot be read."""
     place = path / _JOB if path.is_dir() else path
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
         return Job.model_validate(content["job"] if path.is_dir() else content)
     except (OSError, ValueError, KeyError, ValidationError) as problem:
-        raise SeasDataError(f"{place} is no training job: {' '.join(str(problem).split())}") from problem
+        raise SeasDataError(f"{place} is not a valid training job: {' '.join(str(problem).split())}") from problem
 
 
 def launch_command(job: Job) -> list[str]:
-    """Return the command that does the prepared ``job`` in several processes."""
+    """Return the command that runs the prepared ``job`` in several processes."""
     chosen = str(job.settings.accelerate_config)
     shipped = CONFIGURATIONS / f"{chosen}.yaml"
     configuration = shipped if shipped.exists() else Path(chosen)
     if not configuration.exists():
         names = ", ".join(sorted(path.stem for path in CONFIGURATIONS.glob("*.yaml")))
-        raise SeasDataError(f"accelerate: there is no configuration {chosen}; there are {names}, or give a file")
+        raise SeasDataError(f"accelerate_config: {chosen} does not exist; use {names}, or the path of a file")
     processes = [] if job.settings.num_processes is None else ["--num_processes", str(job.settings.num_processes)]
     accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(configuration), *processes]
     return [*accelerate, "-m", "seas_data.train", str(job.work)]
@@ -144,11 +144,11 @@ def launch_command(job: Job) -> list[str]:
 
 def _key(job: Job, table: pl.DataFrame) -> str:
     content = io.BytesIO()
-    rows.messages_only(table, job.method).rechunk().write_ipc(content)
+    rows.as_message_rows(table, job.method).rechunk().write_ipc(content)
     parts = {
         "rows": hashlib.sha256(content.getbuffer()).hexdigest(),
-        "model": _identity(job.model),
-        "reference": job.reference and _identity(job.reference),
+        "model": _model_identity(job.model),
+        "reference": job.reference and _model_identity(job.reference),
         "method": job.method,
         "settings": job.settings.model_dump(mode="json"),
         "facets": job.facets,
@@ -156,7 +156,7 @@ def _key(job: Job, table: pl.DataFrame) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _identity(model: str) -> str:
+def _model_identity(model: str) -> str:
     return checkpoint.compute_digest(Path(model)) if Path(model).is_dir() else model
 
 

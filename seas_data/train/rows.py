@@ -30,7 +30,7 @@ class NotEnoughPairsError(SeasDataError):
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedRows:
     """Rows to train on, and counts.
 
     Attributes:
@@ -43,23 +43,23 @@ class Checked:
     counts: dict[str, float]
 
 
-def check(table: pl.DataFrame, method: str, model: str, settings: TrainingSettings) -> Checked:
+def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingSettings) -> CheckedRows:
     """Return the rows of ``table`` that can be trained on.
 
     Raises NotEnoughPairsError with fewer than ``min_rows`` rows, and SeasDataError if a row or the model's chat
     template cannot be used.
     """
-    rows = messages_only(table, method)
+    rows = as_message_rows(table, method)
     if method == "dpo":
         _refuse_equal_sides(rows)
-    _require(rows.height, settings.min_rows, left_out=0)
-    teller = tokenizer(model, settings)
+    _require_rows(rows.height, settings.min_rows, left_out=0)
+    tokenizer = load_tokenizer(model, settings)
     prompts = rows["prompt"].to_list()
-    prompt_tokens = _lengths(teller, prompts, open_end=True)
-    whole = {side: _lengths(teller, _joined(prompts, rows[side].to_list())) for side in SIDES[method]}
-    _require_end(teller, model, prompts[0] + rows[SIDES[method][0]][0].to_list())
+    prompt_tokens = _count_tokens(tokenizer, prompts, open_end=True)
+    whole = {side: _count_tokens(tokenizer, _join_messages(prompts, rows[side].to_list())) for side in SIDES[method]}
+    _require_stop_token(tokenizer, model, prompts[0] + rows[SIDES[method][0]][0].to_list())
     fits = prompt_tokens < settings.max_length
-    _require(int(fits.sum()), settings.min_rows, left_out=int((~fits).sum()))
+    _require_rows(int(fits.sum()), settings.min_rows, left_out=int((~fits).sum()))
     longest = np.max(list(whole.values()), axis=0)
     counts: dict[str, float] = {
         "rows": int(fits.sum()),
@@ -68,10 +68,10 @@ def check(table: pl.DataFrame, method: str, model: str, settings: TrainingSettin
         "tokens_prompt": float(prompt_tokens[fits].mean()),
         **{f"tokens_{side}": float((tokens - prompt_tokens)[fits].mean()) for side, tokens in whole.items()},
     }
-    return Checked(rows.filter(pl.Series(fits)), counts)
+    return CheckedRows(rows.filter(pl.Series(fits)), counts)
 
 
-def messages_only(table: pl.DataFrame, method: str) -> pl.DataFrame:
+def as_message_rows(table: pl.DataFrame, method: str) -> pl.DataFrame:
     """Return prompt and sides as lists of messages; texts are converted. Raises SeasDataError for other columns."""
     columns = ("prompt", *SIDES[method])
     missing = [name for name in columns if name not in table.columns]
@@ -94,7 +94,7 @@ def messages_only(table: pl.DataFrame, method: str) -> pl.DataFrame:
     return rows
 
 
-def write(path: Path, rows: pl.DataFrame) -> None:
+def write_arrow(path: Path, rows: pl.DataFrame) -> None:
     """Write ``rows`` as an Arrow stream, which `datasets` memory-maps, so that all processes share it."""
     content = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
     with (
@@ -105,12 +105,12 @@ def write(path: Path, rows: pl.DataFrame) -> None:
         writer.write_table(content)
 
 
-def tokenizer(model: str, settings: TrainingSettings) -> Any:
+def load_tokenizer(model: str, settings: TrainingSettings) -> Any:
     """Return the model's tokenizer, with the chat template of ``settings`` if there is one."""
     return chat_template.load_tokenizer(model, template=settings.chat_template)
 
 
-def _require(count: int, least: int, *, left_out: int) -> None:
+def _require_rows(count: int, least: int, *, left_out: int) -> None:
     if count < least:
         longer = f"; {left_out} more have prompts that fill max_length" if left_out else ""
         raise NotEnoughPairsError(f"there are {count} training rows, fewer than min_rows ({least}){longer}")
@@ -125,21 +125,21 @@ def _refuse_equal_sides(rows: pl.DataFrame) -> None:
         )
 
 
-def _joined(prompts: list[list[Any]], answers: list[list[Any]]) -> list[list[Any]]:
+def _join_messages(prompts: list[list[Any]], answers: list[list[Any]]) -> list[list[Any]]:
     return [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def _lengths(teller: Any, conversations: list[list[Any]], *, open_end: bool = False) -> NDArray[np.int64]:
+def _count_tokens(tokenizer: Any, conversations: list[list[Any]], *, open_end: bool = False) -> NDArray[np.int64]:
     """Return the number of tokens of each conversation; with ``open_end``, up to where an answer would start."""
-    texts = chat_template.render_conversations(teller, conversations, PromptFormat(generation_prompt=open_end))
+    texts = chat_template.render_conversations(tokenizer, conversations, PromptFormat(generation_prompt=open_end))
     lengths: list[int] = []
     for start in range(0, len(texts), 4096):
-        ids = teller(texts[start : start + 4096], add_special_tokens=False)["input_ids"]
+        ids = tokenizer(texts[start : start + 4096], add_special_tokens=False)["input_ids"]
         lengths += [len(tokens) for tokens in ids]
     return np.array(lengths, dtype=np.int64)
 
 
-def _require_end(teller: Any, model: str, conversation: list[Any]) -> None:
+def _require_stop_token(tokenizer: Any, model: str, conversation: list[Any]) -> None:
     """Raise SeasDataError if the chat template does not end an answer with a token at which generation stops."""
     from transformers import GenerationConfig
 
@@ -147,9 +147,9 @@ def _require_end(teller: Any, model: str, conversation: list[Any]) -> None:
         configured = GenerationConfig.from_pretrained(model).eos_token_id
     except OSError:
         configured = None
-    stops = chat_template.end_token_ids(teller, configured)
-    text = chat_template.render_conversations(teller, [conversation], PromptFormat(generation_prompt=False))[0]
-    if not set(stops) & set(teller(text, add_special_tokens=False)["input_ids"][-3:]):
+    stops = chat_template.end_token_ids(tokenizer, configured)
+    text = chat_template.render_conversations(tokenizer, [conversation], PromptFormat(generation_prompt=False))[0]
+    if not set(stops) & set(tokenizer(text, add_special_tokens=False)["input_ids"][-3:]):
         raise SeasDataError(
             f"the chat template of {model} does not end an answer with a stop token, so the model would never learn to "
             "stop; set a chat_template that ends the answer with the EOS token"

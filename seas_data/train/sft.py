@@ -8,7 +8,7 @@ import polars as pl
 
 from seas_data.recipe import TrainingSft
 from seas_data.train.job import Job
-from seas_data.train.run import run
+from seas_data.train.run_job import run_job
 
 
 def sft(
@@ -20,22 +20,24 @@ def sft(
     facets: Mapping[str, str | int] | None = None,
     replace: bool = False,
 ) -> pl.DataFrame:
-    """Fine-tune ``model`` (a folder, or a name on the Hub) on ``rows``, write it to ``output``, return its figures.
+    """Fine-tune ``model`` (a folder or a Hub name) on ``rows``, write it to ``output``, and return its metrics.
 
-    ``rows``: prompt and completion, texts or lists of messages (role, content), as in the table ``demonstrations``.
-    Returns the columns of the table ``metrics`` less version; ``facets`` (such as role and iteration) go into each
-    row's, beside the step. With ``replace`` a model of another training that is there makes way; without it that is an
-    error. Raises NotEnoughPairsError with too few rows, SeasDataError for what is wrong with them.
+    Input columns of ``rows``: prompt, completion: texts, or lists of messages as in the table ``demonstrations``.
+    Output columns: those of the table ``metrics`` without version. ``facets`` (such as role and iteration) are added to
+    the facets of each row, next to the step.
+
+    With ``replace``, an existing model of another training at ``output`` is removed; without it, it is an error. Raises
+    NotEnoughPairsError if there are too few rows, and SeasDataError if a row cannot be used.
     """
     job = Job(method="sft", model=str(model), settings=settings, output=output, facets=dict(facets or {}))
-    return run(job, rows, trainer, replace=replace)
+    return run_job(job, rows, make_trainer, replace=replace)
 
 
-def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
-    """Return the trainer for ``dataset`` (prompt, completion).
+def make_trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
+    """Return the SFTTrainer for ``dataset``. Input columns: prompt, completion.
 
-    Prompt and completion are columns of their own, never one list of messages: with that, TRL's
-    ``completion_only_loss`` masks nothing and says nothing.
+    Prompt and completion are separate columns: with one list of messages, TRL's ``completion_only_loss`` silently masks
+    nothing.
     """
     from trl import SFTConfig, SFTTrainer
 
@@ -43,13 +45,13 @@ def trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any
 
     settings = job.settings
     assert isinstance(settings, TrainingSft)
-    # The configuration comes before the model: ZeRO-3 takes hold of how models are loaded.
-    arguments = fit.arguments(SFTConfig, job, completion_only_loss=settings.completion_only)
+    # Create the configuration before the model: with ZeRO-3 it changes how models are loaded.
+    arguments = fit.trainer_arguments(SFTConfig, job, completion_only_loss=settings.completion_only)
     return SFTTrainer(
-        model=fit.load(job.model, settings),
+        model=fit.load_model(job.model, settings),
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=fit.adapters(settings.lora),
+        peft_config=fit.lora_config(settings.lora),
         callbacks=callbacks,
     )

@@ -77,7 +77,7 @@ def check_equal(one: Path, other: Path) -> None:
 def test_a_killed_preference_training_ends_in_the_same_weights_and_figures(
     base: Path, pairs: pl.DataFrame, tmp_path: Path
 ) -> None:
-    settings = preference(epochs=12, save_steps=2, precompute_reference=True, loss=["sigmoid", "sft"])
+    settings = preference(epochs=12, save_steps=2, precompute_ref_log_probs=True, loss_type=["sigmoid", "sft"])
     check_equal(*undisturbed_and_resumed("dpo", base, pairs, settings, tmp_path))
 
 
@@ -85,7 +85,7 @@ def test_a_killed_preference_training_ends_in_the_same_weights_and_figures(
 def test_a_killed_fine_tuning_ends_in_the_same_weights_and_figures(
     base: Path, rows: pl.DataFrame, tmp_path: Path
 ) -> None:
-    settings = supervised(epochs=12.5, save_steps=2, micro_batch=4, warm_up=0.1, scheduler="cosine")
+    settings = supervised(epochs=12.5, save_steps=2, per_device_batch_size=4, warmup_steps=0.1, lr_scheduler="cosine")
     check_equal(*undisturbed_and_resumed("sft", base, rows, settings, tmp_path))
 
 
@@ -100,7 +100,7 @@ def test_a_kill_between_the_last_update_and_the_model_changes_nothing(
 ) -> None:
     settings = preference(epochs=1.5, save_steps=2)
     dpo(base, pairs, settings, tmp_path / "whole")
-    monkeypatch.setattr("seas_data.train.fit._write_whole", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("seas_data.train.fit._write_model", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         dpo(base, pairs, settings, tmp_path / "late" / "whole")
     monkeypatch.undo()
@@ -127,7 +127,7 @@ def test_another_training_does_not_take_a_models_place(base: Path, rows: pl.Data
     with pytest.raises(SeasDataError, match="another training"):
         sft(base, rows, supervised(epochs=1, seed=7), tmp_path / "T0")
     (tmp_path / "mine").mkdir()
-    with pytest.raises(SeasDataError, match="no finished training"):
+    with pytest.raises(SeasDataError, match="not a finished training"):
         sft(base, rows, supervised(epochs=1), tmp_path / "mine")
     assert weights(tmp_path / "T0") == before
 
@@ -168,21 +168,21 @@ def test_rows_that_are_left_out_are_told(
     base: Path, rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     figures = sft(base, rows, supervised(epochs=1, max_length=12), tmp_path / "T0")
-    assert "8 rows are left out" in capsys.readouterr().err
+    assert "8 rows left out" in capsys.readouterr().err
     assert figures.filter(pl.col("name") == "training/too_long")["value"].to_list() == [8]
 
 
 def test_a_failure_leaves_no_model(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(NotEnoughPairsError):
         sft(base, rows.head(3), supervised(), tmp_path / "T0")
-    with pytest.raises(SeasDataError, match="micro_batch"):
-        sft(base, rows, supervised(micro_batch=5), tmp_path / "T0")
+    with pytest.raises(SeasDataError, match="per_device_batch_size"):
+        sft(base, rows, supervised(per_device_batch_size=5), tmp_path / "T0")
     assert not (tmp_path / "T0").exists()
 
 
 @pytest.mark.parametrize("name", ["ddp", "fsdp2", "zero3"])
 def test_accelerate_reads_the_configurations(name: str, tmp_path: Path) -> None:
-    settings = supervised(accelerate=name, processes=4)
+    settings = supervised(accelerate_config=name, num_processes=4)
     command = launch_command(Job(method="sft", model="m", settings=settings, output=tmp_path / "T0"))
     assert command[-3:] == ["-m", "seas_data.train", str(tmp_path / ".training-T0")]
     assert command[command.index("--num_processes") + 1] == "4"
@@ -210,8 +210,8 @@ def test_accelerate_launches_with_the_configuration() -> None:
 
 
 def test_an_unknown_configuration_is_named(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match="no configuration fsdp3; there are ddp, fsdp2, zero3"):
-        sft(base, rows, supervised(accelerate="fsdp3"), tmp_path / "T0")
+    with pytest.raises(SeasDataError, match="fsdp3 does not exist; use ddp, fsdp2, zero3"):
+        sft(base, rows, supervised(accelerate_config="fsdp3"), tmp_path / "T0")
 
 
 @pytest.mark.slow
@@ -221,7 +221,7 @@ def test_a_launcher_does_the_job(base: Path, rows: pl.DataFrame, tmp_path: Path)
         "compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nmixed_precision: 'no'\nnum_processes: 1\n"
         "num_machines: 1\nmachine_rank: 0\nuse_cpu: true\ndebug: false\nmain_training_function: main\n"
     )
-    settings = supervised(epochs=1, accelerate=str(configuration))
+    settings = supervised(epochs=1, accelerate_config=str(configuration))
     figures = sft(base, rows, settings, tmp_path / "launched")
     here = sft(base, rows, supervised(epochs=1), tmp_path / "here")
     assert figures.equals(here)
@@ -231,7 +231,7 @@ def test_a_launcher_does_the_job(base: Path, rows: pl.DataFrame, tmp_path: Path)
 @pytest.mark.slow
 def test_two_processes_make_one_model(base: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     """Over gloo on this machine's processor: each takes half of every batch, and one writes."""
-    settings = preference(precompute_reference=True)
+    settings = preference(precompute_ref_log_probs=True)
     path = write_job(tmp_path, pairs, method="dpo", model=base, output=tmp_path / "two", settings=settings.model_dump())
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *COMMAND[1:], str(path)]
     process = subprocess.run(
@@ -259,8 +259,8 @@ def test_a_job_that_cannot_be_done_is_one_sentence(base: Path, rows: pl.DataFram
 
 def test_a_job_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text('{"method": "sft"}')
-    with pytest.raises(SeasDataError, match="is no training job"):
-        job.read(tmp_path / "job.json")
+    with pytest.raises(SeasDataError, match="is not a valid training job"):
+        job.load_job(tmp_path / "job.json")
 
 
 def test_a_job_reads_back_as_it_was(base: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
@@ -273,4 +273,4 @@ def test_a_job_reads_back_as_it_was(base: Path, pairs: pl.DataFrame, tmp_path: P
         facets={"role": "red", "iteration": 2},
     )
     job.prepare(one, pairs)
-    assert job.read(one.work) == one
+    assert job.load_job(one.work) == one

@@ -13,22 +13,22 @@ from tests.train.conftest import preference, supervised
 
 
 def test_lengths_are_those_of_the_chat_template(base: Path, rows: pl.DataFrame, pairs: pl.DataFrame) -> None:
-    found = checks.check(rows, "sft", str(base), supervised()).counts
+    found = checks.check_rows(rows, "sft", str(base), supervised()).counts
     # <begin> <user> ... <end> <assistant> around 5 to 8 words; the completion and its <end>
     assert found == {"rows": 32, "too_long": 0, "cut_off": 0, "tokens_prompt": 10.5, "tokens_completion": 4}
-    found = checks.check(pairs, "dpo", str(base), preference()).counts
+    found = checks.check_rows(pairs, "dpo", str(base), preference()).counts
     assert (found["tokens_chosen"], found["tokens_rejected"]) == (4, 4)
 
 
 def test_a_prompt_that_fills_the_length_is_left_out_and_counted(base: Path, rows: pl.DataFrame) -> None:
-    found = checks.check(rows, "sft", str(base), supervised(max_length=12))
+    found = checks.check_rows(rows, "sft", str(base), supervised(max_length=12))
     assert (found.counts["rows"], found.counts["too_long"], found.counts["cut_off"]) == (24, 8, 24)
     assert found.rows.height == 24
     assert max(len(prompt[0]["content"].split()) for prompt in found.rows["prompt"].to_list()) == 7
 
 
 def test_the_trainer_would_drop_just_those(base: Path, pairs: pl.DataFrame) -> None:
-    from seas_data.train.dpo import trainer
+    from seas_data.train.dpo import make_trainer
     from seas_data.train.job import Job, prepare, prepared_rows
 
     settings = preference(max_length=12)
@@ -38,34 +38,34 @@ def test_the_trainer_would_drop_just_those(base: Path, pairs: pl.DataFrame) -> N
 
     kept = Dataset.from_file(str(prepared_rows(job)))
     assert kept.num_rows == 24
-    assert trainer(job, kept, checks.tokenizer(str(base), settings), []).train_dataset.num_rows == 24
+    assert make_trainer(job, kept, checks.load_tokenizer(str(base), settings), []).train_dataset.num_rows == 24
 
 
 @pytest.mark.parametrize("height", [0, 1, 7])
 def test_too_few_rows_have_an_error_of_their_own(base: Path, rows: pl.DataFrame, height: int) -> None:
     with pytest.raises(NotEnoughPairsError, match=rf"there are {height} training rows, fewer than min_rows \(8\)"):
-        checks.check(rows.head(height), "sft", str(base), supervised())
+        checks.check_rows(rows.head(height), "sft", str(base), supervised())
     if height:
-        assert checks.check(rows.head(height), "sft", str(base), supervised(min_rows=1)).rows.height == height
+        assert checks.check_rows(rows.head(height), "sft", str(base), supervised(min_rows=1)).rows.height == height
 
 
 def test_rows_that_are_too_long_do_not_count_as_rows(base: Path, rows: pl.DataFrame) -> None:
     with pytest.raises(NotEnoughPairsError, match="32 more have prompts that fill max_length"):
-        checks.check(rows, "sft", str(base), supervised(max_length=9))
+        checks.check_rows(rows, "sft", str(base), supervised(max_length=9))
 
 
 def test_equal_sides_are_refused(base: Path, pairs: pl.DataFrame) -> None:
     twisted = pairs.with_columns(rejected=pl.when(pl.int_range(pl.len()) == 4).then("chosen").otherwise("rejected"))
     with pytest.raises(SeasDataError, match=r"1 of 32 pairs .* row 5"):
-        checks.check(twisted, "dpo", str(base), preference())
+        checks.check_rows(twisted, "dpo", str(base), preference())
 
 
 def test_missing_and_empty_columns_are_named(base: Path, rows: pl.DataFrame) -> None:
     with pytest.raises(SeasDataError, match="columns chosen, rejected"):
-        checks.check(rows, "dpo", str(base), preference())
+        checks.check_rows(rows, "dpo", str(base), preference())
     hole = rows.with_columns(completion=pl.when(pl.int_range(pl.len()) != 2).then("completion"))
     with pytest.raises(SeasDataError, match=r"training row 3 has no completion"):
-        checks.check(hole, "sft", str(base), supervised())
+        checks.check_rows(hole, "sft", str(base), supervised())
 
 
 @pytest.fixture
@@ -81,24 +81,27 @@ def bare(base: Path, tmp_path: Path) -> Path:
 
 def test_a_base_model_needs_a_template(bare: Path, base: Path, rows: pl.DataFrame) -> None:
     with pytest.raises(SeasDataError, match="chat_template"):
-        checks.check(rows, "sft", str(bare), supervised())
+        checks.check_rows(rows, "sft", str(bare), supervised())
     given = supervised(chat_template=str(base / "chat_template.jinja"))
-    assert checks.check(rows, "sft", str(bare), given).counts["tokens_completion"] == 4
+    assert checks.check_rows(rows, "sft", str(bare), given).counts["tokens_completion"] == 4
 
 
 def test_a_template_that_never_ends_an_answer_is_refused(base: Path, rows: pl.DataFrame) -> None:
     endless = "{% for message in messages %}{{ message['content'] + ' ' }}{% endfor %}"
     with pytest.raises(SeasDataError, match="would never learn to stop"):
-        checks.check(rows, "sft", str(base), supervised(chat_template=endless))
+        checks.check_rows(rows, "sft", str(base), supervised(chat_template=endless))
 
 
 def test_rows_are_written_as_the_trainer_reads_them(pairs: pl.DataFrame, tmp_path: Path) -> None:
     from datasets import Dataset
 
-    checks.write(tmp_path / "rows.arrow", pairs)
+    checks.write_arrow(tmp_path / "rows.arrow", pairs)
     assert Dataset.from_file(str(tmp_path / "rows.arrow")).to_list() == pairs.to_dicts()
 
 
 def test_the_tokenizer_is_padded_on_the_left(base: Path) -> None:
-    assert checks.tokenizer(str(base), supervised()).padding_side == "left"
-    assert AutoTokenizer.from_pretrained(base).chat_template == checks.tokenizer(str(base), supervised()).chat_template
+    assert checks.load_tokenizer(str(base), supervised()).padding_side == "left"
+    assert (
+        AutoTokenizer.from_pretrained(base).chat_template
+        == checks.load_tokenizer(str(base), supervised()).chat_template
+    )

@@ -85,7 +85,7 @@ def test_preferences_are_learned_and_reported(taught: Path, pairs: pl.DataFrame,
 def test_the_reference_is_the_model_that_is_named(
     base: Path, taught: Path, pairs: pl.DataFrame, tmp_path: Path, precompute: bool
 ) -> None:
-    still = {"learning_rate": 1e-30, "precompute_reference": precompute, "log_steps": 4}
+    still = {"learning_rate": 1e-30, "precompute_ref_log_probs": precompute, "logging_steps": 4}
     figures = dpo(taught, pairs, preference(**still), tmp_path / "self")
     assert values(figures, "reward_chosen") == pytest.approx([0], abs=1e-5)
     figures = dpo(taught, pairs, preference(**still), tmp_path / "other", reference=base)
@@ -95,9 +95,12 @@ def test_the_reference_is_the_model_that_is_named(
 
 
 def test_losses_can_be_mixed(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
-    plain = dpo(taught, pairs, preference(log_steps=1), tmp_path / "plain")
+    plain = dpo(taught, pairs, preference(logging_steps=1), tmp_path / "plain")
     mixed = dpo(
-        taught, pairs, preference(log_steps=1, loss=["sigmoid", "sft"], loss_weights=[1, 2]), tmp_path / "mixed"
+        taught,
+        pairs,
+        preference(logging_steps=1, loss_type=["sigmoid", "sft"], loss_weights=[1, 2]),
+        tmp_path / "mixed",
     )
     assert values(mixed, "loss")[0] > values(plain, "loss")[0]
     assert weights(tmp_path / "mixed") != weights(tmp_path / "plain")
@@ -141,23 +144,23 @@ def test_weights_are_written_in_the_type_in_which_they_came(taught: Path, pairs:
 
 def test_a_micro_batch_changes_memory_and_not_the_figures(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     whole = dpo(taught, pairs, preference(), tmp_path / "whole")
-    parts = dpo(taught, pairs, preference(micro_batch=4), tmp_path / "parts")
+    parts = dpo(taught, pairs, preference(per_device_batch_size=4), tmp_path / "parts")
     assert values(parts, "reward_margin") == pytest.approx(values(whole, "reward_margin"), rel=1e-2)
-    with pytest.raises(SeasDataError, match="micro_batch 3"):
-        dpo(taught, pairs, preference(micro_batch=3), tmp_path / "odd")
+    with pytest.raises(SeasDataError, match="per_device_batch_size 3"):
+        dpo(taught, pairs, preference(per_device_batch_size=3), tmp_path / "odd")
 
 
 def test_the_prompt_is_learned_only_when_asked(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
-    answer = values(sft(base, rows, supervised(log_steps=1), tmp_path / "a"), "loss")[0]
-    whole = values(sft(base, rows, supervised(log_steps=1, completion_only=False), tmp_path / "b"), "loss")[0]
+    answer = values(sft(base, rows, supervised(logging_steps=1), tmp_path / "a"), "loss")[0]
+    whole = values(sft(base, rows, supervised(logging_steps=1, completion_only=False), tmp_path / "b"), "loss")[0]
     assert answer != pytest.approx(whole, abs=1e-6)
 
 
 def test_options_reach_trl_and_no_setting_is_set_twice(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
-    sft(base, rows, supervised(options={"loss_type": "dft"}), tmp_path / "dft")
+    sft(base, rows, supervised(trl_options={"loss_type": "dft"}), tmp_path / "dft")
     sft(base, rows, supervised(), tmp_path / "nll")
     assert weights(tmp_path / "dft") != weights(tmp_path / "nll")
     for name in ("learning_rate", "trust_remote_code", "push_to_hub", "hub_token", "no_such_thing"):
         with pytest.raises(SeasDataError, match=f"options: {name}"):
-            sft(base, rows, supervised(options={name: 1}), tmp_path / "refused")
+            sft(base, rows, supervised(trl_options={name: 1}), tmp_path / "refused")
     assert not (tmp_path / "refused").exists()

@@ -24,10 +24,10 @@ LOGGED: Final = {
 """Metric name by the trainer's name. Rewards are beta times the log ratio to the reference model."""
 
 
-def of_training(
+def metrics_from_log(
     history: list[dict[str, float]], counts: Mapping[str, float], facets: Mapping[str, str | int], *, batch: int
 ) -> list[MetricRow]:
-    """Return the rows of ``METRIC_SCHEMA`` for a trainer's log ``history`` and the ``counts`` of ``rows.check``."""
+    """Return the rows of ``METRIC_SCHEMA`` for the trainer log ``history`` and ``counts`` of ``rows.check_rows``."""
     rows = int(counts["rows"])
     total = rows + int(counts["too_long"])
     found = [

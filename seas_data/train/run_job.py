@@ -1,4 +1,4 @@
-"""A training job from its rows to its model folder, in this process or under a launcher."""
+"""Running a training job from its rows to its model folder, in this process or with a launcher."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from seas_data.errors import SeasDataError
 from seas_data.train.job import Job, launch_command, prepare, publish, report
 
 MakeTrainer = Callable[[Job, Any, Any, list[Any]], Any]
-"""Sets up TRL's trainer from a job, a dataset, a tokenizer and callbacks."""
+"""Return TRL's trainer for a job, a dataset, a tokenizer and callbacks."""
 
 
-def run(job: Job, table: pl.DataFrame, make_trainer: MakeTrainer, *, replace: bool = False) -> pl.DataFrame:
-    """Do ``job`` on the rows of ``table``, in as many processes as its settings say, and return its figures.
+def run_job(job: Job, table: pl.DataFrame, make_trainer: MakeTrainer, *, replace: bool = False) -> pl.DataFrame:
+    """Run ``job`` on the rows of ``table``, in the number of processes in its settings, and return its metrics.
 
-    ``make_trainer`` sets up the trainer of the job's method. ``replace`` is that of ``prepare``.
+    ``make_trainer`` returns the trainer of the job's method. ``replace`` is passed to ``prepare``.
     """
     if not prepare(job, table, replace=replace):
         return report(job)
@@ -37,6 +37,6 @@ def _launch(job: Job) -> None:
     status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
     if status != 0:
         raise SeasDataError(
-            f"training {job.output.name} in several processes ended with status {status}; what they said is above, "
-            "and the same command goes on from the last checkpoint"
+            f"training {job.output.name} in several processes ended with status {status}; see their output above, fix "
+            "the cause and rerun the command, which resumes from the last checkpoint"
         )
