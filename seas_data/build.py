@@ -26,7 +26,7 @@ from seas_data.curate import incoming
 from seas_data.curate.pipeline import Frames, curate
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Release
-from seas_data.store import Manifest, Workspace, open_workspace
+from seas_data.store import Manifest, Workspace, formats, open_workspace
 from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
 from seas_data.store.version import Version
@@ -84,8 +84,8 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
 
 def _build_from_sources(recipe: Recipe, workspace: Workspace, parent: Version | None) -> Version:
     """Build a version from the new rows of the sources; return ``parent`` if nothing is new."""
-    earlier = incoming.earlier(parent)
-    new = incoming.read(recipe, earlier)
+    earlier = incoming.read_earlier(parent)
+    new = incoming.read_incoming(recipe, earlier)
     if parent is not None and new.is_empty():
         if not metadata_changed(recipe.canonical(), parent.manifest.recipe):
             return parent
@@ -162,7 +162,7 @@ def _require_all_texts(parent: Version) -> None:
 
 def _key(recipe: Recipe, parent: Version | None, inputs: list[str]) -> str:
     """Return one name for everything that the stages depend on; ``inputs`` are digests of their inputs and code."""
-    parts = [_row_settings(recipe), parent.digest if parent else None, *inputs]
+    parts = [formats.STAGES, _row_settings(recipe), parent.digest if parent else None, *inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 

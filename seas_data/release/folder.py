@@ -27,7 +27,7 @@ from seas_data.release.card import queries
 from seas_data.release.privacy import pseudonyms
 from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
-from seas_data.store import Manifest, Shard, Withheld, files
+from seas_data.store import Manifest, Shard, Withheld, files, formats
 from seas_data.store.workspace import write_shard
 
 Put = Callable[[Path, Path], None]
@@ -116,6 +116,7 @@ def _write_shards(version: Version, folder: Path, profile: Profile, put: Put) ->
         update={
             "recipe": redact_recipe(full.recipe),
             "tables": tables,
+            "format": formats.RELEASE,
             "profile": profile,
             "full_digest": full.full_digest or full.digest,
             "withheld": withheld,

@@ -120,7 +120,7 @@ def _read_file(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, columns=list(columns)) if table == "runs" else tables.read(table, path, columns)
     except (OSError, pl.exceptions.PolarsError) as problem:
-        raise SeasDataError(f"{path} cannot be read ({problem}); find damaged files with: seas-data verify") from problem
+        raise SeasDataError(f"{path} could not be read ({problem}); find damage with: seas-data verify") from problem
 
 
 def _sort(frame: pl.DataFrame) -> pl.DataFrame:

@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.store import files
+from seas_data.store import files, formats
 
-FORMAT = 1
 _OF_A_RELEASE = {"profile", "full_digest", "withheld"}
 
 
@@ -57,7 +56,7 @@ class Manifest(BaseModel):
     """What a version is made of. ``profile``, ``full_digest`` and ``withheld`` are a release's: see ``profile.py``."""
 
     model_config = ConfigDict(frozen=True)
-    format: int = FORMAT
+    format: int = formats.WORKSPACE
     version: str
     iteration: int
     parent: str | None
@@ -92,6 +91,17 @@ class Manifest(BaseModel):
     def rows(self) -> dict[str, int]:
         """Return the number of rows of each table."""
         return {name: sum(shard.rows for shard in shards) for name, shards in self.tables.items()}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest in the file at ``path``. Raises SeasDataError if it is damaged or of another format."""
+    try:
+        raw = json.loads(path.read_bytes())
+        current = formats.WORKSPACE if raw.get("profile") is None else formats.RELEASE
+        formats.require_format(f"the manifest {path}", raw.get("format"), current)
+        return Manifest.model_validate(raw)
+    except (ValueError, AttributeError, RecursionError) as problem:
+        raise SeasDataError(f"the manifest {path} is damaged; restore it from a copy or a release") from problem
 
 
 def version_number(name: str) -> int:
@@ -143,11 +153,7 @@ class Workspace:
         name = names[-1] if version is None else self.tags().get(version, version)
         if name not in names:
             raise SeasDataError(f"{self.root} holds no version or tag {version}; there are {', '.join(names)}")
-        path = self.root / "versions" / f"{name}.json"
-        try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except ValidationError as problem:
-            raise SeasDataError(f"the manifest {path} is damaged; restore it from a copy or a release") from problem
+        return read_manifest(self.root / "versions" / f"{name}.json")
 
     def shard_path(self, table: str, shard: Shard) -> Path:
         """Return where the shard's file is."""
@@ -280,13 +286,8 @@ def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
             raise SeasDataError(f"{root} holds other things and is no workspace; name a new folder with --workspace")
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)
-        files.write_text(mark, json.dumps({"format": FORMAT}) + "\n")
-    try:
-        written = json.loads(mark.read_text())["format"]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise SeasDataError(f"{mark} is damaged; it should read {{'format': {FORMAT}}}") from problem
-    if written != FORMAT:
-        raise SeasDataError(f"{root} has format {written}, this program reads format {FORMAT}; update seas-data")
+        files.write_text(mark, json.dumps({"format": formats.WORKSPACE}) + "\n")
+    formats.require_format(str(root), formats.format_of(mark.read_bytes()), formats.WORKSPACE)
     return Workspace(root)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.store import Manifest, Workspace, files, open_workspace
+from seas_data.store import Manifest, Workspace, files, formats, open_workspace
 
 RUNS = pl.DataFrame({"version": ["v0"], "stage": ["read"], "seconds": [0.1]})
 
@@ -146,8 +146,45 @@ def test_what_is_not_there_is_said_with_what_is(workspace: Workspace, tmp_path: 
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(SeasDataError, match="holds other things"):
         open_workspace(tmp_path / "full", create=True)
-    (workspace.root / "workspace.json").write_text(json.dumps({"format": 99}))
-    with pytest.raises(SeasDataError, match="format 99"):
+
+
+FORMATS = [
+    ("1", "has format 1, which is older than format 2 of this program; convert it with: seas-data migrate OLD NEW"),
+    ("3", "has format 3, which is newer than format 2 of this program; upgrade seas-data"),
+    ("null", "has no valid format number; restore it from a copy"),
+    ("true", "has no valid format number"),
+    ('"2"', "has no valid format number"),
+]
+
+
+@pytest.mark.parametrize(("number", "message"), FORMATS)
+def test_another_format_of_a_workspace_is_refused_as_older_newer_or_invalid(
+    workspace: Workspace, number: str, message: str
+) -> None:
+    (workspace.root / "workspace.json").write_text(f'{{"format": {number}}}')
+    with pytest.raises(SeasDataError) as caught:
+        open_workspace(workspace.root)
+    assert str(caught.value).startswith(f"{workspace.root} {message}")
+
+
+@pytest.mark.parametrize(("number", "message"), FORMATS)
+@pytest.mark.parametrize("profile", [None, "public"])
+def test_another_format_of_a_manifest_is_refused_as_older_newer_or_invalid(
+    workspace: Workspace, number: str, message: str, profile: str | None
+) -> None:
+    commit(workspace, "v0", [])
+    path = workspace.root / "versions" / "v0.json"
+    content = json.loads(path.read_text()) | {"format": json.loads(number), "profile": profile}
+    path.write_text(json.dumps(content))
+    with pytest.raises(SeasDataError) as caught:
+        workspace.manifest("v0")
+    assert str(caught.value).startswith(f"the manifest {path} {message}")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"form": 1}'])
+def test_a_workspace_without_a_format_is_refused(workspace: Workspace, content: str) -> None:
+    (workspace.root / "workspace.json").write_text(content)
+    with pytest.raises(SeasDataError, match="has no valid format number"):
         open_workspace(workspace.root)
 
 
@@ -165,7 +202,7 @@ def test_a_workspace_that_another_build_makes_at_the_same_time_is_opened(
 
     def overtaken(path: Path) -> Iterator[Path]:
         if path == root and not (root / "workspace.json").exists():
-            (root / "workspace.json").write_text(json.dumps({"format": 1}))
+            (root / "workspace.json").write_text(json.dumps({"format": formats.WORKSPACE}))
             (root / "build.lock").write_text("")
         return listed(path)
 

@@ -31,9 +31,9 @@ from seas_data.release.hub import publish_log
 from seas_data.release.hub.publish_log import PublishLogEntry
 from seas_data.release.hub.remote import Remote, RemoteFile
 from seas_data.release.visibility import PROFILES
-from seas_data.store import Manifest, Shard, Workspace, files, open_workspace
+from seas_data.store import Manifest, Shard, Workspace, files, formats, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.store.workspace import FORMAT, is_tag_name, version_number
+from seas_data.store.workspace import is_tag_name, version_number
 
 _LARGEST_MANIFEST = 64_000_000  # bytes
 _VERSION = r"v(0|[1-9]\d{0,8})"
@@ -91,14 +91,13 @@ def _read_manifest(remote: Remote, commit: str, listed: dict[str, RemoteFile]) -
         raise SeasDataError(
             f"manifest.json of {remote.name} is too large to be one ({held.size:,} bytes); nothing was pulled"
         )
+    content = remote.read_file("manifest.json", commit)
+    if (found := formats.format_of(content)) is not None:
+        formats.require_format(f"the release {remote.name}", found, formats.RELEASE)
     try:
-        manifest = Manifest.model_validate_json(remote.read_file("manifest.json", commit))
+        manifest = Manifest.model_validate_json(content)
     except (ValidationError, RecursionError):
         raise SeasDataError(f"manifest.json of {remote.name} is not a valid manifest; nothing was pulled") from None
-    if manifest.format != FORMAT:
-        raise SeasDataError(
-            f"{remote.name} has format {manifest.format}, this program reads format {FORMAT}; update seas-data"
-        )
     fault = next(iter(_faults(manifest)), None)
     if fault is not None:
         raise SeasDataError(f"manifest.json of {remote.name} is not trustworthy ({fault}); nothing was pulled")
