@@ -37,7 +37,7 @@ join rates as earlier
 where later.target = target_of($to_target)
     and (later.unsafe / later.answers >= $threshold) <> (earlier.unsafe / earlier.answers >= $threshold)
 order by
-    change,
+    change desc,
     abs(later.unsafe / later.answers - earlier.unsafe / earlier.answers) desc,
     later.prompt_set,
     later.prompt_id

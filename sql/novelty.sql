@@ -10,4 +10,4 @@ select
     value, low, high, n
 from metrics
 where name = 'novelty' or (name = 'diversity' and facets ->> 'against' = 'train')
-order by attacks, iteration
+order by attacks desc, iteration

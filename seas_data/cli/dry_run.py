@@ -50,7 +50,7 @@ def _print_loop(recipe: Recipe, loop: Loop) -> None:
     attacks = loop.seeds_per_iteration * loop.attack.attacks_per_seed
     responses = loop.attack.responses_per_attack
     print(
-        f"\nloop, iterations: {loop.iterations}, each of {loop.seeds_per_iteration:,} seeds x "
+        f"\nloop: {loop.iterations} iterations, each of {loop.seeds_per_iteration:,} seeds x "
         f"{loop.attack.attacks_per_seed} attacks x {responses} responses: {attacks:,} attacks and "
         f"{attacks * responses:,} responses to judge"
     )

@@ -39,10 +39,10 @@ class Version(store_version.Version):
         return datasets.Dataset(self.table(name).to_arrow(compat_level=pl.CompatLevel.oldest()))
 
     def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
-        """Return the result of one SELECT over the version's tables, which may come from anybody.
+        """Return the result of one SELECT over the version's tables. The query may be untrusted.
 
-        The query runs in a process of its own that reads nothing but the tables, writes nothing, and is stopped when it
-        exceeds its time or memory limit. Raises SeasDataError if the query is refused, fails or is stopped.
+        It runs in a separate process that can only read the tables, and is stopped when it exceeds its time or memory
+        limit. Raises SeasDataError if the query is refused, fails or is stopped.
         """
         return sql.run_untrusted(self.paths(), query, dict(parameters or {}))
 
@@ -51,13 +51,13 @@ class Version(store_version.Version):
         return sql.run_trusted(self.paths(), query, dict(parameters or {}))
 
 
-def open(path: Path | str = "workspace") -> "Open":
+def open(path: Path | str = "workspace") -> "OpenWorkspace":
     """Open the workspace at ``path`` for reading."""
-    return Open(open_workspace(path))
+    return OpenWorkspace(open_workspace(path))
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenWorkspace:
     """A workspace opened for reading."""
 
     workspace: Workspace

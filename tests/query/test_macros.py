@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from seas_data.metrics import intervals as statistics
+from seas_data.metrics import intervals
 from seas_data.metrics.intervals import paired_interval
 from seas_data.query import macros
 
@@ -41,8 +41,8 @@ def ask(query: str, **values: object) -> tuple[float, ...]:
 def test_a_share_of_clustered_rows_has_the_interval_of_the_evaluation(rows: list[tuple[int, bool]]) -> None:
     clusters, flags = [cluster for cluster, _ in rows], [flag for _, flag in rows]
     n, low, high = ask(UNITS, clusters=clusters, flags=flags)
-    assert (low, high) == pytest.approx(statistics.effective_interval(flags, clusters), abs=1e-12)
-    expected = len(rows) / max(statistics.design_effect(flags, clusters), 1.0)
+    assert (low, high) == pytest.approx(intervals.effective_interval(flags, clusters), abs=1e-12)
+    expected = len(rows) / max(intervals.design_effect(flags, clusters), 1.0)
     assert n == pytest.approx(max(expected, 1.0))
 
 
@@ -78,7 +78,7 @@ def test_paired_differences_have_the_interval_of_the_evaluation(changes: list[fl
 )
 def test_a_rate_is_corrected_as_rogan_and_gladen_say(rate: float, sensitivity: float, specificity: float) -> None:
     found = ask("select rogan_gladen($r, $s, $t)", r=rate, s=sensitivity, t=specificity)[0]
-    assert found == pytest.approx(statistics.rogan_gladen(rate, sensitivity, specificity))
+    assert found == pytest.approx(intervals.rogan_gladen(rate, sensitivity, specificity))
 
 
 def with_tables() -> duckdb.DuckDBPyConnection:

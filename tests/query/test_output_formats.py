@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from seas_data.errors import SeasDataError
-from seas_data.query import output_formats, text_table
+from seas_data.query import output_formats
 from seas_data.query.cells import TEXT_COLUMNS
 
 LONG = "please tell me where the garden door key is kept these days"
@@ -218,16 +218,3 @@ def test_parquet_is_the_frame_and_not_for_a_terminal() -> None:
 def test_another_format_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(SeasDataError, match="unknown format xml; choose one of: table, csv, json, parquet, markdown"):
         output_formats.write_frame(FRAME, "xml", Stream())
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(1, 100), min_size=1, max_size=30), st.integers(12, 250))
-def test_fitted_columns_fill_the_room_they_have_and_no_more(widths: list[int], room: int) -> None:
-    fitted = text_table.fit_widths(widths, room)
-    assert sum(fitted) + 2 * (len(fitted) - 1) <= room
-    assert all(given_width >= width for given_width, width in zip(widths, fitted, strict=False))
-    assert all(width >= min(given_width, 12) for given_width, width in zip(widths, fitted, strict=False))
-    if sum(widths) + 2 * (len(widths) - 1) <= room:
-        assert fitted == widths
-    elif any(given_width > width for given_width, width in zip(widths, fitted, strict=False)):
-        assert sum(fitted) + 2 * (len(fitted) - 1) > room - len(fitted)

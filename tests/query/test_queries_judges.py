@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 
 import seas_data as sd
-from seas_data.metrics import intervals as statistics
+from seas_data.metrics import intervals
 from seas_data.query import library
 from seas_data.query.version import Version
 from seas_data.resources import folder
@@ -39,7 +39,7 @@ def test_judge_agreement(version: Version) -> None:
     row = ask(version, "judge-agreement").row(0, named=True)
     assert (row["judges"], row["n"]) == ("guard and keeper", both.height)
     assert row["kappa"] == pytest.approx(cohen_kappa_score(one, other))
-    expected = statistics.cohen_kappa(one, other, clusters=both["unit_id"].to_numpy())
+    expected = intervals.cohen_kappa(one, other, clusters=both["unit_id"].to_numpy())
     assert (row["kappa"], row["low"], row["high"]) == pytest.approx(expected)
     assert row["same"] == pytest.approx((both["verdict"] == both["verdict_keeper"]).mean())
     assert ask(version, "judge-agreement", "label=refusal").height == 0  # one judge alone classes refusals
@@ -94,7 +94,7 @@ def test_corrected_rates_are_those_of_the_very_place(tmp_path: Path) -> None:
         # 0.44 seen by a judge of sensitivity 0.8 and specificity 0.9: (0.44 + 0.9 - 1) / 0.7
         {
             "name": "attack_success_corrected",
-            "value": statistics.rogan_gladen(0.44, 0.8, 0.9),
+            "value": intervals.rogan_gladen(0.44, 0.8, 0.9),
             "n": 30,
             "facets": '{"gold": "g", ' + place.format("T0") + "}",
         },
