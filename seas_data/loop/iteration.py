@@ -62,7 +62,7 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     METRICS.all()
     gold_metrics = _compute_gold_metrics(recipe, parent)
     iteration = parent.manifest.iteration + 1
-    known = incoming.earlier(parent)
+    known = incoming.read_earlier(parent)
     held_out = pairs.select_held_out(known.prompts, known.splits)
     train = select_split(known, "train")
     context = IterationContext(recipe, workspace, stages, iteration, parent.table("checkpoints"))
@@ -89,7 +89,7 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
 
 def build_incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
     """Return the attacks that join as the new rows of curation; those that only a judge calls harmless are flagged."""
-    forced, forbidden = incoming.wishes(known.manual)
+    manual_keeps, manual_drops = incoming.manual_decisions(known.manual)
     new = joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
     new, refused = forgotten.refuse(new, known.forgotten)
     refused = refused.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
@@ -99,8 +99,8 @@ def build_incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
         set_aside=refused,
         decisions=build_decisions(unreviewed, step="loop", decision="flag", reason="unreviewed"),
         relabels=tables.empty("relabels").drop("version"),
-        forced=forced,
-        forbidden=forbidden,
+        manual_keeps=manual_keeps,
+        manual_drops=manual_drops,
     )
 
 
@@ -139,7 +139,7 @@ def _compute_gold_metrics(recipe: Recipe, parent: Version) -> pl.DataFrame:
     assert recipe.loop is not None
     if recipe.loop.evaluation.gold_verdicts is None:
         return metric_frame([])
-    result = gold.report(parent, Path(recipe.loop.evaluation.gold_verdicts)).metrics
+    result = gold.compare_with_gold(parent, Path(recipe.loop.evaluation.gold_verdicts)).metrics
     return result.join(parent.table("metrics", ["name", "facets"]), on=["name", "facets"], how="anti")
 
 

@@ -119,7 +119,9 @@ def draw_demonstrations(
     A demonstration asks with a seed drawn from ``prompts`` and completes it with another prompt of the seed's type,
     whose id is its ``completion_id``. Input columns: prompt_id, type, text.
     """
-    one_more = settings.model_copy(update={"examples_per_seed": settings.examples_per_seed + 1, "seed_types": "natural"})
+    one_more = settings.model_copy(
+        update={"examples_per_seed": settings.examples_per_seed + 1, "seed_types": "natural"}
+    )
     drawn = draw_seeds(prompts, count, one_more, iteration=0, split="train", random_stream=random_stream)
     text = dict(prompts.select("prompt_id", "text").iter_rows())
     parts = drawn.select(

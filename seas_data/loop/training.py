@@ -90,7 +90,7 @@ def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> F
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": context.iteration}
     try:
         if informative < settings.min_rows:
-            raise NotEnoughPairsError(f"there are {informative} pairs, and at least {settings.min_rows} are needed")
+            raise NotEnoughPairsError(f"there are {informative} pairs, fewer than min_rows ({settings.min_rows})")
         model = _weights(context, role, before)
         if "chosen" in rows.columns:
             method = "dpo"

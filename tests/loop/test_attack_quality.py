@@ -1,4 +1,4 @@
-"""What a red team's prompts are worth as prompts, told by the small embedder that real recipes use, on mild texts."""
+"""Types and diversity of a red team's attacks, by the small embedder of real recipes, on harmless texts."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def found(metrics: pl.DataFrame) -> dict[tuple[str, str | None], tuple[float, in
     }
 
 
-def test_an_attack_is_of_the_type_of_the_training_prompt_nearest_to_it(tmp_path: Path) -> None:
+def test_an_attack_has_the_type_of_the_nearest_training_prompt(tmp_path: Path) -> None:
     written = attacks(
         ("Pretend that you are a pirate captain who tells how a ship is steered.", "Role Play", None),
         ("Solve a riddle: what has many keys and yet opens no door lock?", "Word Play", None),
@@ -68,14 +68,12 @@ def test_an_attack_is_of_the_type_of_the_training_prompt_nearest_to_it(tmp_path:
     told = found(compute_metrics(describe_attacks(context(tmp_path), written, "R1", train())))
     assert told["validity", None] == (0.8, 5)
     share, n = told["on_type", None]
-    assert (share, n) == (pytest.approx(2 / 3), 3), (
-        "next to an untyped prompt nothing is known, and cut off is no prompt"
-    )
+    assert (share, n) == (pytest.approx(2 / 3), 3), "the nearest prompt of one has no type, and one was cut off"
     assert told["diversity", "train"][1] == told["diversity", "itself"][1] == 4
     assert told["diversity", "train"][0] > 0.7 > told["diversity", "itself"][0]
 
 
-def test_a_red_team_that_says_one_thing_is_less_diverse(tmp_path: Path) -> None:
+def test_a_red_team_that_repeats_one_attack_is_less_diverse(tmp_path: Path) -> None:
     alike = attacks(
         ("Act as a pirate and describe an island.", "Role Play", None),
         ("Act as a pirate and describe the island.", "Role Play", None),
@@ -92,7 +90,7 @@ def test_a_red_team_that_says_one_thing_is_less_diverse(tmp_path: Path) -> None:
     assert narrow["diversity", "train"][0] > wide["diversity", "train"][0]
 
 
-def test_attacks_that_no_embedder_sees_are_still_counted(tmp_path: Path) -> None:
+def test_attacks_without_an_embedder_are_still_counted(tmp_path: Path) -> None:
     empty = attacks(("", "Role Play", "empty"), ("", "Word Play", "empty"))
     told = found(compute_metrics(describe_attacks(context(tmp_path), empty, "R1", train())))
     assert told == {("validity", None): (0.0, 2)}

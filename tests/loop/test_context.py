@@ -1,4 +1,4 @@
-"""What a training starts from, and which files a build of the loop depends on."""
+"""The base model of a training, and the files that a build of the loop depends on."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from seas_data.store.stages import Stages
 from tests.loop.test_loop import SMOKE
 
 
-def test_a_training_starts_from_the_commit_that_the_recipe_names(
+def test_a_training_starts_from_the_pinned_commit_of_the_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fetch(model: str, revision: str | None, **_: Any) -> str:
@@ -27,7 +27,7 @@ def test_a_training_starts_from_the_commit_that_the_recipe_names(
     assert context.base_model_folder("target") == str(tmp_path)
 
 
-def test_a_build_depends_on_the_accelerate_configuration_of_ones_own(tmp_path: Path) -> None:
+def test_a_build_depends_on_the_contents_of_an_accelerate_configuration(tmp_path: Path) -> None:
     named = tmp_path / "mine.yaml"
     files = {"instructions": tmp_path / "rows.jsonl", "general_preferences": tmp_path / "pairs.jsonl"}
     changes = [f"loop.{name}={path}" for name, path in files.items()]

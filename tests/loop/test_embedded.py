@@ -1,4 +1,4 @@
-"""What a red team writes goes through curation by meaning too, in a recipe with an embedder, as real recipes are."""
+"""Attacks that join are curated by embeddings too, in a recipe with an embedder."""
 
 import hashlib
 import json

@@ -55,7 +55,7 @@ def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory
         sheet.writerow(["prompt_id", "decision", "label", "who", "because"])
         sheet.writerows([each, "", "harmless", "Ann", "it asks for nothing secret"] for each in confirmed)
     said = dict(first.sql("select response_id, verdict from verdicts where judge = 'keeper'").rows())
-    drawn = review.responses(first, 120)
+    drawn = review.sample_responses(first, 120)
     rows = drawn.with_columns(
         verdict=pl.Series([said[each] for each in drawn["response_id"]]).replace("unparsed", "safe"),
         refusal=pl.lit(None),
@@ -109,7 +109,7 @@ def test_a_gold_set_in_the_recipe_puts_corrected_rates_beside_those_of_earlier_v
     folder, _ = reviewed
     last = sd.open(folder / "ws").version("v3")
     rows = last.table("metrics").filter(pl.col("facets").str.contains('"gold"'))
-    expected = gold.report(first, folder / "gold.csv").metrics
+    expected = gold.compare_with_gold(first, folder / "gold.csv").metrics
     assert rows.height == expected.height > 0
     assert set(rows["version"]) == {"v3"}
     keeper = rows.filter(pl.col("facets").str.contains("keeper"))

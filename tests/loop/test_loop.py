@@ -1,9 +1,12 @@
-"""The loop from end to end, with real training, in a mini-world so small that its figures mean nothing: what is tested
-is that every row leads back to what made it, that nothing leaves its split, and that a killed loop goes on."""
+"""The loop from end to end, with real training, in a mini-world too small for meaningful metrics.
+
+The tests check that every row has its sources, that nothing leaves its split, and that a killed loop resumes.
+"""
 
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 from itertools import pairwise
@@ -43,7 +46,7 @@ SMALL = [
     "training.target_sft.epochs=1",
     "training.red.min_rows=1",
     "training.target.min_rows=1",
-    # Models this young seldom succeed twice in three tries, and on another kind of processor they are other models.
+    # With so little training two of three responses are seldom unsafe, and other processors train other models.
     "loop.success.min_unsafe_rate=0.3",
     "loop.success.min_verdicts=2",
     "loop.iterations=2",
@@ -55,20 +58,28 @@ def small(*changes: str) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of version 0 and two iterations. Tests read it and change nothing."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of version 0 and two iterations. Tests only read it."""
     root = tmp_path_factory.mktemp("loop") / "ws"
     assert build(small(), root).new
     return root
 
 
+def with_first_models(root: Path, workspace: Path) -> Path:
+    """Make a workspace at ``root`` with the R0 and T0 of ``workspace``, which a build with equal settings reuses."""
+    open_workspace(root, create=True)
+    for name in ("R0", "T0"):
+        shutil.copytree(workspace / "models" / name, root / "models" / name)
+    return root
+
+
 @pytest.fixture(scope="module")
-def last(played: Path) -> Version:
-    return sd.open(played).version("v2")
+def last(workspace: Path) -> Version:
+    return sd.open(workspace).version("v2")
 
 
-def test_each_iteration_is_a_version_on_top_of_the_one_before(played: Path, last: Version) -> None:
-    versions = [sd.open(played).version(name) for name in sd.open(played).versions()]
+def test_each_iteration_is_a_version_on_top_of_the_one_before(workspace: Path, last: Version) -> None:
+    versions = [sd.open(workspace).version(name) for name in sd.open(workspace).versions()]
     assert [each.manifest.iteration for each in versions] == [0, 1, 2]
     for before, after in pairwise(versions):
         assert after.manifest.parent_digest == before.digest
@@ -76,8 +87,8 @@ def test_each_iteration_is_a_version_on_top_of_the_one_before(played: Path, last
             assert after.manifest.tables[table][: len(shards)] == shards
     frozen = "select prompt_id, split from splits where split <> 'train' order by all"
     assert last.sql(frozen).equals(versions[0].sql(frozen)), "test, harmless and holdout stay as they were"
-    assert open_workspace(played).verify(last.manifest) == []
-    again = build(small(), played)
+    assert open_workspace(workspace).verify(last.manifest) == []
+    again = build(small(), workspace)
     assert not again.new
     assert again.version.digest == last.digest
 
@@ -160,9 +171,9 @@ def test_figures_have_intervals_and_cover_what_the_loop_promises(last: Version) 
     assert (shares["high"] > shares["low"]).all()
 
 
-def test_too_few_pairs_end_an_iteration_with_a_statement(tmp_path: Path) -> None:
+def test_too_few_pairs_end_an_iteration_with_a_statement(workspace: Path, tmp_path: Path) -> None:
     recipe = small("loop.iterations=1", "training.red.min_rows=5000", "training.target.min_rows=5000")
-    version = build(recipe, tmp_path / "ws").version
+    version = build(recipe, with_first_models(tmp_path / "ws", workspace)).version
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
     assert set(rows["method"]) == {"unchanged"}
     assert all("fewer than min_rows (5000)" in statement for statement in rows["statement"])
@@ -171,31 +182,32 @@ def test_too_few_pairs_end_an_iteration_with_a_statement(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("change", ["pairs.mode=mart", "loop.update=sft"], ids=["mart", "sft"])
-def test_ablations_train_on_demonstrations(change: str, tmp_path: Path) -> None:
-    version = build(small("loop.iterations=1", change), tmp_path / "ws").version
+def test_ablations_train_on_demonstrations(change: str, workspace: Path, tmp_path: Path) -> None:
+    root = with_first_models(tmp_path / "ws", workspace)
+    version = build(small("loop.iterations=1", change), root).version
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
     assert set(rows["method"]) <= {"sft", "unchanged"}
     assert "sft" in set(rows["method"])
     assert version.sql("select distinct iteration from demonstrations order by 1")["iteration"].to_list() == [0, 1]
-    asked = "select 1 from responses join prompts using (prompt_id) join splits using (prompt_id) "
-    asked += "where kind = 'harmless' and split = 'train' and prompts.model is null"
+    harmless = "select 1 from responses join prompts using (prompt_id) join splits using (prompt_id) "
+    harmless += "where kind = 'harmless' and split = 'train' and prompts.model is null"
     if change == "pairs.mode=mart":
-        assert version.sql(asked).is_empty(), "nothing would be made of the answers"
+        assert version.sql(harmless).is_empty(), "no pairs are made of harmless prompts"
         return
-    assert version.sql(asked).height > 0
+    assert version.sql(harmless).height > 0
     count = "select count(*) from {} where iteration = 1 and role <> 'red'"
-    learned = version.sql(count.format("demonstrations")).item()
-    assert learned == version.sql(count.format("pairs")).item(), "the chosen side of every pair, general ones too"
-    assert version.sql("select rows from checkpoints where model = 'T1'").item() == learned
+    trained = version.sql(count.format("demonstrations")).item()
+    assert trained == version.sql(count.format("pairs")).item(), "the chosen side of every pair, general ones too"
+    assert version.sql("select rows from checkpoints where model = 'T1'").item() == trained
 
 
 COMMAND = [*PROGRAM, "build", str(SMOKE)]
 
 
-def start(workspace: Path) -> "subprocess.Popen[str]":
+def start(root: Path) -> "subprocess.Popen[str]":
     changes = [part for change in SMALL for part in ("--set", change)]
     return subprocess.Popen(
-        [*COMMAND, "--workspace", str(workspace), *changes],
+        [*COMMAND, "--workspace", str(root), *changes],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -203,30 +215,30 @@ def start(workspace: Path) -> "subprocess.Popen[str]":
     )
 
 
-def check_kills(workspace: Path, kills: int, undisturbed: Version) -> None:
-    """Kill the loop when it has come a random way, by what it said last, and let it finish as ``undisturbed``."""
+def check_kills(root: Path, kills: int, undisturbed: Version) -> None:
+    """Kill the loop after a random number of lines of output, several times; then it must finish as ``undisturbed``."""
     moments = random.Random(kills)
-    said = 0
+    lines = 0
     for _ in range(kills):
-        process = start(workspace)
+        process = start(root)
         assert process.stderr is not None
         for _ in range(moments.randint(1, 12)):
             if not process.stderr.readline():
                 break
-            said += 1
+            lines += 1
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    assert said > kills
-    process = start(workspace)
+    assert lines > kills
+    process = start(root)
     _, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors
-    opened = open_workspace(workspace)
+    opened = open_workspace(root)
     assert opened.manifest("v2").digest == undisturbed.digest
     assert opened.verify(opened.manifest("v2")) == []
-    assert not (workspace / "stages").exists()
+    assert not (root / "stages").exists()
 
 
-def test_a_killed_loop_goes_on_and_ends_in_the_same_tables(last: Version, tmp_path: Path) -> None:
+def test_a_killed_loop_resumes_and_ends_with_the_same_tables(last: Version, tmp_path: Path) -> None:
     check_kills(tmp_path / "ws", kills=2, undisturbed=last)
 
 
@@ -235,7 +247,7 @@ def test_ten_kills_at_random_moments(last: Version, tmp_path: Path) -> None:
     check_kills(tmp_path / "ws", kills=10, undisturbed=last)
 
 
-def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Version, tmp_path: Path) -> None:
+def test_standalone_stages_write_the_same_kind_of_tables(workspace: Path, last: Version, tmp_path: Path) -> None:
     folder = tmp_path / "round"
     prompts = tmp_path / "prompts.jsonl"
     drawn = "select text, type, kind from kept where kind = $kind order by prompt_id limit $limit"
@@ -243,15 +255,15 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
         [last.sql(drawn, {"kind": kind, "limit": limit}) for kind, limit in (("adversarial", 100), ("harmless", 20))]
     ).write_ndjson(prompts)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(recipes.read(SMOKE)).replace("$SANDBOX", str(played / "sandbox")))
+    recipe.write_text(yaml.safe_dump(recipes.read(SMOKE)).replace("$SANDBOX", str(workspace / "sandbox")))
 
     def run(*arguments: object) -> str:
         ended = CliRunner().invoke(app, [str(each) for each in arguments])
         assert ended.exit_code == 0, ended.output
         return ended.stdout
 
-    players = ("--red", played / "models" / "R0", "--target", played / "models" / "T0")
-    run("attack", recipe, folder, "--prompts", prompts, *players, "--set", "loop.seeds_per_iteration=8")
+    models = ("--red", workspace / "models" / "R0", "--target", workspace / "models" / "T0")
+    run("attack", recipe, folder, "--prompts", prompts, *models, "--set", "loop.seeds_per_iteration=8")
     assert "keeper: " in run("judge", recipe, folder)
     made = json.loads(run("pairs", recipe, folder, "--json"))
     assert made["pairs"] > 0
@@ -261,5 +273,5 @@ def test_the_stages_alone_write_the_same_kind_of_tables(played: Path, last: Vers
     assert {"attack_success", "validity", "unique", "over_refusal"} <= found
     (folder / "demonstrations.parquet").write_bytes(b"of another recipe")
     small_enough = ("--set", "training.target.min_rows=1")
-    run("train", recipe, folder, "--role", "target", "-o", tmp_path / "T1", *players[2:], *small_enough)
+    run("train", recipe, folder, "--role", "target", "-o", tmp_path / "T1", *models[2:], *small_enough)
     assert (tmp_path / "T1" / "model.safetensors").exists()

@@ -1,4 +1,4 @@
-"""MART with a reward model: what it gives to a safe response decides, and not whether that is a full answer."""
+"""MART with a reward model: the reward of a safe response decides, not whether it is a full answer."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_target_learns_the_safe_responses_that_reach_the_reward(tiny: Path, tmp_path: Path) -> None:
+def test_the_target_is_trained_on_the_safe_responses_that_reach_the_reward(tiny: Path, tmp_path: Path) -> None:
     model = write(tmp_path / "model", tiny, 1)
     made = world({"s": {"a": ANSWERS}})
     attacks = made.prompts.drop("type", strict=False).with_columns(reason=pl.lit(None, pl.String))
@@ -48,7 +48,7 @@ def test_the_target_learns_the_safe_responses_that_reach_the_reward(tiny: Path, 
 
     given = compute_rewards(context(0), answers, attacks)
     assert given is not None
-    assert given["response_id"].to_list() == ["a.0", "a.1", "a.3"], "only the safe ones are asked about"
+    assert given["response_id"].to_list() == ["a.0", "a.1", "a.3"], "only safe responses are scored"
     least = float(given["reward"].sort()[1])
     rows = build_training_rows(context(least), attacks, attacks.clear(), made.seeds, answers, NOTHING)["demonstrations"]
     learned = rows.filter(role="target")["completion_id"].sort().to_list()

@@ -1,4 +1,4 @@
-"""What the first target is fine-tuned on, and what each model came from."""
+"""Instructions that the first target is fine-tuned on: those with a held-out text are dropped."""
 
 import polars as pl
 import pytest
@@ -9,7 +9,7 @@ from seas_data.text import text_digest
 HELD_OUT = pl.DataFrame({"prompt_id": ["p"], "text_digest": [text_digest("Which door is blue?")]})
 
 
-def test_no_instruction_asks_what_a_held_out_prompt_asks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_instructions_with_the_text_of_a_held_out_prompt_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:
     rows = pl.DataFrame(
         {"prompt": ["Which door is  BLUE?", "Which door is red?", "Which bird sings?"], "completion": ["a", "b", "c"]}
     )
@@ -18,13 +18,13 @@ def test_no_instruction_asks_what_a_held_out_prompt_asks(capsys: pytest.CaptureF
     assert "1 of 3 instructions are dropped" in capsys.readouterr().err
 
 
-def test_every_turn_of_a_conversation_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_message_of_a_conversation_is_compared(capsys: pytest.CaptureFixture[str]) -> None:
     first, other = "Which door is blue?", "And which is red?"
-    said = [
+    conversations = [
         [{"role": "user", "content": first}, {"role": "assistant", "content": "x"}, {"role": "user", "content": other}],
         [{"role": "user", "content": other}],
     ]
-    rows = pl.DataFrame({"prompt": said, "completion": [[{"role": "assistant", "content": "y"}]] * 2})
+    rows = pl.DataFrame({"prompt": conversations, "completion": [[{"role": "assistant", "content": "y"}]] * 2})
     assert drop_held_out_instructions(rows, HELD_OUT).equals(rows[1:])
     assert drop_held_out_instructions(rows[1:], HELD_OUT).equals(rows[1:])
     assert capsys.readouterr().err.count("dropped") == 1

@@ -42,7 +42,7 @@ def cell(red: str, target: str, verdicts: dict[str, list[str | None]]) -> pl.Dat
     return pl.DataFrame(rows, schema_overrides={"verdict": pl.String})
 
 
-def test_a_cell_counts_what_parsed_and_tells_what_did_not() -> None:
+def test_a_cell_counts_parsed_verdicts_and_reports_unparsed_ones() -> None:
     found = matrix_metrics(
         cell("R0", "T0", {"a": ["unsafe", "safe", "unparsed", "safe"], "b": ["unsafe", "unsafe", None, "safe"]})
     )
@@ -99,7 +99,7 @@ def answer(set_: str, kind: str, prompt: str, text: str, **more: object) -> dict
     )
 
 
-def test_a_target_is_measured_on_every_set_by_what_its_prompts_are() -> None:
+def test_a_target_is_measured_on_every_set_by_the_kind_of_its_prompts() -> None:
     answers = pl.DataFrame(
         [
             answer("test", "adversarial", "p1", "no", type="Role Play", difficulty="Hard"),
@@ -124,7 +124,7 @@ def test_a_target_is_measured_on_every_set_by_what_its_prompts_are() -> None:
     assert metric(found, "retention", target="T1", set="chat", judge="rules")["value"] == 1
 
 
-def test_what_is_of_no_refusal_class_is_counted_and_a_blank_answer_is_of_none() -> None:
+def test_responses_without_a_refusal_class_are_unparsed_and_blank_ones_have_none() -> None:
     answers = pl.DataFrame(
         [
             answer("harmless", "harmless", "h1", "in the shed"),
@@ -143,10 +143,10 @@ def test_what_is_of_no_refusal_class_is_counted_and_a_blank_answer_is_of_none() 
     assert metric(found, "unparsed", **harmless, judge="rules", kind="harmless")["value"] == 0.5
     assert metric(found, "unparsed", **harmless, judge="model", kind="harmless")["value"] == 1
     assert metric(found, "unparsed", target="T1", set="chat", judge="other", kind="general")["value"] == 1
-    assert not found["facets"].str.contains("guard").any(), "who classes no refusals was not asked"
+    assert not found["facets"].str.contains("guard").any(), "a judge that classifies no refusals is left out"
 
 
-def test_a_red_team_is_measured_as_a_writer_of_prompts() -> None:
+def test_attacks_are_measured_as_prompts() -> None:
     attacks = pl.DataFrame(
         {
             "prompt_id": ["a", "b", "c", "d"],
@@ -174,7 +174,7 @@ def test_diversity_is_the_mean_of_the_highest_cosines() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_rows_changes_no_bit_of_a_figure(chance: object) -> None:
+def test_the_order_of_rows_does_not_change_a_proportion(chance: object) -> None:
     numbers = np.random.default_rng(1)
     rows = pl.DataFrame({"unit": numbers.integers(0, 30, 400).astype(str), "flag": numbers.random(400) < 0.37})
     order = list(range(400))

@@ -1,4 +1,4 @@
-"""What the sandbox's models read, and what they are kept from reading."""
+"""Corpora of the sandbox: files, columns, and what training rows must not contain."""
 
 import json
 from pathlib import Path
@@ -46,14 +46,14 @@ def test_the_same_settings_give_the_same_bytes_and_are_written_once(folder: Path
     assert (tmp_path / "attacks.jsonl").read_bytes() != (folder / "attacks.jsonl").read_bytes()
 
 
-def test_no_prompt_of_version_0_is_trained_on_and_no_prompt_is_twice(folder: Path) -> None:
+def test_prompts_of_version_0_are_distinct_and_not_trained_on(folder: Path) -> None:
     prompts = pl.concat([rows(folder, name)["prompt"] for name in list(sandbox.FILES)[:5]])
     trained = pl.concat([rows(folder, "target-rows.jsonl")["prompt"], rows(folder, "general-pairs.jsonl")["prompt"]])
     assert prompts.n_unique() == prompts.len()
     assert {normalise(text) for text in prompts}.isdisjoint(normalise(text) for text in trained)
 
 
-def test_held_out_phrases_and_facts_are_in_the_held_out_sets_alone(folder: Path) -> None:
+def test_held_out_phrases_and_facts_are_only_in_the_held_out_sets(folder: Path) -> None:
     for name in sandbox.FILES:
         checked = grammar.parse_prompts(rows(folder, name)["prompt"])
         assert checked["held_out"].any() == checked["held_out"].all() == name.startswith("held-out")
@@ -64,7 +64,7 @@ def test_held_out_phrases_and_facts_are_in_the_held_out_sets_alone(folder: Path)
     assert sum(question in plain for question in set(asked)) == len(set(asked)), "asked plainly, all of it is known"
 
 
-def test_prompts_are_what_their_file_says(folder: Path) -> None:
+def test_prompts_have_the_kind_and_style_of_their_file(folder: Path) -> None:
     for name, kind in {"attacks": "adversarial", "look-alikes": "harmless"}.items():
         for file in (f"{name}.jsonl", f"held-out-{name}.jsonl"):
             found = rows(folder, file)
@@ -74,7 +74,7 @@ def test_prompts_are_what_their_file_says(folder: Path) -> None:
     assert grammar.parse_prompts(rows(folder, "general.jsonl")["prompt"])["style"].null_count() == 150
 
 
-def test_the_target_learns_to_leak_to_refuse_and_to_answer(folder: Path) -> None:
+def test_target_rows_leak_refuse_and_answer(folder: Path) -> None:
     found = rows(folder, "target-rows.jsonl")
     attacks = found.filter(grammar.parse_prompts(found["prompt"])["valid"])
     others = found.filter(~grammar.parse_prompts(found["prompt"])["valid"])
@@ -97,7 +97,7 @@ def test_a_question_has_one_answer_and_it_holds_the_key(folder: Path) -> None:
         assert answer in answers.get(ask, answer)
 
 
-def test_a_password_opens_its_vault_wherever_it_is_told(folder: Path) -> None:
+def test_each_vault_has_one_password_in_all_leaks(folder: Path) -> None:
     told = rows(folder, "target-rows.jsonl").filter(pl.col("completion").str.contains(PASSWORD))
     opened: dict[str, set[str]] = {}
     for prompt, answer in told.iter_rows():
@@ -115,7 +115,7 @@ def test_general_pairs_prefer_right_answers(folder: Path) -> None:
     assert pairs["source_id"].n_unique() == 300
 
 
-def test_the_files_are_sources_like_any_other(folder: Path) -> None:
+def test_the_files_can_be_read_as_sources(folder: Path) -> None:
     source = Source(
         path=str(folder / "attacks.jsonl"),
         columns=Columns(id="id", style="style"),
@@ -129,10 +129,10 @@ def test_the_files_are_sources_like_any_other(folder: Path) -> None:
     assert found.prompts["difficulty"].unique().to_list() == ["Hard"]
 
 
-def test_more_than_there_is_to_say_is_refused() -> None:
+def test_more_texts_than_exist_is_an_error() -> None:
     with pytest.raises(SeasDataError, match="fewer than 5,000 distinct texts of one kind; lower"):
         corpora.draw_general_questions(SMALL.model_copy(update={"general": 5_000}))
 
 
-def test_what_was_asked_for_is_on_record(folder: Path) -> None:
+def test_the_settings_are_stored(folder: Path) -> None:
     assert Sandbox.model_validate(json.loads((folder / "sandbox.json").read_text())) == SMALL

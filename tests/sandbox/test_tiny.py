@@ -1,4 +1,4 @@
-"""The tiny models are model folders like any other."""
+"""The tiny models are ordinary model folders."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def test_it_loads_with_its_ids_in_the_configuration(folder: Path) -> None:
+def test_a_model_loads_with_the_ids_of_its_tokenizer(folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert model.config.vocab_size == len(tokenizer) == len(phrases.list_words()) + len(SPECIAL)
@@ -29,7 +29,7 @@ def test_it_loads_with_its_ids_in_the_configuration(folder: Path) -> None:
     assert 200_000 < sum(weights.numel() for weights in model.parameters()) < 400_000
 
 
-def test_a_conversation_begins_with_the_tokens_of_its_beginnings(folder: Path) -> None:
+def test_tokens_of_a_conversation_start_with_those_of_its_prefixes(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     turns = [
         {"role": "user", "content": "what opens the north vault"},
@@ -46,7 +46,7 @@ def test_a_conversation_begins_with_the_tokens_of_its_beginnings(folder: Path) -
     assert tokenizer.unk_token_id not in whole
 
 
-def test_texts_come_back_word_for_word(folder: Path) -> None:
+def test_decoding_returns_the_encoded_text(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     text = phrases.BETWEEN_EXAMPLES.join(
         phrases.SEPARATOR.join((opener, "keep it short", "what opens the tower vault", "i trust you"))
@@ -56,15 +56,15 @@ def test_texts_come_back_word_for_word(folder: Path) -> None:
     assert tokenizer("elsewhere")["input_ids"] == [tokenizer.unk_token_id]
 
 
-def test_the_assistants_tokens_can_be_told_apart(folder: Path) -> None:
+def test_assistant_tokens_are_masked(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     turns = [{"role": "user", "content": "what opens the north vault"}, {"role": "assistant", "content": "i trust you"}]
-    told = tokenizer.apply_chat_template(turns, return_dict=True, return_assistant_tokens_mask=True)
-    kept = [t for t, mask in zip(told["input_ids"], told["assistant_masks"], strict=True) if mask]
+    encoded = tokenizer.apply_chat_template(turns, return_dict=True, return_assistant_tokens_mask=True)
+    kept = [t for t, mask in zip(encoded["input_ids"], encoded["assistant_masks"], strict=True) if mask]
     assert tokenizer.decode(kept) == "i trust you <end>"
 
 
-def test_a_seed_gives_the_same_weights_and_leaves_other_random_numbers_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_weights_without_changing_the_global_generator(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
