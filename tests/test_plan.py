@@ -1,4 +1,4 @@
-"""What would stop a loop after hours is refused when its recipe is planned: before anything is read, and dry."""
+"""A recipe that would fail after hours is rejected before anything is read, and in a dry run."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ def refused(*changes: str) -> str:
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (CHECKOUT / "pipelines").glob("*.yaml")))
-def test_the_recipes_that_come_with_the_package_can_be_built(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_recipes_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAS_DATA_REAL", "/somewhere")
     monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
     plan.check(recipes.load(CHECKOUT / "pipelines" / name))
@@ -44,18 +44,33 @@ def test_the_recipes_that_come_with_the_package_can_be_built(name: str, monkeypa
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (["loop.red_team.model=blue"], "loop.red_team uses the model blue, which is not in models; choose one of: red, "),
+        (
+            ["loop.red_team.model=blue"],
+            "loop.red_team uses the model blue, which is not in models; choose one of: red, ",
+        ),
         (["judges=[]"], "a loop needs verdicts"),
         ([f"judges=[{HARM}, {HARM}]"], "two judges have the name harm"),
         (["judges=[{by: guard, guard: wildguard, model: gone}]"], "uses the model gone, which is not in models"),
-        ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: shieldgemma, model: guard}}]"], "compares the logits of two tokens"),
+        (
+            [SERVED, f"judges=[{KEEPER}, {{by: guard, guard: shieldgemma, model: guard}}]"],
+            "compares the logits of two tokens",
+        ),
         ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: wildguard, model: guard}}]"], "endpoint: completions"),
         ([f"judges=[{KEEPER}, {HARM}]"], "the judges keeper and harm give verdicts; set pairs.judge to"),
         ([f"judges=[{KEEPER}, {CLASSER}]"], "the judges keeper and xstest classify refusals; set pairs.refusal_judge"),
         ([f"judges=[{REFUSALS}]"], "no judge gives verdicts (refusals only classify refusals)"),
-        ([f"judges=[{HARM}, {CLASSER}]", "pairs.judge=xstest"], "pairs.judge is xstest; set it to one of the judges that give verdicts: harm"),
-        ([f"judges=[{HARM}, {CLASSER}]", "pairs.refusal_judge=harm"], "set it to one of the judges that classify refusals: xstest"),
-        ([f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=xstest"], "loop.harmless.judge is xstest; set it to one of the judges"),
+        (
+            [f"judges=[{HARM}, {CLASSER}]", "pairs.judge=xstest"],
+            "pairs.judge is xstest; set it to one of the judges that give verdicts: harm",
+        ),
+        (
+            [f"judges=[{HARM}, {CLASSER}]", "pairs.refusal_judge=harm"],
+            "set it to one of the judges that classify refusals: xstest",
+        ),
+        (
+            [f"judges=[{HARM}, {CLASSER}]", "loop.harmless.judge=xstest"],
+            "loop.harmless.judge is xstest; set it to one of the judges",
+        ),
         ([f"judges=[{HARM}]"], "or set pairs.harmless: null"),
         (
             [f"judges=[{HARM}]", "pairs.harmless=null", "loop.harmless.judge=harm"],
@@ -85,7 +100,7 @@ def test_the_recipes_that_come_with_the_package_can_be_built(name: str, monkeypa
         ),
     ],
 )
-def test_a_loop_that_could_not_end_is_refused(changes: list[str], says: str) -> None:
+def test_a_recipe_that_would_fail_later_is_rejected(changes: list[str], says: str) -> None:
     assert says in refused(*changes)
 
 
@@ -105,12 +120,12 @@ def test_a_loop_that_could_not_end_is_refused(changes: list[str], says: str) -> 
         ["loop.instructions=null", "loop.target={model: target, start: given}"],
     ],
 )
-def test_a_loop_that_can_end_is_not(changes: list[str]) -> None:
+def test_a_recipe_that_can_be_built_passes(changes: list[str]) -> None:
     plan.check(smoke(*changes))
 
 
-def test_an_embedder_of_the_hub_names_a_commit() -> None:
-    """Else the same recipe gives other vectors once its makers change it, with or without a loop."""
+def test_an_embedder_from_the_hub_needs_a_commit() -> None:
+    """Without it, the same recipe would give other vectors after a change on the Hub, with or without a loop."""
     mine = ["{model: ./here}", "{model: all-MiniLM-L6-v2}", "{model: org/one, revision: 0123abc}"]
     plan.check(smoke(f"embedders=[{', '.join(mine)}]"))
     for other in ("{model: org/one}", "{model: org/one, revision: main}", "{model: all-MiniLM-L6-v2, revision: main}"):
@@ -119,7 +134,7 @@ def test_an_embedder_of_the_hub_names_a_commit() -> None:
                 plan.check(smoke(f"embedders=[{other}]", *loop))
 
 
-def test_it_is_refused_before_anything_is_written_and_when_planned_dry(tmp_path: Path) -> None:
+def test_a_bad_recipe_is_rejected_before_anything_is_written_and_in_a_dry_run(tmp_path: Path) -> None:
     broken = f"judges=[{KEEPER}, {HARM}]"
     with pytest.raises(SeasDataError, match=r"pairs\.judge"):
         build(smoke(broken), tmp_path / "ws")
@@ -138,8 +153,8 @@ def planned(*changes: str) -> str:
     return ended.output
 
 
-def test_a_plan_shows_what_the_loop_would_play(tmp_path: Path) -> None:
-    """So that a slip is seen before it costs a day."""
+def test_a_dry_run_shows_models_judges_pairs_and_trainings(tmp_path: Path) -> None:
+    """A mistake is visible before it costs a day."""
     said = planned()
     assert "iterations: 1, each of 24 seeds x 4 attacks x 3 responses: 96 attacks and 288 responses to judge" in said
     for line in (
@@ -151,11 +166,11 @@ def test_a_plan_shows_what_the_loop_would_play(tmp_path: Path) -> None:
         r"target +dpo +0.0001 +16 +1 +192 +0.1 +sigmoid, sft +",
     ):
         assert re.search(line, said), line
-    assert "beta" not in planned("loop.update=sft") and "left out" in planned("pairs.general=null")
+    assert "beta" not in planned("loop.update=sft") and re.search(r"general +off", planned("pairs.general=null"))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_plan_shows_what_would_be_started_and_moves_no_cursor() -> None:
+def test_a_dry_run_shows_serve_commands_without_control_characters() -> None:
     serve = '{backend: http, model: a/b, revision: 0123abc, serve: [vllm, "\\e[2Jx", "{model}", --port, "{port}"]}'
     said = planned(f"models.red={serve}")
     assert re.search(r"a/b +0123abc +not stated +vllm '.+x' \{model\} --port \{port\}", said)

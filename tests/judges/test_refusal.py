@@ -3,7 +3,7 @@ import pytest
 from seas_data.judges.refusal import parse, to_messages
 
 
-def test_the_judge_sees_the_question_and_the_response() -> None:
+def test_the_messages_hold_the_question_and_the_response() -> None:
     (message,) = to_messages("what is {in} it? {response}", "a {question} mark")
     assert message["role"] == "user"
     assert "<question>\nwhat is {in} it? {response}\n</question>" in message["content"]

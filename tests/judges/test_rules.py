@@ -40,23 +40,23 @@ def judge_texts(texts: list[str], judge: JudgeRules = KEEPER) -> list[tuple[str 
         (" \n", ("unparsed", None)),
     ],
 )
-def test_what_the_rules_say(text: str, expected: tuple[str | None, str | None]) -> None:
+def test_verdicts_and_refusal_classes(text: str, expected: tuple[str | None, str | None]) -> None:
     assert judge_texts([text]) == [expected]
 
 
-def test_rules_for_one_thing_alone_say_nothing_of_the_other() -> None:
+def test_rules_may_give_only_verdicts_or_only_refusal_classes() -> None:
     assert judge_texts(["violet"], JudgeRules(by="rules", unsafe=KEEPER.unsafe)) == [("unsafe", None)]
     assert judge_texts(["no way"], JudgeRules(by="rules", refusal=KEEPER.refusal)) == [(None, "full_refusal")]
 
 
-def test_words_are_words_and_no_expressions() -> None:
+def test_words_are_not_expressions() -> None:
     judge = JudgeRules(by="rules", unsafe=JudgePatterns(words=["a.c", "(x)"]))
     assert [verdict for verdict, _ in judge_texts(["abc", "a.c", "(x)", "x", "is (x) it"], judge)] == [
         *("safe", "unsafe", "unsafe", "safe", "unsafe")
     ]
 
 
-def test_no_expression_runs_for_ever() -> None:
+def test_expressions_match_in_linear_time() -> None:
     """An expression that takes a backtracking engine longer than the world is old."""
     judge = JudgeRules(by="rules", unsafe=JudgePatterns(patterns=[r"^(a+)+$", r"(a|a)*b", r"(.*)*x"]))
     rules.check(judge)
@@ -75,7 +75,7 @@ def test_no_expression_runs_for_ever() -> None:
         ({}, "unsafe is empty"),
     ],
 )
-def test_rules_that_cannot_be_followed_are_refused_when_planned(patterns: dict[str, list[str]], says: str) -> None:
+def test_invalid_rules_are_rejected(patterns: dict[str, list[str]], says: str) -> None:
     with pytest.raises(SeasDataError, match=says):
         rules.check(JudgeRules(by="rules", unsafe=JudgePatterns(**patterns)))
     rules.check(KEEPER)

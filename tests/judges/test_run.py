@@ -70,7 +70,7 @@ def rows(verdicts: pl.DataFrame, *columns: str) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in verdicts.select("response_id", *columns).iter_rows()}
 
 
-def test_several_judges_give_a_row_each_of_every_response_that_has_a_text(tmp_path: Path) -> None:
+def test_each_judge_gives_a_row_for_each_response_with_a_text(tmp_path: Path) -> None:
     judges: list[Judge] = [guard("llama-guard-3"), RULES]
     verdicts = judge_responses(prompts(), responses(), judges, {"m": Scripted(llama_guard)}, tmp_path)
 
@@ -85,7 +85,7 @@ def test_several_judges_give_a_row_each_of_every_response_that_has_a_text(tmp_pa
     assert ruled["r2"] == ("unsafe", "full_compliance") and ruled["r3"] == ("safe", "full_refusal")
 
 
-def test_a_judge_is_asked_greedily_once_for_equal_pairs(tmp_path: Path) -> None:
+def test_equal_pairs_are_judged_once_and_greedily(tmp_path: Path) -> None:
     twice = pl.concat([responses(), responses().with_columns(pl.col("response_id") + "x")])
     model = Scripted(llama_guard)
     verdicts = judge_responses(prompts(), twice, [guard("llama-guard-2")], {"m": model}, tmp_path)
@@ -96,7 +96,7 @@ def test_a_judge_is_asked_greedily_once_for_equal_pairs(tmp_path: Path) -> None:
     assert requests["messages"].to_list()[0][0].keys() == {"role", "content"}
 
 
-def test_an_answer_that_was_cut_off_or_never_came_is_unparsed(tmp_path: Path) -> None:
+def test_a_cut_off_or_failed_output_is_unparsed(tmp_path: Path) -> None:
     def cut(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
         return (None, "error", None) if "violet" in asked else ("safe", "length", 0.1)
 
@@ -115,7 +115,7 @@ def test_an_answer_that_was_cut_off_or_never_came_is_unparsed(tmp_path: Path) ->
         (("No", "No", "No", "huh"), "unparsed", [], None),
     ],
 )
-def test_what_violates_one_policy_is_unsafe_and_safe_is_what_violates_none(
+def test_one_violated_policy_is_unsafe_and_none_is_safe(
     tmp_path: Path, answers: tuple[str, ...], verdict: str, categories: list[str], score: float | None
 ) -> None:
     names = ("No Dangerous Content", "No Harassment", "No Hate Speech", "No Sexually Explicit Information")
@@ -135,7 +135,7 @@ def test_what_violates_one_policy_is_unsafe_and_safe_is_what_violates_none(
     )
 
 
-def test_refusals_are_classed_with_the_question_in_view(tmp_path: Path) -> None:
+def test_refusal_judges_get_the_question_and_the_response(tmp_path: Path) -> None:
     def say(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
         assert "what colour" in asked or "which word" in asked or "tell me" in asked
         if "sorry" in asked:
@@ -154,7 +154,7 @@ def test_refusals_are_classed_with_the_question_in_view(tmp_path: Path) -> None:
     assert classes["r2"] == (None,), "a reply that names two classes is unparsed"
 
 
-def test_guards_that_complete_a_text_get_one(tmp_path: Path) -> None:
+def test_guards_with_bare_text_get_a_text(tmp_path: Path) -> None:
     def say(asked: str, prompt_format: PromptFormat) -> tuple[str | None, str, float | None]:
         assert prompt_format.bos == "<s>" and asked.startswith("<|user|>\n[INST]")
         return "Harmful request: no\nResponse refusal: yes\nHarmful response: no", "stop", 0.2
@@ -163,7 +163,7 @@ def test_guards_that_complete_a_text_get_one(tmp_path: Path) -> None:
     assert set(verdicts["verdict"]) == {"safe"} and set(verdicts["refusal"]) == {"full_refusal"}
 
 
-def test_prompts_alone_are_judged_by_those_who_can(tmp_path: Path) -> None:
+def test_prompts_are_judged_by_guards_and_rules(tmp_path: Path) -> None:
     def say(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
         assert "|" not in asked, "one turn"
         return ("unsafe\nS1", "stop", 0.8) if "colour" in asked else ("safe", "stop", 0.1)
@@ -181,14 +181,14 @@ def test_prompts_alone_are_judged_by_those_who_can(tmp_path: Path) -> None:
     assert said.height == 6
 
 
-def test_a_judge_that_answers_nothing_at_all_is_an_error(tmp_path: Path) -> None:
+def test_a_judge_that_answers_no_request_is_an_error(tmp_path: Path) -> None:
     judges: list[Judge] = [guard("llama-guard-3"), JudgeRefusal(by="refusal", model="m")]
     for one in judges:
         with pytest.raises(SeasDataError, match=f"{one.label} answered none of 5 requests: lost"):
             judge_responses(prompts(), responses(), [one], {"m": Scripted(lambda *_: (None, "error", None))}, tmp_path)
 
 
-def test_a_response_to_a_prompt_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_prompt_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match="the prompts of 2 responses are missing"):
         judge_responses(prompts().head(1), responses().filter(pl.col("prompt_id") != "p3"), [RULES], {}, tmp_path)
 
@@ -200,7 +200,7 @@ def test_no_judges_and_no_responses_give_no_verdicts(tmp_path: Path) -> None:
     assert judge_responses(prompts(), responses().clear(), judges, {"m": model}, tmp_path).is_empty()
 
 
-def test_judges_that_cannot_judge_are_refused_when_planned() -> None:
+def test_judges_that_cannot_judge_are_rejected() -> None:
     here = ModelInProcess(model="x")
     there = ModelHttp(backend="http", model="x", url="http://127.0.0.1:1/v1")
     check([guard("shieldgemma"), guard("wildguard"), RULES, JudgeRefusal(by="refusal", model="m")], {"m": here})
@@ -217,7 +217,7 @@ def test_judges_that_cannot_judge_are_refused_when_planned() -> None:
         check([JudgeRules(by="rules", unsafe=JudgePatterns(patterns=["("]))], {})
 
 
-def test_a_real_model_judges_and_a_second_run_computes_nothing(
+def test_a_model_judges_and_a_second_run_uses_the_cache(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way, with a model that knows nothing: its babble is unparsed, not safe."""

@@ -19,7 +19,7 @@ def tokenizer(tiny: Path) -> PreTrainedTokenizerFast:
     return loaded
 
 
-def test_conversations_become_texts_by_the_models_template_or_the_recipes(tiny: Path, tmp_path: Path) -> None:
+def test_conversations_are_rendered_by_the_models_template_or_the_recipes(tiny: Path, tmp_path: Path) -> None:
     own = chat_template.render_conversations(chat_template.load_tokenizer(str(tiny)), ASKED, PromptFormat())
     assert own == ["<begin> <user> what colour <end> <assistant> ", "<begin> <user> the door <end> <assistant> "]
 
@@ -34,7 +34,7 @@ def test_conversations_become_texts_by_the_models_template_or_the_recipes(tiny: 
         )
 
 
-def test_how_a_tokenizer_was_found_is_not_saved_with_it(tiny: Path, tmp_path: Path) -> None:
+def test_loading_details_are_not_saved_with_a_tokenizer(tiny: Path, tmp_path: Path) -> None:
     chat_template.load_tokenizer(str(tiny)).save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert not {"local_files_only", "is_local"} & set(saved)
@@ -48,7 +48,7 @@ def test_contents_are_rendered_as_typed_parts(tiny: Path) -> None:
     ]
 
 
-def test_a_base_model_without_a_template_and_a_template_that_refuses_are_said(tiny: Path, tmp_path: Path) -> None:
+def test_a_missing_and_a_rejecting_template_are_reported(tiny: Path, tmp_path: Path) -> None:
     tokenizer = chat_template.load_tokenizer(str(tiny))
     tokenizer.chat_template = None
     with pytest.raises(SeasDataError, match="set chat_template"):
@@ -60,7 +60,7 @@ def test_a_base_model_without_a_template_and_a_template_that_refuses_are_said(ti
         chat_template.load_tokenizer(str(tiny), template=str(tmp_path / "missing.jinja"))
 
 
-def test_the_begin_mark_is_taken_off_only_where_the_tokenizer_adds_it(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_bos_is_removed_only_if_the_tokenizer_adds_it(tokenizer: PreTrainedTokenizerFast) -> None:
     assert chat_template.strip_bos(tokenizer, "<begin> the door") == "<begin> the door"
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<begin> $A", special_tokens=[("<begin>", tokenizer.bos_token_id)]
@@ -69,7 +69,7 @@ def test_the_begin_mark_is_taken_off_only_where_the_tokenizer_adds_it(tokenizer:
     assert chat_template.strip_bos(tokenizer, "the <begin> door") == "the <begin> door"
 
 
-def test_an_answer_ends_with_the_mark_of_the_template(tiny: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_answer_ends_with_the_end_token_of_the_template(tiny: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     end = tokenizer.convert_tokens_to_ids("<end>")
     turn = tokenizer.convert_tokens_to_ids("<user>")
     assert chat_template.end_token_ids(tokenizer, None) == [end]
@@ -87,6 +87,6 @@ def test_an_answer_ends_with_the_mark_of_the_template(tiny: Path, tokenizer: Pre
     assert chat_template.end_token_ids(refusing, None) == [end]
 
 
-def test_a_tokenizer_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match="cannot be loaded"):
         chat_template.load_tokenizer(str(tmp_path))

@@ -9,7 +9,7 @@ from seas_data.models import checkpoint
 from seas_data.store.files import sha256
 
 
-def test_a_digest_changes_with_weights_settings_and_template_and_with_nothing_else(tiny: Path, tmp_path: Path) -> None:
+def test_the_digest_covers_weights_settings_and_template_only(tiny: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(tiny, tmp_path / "copy")
     digest = checkpoint.compute_digest(tiny)
     assert checkpoint.compute_digest(copy) == digest
@@ -28,7 +28,7 @@ def test_a_digest_changes_with_weights_settings_and_template_and_with_nothing_el
     assert len(seen) == 6
 
 
-def test_the_hubs_cache_knows_the_digest_of_weights_by_their_name(tiny: Path, tmp_path: Path) -> None:
+def test_the_digest_of_weights_in_the_hubs_cache_is_their_name(tiny: Path, tmp_path: Path) -> None:
     cached = shutil.copytree(tiny, tmp_path / "snapshot")
     weights = cached / "model.safetensors"
     content = weights.read_bytes()
@@ -40,7 +40,7 @@ def test_the_hubs_cache_knows_the_digest_of_weights_by_their_name(tiny: Path, tm
     assert checkpoint.compute_digest(cached) == checkpoint.compute_digest(tiny)
 
 
-def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_a_checkpoint_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match=r"no config\.json"):
         checkpoint.compute_digest(tmp_path)
     with pytest.raises(SeasDataError, match="no model at"):

@@ -31,7 +31,7 @@ def test_batches_hold_each_row_once_and_keep_within_their_limits(
     assert longest == sorted(longest, reverse=True)
 
 
-def test_a_key_covers_everything_that_makes_a_batch() -> None:
+def test_a_batch_key_covers_everything_that_determines_the_batch() -> None:
     sampling, prompt_format = Sampling(), PromptFormat()
     given = ("model", sampling, prompt_format, ["a 0 text"])
     keys = {
@@ -62,7 +62,7 @@ def test_a_stored_batch_is_read_back_and_a_damaged_file_is_renamed(tmp_path: Pat
     assert (tmp_path / "one.damaged").exists() and not (tmp_path / "one.parquet").exists()
 
 
-def test_seeds_differ_by_rows_and_by_the_samplings_seed() -> None:
+def test_batch_seeds_depend_on_the_rows_and_the_sampling_seed() -> None:
     seeds = {
         generation_cache.batch_seed(Sampling(seed=seed), names)
         for seed in (0, 1)

@@ -34,7 +34,7 @@ def ask(url: str, folder: Path, samples: int = 1, count: int = 12, **changes: An
     return model(url, **changes).generate(create_requests(count), SAMPLING, samples, folder, "answers")
 
 
-def test_a_chat_is_asked_with_the_settings_and_gives_rows_of_the_protocol(tmp_path: Path) -> None:
+def test_chat_requests_carry_the_settings_and_give_rows_of_the_schema(tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, seen):
         answers = ask(url, tmp_path, samples=3, extra_body={"top_k": -1, "top_p": None})
 
@@ -52,7 +52,7 @@ def test_a_chat_is_asked_with_the_settings_and_gives_rows_of_the_protocol(tmp_pa
         assert text.startswith(texts[request_id] + " / ")
 
 
-def test_a_server_that_ignores_n_is_asked_again_for_the_rest(tmp_path: Path) -> None:
+def test_missing_samples_are_requested_again_if_the_server_ignores_n(tmp_path: Path) -> None:
     with server(lambda body, _: completion(body, count=1)) as (url, seen):
         answers = ask(url, tmp_path, samples=4)
     assert answers.height == 48
@@ -62,12 +62,12 @@ def test_a_server_that_ignores_n_is_asked_again_for_the_rest(tmp_path: Path) -> 
     assert len(seen.bodies) == 48
 
 
-def test_a_server_that_gives_more_than_was_asked_is_cut(tmp_path: Path) -> None:
+def test_surplus_samples_are_dropped(tmp_path: Path) -> None:
     with server(lambda body, _: completion(body, count=5)) as (url, _):
         assert ask(url, tmp_path, samples=2).height == 24
 
 
-def test_a_server_that_refuses_n_is_asked_for_one_at_a_time(tmp_path: Path) -> None:
+def test_samples_are_requested_one_at_a_time_if_the_server_refuses_n(tmp_path: Path) -> None:
     def answer(body: dict[str, Any], _: int) -> Reply:
         return (422, {}, {"error": "n is not supported"}) if "n" in body else completion(body)
 
@@ -77,7 +77,7 @@ def test_a_server_that_refuses_n_is_asked_for_one_at_a_time(tmp_path: Path) -> N
     assert sum("n" in body for body in seen.bodies) < 150, "those not yet under way ask for one"
 
 
-def test_busy_lost_and_dropped_requests_are_sent_again(tmp_path: Path) -> None:
+def test_busy_lost_and_dropped_requests_are_retried(tmp_path: Path) -> None:
     replies: list[Reply] = [
         (429, {"retry-after": "0.02"}, {}),
         (503, {}, {}),
@@ -95,7 +95,7 @@ def test_busy_lost_and_dropped_requests_are_sent_again(tmp_path: Path) -> None:
     assert len(seen.bodies) == 18
 
 
-def test_what_the_server_refuses_is_a_failed_row_that_is_kept(tmp_path: Path) -> None:
+def test_a_refused_request_is_a_cached_failed_row(tmp_path: Path) -> None:
     def answer(body: dict[str, Any], _: int) -> Reply:
         long = len(body["messages"][0]["content"]) > 20
         return (400, {}, {"error": "too long\x1b[2J for this model, key sesame"}) if long else completion(body)
@@ -117,7 +117,7 @@ def test_what_the_server_refuses_is_a_failed_row_that_is_kept(tmp_path: Path) ->
         assert b"sesame" not in path.read_bytes()
 
 
-def test_what_the_server_loses_is_a_failed_row_that_the_next_run_asks_for_again(tmp_path: Path) -> None:
+def test_a_lost_request_is_a_failed_row_that_the_next_run_sends_again(tmp_path: Path) -> None:
     healthy = False
 
     def answer(body: dict[str, Any], _: int) -> Reply:
@@ -135,9 +135,9 @@ def test_what_the_server_loses_is_a_failed_row_that_the_next_run_asks_for_again(
         assert ask(url, tmp_path).equals(second) and len(seen.bodies) == asked
 
 
-def test_a_server_that_answers_nothing_ends_the_run(tmp_path: Path) -> None:
+def test_losing_every_request_ends_the_run(tmp_path: Path) -> None:
     with server(lambda *_: (500, {}, {})) as (url, _), pytest.raises(SeasDataError, match="none of the last 20"):
-        ask(url, tmp_path, count=40)
+        ask(url, tmp_path, count=21)
 
 
 @pytest.mark.parametrize(("status", "says"), [(401, "api_key_env"), (403, "permissions"), (404, "url and model")])
@@ -147,13 +147,13 @@ def test_a_wrong_key_or_address_ends_the_run_at_once(tmp_path: Path, status: int
     assert len(seen.bodies) <= 2
 
 
-def test_a_key_that_is_not_there_is_named_and_its_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_reported_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("A_KEY", raising=False)
     with pytest.raises(SeasDataError, match="A_KEY"):
         model("http://127.0.0.1:9/v1", api_key_env="A_KEY")
 
 
-def test_a_server_that_goes_down_in_mid_run_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_goes_down_during_a_run_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server(lambda body, _: completion(body)) as (url, _):
         port = int(url.split(":")[2].split("/")[0])
         undisturbed = ask(url, tmp_path / "undisturbed", count=30)
@@ -192,7 +192,7 @@ def test_an_unavailable_server_ends_the_run_after_max_wait_seconds(tmp_path: Pat
         ask("http://127.0.0.1:9/v1", tmp_path, max_wait_seconds=0.1)
 
 
-def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_run_requests_only_missing_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, written = generation_cache.write_batch, []
 
     def killed_after_one(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -204,15 +204,15 @@ def test_a_killed_run_asks_only_for_the_parts_that_are_missing(tmp_path: Path, m
     with server(lambda body, _: completion(body)) as (url, seen):
         monkeypatch.setattr(generation_cache, "write_batch", killed_after_one)
         with pytest.raises(KeyboardInterrupt):
-            ask(url, tmp_path, count=200, concurrency=4)
+            ask(url, tmp_path, count=130, concurrency=4)
         monkeypatch.setattr(generation_cache, "write_batch", write)
         seen.bodies.clear()
-        answers = ask(url, tmp_path, count=200, concurrency=4)
-        assert len(seen.bodies) == 200 - 64
-        assert answers.height == 200 and answers["error"].null_count() == 200
+        answers = ask(url, tmp_path, count=130, concurrency=4)
+        assert len(seen.bodies) == 130 - 64
+        assert answers.height == 130 and answers["error"].null_count() == 130
 
 
-def test_a_server_that_does_not_draw_is_noticed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_does_not_sample_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server(lambda body, _: completion(body | {"seed": 0}, count=1)) as (url, _):
         ask(url, tmp_path, samples=2)
         assert "it does not sample" in capsys.readouterr().err
@@ -222,7 +222,7 @@ def test_a_server_that_does_not_draw_is_noticed(tmp_path: Path, capsys: pytest.C
     assert "sample" not in capsys.readouterr().err
 
 
-def test_no_more_requests_are_under_way_than_allowed(tmp_path: Path) -> None:
+def test_concurrency_limits_the_requests_under_way(tmp_path: Path) -> None:
     def answer(body: dict[str, Any], _: int) -> Reply:
         time.sleep(0.01)
         return completion(body)
@@ -255,7 +255,7 @@ def test_a_reply_without_choices_is_a_failed_row(tmp_path: Path) -> None:
             assert set(ask(url, tmp_path / str(len(str(reply))), count=2)["finish_reason"]) == {"error"}
 
 
-def test_a_completion_sends_the_templates_text_or_the_bare_one(tiny: Path, tmp_path: Path) -> None:
+def test_completions_send_the_rendered_or_bare_text(tiny: Path, tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, seen):
         ask(url, tmp_path, count=2, endpoint="completions", tokenizer=str(tiny))
         bare = pl.DataFrame({"request_id": ["a"], "text": ["[INST] as it is"]})
@@ -268,7 +268,7 @@ def test_a_completion_sends_the_templates_text_or_the_bare_one(tiny: Path, tmp_p
     ]
 
 
-def test_a_bare_text_in_a_chat_is_refused(tmp_path: Path) -> None:
+def test_a_bare_text_is_rejected_for_chat(tmp_path: Path) -> None:
     with (
         server(lambda body, _: completion(body)) as (url, _),
         pytest.raises(SeasDataError, match="endpoint: completions"),
@@ -276,7 +276,7 @@ def test_a_bare_text_in_a_chat_is_refused(tmp_path: Path) -> None:
         model(url).generate(pl.DataFrame({"request_id": ["a"], "text": ["x"]}), SAMPLING, 1, tmp_path, "answers")
 
 
-def test_template_keywords_parts_and_probabilities_are_asked_for_and_read(tmp_path: Path) -> None:
+def test_template_keywords_typed_content_and_probabilities(tmp_path: Path) -> None:
     logprobs = {
         "content": [
             {"token": "\n\n", "logprob": -0.1, "top_logprobs": []},
@@ -301,7 +301,7 @@ def test_template_keywords_parts_and_probabilities_are_asked_for_and_read(tmp_pa
         assert body["messages"][0]["content"][0]["type"] == "text"
 
 
-def test_a_server_that_is_not_ready_is_asked_again_who_it_is() -> None:
+def test_the_description_of_the_model_is_retried_until_the_server_is_ready() -> None:
     with server(lambda body, _: completion(body), unready=[(503, {"error": "loading"}), (429, b"")]) as (url, _):
         assert model(url).digest == model(url).digest
     away = pytest.raises(SeasDataError, match=r"no server answers at .* \(status 503\)")
@@ -309,13 +309,13 @@ def test_a_server_that_is_not_ready_is_asked_again_who_it_is() -> None:
         assert model(url, max_wait_seconds=0).digest
 
 
-def test_what_is_no_text_is_no_list_of_models(tmp_path: Path) -> None:
+def test_a_list_of_models_that_is_not_text_is_ignored(tmp_path: Path) -> None:
     with server(lambda *_: (200, {}, b"\xff\xfa"), unready=[(200, b"\xff\xfa")]) as (url, _):
         assert model(url).digest
         assert set(ask(url, tmp_path, count=2)["error"]) == {"a reply that is not a JSON object"}
 
 
-def test_the_digest_is_of_the_name_and_what_the_server_says_less_what_changes() -> None:
+def test_the_digest_covers_the_name_and_the_constant_fields_of_the_description() -> None:
     with server(lambda body, _: completion(body)) as (url, _):
         one, two, other = model(url).digest, model(url).digest, model(url, model="another").digest
     assert one == two != other

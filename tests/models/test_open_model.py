@@ -26,7 +26,7 @@ def served(**changes: Any) -> ModelHttp:
     return ModelHttp(**{"backend": "http", "model": "served", "serve": command, "max_wait_seconds": 20} | changes)
 
 
-def test_a_trained_checkpoint_takes_the_place_of_the_settings_model(tiny: Path, tmp_path: Path) -> None:
+def test_a_trained_checkpoint_replaces_the_model_of_the_settings(tiny: Path, tmp_path: Path) -> None:
     with open_model("T1", ModelInProcess(model="some/base", device="cpu"), tmp_path, checkpoint=tiny) as model:
         assert isinstance(model, TransformersBackend) and model.name == "T1"
         assert model.digest == checkpoint.compute_digest(tiny)
@@ -36,9 +36,7 @@ def test_a_trained_checkpoint_takes_the_place_of_the_settings_model(tiny: Path, 
         assert compute_model_digest("T0", served(model=str(tiny))) == model.digest, "told without serving it"
 
 
-def test_the_commit_that_is_named_is_what_is_served(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_revision_of_the_settings_is_served(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[tuple[str, str | None]] = []
 
     def fetch(model: str, revision: str | None, **_: Any) -> str:
@@ -54,7 +52,7 @@ def test_the_commit_that_is_named_is_what_is_served(
     assert fetched == [("org/model", "0123abc"), ("org/model", None)]
 
 
-def test_a_server_that_has_another_model_cannot_stand_for_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
+def test_a_server_at_a_url_cannot_serve_a_trained_checkpoint(tiny: Path, tmp_path: Path) -> None:
     with server(lambda body, _: completion(body)) as (url, _):
         with open_model("T0", served(serve=None, url=url), tmp_path) as model:
             assert model.name == "T0"
@@ -75,6 +73,6 @@ def test_a_server_that_has_another_model_cannot_stand_for_a_checkpoint(tiny: Pat
         {"chat_template": "z"},
     ],
 )
-def test_settings_that_contradict_themselves(changes: dict[str, Any]) -> None:
+def test_contradictory_settings_are_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"url|completion"):
         served(**changes)

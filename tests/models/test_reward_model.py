@@ -47,7 +47,7 @@ def answers(count: int) -> pl.DataFrame:
     return pl.DataFrame(rows).vstack(pl.DataFrame(again))
 
 
-def test_each_answer_has_the_reward_that_it_has_alone(model: ModelInProcess) -> None:
+def test_the_reward_of_an_answer_does_not_depend_on_the_others(model: ModelInProcess) -> None:
     rows = answers(11)
     found = compute_rewards(model, rows.sample(fraction=1, shuffle=True, seed=3))
     assert found["response_id"].to_list() == sorted(rows["response_id"])
@@ -60,12 +60,12 @@ def test_each_answer_has_the_reward_that_it_has_alone(model: ModelInProcess) -> 
     assert compute_rewards(model, rows).equals(found), "to the bit, in whatever order they come"
 
 
-def test_what_is_too_long_to_be_read_has_no_reward(model: ModelInProcess) -> None:
+def test_an_answer_that_is_too_long_has_no_reward(model: ModelInProcess) -> None:
     long = pl.DataFrame({"response_id": ["a", "b"], "prompt": ["what", "what"], "response": ["door " * 200, "door"]})
     assert compute_rewards(model, long)["reward"].is_null().to_list() == [True, False]
     assert compute_rewards(model, long.clear()).is_empty()
 
 
-def test_a_classifier_of_several_numbers_is_no_reward_model(tiny: Path, tmp_path: Path) -> None:
+def test_a_classifier_with_several_outputs_is_rejected(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match="has 3 outputs, and a reward model has one"):
         compute_rewards(write(tmp_path, tiny, 3), answers(2))

@@ -49,7 +49,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_server_is_shown_started_used_and_stopped_with_its_workers(
+def test_a_server_is_started_and_stopped_with_its_workers(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "a model"
@@ -73,7 +73,7 @@ def test_a_failure_while_it_is_used_stops_it_too(command: list[str], tmp_path: P
     assert all(gone(pid) for pid in pids(model))
 
 
-def test_it_ends_when_our_process_is_killed(command: list[str], tmp_path: Path) -> None:
+def test_the_server_stops_when_our_process_is_killed(command: list[str], tmp_path: Path) -> None:
     model = tmp_path / "model"
     code = f"""
 import time
@@ -91,7 +91,7 @@ with run_server({command!r}, {str(model)!r}, Path({str(tmp_path)!r}), max_wait_s
     assert all(gone(pid) for pid in running)
 
 
-def test_a_server_that_ends_by_itself_is_reported_with_what_it_said(tmp_path: Path) -> None:
+def test_a_server_that_ends_is_reported_with_its_output(tmp_path: Path) -> None:
     broken = [sys.executable, "-c", "import sys; sys.exit('no such \\x1b[1m model')", "{model}", "{port}"]
     with (
         pytest.raises(SeasDataError, match=r"ended with status 1.*no such .*model") as problem,
@@ -101,7 +101,7 @@ def test_a_server_that_ends_by_itself_is_reported_with_what_it_said(tmp_path: Pa
     assert "\x1b" not in str(problem.value)
 
 
-def test_a_server_that_dies_later_is_noticed(command: list[str], tmp_path: Path) -> None:
+def test_a_server_that_ends_later_is_reported(command: list[str], tmp_path: Path) -> None:
     model = tmp_path / "model"
     with run_server(command, str(model), tmp_path, max_wait_seconds=20) as server:
         os.kill(pids(model)[0], signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_a_server_that_dies_later_is_noticed(command: list[str], tmp_path: Path)
     assert all(gone(pid) for pid in pids(model))
 
 
-def test_a_server_that_does_not_answer_is_given_up_and_stopped(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_in_time_is_stopped(tmp_path: Path) -> None:
     idle = [sys.executable, "-c", "import time; time.sleep(600)", "{model}", "{port}"]
     with (
         pytest.raises(SeasDataError, match="did not answer within"),
@@ -121,7 +121,7 @@ def test_a_server_that_does_not_answer_is_given_up_and_stopped(tmp_path: Path) -
         pass
 
 
-def test_a_server_that_others_can_reach_is_stopped(
+def test_a_server_that_other_machines_can_reach_is_stopped(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "build_arguments", lambda command, model, port: everywhere(command, model, port))
@@ -139,7 +139,7 @@ def everywhere(command: list[str], model: str, port: int) -> list[str]:
     return [*(part.replace("{model}", model).replace("{port}", str(port)) for part in command), "--host", "0.0.0.0"]
 
 
-def test_the_command_is_a_list_of_arguments_with_a_host() -> None:
+def test_the_host_is_added_to_the_command() -> None:
     assert build_arguments(["vllm", "serve", "{model}", "--port", "{port}"], "a b; rm", 81) == [
         *("vllm", "serve", "a b; rm", "--port", "81", "--host", "127.0.0.1")
     ]
@@ -167,6 +167,6 @@ def test_the_command_is_a_list_of_arguments_with_a_host() -> None:
         ["x", "--port", "{port}"],
     ],
 )
-def test_commands_that_are_refused(command: list[str]) -> None:
+def test_unsafe_commands_are_rejected(command: list[str]) -> None:
     with pytest.raises(SeasDataError, match="serve: "):
         build_arguments(command, "m", 81)

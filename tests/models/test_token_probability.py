@@ -26,20 +26,20 @@ YES = VerdictTokens(unsafe=("yes",), safe=("no",), after=r"Harmful response:\s*"
         *(("u", 0), ("s", 0), ("", 0), ("Unsafe", 0), ("safely", 0), ("unsafely", 0), ("\n\n", 0), ("S1", 0)),
     ],
 )
-def test_a_token_is_of_a_side_if_it_is_its_word_or_begins_it_unmistakably(token: str, expected: int) -> None:
+def test_a_token_belongs_to_a_verdict_if_it_is_or_unambiguously_begins_its_word(token: str, expected: int) -> None:
     assert classify_token(GUARD, token) == expected
 
 
-def test_a_beginning_that_both_sides_share_is_of_neither() -> None:
+def test_a_beginning_of_both_verdicts_belongs_to_neither() -> None:
     assert classify_token(VerdictTokens(unsafe=("nothing",), safe=("none",)), "no") == 0
 
 
-def test_exact_words_are_those_of_the_vocabulary() -> None:
+def test_exact_words_must_equal_the_token() -> None:
     exact = VerdictTokens(unsafe=("Yes",), safe=("No",), after=None, exact=True)
     assert [classify_token(exact, token) for token in ("Yes", "No", " Yes", "▁No", "Ye", "yes")] == [1, -1, 0, 0, 0, 0]
 
 
-def test_which_token_decides_is_told_by_what_stands_before_it() -> None:
+def test_the_verdict_position_depends_on_the_text_before() -> None:
     assert (
         is_verdict_position(GUARD, "")
         and is_verdict_position(GUARD, "\n\n")
@@ -75,7 +75,7 @@ def test_scores_of_chats_and_completions() -> None:
     assert compute_choice_score(GUARD, completion) == pytest.approx(0.75), "the first of the word's tokens decides"
 
 
-def test_the_deciding_token_may_come_late_and_a_word_before_it_does_not_count() -> None:
+def test_words_before_the_verdict_position_are_ignored() -> None:
     lines = chat_choice(
         step("Harmful request:"),
         step(" yes", yes=0.9),
@@ -99,10 +99,10 @@ def test_the_deciding_token_may_come_late_and_a_word_before_it_does_not_count() 
         chat_choice(step("This"), step(" is"), step(" safe", safe=0.9)),
     ],
 )
-def test_where_no_probability_of_the_deciding_token_is_shown_there_is_no_score(choice: dict[str, Any]) -> None:
+def test_without_probabilities_of_the_verdict_token_there_is_no_score(choice: dict[str, Any]) -> None:
     assert compute_choice_score(GUARD, choice) is None
 
 
-def test_a_side_that_is_not_among_the_likeliest_counts_as_nothing() -> None:
+def test_a_verdict_not_among_the_likeliest_tokens_counts_as_zero() -> None:
     assert compute_choice_score(GUARD, chat_choice(step("unsafe", unsafe=0.99))) == 1.0
     assert read_logprobs(chat_choice(step("unsafe", unsafe=0.5)))[0][1]["unsafe"] == pytest.approx(log(0.5))

@@ -22,7 +22,7 @@ def model(tiny: Path) -> TransformersBackend:
     return TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu", max_batch_rows=8))
 
 
-def test_answers_have_the_columns_and_order_of_the_protocol(
+def test_answers_have_the_columns_and_order_of_the_schema(
     model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     answers = model.generate(requests.reverse(), SAMPLING, 3, tmp_path, "answers")
@@ -38,7 +38,7 @@ def test_answers_have_the_columns_and_order_of_the_protocol(
     assert answers["text"].n_unique() > 10
 
 
-def test_a_killed_run_goes_on_and_ends_in_the_same_rows(
+def test_a_resumed_run_gives_the_rows_of_an_undisturbed_one(
     model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = model.generate(requests, SAMPLING, 3, tmp_path / "whole", "answers")
@@ -94,7 +94,7 @@ answers.write_parquet({str(tmp_path / "answers.parquet")!r})
     assert here.equals(pl.read_parquet(tmp_path / "answers.parquet"))
 
 
-def test_the_seed_and_the_callers_random_state_are_told_apart(
+def test_the_seed_changes_answers_and_the_callers_random_state_is_kept(
     model: TransformersBackend, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
@@ -105,7 +105,7 @@ def test_the_seed_and_the_callers_random_state_are_told_apart(
     assert not one["text"].equals(other["text"])
 
 
-def test_greedy_answers_are_those_of_the_bare_model(
+def test_greedy_answers_equal_those_of_transformers(
     model: TransformersBackend, tiny: Path, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     """Padding, the template and the end mark are right: each row alone, by transformers itself, says the same."""
@@ -119,7 +119,7 @@ def test_greedy_answers_are_those_of_the_bare_model(
         assert tokenizer.decode(written, skip_special_tokens=True) == text
 
 
-def test_what_the_checkpoint_would_sample_with_is_not_applied(tiny: Path, tmp_path: Path) -> None:
+def test_the_checkpoints_sampling_settings_are_ignored(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     model = AutoModelForCausalLM.from_pretrained(tiny)
     model.generation_config.update(top_k=1, repetition_penalty=9.0, do_sample=True, temperature=0.1)
@@ -134,9 +134,7 @@ def test_what_the_checkpoint_would_sample_with_is_not_applied(tiny: Path, tmp_pa
     assert plain.digest != changed.digest
 
 
-def test_a_request_that_leaves_no_room_is_a_failed_row_and_the_rest_is_answered(
-    model: TransformersBackend, tmp_path: Path
-) -> None:
+def test_a_request_without_room_for_an_answer_is_a_failed_row(model: TransformersBackend, tmp_path: Path) -> None:
     long = pl.DataFrame({"request_id": ["long", "fits", "none"], "text": ["the " * 96, "the " * 92, ""]})
     answers = model.generate(long, SAMPLING, 2, tmp_path, "answers")
 
@@ -147,7 +145,7 @@ def test_a_request_that_leaves_no_room_is_a_failed_row_and_the_rest_is_answered(
     assert answers.filter(request_id="fits")["tokens"].max() <= 4  # type: ignore[operator]
 
 
-def test_a_bare_text_is_asked_as_it_is(model: TransformersBackend, tiny: Path, tmp_path: Path) -> None:
+def test_a_bare_text_is_sent_unchanged(model: TransformersBackend, tiny: Path, tmp_path: Path) -> None:
     sampling = Sampling(temperature=0, top_p=1, max_new_tokens=5)
     messages = create_requests(1)
     tokenizer = AutoTokenizer.from_pretrained(tiny)
@@ -158,7 +156,7 @@ def test_a_bare_text_is_asked_as_it_is(model: TransformersBackend, tiny: Path, t
     )
 
 
-def test_the_score_is_the_share_of_the_deciding_words_among_all_logits(
+def test_the_score_is_the_probability_of_the_verdict_tokens(
     model: TransformersBackend, tiny: Path, requests: pl.DataFrame, tmp_path: Path
 ) -> None:
     sampling = Sampling(temperature=0, top_p=1, max_new_tokens=3)
@@ -189,7 +187,7 @@ def test_the_score_is_the_share_of_the_deciding_words_among_all_logits(
         ({"request_id": ["a", "a"], "text": ["x", "y"]}, "make the ids unique"),
     ],
 )
-def test_frames_that_are_no_requests_are_refused(
+def test_malformed_requests_are_rejected(
     model: TransformersBackend, tmp_path: Path, frame: dict[str, list[object]], says: str
 ) -> None:
     with pytest.raises(SeasDataError, match=says):
@@ -200,7 +198,7 @@ def test_no_requests_give_no_rows(model: TransformersBackend, requests: pl.DataF
     assert model.generate(requests.clear(), SAMPLING, 2, tmp_path, "answers").equals(ANSWER_SCHEMA.to_frame())
 
 
-def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(SeasDataError, match="no model at"),
         open_backend("T0", ModelInProcess(model=str(tmp_path / "nothing"))),

@@ -43,7 +43,7 @@ def settings(tiny: Path, **changes: Any) -> ModelHttp:
     return ModelHttp(**{"backend": "http", "model": str(tiny), "serve": COMMAND, "concurrency": 4} | changes)
 
 
-def test_it_gives_the_same_rows_as_in_process(tiny: Path, tmp_path: Path) -> None:
+def test_the_server_gives_the_same_rows_as_the_transformers_backend(tiny: Path, tmp_path: Path) -> None:
     greedy = Sampling(temperature=0, top_p=1, max_new_tokens=6)
     requests = create_requests(6)
     with open_model("T0", ModelInProcess(model=str(tiny), device="cpu"), tmp_path) as here:
@@ -68,7 +68,7 @@ def test_it_gives_the_same_rows_as_in_process(tiny: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_server_killed_in_mid_run_is_waited_for(
+def test_a_server_killed_during_a_run_is_waited_for(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post, under_way = RetryingClient.post, threading.Event()

@@ -20,7 +20,7 @@ BOTH = (
 OPEN = "<|start_of_role|>assistant<|end_of_role|>"
 
 
-def test_the_text_of_3_2_and_3_3_is_that_of_the_published_format(
+def test_the_input_of_3_2_and_3_3_has_the_published_format(
     render: Callable[[Guard, str, Subject], list[str]],
 ) -> None:
     assert render(GUARDS.load("granite-guardian-3.2"), UP_TO_3_2, "response") == [f"{BOTH}risk: harm\n{OPEN}"]
@@ -31,7 +31,9 @@ def test_the_text_of_3_2_and_3_3_is_that_of_the_published_format(
     assert "assistant<|end_of_role|>a {red}" not in alone
 
 
-def test_4_1_is_told_what_to_do_in_a_last_turn(render: Callable[[Guard, str, Subject], list[str]]) -> None:
+def test_the_input_of_4_1_has_instructions_in_a_last_message(
+    render: Callable[[Guard, str, Subject], list[str]],
+) -> None:
     (text,) = render(GUARDS.load("granite-guardian-4.1"), TURNS + END, "response")
     assert text.startswith(
         BOTH + "<|start_of_role|>user<|end_of_role|><guardian><no-think>As a judge agent, assess whether"
@@ -70,7 +72,7 @@ def test_4_1_is_told_what_to_do_in_a_last_turn(render: Callable[[Guard, str, Sub
         *((text, "unparsed") for text in MALFORMED),
     ],
 )
-def test_answers_of_3_2(text: str, verdict: str) -> None:
+def test_outputs_of_3_2(text: str, verdict: str) -> None:
     assert parse_word(text).verdict == verdict
 
 
@@ -113,5 +115,5 @@ def test_answers_of_3_2(text: str, verdict: str) -> None:
         *((text, "unparsed") for text in MALFORMED),
     ],
 )
-def test_answers_of_3_3_and_4_1(text: str, verdict: str) -> None:
+def test_outputs_of_3_3_and_4_1(text: str, verdict: str) -> None:
     assert parse_score(text).verdict == verdict

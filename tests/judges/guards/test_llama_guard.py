@@ -55,9 +55,7 @@ def template(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_the_text_is_that_of_the_published_format(
-    name: str, render: Callable[[Guard, str, Subject], list[str]]
-) -> None:
+def test_the_input_has_the_published_format(name: str, render: Callable[[Guard, str, Subject], list[str]]) -> None:
     """The last turn is judged, so a response comes with its prompt; contents come as the template takes them."""
     start, end = STARTS[name]
     assert render(GUARDS.load(name), template(name), "response") == [
@@ -103,7 +101,7 @@ OUTPUTS = [
 
 @pytest.mark.parametrize("name", TEMPLATES)
 @pytest.mark.parametrize(("text", "expected"), [*OUTPUTS, *((text, UNPARSED) for text in MALFORMED)])
-def test_answers(name: str, text: str, expected: Parsed) -> None:
+def test_outputs(name: str, text: str, expected: Parsed) -> None:
     assert GUARDS.load(name).parse(text, "response") == GUARDS.load(name).parse(text, "prompt") == expected
 
 
@@ -125,6 +123,6 @@ def test_answers(name: str, text: str, expected: Parsed) -> None:
         ("llama-guard-4", "S14", "Code Interpreter Abuse"),
     ],
 )
-def test_a_code_is_another_hazard_to_another_version(name: str, code: str, category: str | None) -> None:
+def test_codes_differ_between_versions(name: str, code: str, category: str | None) -> None:
     expected = UNPARSED if category is None else Parsed("unsafe", (category,))
     assert GUARDS.load(name).parse(f"unsafe\n{code}", "response") == expected

@@ -22,7 +22,7 @@ def lines(safety: str, categories: str = "None", refusal: str | None = "No") -> 
     return f"Safety: {safety}\nCategories: {categories}" + (f"\nRefusal: {refusal}" if refusal is not None else "")
 
 
-def test_the_text_is_that_of_the_published_format(render: Callable[[Guard, str, Subject], list[str]]) -> None:
+def test_the_input_has_the_published_format(render: Callable[[Guard, str, Subject], list[str]]) -> None:
     (text,) = render(GUARDS.load("qwen3guard"), TEMPLATE, "response")
     assert "USER: what is {in} the box?\n\nASSISTANT: a {red} ball\n\nand a hat\n\n<END" in text
     assert "THE LAST **ASSISTANT's response**" in text
@@ -76,7 +76,7 @@ def test_the_text_is_that_of_the_published_format(render: Callable[[Guard, str, 
         *((text, UNPARSED) for text in MALFORMED),
     ],
 )
-def test_answers(text: str, expected: Parsed) -> None:
+def test_outputs(text: str, expected: Parsed) -> None:
     assert parse(text) == expected
 
 
@@ -89,7 +89,7 @@ def test_answers(text: str, expected: Parsed) -> None:
         *((text, UNPARSED) for text in MALFORMED),
     ],
 )
-def test_answers_about_prompts(text: str, expected: Parsed) -> None:
+def test_outputs_about_prompts(text: str, expected: Parsed) -> None:
     assert parse(text, "prompt") == expected
 
 

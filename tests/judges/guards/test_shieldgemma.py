@@ -19,7 +19,7 @@ TEMPLATE = (
 )
 
 
-def test_the_text_is_that_of_the_published_format_once_a_policy(
+def test_the_input_has_the_published_format_for_each_policy(
     render: Callable[[Guard, str, Subject], list[str]],
 ) -> None:
     texts = render(GUARDS.load("shieldgemma"), TEMPLATE, "response")
@@ -36,7 +36,7 @@ def test_the_text_is_that_of_the_published_format_once_a_policy(
         assert text.endswith("\n\n===\n\nDoes the Chatbot Response violate the above principle?")
 
 
-def test_a_prompt_alone_is_held_against_the_policies_for_prompts(
+def test_a_prompt_gets_the_policies_for_prompts(
     render: Callable[[Guard, str, Subject], list[str]],
 ) -> None:
     for text in render(GUARDS.load("shieldgemma"), TEMPLATE, "prompt"):
@@ -44,7 +44,7 @@ def test_a_prompt_alone_is_held_against_the_policies_for_prompts(
         assert "Chatbot" not in text
 
 
-def test_the_score_is_of_the_very_tokens_yes_and_no_at_the_first_place() -> None:
+def test_the_score_is_of_the_exact_tokens_yes_and_no_at_the_first_position() -> None:
     for question in GUARDS.load("shieldgemma").questions("response"):
         tokens = question.prompt_format.verdict_tokens
         assert tokens is not None and tokens.exact and tokens.after is None
@@ -63,5 +63,5 @@ def test_the_score_is_of_the_very_tokens_yes_and_no_at_the_first_place() -> None
         *((text, "unparsed") for text in MALFORMED),
     ],
 )
-def test_answers(text: str, verdict: str) -> None:
+def test_outputs(text: str, verdict: str) -> None:
     assert parse(text).verdict == verdict

@@ -11,7 +11,7 @@ def three(request: str, refusal: str, response: str) -> str:
     return f"Harmful request: {request}\nResponse refusal: {refusal}\nHarmful response: {response}"
 
 
-def test_the_text_is_that_of_the_published_format() -> None:
+def test_the_input_has_the_published_format() -> None:
     """A bare text with the marks of its own format, and nothing of a chat template."""
     assert WILDGUARD.bare_text
     (question,) = WILDGUARD.questions("response")
@@ -28,7 +28,7 @@ def test_the_text_is_that_of_the_published_format() -> None:
     assert "AI assistant:\n\n\n---" in alone, "an absent response is an empty one"
 
 
-def test_texts_that_look_like_the_places_to_fill_are_left_alone() -> None:
+def test_placeholders_in_the_texts_are_kept() -> None:
     text = str(WILDGUARD.to_input("say {response}", "say {prompt}"))
     assert "Human user:\nsay {response}\n" in text and "AI assistant:\nsay {prompt}\n" in text
 
@@ -67,7 +67,7 @@ def test_texts_that_look_like_the_places_to_fill_are_left_alone() -> None:
         *((text, UNPARSED) for text in MALFORMED),
     ],
 )
-def test_answers(text: str, expected: Parsed) -> None:
+def test_outputs(text: str, expected: Parsed) -> None:
     assert parse(text) == expected
 
 
@@ -82,5 +82,5 @@ def test_answers(text: str, expected: Parsed) -> None:
         *((text, "unparsed") for text in MALFORMED),
     ],
 )
-def test_answers_about_prompts(text: str, verdict: str) -> None:
+def test_outputs_about_prompts(text: str, verdict: str) -> None:
     assert parse(text, "prompt").verdict == verdict

@@ -1,0 +1,118 @@
+"""The retry policy for model servers, with a transport and a clock of the test."""
+
+import asyncio
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.models import http_retry
+from seas_data.models.http_retry import FailedRequest, RetryingClient
+
+URL = "http://server/v1"
+
+
+class Clock:
+    """A clock that only ``sleep`` moves."""
+
+    def __init__(self) -> None:
+        self.now, self.waits = 0.0, list[float]()
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+def post(
+    replies: Iterator[int | httpx.TransportError], clock: Clock, count: int = 1, **settings: float
+) -> list[object]:
+    """Post ``count`` requests one after the other; ``replies`` are statuses and failures in order."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        reply = next(replies)
+        if isinstance(reply, httpx.TransportError):
+            raise reply
+        return httpx.Response(reply, json={"error": "no"} if reply >= 400 else {"choices": []})
+
+    async def run() -> list[object]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http_client:
+            client = RetryingClient(
+                http_client,
+                URL,
+                concurrency=4,
+                max_wait_seconds=settings.get("max_wait_seconds", 1800),
+                sleep=clock.sleep,
+                clock=clock,
+            )
+            return [await client.post("/chat/completions", {}) for _ in range(count)]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("failure", [*http_retry.RETRYABLE_STATUS, httpx.ConnectError("refused")])
+def test_an_unavailable_server_is_waited_for_with_growing_waits(failure: int | httpx.TransportError) -> None:
+    clock = Clock()
+    assert post(iter([*[failure] * 12, 200]), clock) == [{"choices": []}]
+    assert len(clock.waits) == 12
+    assert http_retry.BACKOFF.first <= clock.waits[0] < 1 < clock.waits[5]
+    assert max(clock.waits) <= http_retry.BACKOFF.longest * (1 + http_retry.BACKOFF.jitter)
+
+
+def test_an_unavailable_server_ends_the_run_after_max_wait_seconds() -> None:
+    clock = Clock()
+    with pytest.raises(SeasDataError, match=r"unavailable for \d+ seconds \(status 503\); start it and rerun"):
+        post(iter([503] * 1000), clock, max_wait_seconds=600)
+    assert 600 <= clock.now < 600 + 2 * http_retry.BACKOFF.longest
+
+
+@pytest.mark.parametrize("failure", [500, *http_retry.TRANSIENT_REQUEST_STATUS, httpx.ReadError("dropped")])
+def test_a_lost_request_fails_after_its_attempts(failure: int | httpx.TransportError) -> None:
+    replies = iter([failure] * 100)
+    (failed,) = post(replies, Clock())
+    assert isinstance(failed, FailedRequest) and not failed.refused
+    assert 100 - len(list(replies)) == http_retry.MAX_ATTEMPTS
+
+
+def test_losing_many_requests_in_a_row_ends_the_run() -> None:
+    attempts = http_retry.MAX_ATTEMPTS * http_retry.MAX_LOST_IN_A_ROW
+    with pytest.raises(SeasDataError, match="answered none of the last 20 requests"):
+        post(iter([500] * attempts), Clock(), count=http_retry.MAX_LOST_IN_A_ROW)
+    answered = [*[500] * (attempts - http_retry.MAX_ATTEMPTS), 200] * 2
+    assert len(post(iter(answered), Clock(), count=2 * http_retry.MAX_LOST_IN_A_ROW)) == 40
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refused_request_is_not_retried(status: int) -> None:
+    clock = Clock()
+    (failed,) = post(iter([status]), clock)
+    assert isinstance(failed, FailedRequest) and failed.refused
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize("status", http_retry.FATAL_STATUS)
+def test_a_wrong_key_or_address_ends_the_run(status: int) -> None:
+    with pytest.raises(SeasDataError, match=f"the server at {URL} .* \\(status {status}\\)"):
+        post(iter([status]), Clock())
+
+
+def test_retry_after_is_a_lower_bound_of_the_wait() -> None:
+    clock, replies = Clock(), iter([("4", 503), ("99", 429), ("Wed, 21 Oct 2015 07:28:00 GMT", 503), ("0", 200)])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        seconds, status = next(replies)
+        return httpx.Response(status, headers={"retry-after": seconds}, json={})
+
+    async def run() -> object:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http_client:
+            client = RetryingClient(
+                http_client, URL, concurrency=1, max_wait_seconds=1800, sleep=clock.sleep, clock=clock
+            )
+            return await client.post("/chat/completions", {})
+
+    assert asyncio.run(run()) == {}
+    assert clock.waits[:2] == [4, http_retry.BACKOFF.longest], "no longer than the longest wait"
+    assert clock.waits[2] < 4, "a date is ignored"
