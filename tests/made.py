@@ -207,7 +207,9 @@ def _measured(
         attacks.append(written)
         said.append(how)
         typed = written.join(seeds.select("seed_id", "type"), on="seed_id")
-        types = typed.with_columns(found=pl.when(pl.col("number") > 0).then("type")).select("prompt_id", "found")
+        types = typed.with_columns(predicted=pl.when(pl.col("number") > 0).then("type")).select(
+            "prompt_id", "predicted"
+        )
         metrics.append(compute_metrics(RedTeamAttacks(red, typed, types)))
         value = 0.4 + 0.05 * number
         for against in ("train", "itself"):
@@ -335,8 +337,8 @@ def _gold(parent: Version) -> pl.DataFrame:
         verdict=pl.when(told).then(pl.lit("unsafe")).otherwise(pl.lit("safe")),
         refusal=pl.lit(None, pl.String),
     )
-    said, both = gold.against(parent, golden)
-    found = gold.metrics("made 0", gold.agreement(both), gold.corrected(said, both))
+    said, both = gold.join_gold(parent, golden)
+    found = gold.gold_metrics("made 0", gold.compute_agreement(both), gold.compute_corrected_rates(said, both))
     return found.with_columns(version=pl.lit(""))
 
 

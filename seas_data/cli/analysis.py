@@ -153,15 +153,15 @@ def review(
 
     opened = open_version(workspace, version, at)
     if responses:
-        chosen = reviews.responses(opened, sample)
-        reviews.write(chosen, output, reviews.RESPONSE_GIVEN, reviews.RESPONSE_ASKED)
+        chosen = reviews.sample_responses(opened, sample)
+        reviews.write_sheet(chosen, output, reviews.RESPONSE_COLUMNS, reviews.RESPONSE_INPUTS)
         print(
             f"Wrote {chosen.height} responses of {opened.name} to {output}; "
             f"fill it in, then run: seas-data judge --gold {output}"
         )
         return
-    chosen = reviews.sample(opened.table("kept"), sample)
-    reviews.write(chosen, output)
+    chosen = reviews.sample_prompts(opened.table("kept"), sample)
+    reviews.write_sheet(chosen, output)
     print(
         f"Wrote {chosen.height} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides."
     )

@@ -106,19 +106,25 @@ def _measure_judges(path: Path, workspace: Path, version: str | None, output: Pa
     from seas_data.review import gold
 
     judged = open_version(workspace, version)
-    found = gold.report(judged, path)
+    found = gold.compare_with_gold(judged, path)
     if output is not None:
-        gold.write(found.metrics, judged.name, output)
+        gold.write_metrics(found.metrics, judged.name, output)
     if as_json:
-        tables = {name: getattr(found, name).to_dicts() for name in ("agreement", "refusals", "corrected")}
-        print_json({"version": judged.name, "gold": found.name, "strangers": found.strangers, **tables})
+        frames = {
+            "agreement": found.agreement,
+            "refusals": found.refusal_agreement,
+            "corrected": found.corrected_rates,
+        }
+        tables = {name: frame.to_dicts() for name, frame in frames.items()}
+        print_json({"version": judged.name, "gold": found.name, "unknown_responses": found.unknown_responses, **tables})
         return
     print(f"{judged.name} compared with the gold set {found.name}")
-    if found.strangers:
+    if found.unknown_responses:
         print(
-            f"{found.strangers} responses of the gold set are left out because no judge of {judged.name} judged them."
+            f"{found.unknown_responses} responses of the gold set are left out because no judge of {judged.name} "
+            "judged them."
         )
-    for title, table in found.shown().items():
+    for title, table in found.tables().items():
         print(f"\n{title}")
         terminal.print_records(table.to_dicts())
 

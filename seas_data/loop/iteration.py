@@ -62,9 +62,9 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     METRICS.all()
     gold_metrics = _compute_gold_metrics(recipe, parent)
     iteration = parent.manifest.iteration + 1
-    known = incoming.read_earlier(parent)
-    held_out = pairs.select_held_out(known.prompts, known.splits)
-    train = select_split(known, "train")
+    earlier = incoming.read_earlier(parent)
+    held_out = pairs.select_held_out(earlier.prompts, earlier.splits)
+    train = select_split(earlier, "train")
     context = IterationContext(recipe, workspace, stages, iteration, parent.table("checkpoints"))
     print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
 
@@ -73,8 +73,8 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     trained, joining = _attack_and_train(context, parent, held_out, train)
     results += trained
     context = _with_new_checkpoints(context, trained)
-    results += evaluate_models(context, parent, known)
-    curated = curate(recipe, build_incoming(joining, known), known, stages, workspace.root / "vectors")
+    results += evaluate_models(context, parent, earlier)
+    curated = curate(recipe, build_incoming(joining, earlier), earlier, stages, workspace.root / "vectors")
 
     joined = describe_joined_attacks(curated["embeddings"], curated["prompts"], parent, iteration)
     metrics = [gold_metrics, *(each["metrics"] for each in results if "metrics" in each), compute_metrics(joined)]
@@ -87,12 +87,12 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     )
 
 
-def build_incoming(joining: pl.DataFrame, known: Earlier) -> Incoming:
+def build_incoming(joining: pl.DataFrame, earlier: Earlier) -> Incoming:
     """Return the attacks that join as the new rows of curation; those that only a judge calls harmless are flagged."""
-    manual_keeps, manual_drops = incoming.manual_decisions(known.manual)
-    new = joining.join(known.prompts, on="prompt_id", how="anti").sort("prompt_id")
-    new, refused = forgotten.refuse(new, known.forgotten)
-    refused = refused.join(known.set_aside, on=["source", "row_digest", "reason"], how="anti")
+    manual_keeps, manual_drops = incoming.manual_decisions(earlier.manual)
+    new = joining.join(earlier.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    new, refused = forgotten.refuse(new, earlier.forgotten)
+    refused = refused.join(earlier.set_aside, on=["source", "row_digest", "reason"], how="anti")
     unreviewed = new.filter(pl.col("kind") == "harmless").select("prompt_id", detail="label_source")
     return Incoming(
         prompts=new,

@@ -1,1 +1,1 @@
-"""What people say: sheets for review, overrules of the program, gold verdicts and how far a judge is right."""
+"""Human review: sheets to fill in, gold verdicts, and the quality of judges measured against them."""

@@ -1,17 +1,18 @@
-"""Where each answer of a version stands: of which set its prompt is, who attacked, who answered, what judges said.
+"""Index of the judged responses of a version: prompt set, red team, target, iteration and verdicts of each.
 
-A response by itself is an id and a text. People judge a fair share of every place (``review``), and how far a judge is
-right is told place by place (``gold``), so both ask the same question of a version: here, of its view ``answers``.
+A response itself has only an id and a text. ``sheet`` samples responses from every cell, and ``gold`` measures judges
+cell by cell, so both use this index, which is computed from the view ``answers``. A cell is a combination of prompt
+set, red team and target.
 """
 
 import polars as pl
 
 from seas_data.query.version import Version
 
-PLACE = ("set", "red_team", "target")
-"""What makes a place; which iteration it belongs to follows from its models."""
+CELL = ("set", "red_team", "target")
+"""The columns of a cell. Its iteration follows from its models."""
 
-_STANDING = """
+_INDEX = """
 select
     response_id,
     any_value(prompt_id) as prompt_id,
@@ -28,7 +29,7 @@ where verdict is not null
 group by response_id
 order by response_id
 """
-_JUDGED = """
+_JUDGE_OUTPUTS = """
 select response_id, judge, verdict, refusal from verdicts
 where verdict is not null or refusal is not null
 order by response_id, judge
@@ -41,22 +42,28 @@ order by response_id
 """
 
 
-def standing(version: Version) -> pl.DataFrame:
-    """Return where each response of ``version`` stands that has a judge's verdict, by id.
+def index_responses(version: Version) -> pl.DataFrame:
+    """Return the index of the responses of ``version`` with a verdict, sorted by response_id.
 
-    Columns: response_id; prompt_id; set (train, evaluation, test, harmless, general, or a holdout source); red_team
-    (null where no model wrote the prompt); target; iteration (in train, the one that learned from it; elsewhere that of
-    the newer model); kind and type of the prompt; cluster (the seed, or else the prompt: answers to one are not
-    independent); verdicts (of all its judges, by their names).
+    Output columns: response_id; prompt_id; set (train, evaluation, test, harmless, general, or a holdout source);
+    red_team (null if no model wrote the prompt); target; iteration (in train: the one that trained on the response;
+    elsewhere: that of the newer model); kind and type of the prompt; cluster (the seed, or the prompt without one:
+    responses of a cluster are not independent); verdicts (of all judges, in the order of the judges' names).
     """
-    return version.select(_STANDING)
+    return version.select(_INDEX)
 
 
-def judged(version: Version) -> pl.DataFrame:
-    """Return response_id, judge, verdict and refusal: a row for each response and judge that said either."""
-    return version.select(_JUDGED)
+def judge_outputs(version: Version) -> pl.DataFrame:
+    """Return a row for each response and judge that gave a verdict or a refusal class.
+
+    Output columns: response_id, judge, verdict, refusal; sorted by response_id and judge.
+    """
+    return version.select(_JUDGE_OUTPUTS)
 
 
-def texts(version: Version, ids: pl.Series) -> pl.DataFrame:
-    """Return response_id, prompt and response (texts) of the responses ``ids``, by id."""
+def response_texts(version: Version, ids: pl.Series) -> pl.DataFrame:
+    """Return the texts of the responses ``ids``.
+
+    Output columns: response_id, prompt, response; sorted by response_id.
+    """
     return version.select(_TEXTS, {"ids": ids.to_list()})

@@ -1,11 +1,8 @@
-"""Samples for people to judge, as files that a spreadsheet can open and that can come back.
+"""Review sheets: stratified samples of prompts or responses, written as CSV files for people to fill in.
 
-Prompts are attacks on models, and in a spreadsheet a cell that starts with ``=`` is an attack on its reader: such cells
-are written with an apostrophe before them, which ``unguarded`` takes off again.
-
-A sheet of prompts, filled in (decision, label, who, because), is what ``overrides`` reads; a sheet of responses
-(verdict, refusal, who, because) is what ``gold`` reads. The latter shows what was asked and what was answered and
-nothing of what the judges said, nor which model it was: who judges the judges should not know.
+A filled-in sheet of prompts (decision, label, who, because) is read by ``sources.overrides``, a filled-in sheet of
+responses (verdict, refusal, who, because) by ``gold``. The latter shows neither the judges' verdicts nor the models, so
+that they do not influence the reviewer. Cells that a spreadsheet would compute are guarded (``sources.sheets``).
 """
 
 from collections.abc import Sequence
@@ -15,60 +12,73 @@ from typing import Final
 import polars as pl
 
 from seas_data.query.version import Version
-from seas_data.review import response_index as answered
+from seas_data.review.response_index import CELL, index_responses, response_texts
 from seas_data.sources.sheets import guard_cell
 from seas_data.store.files import replacing
 from seas_data.text import content_id
 
-STRATA: Final = ("kind", "type", "source")
-GIVEN: Final = ("prompt_id", "text", *STRATA)
-ASKED: Final = ("label", "decision", "who", "because")
-PLACES: Final = (*answered.PLACE, "verdicts")
-"""Strata of responses: where they stand, and what all their judges said."""
-RESPONSE_GIVEN: Final = ("response_id", "prompt", "response")
-RESPONSE_ASKED: Final = ("verdict", "refusal", "who", "because")
+PROMPT_STRATA: Final = ("kind", "type", "source")
+"""The columns whose combinations are the strata of prompts."""
+PROMPT_COLUMNS: Final = ("prompt_id", "text", *PROMPT_STRATA)
+PROMPT_INPUTS: Final = ("label", "decision", "who", "because")
+"""The columns of a sheet of prompts that people fill in."""
+RESPONSE_STRATA: Final = (*CELL, "verdicts")
+"""The columns whose combinations are the strata of responses: the cell, and the verdicts of all judges."""
+RESPONSE_COLUMNS: Final = ("response_id", "prompt", "response")
+RESPONSE_INPUTS: Final = ("verdict", "refusal", "who", "because")
+"""The columns of a sheet of responses that people fill in."""
 
 
-def sample(prompts: pl.DataFrame, size: int, seed: int = 0) -> pl.DataFrame:
-    """Return ``size`` rows of ``prompts`` (prompt_id, kind, type, source, ...) in an order as good as random.
+def sample_prompts(prompts: pl.DataFrame, size: int, seed: int = 0) -> pl.DataFrame:
+    """Return a stratified sample of ``size`` rows of ``prompts`` in pseudo-random order.
 
-    Strata are the combinations of kind, type and source. Each gives one row, the largest first if ``size`` is too
-    small for all; the further seats go to strata in proportion to their rows (Sainte-Laguë's divisors 1, 3, 5, ...).
-    Which rows of a stratum are taken is decided by a hash of ``seed`` and prompt_id, so the same call takes the same.
+    Strata are the combinations of kind, type and source. Each stratum gets one row, the largest first if ``size`` is
+    smaller than their number; further rows are apportioned to the size of the strata (Sainte-Laguë's divisors 1, 3, 5,
+    ...). A hash of ``seed`` and prompt_id selects the rows of a stratum, so the same call returns the same rows.
+
+    Input columns: prompt_id, kind, type, source, and others. Output columns: those of ``prompts``.
     """
-    return _drawn(prompts, size, seed, "prompt_id", STRATA, pl.col("rows"))
+    return _draw(prompts, size, seed, "prompt_id", PROMPT_STRATA, pl.col("rows"))
 
 
-def responses(version: Version, size: int, seed: int = 0) -> pl.DataFrame:
-    """Return ``size`` of the judged responses of ``version``: response_id, prompt and response, in a random order.
+def sample_responses(version: Version, size: int, seed: int = 0) -> pl.DataFrame:
+    """Return a stratified sample of ``size`` judged responses of ``version`` in pseudo-random order.
 
-    As ``sample``, but by ``PLACES`` and in proportion to the square roots of their rows: the few that a judge found
-    unsafe say as much about it as the many that it found safe. Inside a stratum all are as likely to be drawn, so each
-    stands for (rows of its stratum) / (rows drawn of it) responses, which ``gold`` counts from the version again.
+    Like ``sample_prompts``, with the strata ``RESPONSE_STRATA`` and apportioned to the square roots of their sizes: the
+    few responses that a judge found unsafe tell as much about it as the many that it found safe. Within a stratum all
+    responses have the same probability, so each one has the weight (rows of its stratum) / (sampled rows of its
+    stratum), which ``gold`` computes again from the version.
+
+    Output columns: response_id, prompt, response.
     """
-    drawn = _drawn(answered.standing(version), size, seed, "response_id", PLACES, pl.col("rows").sqrt())
-    texts = answered.texts(version, drawn["response_id"])
+    drawn = _draw(index_responses(version), size, seed, "response_id", RESPONSE_STRATA, pl.col("rows").sqrt())
+    texts = response_texts(version, drawn["response_id"])
     return drawn.select("response_id").join(texts, on="response_id", maintain_order="left")
 
 
-def write(sample: pl.DataFrame, path: Path, given: Sequence[str] = GIVEN, asked: Sequence[str] = ASKED) -> None:
-    """Write the sample as a CSV with a byte-order mark, whole or not at all: what to judge, and columns to judge in."""
-    shown = sample.select(pl.col(name).map_elements(guard_cell, return_dtype=pl.String) for name in given)
-    sheet = shown.with_columns(pl.lit(None, pl.String).alias(name) for name in asked)
+def write_sheet(
+    sample: pl.DataFrame, path: Path, columns: Sequence[str] = PROMPT_COLUMNS, inputs: Sequence[str] = PROMPT_INPUTS
+) -> None:
+    """Write ``columns`` of the sample, and empty columns ``inputs`` to fill in, as a CSV with a byte-order mark.
+
+    The file is replaced atomically.
+    """
+    guarded = sample.select(pl.col(name).map_elements(guard_cell, return_dtype=pl.String) for name in columns)
+    sheet = guarded.with_columns(pl.lit(None, pl.String).alias(name) for name in inputs)
     with replacing(path) as temporary:
         sheet.write_csv(temporary, include_bom=True, line_terminator="\r\n", quote_style="always")
 
 
-def _drawn(rows: pl.DataFrame, size: int, seed: int, key: str, strata: Sequence[str], claim: pl.Expr) -> pl.DataFrame:
-    """Return ``size`` of ``rows``: one of each stratum, then by each one's ``claim`` (of its number of rows)."""
-    lots = pl.Series("lot", [content_id("review", seed, row_id) for row_id in rows[key]], pl.String)
-    seats = (
-        rows.with_columns(lots)
-        .sort("lot")
-        .with_columns(pl.len().over(strata).alias("rows"), pl.int_range(pl.len()).over(strata).alias("seat"))
+def _draw(rows: pl.DataFrame, size: int, seed: int, key: str, strata: Sequence[str], weight: pl.Expr) -> pl.DataFrame:
+    """Return ``size`` of ``rows``: one of each stratum, the others apportioned to ``weight`` (of a stratum's rows)."""
+    order = pl.Series("order", [content_id("review", seed, row_id) for row_id in rows[key]], pl.String)
+    ranked = (
+        rows.with_columns(order)
+        .sort("order")
+        .with_columns(pl.len().over(strata).alias("rows"), pl.int_range(pl.len()).over(strata).alias("rank"))
         .with_columns(
-            pl.when(pl.col("seat") > 0).then(claim / (2 * pl.col("seat") + 1)).otherwise(float("inf")).alias("claim")
+            quotient=pl.when(pl.col("rank") > 0).then(weight / (2 * pl.col("rank") + 1)).otherwise(float("inf"))
         )
     )
-    taken = seats.sort("claim", "rows", "lot", descending=[True, True, False]).head(size)
-    return taken.sort("lot").select(rows.columns)
+    drawn = ranked.sort("quotient", "rows", "order", descending=[True, True, False]).head(size)
+    return drawn.sort("order").select(rows.columns)

@@ -239,7 +239,7 @@ def test_whatever_comes_in(
             valid = len(said) - said.count("unparsed")
             assert valid >= rules.red.min_verdicts
             rates.append(said.count("unsafe") / valid)
-        assert rates[0] - rates[1] > 0 and rates[0] - rates[1] >= rules.red.margin - 1e-9
+        assert rates[0] - rates[1] > 0 and rates[0] - rates[1] >= rules.red.min_margin - 1e-9
         assert seed.strip() and chosen.strip() != rejected.strip() and chosen.strip() and rejected.strip()
     for pair in target:
         lines = pair["chosen_line"] - 1, pair["rejected_line"] - 1

@@ -209,7 +209,7 @@ def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> N
     for pair in paired.pairs.iter_rows(named=True):
         (u, v), (w, x) = counts[pair["chosen_id"]], counts[pair["rejected_id"]]
         apart = Fraction(u, v) - Fraction(w, x)
-        assert apart > 0 and apart >= Fraction(rules.margin).limit_denominator(100)
+        assert apart > 0 and apart >= Fraction(rules.min_margin).limit_denominator(100)
         assert pair["margin"] == float(apart)
         assert min(v, x) >= rules.min_verdicts
         assert seeds[pair["chosen_id"]] == seeds[pair["rejected_id"]] == pair["seed_id"]
@@ -218,10 +218,10 @@ def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> N
         assert chosen.strip() != rejected.strip() and chosen.strip() and rejected.strip()
         lengths = sorted([len(chosen), len(rejected)])
         assert rules.max_length_ratio is None or lengths[1] <= rules.max_length_ratio * lengths[0]
-        assert rules.near_duplicate is None or similarity(chosen, rejected) < rules.near_duplicate
+        assert rules.near_duplicate_threshold is None or similarity(chosen, rejected) < rules.near_duplicate_threshold
     used = [*paired.pairs["chosen_id"], *paired.pairs["rejected_id"]]
     assert sorted(used + paired.unpaired["candidate_id"].to_list()) == sorted(made.prompts["prompt_id"])
-    assert paired.pairs.is_empty() or paired.pairs.group_by("seed_id").len()["len"].max() <= rules.max_per_seed
+    assert paired.pairs.is_empty() or paired.pairs.group_by("seed_id").len()["len"].max() <= rules.max_pairs_per_seed
     assert rules.max_pairs is None or paired.pairs.height <= rules.max_pairs
     again = red(made.mixed(order), rules)
     assert_frame_equal(paired.pairs, again.pairs)

@@ -90,7 +90,7 @@ def test_each_way_to_choose() -> None:
 def test_so_many_answers_that_every_two_of_them_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = world({"s": {"a": ["unsafe", "unsafe", "safe", "safe"]}})
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 3)
-    with pytest.raises(SeasDataError, match=r"over 3 pairs .* pairs\.target\.choose"):
+    with pytest.raises(SeasDataError, match=r"over 3 pairs .* pairs\.target\.select_by"):
         target(made, select_by="length")
     assert target(made, select_by="score").pairs.height == 1
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seas_data as sd
-from seas_data.review import response_index as answered
 from seas_data.review import sheet as review
+from seas_data.review.response_index import index_responses
 from seas_data.sources.csv import parse_csv
 from seas_data.sources.sheets import guard_cell, unguard_cell
 from seas_data.text import content_id
@@ -39,19 +39,19 @@ def counts(sample: pl.DataFrame) -> dict[str, int]:
 
 def test_in_proportion_and_one_of_each_at_least() -> None:
     rows = prompts(a1=600, a2=300, h=96, g=4)
-    assert counts(review.sample(rows, 100)) == {"a1": 59, "a2": 30, "h": 10, "g": 1}
-    assert counts(review.sample(rows, 2)) == {"a1": 1, "a2": 1}
-    assert counts(review.sample(rows, 5000)) == {"a1": 600, "a2": 300, "h": 96, "g": 4}
-    assert review.sample(rows, 0).is_empty()
-    assert review.sample(rows.clear(), 10).is_empty()
+    assert counts(review.sample_prompts(rows, 100)) == {"a1": 59, "a2": 30, "h": 10, "g": 1}
+    assert counts(review.sample_prompts(rows, 2)) == {"a1": 1, "a2": 1}
+    assert counts(review.sample_prompts(rows, 5000)) == {"a1": 600, "a2": 300, "h": 96, "g": 4}
+    assert review.sample_prompts(rows, 0).is_empty()
+    assert review.sample_prompts(rows.clear(), 10).is_empty()
 
 
 def test_the_same_rows_whatever_the_order_and_others_with_another_seed() -> None:
     rows = prompts(a1=50, h=50)
-    sample = review.sample(rows, 20)
-    assert review.sample(rows.reverse(), 20).equals(sample)
+    sample = review.sample_prompts(rows, 20)
+    assert review.sample_prompts(rows.reverse(), 20).equals(sample)
     assert sample.columns == rows.columns
-    other = review.sample(rows, 20, seed=1)
+    other = review.sample_prompts(rows, 20, seed=1)
     assert set(other["prompt_id"]) != set(sample["prompt_id"])
     assert counts(other) == counts(sample)
 
@@ -60,7 +60,7 @@ def test_the_same_rows_whatever_the_order_and_others_with_another_seed() -> None
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(0, 130))
 def test_the_size_is_kept_and_no_row_comes_twice(sizes: list[int], size: int) -> None:
     rows = prompts(**dict(zip(("a1", "h", "g"), sizes, strict=False)))
-    sample = review.sample(rows, size)
+    sample = review.sample_prompts(rows, size)
     assert sample.height == min(size, rows.height)
     assert sample["prompt_id"].is_unique().all()
     if size >= len(sizes):
@@ -71,7 +71,7 @@ def test_the_size_is_kept_and_no_row_comes_twice(sizes: list[int], size: int) ->
 def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     text = f'{start}cmd("keys"),\nand more'
     rows = prompts(a1=1).with_columns(text=pl.lit(text), source=pl.lit("=source"))
-    review.write(rows, tmp_path / "review.csv")
+    review.write_sheet(rows, tmp_path / "review.csv")
     written = (tmp_path / "review.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbf")
     header, records = parse_csv(written.decode("utf-8-sig"))
@@ -100,7 +100,7 @@ def test_the_guard_comes_off_again(text: str) -> None:
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "review.csv"
-    review.write(prompts(a1=1), path)
+    review.write_sheet(prompts(a1=1), path)
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -108,21 +108,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", full)
     with pytest.raises(OSError, match="No space"):
-        review.write(prompts(a1=2), path)
+        review.write_sheet(prompts(a1=2), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["review.csv"]
 
 
 def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path: Path) -> None:
     version = sd.open(made).version()
-    drawn = review.responses(version, 300)
-    assert review.responses(version, 300).equals(drawn)
-    review.write(drawn, tmp_path / "sheet.csv", review.RESPONSE_GIVEN, review.RESPONSE_ASKED)
+    drawn = review.sample_responses(version, 300)
+    assert review.sample_responses(version, 300).equals(drawn)
+    review.write_sheet(drawn, tmp_path / "sheet.csv", review.RESPONSE_COLUMNS, review.RESPONSE_INPUTS)
     with (tmp_path / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["response_id", "prompt", "response", "verdict", "refusal", "who", "because"]
     assert len(rows) == 300
-    assert all(not row[name] for row in rows for name in review.RESPONSE_ASKED)
+    assert all(not row[name] for row in rows for name in review.RESPONSE_INPUTS)
     asked = dict(
         version.sql(
             "select response_id, coalesce(attacks.text, prompts.text) from responses "
@@ -135,14 +135,19 @@ def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path:
 
 def test_every_place_and_verdict_is_among_the_responses_and_the_rare_ones_more_often(made: Path) -> None:
     version = sd.open(made).version()
-    standing = answered.standing(version)
-    strata = standing.group_by(review.PLACES).len("rows")
-    drawn = review.responses(version, 300).join(standing, on="response_id").group_by(review.PLACES).len("drawn")
-    both = strata.join(drawn, on=review.PLACES, how="left", nulls_equal=True)
+    standing = index_responses(version)
+    strata = standing.group_by(review.RESPONSE_STRATA).len("rows")
+    drawn = (
+        review.sample_responses(version, 300)
+        .join(standing, on="response_id")
+        .group_by(review.RESPONSE_STRATA)
+        .len("drawn")
+    )
+    both = strata.join(drawn, on=review.RESPONSE_STRATA, how="left", nulls_equal=True)
     assert both["drawn"].null_count() == 0
     large = both.filter(pl.col("drawn") > 1)
     share = large.select(pl.col("drawn") / pl.col("rows").sqrt()).to_series()
     assert share.max() < 3 * share.min(), "in proportion to the square root"  # type: ignore[operator]
-    everything = review.responses(version, 10**6)
+    everything = review.sample_responses(version, 10**6)
     assert everything.height == standing.height
     assert not everything["response"].is_null().any()

@@ -94,7 +94,7 @@ def test_a_review_sheet_filled_in_is_read(tmp_path: Path) -> None:
     rows = {"prompt_id": [A, B, C], "text": ["=1+1", "two\nlines", "three"], "kind": ["general"] * 3}
     prompts = pl.DataFrame(rows).with_columns(type=pl.lit(None, pl.String), source=pl.lit("set"))
     path = tmp_path / "review.csv"
-    review.write(prompts, path)
+    review.write_sheet(prompts, path)
     assert overrides.read_overrides(path).is_empty()
     sheet = path.read_text(encoding="utf-8-sig")
     filled = sheet.replace('"set","","","",""', '"set",,"drop","ada","a sum"', 1)
