@@ -81,7 +81,7 @@ class ModelHttp(StrictModel):
 
 
 def _backend(content: Any) -> str:
-    given = content.get("backend", "transformers") if isinstance(content, dict) else content.backend
+    given = content.get("backend", "transformers") if isinstance(content, dict) else getattr(content, "backend", "")
     return str(given)
 
 
