@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from seas_data.recipe import Source
 from seas_data.sources import formats
 from seas_data.sources.formats import FORMATS, SourceFormat, select_format
 from seas_data.sources.jsonl import JSONL
+from tests.conftest import CHECKOUT
 from tests.program import PROGRAM
 
 
@@ -60,21 +62,7 @@ def test_an_ending_that_two_formats_read_needs_a_named_format(tmp_path: Path, mo
         select_format(path, Source(path=str(path), kind="general"))
 
 
-MODULE = '''
-"""A format of another distribution: texts separated by lines of three percent signs."""
-
-from seas_data.sources.formats import SourceFormat
-from seas_data.sources.raw import raw_rows
-
-
-def read(path, source):
-    texts = path.read_text(encoding=source.encoding).split("\\n%%%\\n")
-    rows = [(n, n, text.strip(), None, None, None, None, None) for n, text in enumerate(texts, start=1)]
-    return raw_rows(path.name, rows, [])
-
-
-FORMAT = SourceFormat(inputs=(".fortune",), read=read)
-'''
+DOCS = (CHECKOUT / "docs" / "sources.md").read_text(encoding="utf-8")
 RECIPE = """
 name: fortunes
 sources:
@@ -89,9 +77,9 @@ def test_another_distribution_adds_a_format_that_a_recipe_uses(tmp_path: Path) -
     packages = tmp_path / "packages"
     info = packages / "fortune_format-1.0.dist-info"
     info.mkdir(parents=True)
-    (packages / "fortune_format.py").write_text(MODULE)
+    (packages / "fortune_format.py").write_text(re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)[0])
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fortune-format\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[seas_data.formats]\nfortune = fortune_format:FORMAT\n")
+    (info / "entry_points.txt").write_text("[seas_data.formats]\nfortune = fortune_format:FORTUNE\n")
     (tmp_path / "a.fortune").write_text("Which door is green?\n%%%\nWhere is the\nold key?\n")
     (tmp_path / "b.txt").write_text("Who guards the vault?")
     recipe = tmp_path / "fortunes.yaml"
@@ -116,3 +104,11 @@ def test_another_distribution_adds_a_format_that_a_recipe_uses(tmp_path: Path) -
     assert "there is no source format 'fortunes'; set it to one of csv, datasets-folder, fortune, hub" in " ".join(
         refused.stderr.split()
     )
+
+
+def test_the_docs_list_the_formats_with_what_they_read() -> None:
+    listed = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| ([^|]*) \|", DOCS))
+    ours = {name: FORMATS.load(name) for name in listed}
+    assert set(ours) == {"csv", "datasets-folder", "hub", "jsonl", "parquet"}
+    for name, entry in ours.items():
+        assert all(each in listed[name] for each in entry.inputs if each.startswith(".")), name
