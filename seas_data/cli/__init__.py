@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from seas_data.cli import analysis, release, stages, versions
+from seas_data.cli import analysis, migrate, release, stages, versions
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (versions, analysis, release, stages):
+for group in (versions, analysis, release, stages, migrate):
     app.add_typer(group.commands)
 
 
