@@ -286,10 +286,10 @@ def test_no_secret_and_no_place_of_the_machine_is_in_a_release(made: Path, tmp_p
         "backend": "http",
         "model": "/srv/models/guard-8b",
         "url": "http://alice:pw@gpu7.corp.example:8000/v1?key=abc",
-        "options": {"api_key": "verysecret1", "extra_headers": {"X-Auth": "verysecret2"}, "user": "alice-7"},
+        "extra_body": {"api_key": "verysecret1", "extra_headers": {"X-Auth": "verysecret2"}, "user": "alice-7"},
     }
     content["models"]["red"]["chat_template"] = "/home/alice/templates/red.jinja"
-    content["training"]["red"]["options"] = {"deepspeed": "/home/alice/zero.json", "hub_token": "verysecret3"}
+    content["training"]["red"]["trl_options"] = {"deepspeed": "/home/alice/zero.json", "hub_token": "verysecret3"}
     changed = workspace.commit(old.model_copy(update={"recipe": content}), pl.DataFrame(schema=RUNS))
     hidden = ["alice", "verysecret", "corp.example", "/srv", "pw@", "sk-abc", str(tmp_path)]
     for profile in ("public", "gated"):
@@ -306,7 +306,7 @@ def test_no_secret_and_no_place_of_the_machine_is_in_a_release(made: Path, tmp_p
         recipe = manifest_of(folder).recipe
         assert recipe["models"]["guard"]["model"] == "guard-8b"
         assert recipe["models"]["red"]["chat_template"] == "red.jinja"
-        assert recipe["training"]["red"]["options"] == {"deepspeed": "zero.json", "hub_token": "withheld"}
+        assert recipe["training"]["red"]["trl_options"] == {"deepspeed": "zero.json", "hub_token": "withheld"}
         assert store.Workspace(root).manifest("v2").recipe == content, "the workspace keeps its own"
 
 

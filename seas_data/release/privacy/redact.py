@@ -13,6 +13,7 @@ WITHHELD = "withheld"
 # The words of a setting's name, as in api_key, extra-headers or apiKey. A number (batch_tokens) is no secret.
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization"}
 _SECRET |= {"header", "headers", "cookie", "cookies", "credential", "credentials"}
+_FREE_KEYS = {"options", "extra_body", "trl_options"}  # the recipe keys below which any key is allowed
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 LIKE_A_SECRET = re.compile(
     r"\b(?:api_org|sk|rk|pk|hf|gh[pousr]|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}"
@@ -48,7 +49,7 @@ def _clean(value: Any, free: bool = False) -> Any:
     """Return ``value`` cleaned; where it is ``free`` to hold anything, what is called a secret is taken for one."""
     if isinstance(value, dict):
         return {
-            _text(key): WITHHELD if free and each and _secret(key, each) else _clean(each, free or key == "options")
+            _text(key): WITHHELD if free and each and _secret(key, each) else _clean(each, free or key in _FREE_KEYS)
             for key, each in value.items()
         }
     if isinstance(value, list):

@@ -50,14 +50,15 @@ def test_of_a_text_only_secrets_and_places_go(given_: str, left: str) -> None:
 )
 @pytest.mark.parametrize("value", ["abc", {"a": "abc"}, ["abc"], {"deep": [{"er": "abc"}]}])
 def test_what_is_called_a_secret_goes_whatever_it_is(name: str, value: Any) -> None:
-    content = {"models": {"m": {"options": {"body": {name: value}}}}}
-    assert redact_recipe(content)["models"]["m"]["options"] == {"body": {name: "withheld"}}
+    for free in ("options", "extra_body", "trl_options"):
+        content = {"models": {"m": {free: {"body": {name: value}}}}}
+        assert redact_recipe(content)["models"]["m"][free] == {"body": {name: "withheld"}}
 
 
 @pytest.mark.parametrize(
     "setting",
     [
-        {"options": {"max_tokens": 65_536, "tokenizer": "org/model", "key": None}},
+        {"extra_body": {"max_tokens": 65_536, "tokenizer": "org/model", "key": None}},
         {"api_key_env": "OPENAI_API_KEY"},
         {"style_map": {"Token Manipulation": "Token Manipulation", "token": "Token Manipulation"}},
     ],
@@ -103,3 +104,16 @@ def test_scrubbing_twice_is_scrubbing_once(content: dict[str, Any]) -> None:
     once = redact_recipe(content)
     assert redact_recipe(once) == once
     assert "sk-aaaa" not in json.dumps(once)
+
+
+def test_every_recipe_key_that_allows_any_content_is_searched_for_secrets() -> None:
+    schema = Recipe.model_json_schema()
+    free = {
+        name
+        for section in schema["$defs"].values()
+        for name, key in section.get("properties", {}).items()
+        if key.get("additionalProperties") is True
+    }
+    assert free == {"options", "extra_body", "trl_options"}
+    for name in free:
+        assert redact_recipe({"models": {"m": {name: {"api_key": "abc"}}}})["models"]["m"][name]["api_key"] == "withheld"
