@@ -116,4 +116,4 @@ def test_every_recipe_key_that_allows_any_content_is_searched_for_secrets() -> N
     }
     assert free == {"options", "extra_body", "trl_options"}
     for name in free:
-        assert redact_recipe({"models": {"m": {name: {"api_key": "abc"}}}})["models"]["m"][name]["api_key"] == "withheld"
+        assert redact_recipe({name: {"api_key": "abc"}}) == {name: {"api_key": "withheld"}}
