@@ -31,8 +31,8 @@ rates as (
 newest as (
     select model, role from checkpoints qualify row_number() over (partition by role order by iteration desc, model) = 1
 ),
--- Of the newest red team and target, by the judges that training listened to. General questions are answered with the
--- right words, where somebody gave them, or as the judge of refusals says.
+-- The newest red team and target, by the judges that training used. Retention is scored by the expected words where
+-- prompts have them, otherwise by the judge of refusals.
 measured as (
     select
         *,

@@ -51,14 +51,14 @@ def checkout(
     from seas_data.release.folder import checkout as write
     from seas_data.release.visibility import parse_profile
 
-    held = open_version(workspace, version)
-    manifest = write(held, folder, parse_profile(profile))
+    opened = open_version(workspace, version)
+    manifest = write(opened, folder, parse_profile(profile))
     if as_json:
         withheld = [each.model_dump() for each in manifest.withheld]
-        summary = {"version": held.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
+        summary = {"version": opened.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
         print_json(summary | {"full_digest": manifest.full_digest, "withheld": withheld})
         return
-    print(f"Wrote {held.name} ({profile}) to {folder}. Load it with datasets.load_dataset({str(folder)!r}).")
+    print(f"Wrote {opened.name} ({profile}) to {folder}. Load it with datasets.load_dataset({str(folder)!r}).")
     if manifest.withheld:
         print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json lists them with the reasons.")
 
@@ -93,18 +93,18 @@ def card(
     from seas_data.release import card as cards
     from seas_data.store import files
 
-    held, of = open_version(workspace, version, at), _profile(profile, model)
-    texts = _card_texts(held, of, model, _waivers(allow, because))
+    opened, of = open_version(workspace, version, at), _profile(profile, model)
+    texts = _card_texts(opened, of, model, _waivers(allow, because))
     current = texts.pop(cards.README)
     if check:
-        _compare(held.name, output or Path(cards.README), current, as_json)
+        _compare(opened.name, output or Path(cards.README), current, as_json)
         return
     if output is not None:
         cards.write(current, output)
         for path, picture in texts.items():
             files.write_text(output.parent / path, picture)
     if as_json:
-        print_json({"version": held.name, "path": output, "card": current})
+        print_json({"version": opened.name, "path": output, "card": current})
     elif output is None:
         print(current, end="")
 
@@ -165,12 +165,12 @@ def check(
     from seas_data.release import checks
     from seas_data.store import files
 
-    held = open_version(workspace, version, at)
+    opened = open_version(workspace, version, at)
     waivers = checks.require_names(_waivers(allow, because))
-    results = checks.run(held, profile, files.read_text(card) if card else None, waivers)
+    results = checks.run(opened, profile, files.read_text(card) if card else None, waivers)
     if as_json:
         rows = [{"name": c.name, "passed": c.passed, "ids": list(c.ids), "message": c.message} for c in results]
-        print_json({"version": held.name, "profile": profile, "checks": rows})
+        print_json({"version": opened.name, "profile": profile, "checks": rows})
     else:
         terminal.print_checks(results)
     waived = checks.select_waived(results, waivers)
@@ -215,12 +215,12 @@ def push(
         confirm=_confirm if sys.stdin.isatty() else None,
     )
     chosen_profile = _profile(profile, model)
-    held = open_version(workspace, version)
-    result = push_model(held, model, request) if model else push_version(held, request, chosen_profile)
+    opened = open_version(workspace, version)
+    result = push_model(opened, model, request) if model else push_version(opened, request, chosen_profile)
     if as_json:
         print_json(output.push_json(result, tag=tag_name))
     else:
-        output.print_push(model or held.name, result, tag=tag_name)
+        output.print_push(model or opened.name, result, tag=tag_name)
 
 
 @commands.command()
@@ -261,10 +261,10 @@ def forget(
     \b
     seas-data forget 3f2a9c0d1e4b5a6978877665 --because "asked for by the person it names"
     """
-    from seas_data.release import takedown as forgets
     from seas_data.release.hub import output
+    from seas_data.release.takedown import take_down
 
-    done = forgets.forget(workspace, ids, because)
+    done = take_down(workspace, ids, because)
     if as_json:
         print_json(output.takedown_json(done))
     else:

@@ -26,7 +26,7 @@ ChangeOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Set a key of the recipe, such as curation.near.duplicate=0.9; may be repeated.",
+        help="Set a key of the recipe, such as curation.near.duplicate_threshold=0.9; may be repeated.",
     ),
 ]
 TrustOption = Annotated[

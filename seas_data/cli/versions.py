@@ -184,14 +184,14 @@ def verify(
     """
     from seas_data.store import open_workspace
 
-    held = open_workspace(workspace)
+    opened = open_workspace(workspace)
     name = resolve_name(version, at)
-    names = [held.manifest(name).version] if name is not None or not held.versions() else held.versions()
-    problems = held.verify(*map(held.manifest, names))
+    names = [opened.manifest(name).version] if name is not None or not opened.versions() else opened.versions()
+    problems = opened.verify(*map(opened.manifest, names))
     if as_json:
         print_json({"versions": names, "problems": problems})
     if problems:
-        raise held.damaged(problems)
+        raise opened.damaged(problems)
     if not as_json:
         print(f"{', '.join(names)}: all files are intact.")
 

@@ -58,17 +58,17 @@ def find_prompts(version: Version, text_or_id: str) -> list[str]:
 
     Raises SeasDataError if no prompt matches.
     """
-    found = version.select(
+    ids = version.select(
         "select prompt_id from prompts where text_digest = $digest or prompt_id = $id "
         "or (length($id) >= 6 and starts_with(prompt_id, $id)) order by prompt_id",
         {"digest": text_digest(text_or_id), "id": text_or_id},
     )["prompt_id"].to_list()
-    if not found:
+    if not ids:
         raise SeasDataError(
             f"no prompt of {version.name} has this id or text; list the ids with: "
             'seas-data sql -q "select prompt_id, source, source_id from prompts"'
         )
-    return found
+    return ids
 
 
 def describe_prompt(version: Version, prompt_id: str) -> dict[str, Any]:

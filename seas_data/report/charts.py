@@ -69,11 +69,11 @@ def _bars(encoding: ChartEncoding) -> dict[str, Any]:
     interval = encoding.has("low", "high")
     side = interval or (column.dtype.is_float() and float(column.abs().max() or 0) <= 1)  # type: ignore[arg-type]
     coloured = encoding.has("color") and encoding.is_categorical("color")
-    place: dict[str, Any] = {across: categorical_encoding(encoding, across, _AT[across])}
+    axes: dict[str, Any] = {across: categorical_encoding(encoding, across, _AT[across])}
     if side and coloured and encoding.channels["color"] != encoding.channels[across]:
-        place[f"{across}Offset"] = categorical_encoding(encoding, "color", _OFFSET[across])
+        axes[f"{across}Offset"] = categorical_encoding(encoding, "color", _OFFSET[across])
     position = _AT[along]
-    base = alt.Chart().encode(**place)
+    base = alt.Chart().encode(**axes)
     stack = None if side else "zero"
     parts = [
         base.mark_bar(cornerRadiusEnd=2).encode(
@@ -86,7 +86,7 @@ def _bars(encoding: ChartEncoding) -> dict[str, Any]:
         parts.append(
             base.mark_rule(strokeWidth=1.2, opacity=0.75, aria=False).encode(**_interval_channels(encoding, along))
         )
-    series = encoding.distinct_values("color") if f"{across}Offset" in place else 0
+    series = encoding.distinct_values("color") if f"{across}Offset" in axes else 0
     return _assemble_categories(encoding, parts, across, max(18, 7 * series + 10))
 
 
@@ -124,11 +124,11 @@ def _points(encoding: ChartEncoding) -> dict[str, Any]:
         return _scatter(encoding)
     value = encoding.value_channel()
     across, along = ("y", "x") if value == "x" else ("x", "y")
-    place: dict[str, Any] = {across: categorical_encoding(encoding, across, _AT[across])}
+    axes: dict[str, Any] = {across: categorical_encoding(encoding, across, _AT[across])}
     coloured = encoding.has("color") and encoding.is_categorical("color")
     if coloured and encoding.channels["color"] != encoding.channels[across]:
-        place[f"{across}Offset"] = categorical_encoding(encoding, "color", _OFFSET[across])
-    base = alt.Chart().encode(**place, **colour_encoding(encoding))
+        axes[f"{across}Offset"] = categorical_encoding(encoding, "color", _OFFSET[across])
+    base = alt.Chart().encode(**axes, **colour_encoding(encoding))
     parts = [
         base.mark_point(filled=True, size=55, opacity=1).encode(
             **{along: quantitative_encoding(encoding, value, _AT[along])}, tooltip=encoding.tooltip()
@@ -191,14 +191,14 @@ def _heatmap(encoding: ChartEncoding) -> dict[str, Any] | None:
     digits = ".3f" if wide else ".2f" if column.dtype.is_float() and not (column % 1 == 0).all() else ",d"
     longer = encoding.rows[encoding.channels["x"]].cast(pl.String).str.len_chars() > 14
     level = wide and not longer.any()  # level, they would run into each other
-    place = {
+    axes = {
         "x": categorical_encoding(encoding, "x", alt.X, axis=alt.Axis(orient="top", labelAngle=0 if level else -45)),
         "y": categorical_encoding(encoding, "y", alt.Y).title(encoding.title("y")),
     }
     root = top > 1  # of counts a few are large: the others are to differ too
     dark = f"sqrt(abs(datum.{shade})/{top})" if root else f"abs(datum.{shade})/{top}"
     scale = alt.Scale(type="sqrt" if root else "linear", domain=[0, top], range=[0.04, 0.95])
-    base = alt.Chart().encode(**place).transform_calculate(shade=f"abs(datum.{shade})", dark=dark)
+    base = alt.Chart().encode(**axes).transform_calculate(shade=f"abs(datum.{shade})", dark=dark)
     cells = base.mark_rect(cornerRadius=3, stroke="currentColor", strokeOpacity=0.12).encode(
         fill=alt.condition(f"datum.{shade} < 0", alt.value(COLD), alt.value(HOT)),
         fillOpacity=alt.FillOpacity("shade", type="quantitative", scale=scale, legend=None),

@@ -89,7 +89,7 @@ class ChartEncoding:
     def tooltip(self) -> list[alt.Tooltip]:
         """Return the tooltip of a mark: the columns of its row."""
         columns = list(enumerate(self.result.schema.items()))[:_MOST_IN_TOOLTIP]
-        return [_tooltip_field(f"c{place}", _title(name), kind) for place, (name, kind) in columns]
+        return [_tooltip_field(f"c{index}", _title(name), kind) for index, (name, kind) in columns]
 
     def value_channel(self) -> str:
         """Return which of x and y is the quantity; y if both are."""
@@ -113,7 +113,7 @@ class ChartEncoding:
         if not self.rows.select(spot).is_duplicated().any():
             return []
         for name, kind in self.result.schema.items():
-            separates = name not in self.channels.distinct_values() and (kind == pl.String or name in _NUMBERED)
+            separates = name not in self.channels.values() and (kind == pl.String or name in _NUMBERED)
             few = separates and 1 < self.rows[name].n_unique() <= _MOST_PANELS
             if few and not self.rows.select(*spot, name).is_duplicated().any():
                 return [name]
@@ -140,7 +140,7 @@ def categorical_encoding(encoding: ChartEncoding, channel: str, cls: Any, **more
 
 def quantitative_encoding(encoding: ChartEncoding, channel: str, cls: Any, **more: Any) -> Any:
     """Return ``channel`` as a quantitative encoding ``cls``, with a line at zero if there are negative values."""
-    least = encoding.shown[encoding.channels[channel]].min()
+    least = encoding.rows[encoding.channels[channel]].min()
     if cls in (alt.X, alt.Y) and isinstance(least, int | float) and least < 0:
         more["axis"] = alt.Axis(gridColor=_ZERO)
     return cls(encoding.field(channel), type="quantitative", title=encoding.title(channel), **more)

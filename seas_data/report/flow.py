@@ -41,7 +41,7 @@ def draw_flow(flow: pl.DataFrame) -> Markup:
     flow = flow.with_columns(source=pl.when(pl.col("source").is_in(named)).then("source").otherwise(pl.lit(_OTHERS)))
     first = flow.group_by("source", "outcome").agg(pl.col("rows").sum())
     second = flow.group_by("outcome", "detail").agg(pl.col("rows").sum())
-    order = {name: place for place, name in enumerate(("kept", "dropped", "set aside"))}
+    order = {name: position for position, name in enumerate(("kept", "dropped", "set aside"))}
     sources = [_Node(name, "", rows) for name, rows in _sums(flow, "source")]
     sources.sort(key=lambda node: (node.name == _OTHERS, -node.rows, node.name))
     outcomes = sorted(

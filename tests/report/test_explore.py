@@ -77,6 +77,6 @@ def test_the_cli_prints_it_and_says_what_a_version_without_a_map_lacks(made: Pat
     frames = {name: version.table(name).clear() if name == "clusters" else version.table(name) for name in TABLES}
     place = open_workspace(tmp_path / "ws", create=True)
     made_up._commit(place, made_up.recipe(), None, frames, ("write",))
-    assert "no kept prompt of v0 has a place" in refused(
+    assert "no kept prompt of v0 has map coordinates" in refused(
         "explore", "--workspace", tmp_path / "ws", "-o", tmp_path / "b"
     )

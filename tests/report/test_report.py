@@ -148,27 +148,37 @@ def test_no_word_of_the_data_stands_in_a_specification(
         assert "~" not in json.dumps(drawing.spec).replace(",.4~f", "")
 
 
-def test_views_that_are_held_in_memory_answer_the_same(version: Version) -> None:
-    asked = [(each.sql, each.values([])) for each in library.load(folder("sql")).values()]
-    for plain, held in zip(
-        sql.run_all(version.paths(), asked), sql.run_all(version.paths(), asked, ("answers", "kept")), strict=True
-    ):
-        assert_frame_equal(plain, held)
+@pytest.fixture(scope="module")
+def results(version: Version) -> list[tuple[library.Query, pl.DataFrame]]:
+    """The sections of the report: each query, in every variant, with its result."""
+    listed = sections.order_queries(library.load(folder("sql")))
+    frames = sql.run_all(version.paths(), [(query.sql, query.values(list(given))) for query, given in listed])
+    return [(query, frame) for (query, _), frame in zip(listed, frames, strict=True)]
 
 
-def test_every_chart_of_the_library_can_be_drawn(version: Version) -> None:
-    for each in library.load(folder("sql")).values():
-        answer = version.select(each.sql, each.values([]))
+def test_materialised_views_give_the_same_results(
+    version: Version, results: list[tuple[library.Query, pl.DataFrame]]
+) -> None:
+    listed = sections.order_queries(library.load(folder("sql")))
+    queries = [(query.sql, query.values(list(given))) for query, given in listed]
+    materialised = sql.run_all(version.paths(), queries, ("answers", "kept"))
+    for (_, plain), frame in zip(results, materialised, strict=True):
+        assert_frame_equal(plain, frame)
+
+
+def test_every_chart_of_the_library_can_be_drawn(results: list[tuple[library.Query, pl.DataFrame]]) -> None:
+    for each, answer in results:
         drawing = charts.draw_chart(each, answer)
         if each.chart.mark != "table" and answer.height:
             assert drawing is not None
             assert drawing.spec, (each.name, drawing.note)
 
 
-def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(version: Version) -> None:
+def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(
+    results: list[tuple[library.Query, pl.DataFrame]],
+) -> None:
     faults = []
-    for each, given_values in sections.order_queries(library.load(folder("sql"))):
-        answer = version.select(each.sql, each.values(list(given_values)))
+    for each, answer in results:
         drawing = charts.draw_chart(each, answer)
         if drawing is None or not drawing.spec:
             continue
@@ -342,7 +352,7 @@ def test_the_flow_accounts_for_every_row_and_escapes_names() -> None:
         {
             "source": ["<b>&", "<b>&", "c"],
             "outcome": ["kept", "dropped", "kept"],
-            "fate": ["train", "invalid", "test"],
+            "detail": ["train", "invalid", "test"],
             "rows": [5, 2, 3],
         }
     )
@@ -417,7 +427,7 @@ def test_changes_since_the_parent_are_counted(made: Path) -> None:
 def test_the_command_writes_the_file_and_refuses_in_one_sentence(made: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     assert said("report", "v2", "--against", "v0", "--workspace", made, "-o", path).startswith(
-        f"The report of v2 is in {path}"
+        f"Wrote the report of v2 to {path}"
     )
     assert "compared with v0" in path.read_text(encoding="utf-8")
     assert "v9" in refused("report", "v2", "--against", "v9", "--workspace", made, "-o", tmp_path / "b.html")
