@@ -1,4 +1,4 @@
-"""The loop with its models behind servers: the rows are of the same kind, and a server that goes away is waited for."""
+"""The loop with models behind servers: rows of the same kind, and a server that is unavailable is waited for."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ FEW = ["loop.iterations=1", "loop.seeds_per_iteration=4", "loop.evaluation.seeds
 
 
 def over_http(folder: Path, how: dict[str, Any], start: str, *changes: str) -> Recipe:
-    """The smallest recipe with both players behind ``how``, who ``start`` with fine-tuning or as they are given."""
+    """Return the smallest recipe with both models served as ``how``, that ``start`` with fine-tuning or as they are."""
     content = recipes.read(SMOKE)
     for name, model in (("red", "red-team"), ("target", "target")):
         content["models"][name] = {"backend": "http", "model": f"$SANDBOX/{model}", "concurrency": 4, **how}
@@ -48,7 +48,7 @@ def over_http(folder: Path, how: dict[str, Any], start: str, *changes: str) -> R
 
 
 def said(body: dict[str, Any], _: int) -> Reply:
-    """An answer that depends on the question and the sample alone: a password now and then, and a refusal."""
+    """Return an answer that depends only on the messages and the sample: a password, a refusal or other words."""
     texts = []
     for number in range(body.get("n", 1)):
         drawn = hashlib.sha256(json.dumps([body["messages"], number]).encode()).digest()
@@ -60,11 +60,11 @@ def said(body: dict[str, Any], _: int) -> Reply:
     return 200, {}, {"choices": choices, "usage": {"completion_tokens": 5 * len(choices)}}
 
 
-def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
+def test_a_loop_continues_with_another_max_wait_and_when_its_server_is_available_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nothing is trained here, so that a server of one model will do; plans take it that both players are.
-    monkeypatch.setattr(plan, "_trainable", lambda *_: None)
+    # Nothing is trained here, so a server of one model is enough; the plan assumes that both models are trained.
+    monkeypatch.setattr(plan, "check_trainable", lambda *_: None)
     unchanged = ("given", "training.red.min_rows=9999", "training.target.min_rows=9999")
     with server(said) as (url, seen):
         how = {"url": url, "model": "served"}
@@ -79,10 +79,10 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
         asked = Counter(map(json.dumps, seen.bodies))
     port = int(urlsplit(url).port or 0)
     assert first > 60
-    assert asked.total() == first, "what was answered before other settings were chosen serves them too"
+    assert asked.total() == first, "responses that do not depend on the changed settings are kept"
     assert "is unavailable" not in capsys.readouterr().err
 
-    gone, told_so, back = threading.Event(), threading.Event(), threading.Event()
+    gone, reported, back = threading.Event(), threading.Event(), threading.Event()
     answered: list[str] = []
 
     def said_until(body: dict[str, Any], before: int) -> Reply:
@@ -96,7 +96,7 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     def say(text: str, **how: Any) -> None:
         print(text, **how)
         if "is unavailable" in text:
-            told_so.set()
+            reported.set()
 
     monkeypatch.setattr(http_retry, "print", say, raising=False)
     monkeypatch.setattr(http_retry, "BACKOFF", Backoff(first=0.05, longest=10))
@@ -104,7 +104,7 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     def serve() -> None:
         with server(said_until, port):
             gone.wait(60)
-        told_so.wait(60)
+        reported.wait(60)
         back.set()
         with server(said_until, port):
             ended.wait(60)
@@ -115,21 +115,21 @@ def test_a_loop_goes_on_with_another_max_wait_and_when_its_server_is_back(
     try:
         built = build(over_http(tmp_path, how, *unchanged, "loop.success.min_unsafe_rate=0.4"), tmp_path / "ws").version
     finally:
-        for each in (ended, gone, told_so):
+        for each in (ended, gone, reported):
             each.set()
         serving.join()
-    told = capsys.readouterr().err
-    assert "is unavailable" in told
-    assert "is available again" in told
-    assert Counter(answered) == asked, "what was answered is not asked again"
-    assert built.manifest.tables == expected.manifest.tables, "not a row is lost or other"
+    errors = capsys.readouterr().err
+    assert "is unavailable" in errors
+    assert "is available again" in errors
+    assert Counter(answered) == asked, "no request is sent again"
+    assert built.manifest.tables == expected.manifest.tables, "all rows are the same"
     assert built.sql("select 1 from responses where text is null").is_empty()
     assert set(built.table("checkpoints")["method"]) == {"given", "unchanged"}
-    told = built.sql("select distinct sampling ->> 'form' as form, sampling ->> 'options' as options from settings")
-    assert told.rows() == [("chat", "{}")], "with another form or other options it is another writer"
+    settings = built.sql("select distinct sampling ->> 'endpoint', sampling ->> 'extra_body' from settings")
+    assert settings.rows() == [("chat", "{}")], "another endpoint or body gives other texts"
 
 
-# A server that answers as ``said`` does, slowly, and tells its number and each request in a file.
+# A server that answers as ``said`` does, slowly, and writes its process id and each request to a file.
 SERVER = """
 import hashlib, http.server, json, os, sys, time
 
@@ -194,7 +194,7 @@ def test_a_builder_killed_while_it_serves_leaves_no_server_and_goes_on(tmp_path:
 def wait_until(said_so: Callable[[], bool]) -> None:
     end = time.monotonic() + 120
     while not said_so():
-        assert time.monotonic() < end, "it took too long"
+        assert time.monotonic() < end, "timed out"
         time.sleep(0.02)
 
 
@@ -207,13 +207,13 @@ def test_the_loop_over_real_servers_gives_the_same_kind_of_rows(one: Path, tmp_p
     here = sd.open(one / "ws").version("v1")
     digests = dict(version.sql("select model, digest from checkpoints").rows())
     known = dict(here.sql("select model, digest from checkpoints").rows())
-    assert [digests[name] for name in ("R0", "T0")] == [known[name] for name in ("R0", "T0")], "trained alike"
+    assert [digests[name] for name in ("R0", "T0")] == [known[name] for name in ("R0", "T0")], "equal training"
     for table in ("seeds", "attacks", "responses", "settings", "verdicts", "metrics"):
         assert version.table(table).height > 0
         assert version.table(table).schema == here.table(table).schema
     attacks = version.table("attacks").filter(pl.col("split") == "train")
     assert attacks.height == 4 * recipe.loop.attack.attacks_per_seed if recipe.loop else False
-    assert attacks["text"].n_unique() > attacks.height / 2, "drawn, and not one text again and again"
+    assert attacks["text"].n_unique() > attacks.height / 2, "texts are sampled"
     assert set(version.table("attacks")["finish_reason"]) <= {"stop", "length"}
     unknown = "select 1 from settings anti join checkpoints on settings.checkpoint = checkpoints.digest"
     assert version.sql(unknown).is_empty()
