@@ -12,8 +12,8 @@ from seas_data.curate.outcome import build_decisions, empty_decisions
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
 from seas_data.sources import overrides
-from seas_data.store import takedown as forgotten
-from seas_data.store.takedown import Forgotten
+from seas_data.store import takedown
+from seas_data.store.takedown import Takedowns
 from seas_data.store.version import Version
 from seas_data.tables.taxonomy import KINDS, RISK_CATEGORIES, type_of
 
@@ -23,7 +23,7 @@ class Earlier:
     """State of the parent version that a new version extends; all frames are empty without a parent.
 
     Each frame is the table of that name; ``kept`` are the kept rows of ``prompts``, ``manual`` the decisions with the
-    reason ``manual``, ``forgotten`` the takedowns.
+    reason ``manual``, ``takedowns`` what was taken down.
     """
 
     prompts: pl.DataFrame
@@ -34,7 +34,7 @@ class Earlier:
     wrappers: pl.DataFrame
     splits: pl.DataFrame
     clusters: pl.DataFrame
-    forgotten: Forgotten
+    takedowns: Takedowns
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_earlier(parent: Version | None) -> Earlier:
     if parent is None:
         names = ("prompts", "set_aside", "templates", "wrappers", "splits", "clusters")
         return Earlier(
-            forgotten=forgotten.nothing(),
+            takedowns=takedown.no_takedowns(),
             kept=tables.empty("prompts"),
             manual=tables.empty("decisions"),
             **{name: tables.empty(name) for name in names},
@@ -86,7 +86,7 @@ def read_earlier(parent: Version | None) -> Earlier:
         wrappers=parent.table("wrappers"),
         splits=parent.table("splits"),
         clusters=parent.table("clusters"),
-        forgotten=forgotten.known(parent),
+        takedowns=takedown.load_takedowns(parent),
     )
 
 
@@ -102,7 +102,7 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
     prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in sources_rows)])
     set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in sources_rows)])
     new = prompts.join(earlier.prompts, on="prompt_id", how="anti").sort("prompt_id")
-    new, refused = forgotten.refuse(new, earlier.forgotten)
+    new, refused = takedown.split_taken_down(new, earlier.takedowns)
     new_set_aside = pl.concat([set_aside, refused]).join(
         earlier.set_aside, on=["source", "row_digest", "reason"], how="anti"
     )

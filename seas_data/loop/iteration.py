@@ -34,8 +34,7 @@ from seas_data.metrics.rows import metric_frame
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.review import gold
-from seas_data.store import Workspace
-from seas_data.store import takedown as forgotten
+from seas_data.store import Workspace, takedown
 from seas_data.store.stages import Stages
 from seas_data.tables.ids import row_ids
 
@@ -91,7 +90,7 @@ def build_incoming(joining: pl.DataFrame, earlier: Earlier) -> Incoming:
     """Return the attacks that join as the new rows of curation; those that only a judge calls harmless are flagged."""
     manual_keeps, manual_drops = incoming.manual_decisions(earlier.manual)
     new = joining.join(earlier.prompts, on="prompt_id", how="anti").sort("prompt_id")
-    new, refused = forgotten.refuse(new, earlier.forgotten)
+    new, refused = takedown.split_taken_down(new, earlier.takedowns)
     refused = refused.join(earlier.set_aside, on=["source", "row_digest", "reason"], how="anti")
     unreviewed = new.filter(pl.col("kind") == "harmless").select("prompt_id", detail="label_source")
     return Incoming(

@@ -1,8 +1,8 @@
-"""What was forgotten stays out: rows that come again, under their own id or with the same words, are set aside.
+"""Rows that were taken down stay out: when a source has them again, by id or by text, they are set aside.
 
-A version's table ``tombstones`` holds ids and reasons only. To know the same words under another id, the workspace
-keeps a digest of them in ``forgotten.json``: salted with a secret that is drawn for this workspace, and in no version
-and no release, so that nobody can look up there which text it was that somebody wanted gone.
+The table ``tombstones`` holds ids and reasons only. To recognise the same text under another id, the workspace keeps a
+digest of it in ``forgotten.json``, salted with a secret of the workspace. The file is in no version and no release, so
+nobody can test there which text was taken down.
 """
 
 import json
@@ -20,37 +20,43 @@ from seas_data.text import content_id
 
 
 @dataclass(frozen=True)
-class Forgotten:
-    """The ids of tombstones, and the guard: the workspace's salt and the salted digests of forgotten texts."""
+class Takedowns:
+    """What was taken down: the ids of tombstones, and the workspace's salt with the salted digests of texts."""
 
     ids: pl.Series
     salt: str
     digests: frozenset[str]
 
 
-def nothing() -> Forgotten:
-    """Return that nothing was forgotten."""
-    return Forgotten(pl.Series("prompt_id", [], dtype=pl.String), "", frozenset())
+def no_takedowns() -> Takedowns:
+    """Return the takedowns of a workspace without any."""
+    return Takedowns(pl.Series("prompt_id", [], dtype=pl.String), "", frozenset())
 
 
-def known(version: Version) -> Forgotten:
-    """Return what ``version`` and its workspace must not take in again."""
+def load_takedowns(version: Version) -> Takedowns:
+    """Return the takedowns of ``version`` and its workspace. Raises SeasDataError if ``forgotten.json`` is damaged."""
     ids = version.table("tombstones", ["prompt_id"])["prompt_id"].drop_nulls().sort()
-    salt, digests = _guard(version.workspace.root)
-    return Forgotten(ids, salt, frozenset(digests))
+    salt, digests = _read_digests(version.workspace.root)
+    return Takedowns(ids, salt, frozenset(digests))
 
 
-def refuse(new: pl.DataFrame, forgotten: Forgotten) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return ``new`` (rows of ``prompts``) less what was forgotten, and rows of ``set_aside`` for the others."""
-    again = new["prompt_id"].is_in(forgotten.ids.implode())
-    if forgotten.digests:
-        digests = [_salted(forgotten.salt, digest) in forgotten.digests for digest in new["text_digest"]]
-        again |= pl.Series(digests, dtype=pl.Boolean)
-    return new.filter(~again), set_aside(new.filter(again))
+def split_taken_down(prompts: pl.DataFrame, takedowns: Takedowns) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of ``prompts`` that were not taken down, and rows of ``set_aside`` for those that were.
+
+    Input columns: those of the ``prompts`` table.
+    """
+    taken_down = prompts["prompt_id"].is_in(takedowns.ids.implode())
+    if takedowns.digests:
+        digests = [_salted_digest(takedowns.salt, digest) in takedowns.digests for digest in prompts["text_digest"]]
+        taken_down |= pl.Series(digests, dtype=pl.Boolean)
+    return prompts.filter(~taken_down), build_set_aside(prompts.filter(taken_down))
 
 
-def set_aside(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of ``set_aside`` for forgotten ``rows`` (prompt_id, source): nothing in them tells the text."""
+def build_set_aside(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of ``set_aside`` for rows that were taken down, without their texts or digests of them.
+
+    Input columns: prompt_id, source. Output columns: those of the ``set_aside`` table.
+    """
     digests = [content_id("forgotten", prompt_id) for prompt_id in rows["prompt_id"]]
     aside = rows.select(
         "source",
@@ -62,15 +68,15 @@ def set_aside(rows: pl.DataFrame) -> pl.DataFrame:
     return tables.cast("set_aside", pl.concat([tables.empty("set_aside"), aside], how="diagonal"))
 
 
-def guard(root: Path, text_digests: list[str]) -> None:
-    """Remember, for the workspace at ``root``, texts (their ``text_digest``) that must not come in again."""
-    salt, digests = _guard(root)
-    digests = sorted({*digests, *(_salted(salt, digest) for digest in text_digests)})
+def record_digests(root: Path, text_digests: list[str]) -> None:
+    """Add texts, given by ``text_digest``, to those that the workspace at ``root`` sets aside from now on."""
+    salt, digests = _read_digests(root)
+    digests = sorted({*digests, *(_salted_digest(salt, digest) for digest in text_digests)})
     files.write_text(root / "forgotten.json", json.dumps({"salt": salt, "digests": digests}) + "\n")
     (root / "forgotten.json").chmod(0o600)
 
 
-def _guard(root: Path) -> tuple[str, list[str]]:
+def _read_digests(root: Path) -> tuple[str, list[str]]:
     path = root / "forgotten.json"
     if not path.exists():
         return secrets.token_hex(16), []
@@ -78,8 +84,10 @@ def _guard(root: Path) -> tuple[str, list[str]]:
         content = json.loads(path.read_bytes())
         return str(content["salt"]), [str(digest) for digest in content["digests"]]
     except (ValueError, KeyError, TypeError):
-        raise SeasDataError(f"{path} is damaged; restore it from a copy, or what was forgotten may come back") from None
+        raise SeasDataError(
+            f"{path} is damaged; restore it from a copy, or texts that were taken down may be added again"
+        ) from None
 
 
-def _salted(salt: str, text_digest: str) -> str:
+def _salted_digest(salt: str, text_digest: str) -> str:
     return content_id("forgotten text", salt, text_digest)

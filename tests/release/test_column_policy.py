@@ -16,7 +16,7 @@ from seas_data.query.version import Version
 from seas_data.release import checks
 from seas_data.release.folder import checkout
 from seas_data.release.privacy import pii
-from seas_data.release.takedown import forget
+from seas_data.release.takedown import take_down
 from seas_data.release.visibility import PROFILES, redact, table_rule
 from seas_data.store.stages import RUNS
 from seas_data.tables import TABLES, policy
@@ -159,7 +159,7 @@ def taken_down(made: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNa
         others = pl.when(pl.col("prompt_id").eq_missing(prompt_id)).then(None).otherwise(quote)
         notes = {table: others if "prompt_id" in tables.empty(table).columns else quote for table in TABLES}
         before = plant(root, notes)
-        after = forget(root, [prompt_id], "asked for by its author").version
+        after = take_down(root, [prompt_id], "asked for by its author").version
     return SimpleNamespace(before=before, after=after, words=words)
 
 

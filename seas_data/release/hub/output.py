@@ -2,7 +2,7 @@
 
 from seas_data.query.text_table import write_table
 from seas_data.release.hub.push import PushResult
-from seas_data.release.takedown import Forgot
+from seas_data.release.takedown import Takedown
 from seas_data.text import printable
 
 
@@ -50,7 +50,7 @@ def push_json(result: PushResult, *, tag: str | None) -> dict[str, object]:
     }
 
 
-def print_takedown(result: Forgot, workspace: str) -> None:
+def print_takedown(result: Takedown, workspace: str) -> None:
     """Print what a takedown removed, and what still contains it."""
     removed = ", ".join(f"{table} {rows:,}" for table, rows in result.rows.items() if rows)
     print(f"{result.version.name} no longer contains them; rows removed: {removed}.")
@@ -81,7 +81,7 @@ def _few(names: list[str]) -> str:
     return printable(", ".join(names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def takedown_json(result: Forgot) -> dict[str, object]:
+def takedown_json(result: Takedown) -> dict[str, object]:
     """Return the result of a takedown as JSON data."""
     return {
         "version": result.version.name,

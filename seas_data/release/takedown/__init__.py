@@ -1,10 +1,10 @@
-"""Forget: the one exception to append-only. A version without a row, and without all that hangs on it.
+"""Takedown: a new version without some rows and all that depends on them. The one exception to append-only.
 
-    ids -> what goes with them (``forget_rows``) -> shards without it, the others as they are -> tombstones -> version
-        -> vectors and stages of the words removed -> which versions and published tags still hold them
+    ids -> what is removed (``rows.py``) -> shards without it, the others unchanged -> tombstones -> version
+        -> its vectors and stages deleted -> which versions and published tags still contain it
 
-The new version stands on the newest one and is of the same iteration. Earlier versions are not touched, here or where
-they were published: what still holds the words is said, so that a person can remove it.
+The parent of the new version is the newest one, and its iteration is the same. Earlier versions are not changed, here
+or where they were published; the result names all that still contain the texts, so that a person can remove them.
 """
 
 import shutil
@@ -20,99 +20,114 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.release.hub import publish_log
-from seas_data.release.takedown import rows as forget_rows
-from seas_data.release.takedown.rows import Gone
+from seas_data.release.takedown.rows import (
+    MIN_QUOTE_CHARACTERS,
+    Removal,
+    clear_quotes,
+    find_removal,
+    find_same_text,
+    removal_conditions,
+    select_texts,
+)
 from seas_data.similarity import vector_store
 from seas_data.store import Manifest, Shard, Workspace, open_workspace
-from seas_data.store import takedown as forgotten
 from seas_data.store.stages import RUNS
+from seas_data.store.takedown import build_set_aside, record_digests
 from seas_data.text import normalise, text_digest
 
 
 @dataclass(frozen=True)
-class Forgot:
-    """A forgetting's result: the new version, the rows that each table lost, the ids, and who still holds the words."""
+class Takedown:
+    """The result of a takedown."""
 
     version: Version
+    """The new version."""
     rows: dict[str, int]
+    """How many rows each table lost."""
     prompts: list[str]
+    """Ids of the prompts and attacks that were taken down."""
     responses: list[str]
+    """Ids of the responses that were taken down."""
     versions: list[str]
-    """Versions of this workspace that hold them."""
+    """Versions of this workspace that still contain them."""
     published: list[str]
-    """Where they were pushed to or pulled from, and as what."""
+    """Releases that contain them: where each was pushed to or pulled from, its version and profile."""
     unknown: list[str]
-    """Published tags of which nobody here knows what they hold."""
+    """Published tags whose content this workspace does not know."""
     models: list[str]
-    """Models that were trained on what is gone."""
+    """Models that were trained on what was removed."""
     alike: list[str]
-    """What stays and says much the same: prompts as whose double a forgotten one was dropped, and whatever holds the
-    words of a forgotten response."""
+    """Similar rows that stay: prompts that a removed one was a duplicate of, and rows with the text of a removed
+    response."""
 
 
-def forget(root: Path, ids: list[str], because: str) -> Forgot:
-    """Make a version of the workspace ``root`` without the prompts, attacks or responses ``ids``.
+def take_down(root: Path, ids: list[str], because: str) -> Takedown:
+    """Commit a version of the workspace at ``root`` without the prompts, attacks or responses ``ids``.
 
-    Raises SeasDataError when an id is unknown, there is no reason or one that quotes the text, or the newest version is
-    damaged.
+    ``because``: the reason, which is published with the version.
+    Raises SeasDataError if an id is unknown, if the reason is blank or quotes a text that is taken down, or if the
+    newest version is damaged.
     """
     if not because.strip():
-        raise SeasDataError('say why: seas-data forget ID --because "..."; the reason stands in the version, for good')
+        raise SeasDataError(
+            'the reason is missing; give it with seas-data forget ID --because "...", the version keeps it permanently'
+        )
     workspace = open_workspace(root)
     with workspace.lock(), publish_log.publish_lock(root):
         started = time.perf_counter()
         before = Version(workspace, workspace.manifest())
         workspace.require_whole(before.manifest)
-        gone = forget_rows.find(before, ids)
-        _require_discreet(because, forget_rows.named_texts(before, ids))
-        texts = _texts(before, gone)
-        # Guarded first: a kill from here on leaves too much out, never too little.
-        forgotten.guard(root, [text_digest(text) for text in texts.filter("is_forgotten")["text"]])
+        removal = find_removal(before, ids)
+        _require_no_quote(because, select_texts(before, ids))
+        texts = _removed_texts(before, removal)
+        # Recorded first: if the process is killed after this, later builds set aside too much, never too little.
+        record_digests(root, [text_digest(text) for text in texts.filter("is_taken_down")["text"]])
         name = f"v{int(before.name[1:]) + 1}"
-        left, lost = _shards(workspace, before.manifest, gone)
-        tombstones = _tombstones(gone, name, because)
-        aside = _set_aside(before, gone)
-        for table, rows in {"tombstones": tombstones, "set_aside": aside}.items():
+        shards, lost = _rewrite_shards(workspace, before.manifest, removal)
+        tombstones, set_aside = _build_tombstones(removal, name, because), _build_set_aside(before, removal)
+        for table, rows in {"tombstones": tombstones, "set_aside": set_aside}.items():
             if rows.height:
-                left[table] = [*left.get(table, []), workspace.write_shard(table, rows)]
+                shards[table] = [*shards.get(table, []), workspace.write_shard(table, rows)]
         parent = {"parent": before.name, "parent_digest": before.manifest.full_digest or before.digest}
-        manifest = before.manifest.model_copy(update={"version": name, **parent, "full_digest": None, "tables": left})
-        models, alike = _models(before, gone), _alike(before, gone)
-        _purge(workspace, texts["text"])
-        version = Version(workspace, workspace.commit(manifest, _runs(name, started, sum(lost.values()))))
-    holding = _holding(workspace, gone, except_for=name)
-    held, unknown = _published(root, holding)
-    return Forgot(
-        version,
-        lost,
-        gone.forgotten.to_list(),
-        gone.responses_forgotten.to_list(),
-        holding,
-        held,
-        unknown,
-        models,
-        alike,
+        manifest = before.manifest.model_copy(update={"version": name, **parent, "full_digest": None, "tables": shards})
+        models, alike = _find_trained_models(before, removal), _find_similar(before, removal)
+        _delete_traces(workspace, texts["text"])
+        version = Version(workspace, workspace.commit(manifest, _build_runs(name, started, sum(lost.values()))))
+    versions = _find_versions(workspace, removal, except_for=name)
+    published, unknown = _find_published(root, versions)
+    return Takedown(
+        version=version,
+        rows=lost,
+        prompts=removal.prompts_taken_down.to_list(),
+        responses=removal.responses_taken_down.to_list(),
+        versions=versions,
+        published=published,
+        unknown=unknown,
+        models=models,
+        alike=alike,
     )
 
 
-def _require_discreet(because: str, texts: list[str]) -> None:
-    """Raise SeasDataError if the reason, which is published, quotes what is to be forgotten."""
-    said = normalise(because)
-    if any(len(text.strip()) >= forget_rows.SHORTEST and normalise(text) in said for text in texts):
+def _require_no_quote(because: str, texts: list[str]) -> None:
+    """Raise SeasDataError if the reason, which is published, quotes a text that is taken down."""
+    reason = normalise(because)
+    if any(len(text.strip()) >= MIN_QUOTE_CHARACTERS and normalise(text) in reason for text in texts):
         raise SeasDataError(
-            "the reason quotes what is to be forgotten, and it is published with the version: say it in other words"
+            "the reason quotes the text that is taken down, and it is published with the version; rephrase --because"
         )
 
 
-def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[str, list[Shard]], dict[str, int]]:
-    """Write each shard that holds something gone anew, without it; return all shards, and the rows each table lost."""
-    rules = forget_rows.rules(gone)
+def _rewrite_shards(
+    workspace: Workspace, manifest: Manifest, removal: Removal
+) -> tuple[dict[str, list[Shard]], dict[str, int]]:
+    """Write the shards again that contain something to remove; return all shards, and how many rows each table lost."""
+    conditions = removal_conditions(removal)
     left: dict[str, list[Shard]] = {}
     lost: dict[str, int] = {}
     for table, shards in manifest.tables.items():
         left[table] = []
         for shard in shards:
-            kept = _without(table, workspace.shard_path(table, shard), rules[table], gone.words)
+            kept = _remove(table, workspace.shard_path(table, shard), conditions[table], removal.quotes)
             if kept is None:
                 left[table].append(shard)
                 continue
@@ -120,28 +135,28 @@ def _shards(workspace: Workspace, manifest: Manifest, gone: Gone) -> tuple[dict[
             if kept.height:
                 left[table].append(workspace.write_shard(table, kept))
     if "wrappers" in left and "templates" in lost:
-        left["wrappers"], lost["wrappers"] = _wrappers(workspace, manifest, left, gone.words)
+        left["wrappers"], lost["wrappers"] = _rewrite_wrappers(workspace, manifest, left, removal.quotes)
     return left, lost
 
 
-def _without(table: str, path: Path, rule: pl.Expr, words: list[str]) -> pl.DataFrame | None:
-    """Return what is left of a shard; None if that is all of it, as it was."""
+def _remove(table: str, path: Path, condition: pl.Expr, quotes: list[str]) -> pl.DataFrame | None:
+    """Return what is left of a shard; None if it is unchanged."""
     frame = tables.read(table, path, tables.empty(table).columns)
-    kept = forget_rows.without_quotes(table, frame.filter(~rule), words)
+    kept = clear_quotes(table, frame.filter(~condition), quotes)
     return None if kept.equals(frame) else kept
 
 
-def _wrappers(
-    workspace: Workspace, manifest: Manifest, left: dict[str, list[Shard]], words: list[str]
+def _rewrite_wrappers(
+    workspace: Workspace, manifest: Manifest, left: dict[str, list[Shard]], quotes: list[str]
 ) -> tuple[list[Shard], int]:
-    """Drop the fixed texts of templates that no prompt has any more."""
+    """Remove the wrappers that no prompt has any more; return the shards, and how many rows were lost."""
     paths = [workspace.shard_path("templates", shard) for shard in left["templates"]]
     templates = [tables.read("templates", path, ["template_id"]) for path in paths]
     used = pl.concat([tables.empty("templates").select("template_id"), *templates])["template_id"].drop_nulls()
     unused = ~pl.col("template_id").is_in(used.implode())
     shards, lost = [], 0
     for shard in manifest.tables["wrappers"]:
-        kept = _without("wrappers", workspace.shard_path("wrappers", shard), unused, words)
+        kept = _remove("wrappers", workspace.shard_path("wrappers", shard), unused, quotes)
         if kept is None:
             shards.append(shard)
             continue
@@ -150,85 +165,89 @@ def _wrappers(
     return shards, lost
 
 
-def _tombstones(gone: Gone, version: str, because: str) -> pl.DataFrame:
-    rows = [{"prompt_id": each, "response_id": None} for each in gone.forgotten]
-    rows += [{"prompt_id": None, "response_id": each} for each in gone.responses_forgotten]
+def _build_tombstones(removal: Removal, version: str, because: str) -> pl.DataFrame:
+    rows = [{"prompt_id": each, "response_id": None} for each in removal.prompts_taken_down]
+    rows += [{"prompt_id": None, "response_id": each} for each in removal.responses_taken_down]
     shape = {"prompt_id": pl.String, "response_id": pl.String}
     frame = pl.DataFrame(rows, schema=shape).with_columns(version=pl.lit(version), because=pl.lit(because.strip()))
     return tables.cast("tombstones", pl.concat([tables.empty("tombstones"), frame], how="diagonal"))
 
 
-def _set_aside(before: Version, gone: Gone) -> pl.DataFrame:
-    """Return the rows that later builds would otherwise write when they meet the forgotten rows in their sources."""
+def _build_set_aside(before: Version, removal: Removal) -> pl.DataFrame:
+    """Return the rows that later builds would otherwise add when they read the removed rows in their sources."""
     rows = before.select("select prompt_id, source from prompts where iteration = 0 order by prompt_id")
-    return forgotten.set_aside(rows.filter(pl.col("prompt_id").is_in(gone.forgotten.implode())))
+    return build_set_aside(rows.filter(pl.col("prompt_id").is_in(removal.prompts_taken_down.implode())))
 
 
-def _texts(before: Version, gone: Gone) -> pl.DataFrame:
-    """Return the ``text`` of every prompt and payload that is gone, and whether it ``is_forgotten`` as a whole."""
+def _removed_texts(before: Version, removal: Removal) -> pl.DataFrame:
+    """Return the texts of removed prompts and payloads.
+
+    Output columns: text, is_taken_down (whether it is the whole text of a prompt that is taken down).
+    """
     found = before.select(
         "select prompt_id, text, true as whole from prompts where text is not null "
         "union select prompt_id, text, true from attacks "
         "union select prompt_id, payload, false from templates where payload is not null"
     )
-    found = found.filter(pl.col("prompt_id").is_in(gone.prompts.implode()))
-    is_forgotten = pl.col("whole") & pl.col("prompt_id").is_in(gone.forgotten.implode())
-    return found.select("text", is_forgotten=is_forgotten).sort("text", "is_forgotten")
+    found = found.filter(pl.col("prompt_id").is_in(removal.prompts.implode()))
+    is_taken_down = pl.col("whole") & pl.col("prompt_id").is_in(removal.prompts_taken_down.implode())
+    return found.select("text", is_taken_down=is_taken_down).sort("text", "is_taken_down")
 
 
-def _purge(workspace: Workspace, texts: pl.Series) -> None:
-    """Remove what the workspace keeps of the words beside its versions: vectors, and what unfinished work left."""
+def _delete_traces(workspace: Workspace, texts: pl.Series) -> None:
+    """Delete what the workspace keeps of ``texts`` outside its versions: vectors, and files of unfinished work."""
     vector_store.remove_texts(workspace.root / "vectors", vector_store.compute_text_keys(texts))
     workspace.forget_stages()
     for name in ("push", "pull"):
         shutil.rmtree(workspace.root / name, ignore_errors=True)
 
 
-def _models(before: Version, gone: Gone) -> list[str]:
-    """Return the models that were trained when something gone was there to learn from, and those made of them."""
+def _find_trained_models(before: Version, removal: Removal) -> list[str]:
+    """Return the models that were trained on something removed, and those trained from them."""
     trained = before.select(
         "select seed_id, prompt_id, iteration from pairs union all "
         "select seed_id, prompt_id, iteration from demonstrations union all "
         "select seed_id, null, iteration from seeds where split = 'train'"
     )
-    hit = trained.filter(
-        pl.col("seed_id").is_in(gone.seeds.implode()) | pl.col("prompt_id").is_in(gone.prompts.implode())
+    affected = trained.filter(
+        pl.col("seed_id").is_in(removal.seeds.implode()) | pl.col("prompt_id").is_in(removal.prompts.implode())
     )
-    if hit.is_empty():
+    if affected.is_empty():
         return []
-    first = hit["iteration"].min()
-    known = (
+    first = affected["iteration"].min()
+    query = (
         "select model from checkpoints where iteration >= $first and method in ('sft', 'dpo') order by iteration, model"
     )
-    return before.select(known, {"first": first})["model"].to_list()
+    return before.select(query, {"first": first})["model"].to_list()
 
 
-def _alike(before: Version, gone: Gone) -> list[str]:
-    """Return what stays and says much the same: see ``Forgot.alike``."""
+def _find_similar(before: Version, removal: Removal) -> list[str]:
+    """Return the ids of similar rows that stay: see ``Takedown.alike``."""
     duplicates = before.select("select prompt_id, witness_id from dropped where reason like '%duplicate' order by 2")
-    named = duplicates.filter(pl.col("prompt_id").is_in(gone.forgotten.implode()))["witness_id"]
-    doubles = named.filter(~named.is_in(gone.prompts.implode())).unique(maintain_order=True).to_list()
-    return list(dict.fromkeys([*doubles, *forget_rows.same_words(before, gone)]))
+    taken_down = pl.col("prompt_id").is_in(removal.prompts_taken_down.implode())
+    witnesses = duplicates.filter(taken_down)["witness_id"]
+    staying = witnesses.filter(~witnesses.is_in(removal.prompts.implode())).unique(maintain_order=True).to_list()
+    return list(dict.fromkeys([*staying, *find_same_text(before, removal)]))
 
 
-def _holding(workspace: Workspace, gone: Gone, *, except_for: str) -> list[str]:
-    """Return the versions of the workspace that hold anything forgotten."""
-    ids = pl.concat([gone.forgotten.rename("id"), gone.responses_forgotten.rename("id")]).implode()
+def _find_versions(workspace: Workspace, removal: Removal, *, except_for: str) -> list[str]:
+    """Return the versions of the workspace that contain anything that is taken down."""
+    ids = pl.concat([removal.prompts_taken_down.rename("id"), removal.responses_taken_down.rename("id")]).implode()
     query = "select prompt_id as id from prompts union select prompt_id from attacks"
     query += " union select response_id from responses"
     versions = (Version(workspace, workspace.manifest(name)) for name in workspace.versions() if name != except_for)
     return [each.name for each in versions if each.select(query)["id"].is_in(ids).any()]
 
 
-def _published(root: Path, versions: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return where a release of one of ``versions`` is published, and the tags that may be of any version."""
-    holding = set(versions)
+def _find_published(root: Path, versions: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return where a release of one of ``versions`` is published, and the tags whose version is unknown."""
+    containing = set(versions)
     entries = [each for each in publish_log.read(root) if each.kind == "dataset"]
     known = {(each.repository, each.commit) for each in entries if each.way != "seen"}
     held = [
         f"{each.repository}@{each.tag or each.commit[:7]} ({each.version}, {each.profile}{', public' * each.public})"
         for each in entries
-        if each.version in holding
+        if each.version in containing
     ]
     unknown = [
         f"{each.repository}@{each.tag}"
@@ -238,7 +257,7 @@ def _published(root: Path, versions: Iterable[str]) -> tuple[list[str], list[str
     return list(dict.fromkeys(held)), list(dict.fromkeys(unknown))
 
 
-def _runs(version: str, started: float, rows: int) -> pl.DataFrame:
+def _build_runs(version: str, started: float, rows: int) -> pl.DataFrame:
     record = {
         "version": version,
         "stage": "forget",

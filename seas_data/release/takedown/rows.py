@@ -1,21 +1,21 @@
-"""Which rows go when a row is forgotten: those that hold its words, and all that hangs on them.
+"""Which rows a takedown removes: those that contain the text of a named row, and those that depend on them.
 
-*Forgotten* are the named prompts; prompts and attacks of the same text (in normal form), or that hold the named text
-as a whole; and what was dropped as an exact or near duplicate of one of these. They get tombstones and never come back.
+*Taken down* are the named prompts; prompts and attacks with the same text (in normal form) or that contain the whole
+named text; and what was dropped as an exact or near duplicate of one of these. They get tombstones and never come back.
 
-*Gone* with them is what cannot stand without them: what was dropped because of a row that is gone (it has no witness
-any more; where a source holds it, the next build judges it anew), seeds that show a row that is gone, and the attacks
-that answer such a seed, and so on, until nothing more hangs on anything that is gone. Then the responses to what is
-gone, their verdicts, and the pairs, demonstrations and other rows that name or quote any of it.
+*Removed* with them is what depends on them: rows that were dropped because of a removed row (they have no witness any
+more; the next build judges them again if a source still has them), seeds that show a removed row, and attacks that
+answer such a seed, repeatedly until nothing else depends on a removed row. Then the responses to removed rows, their
+verdicts, and the pairs, demonstrations and other rows that name or quote any of them.
 
-A *response* that is named goes alone, with its verdicts and pairs: models say the same to many prompts, and who has one
-stock refusal forgotten does not mean all. ``same_words`` says who else holds its words.
+A named *response* is removed alone, with its verdicts and pairs: models give the same response to many prompts, and one
+stock refusal is not all of them. ``find_same_text`` returns the rows that stay and contain the same text.
 
-Where any other text quotes the words, such as the detail of a decision, the text goes and its row stays: without its
-decision a dropped prompt would be kept. Which columns hold texts, and whether their rows go, is in their policies
-(``tables.policy``): a new column of text is searched at once.
+Where another text quotes the words, such as the detail of a decision, the text is cleared and its row stays: without
+its decision a dropped prompt would be kept. Which columns hold text, and whether their rows go, is in their policies
+(``tables.policy``), so a new column of text is searched at once.
 
-Texts of fewer than ``SHORTEST`` characters are not looked for inside others: "hello" is in everything.
+Texts with fewer than ``MIN_QUOTE_CHARACTERS`` characters are not searched inside others: "hello" is everywhere.
 """
 
 from collections.abc import Iterable
@@ -31,78 +31,82 @@ from seas_data.query.version import Version
 from seas_data.tables import TABLES, policy
 from seas_data.text import text_digest
 
-SHORTEST = 20
-FORGOTTEN = "forgotten"
-"""What replaces a text that is taken down in a column that cannot be null."""
+MIN_QUOTE_CHARACTERS = 20
+REPLACEMENT = "forgotten"
+"""The value of a cleared text in a column that cannot be null."""
 
 
 @dataclass(frozen=True)
-class Gone:
-    """What a forgetting takes out: ids of prompts and responses to be forgotten, and of all rows that go with them."""
+class Removal:
+    """The ids of what a takedown removes."""
 
-    forgotten: pl.Series
-    """Prompts (and attacks) that hold the words: they get tombstones."""
-    responses_forgotten: pl.Series
+    prompts_taken_down: pl.Series
+    """Prompts (and attacks) that contain the named texts; they get tombstones."""
+    responses_taken_down: pl.Series
+    """The named responses; they get tombstones."""
     prompts: pl.Series
-    """Forgotten ones, and those that cannot stand without them."""
+    """Prompts that are taken down, and those that depend on them."""
     seeds: pl.Series
     responses: pl.Series
-    words: list[str]
-    """The named texts that are looked for inside others."""
+    quotes: list[str]
+    """The named texts that are searched inside others."""
 
 
-def find(version: Version, ids: list[str]) -> Gone:
-    """Return what goes with ``ids`` (of prompts, attacks or responses). Raises SeasDataError for an id there is not."""
-    named, named_responses = _named(version, ids)
+def find_removal(version: Version, ids: list[str]) -> Removal:
+    """Return what a takedown of ``ids`` (of prompts, attacks or responses) removes.
+
+    Raises SeasDataError for an id that is not in the version.
+    """
+    named, named_responses = _resolve_ids(version, ids)
     prompts = version.select(
         "select prompt_id, text from prompts where text is not null union select prompt_id, text from attacks"
     )
     texts = prompts.join(named.to_frame(), on="prompt_id", how="semi")["text"].unique(maintain_order=True)
-    words = _long(texts)
+    quotes = _long(texts)
     same = {text_digest(text) for text in texts}
     equal = prompts.filter(pl.Series([text_digest(text) in same for text in prompts["text"]], dtype=pl.Boolean))
-    quoting = [_quoting(version, table, words) for table in ("prompts", "attacks")]
-    holding = _ids([named, equal["prompt_id"], *quoting], "prompt_id")
+    quoting = [_quoting_ids(version, table, quotes) for table in ("prompts", "attacks")]
+    containing = _ids([named, equal["prompt_id"], *quoting], "prompt_id")
     dropped = version.select("select prompt_id, reason, witness_id from dropped where witness_id is not null")
-    doubles = dropped.filter(
-        pl.col("reason").is_in(["exact_duplicate", "near_duplicate"]) & pl.col("witness_id").is_in(holding.implode())
+    duplicates = dropped.filter(
+        pl.col("reason").is_in(["exact_duplicate", "near_duplicate"]) & pl.col("witness_id").is_in(containing.implode())
     )
-    forgotten = _ids([holding, doubles["prompt_id"]], "prompt_id")
-    gone, seeds = _hanging(version, forgotten, dropped, words)
-    theirs = version.select("select response_id, prompt_id from responses").filter(
-        pl.col("prompt_id").is_in(gone.implode())
+    taken_down = _ids([containing, duplicates["prompt_id"]], "prompt_id")
+    removed, seeds = _add_dependents(version, taken_down, dropped, quotes)
+    answers = version.select("select response_id, prompt_id from responses").filter(
+        pl.col("prompt_id").is_in(removed.implode())
     )
-    quoting = [_quoting(version, "responses", words)]
-    responses = _ids([named_responses, *quoting, theirs["response_id"]], "response_id")
-    return Gone(forgotten, _ids([named_responses], "response_id"), gone, seeds, responses, words)
+    quoting = [_quoting_ids(version, "responses", quotes)]
+    responses = _ids([named_responses, *quoting, answers["response_id"]], "response_id")
+    return Removal(taken_down, _ids([named_responses], "response_id"), removed, seeds, responses, quotes)
 
 
-def rules(gone: Gone) -> dict[str, pl.Expr]:
-    """Return for each table an expression that is true for the rows to take out: by their ids or by their words."""
-    prompts, seeds, responses = gone.prompts.implode(), gone.seeds.implode(), gone.responses.implode()
-    bare = gone.prompts.filter(~gone.prompts.is_in(gone.forgotten.implode())).implode()
-    both = pl.concat([gone.prompts.rename("id"), gone.responses.rename("id")]).implode()
+def removal_conditions(removal: Removal) -> dict[str, pl.Expr]:
+    """Return for each table an expression that is true for the rows to remove: by their ids, or by what they quote."""
+    prompts, seeds, responses = removal.prompts.implode(), removal.seeds.implode(), removal.responses.implode()
+    dependent = removal.prompts.filter(~removal.prompts.is_in(removal.prompts_taken_down.implode())).implode()
+    both = pl.concat([removal.prompts.rename("id"), removal.responses.rename("id")]).implode()
     of_prompt, of_seed = pl.col("prompt_id").is_in(prompts), pl.col("seed_id").is_in(seeds)
-    learned = of_prompt | of_seed
+    of_either = of_prompt | of_seed
     by_id = {
         **dict.fromkeys(("prompts", "relabels", "templates", "splits", "clusters", "embeddings"), of_prompt),
         **dict.fromkeys(("attacks", "expected"), of_prompt),
-        # The witness of a decision about a row that stays keeps its id where a tombstone stands for it.
-        "decisions": of_prompt | pl.col("witness_id").is_in(bare),
+        # A decision about a row that stays keeps the id of a witness that has a tombstone.
+        "decisions": of_prompt | pl.col("witness_id").is_in(dependent),
         "seeds": of_seed,
         "responses": pl.col("response_id").is_in(responses),
         "verdicts": pl.col("response_id").is_in(responses),
-        "unpaired": learned | pl.col("candidate_id").is_in(both),
-        "pairs": learned | pl.col("chosen_id").is_in(both) | pl.col("rejected_id").is_in(both),
-        "demonstrations": learned | pl.col("completion_id").is_in(both),
+        "unpaired": of_either | pl.col("candidate_id").is_in(both),
+        "pairs": of_either | pl.col("chosen_id").is_in(both) | pl.col("rejected_id").is_in(both),
+        "demonstrations": of_either | pl.col("completion_id").is_in(both),
     }
     return {
-        table: by_id.get(table, pl.lit(False)).fill_null(False) | _quotes_in(table, "row", gone.words)
+        table: by_id.get(table, pl.lit(False)).fill_null(False) | _quotes_in(table, "row", removal.quotes)
         for table in TABLES
     }
 
 
-def named_texts(version: Version, ids: list[str]) -> list[str]:
+def select_texts(version: Version, ids: list[str]) -> list[str]:
     """Return the texts of the prompts, attacks and responses ``ids``."""
     texts = version.select(
         "select text from prompts where prompt_id in (select unnest($ids)) "
@@ -113,42 +117,42 @@ def named_texts(version: Version, ids: list[str]) -> list[str]:
     return texts["text"].drop_nulls().to_list()
 
 
-def same_words(version: Version, gone: Gone) -> list[str]:
-    """Return the responses and prompts that stay and hold the words of a response that is forgotten by itself."""
-    words = _long(named_texts(version, gone.responses_forgotten.to_list()))
-    if not words:
+def find_same_text(version: Version, removal: Removal) -> list[str]:
+    """Return the ids of responses and prompts that stay and contain the text of a response that is taken down."""
+    quotes = _long(select_texts(version, removal.responses_taken_down.to_list()))
+    if not quotes:
         return []
     texts = version.select(
         "select response_id as id, text from responses union all select prompt_id, text from prompts "
         "union select prompt_id, text from attacks"
     )
-    out = pl.concat([gone.responses.rename("id"), gone.prompts.rename("id")])
+    removed = pl.concat([removal.responses.rename("id"), removal.prompts.rename("id")])
     return (
-        texts.filter(_contains(pl.col("text"), words), ~pl.col("id").is_in(out.implode()))["id"]
+        texts.filter(_contains(pl.col("text"), quotes), ~pl.col("id").is_in(removed.implode()))["id"]
         .unique()
         .sort()
         .to_list()
     )
 
 
-def without_quotes(table: str, frame: pl.DataFrame, words: list[str]) -> pl.DataFrame:
-    """Return rows of ``table`` without the texts that quote ``words``, in columns whose rows stay.
+def clear_quotes(table: str, frame: pl.DataFrame, quotes: list[str]) -> pl.DataFrame:
+    """Return rows of ``table`` with texts cleared that contain one of ``quotes``, in columns whose rows stay.
 
-    Such a text becomes null; where its column cannot be null, ``FORGOTTEN`` or an empty list.
+    A cleared text is null; where its column cannot be null, ``REPLACEMENT``, or an empty list.
     """
     schema = TABLES[table].columns()
     return frame.with_columns(
-        pl.when(_contains(policy.as_text(name, schema[name].dtype), words))
+        pl.when(_contains(policy.as_text(name, schema[name].dtype), quotes))
         .then(pl.lit(None if schema[name].nullable else _replacement(schema[name]), schema[name].dtype))
         .otherwise(name)
         .alias(name)
         for name in _text_columns(table, "cell")
-        if words
+        if quotes
     )
 
 
 def _replacement(column: dy.Column) -> Any:
-    return [] if isinstance(column.dtype, pl.List) else FORGOTTEN
+    return [] if isinstance(column.dtype, pl.List) else REPLACEMENT
 
 
 def _text_columns(table: str, takedown: str) -> list[str]:
@@ -157,67 +161,70 @@ def _text_columns(table: str, takedown: str) -> list[str]:
 
 
 def _long(texts: Iterable[str]) -> list[str]:
-    return [text for text in texts if len(text.strip()) >= SHORTEST]
+    return [text for text in texts if len(text.strip()) >= MIN_QUOTE_CHARACTERS]
 
 
-def _contains(text: pl.Expr, words: list[str]) -> pl.Expr:
-    """Return an expression that is true where ``text`` contains one of ``words``."""
-    return text.str.contains_any(words).fill_null(False) if words else pl.lit(False)
+def _contains(text: pl.Expr, quotes: list[str]) -> pl.Expr:
+    """Return an expression that is true where ``text`` contains one of ``quotes``."""
+    return text.str.contains_any(quotes).fill_null(False) if quotes else pl.lit(False)
 
 
-def _quotes_in(table: str, takedown: str, words: list[str]) -> pl.Expr:
-    """Return an expression that is true where a text of ``table`` with this effect of a takedown quotes ``words``."""
+def _quotes_in(table: str, takedown: str, quotes: list[str]) -> pl.Expr:
+    """Return an expression that is true where a column of ``table`` with this ``takedown`` contains a quote."""
     types = tables.empty(table).schema
-    found = [_contains(policy.as_text(name, types[name]), words) for name in _text_columns(table, takedown)]
+    found = [_contains(policy.as_text(name, types[name]), quotes) for name in _text_columns(table, takedown)]
     return pl.any_horizontal(found) if found else pl.lit(False)
 
 
-def _quoting(version: Version, table: str, words: list[str]) -> pl.Series:
-    """Return the ids of the rows of ``table`` that go because a text in them quotes ``words``."""
+def _quoting_ids(version: Version, table: str, quotes: list[str]) -> pl.Series:
+    """Return the ids of the rows of ``table`` that are removed because of what they quote."""
     schema = TABLES[table]
     rows = version.table(table, [*policy.row_id(schema), *_text_columns(table, "row")])
-    return rows.filter(_quotes_in(table, "row", words)).select(policy.row_id_expr(schema)).to_series()
+    return rows.filter(_quotes_in(table, "row", quotes)).select(policy.row_id_expr(schema)).to_series()
 
 
-def _named(version: Version, ids: list[str]) -> tuple[pl.Series, pl.Series]:
-    """Return the prompts (attacks too) and the responses that ``ids`` name."""
-    asked = pl.Series("id", ids, dtype=pl.String).unique(maintain_order=True)
+def _resolve_ids(version: Version, ids: list[str]) -> tuple[pl.Series, pl.Series]:
+    """Return the prompts (and attacks) and the responses that ``ids`` name."""
+    named = pl.Series("id", ids, dtype=pl.String).unique(maintain_order=True)
     query = (
         "select prompt_id as id, 'prompt' as kind from prompts union select prompt_id, 'prompt' from attacks "
         "union all select response_id, 'response' from responses"
     )
-    found = version.select(query).filter(pl.col("id").is_in(asked.implode())).sort("id")
-    if strangers := asked.filter(~asked.is_in(found["id"].implode())).to_list():
-        graves = version.select("select coalesce(prompt_id, response_id) as id, version from tombstones")
-        known = dict(graves.iter_rows())
-        said = f"was forgotten in {known[strangers[0]]} already" if strangers[0] in known else "is in no table of it"
-        raise SeasDataError(
-            f"{strangers[0]} {said} ({version.name}; {len(strangers)} such ids): take whole ids from seas-data why TEXT"
+    found = version.select(query).filter(pl.col("id").is_in(named.implode())).sort("id")
+    if unknown := named.filter(~named.is_in(found["id"].implode())).to_list():
+        tombstones = version.select("select coalesce(prompt_id, response_id) as id, version from tombstones")
+        taken_down = dict(tombstones.iter_rows())
+        problem = (
+            f"was already taken down in {taken_down[unknown[0]]}" if unknown[0] in taken_down else "is in no table"
         )
-    of_kind = {kind: found.filter(kind=kind)["id"] for kind in ("prompt", "response")}
-    return of_kind["prompt"].rename("prompt_id"), of_kind["response"].rename("response_id")
+        raise SeasDataError(
+            f"{version.name}: {unknown[0]} {problem} ({len(unknown)} such ids); use whole ids, as seas-data why TEXT "
+            "prints them"
+        )
+    by_kind = {kind: found.filter(kind=kind)["id"] for kind in ("prompt", "response")}
+    return by_kind["prompt"].rename("prompt_id"), by_kind["response"].rename("response_id")
 
 
-def _hanging(
-    version: Version, forgotten: pl.Series, dropped: pl.DataFrame, words: list[str]
+def _add_dependents(
+    version: Version, taken_down: pl.Series, dropped: pl.DataFrame, quotes: list[str]
 ) -> tuple[pl.Series, pl.Series]:
-    """Return the prompts and the seeds that go with ``forgotten``: one step after the other, until there is no more."""
+    """Return the prompts and the seeds to remove: ``taken_down`` and, step by step, all that depends on them."""
     seeds = version.select("select seed_id, example_ids from seeds")
-    shown = seeds.select("seed_id", prompt_id="example_ids").explode("prompt_id").drop_nulls()
+    examples = seeds.select("seed_id", prompt_id="example_ids").explode("prompt_id").drop_nulls()
     written = version.select(
         "select prompt_id, seed_id from attacks where seed_id is not null "
         "union select prompt_id, seed_id from prompts where seed_id is not null"
     )
-    gone, gone_seeds = forgotten, _quoting(version, "seeds", words)
+    removed, removed_seeds = taken_down, _quoting_ids(version, "seeds", quotes)
     while True:
-        with_it = gone.implode()
-        more_seeds = _ids([gone_seeds, shown.filter(pl.col("prompt_id").is_in(with_it))["seed_id"]], "seed_id")
-        witnessed = dropped.filter(pl.col("witness_id").is_in(with_it))["prompt_id"]
+        ids = removed.implode()
+        more_seeds = _ids([removed_seeds, examples.filter(pl.col("prompt_id").is_in(ids))["seed_id"]], "seed_id")
+        witnessed = dropped.filter(pl.col("witness_id").is_in(ids))["prompt_id"]
         attacks = written.filter(pl.col("seed_id").is_in(more_seeds.implode()))["prompt_id"]
-        more = _ids([gone, witnessed, attacks], "prompt_id")
-        if len(more) == len(gone) and len(more_seeds) == len(gone_seeds):
+        more = _ids([removed, witnessed, attacks], "prompt_id")
+        if len(more) == len(removed) and len(more_seeds) == len(removed_seeds):
             return more, more_seeds
-        gone, gone_seeds = more, more_seeds
+        removed, removed_seeds = more, more_seeds
 
 
 def _ids(parts: list[pl.Series], name: str) -> pl.Series:

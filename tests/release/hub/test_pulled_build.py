@@ -15,7 +15,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.release.hub.pull import pull
 from seas_data.release.hub.push import PushRequest, push
-from seas_data.release.takedown import forget
+from seas_data.release.takedown import take_down
 from seas_data.run import build
 from tests.conftest import EXAMPLE
 from tests.hub import Hub
@@ -58,7 +58,7 @@ def test_on_a_release_that_withholds_texts_nothing_is_built_but_something_can_be
     version = pull("org/set@1.0.0", root).version
     with pytest.raises(SeasDataError, match="withholds texts"):
         build(recipes.load(more(tmp_path, example)), root)
-    done = forget(root, [version.table("kept")["prompt_id"][0]], "asked for")
+    done = take_down(root, [version.table("kept")["prompt_id"][0]], "asked for")
     assert done.version.workspace.verify(done.version.manifest) == []
     with pytest.raises(SeasDataError, match="withholds texts"):
         build(recipes.load(more(tmp_path, example)), root)

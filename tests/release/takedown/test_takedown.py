@@ -12,9 +12,8 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.query.version import Version
-from seas_data.release.hub import print as hub_print
-from seas_data.release.hub import publish_log as published
-from seas_data.release.takedown import Forgot, forget
+from seas_data.release.hub import output, publish_log
+from seas_data.release.takedown import Takedown, take_down
 from seas_data.similarity import vector_store
 from seas_data.store.stages import RUNS
 from seas_data.store.workspace import write_shard
@@ -67,8 +66,8 @@ def references_are_whole(version: Version) -> None:
     assert not any(broken.values()), broken
 
 
-def forget_one(root: Path, prompt_id: str) -> Forgot:
-    return forget(root, [prompt_id], "asked for by its author")
+def forget_one(root: Path, prompt_id: str) -> Takedown:
+    return take_down(root, [prompt_id], "asked for by its author")
 
 
 def test_nothing_of_a_forgotten_prompt_is_left(mine: Path) -> None:
@@ -120,7 +119,7 @@ def test_a_response_goes_alone(mine: Path) -> None:
     row = before.select(
         "select response_id, prompt_id, text from responses where text is not null order by response_id limit 1"
     ).row(0)
-    done = forget(mine, [row[0]], "names a person")
+    done = take_down(mine, [row[0]], "names a person")
     assert done.prompts == [] and done.responses == [row[0]]
     after = done.version
     assert row[0] not in after.table("responses")["response_id"]
@@ -146,7 +145,7 @@ def test_of_many_responses_that_say_the_same_only_the_named_one_goes(mine: Path)
     stock = "I am sorry, but the garden is closed to all of you."
     ids = versions.open(mine).version().table("responses").drop_nulls("text")["response_id"].sort()
     before = rewritten(mine, "responses", "text", stock, pl.col("response_id").is_in(ids[:30].implode()))
-    done = forget(mine, [ids[0]], "names a person")
+    done = take_down(mine, [ids[0]], "names a person")
     after = done.version
     assert after.table("responses").height == before.table("responses").height - 1
     assert done.prompts == [] and done.responses == [ids[0]]
@@ -191,8 +190,8 @@ def test_a_reason_that_quotes_the_words_is_refused(mine: Path) -> None:
     version = versions.open(mine).version()
     prompt_id = shown_prompt(version)
     words = str(version.select("select text from prompts where prompt_id = $id", {"id": prompt_id})["text"][0])
-    with pytest.raises(SeasDataError, match="the reason quotes what is to be forgotten") as raised:
-        forget(mine, [prompt_id], f"they asked us to remove '{words.upper()}'")
+    with pytest.raises(SeasDataError, match="the reason quotes the text that is taken down") as raised:
+        take_down(mine, [prompt_id], f"they asked us to remove '{words.upper()}'")
     assert words not in str(raised.value) and versions.open(mine).versions() == ["v0", "v1", "v2"]
     assert not (mine / "forgotten.json").exists()
 
@@ -209,7 +208,7 @@ def test_nothing_that_is_printed_obeys_the_terminal(mine: Path, capsys: pytest.C
     done = forget_one(mine, shown_prompt(versions.open(mine).version()))
     evil = "\x1b[2J\u202e"
     fields = {name: [f"R1{evil}"] for name in ("prompts", "published", "unknown", "models", "alike")}
-    hub_print.forgot(replace(done, **fields), "ws")
+    output.print_takedown(replace(done, **fields), "ws")
     out = capsys.readouterr().out
     assert "\x1b" not in out and "\u202e" not in out and out.count("R1") == 5
 
@@ -229,11 +228,11 @@ def test_what_was_published_is_named(mine: Path) -> None:
     entry = {"kind": "dataset", "profile": "public", "digest": "", "full_digest": "", "public": False, "at": ""}
     for tag, version, way in (("1.0.0", "v0", "push"), (None, "v2", "push"), ("9.0.0", "v1", "pull")):
         given = entry | {"repository": "org/set", "tag": tag, "commit": "c" * 40, "version": version, "way": way}
-        published.record(mine, published.Published.model_validate(given))
+        publish_log.record(mine, publish_log.PublishLogEntry.model_validate(given))
     seen = [("9.0.0", "c" * 40), ("0.9.0", "d" * 40)]
     for tag, commit in seen:
         given = entry | {"repository": "org/set", "tag": tag, "commit": commit, "version": "", "way": "seen"}
-        published.record(mine, published.Published.model_validate(given))
+        publish_log.record(mine, publish_log.PublishLogEntry.model_validate(given))
     done = forget_one(mine, shown_prompt(versions.open(mine).version("v0")))
     assert done.published == [
         "org/set@1.0.0 (v0, public)",
@@ -247,13 +246,13 @@ def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
     prompt_id = shown_prompt(versions.open(mine).version())
     for ids, because, said in (
         (["0" * 24], "x", "is in no table"),
-        ([prompt_id], "  ", "say why"),
+        ([prompt_id], "  ", "the reason is missing"),
     ):
         with pytest.raises(SeasDataError, match=said):
-            forget(mine, ids, because)
+            take_down(mine, ids, because)
     assert versions.open(mine).versions() == ["v0", "v1", "v2"]
     forget_one(mine, prompt_id)
-    with pytest.raises(SeasDataError, match="forgotten in v3 already"):
+    with pytest.raises(SeasDataError, match="already taken down in v3"):
         forget_one(mine, prompt_id)
 
 
