@@ -20,7 +20,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.release.privacy import pseudonyms
+from seas_data.release import pseudonyms
 from seas_data.tables import TABLES, policy
 from seas_data.tables.policy import Policy
 

@@ -13,8 +13,8 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.migrate import migrate
 from seas_data.recipe import Recipe
+from seas_data.release import publish_log
 from seas_data.release.folder import checkout
-from seas_data.release.hub import publish_log
 from seas_data.store import Workspace, formats, open_workspace, takedown
 from tests.program import called
 

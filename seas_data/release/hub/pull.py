@@ -27,9 +27,9 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe
-from seas_data.release.hub import publish_log
-from seas_data.release.hub.publish_log import PublishLogEntry
+from seas_data.release import publish_log
 from seas_data.release.hub.remote import Remote, RemoteFile
+from seas_data.release.publish_log import PublishLogEntry
 from seas_data.release.visibility import PROFILES
 from seas_data.store import Manifest, Shard, Workspace, files, formats, open_workspace
 from seas_data.store.stages import RUNS
@@ -207,7 +207,7 @@ def _find_fault(path: Path, table: str, shard: Shard) -> str | None:
         return "does not match its SHA-256"
     try:
         rows = pq.ParquetFile(path).metadata.num_rows
-        tables.fits(table, path)
+        tables.check_shard(table, path)
         ids = tables.read(table, path, _id_columns(table))
     except SeasDataError:
         return f"does not hold rows of the table {table}"

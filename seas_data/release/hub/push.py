@@ -20,12 +20,12 @@ from huggingface_hub import CommitOperationAdd
 
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
+from seas_data.release import publish_log
 from seas_data.release.folder import checkout
 from seas_data.release.hub import plan as push_plan
-from seas_data.release.hub import publish_log
 from seas_data.release.hub.plan import PushPlan, RemoteState
-from seas_data.release.hub.publish_log import PublishLogEntry
 from seas_data.release.hub.remote import Remote, RepositoryInfo, tag_conflict
+from seas_data.release.publish_log import PublishLogEntry
 from seas_data.release.visibility import Profile
 from seas_data.store.workspace import require_tag_name
 from seas_data.text import printable

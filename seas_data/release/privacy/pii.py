@@ -1,14 +1,14 @@
-"""Personal data and secrets in what a release holds: found offline, named by id and kind, never shown.
+"""Scan for personal data and secrets in what a release contains: offline, reported by id and kind, never shown.
 
     email            an address whose domain is not reserved for examples (RFC 2606)
-    telephone        a number that ``phonenumbers`` calls valid, written with a country's code or as in its country
+    telephone        a number that is valid by ``phonenumbers``, with a country code or as written in its country
     ip-address       an address of the public internet
     postal-address   house number, street and postcode, as in the United States and the United Kingdom
-    ...              keys and tokens: by the patterns of ``detect-secrets`` and a few of its later kin
+    ...              keys and tokens, by the patterns of ``detect-secrets`` and of a few newer issuers
 
-A shard's findings are kept in the workspace's ``scans`` folder, by the shard's hash and the scanner's own, so that a
-shard is read once. Nothing is sent anywhere: the patterns are all that is taken from detect-secrets, whose own way is
-to ask the issuer whether a key works. They are matched by Polars' engine, which takes linear time whatever the text.
+The findings of a shard are stored in the workspace's ``scans`` folder, by the hash of the shard and the id of the
+scanner, so that a shard is scanned once. Nothing is sent anywhere: only the patterns of detect-secrets are used, not
+its verification, which asks the issuer whether a key works. Polars' engine matches them in linear time on any text.
 """
 
 import base64
@@ -25,25 +25,25 @@ import phonenumbers
 import polars as pl
 
 from seas_data.query.version import Version
-from seas_data.release.privacy import pseudonyms
+from seas_data.release import pseudonyms
 from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Shard, files
 from seas_data.tables import TABLES, policy
 from seas_data.text import content_id
 
-PERSONAL = ("email", "telephone", "ip-address", "postal-address")
+PERSONAL_KINDS = ("email", "telephone", "ip-address", "postal-address")
 FINDINGS = {"id": pl.String(), "column": pl.String(), "kind": pl.String()}
 
 
-def findings(version: Version, profile: Profile) -> pl.DataFrame:
+def find_in_release(version: Version, profile: Profile) -> pl.DataFrame:
     """Return the personal data and secrets in what ``profile`` releases of ``version``, sorted.
 
     All columns of free text are scanned (``tables.policy``), and the recipe as ``redact`` leaves it.
 
     Output columns: table (``recipe`` for the recipe), id (of the row, or the recipe's key), column, kind.
     """
-    parts = [_in_recipe(version)]
+    parts = [_scan_recipe(version)]
     for table in TABLES:
         for shard in version.manifest.tables.get(table, []):
             found = _scan_shard(version, table, shard, profile)
@@ -84,7 +84,7 @@ def _scan_column(version: Version, table: str, shard: Shard, column: str, prefix
     Names after ``prefix`` are not scanned: the profile has pseudonyms for them.
     """
     name = f"{shard.sha256}-{column}" + "-without-names" * (prefix is not None)
-    path = version.workspace.root / "scans" / SCANNER / table / f"{name}.parquet"
+    path = version.workspace.root / "scans" / SCANNER_ID / table / f"{name}.parquet"
     if not path.exists():
         rows = pl.scan_parquet(version.workspace.shard_path(table, shard))
         text = policy.as_text(column, rows.collect_schema()[column])
@@ -104,27 +104,27 @@ def _scan_distinct(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(texts, on="text").select("id", "kind").unique().sort("id", "kind")
 
 
-def _in_recipe(version: Version) -> pl.DataFrame:
-    """Return what is found in the recipe's keys and texts, under the place of each; no place says what is found."""
-    told = list(_told(redact_recipe(version.manifest.recipe), ()))
-    keys = pl.DataFrame({"id": [place[-1] for place, _ in told if place]}, schema={"id": pl.String})
+def _scan_recipe(version: Version) -> pl.DataFrame:
+    """Return the findings in the recipe's keys and texts, each under its path; a key with a finding reads ``...``."""
+    texts = list(_walk(redact_recipe(version.manifest.recipe), ()))
+    keys = pl.DataFrame({"id": [path[-1] for path, _ in texts if path]}, schema={"id": pl.String})
     found = set(scan(keys.unique().with_columns(text="id"))["id"])
-    places = [".".join("..." if part in found else part for part in place) for place, _ in told]
-    rows = pl.DataFrame({"id": places, "text": [text for _, text in told]}, schema={"id": pl.String, "text": pl.String})
+    paths = [".".join("..." if part in found else part for part in path) for path, _ in texts]
+    rows = pl.DataFrame({"id": paths, "text": [text for _, text in texts]}, schema={"id": pl.String, "text": pl.String})
     return scan(rows).select(pl.lit("recipe").alias("table"), "id", pl.lit("").alias("column"), "kind")
 
 
-def _told(content: Any, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the place (the keys that lead there) and the text of every text and every key in the recipe."""
+def _walk(content: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path (of keys) and the text of every text and every key in the recipe."""
     if isinstance(content, str):
-        yield place, content
+        yield path, content
     elif isinstance(content, dict):
         for key, part in content.items():
-            yield (*place, key), key
-            yield from _told(part, (*place, key))
+            yield (*path, key), key
+            yield from _walk(part, (*path, key))
     elif isinstance(content, list):
         for number, part in enumerate(content):
-            yield from _told(part, (*place, str(number)))
+            yield from _walk(part, (*path, str(number)))
 
 
 def _matches(rows: pl.DataFrame, pattern: str) -> pl.DataFrame:
@@ -132,7 +132,7 @@ def _matches(rows: pl.DataFrame, pattern: str) -> pl.DataFrame:
     return rows.select("id", match=pl.col("text").str.extract_all(pattern)).explode("match").drop_nulls("match")
 
 
-def _where(matches: pl.DataFrame, kind: str, test: Callable[[str], bool]) -> pl.DataFrame:
+def _filter_matches(matches: pl.DataFrame, kind: str, test: Callable[[str], bool]) -> pl.DataFrame:
     good = [test(match) for match in matches["match"]]
     return matches.filter(pl.Series(good, dtype=pl.Boolean)).select("id", kind=pl.lit(kind))
 
@@ -146,19 +146,19 @@ def _emails(rows: pl.DataFrame) -> pl.DataFrame:
     return found.filter(~pl.col("match").str.contains(_RESERVED)).select("id", kind=pl.lit("email"))
 
 
-_DIGITS = r"(?:^|.)[+(]?\d[\d \t().\-/–]{5,22}\d"  # with what stands before it, by which phonenumbers judges
-_COUNTRIES = (None, "US", "GB", "CN")  # None: with a country's code; else as written in that country
+_DIGITS = r"(?:^|.)[+(]?\d[\d \t().\-/–]{5,22}\d"  # with the character before it, which phonenumbers takes into account
+_COUNTRIES = (None, "US", "GB", "CN")  # None: with a country code; else as written in that country
 
 
 def _telephones(rows: pl.DataFrame) -> pl.DataFrame:
-    return _where(_matches(rows, _DIGITS), "telephone", _is_telephone)
+    return _filter_matches(_matches(rows, _DIGITS), "telephone", _is_telephone)
 
 
 def _is_telephone(text: str) -> bool:
     if not 7 <= sum(map(str.isdigit, text)) <= 15 or _IN_FICTION.search(text):
         return False
     level = phonenumbers.Leniency.STRICT_GROUPING
-    # The matcher looks at what stands around and how digits are grouped; it is asked only of what might be a number.
+    # The matcher checks the surroundings and the grouping of digits; it is slow, so it sees only valid numbers.
     return any(
         _is_valid(text, country) and phonenumbers.PhoneNumberMatcher(text, country, leniency=level).has_next()
         for country in (_COUNTRIES if any(c in " -.()" for c in text.strip()) else _COUNTRIES[:1])
@@ -172,7 +172,7 @@ def _is_valid(text: str, country: str | None) -> bool:
         return False
 
 
-_IN_FICTION = re.compile(r"555\D{0,2}01\d\d\D*$")  # kept free for it in North America
+_IN_FICTION = re.compile(r"555\D{0,2}01\d\d\D*$")  # numbers reserved for fiction in North America
 
 
 _IPV4 = r"(?:^|[^\d.])\d{1,3}(?:\.\d{1,3}){3}(?:$|[^\d.]|\.(?:$|\D))"
@@ -181,7 +181,9 @@ _IPV6 = r"\b[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}\b"
 
 def _ip_addresses(rows: pl.DataFrame) -> pl.DataFrame:
     found = pl.concat([_matches(rows, _IPV4), _matches(rows, _IPV6)])
-    return _where(found.with_columns(pl.col("match").str.extract(r"([0-9A-Fa-f.:]+)")), "ip-address", _is_global)
+    return _filter_matches(
+        found.with_columns(pl.col("match").str.extract(r"([0-9A-Fa-f.:]+)")), "ip-address", _is_global
+    )
 
 
 def _is_global(text: str) -> bool:
@@ -224,8 +226,8 @@ _DETECTORS = (
     "telegram_token",
     "twilio",
 )
-"""Detectors whose patterns name a key by its form. Those that go by high entropy or by a word such as "password" would
-flag most encoded and many plain attacks."""
+"""Detectors that recognise a key by its form. Detectors of high entropy, or of words such as "password", would flag
+most encoded and many plain attacks."""
 _LATER = {
     "anthropic": r"sk-ant-[a-z0-9]+-[A-Za-z0-9_-]{40,}",
     "github_token": r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}",
@@ -233,7 +235,7 @@ _LATER = {
     "huggingface": r"\bhf_[A-Za-z0-9]{34}\b",
     "openai": r"\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,}",
 }
-_LONG = r"[A-Za-z0-9_+/=.:~-]{20}|PRIVATE KEY|PuTTY-User-Key|://"  # what every key has: a long run, or these words
+_LONG = r"[A-Za-z0-9_+/=.:~-]{20}|PRIVATE KEY|PuTTY-User-Key|://"  # every key has a long run, or one of these words
 
 
 def _patterns() -> list[tuple[str, str]]:
@@ -243,21 +245,21 @@ def _patterns() -> list[tuple[str, str]]:
         own = [part for part in vars(module).values() if getattr(part, "__module__", "") == module.__name__]
         for expression in (each for part in own for each in getattr(part, "denylist", ())):
             flags = "i" * bool(expression.flags & re.IGNORECASE) + "x" * bool(expression.flags & re.VERBOSE)
-            # The engine looks neither ahead nor behind; without that, a pattern finds a little more.
+            # The engine has no lookaround; without it, a pattern finds a little more.
             plain = re.sub(r"\(\?<?[=!][^()]*\)", "", expression.pattern)
             found.append((name, f"(?{flags})" * bool(flags) + plain))
     return found
 
 
-_SECRETS = _patterns()
+SECRET_PATTERNS = _patterns()
 
 
 def _secrets(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(pl.col("text").str.contains(_LONG))
     parts = []
-    for kind, pattern in _SECRETS:
+    for kind, pattern in SECRET_PATTERNS:
         test = _is_token if kind == "jwt" else lambda match: True
-        parts.append(_where(_matches(rows, pattern), kind.replace("_", "-"), test))
+        parts.append(_filter_matches(_matches(rows, pattern), kind.replace("_", "-"), test))
     return pl.concat(parts)
 
 
@@ -271,13 +273,13 @@ def _is_token(text: str) -> bool:
 
 
 _FINDERS = (_emails, _telephones, _ip_addresses, _postal_addresses, _secrets)
-SCANNER = content_id(
+SCANNER_ID = content_id(
     "scanner",
     1,
     *(_EMAIL, _RESERVED, _DIGITS, _IPV4, _IPV6, _STREET, _POSTCODE, _LONG),
-    *(part for pattern in _SECRETS for part in pattern),
+    *(part for pattern in SECRET_PATTERNS for part in pattern),
     *(f"{country}" for country in _COUNTRIES),
     _IN_FICTION.pattern,
     installed("phonenumbers"),
 )
-"""Named by all that decides what is found: a scan by another scanner counts for nothing."""
+"""The id of the scanner, a hash of everything that decides what is found: scans of other scanners are not reused."""

@@ -19,7 +19,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
-from seas_data.release.hub import publish_log
+from seas_data.release import publish_log
 from seas_data.release.takedown.rows import (
     MIN_QUOTE_CHARACTERS,
     Removal,

@@ -13,7 +13,7 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.query import explain, summary
 from seas_data.query import version as versions
-from seas_data.release.hub import publish_log
+from seas_data.release import publish_log
 from seas_data.release.hub.pull import pull
 from seas_data.release.hub.push import PushRequest, push
 from seas_data.release.visibility import Profile

@@ -9,12 +9,11 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.query.version import Version
-from seas_data.release import checks
+from seas_data.release import checks, publish_log
 from seas_data.release.folder import checkout
 from seas_data.release.hub import plan as push_plan
-from seas_data.release.hub import publish_log
 from seas_data.release.hub import push as pushes
-from seas_data.release.hub.plan import Plan
+from seas_data.release.hub.plan import PushPlan
 from seas_data.release.hub.push import PushRequest, PushResult, push
 from seas_data.release.hub.remote import Remote
 from seas_data.release.visibility import Profile
@@ -209,7 +208,7 @@ def test_what_is_made_public_while_a_push_is_planned_gets_nothing(hub: Hub, mine
     repository = hub.repository("datasets", "org/set")
     make = push_plan.make_plan
 
-    def overtaken(*given: Any) -> Plan:
+    def overtaken(*given: Any) -> PushPlan:
         repository.set(False, None)
         return make(*given)
 

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
-from seas_data.release.hub import publish_log
+from seas_data.release import publish_log
 from seas_data.release.hub.push import PushRequest, PushResult, push
 from tests.hub import Fault, Hub, Repository
 from tests.release.hub.test_end_to_end import is_row_for_row, load

@@ -9,7 +9,7 @@ from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
 from seas_data.query import version as versions
 from seas_data.query.version import Version
-from seas_data.release.hub import publish_log
+from seas_data.release import publish_log
 from seas_data.release.hub.push import PushRequest
 from seas_data.release.hub.push_model import push_model
 from tests.hub import Hub

@@ -12,7 +12,8 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.query.version import Version
-from seas_data.release.hub import output, publish_log
+from seas_data.release import publish_log
+from seas_data.release.hub import output
 from seas_data.release.takedown import Takedown, take_down
 from seas_data.similarity import vector_store
 from seas_data.store.stages import RUNS
