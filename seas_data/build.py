@@ -71,12 +71,12 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
             recipe = loop.write_sandbox(recipe, workspace.root / "sandbox")
         parent = Version(workspace, workspace.manifest()) if workspace.versions() else None
         if parent is not None:
-            workspace.require_whole(parent.manifest)
+            workspace.require_intact(parent.manifest)
             _require_all_texts(parent)
         version = _build_from_sources(recipe, workspace, parent)
         while recipe.loop is not None and version.manifest.iteration < recipe.loop.iterations:
             version = _build_iteration(recipe, version, loop)
-        workspace.forget_stages()
+        workspace.remove_stages()
         if parent is not None and version.digest == parent.digest:
             return Built(version, False, _settings_message(recipe, version.manifest))
         return Built(version, True)
@@ -102,7 +102,7 @@ def _build_iteration(recipe: Recipe, parent: Version, loop: LoopSteps) -> Versio
     stages = Stages(workspace.root / "stages", _key(recipe, parent, loop.digest_inputs(recipe)))
     frames = loop.run_iteration(recipe, parent, stages)
     version = _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration + 1)
-    workspace.forget_stages()
+    workspace.remove_stages()
     return version
 
 

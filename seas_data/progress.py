@@ -27,7 +27,7 @@ def bar(total: int, description: str, unit: str = "rows") -> "tqdm[None]":
 
 
 @contextmanager
-def libraries_quiet() -> Iterator[None]:
+def hide_library_bars() -> Iterator[None]:
     """Hide the bars of transformers, datasets and accelerate, so that ours is the only one."""
     import datasets
     from transformers.utils import logging

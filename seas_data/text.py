@@ -42,7 +42,7 @@ def printable(text: str) -> str:
     )
 
 
-def encoded_share(text: str) -> float:
+def encoded_proportion(text: str) -> float:
     """Return the share of ``text`` in runs of 40 or more letters and digits that no blank breaks: Base64, URL escapes.
 
     An encoded request is unlike every other to a person, and nothing but noise to an embedder.

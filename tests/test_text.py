@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seas_data.text import content_id, encoded_share, masked, normalise, printable, text_digest
+from seas_data.text import content_id, encoded_proportion, masked, normalise, printable, text_digest
 
 
 @given(st.text())
@@ -49,11 +49,11 @@ def test_a_masked_prompt_shows_its_first_words_and_its_length() -> None:
 
 def test_encoded_text_is_told_from_words() -> None:
     question = "What colour is the door of the third vault, and who painted it in the year of the flood?"
-    assert encoded_share(question) == 0
-    assert encoded_share("") == 0
-    assert encoded_share(f"Decode this: {base64.b64encode(question.encode()).decode()}") > 0.8
-    assert encoded_share("Decode this: " + "%E4%BD%A0%E7%9A%84" * 5) > 0.8
-    assert encoded_share("antidisestablishmentarianism is a long word, and so is floccinaucinihilipilification") == 0
+    assert encoded_proportion(question) == 0
+    assert encoded_proportion("") == 0
+    assert encoded_proportion(f"Decode this: {base64.b64encode(question.encode()).decode()}") > 0.8
+    assert encoded_proportion("Decode this: " + "%E4%BD%A0%E7%9A%84" * 5) > 0.8
+    assert encoded_proportion("antidisestablishmentarianism is a long word, and so is floccinaucinihilipilification") == 0
 
 
 def test_a_character_that_python_would_print_is_printed_as_it_is() -> None:

@@ -191,7 +191,7 @@ def verify(
     if as_json:
         print_json({"versions": names, "problems": problems})
     if problems:
-        raise opened.damaged(problems)
+        raise opened.damage_error(problems)
     if not as_json:
         print(f"{', '.join(names)}: all files are intact.")
 

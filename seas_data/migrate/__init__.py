@@ -77,7 +77,7 @@ def migrate(old: Path, new: Path) -> Migrated:
         digests = _convert_versions(source, workspace)
         copied = _copy_rest(source, unfinished)
         if problems := workspace.verify(*map(workspace.manifest, workspace.versions())):
-            raise workspace.damaged(problems)
+            raise workspace.damage_error(problems)
         if new.exists():
             new.rmdir()
         unfinished.replace(new)
@@ -201,7 +201,7 @@ def _copy_rest(source: _Old, new: Path) -> list[str]:
             target = new / path.relative_to(source.root)
             target.parent.mkdir(parents=True, exist_ok=True)
             if name == "models":
-                files.link(path, target)
+                files.link_or_copy(path, target)
             elif name == "tags":
                 shutil.copyfile(path, target)
             else:

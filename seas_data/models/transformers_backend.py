@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, checkpoint, generation_cache, token_probability
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
-from seas_data.progress import bar, libraries_quiet
+from seas_data.progress import bar, hide_library_bars
 from seas_data.recipe import ModelInProcess
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "Pr
     half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
     try:
         model_class = model_class or _checkpoint_class(folder)
-        with libraries_quiet():
+        with hide_library_bars():
             model = model_class.from_pretrained(
                 folder, dtype=torch.bfloat16 if half else torch.float32, trust_remote_code=False
             )

@@ -19,7 +19,7 @@ from seas_data.pairs.reasons import summarize_counts
 from seas_data.pairs.red import match_attacks, shuffle_sides
 from seas_data.pairs.reference import Role
 from seas_data.pairs.target import match_safe_and_unsafe
-from seas_data.store.files import replacing
+from seas_data.store.files import atomic_write
 from seas_data.tables.ids import messages, row_ids
 
 _AT_A_TIME = 4_000  # pairs whose texts are in memory
@@ -166,7 +166,7 @@ _COLUMNS = (
 
 
 def _write(output: Path, frames: Iterator[pl.DataFrame]) -> None:
-    with replacing(output) as temporary:
+    with atomic_write(output) as temporary:
         if output.suffix.lower() != ".parquet":
             with temporary.open("wb") as file:
                 for frame in frames:

@@ -55,13 +55,13 @@ def checkout(
             f"the {profile} profile; use --profile {version.manifest.profile}, or the workspace that built the version"
         )
     if not linked:
-        version.workspace.require_whole(version.manifest)
+        version.workspace.require_intact(version.manifest)
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder = folder.absolute()  # "." has no name beside which to write
     unfinished = folder.with_name(f"{files.TEMPORARY}{uuid.uuid4().hex}")
     unfinished.mkdir(mode=0o700)
     try:
-        manifest = _write(version, unfinished, profile, waivers or {}, files.link if linked else _copy)
+        manifest = _write(version, unfinished, profile, waivers or {}, files.link_or_copy if linked else _copy)
         if folder.exists():
             folder.rmdir()
         unfinished.replace(folder)

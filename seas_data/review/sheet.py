@@ -14,7 +14,7 @@ import polars as pl
 from seas_data.query.version import Version
 from seas_data.review.response_index import CELL, index_responses, response_texts
 from seas_data.sources.sheets import guard_cell
-from seas_data.store.files import replacing
+from seas_data.store.files import atomic_write
 from seas_data.text import content_id
 
 PROMPT_STRATA: Final = ("kind", "type", "source")
@@ -65,7 +65,7 @@ def write_sheet(
     """
     guarded = sample.select(pl.col(name).map_elements(guard_cell, return_dtype=pl.String) for name in columns)
     sheet = guarded.with_columns(pl.lit(None, pl.String).alias(name) for name in inputs)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         sheet.write_csv(temporary, include_bom=True, line_terminator="\r\n", quote_style="always")
 
 

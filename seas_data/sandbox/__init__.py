@@ -55,5 +55,5 @@ def write_sandbox(folder: Path, settings: Sandbox) -> None:
 
 
 def _write_jsonl(path: Path, rows: pl.DataFrame) -> None:
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         rows.write_ndjson(temporary)

@@ -65,7 +65,7 @@ def write_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
-    with progress.libraries_quiet():
+    with progress.hide_library_bars():
         model.save_pretrained(folder)
         _make_tokenizer(ids, positions).save_pretrained(folder)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_store
 from seas_data.similarity.encoder import Model
-from seas_data.text import encoded_share
+from seas_data.text import encoded_proportion
 
 PART_SECONDS = 20.0
 PART_ROWS = 50_000
@@ -125,7 +125,7 @@ def _vectors(model: Model, distinct: pl.DataFrame, folder: Path) -> tuple[pl.Dat
     tokens = encoder.tokenise(loaded, texts["text"].to_list())
     lengths, unknown = encoder.count_tokens(loaded, tokens)
     # Encoded text (Base64 and the like) consists of known tokens but carries no meaning, so it counts as unknown.
-    unknown = np.maximum(unknown, [encoded_share(text) for text in texts["text"]])
+    unknown = np.maximum(unknown, [encoded_proportion(text) for text in texts["text"]])
     texts = texts.with_columns(
         uncounted=pl.col("tokens").is_null(), tokens=lengths, unknown=unknown, longest=pl.lit(loaded.max_tokens)
     )

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.store.files import replacing
+from seas_data.store.files import atomic_write
 from seas_data.text import content_id
 
 _TOKENS = pl.Schema({"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32})
@@ -104,7 +104,7 @@ def _write_part(folder: Path, kind: str, table: pa.Table) -> None:
     content = output.getvalue().to_pybytes()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
+        with atomic_write(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
             temporary.write_bytes(content)
     except OSError as error:
         raise SeasDataError(

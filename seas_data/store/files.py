@@ -20,7 +20,7 @@ ROWS_PER_GROUP = 50_000
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary neighbour of ``path`` that takes its place when the block ends well, and goes when it does not.
 
     The file and its folder are flushed to the disk first, so a power cut leaves the old state or the new one.
@@ -51,7 +51,7 @@ def read_text(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` in UTF-8, whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -63,7 +63,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """
     table = _arrow(frame)
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         pq.ParquetWriter(
             temporary, table.schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
         ) as writer,
@@ -72,7 +72,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
 
 
-def link(path: Path, target: Path) -> None:
+def link_or_copy(path: Path, target: Path) -> None:
     """Put the file at ``path`` at ``target`` too: as a link where the disk can, so that it takes no room."""
     try:
         os.link(path, target)
@@ -87,7 +87,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def alone(path: Path, otherwise: str) -> Iterator[None]:
+def exclusive_lock(path: Path, otherwise: str) -> Iterator[None]:
     """Hold the lock at ``path``. Raises SeasDataError with the sentence ``otherwise`` when another process holds it."""
     lock = filelock.FileLock(path)
     try:

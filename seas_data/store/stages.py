@@ -62,7 +62,7 @@ class Stages:
         with self.timed(name, rows):
             frames = compute()
             for table, frame in frames.items():
-                with files.replacing(folder / f"{table}.arrow") as temporary:
+                with files.atomic_write(folder / f"{table}.arrow") as temporary:
                     frame.write_ipc(temporary)
         files.write_text(folder / _FINISHED, json.dumps(self._records[-1]) + "\n")
         return frames

@@ -236,12 +236,12 @@ class Workspace:
                 )
         return problems
 
-    def require_whole(self, manifest: Manifest) -> None:
+    def require_intact(self, manifest: Manifest) -> None:
         """Raise SeasDataError if a file of the version is damaged or missing."""
         if problems := self.verify(manifest):
-            raise self.damaged(problems)
+            raise self.damage_error(problems)
 
-    def damaged(self, problems: list[str]) -> SeasDataError:
+    def damage_error(self, problems: list[str]) -> SeasDataError:
         """Return what to raise for what ``verify`` found."""
         return SeasDataError(
             f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a "
@@ -252,12 +252,12 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Hold the workspace for one builder. Raises SeasDataError when another process holds it."""
         otherwise = f"another seas-data build is at work in {self.root}; wait for it to end, or use another --workspace"
-        with files.alone(self.root / "build.lock", otherwise):
+        with files.exclusive_lock(self.root / "build.lock", otherwise):
             for name in ("shards", "stages", "versions", "tags", "runs"):
                 files.remove_unfinished(self.root / name)
             yield
 
-    def forget_stages(self) -> None:
+    def remove_stages(self) -> None:
         """Remove what unfinished builds left: called once a version is whole."""
         shutil.rmtree(self.root / "stages", ignore_errors=True)
 

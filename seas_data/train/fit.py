@@ -163,7 +163,7 @@ def _silence_libraries() -> Iterator[None]:
     from transformers.utils import logging
 
     before = logging.get_verbosity()
-    with progress.libraries_quiet(), warnings.catch_warnings():
+    with progress.hide_library_bars(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         logging.set_verbosity_error()
         try:

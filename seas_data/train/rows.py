@@ -98,7 +98,7 @@ def write_arrow(path: Path, rows: pl.DataFrame) -> None:
     """Write ``rows`` as an Arrow stream, which `datasets` memory-maps, so that all processes share it."""
     content = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
     with (
-        files.replacing(path) as temporary,
+        files.atomic_write(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_stream(sink, content.schema) as writer,
     ):

@@ -233,7 +233,7 @@ def test_a_second_builder_is_turned_away(workspace: Workspace) -> None:
 def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     files.write_text(path, "old")
-    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+    with pytest.raises(RuntimeError), files.atomic_write(path) as temporary:
         temporary.write_text("ne")
         raise RuntimeError("killed")
     assert path.read_text() == "old"

@@ -100,7 +100,7 @@ def _render(version: Version, model: str, source: Path, folder: Path, waived: di
     for pattern in checkpoint.FILE_PATTERNS:
         for path in source.glob(pattern):
             if path.is_file() and not (folder / path.name).exists():
-                files.link(path.resolve(), folder / path.name)
+                files.link_or_copy(path.resolve(), folder / path.name)
     if (source / push_plan.TRAINING).is_file():
         settings = redact_recipe(json.loads((source / push_plan.TRAINING).read_bytes()))
         files.write_text(folder / push_plan.TRAINING, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")

@@ -76,7 +76,7 @@ def take_down(root: Path, ids: list[str], because: str) -> Takedown:
     with workspace.lock(), publish_log.publish_lock(root):
         started = time.perf_counter()
         before = Version(workspace, workspace.manifest())
-        workspace.require_whole(before.manifest)
+        workspace.require_intact(before.manifest)
         removal = find_removal(before, ids)
         _require_no_quote(because, select_texts(before, ids))
         texts = _removed_texts(before, removal)
@@ -197,7 +197,7 @@ def _removed_texts(before: Version, removal: Removal) -> pl.DataFrame:
 def _delete_traces(workspace: Workspace, texts: pl.Series) -> None:
     """Delete what the workspace keeps of ``texts`` outside its versions: vectors, and files of unfinished work."""
     vector_store.remove_texts(workspace.root / "vectors", vector_store.compute_text_keys(texts))
-    workspace.forget_stages()
+    workspace.remove_stages()
     for name in ("push", "pull"):
         shutil.rmtree(workspace.root / name, ignore_errors=True)
 
