@@ -246,7 +246,7 @@ def test_a_shard_that_is_damaged_is_named(example: Path, tmp_path: Path) -> None
     shutil.copytree(example, tmp_path / "ws")
     version = sd.open(tmp_path / "ws").version()
     version.paths()["splits"][0].write_bytes(b"nothing")
-    with pytest.raises(SeasDataError, match=r"cannot be read .* seas-data verify"):
+    with pytest.raises(SeasDataError, match=r"could not be read .* seas-data verify"):
         version.table("splits")
 
 
