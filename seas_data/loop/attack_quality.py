@@ -29,14 +29,14 @@ def describe_attacks(
 
         parsed = grammar.parse_prompts(valid["text"])
         phrases = pl.concat([valid.select("prompt_id", "seed_id"), parsed], how="horizontal")
-        types = phrases.select("prompt_id", found="style")
+        types = phrases.select("prompt_id", predicted="style")
         return RedTeamAttacks(red_team, attacks, types=types, phrases=phrases)
     plain = RedTeamAttacks(red_team, attacks)
     if not context.recipe.embedders or valid.is_empty():
         return plain
-    known = train.filter(pl.col("kind") == "adversarial").sort("prompt_id")
+    train_attacks = train.filter(pl.col("kind") == "adversarial").sort("prompt_id")
     columns = ("prompt_id", "text", "language")
-    rows = pl.concat([valid.select(columns), known.select(columns)])
+    rows = pl.concat([valid.select(columns), train_attacks.select(columns)])
     folder = context.workspace.root / "vectors"
     embedded = embeddings.embed_texts(rows.select("text", "language"), context.recipe.embedders, folder)
     lookup = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal")
@@ -46,16 +46,16 @@ def describe_attacks(
     model = counts["model"][0]
     seen = lookup.filter(pl.col("model") == model)
     own_rows = seen.join(valid, on="prompt_id", how="semi", maintain_order="left")
-    train_rows = seen.join(known, on="prompt_id", how="semi", maintain_order="left")
+    train_rows = seen.join(train_attacks, on="prompt_id", how="semi", maintain_order="left")
     matrix = embedded.matrices[model]
     own, others = matrix[own_rows["row"].to_numpy()], matrix[train_rows["row"].to_numpy()]
-    found = None
+    predicted = None
     if len(others):
         closest, _ = find_nearest(own, others)
-        kinds = train_rows.join(known.select("prompt_id", "type"), on="prompt_id", maintain_order="left")["type"]
+        typed = train_rows.join(train_attacks.select("prompt_id", "type"), on="prompt_id", maintain_order="left")
         # An attack whose nearest prompt has no type is left out.
-        found = own_rows.select("prompt_id").with_columns(found=kinds[closest]).drop_nulls("found")
-    return RedTeamAttacks(red_team, attacks, types=found, vectors=own, train_vectors=others)
+        predicted = own_rows.select("prompt_id").with_columns(predicted=typed["type"][closest]).drop_nulls("predicted")
+    return RedTeamAttacks(red_team, attacks, types=predicted, vectors=own, train_vectors=others)
 
 
 def describe_joined_attacks(

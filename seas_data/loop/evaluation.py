@@ -24,12 +24,12 @@ from seas_data.recipe import Recipe
 from seas_data.tables.ids import row_ids
 
 
-def evaluate_models(context: IterationContext, parent: Version, known: Earlier) -> list[Frames]:
+def evaluate_models(context: IterationContext, parent: Version, earlier: Earlier) -> list[Frames]:
     """Evaluate the new models, in the first iteration also R0 and T0; return what each step adds to the tables."""
     run = context.stages.run
-    test = select_split(known, "test").filter(pl.col("kind") == "adversarial")
+    test = select_split(earlier, "test").filter(pl.col("kind") == "adversarial")
     seeds = draw_evaluation_seeds(context, parent.table("seeds"), test)
-    sets = select_sets(known.kept, known.splits, context.recipe)
+    sets = select_sets(earlier.kept, earlier.splits, context.recipe)
     expected = read_expected(context.recipe, sets)
     new = [0, 1] if context.iteration == 1 else [context.iteration]
     results: list[Frames] = [{"seeds": seeds, "expected": expected}]
@@ -39,7 +39,7 @@ def evaluate_models(context: IterationContext, parent: Version, known: Earlier) 
         written = run(f"evaluate {red}", seeds.height, partial(_attack_seeds, context, red, seeds, test))
         attack_parts.append(written["attacks"])
         typed = add_language(written["attacks"], seeds, test).join(seeds.select("seed_id", "type"), on="seed_id")
-        described = describe_attacks(context, typed, red, select_split(known, "train"))
+        described = describe_attacks(context, typed, red, select_split(earlier, "train"))
         results += [written, {"metrics": compute_metrics(described)}]
     attacks = pl.concat(attack_parts)
     # The cells need only the verdicts of earlier versions, and their texts may be gigabytes.
@@ -66,10 +66,10 @@ def evaluate_models(context: IterationContext, parent: Version, known: Earlier) 
     return results
 
 
-def select_split(known: Earlier, split: str) -> pl.DataFrame:
+def select_split(earlier: Earlier, split: str) -> pl.DataFrame:
     """Return the kept prompts of a split, sorted by id."""
-    ids = known.splits.filter(pl.col("split") == split).select("prompt_id")
-    return known.kept.join(ids, on="prompt_id", how="semi").sort("prompt_id")
+    ids = earlier.splits.filter(pl.col("split") == split).select("prompt_id")
+    return earlier.kept.join(ids, on="prompt_id", how="semi").sort("prompt_id")
 
 
 def select_sets(prompts: pl.DataFrame, splits: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

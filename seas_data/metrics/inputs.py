@@ -18,7 +18,7 @@ class MatrixAnswers:
     """One row per response and judge: red_team, target, judge, seed_id, prompt_id, verdict (safe, unsafe, unparsed or
     null)."""
     iteration: int | None = None
-    """Only cells with R or T of this iteration are new, earlier versions hold the others. None: all cells are new."""
+    """Only cells with R or T of this iteration are new, earlier versions have the others. None: all cells are new."""
 
     def new_answers(self) -> pl.DataFrame:
         """Return the rows of ``answers`` that belong to new cells."""
@@ -48,8 +48,7 @@ class RedTeamAttacks:
     attacks: pl.DataFrame
     """The table ``attacks`` (prompt_id, seed_id, text, reason and the rest), with the seed's ``type``."""
     types: pl.DataFrame | None = None
-    """prompt_id, found: the type that each valid attack's text was classified as, or null. None if nothing classifies
-    them."""
+    """prompt_id, predicted: the type that each valid attack was classified as, or null. None if nothing classifies."""
     vectors: Vectors | None = None
     """Unit vectors of the valid attacks. None without an embedder."""
     train_vectors: Vectors | None = None

@@ -1,8 +1,8 @@
-"""Intervals and agreement: how sure a figure can be.
+"""Confidence intervals of proportions and differences, agreement of raters, and correction for errors of a judge.
 
-Every share that this project reports goes with a 95 % interval that stays honest where the usual ones fail: at 0 and 1
-(Wilson), when rows come in clusters that are not independent (the design effect), and when a fallible judge counted
-(Rogan and Gladen). All are closed forms over a few numbers; none draws random samples.
+The 95 % intervals are valid where the usual ones fail: at 0 and 1 (Wilson), for rows in clusters that are not
+independent (design effect), and for rates that an imperfect judge measured (Rogan and Gladen). All are closed forms;
+none samples at random.
 """
 
 from collections.abc import Sequence
@@ -16,30 +16,30 @@ Z = 1.959963984540054
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
-    """Return the 95 % score interval of the share ``successes / n``.
+    """Return the 95 % score interval of the proportion ``successes / n``.
 
-    Its lower end is 0 at 0 successes, its upper end 1 at ``n``, and neither ever has width 0. ``n`` may be an effective
-    number, so both may be fractions. Without observations it is (0, 1).
+    Its lower end is 0 at 0 successes and its upper end 1 at ``n`` successes, but it never has width 0. ``n`` may be an
+    effective number, so both may be fractions. Without observations it is (0, 1).
 
     Source: Wilson (1927), Journal of the American Statistical Association 22:209.
     """
     if n <= 0:
         return 0.0, 1.0
-    share = min(max(successes / n, 0.0), 1.0)
-    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    low = 0.0 if share == 0 else max(centre - half, 0.0)
-    high = 1.0 if share == 1 else min(centre + half, 1.0)
+    proportion = min(max(successes / n, 0.0), 1.0)
+    centre = (proportion + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * sqrt(proportion * (1 - proportion) / n + Z**2 / (4 * n**2))
+    low = 0.0 if proportion == 0 else max(centre - half, 0.0)
+    high = 1.0 if proportion == 1 else min(centre + half, 1.0)
     return low, high
 
 
 def design_effect(values: ArrayLike, clusters: ArrayLike) -> float:
-    """Return by how much clustering inflates the variance of the mean of ``values`` over independent rows.
+    """Return the factor by which clusters inflate the variance of the mean of ``values`` over independent rows.
 
-    ``values`` are numbers or truth values, ``clusters`` says of each which cluster it is in; both have the same length.
-    The variance with clusters is that of the mean as a ratio of cluster totals (linearised), the other is s² / n.
-    Rows all in clusters of their own give exactly 1. Where the values, or the clusters, do not vary, nothing can be
-    learnt of how alike rows of a cluster are: they are taken to be the same, which gives n over the number of clusters.
+    ``values`` are numbers or booleans, ``clusters`` the cluster of each; both have the same length. The variance with
+    clusters is that of the mean as a ratio of cluster totals (linearised), the other is s² / n. The factor is exactly 1
+    if every row is its own cluster. If the values or the clusters do not vary, the similarity within clusters cannot be
+    estimated: rows of a cluster are assumed to be equal, which gives n over the number of clusters.
 
     Source: Kish (1965), Survey Sampling, sections 5.4 and 6.5.
     """
@@ -58,10 +58,10 @@ def design_effect(values: ArrayLike, clusters: ArrayLike) -> float:
 
 
 def effective_interval(successes: ArrayLike, clusters: ArrayLike) -> tuple[float, float]:
-    """Return the 95 % interval of the share of true ``successes`` among rows that come in ``clusters``.
+    """Return the 95 % interval of the proportion of true ``successes`` among rows in ``clusters``.
 
-    It is Wilson's on ``effective_n``. When all rows agree that is the number of clusters: 40 safe
-    answers to one prompt are one observation.
+    It is Wilson's on ``effective_n``, which is the number of clusters if all rows agree: 40 safe answers to one prompt
+    are one observation.
 
     Source: Dean and Pagano (2015), Journal of Survey Statistics and Methodology 3:484.
     """
@@ -73,17 +73,19 @@ def effective_interval(successes: ArrayLike, clusters: ArrayLike) -> tuple[float
 
 
 def effective_n(values: ArrayLike, clusters: ArrayLike) -> float:
-    """Return how many independent rows ``values`` in ``clusters`` are worth: n over the design effect, which is at
-    least 1; no fewer than one row, and 0 without any."""
+    """Return the effective number of independent rows: n over the design effect, which is at least 1.
+
+    It is at least 1, and 0 without rows.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     return max(len(numbers) / max(design_effect(numbers, clusters), 1.0), 1.0) if len(numbers) else 0.0
 
 
 def paired_interval(changes: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the mean of ``changes`` (one or more differences of pairs, from -1 to 1) and its 95 % interval.
+    """Return the mean of ``changes`` (one or more paired differences, from -1 to 1) and its 95 % interval.
 
-    The interval is that of Agresti and Min with half an observation added to each of the four outcomes, so that it
-    keeps its width where nothing differs.
+    The interval is that of Agresti and Min with half an observation added to each of the four outcomes, so it has a
+    width even if nothing differs.
 
     Source: Agresti and Min (2005), Statistics in Medicine 24:729.
     """
@@ -99,13 +101,11 @@ def cohen_kappa(
     weights: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
 ) -> tuple[float, float, float] | None:
-    """Return the agreement of two raters of the same rows beyond chance (1 is perfect, 0 what chance gives), and its
-    95 % interval.
+    """Return Cohen's kappa of two raters of the same rows (1 is perfect, 0 is chance) and its 95 % interval.
 
-    Rows stand for as many as ``weights`` say and come in ``clusters`` (``weighted_share``); without them each stands
-    for itself. The interval is Cohen's, which takes the agreement by chance as known, with Wilson's ends in place of
-    the normal ones: so it keeps its width where the two agree in all. None when kappa is undefined: no rows, or both
-    gave one and the same label to all of them.
+    Rows may have ``weights`` and ``clusters``, as in ``weighted_proportion``. The interval is Cohen's, which treats the
+    agreement by chance as fixed, with Wilson's ends instead of normal ones, so it has a width even if the raters always
+    agree. None if kappa is undefined: there are no rows, or both raters gave the same label to all of them.
 
     Source: Cohen (1960), Educational and Psychological Measurement 20:37, equations 3 and 7.
     """
@@ -120,38 +120,38 @@ def cohen_kappa(
     if len(labels) == 1:
         return None
     chance = float(one @ two) / float(weight.sum()) ** 2
-    observed, n = weighted_share(left == right, weight, np.arange(len(left)) if clusters is None else clusters)
+    observed, n = weighted_proportion(left == right, weight, np.arange(len(left)) if clusters is None else clusters)
     low, high = wilson(observed * n, n)
     return (observed - chance) / (1 - chance), (low - chance) / (1 - chance), (high - chance) / (1 - chance)
 
 
-def weighted_share(flags: ArrayLike, weights: ArrayLike, clusters: ArrayLike) -> tuple[float, float]:
-    """Return the share of true ``flags``, and on how many independent rows it stands.
+def weighted_proportion(flags: ArrayLike, weights: ArrayLike, clusters: ArrayLike) -> tuple[float, float]:
+    """Return the weighted proportion of true ``flags`` and its effective number of independent rows.
 
-    Each row stands for as many as its weight says (one over the chance with which it was drawn). The effective number
-    is Kish's, (sum of weights)² / (sum of squared weights), over the design effect of the ``clusters`` (at least 1);
-    where all rows agree it is at most the number of clusters. There must be a row.
+    The weight of a row is one over the probability with which it was sampled. The effective number is Kish's, (sum of
+    weights)² / (sum of squared weights), over the design effect of the ``clusters`` (at least 1); if all rows agree it
+    is at most the number of clusters. There must be at least one row.
 
     Source: Kish (1965), Survey Sampling, sections 6.5 and 11.7.
     """
     flag, weight = np.asarray(flags, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    share = float(flag @ weight / weight.sum())
+    proportion = float(flag @ weight / weight.sum())
     n = float(weight.sum() ** 2 / (weight @ weight))
     names, cluster = np.unique(np.asarray(clusters), return_inverse=True)
     count = len(names)
     if count == 1 or np.ptp(flag) == 0:
-        return share, min(n, float(count))
-    residuals = weight * (flag - share)
+        return proportion, min(n, float(count))
+    residuals = weight * (flag - proportion)
     totals = np.bincount(cluster, weights=residuals, minlength=count)
     clustered = count / (count - 1) * float(totals @ totals)
     independent = len(flag) / (len(flag) - 1) * float(residuals @ residuals)
-    return share, max(n / max(clustered / independent, 1.0), 1.0)
+    return proportion, max(n / max(clustered / independent, 1.0), 1.0)
 
 
 def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:
-    """Return the true rate behind the ``rate`` that a judge of this sensitivity and specificity sees, within [0, 1].
+    """Return the true rate, in [0, 1], if a judge of this sensitivity and specificity measured ``rate``.
 
-    None when sensitivity + specificity <= 1: such a judge is no better than chance and its counts say nothing.
+    None if sensitivity + specificity <= 1: such a judge is no better than chance.
 
     Source: Rogan and Gladen (1978), American Journal of Epidemiology 107:71.
     """
@@ -163,11 +163,11 @@ def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float |
 def rogan_gladen_interval(
     rate: float, n: float, sensitivity: float, positives: float, specificity: float, negatives: float
 ) -> tuple[float, float] | None:
-    """Return the 95 % interval of ``rogan_gladen``, which carries the gold sample's error too.
+    """Return the 95 % interval of ``rogan_gladen``, including the sampling error of the gold set.
 
-    ``rate`` was seen on ``n`` rows (an effective number where they are clustered); ``sensitivity`` was measured on
-    ``positives`` rows that people found positive, ``specificity`` on ``negatives`` others. None when the judge, after
-    the correction for these small samples, is no better than chance.
+    ``rate`` was measured on ``n`` rows (an effective number if they are clustered), ``sensitivity`` on ``positives``
+    rows that people labelled positive, ``specificity`` on ``negatives`` other rows. None if the judge, after the
+    correction for small samples, is no better than chance.
 
     Source: Lang and Reiczigel (2014), Preventive Veterinary Medicine 113:13, equations 4, 6, 7, 16 and 17, with
     (1 - prevalence)² in equation 4.

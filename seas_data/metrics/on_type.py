@@ -12,8 +12,8 @@ def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:
     if data.types is None:
         return metric_frame([])
     valid = data.attacks.filter(pl.col("reason").is_null()).drop_nulls("type")
-    typed = valid.join(data.types.select("prompt_id", "found"), on="prompt_id")
-    typed = typed.with_columns(on_type=(pl.col("found") == pl.col("type")).fill_null(False))
+    typed = valid.join(data.types.select("prompt_id", "predicted"), on="prompt_id")
+    typed = typed.with_columns(on_type=(pl.col("predicted") == pl.col("type")).fill_null(False))
     return proportions("on_type", typed, "on_type", "seed_id", (), {"red_team": data.red_team})
 
 

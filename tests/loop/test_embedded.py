@@ -66,7 +66,7 @@ def test_attacks_that_join_are_compared_by_meaning(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Nothing is trained here, so that a server of one model will do; plans take it that both players are.
-    monkeypatch.setattr(plan, "_trainable", lambda *_: None)
+    monkeypatch.setattr(plan, "check_trainable", lambda *_: None)
     shutil.copytree(example, tmp_path / "ws")
     with server(said) as (url, _):
         version = build(recipe(tmp_path, url), tmp_path / "ws").version

@@ -1,4 +1,4 @@
-"""What an iteration takes over from earlier ones and from people: prompts reviewed, pairs of all rounds, gold sets."""
+"""What an iteration takes from earlier ones and from people: reviewed prompts, pairs of all iterations, gold sets."""
 
 import csv
 import json
@@ -22,12 +22,12 @@ def first(one: Path) -> Version:
 
 
 def candidates(version: Version) -> list[str]:
-    """The prompts that a judge alone calls harmless."""
+    """Return the prompts that only a judge calls harmless."""
     query = "select prompt_id from kept where label_source = 'judge:reader' order by 1"
     return version.sql(query)["prompt_id"].to_list()
 
 
-def test_what_a_prompt_judge_calls_harmless_and_the_target_refused_joins_flagged(first: Version) -> None:
+def test_refused_attacks_that_a_judge_calls_harmless_join_with_a_flag(first: Version) -> None:
     rows = first.sql(
         "select prompts.kind, prompts.type, attacks.model, splits.split, "
         "  (select count(*) from responses join verdicts using (response_id) "
@@ -45,8 +45,10 @@ def test_what_a_prompt_judge_calls_harmless_and_the_target_refused_joins_flagged
 
 @pytest.fixture(scope="module")
 def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A second iteration on a copy of the first, after people confirmed one candidate and judged responses; learning
-    from all rounds. Returns the folder and the confirmed ids."""
+    """A second iteration on a copy of the first, after people confirmed one candidate and judged responses.
+
+    It trains on the pairs of all iterations. Returns the folder and the confirmed ids.
+    """
     folder = tmp_path_factory.mktemp("reviewed")
     shutil.copytree(one / "ws", folder / "ws")
     confirmed = candidates(first)[:1]
@@ -71,10 +73,12 @@ def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory
     return folder, confirmed
 
 
-def test_only_what_people_reviewed_is_used(first: Version, reviewed: tuple[Path, list[str]]) -> None:
+def test_only_reviewed_harmless_prompts_are_sent_to_the_target(
+    first: Version, reviewed: tuple[Path, list[str]]
+) -> None:
     folder, confirmed = reviewed
     opened = sd.open(folder / "ws")
-    assert opened.versions() == ["v0", "v1", "v2", "v3"], "one for what people said, one for the iteration"
+    assert opened.versions() == ["v0", "v1", "v2", "v3"], "one for the overrides, one for the iteration"
     last = opened.version("v3")
     labels = dict(last.sql("select prompt_id, label_source from prompts where kind = 'harmless'").rows())
     assert [labels[each] for each in confirmed] == ["manual:Ann"]
@@ -88,10 +92,10 @@ def test_only_what_people_reviewed_is_used(first: Version, reviewed: tuple[Path,
     answers = set(last.sql(said, {"ids": confirmed})["response_id"])
     paired = last.sql("select unnest([chosen_id, rejected_id]) as id from pairs where role = 'harmless'")["id"]
     unpaired = last.sql("select candidate_id from unpaired where role = 'harmless'")["candidate_id"]
-    assert answers <= {*paired, *unpaired}, "each is in a pair, or the ledger says why not"
+    assert answers <= {*paired, *unpaired}, "each is in a pair or in unpaired"
 
 
-def test_all_rounds_in_one_update_start_from_the_first_models(reviewed: tuple[Path, list[str]]) -> None:
+def test_an_update_on_all_iterations_starts_from_the_first_models(reviewed: tuple[Path, list[str]]) -> None:
     folder, _ = reviewed
     last = sd.open(folder / "ws").version("v3")
     rows = {row["model"]: row for row in last.table("checkpoints").iter_rows(named=True)}
@@ -103,7 +107,7 @@ def test_all_rounds_in_one_update_start_from_the_first_models(reviewed: tuple[Pa
     assert rounds == {1, 2}
 
 
-def test_a_gold_set_in_the_recipe_puts_corrected_rates_beside_those_of_earlier_versions(
+def test_a_gold_set_in_the_recipe_adds_corrected_rates_of_earlier_versions(
     first: Version, reviewed: tuple[Path, list[str]]
 ) -> None:
     folder, _ = reviewed

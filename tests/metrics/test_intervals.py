@@ -15,7 +15,7 @@ from seas_data.metrics.intervals import (
     paired_interval,
     rogan_gladen,
     rogan_gladen_interval,
-    weighted_share,
+    weighted_proportion,
     wilson,
 )
 
@@ -115,21 +115,21 @@ def test_a_row_that_stands_for_many_counts_as_many() -> None:
 
 
 def test_weighted_shares_by_hand() -> None:
-    assert weighted_share([True, False], [3, 1], ["a", "b"]) == pytest.approx((0.75, 1.6))  # 16 / 10
+    assert weighted_proportion([True, False], [3, 1], ["a", "b"]) == pytest.approx((0.75, 1.6))  # 16 / 10
     # totals 1 and -1: 2 · 2 over 4/3 · 4 · 1/4 is a design effect of 3
-    assert weighted_share([1, 1, 0, 0], [1] * 4, ["a", "a", "b", "b"]) == pytest.approx((0.5, 4 / 3))
-    assert weighted_share([True] * 6, [2] * 6, range(6)) == (1.0, 6.0)
-    assert weighted_share([True] * 6, [2] * 6, ["a"] * 4 + ["b"] * 2) == (1.0, 2.0), "two observations"
-    share, n = weighted_share([1, 0] * 50, [1] * 100, range(100))
+    assert weighted_proportion([1, 1, 0, 0], [1] * 4, ["a", "a", "b", "b"]) == pytest.approx((0.5, 4 / 3))
+    assert weighted_proportion([True] * 6, [2] * 6, range(6)) == (1.0, 6.0)
+    assert weighted_proportion([True] * 6, [2] * 6, ["a"] * 4 + ["b"] * 2) == (1.0, 2.0), "two observations"
+    share, n = weighted_proportion([1, 0] * 50, [1] * 100, range(100))
     assert (share, n) == pytest.approx((0.5, 100))
-    assert weighted_share([1, 0, 1, 0], [1] * 4, ["a", "a", "b", "b"]) == (0.5, 4.0), "the clusters do not differ"
+    assert weighted_proportion([1, 0, 1, 0], [1] * 4, ["a", "a", "b", "b"]) == (0.5, 4.0), "the clusters do not differ"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=20))
 @settings(max_examples=50, deadline=None)
 def test_no_more_rows_than_were_looked_at(rows: list[tuple[bool, int, int]]) -> None:
     flags, weights, clusters = zip(*rows, strict=True)
-    share, n = weighted_share(flags, weights, clusters)
+    share, n = weighted_proportion(flags, weights, clusters)
     assert 0 <= share <= 1
     assert 1 <= n <= len(rows) + 1e-9
 

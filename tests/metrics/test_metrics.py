@@ -156,7 +156,7 @@ def test_attacks_are_measured_as_prompts() -> None:
             "reason": [None, None, None, "empty"],
         }
     )
-    types = pl.DataFrame({"prompt_id": ["a", "b", "c"], "found": ["Role Play", None, "Word Play"]})
+    types = pl.DataFrame({"prompt_id": ["a", "b", "c"], "predicted": ["Role Play", None, "Word Play"]})
     found = compute_metrics(RedTeamAttacks("R2", attacks, types))
     assert metric(found, "validity", red_team="R2")["value"] == 0.75
     assert metric(found, "unique", red_team="R2")["value"] == pytest.approx(2 / 3)
