@@ -15,7 +15,7 @@ RULES = JudgeRules(by="rules", unsafe=JudgePatterns(words=["violet"]), refusal=J
 
 
 class Scripted:
-    """A model that says what a function of the asked text says, and remembers what it was asked."""
+    """A model that answers by a function of the text, and records its calls."""
 
     name, digest = "scripted", "0" * 64
 

@@ -15,7 +15,7 @@ Reply = tuple[int, dict[str, str], Any] | None
 
 @dataclass
 class Seen:
-    """What a server was asked, in order."""
+    """The requests that a server got, in order."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Seen:
 
 
 def completion(body: dict[str, Any], count: int | None = None, **choice: Any) -> Reply:
-    """An answer as it should be: ``n`` choices (or ``count``) that repeat what was asked."""
+    """A well-formed reply: ``n`` choices (or ``count``) that repeat the request's text."""
     asked = body["prompt"] if "prompt" in body else _text(body["messages"][-1]["content"])
     texts = [f"{asked} / {number} / {body.get('seed')}" for number in range(count or body.get("n", 1))]
     said = [
@@ -44,7 +44,7 @@ def _text(content: Any) -> str:
 def server(
     answer: Callable[[dict[str, Any], int], Reply], port: int = 0, unready: Iterable[tuple[int, Any]] = ()
 ) -> Iterator[tuple[str, Seen]]:
-    """Run a server that gives ``answer(body, how often the same text was asked before)``; yield its URL.
+    """Run a server that replies with ``answer(body, number of earlier requests with the same text)``; yield its URL.
 
     ``unready``: statuses and contents of its first lists of models.
     """

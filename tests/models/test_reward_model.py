@@ -1,4 +1,4 @@
-"""A reward is one number an answer, the same whatever else is asked, and none where an answer cannot be read."""
+"""A reward is one number per answer, independent of other answers, and null for an answer that is too long."""
 
 import functools
 from pathlib import Path
@@ -40,7 +40,7 @@ def model(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> ModelInProces
 
 
 def answers(count: int) -> pl.DataFrame:
-    """Answers of different lengths; the last one is that of another prompt again, and the first is said twice."""
+    """Answers of different lengths; the first one occurs again with the same prompt and with another prompt."""
     texts = [" ".join(WORDS[: 1 + (5 * number) % 11]) for number in range(count)]
     rows = {"response_id": [f"r{number:02}" for number in range(count)], "prompt": ["what"] * count, "response": texts}
     again = {"response_id": ["s", "t"], "prompt": ["what", "what is the door"], "response": [texts[0], texts[0]]}
