@@ -1,13 +1,13 @@
-"""``croissant.json``: the release as machines read it, in Croissant 1.1 with its responsible-AI fields (RAI 1.0).
+"""``croissant.json``: the release in machine-readable form, in Croissant 1.1 with the responsible-AI fields (RAI 1.0).
 
-    distribution    each file of ``data/``, and ``manifest.json``, with its SHA-256; a set of files for each config
-    recordSet       each config that has rows, with its columns and their types
+    distribution    each file of ``data/``, and ``manifest.json``, with its SHA-256; a file set for each config
+    recordSet       each config with rows, with the types and descriptions of its columns
 
-The manifest in turn has the SHA-256 of every shard of ``tables/``. Nothing here depends on the day or the machine: the
-date of publication, the creator and the address are not known before somebody publishes.
+The manifest has the SHA-256 of every shard of ``tables/``. Nothing here depends on the day or the machine. The date of
+publication, the creator and the address are left out, because they are unknown before publication.
 
 Sources: https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html and croissant-rai-spec.html; the context is
-that of the first's appendix.
+from the appendix of the first.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ _PARQUET = "application/x-parquet"
 
 
 def describe(manifest: Manifest, folder: Path, filled: Sequence[Config], found: Figures, licences: list[str]) -> Json:
-    """Return what ``croissant.json`` says of the release in ``folder``, whose data files and manifest are written.
+    """Return ``croissant.json`` for the release in ``folder``, whose data files and manifest are already written.
 
     ``filled``: the configs that have rows. ``found``: the answers of ``queries.CROISSANT``. ``licences``: those of the
     release, as identifiers or links.
@@ -142,7 +142,7 @@ def _field(config: Config, name: str, kind: pl.DataType, description: str) -> Js
 
 
 def _responsible(manifest: Manifest, found: Figures) -> Json:
-    """Return the RAI properties, with the figures ``found``."""
+    """Return the RAI properties."""
     collected = "; ".join(
         f"{row['source']} ({row['repository'] or 'no repository'}, {row['licence'] or 'no licence stated'}): "
         f"{row['prompts']} prompts, {row['kept']} kept"
@@ -156,39 +156,39 @@ def _responsible(manifest: Manifest, found: Figures) -> Json:
     )
     dropped = [f"{row['prompts']} prompts were dropped as {row['reason']}" for row in found["drop_reasons"]]
     withheld = sorted({f"{each.table}: {each.because}" for each in manifest.withheld})
-    told: Json = {
-        "dataCollection": f"Prompts of published sets, brought together and curated; {manifest.iteration} iterations "
+    properties: Json = {
+        "dataCollection": f"Prompts of published sets, combined and curated; {manifest.iteration} iterations "
         "of a loop in which a red-team model writes attacks, a target model answers and judges give verdicts, and the "
-        "attacks that worked become prompts.",
+        "successful attacks become prompts.",
         "dataCollectionType": ["Secondary Data analysis", *(["Experiments"] if manifest.iteration else [])],
         "dataCollectionRawData": collected,
         "dataCollectionMissingData": "Withheld: " + "; ".join(withheld) if withheld else "Nothing is withheld.",
         "dataPreprocessingProtocol": dropped or ["Nothing was dropped."],
-        "dataManipulationProtocol": "Rows never change. Each drop, flag and relabel is a row of its own that names its "
-        "reason and its witness; texts are as they came.",
-        "dataAnnotationProtocol": f"Types of kept attacks by who gave them: {labels or 'none'}. Verdicts on responses "
-        "are the judges'; one that did not parse is in no rate.",
+        "dataManipulationProtocol": "Rows never change. Each drop, flag and relabel is a separate row with its "
+        "reason and witness; texts are unchanged.",
+        "dataAnnotationProtocol": f"Types of kept attacks by label source: {labels or 'none'}. Judges give the "
+        "verdicts on responses; unparsed verdicts are in no rate.",
         "machineAnnotationTools": judges,
         "annotationsPerItem": "A verdict for each response and judge.",
         "dataUseCases": [
             "Safety training of language models, and the evaluation of attack success and over-refusal.",
-            "Not for attacking systems: the splits test and harmless are for evaluation and never for training.",
+            "Not for attacking systems. The splits test and harmless are for evaluation, never for training.",
         ],
         "dataBiases": [
             f"Kept prompts by language: {languages or 'none'}.",
-            "What counts as an attack is what the sources and the judges call one; their errors and leanings are kept.",
+            "Sources and judges decide what counts as an attack, so their errors and biases remain.",
         ],
         "dataLimitations": [
-            "Attacks that a model wrote are as varied as that model is, and grow alike over iterations.",
-            "A verdict is a model's or a rule's, not a person's.",
+            "Attacks written by a model are only as diverse as the model, and become more similar over iterations.",
+            "Models and rules give the verdicts, not people.",
         ],
-        "dataSocialImpact": "Models become harder to misuse, and refuse less of what is harmless. The same prompts "
-        "could be used against models that were not trained on them.",
+        "dataSocialImpact": "Models become harder to misuse and refuse fewer harmless prompts. The same prompts can be "
+        "used against models that were not trained on them.",
         "personalSensitiveInformation": [
-            "Prompts may name people and touch on sensitive traits; a release is searched for contact data and "
-            "secrets, and a row can be taken down on request."
+            "Prompts may name people and mention sensitive traits. A release is scanned for contact data and "
+            "secrets, and rows are taken down on request."
         ],
-        "dataReleaseMaintenancePlan": "Versions only grow, and earlier ones stay as they are; a row that is taken down "
-        "is left out of the next version, which says so by the row's id.",
+        "dataReleaseMaintenancePlan": "Versions are append-only and earlier ones do not change. The next version "
+        "omits a row that was taken down and lists its id.",
     }
-    return {f"rai:{name}": value for name, value in told.items() if value}
+    return {f"rai:{name}": value for name, value in properties.items() if value}

@@ -1,4 +1,4 @@
-"""Columns that several tables have: the content id of each row, and a text as the messages of one turn."""
+"""Columns that several tables have: content ids, and texts as lists of one message."""
 
 import polars as pl
 
@@ -11,5 +11,5 @@ def row_ids(kind: str, rows: pl.DataFrame, *columns: str) -> pl.Series:
 
 
 def messages(role: str, content: str) -> pl.Expr:
-    """Return the column ``content`` as lists of one message from ``role``, the form in which TRL reads a turn."""
+    """Return the column ``content`` as lists of one message from ``role``, as TRL reads them."""
     return pl.concat_list(pl.struct(pl.lit(role).alias("role"), pl.col(content).alias("content")))

@@ -11,7 +11,10 @@ from seas_data.tables.schema import TABLES
 
 
 def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return ``frame`` with exactly the columns of ``table``, in order and typed; raise SeasDataError if it cannot."""
+    """Return ``frame`` with exactly the columns of ``table``, in order and typed.
+
+    Raises SeasDataError if a column is missing or the values do not fit the schema.
+    """
     schema = TABLES[table]
     missing = [name for name in schema.column_names() if name not in frame.columns]
     if missing:
@@ -23,30 +26,32 @@ def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def empty(table: str) -> pl.DataFrame:
-    """Return ``table`` without rows."""
+    """Return ``table`` without rows: the columns and types of its schema."""
     return TABLES[table].create_empty()
 
 
 def read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
-    """Return those ``columns`` of a shard of ``table``. One that was added after it was written is null in it."""
-    there = set(pl.read_parquet_schema(path))
-    frame = pl.read_parquet(path, columns=[name for name in columns if name in there])
+    """Return ``columns`` of a shard of ``table``. A column that was added after the shard was written is null."""
+    stored = set(pl.read_parquet_schema(path))
+    frame = pl.read_parquet(path, columns=[name for name in columns if name in stored])
     schema = empty(table).schema
-    missing = {name: pl.lit(None, dtype=schema[name]) for name in columns if name not in there}
+    missing = {name: pl.lit(None, dtype=schema[name]) for name in columns if name not in stored}
     return frame.with_columns(**missing).select(columns)
 
 
-def fits(table: str, path: Path) -> None:
-    """Raise SeasDataError unless the Parquet file at ``path`` holds rows of ``table``, and no column of another."""
+def check_shard(table: str, path: Path) -> None:
+    """Raise SeasDataError unless the Parquet file at ``path`` has rows of ``table`` and no other columns."""
     if table not in TABLES:
         raise SeasDataError(f"there is no table {table}")
     schema = empty(table).schema
     try:
-        there = pl.read_parquet_schema(path)
+        stored = pl.read_parquet_schema(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
-        raise SeasDataError(f"a file of table {table} is no Parquet file") from problem
-    if unknown := [name for name in there if name not in schema]:
-        raise SeasDataError(f"table {table} has no columns {', '.join(unknown)}; a newer seas-data may know them")
-    if other := [name for name, kind in there.items() if kind != schema[name]]:
-        raise SeasDataError(f"table {table} has other types in {', '.join(other)}")
+        raise SeasDataError(
+            f"{path.name} of table {table} is not a Parquet file; restore it from a copy or a release"
+        ) from problem
+    if unknown := [name for name in stored if name not in schema]:
+        raise SeasDataError(f"table {table} has the unknown columns {', '.join(unknown)}; update seas-data")
+    if other := [name for name, kind in stored.items() if kind != schema[name]]:
+        raise SeasDataError(f"table {table} has columns of the wrong type: {', '.join(other)}")
     cast(table, read(table, path, schema.names()))

@@ -1,9 +1,9 @@
 """The taxonomy: SEAS's 14 types on two axes, and how other sets' labels map onto them.
 
-A prompt may have a *risk category* (what it asks for) and an *attack style* (how it is wrapped). When the style is
-known it gives the type and the prompt is Hard; otherwise the risk gives the type and it is Easy (Diao et al.,
-arXiv 2408.02632). The maps below are ours: only SEAS's own rows carry SEAS's own labels. A label that has no honest
-counterpart is left out of its map, and the rows that carry it get no value on that axis.
+A prompt can have a *risk category* (what it asks for) and an *attack style* (how it is wrapped). If the style is known
+it is the type, and the prompt is Hard; otherwise the risk category is the type, and the prompt is Easy (Diao et al.,
+arXiv 2408.02632). The maps below are ours: only SEAS's rows have SEAS's labels. A label without a true counterpart is
+left out of its map, and its rows have no value on that axis.
 """
 
 from typing import Final
@@ -44,13 +44,13 @@ def type_of(risk_category: str | None, attack_style: str | None) -> tuple[str | 
 
 
 def canonical(label: str) -> str | None:
-    """Return the type that ``label`` names in any of the spellings in use (case, ``_`` or blanks), or None."""
+    """Return the type that ``label`` names, in any case and with ``_`` or blanks; None if there is none."""
     return _SEAS.get("_".join(label.replace("_", " ").casefold().split()))
 
 
 _UNSAFE, _UNFAIR, _PRIVACY, _CRIME, _HEALTH = RISK_CATEGORIES
 
-# One entry a published set and axis; a recipe names it (``risk_map: s-eval``) or gives a mapping of its own.
+# One entry per published set and axis; a recipe names it (``risk_map: s-eval``) or gives its own mapping.
 RISK_MAPS: Final[dict[str, dict[str, str]]] = {
     "seas": {name.replace(" ", "_"): name for name in RISK_CATEGORIES},
     "s-eval": {
@@ -155,7 +155,7 @@ STYLE_MAPS: Final[dict[str, dict[str, str]]] = {
 
 
 def apply_map(mapping: dict[str, str], label: str) -> str | None:
-    """Return what ``mapping`` says of ``label``: its exact entry, else the longest that ends in ``*``, else None."""
+    """Return the value of ``label``: its exact entry, else the longest matching entry that ends in ``*``, else None."""
     if label in mapping:
         return mapping[label]
     prefixes = [key for key in mapping if key.endswith("*") and label.startswith(key[:-1])]

@@ -11,7 +11,7 @@ REASONS = (
     "not_embeddable",
     "split_bridge",
     "manual",
-    "unreviewed",  # a harmless prompt by a judge's word alone
+    "unreviewed",  # harmless only by the verdict of a judge
     "too_long",
     "too_short",
     "invalid",
@@ -19,32 +19,32 @@ REASONS = (
 PAIR_ROLES = ("red", "target", "harmless", "general")
 UNPAIRED_REASONS = (
     "held_out",  # the prompt, its text or an example of its seed belongs to test, harmless or holdout
-    "failed",  # no text came back
+    "failed",  # the request failed
     "unjudged",
     "empty",
-    "repeated",  # the same text came before, of the same input
+    "repeated",  # an earlier candidate of the same input has the same text
     "too_long",
     "unparsed",
     "too_few_verdicts",
-    "contradictory",  # one text, judged safe here and unsafe there
+    "contradictory",  # the same text was judged both safe and unsafe
     "no_safe",
     "no_unsafe",
     "no_compliance",
     "no_refusal",
     "unsafe",  # a full answer to a harmless prompt, judged unsafe
-    "not_full",  # MART: safe, yet no full answer
+    "not_full",  # MART: safe, but not a full answer
     "no_success",  # MART: an attack that failed too often
     "reward",
-    "alone",  # nothing else of the seed to compare with
+    "alone",  # the only candidate of its seed
     "margin",
     "other_type",
     "length_ratio",
     "near_duplicate",
-    "outranked",  # the pairs of its seed or prompt were better
+    "outranked",  # its seed or prompt has better pairs
     "cap",
     "balance",
 )
 LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
-"""The columns of a prompt's label, which a person may change: those of ``relabels``."""
+"""The columns of a prompt's label, which people can change: those of ``relabels``."""
 ATTACK_REASONS = ("failed", "empty", "cut_off", "repeats_example", "repeated")
 SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated", "forgotten")

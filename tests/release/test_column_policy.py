@@ -79,13 +79,13 @@ def released(made: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleName
         version = plant(root, {table: pl.lit(planted_in(table)) for table in TABLES})
         checkout(version, folder / "public", "public")
         checkout(version, folder / "gated", "gated")
-        found = {profile: pii.findings(version, profile).filter(column="note") for profile in PROFILES}
+        found = {profile: pii.find_in_release(version, profile).filter(column="note") for profile in PROFILES}
         failed = {check.name for check in checks.run(version, "gated") if not check.passed}
     with pytest.MonkeyPatch.context() as monkeypatch:
         for table in TABLES:
             extend(monkeypatch, table, policy.declare("public"))
         checkout(version, folder / "declared", "public")
-        found["declared"] = pii.findings(version, "public").filter(column="note")  # type: ignore[index]
+        found["declared"] = pii.find_in_release(version, "public").filter(column="note")  # type: ignore[index]
     return SimpleNamespace(folder=folder, found=found, failed=failed)
 
 
@@ -139,7 +139,7 @@ def test_a_release_withholds_what_may_never_leave(mine: Path, tmp_path: Path, mo
     manifest = checkout(version, tmp_path / "gated", "gated")
     assert files_with(tmp_path / "gated", KEY) == set()
     assert {each.table for each in manifest.withheld} == {"prompts", "metrics"}
-    assert pii.findings(version, "gated").is_empty()
+    assert pii.find_in_release(version, "gated").is_empty()
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,8 @@ class Candidate:
 
     @cached_property
     def findings(self) -> pl.DataFrame:
-        """The personal data and secrets in what the profile releases, as ``pii.findings`` returns them."""
-        return pii.findings(self.version, self.profile)
+        """The personal data and secrets in what the profile releases, as ``pii.find_in_release`` returns them."""
+        return pii.find_in_release(self.version, self.profile)
 
     @cached_property
     def _results(self) -> dict[str, pl.DataFrame]:

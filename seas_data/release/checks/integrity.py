@@ -20,7 +20,7 @@ def find_schema_violations(candidate: Candidate) -> Finding:
     for table, shards in candidate.version.manifest.tables.items():
         for shard in shards:
             try:
-                tables.fits(table, candidate.version.workspace.shard_path(table, shard))
+                tables.check_shard(table, candidate.version.workspace.shard_path(table, shard))
             except SeasDataError as problem:
                 wrong[f"{table}/{shard.sha256[:12]}"] = str(problem)
     first = " ".join(next(iter(wrong.values()), "").split())[:200]

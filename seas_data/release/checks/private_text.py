@@ -8,12 +8,12 @@ from seas_data.release.privacy import pii
 
 def find_personal_data(candidate: Candidate) -> Finding:
     """Find released rows with personal data."""
-    return _select_findings(candidate, pl.col("kind").is_in(pii.PERSONAL), "personal data")
+    return _select_findings(candidate, pl.col("kind").is_in(pii.PERSONAL_KINDS), "personal data")
 
 
 def find_secrets(candidate: Candidate) -> Finding:
     """Find released rows, and parts of the recipe, with keys, tokens or passwords."""
-    return _select_findings(candidate, ~pl.col("kind").is_in(pii.PERSONAL), "secrets")
+    return _select_findings(candidate, ~pl.col("kind").is_in(pii.PERSONAL_KINDS), "secrets")
 
 
 def _select_findings(candidate: Candidate, condition: pl.Expr, what: str) -> Finding:

@@ -1,8 +1,8 @@
-"""A recipe as others may see it: without secrets, places on a machine, and addresses of servers.
+"""Redaction of recipes for releases: without secrets, paths of the machine, and addresses of servers.
 
-What a recipe passes on to a server or a trainer is free, so it may hold a key or a path, and so may a description. A
-release has ``withheld`` in the place of secrets and servers, and of a path its last name. All else, and the recipe's
-form, stays: a recipe without any of it is the same afterwards.
+Options that a recipe passes to a server or a trainer can be anything, so they may contain keys and paths, and so may a
+description. In a release ``withheld`` replaces secrets and servers, and a path keeps only its last name. Everything
+else is unchanged.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Any
 
 WITHHELD = "withheld"
 
-# The words of a setting's name, as in api_key, extra-headers or apiKey. A number (batch_tokens) is no secret.
+# Words in the name of an option, such as api_key, extra-headers or apiKey. A number (batch_tokens) is not a secret.
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization"}
 _SECRET |= {"header", "headers", "cookie", "cookies", "credential", "credentials"}
 _FREE_KEYS = {"options", "extra_body", "trl_options"}  # the recipe keys below which any key is allowed
@@ -19,12 +19,12 @@ LIKE_A_SECRET = re.compile(
     r"\b(?:api_org|sk|rk|pk|hf|gh[pousr]|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}"
     r"|\bAIza[A-Za-z0-9_-]{20,}|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|\b[Bb]earer\s+\S+"
 )
-"""What may be a key or a token, loosely: it is left out of recipes and of messages. In prompts ``personal`` looks for
-whole ones alone, since most that looks like one there is none."""
+"""What may be a key or a token, loosely: it is removed from recipes and messages. In prompts ``pii`` reports only
+well-formed keys, because there most strings that look like a key are none."""
 _LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
 _PATH = re.compile(
     r"(?<![^\s\"'=(,:;])(?:"
-    r"(?:file://)?(?:/[^\s/\"']+){2,}/?"  # two names at least: a prompt's wrapper may begin with /command
+    r"(?:file://)?(?:/[^\s/\"']+){2,}/?"  # at least two names, because a prompt's wrapper may begin with /command
     r"|(?:file://)?~[\w.-]*(?:/[^\s/\"']+)+/?"
     r"|[A-Za-z]:[\\/][^\s\"']+"
     r"|\\\\[\w.-]+\\[^\s\"']+)"
@@ -32,21 +32,21 @@ _PATH = re.compile(
 
 
 def redact_recipe(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe of a manifest as a release may hold it."""
+    """Return the recipe of a manifest, redacted for a release."""
     cleaned: dict[str, Any] = _clean(content)
     models = cleaned.get("models")
     for model in models.values() if isinstance(models, dict) else ():
-        if not isinstance(model, dict):  # a recipe that was pulled can be anything
+        if not isinstance(model, dict):  # a pulled recipe can be anything
             continue
         if model.get("url"):
             model["url"] = str(model["url"]).split("://")[0] + f"://{WITHHELD}"
         if serve := model.get("serve"):
-            model["serve"] = serve[:1] if isinstance(serve, list) else WITHHELD  # the program: the rest may be anything
+            model["serve"] = serve[:1] if isinstance(serve, list) else WITHHELD  # the program only
     return cleaned
 
 
 def _clean(value: Any, free: bool = False) -> Any:
-    """Return ``value`` cleaned; where it is ``free`` to hold anything, what is called a secret is taken for one."""
+    """Return ``value`` redacted; in ``free`` options, values whose names are those of secrets are withheld."""
     if isinstance(value, dict):
         return {
             _text(key): WITHHELD if free and each and _secret(key, each) else _clean(each, free or key in _FREE_KEYS)

@@ -1,4 +1,4 @@
-"""The gates: each planted defect is stopped by its own check and by no other, and a sound version passes them all."""
+"""The release checks: each planted defect fails its own check only, and a sound version passes all checks."""
 
 import json
 import shutil
@@ -86,7 +86,7 @@ def sound(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The made workspace with its scans done, so that what is copied from it need not be read again."""
     root = tmp_path_factory.mktemp("sound") / "ws"
     shutil.copytree(made, root)
-    pii.findings(open_versions(root).version(), "gated")
+    pii.find_in_release(open_versions(root).version(), "gated")
     return root
 
 
@@ -415,14 +415,14 @@ def test_a_defect_is_stopped_by_its_own_check_alone(defect: str, copy: Copy) -> 
         checks.require_passed(list(found.values()), {})
 
 
-def test_a_build_without_a_loop_forgets_no_model(copy: Copy) -> None:
+def test_models_of_earlier_builds_count_in_a_build_without_a_loop(copy: Copy) -> None:
     copy.without_loop()
     assert failed(copy) == {}
     found = licences.collect_parts(copy.version, "public")
     assert [part.name for part in found if part.kind == "model"] == ["guard", "red", "target"]
 
 
-def test_a_model_that_was_swapped_counts_beside_the_one_in_its_place(copy: Copy) -> None:
+def test_a_replaced_model_counts_as_well_as_its_replacement(copy: Copy) -> None:
     copy.swap_red_team("qwen-research")
     parts = licences.collect_parts(copy.version, "public")
     assert {part.licence for part in parts if part.name == "red"} == {"Apache-2.0", "qwen-research"}
@@ -448,7 +448,7 @@ def test_the_card_check_expects_only_waived_checks_that_fail(copy: Copy) -> None
     assert checks.select_waived(checks.run(copy.version), waivers) == {"secrets": "invented keys"}
 
 
-def test_the_commands_know_what_was_overruled(copy: Copy, tmp_path: Path) -> None:
+def test_the_commands_take_waivers(copy: Copy, tmp_path: Path) -> None:
     in_a_prompt(KEY)(copy)
     page, at = str(tmp_path / "README.md"), ["--workspace", str(copy.root)]
     overruled = ["--allow", "secrets", "--because", "invented keys", "--allow", "splits", "--because", "in case"]
@@ -465,7 +465,7 @@ def test_the_commands_know_what_was_overruled(copy: Copy, tmp_path: Path) -> Non
     assert "there is no check secret; choose one of: manifest, schemas" in str(unknown.exception)
 
 
-def test_a_profile_that_keeps_nothing_back_is_seen(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_profile_without_redaction_fails(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profile_check, "redact", lambda table, frame, profile: frame)
     found = failed(copy)
     assert set(found) == {"profile"}
@@ -475,7 +475,7 @@ def test_a_profile_that_keeps_nothing_back_is_seen(copy: Copy, monkeypatch: pyte
     assert set(holdout) <= set(found["profile"].ids)
 
 
-def test_a_row_that_was_dropped_for_a_later_test_is_no_leak(copy: Copy) -> None:
+def test_a_row_dropped_because_of_a_later_test_is_not_a_leak(copy: Copy) -> None:
     """It keeps its split, and is trained on no more."""
     held = one(copy, "select prompt_id from prompts where role = 'holdout' and kind = 'harmless' order by all")
     row = idle(copy)
@@ -487,7 +487,7 @@ def test_a_row_that_was_dropped_for_a_later_test_is_no_leak(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize("reason", ["manual", "contaminated"])
-def test_a_witness_that_went_for_good_reason_still_counts(reason: str, copy: Copy) -> None:
+def test_a_witness_that_was_dropped_later_still_counts(reason: str, copy: Copy) -> None:
     witness = one(copy, "select witness_id from dropped where reason = 'near_duplicate' order by all")
     gone = {"prompt_id": witness, "version": "v2", "step": "overrides", "decision": "drop", "reason": reason}
     row = pl.DataFrame([gone | dict.fromkeys(("witness_id", "score", "threshold", "detail"))])
@@ -498,7 +498,7 @@ def test_a_witness_that_went_for_good_reason_still_counts(reason: str, copy: Cop
     assert "witnesses" not in failed(copy)
 
 
-def test_every_id_that_fails_is_told_and_no_text(copy: Copy) -> None:
+def test_all_failing_ids_are_reported_and_no_text(copy: Copy) -> None:
     in_a_prompt("ada@orchard-garden.org")(copy)
     version = copy.version
     named = one(copy, "select prompt_id from prompts where text like '%orchard-garden%'")
@@ -531,7 +531,7 @@ def test_what_a_profile_withholds_is_not_scanned_against_it(copy: Copy) -> None:
     assert failed(copy, profile="gated")["secrets"].ids == (row,)
 
 
-def test_the_command_ends_with_its_verdict(copy: Copy) -> None:
+def test_the_exit_status_states_the_result(copy: Copy) -> None:
     run = CliRunner().invoke
     sound = run(app, ["check", "v2", "--json", "--workspace", str(copy.root)])
     assert sound.exit_code == 0
@@ -543,7 +543,7 @@ def test_the_command_ends_with_its_verdict(copy: Copy) -> None:
     assert "splits: 1 fail" in faulty.output
 
 
-def test_only_who_gives_a_reason_overrules_a_check(copy: Copy) -> None:
+def test_a_waiver_needs_a_reason(copy: Copy) -> None:
     in_a_prompt(KEY)(copy)
     lost_split(copy)
     found = checks.run(copy.version)
@@ -553,7 +553,7 @@ def test_only_who_gives_a_reason_overrules_a_check(copy: Copy) -> None:
     checks.require_passed(found, {"secrets": "an invented key", "splits": "as it is"})
 
 
-def test_nobody_can_overrule_damage(copy: Copy) -> None:
+def test_integrity_checks_cannot_be_waived(copy: Copy) -> None:
     damaged_shard(copy)
     found = checks.run(copy.version)
     assert [each.name for each in found] == ["manifest"]

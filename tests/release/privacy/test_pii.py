@@ -110,7 +110,7 @@ def test_a_long_hostile_line_takes_no_longer_than_a_long_line(piece: str) -> Non
 def test_every_detector_is_of_a_key_with_a_form_of_its_own() -> None:
     words = pl.DataFrame({"id": ["a"], "text": ["password = 'swordfish' secret: hunter2 api_key: abcdefgh"]})
     assert pii.scan(words).is_empty()
-    assert {kind.replace("_", "-") for kind, _ in pii._SECRETS} >= set(FAKE)
+    assert {kind.replace("_", "-") for kind, _ in pii.SECRET_PATTERNS} >= set(FAKE)
 
 
 def test_the_keys_of_a_recipe_are_read_too_and_no_finding_says_them(mine: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_keys_of_a_recipe_are_read_too_and_no_finding_says_them(mine: Path) 
     recipe = newest.recipe | {"sources": {"letters": newest.recipe["sources"]["letters"] | {"kind_map": kinds}}}
     runs = pl.read_parquet(mine / "runs" / f"{newest.version}.parquet")
     place.commit(newest.model_copy(update={"recipe": recipe}), runs)
-    found = pii.findings(version.open(mine).version(), "public").filter(table="recipe")
+    found = pii.find_in_release(version.open(mine).version(), "public").filter(table="recipe")
     assert found["id"].to_list() == ["sources.letters.kind_map....", "sources.letters.kind_map.grace"]
     assert set(found["kind"]) == {"email"}
 
@@ -148,7 +148,7 @@ def test_what_people_and_sources_wrote_beside_the_texts_is_read_too(mine: Path) 
     place.commit(
         opened.manifest.model_copy(update={"tables": tables}), pl.read_parquet(mine / "runs" / f"{opened.name}.parquet")
     )
-    found = pii.findings(version.open(mine).version(), "public")
+    found = pii.find_in_release(version.open(mine).version(), "public")
     assert found.select("table", "column").unique().sort("table", "column").rows() == sorted(
         (name, column) for name, columns in WORDS.items() for column in columns
     )
