@@ -1,4 +1,4 @@
-"""Whatever a value holds, it is a word on the page: a parser finds the same structure around it as around ``door``."""
+"""A value never changes the structure of a page: a parser finds the same elements around it as around ``door``."""
 
 import re
 from html.parser import HTMLParser
@@ -76,7 +76,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value[:20]))
-def test_a_hostile_value_leaves_the_page_as_it_was(value: str, place: str) -> None:
+def test_a_hostile_value_does_not_change_the_structure_of_the_page(value: str, place: str) -> None:
     shown = markdown.escape(value)
     assert shape(place.replace("{}", shown)) == shape(place.replace("{}", "door"))
     assert len(shown) <= markdown.LONGEST * 6 + 2  # a control character is spelled out
@@ -84,7 +84,7 @@ def test_a_hostile_value_leaves_the_page_as_it_was(value: str, place: str) -> No
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60), st.sampled_from(PLACES))
-def test_any_value_leaves_the_page_as_it_was(value: str, place: str) -> None:
+def test_no_value_changes_the_structure_of_the_page(value: str, place: str) -> None:
     shown = markdown.escape(value)
     assert shape(place.replace("{}", shown)) == shape(place.replace("{}", "door"))
     assert "\n" not in shown and "|" not in shown
@@ -92,13 +92,13 @@ def test_any_value_leaves_the_page_as_it_was(value: str, place: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="ab1.-_*`|<>[]()!#:/\\ \n&$~@+={}'\"", max_size=40), st.sampled_from(PLACES))
-def test_any_mixture_of_marks_leaves_the_page_as_it_was(value: str, place: str) -> None:
+def test_no_mixture_of_punctuation_changes_the_structure_of_the_page(value: str, place: str) -> None:
     assert shape(place.replace("{}", markdown.escape(value))) == shape(place.replace("{}", "door"))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(min_size=1, max_size=60))
-def test_what_is_shown_is_the_value_on_one_line(value: str) -> None:
+def test_a_value_is_rendered_as_its_text_on_one_line(value: str) -> None:
     shown = Tags(PARSER.render(f"x {markdown.escape(value)} y")).text.strip()
     told = markdown.line(value)
     expected = markdown.line(told.replace("`", r"\u{60}").replace("|", r"\u{7c}")) if told else "–"
@@ -109,7 +109,7 @@ def test_what_is_shown_is_the_value_on_one_line(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["https://evil.example", "www.evil.example", "a@evil.example", "evil.example", ":smile:", "$x$"]
 )
-def test_what_a_renderer_might_make_a_link_of_stands_in_code(value: str) -> None:
+def test_possible_links_are_put_into_code_spans(value: str) -> None:
     assert markdown.escape(value) == f"`{value}`"
 
 
@@ -121,13 +121,13 @@ def test_plain_words_stay_plain(value: str) -> None:
     assert markdown.escape(value) == value
 
 
-def test_values_that_are_no_text() -> None:
+def test_values_that_are_not_text() -> None:
     values = [None, True, 1234567, 0.5, 0.123456, "", "  "]
     assert [markdown.escape(value) for value in values] == ["–", "yes", "1,234,567", "0.5", "0.123", "–", "–"]
     assert markdown.escape(Markup("*mine*")) == "*mine*"
 
 
-def test_a_table_says_which_columns_are_numbers() -> None:
+def test_numeric_columns_are_right_aligned() -> None:
     table = markdown.table(["name", "n", "share"], [["a|b", 1200, Markup("50.0 %")], ["c", None, None]])
     assert table.splitlines() == [
         "| name | n | share |",
@@ -137,7 +137,7 @@ def test_a_table_says_which_columns_are_numbers() -> None:
     ]
 
 
-def test_a_row_of_another_length_is_a_mistake() -> None:
+def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="another number of cells"):
         markdown.table(["a", "b"], [[1]])
 
@@ -149,5 +149,5 @@ def test_a_long_value_is_cut_and_white_space_does_not_hide_it() -> None:
     assert markdown.line("\n" * 100_000 + "a door") == "a door"
 
 
-def test_nothing_invisible_is_left() -> None:
+def test_invisible_characters_are_made_visible() -> None:
     assert re.fullmatch(r"[\x20-\x7e]*", markdown.line("a\u202eb\u200bc\x1b\x00\u2028d\ue000"))

@@ -1,12 +1,12 @@
-"""A Hub on this machine for tests: it speaks the Hub's HTTP protocol to the real clients, and fails when told to.
+"""A local Hub server for tests: it speaks the Hub's HTTP protocol with the real clients and injects faults.
 
     with Hub() as hub:
         hub.faults.append(Fault("PUT", "/lfs/", drop_after=1000))
         ... HF_ENDPOINT=hub.url, HF_TOKEN=hub.owner, HF_HUB_DISABLE_XET=1 ...
         hub.repository("datasets", "org/name").head().tree
 
-``repository`` is the git-like store, ``faults`` what can go wrong, ``routes`` what each address answers, ``server`` the
-HTTP around it. Large files travel as LFS ``basic`` uploads; the Xet protocol is not spoken.
+``repository`` is the git-like store, ``faults`` the injected faults, ``routes`` the replies, ``server`` the
+HTTP server. Large files are LFS ``basic`` uploads; the Xet protocol is not supported.
 """
 
 from tests.hub.faults import Fault

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to the Hub, for requests that a test names."""
+"""Faults to inject into the requests that a test selects."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Fault:
-    """The next ``times`` requests of ``method`` whose address matches ``path`` go wrong, after ``skip`` that do not.
+    """A fault in the next ``times`` requests of ``method`` whose URL matches ``path``, after ``skip`` without a fault.
 
-    One of: ``status`` (answered instead, with ``headers`` and ``message`` or ``page``), ``drop_after`` (the connection
-    breaks once this many bytes of the request's or the answer's body have passed), ``lost`` (the request is carried
-    out, but the connection breaks before its answer). ``stall``: seconds of silence after ``drop_after`` bytes.
+    One of: ``status`` (the reply, with ``headers`` and ``message`` or ``page``), ``drop_after`` (the connection
+    breaks after this many bytes of the body of the request or the reply), ``lost`` (the request is carried
+    out, but the connection breaks before the reply). ``stall``: seconds of silence after ``drop_after`` bytes.
     """
 
     method: str
@@ -18,7 +18,7 @@ class Fault:
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "something went wrong"
-    page: bytes | None = None  # in place of the message: what a proxy shows
+    page: bytes | None = None  # in place of the message: the page of a proxy
     drop_after: int | None = None
     lost: bool = False
     stall: float = 0.0
@@ -26,7 +26,7 @@ class Fault:
     skip: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
-        """Return whether this request goes wrong, and count it."""
+        """Return whether the fault applies to this request, and count it."""
         if method != self.method or not re.search(self.path, path) or self.times <= 0:
             return False
         if self.skip > 0:

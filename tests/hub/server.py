@@ -1,4 +1,4 @@
-"""The HTTP around the routes: threads, bodies, ranges, faults, and a log of what was asked."""
+"""The HTTP server around the routes: threads, bodies, ranges, faults, and a log of requests."""
 
 import json
 import re

@@ -102,7 +102,7 @@ def test_who_may_read_what(token: str, private: bool, gated: str | bool, outcome
         assert ended.stdout.split()[-1] == outcome, ended.stderr
 
 
-def test_faults_strike_as_often_as_told_and_are_counted(tmp_path: Path) -> None:
+def test_faults_occur_the_given_number_of_times(tmp_path: Path) -> None:
     fault = Fault("GET", "/api/", status=503, times=2, skip=1)
     assert [fault.strikes("GET", "/api/x") for _ in range(5)] == [False, True, True, False, False]
     assert not fault.strikes("POST", "/api/x")

@@ -35,14 +35,14 @@ def test_a_model_has_no_profile(made: Path, command: tuple[str, ...]) -> None:
     assert ended.returncode == 2 and "leave out --profile or --model" in ended.stderr
 
 
-def test_a_card_that_is_no_text_is_named(made: Path, tmp_path: Path) -> None:
+def test_a_card_that_is_not_text_is_named_in_the_message(made: Path, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_bytes(b"\xff\xfe")
     for command in (("card", "--check", "-o"), ("check", "--card")):
         ended = called(*command, tmp_path / "README.md", "--workspace", made)
         assert ended.returncode == 2 and "README.md" in ended.stderr and "UTF-8" in ended.stderr
 
 
-def test_what_stands_in_a_models_way_can_be_let_pass_in_its_card(made: Path) -> None:
+def test_checks_of_a_model_can_be_waived_in_its_card(made: Path) -> None:
     allowed = ("--allow", "red-team-model", "--because", "a study of it")
     ended = called("card", "v1", "--model", "R1", *allowed, "--workspace", made)
     assert "a study of it" in ended.stdout
@@ -50,7 +50,7 @@ def test_what_stands_in_a_models_way_can_be_let_pass_in_its_card(made: Path) -> 
     assert ended.returncode == 2 and "models have no check secrets" in ended.stderr
 
 
-def test_a_question_does_not_stand_among_what_is_answered(
+def test_a_confirmation_is_not_printed_to_standard_output(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Terminal(io.StringIO):

@@ -62,7 +62,7 @@ def newest(made: Path) -> Version:
     return version.open(made).version()
 
 
-def test_the_folder_may_be_the_one_that_one_stands_in(
+def test_the_folder_may_be_the_current_directory(
     newest: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = tmp_path / "empty"
@@ -73,7 +73,7 @@ def test_the_folder_may_be_the_one_that_one_stands_in(
 
 
 @pytest.mark.parametrize("profile", ["public", "gated"])
-def test_a_release_verifies_on_its_own_and_names_the_version_it_is_of(
+def test_a_release_can_be_verified_on_its_own_and_names_its_version(
     profile: str, newest: Version, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue(profile)
@@ -89,12 +89,12 @@ def test_a_release_verifies_on_its_own_and_names_the_version_it_is_of(
         assert release.table(table).drop("text", strict=False).equals(newest.table(table).drop("text", strict=False))
 
 
-def test_the_gated_release_holds_the_very_shards_of_the_version(newest: Version, gated: Path) -> None:
+def test_the_gated_release_has_the_shards_of_the_version(newest: Version, gated: Path) -> None:
     assert manifest_of(gated).tables == newest.manifest.tables
     assert manifest_of(gated).withheld == []
 
 
-def test_the_public_release_says_which_shards_it_withholds_and_why(newest: Version, public: Path) -> None:
+def test_the_public_manifest_lists_withheld_shards_with_reasons(newest: Version, public: Path) -> None:
     manifest = manifest_of(public)
     told = {(each.table, each.sha256): each for each in manifest.withheld}
     held = {(table, shard.sha256) for table, shards in manifest.tables.items() for shard in shards}
@@ -208,13 +208,13 @@ def test_a_release_may_stand_without_its_parent_but_not_beside_another_one(
     assert mixed.workspace.verify(mixed.manifest) == ["versions/v1.json: it is not the parent that v2 was built on"]
 
 
-def test_what_a_release_says_of_itself_cannot_be_changed_unseen(public: Path, tmp_path: Path) -> None:
+def test_a_changed_manifest_of_a_release_does_not_verify(public: Path, tmp_path: Path) -> None:
     release = placed(public, tmp_path / "ws")
     path = tmp_path / "ws" / "versions" / "v2.json"
     for key, value in (("profile", "gated"), ("full_digest", "0" * 64), ("withheld", [])):
         forged = json.loads(path.read_text()) | {key: value}
         manifest = Manifest.model_validate(forged)
-        assert "its digest does not fit its content" in release.workspace.verify(manifest)[0], key
+        assert "its digest does not match its content" in release.workspace.verify(manifest)[0], key
 
 
 def test_a_version_s_own_manifest_is_written_and_digested_as_ever(newest: Version) -> None:
@@ -248,7 +248,7 @@ def test_the_story_of_a_prompt_whose_text_is_withheld_is_told_without_it(public:
         assert "(withheld in this release)" in said.stdout
 
 
-def test_a_folder_that_is_there_is_left_alone_and_a_failed_checkout_leaves_nothing(
+def test_an_existing_folder_is_kept_and_a_failed_checkout_leaves_no_files(
     newest: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -275,7 +275,7 @@ def test_a_damaged_version_is_not_released(made: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "release").exists()
 
 
-def test_no_secret_and_no_place_of_the_machine_is_in_a_release(made: Path, tmp_path: Path) -> None:
+def test_a_release_contains_no_secrets_and_no_local_paths(made: Path, tmp_path: Path) -> None:
     """A recipe may hold both; every file of the release is searched, packed ones unpacked."""
     root = Path(shutil.copytree(made, tmp_path / "home" / "alice" / "ws"))
     workspace = open_workspace(root)
@@ -310,7 +310,7 @@ def test_no_secret_and_no_place_of_the_machine_is_in_a_release(made: Path, tmp_p
         assert store.Workspace(root).manifest("v2").recipe == content, "the workspace keeps its own"
 
 
-def test_shards_hold_no_place_of_the_machine(example: Path, tmp_path: Path) -> None:
+def test_shards_contain_no_local_paths(example: Path, tmp_path: Path) -> None:
     """Of a real build, whose sources are files."""
     checkout(version.open(example).version(), tmp_path / "release", "gated")
     place = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|Users|private|var)/\w+")
@@ -319,7 +319,7 @@ def test_shards_hold_no_place_of_the_machine(example: Path, tmp_path: Path) -> N
             assert not place.search(text), (path, text)
 
 
-def test_the_command_says_where_it_is_and_what_is_withheld(made: Path, tmp_path: Path) -> None:
+def test_the_command_prints_the_folder_and_what_is_withheld(made: Path, tmp_path: Path) -> None:
     at = ["--workspace", str(made)]
     said = CliRunner().invoke(app, ["checkout", "v1", str(tmp_path / "a"), *at])
     assert "v1 (public) is in" in said.stdout and "withheld or redacted" in said.stdout

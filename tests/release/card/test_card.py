@@ -1,4 +1,4 @@
-"""The card: every number a query's, current or not, merged with what people wrote, its snippets run."""
+"""The card: all numbers come from queries, stale cards are found, text of people is kept, snippets run."""
 
 import copy
 import re
@@ -88,7 +88,7 @@ def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
     assert card.dataset_files(newest) == card.dataset_files(newest)
 
 
-def test_every_number_of_the_page_is_a_querys(newest: Version, text: str) -> None:
+def test_every_number_of_the_page_is_in_a_query_result(newest: Version, text: str) -> None:
     allowed: set[str] = set()
     for names in (queries.DATASET, {key: list[str]() for key in ("rows-by-kind", "drop-reasons")}):
         for opened in (newest, version.open(newest.workspace.root).version(newest.manifest.parent)):
@@ -151,7 +151,7 @@ def test_the_public_card_says_what_is_withheld_and_the_gated_one_how_to_get_it(t
     assert "## Waived checks" not in gated
 
 
-def test_columns_of_the_prompts_are_all_told(text: str) -> None:
+def test_all_columns_of_prompts_are_described(text: str) -> None:
     from seas_data.release import configs
 
     told = {
@@ -222,7 +222,7 @@ def test_the_command_writes_checks_and_says_what_differs(made: Path, tmp_path: P
     assert isinstance(missing.exception, SeasDataError)
 
 
-def test_a_card_that_is_no_text_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_card_that_is_not_text_gives_a_message(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_bytes(b"# Caf\xe9\n")
     with pytest.raises(SeasDataError, match="not text in UTF-8"):
@@ -231,7 +231,7 @@ def test_a_card_that_is_no_text_is_told_in_a_sentence(tmp_path: Path) -> None:
         card.write("fresh", page)
 
 
-def test_a_model_that_there_is_not_is_answered_with_those_that_there_are(newest: Version) -> None:
+def test_an_unknown_model_gives_a_message_with_the_known_ones(newest: Version) -> None:
     with pytest.raises(SeasDataError, match="has no model R9; its models are: R0, R1"):
         card.model_card(newest, "R9")
 
@@ -272,7 +272,7 @@ def test_a_card_is_right_however_many_iterations_and_without_a_row_of_a_type(ite
     assert (names[0] == "Red team, %") == (iterations == 10)
 
 
-def test_the_card_of_a_red_team_says_that_it_generates_attacks(newest: Version) -> None:
+def test_the_card_of_a_red_team_warns_that_it_generates_attacks(newest: Version) -> None:
     red, target = card.model_card(newest, "R2"), card.model_card(newest, "T2")
     assert "**This model generates attacks.**" in red
     assert "generates attacks" not in target
@@ -313,7 +313,7 @@ def test_each_iteration_has_the_models_judges_and_settings_of_its_own_recipe(min
     assert metadata.split(card.model_card(newest, "R1"))[0]["license"] == "llama3.1"
 
 
-def test_a_public_release_that_was_pulled_says_withheld_and_not_none(public: Path, tmp_path: Path, text: str) -> None:
+def test_a_pulled_public_release_shows_withheld_counts(public: Path, tmp_path: Path, text: str) -> None:
     place = store_of(public, tmp_path / "pulled")
     page = card.dataset_card(place, "public")
     pairs = page[page.index("Red pairs") :]
@@ -330,7 +330,7 @@ def test_a_reason_is_not_cut(newest: Version) -> None:
     assert "…" in card.dataset_card(newest, "public", {"licences": because * 2})
 
 
-def test_a_recipe_that_is_none_is_told_in_a_sentence(mine: Path) -> None:
+def test_an_invalid_recipe_gives_a_message(mine: Path) -> None:
     place = version.open(mine).workspace
     newest = place.manifest()
     runs = pl.read_parquet(place.root / "runs" / f"{newest.version}.parquet")
@@ -345,7 +345,7 @@ def test_a_recipe_that_is_none_is_told_in_a_sentence(mine: Path) -> None:
     assert card.dataset_card(version.open(mine).version())
 
 
-def test_a_version_without_a_loop_says_so_and_leaves_the_rest_out(example: Path) -> None:
+def test_the_card_of_a_version_without_a_loop_has_no_loop_sections(example: Path) -> None:
     page = card.dataset_card(version.open(example).version("v0"))
     assert "it contains no model outputs" in page
     assert not {"## Results", "### Judges", "### Models and settings"} & set(headings(page))

@@ -66,7 +66,7 @@ def test_a_hostile_value_is_a_value(value: str, tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=30), max_size=4))
-def test_what_is_written_is_read(content: dict[str, str]) -> None:
+def test_metadata_round_trips(content: dict[str, str]) -> None:
     assert metadata.split(f"---\n{metadata.dump(content)}---\nbody") == (content, "body")
 
 
@@ -79,12 +79,12 @@ def test_what_is_written_is_read(content: dict[str, str]) -> None:
         ("a: 2024-13-45\n", "is not valid YAML"),
     ],
 )
-def test_a_damaged_block_is_said(head: str, said: str) -> None:
+def test_a_damaged_block_gives_a_message(head: str, said: str) -> None:
     with pytest.raises(SeasDataError, match=said):
         metadata.split(f"---\n{head}---\nbody")
 
 
-def test_merging_writes_what_the_data_says_and_keeps_what_people_wrote() -> None:
+def test_merging_replaces_managed_keys_and_keeps_others() -> None:
     there = {
         "license": "mit",
         "pretty_name": "Our name",

@@ -59,7 +59,7 @@ def is_row_for_row(root: Path, names: dict[str, str], profile: Profile, out: Pat
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_is_loaded_is_the_version_row_for_row(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_loaded_configs_equal_the_version_row_by_row(hub: Hub, mine: Path, tmp_path: Path) -> None:
     names = {"1.0.0": "v0", "1.1.0": "v1", "1.2.0": "v2"}
     for tag, name in names.items():
         push(versions.open(mine).version(name), PushRequest("org/set", tag=tag), "gated")

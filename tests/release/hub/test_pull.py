@@ -61,7 +61,7 @@ def test_a_pulled_version_answers_as_any_other(hub: Hub, mine: Path, tmp_path: P
     assert version.sql("select count(*) as n from kept")["n"][0] == version.table("kept").height
 
 
-def test_later_versions_of_the_same_repository_join(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_later_versions_of_the_same_repository_are_added(hub: Hub, mine: Path, tmp_path: Path) -> None:
     for number in range(2):
         pushed(mine, f"v{number}", f"1.{number}.0")
     root = tmp_path / "ws2"
@@ -77,7 +77,7 @@ def test_later_versions_of_the_same_repository_join(hub: Hub, mine: Path, tmp_pa
     assert fetched.isdisjoint({shard.sha256 for shards in known.tables.values() for shard in shards})
 
 
-def test_the_other_tags_of_a_repository_are_remembered(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_a_pull_records_the_other_tags_of_the_repository(hub: Hub, mine: Path, tmp_path: Path) -> None:
     for number in range(2):
         pushed(mine, f"v{number}", f"1.{number}.0")
     pull("org/set@1.1.0", tmp_path / "ws2")
@@ -90,7 +90,7 @@ def test_the_other_tags_of_a_repository_are_remembered(hub: Hub, mine: Path, tmp
     ]
 
 
-def test_into_a_workspace_with_other_versions_nothing_is_pulled(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_a_workspace_with_other_versions_is_refused(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine)
     before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
     with pytest.raises(SeasDataError, match=r"holds v0, v1, v2, which did not come from org/set; pull into a"):
@@ -105,11 +105,11 @@ def test_into_a_workspace_with_other_versions_nothing_is_pulled(hub: Hub, mine: 
         pull("org/set", root)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("x")
-    with pytest.raises(SeasDataError, match="holds other things"):
+    with pytest.raises(SeasDataError, match="is not empty and not a workspace"):
         pull("org/set", tmp_path / "full")
 
 
-def test_a_pull_that_broke_off_goes_on(hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_pull_is_resumed(hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed(mine)
     root = tmp_path / "ws2"
     hub.faults.append(Fault("GET", "^/store/", status=500, skip=6, times=99))
@@ -128,7 +128,7 @@ def test_a_pull_that_broke_off_goes_on(hub: Hub, mine: Path, tmp_path: Path, mon
     assert not (root / "pull").exists()
 
 
-def test_a_dropped_download_goes_on_within_the_pull(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_a_dropped_download_is_resumed_within_the_pull(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine)
     hub.faults.append(Fault("GET", "^/store/", drop_after=700, skip=2, times=3))
     assert pull("org/set@1.0.0", tmp_path / "ws2").new
@@ -188,7 +188,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_manifest_puts_nothing_anywhere(hub: Hub, mine: Path, tmp_path: Path, name: str) -> None:
+def test_a_hostile_manifest_writes_no_file(hub: Hub, mine: Path, tmp_path: Path, name: str) -> None:
     change, sentence = HOSTILE[name]
     pushed(mine)
     before = {path for path in tmp_path.rglob("*") if "ws2" not in path.parts}
@@ -202,7 +202,7 @@ def test_a_hostile_manifest_puts_nothing_anywhere(hub: Hub, mine: Path, tmp_path
     assert not list((tmp_path / "ws2").rglob("shards/*/*")) and not list((tmp_path / "ws2").rglob("versions/*"))
 
 
-def test_what_is_no_release_is_said(hub: Hub, tmp_path: Path) -> None:
+def test_a_repository_without_a_release_is_refused(hub: Hub, tmp_path: Path) -> None:
     hub.repositories["datasets", "org/other"] = Repository("datasets", "org/other")
     for name, sentence in (
         ("org/other", "has no manifest.json"),
@@ -228,7 +228,7 @@ def test_what_is_no_release_is_said(hub: Hub, tmp_path: Path) -> None:
     assert not (tmp_path / "ws2").exists()
 
 
-def test_a_gated_repository_says_where_to_ask(
+def test_a_gated_repository_names_the_page_to_request_access(
     hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(versions.open(mine).version("v0"), PushRequest("org/set", tag="1.0.0", public=True), "gated")
@@ -261,9 +261,7 @@ def swap(repository: Repository, table: str, content: bytes, *, named: str | Non
     )
 
 
-def test_a_file_with_another_hash_is_refused_before_anything_is_put_in_place(
-    hub: Hub, mine: Path, tmp_path: Path
-) -> None:
+def test_a_file_with_another_hash_is_refused_before_any_is_moved(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine)
     repository = hub.repository("datasets", "org/set")
     kept = dict(repository.large)

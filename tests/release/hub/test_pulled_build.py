@@ -37,7 +37,7 @@ def more(folder: Path, example: Path) -> Path:
     return place
 
 
-def test_a_build_goes_on_from_a_pulled_version(hub: Hub, example: Path, tmp_path: Path) -> None:
+def test_a_build_continues_from_a_pulled_version(hub: Hub, example: Path, tmp_path: Path) -> None:
     root = tmp_path / "ws2"
     push(versions.open(example).version(), PushRequest("org/set", tag="1.0.0"), "gated")
     pulled = pull("org/set@1.0.0", root).version
@@ -50,9 +50,7 @@ def test_a_build_goes_on_from_a_pulled_version(hub: Hub, example: Path, tmp_path
     assert built.table("kept").filter(pl.col("source") == "more").height == 1
 
 
-def test_on_a_release_that_withholds_texts_nothing_is_built_but_something_can_be_forgotten(
-    hub: Hub, example: Path, tmp_path: Path
-) -> None:
+def test_a_release_without_texts_refuses_builds_but_not_takedowns(hub: Hub, example: Path, tmp_path: Path) -> None:
     root = tmp_path / "ws2"
     push(versions.open(example).version(), PushRequest("org/set", tag="1.0.0"), "public")
     version = pull("org/set@1.0.0", root).version
@@ -107,19 +105,19 @@ def test_a_pulled_recipe_runs_a_command_only_with_trust(tmp_path: Path) -> None:
     place, mark = served(tmp_path, "org/set@1.0.0")
     ended = seas_data("build", str(place), "--workspace", str(tmp_path / "ws"))
     assert ended.returncode == 2 and not mark.exists()
-    assert "came from org/set@1.0.0" in ended.stderr and "--trust" in ended.stderr and "python" in ended.stderr
+    assert "was pulled from org/set@1.0.0" in ended.stderr and "--trust" in ended.stderr and "python" in ended.stderr
     assert not (tmp_path / "ws").exists()
     ended = seas_data("build", str(place), "--workspace", str(tmp_path / "ws"), "--trust")
     assert mark.exists(), ended.stderr
 
 
-def test_a_recipe_of_ones_own_runs_its_commands(tmp_path: Path) -> None:
+def test_an_own_recipe_runs_its_commands_without_trust(tmp_path: Path) -> None:
     place, mark = served(tmp_path, None)
     seas_data("build", str(place), "--workspace", str(tmp_path / "ws"))
     assert mark.exists()
 
 
-def test_the_stages_alone_ask_for_trust_too(tmp_path: Path) -> None:
+def test_standalone_stages_require_trust(tmp_path: Path) -> None:
     from seas_data.loop import standalone
 
     place, mark = served(tmp_path, "org/set")
@@ -128,7 +126,7 @@ def test_the_stages_alone_ask_for_trust_too(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_pull_writes_the_recipe_marked_as_somebody_elses(hub: Hub, example: Path, tmp_path: Path) -> None:
+def test_a_pull_writes_the_recipe_marked_as_pulled(hub: Hub, example: Path, tmp_path: Path) -> None:
     version = versions.open(example).version()
     push(version, PushRequest("org/set", tag="1.0.0"), "public")
     done = pull("org/set@1.0.0", tmp_path / "ws2")

@@ -28,7 +28,7 @@ def pushed(root: Path, name: str, tag: str | None = None, **more: object) -> Pus
     return push(versions.open(root).version(name), PushRequest("org/set", tag=tag, **more))  # type: ignore[arg-type]
 
 
-def test_of_three_versions_only_new_shards_travel(hub: Hub, mine: Path) -> None:
+def test_only_new_shards_of_three_versions_are_uploaded(hub: Hub, mine: Path) -> None:
     earlier: dict[str, File] = {}
     first = Counter({".gitattributes": 138})  # the Hub's own first commit
     for number in range(3):
@@ -53,7 +53,7 @@ def test_of_three_versions_only_new_shards_travel(hub: Hub, mine: Path) -> None:
     assert repository.private
 
 
-def test_the_same_version_again_sends_nothing(hub: Hub, mine: Path) -> None:
+def test_pushing_a_version_again_uploads_nothing(hub: Hub, mine: Path) -> None:
     first = pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     commits, sent, asked = len(repository.commits), sum(repository.received.values()), len(hub.log)
@@ -67,7 +67,7 @@ def test_the_same_version_again_sends_nothing(hub: Hub, mine: Path) -> None:
     assert repository.tags["one"] == first.commit
 
 
-def test_what_others_wrote_stays(hub: Hub, mine: Path) -> None:
+def test_files_and_text_of_others_are_kept(hub: Hub, mine: Path) -> None:
     theirs = "---\npretty_name: The garden\nlicense: mit\ntags:\n- roses\n---\n\n# Our garden\n\nWords of ours.\n"
     repository = Repository("datasets", "org/set", private=True)
     files = {"README.md": theirs.encode(), "notes/plan.md": b"plan", "data/ours/train-00000-of-00001.parquet": b"p"}
@@ -87,7 +87,7 @@ def test_what_others_wrote_stays(hub: Hub, mine: Path) -> None:
     assert "Other words." in card and card.count("seas-data: begin") == 1
 
 
-def test_files_of_ours_that_the_version_has_no_more_are_deleted_in_the_same_commit(hub: Hub, mine: Path) -> None:
+def test_managed_files_that_the_version_lacks_are_deleted_in_the_same_commit(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     old = {
@@ -105,7 +105,7 @@ def test_files_of_ours_that_the_version_has_no_more_are_deleted_in_the_same_comm
     assert set(repository.head("1.0.0").tree) - set(tree) <= set(done.plan.deleted)
 
 
-def test_a_dry_run_writes_nothing_anywhere(hub: Hub, mine: Path) -> None:
+def test_a_dry_run_changes_nothing(hub: Hub, mine: Path) -> None:
     plan = pushed(mine, "v0", "1.0.0", dry_run=True).plan
     assert plan.new["manifest.json"] > 0 and not plan.same
     assert not hub.repositories and not publish_log.read(mine) and not (mine / "push").exists()
@@ -117,7 +117,7 @@ def test_a_dry_run_writes_nothing_anywhere(hub: Hub, mine: Path) -> None:
     assert not [each for each in hub.log[asked:] if each.method not in ("GET", "HEAD")]
 
 
-def test_a_gate_stands_before_there_is_anything_to_read(hub: Hub, mine: Path) -> None:
+def test_the_repository_is_gated_before_the_upload(hub: Hub, mine: Path) -> None:
     version = versions.open(mine).version("v0")
     push(version, PushRequest("org/gated", tag="1.0.0"), "gated")
     repository = hub.repository("datasets", "org/gated")
@@ -129,7 +129,7 @@ def test_a_gate_stands_before_there_is_anything_to_read(hub: Hub, mine: Path) ->
     assert repository.settings_at == [(0, True, False), (0, True, "manual"), (1, False, "manual")]
 
 
-def test_public_only_when_said_and_confirmed(hub: Hub, mine: Path) -> None:
+def test_public_requires_the_option_and_confirmation(hub: Hub, mine: Path) -> None:
     asked: list[str] = []
 
     def no(question: str) -> bool:
@@ -154,7 +154,7 @@ def test_a_repository_holds_one_profile(hub: Hub, mine: Path) -> None:
         push(version, PushRequest("org/set", public=True), "public")
 
 
-def test_tags_do_not_move(hub: Hub, mine: Path) -> None:
+def test_tags_are_not_moved(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     commits = len(repository.commits)
@@ -163,7 +163,9 @@ def test_tags_do_not_move(hub: Hub, mine: Path) -> None:
     assert len(repository.commits) == commits
 
 
-def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_concurrent_change_stops_the_push_with_a_message(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     upload = Remote.upload
@@ -184,14 +186,14 @@ def test_a_concurrent_change_is_seen_and_explained(hub: Hub, mine: Path, monkeyp
     assert sum(repository.received.values()) - sent == small, "large files had arrived"
 
 
-def test_a_gate_that_lets_everybody_in_is_none(hub: Hub, mine: Path) -> None:
+def test_automatic_approval_does_not_count_as_a_gate(hub: Hub, mine: Path) -> None:
     repository = Repository("datasets", "org/set", private=True, gated="auto")
     hub.repositories["datasets", "org/set"] = repository
     push(versions.open(mine).version("v0"), PushRequest("org/set"), "gated")
     assert repository.settings_at[-1] == (0, True, "manual")
 
 
-def test_what_is_made_public_while_it_is_being_made_gets_nothing(
+def test_a_repository_made_public_during_creation_gets_no_upload(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overtaken(self: Remote) -> None:
@@ -203,7 +205,7 @@ def test_what_is_made_public_while_it_is_being_made_gets_nothing(
     assert len(hub.repository("datasets", "org/set").commits) == 1
 
 
-def test_what_is_made_public_while_a_push_is_planned_gets_nothing(hub: Hub, mine: Path) -> None:
+def test_a_repository_made_public_during_planning_gets_no_upload(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0")
     repository = hub.repository("datasets", "org/set")
     make = push_plan.make_plan
@@ -218,7 +220,7 @@ def test_what_is_made_public_while_a_push_is_planned_gets_nothing(hub: Hub, mine
     assert len(repository.commits) == 2
 
 
-def test_what_is_filled_while_it_is_being_made_is_not_written_over(
+def test_a_repository_filled_during_creation_is_not_overwritten(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def overtaken(self: Remote) -> None:
@@ -232,7 +234,7 @@ def test_what_is_filled_while_it_is_being_made_is_not_written_over(
     assert hub.repository("datasets", "org/set").content("README.md") == b"# Theirs"
 
 
-def test_what_is_changed_while_it_is_being_gated_is_not_written_over(
+def test_a_repository_changed_during_gating_is_not_overwritten(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = Repository("datasets", "org/set", private=True)
@@ -251,7 +253,7 @@ def test_what_is_changed_while_it_is_being_gated_is_not_written_over(
 
 
 @pytest.mark.parametrize("place", ["croissant.json", "views.sql", "data/prompts/train-00000-of-00001.parquet"])
-def test_files_of_a_stranger_with_names_of_ours_are_not_replaced(hub: Hub, mine: Path, place: str) -> None:
+def test_unmanaged_files_with_managed_names_are_not_replaced(hub: Hub, mine: Path, place: str) -> None:
     repository = Repository("datasets", "org/set", private=True)
     repository.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs", place: b"theirs"})
     hub.repositories["datasets", "org/set"] = repository
@@ -260,7 +262,7 @@ def test_files_of_a_stranger_with_names_of_ours_are_not_replaced(hub: Hub, mine:
     assert repository.content(place) == b"theirs"
 
 
-def test_a_manifest_that_is_none_of_ours_stops_a_push(hub: Hub, mine: Path) -> None:
+def test_an_invalid_manifest_stops_a_push(hub: Hub, mine: Path) -> None:
     push(versions.open(mine).version("v0"), PushRequest("org/set"), "gated")
     repository = hub.repository("datasets", "org/set")
     repository.commit("main", "edit", "", "somebody", files={"manifest.json": b'{"name": "an extension"}'})
@@ -271,7 +273,7 @@ def test_a_manifest_that_is_none_of_ours_stops_a_push(hub: Hub, mine: Path) -> N
         pushed(mine, "v0", public=True)
 
 
-def test_what_a_refusal_quotes_of_the_repository_obeys_no_terminal(hub: Hub, mine: Path) -> None:
+def test_messages_escape_what_they_quote_from_the_repository(hub: Hub, mine: Path) -> None:
     evil = "\x1b]0;x\x07\u202e"
     for text in (f"<!-- seas-data: begin v0 {evil} x -->\n\n<!-- seas-data: end -->\n", f"---\na: b: {evil}\n---\n"):
         repository = Repository("datasets", "org/set", private=True)
@@ -282,7 +284,7 @@ def test_what_a_refusal_quotes_of_the_repository_obeys_no_terminal(hub: Hub, min
         assert not {"\x1b", "\x07", "\u202e"} & set(str(raised.value))
 
 
-def test_pictures_of_an_earlier_card_go_with_it(hub: Hub, mine: Path) -> None:
+def test_pictures_of_an_earlier_card_are_deleted(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     files = {"assets/course.svg": b"old", "assets/theirs.svg": b"theirs"}
@@ -294,13 +296,13 @@ def test_pictures_of_an_earlier_card_go_with_it(hub: Hub, mine: Path) -> None:
 
 
 @pytest.mark.parametrize("tag", ["a b", "main", "v3", "0123abc", "x..y", ""])
-def test_what_cannot_be_a_tag_is_said_before_anything_is_sent(hub: Hub, mine: Path, tag: str) -> None:
+def test_an_invalid_tag_is_refused_before_any_request(hub: Hub, mine: Path, tag: str) -> None:
     with pytest.raises(SeasDataError, match="cannot be a tag"):
         pushed(mine, "v0", tag)
     assert not hub.log
 
 
-def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
+def test_only_checks_can_be_waived_and_only_failed_ones_are_listed(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SeasDataError, match=r"there is no check license; .*licences"):
@@ -320,7 +322,7 @@ def test_only_checks_can_be_let_pass_and_only_those_that_fail_are_told_of(
     assert publish_log.read(mine)[-1].allowed == {"licences": "they are mine"}
 
 
-def test_a_release_of_links_is_the_same_and_takes_no_room(mine: Path, tmp_path: Path) -> None:
+def test_a_linked_release_is_identical_and_takes_no_space(mine: Path, tmp_path: Path) -> None:
     version = versions.open(mine).version("v0")
     copied = checkout(version, tmp_path / "copied", "gated")
     linked = checkout(version, mine / "push" / "release", "gated", linked=True)
@@ -331,7 +333,7 @@ def test_a_release_of_links_is_the_same_and_takes_no_room(mine: Path, tmp_path: 
         assert path.read_bytes() == (mine / "push" / "release" / path.relative_to(tmp_path / "copied")).read_bytes()
 
 
-def test_a_tag_that_stands_is_remembered_where_it_stands(hub: Hub, mine: Path) -> None:
+def test_the_log_records_the_commit_of_an_existing_tag(hub: Hub, mine: Path) -> None:
     first = pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
     card = repository.content("README.md").replace(b"<!-- seas-data: end -->", b"x\n\n<!-- seas-data: end -->")

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: what passes is waited for, a push that broke off goes on, the rest is one sentence."""
+"""Faults during a push: transient ones are retried, an interrupted push resumes, all others give a message."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def broke_off(fault: Fault, times: int) -> int:
     ],
     ids=lambda fault: f"{fault.method} {fault.path} {fault.status or fault.drop_after or 'lost'}",
 )
-def test_what_passes_is_waited_for(hub: Hub, mine: Path, fault: Fault) -> None:
+def test_transient_faults_are_retried(hub: Hub, mine: Path, fault: Fault) -> None:
     hub.faults.append(fault)
     times = fault.times
     done = pushed(mine)
@@ -83,7 +83,7 @@ def test_what_passes_is_waited_for(hub: Hub, mine: Path, fault: Fault) -> None:
     ],
     ids=lambda each: f"{each.path} {each.status or each.drop_after}" if isinstance(each, Fault) else "",
 )
-def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
+def test_a_permanent_fault_gives_a_message_and_the_next_push_resumes(
     hub: Hub, mine: Path, fault: Fault, sentence: str
 ) -> None:
     hub.faults.append(fault)
@@ -103,7 +103,7 @@ def test_what_stays_is_one_sentence_and_the_next_push_goes_on(
     assert all(after.received[sha256] == sent[sha256] for sha256 in there), "sent again"
 
 
-def test_what_was_committed_and_not_tagged_is_tagged_by_the_next_push(hub: Hub, mine: Path) -> None:
+def test_an_untagged_commit_is_tagged_by_the_next_push(hub: Hub, mine: Path) -> None:
     hub.faults.append(Fault("POST", "/tag/", status=500, times=99))
     with pytest.raises(SeasDataError, match=r"failed to answer .*\(500\)"):
         pushed(mine)
@@ -120,7 +120,9 @@ def test_one_push_at_a_time(hub: Hub, mine: Path) -> None:
         pushed(mine)
 
 
-def test_who_may_not_is_told_what_to_do(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_access_gives_a_message_with_the_next_step(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", hub.reader)
     with pytest.raises(SeasDataError, match=r"does not permit this for the dataset org/set .*ask an owner of org"):
         pushed(mine)
@@ -138,7 +140,7 @@ def test_who_may_not_is_told_what_to_do(hub: Hub, mine: Path, monkeypatch: pytes
     assert not hub.repositories
 
 
-def test_no_network_is_said(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_network_gives_a_message(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SeasDataError, match=r"could not connect to 127\.0\.0\.1 .*check the network"):
         pushed(mine)
@@ -205,7 +207,7 @@ def kill_in_mid_upload(hub: Hub, root: Path, version: str, tag: str, home: Path,
     return broke_off(fault, 99)
 
 
-def test_a_push_killed_in_mid_upload_goes_on(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_a_push_killed_during_the_upload_is_resumed(hub: Hub, mine: Path, tmp_path: Path) -> None:
     half = kill_in_mid_upload(hub, mine, "v0", "1.0.0", tmp_path / "home", skip=6)
     repository: Repository = hub.repository("datasets", "org/set")
     assert len(repository.commits) == 1 and 1 <= len(repository.large) <= 6
@@ -216,7 +218,7 @@ def test_a_push_killed_in_mid_upload_goes_on(hub: Hub, mine: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_three_pushes_each_killed_in_mid_upload_go_on(hub: Hub, mine: Path, tmp_path: Path) -> None:
+def test_three_pushes_killed_during_the_upload_are_resumed(hub: Hub, mine: Path, tmp_path: Path) -> None:
     names = {"1.0.0": "v0", "1.1.0": "v1", "1.2.0": "v2"}
     shards: dict[str, int] = {}
     for number, (tag, name) in enumerate(names.items()):

@@ -55,7 +55,7 @@ def test_a_red_team_is_not_made_public_behind_a_target(hub: Hub, version: Versio
     assert repository.private and len(repository.commits) == 3
 
 
-def test_why_a_red_team_is_public_is_in_the_card_and_remembered(hub: Hub, version: Version) -> None:
+def test_the_reason_for_a_public_red_team_is_in_the_card_and_the_log(hub: Hub, version: Version) -> None:
     push_model(version, "R2", PushRequest("org/red", public=True, waivers={"red-team-model": "a study of it"}))
     assert "a study of it" in hub.repository("models", "org/red").content("README.md").decode()
     assert publish_log.read(version.workspace.root)[-1].allowed == {"red-team-model": "a study of it"}
@@ -65,7 +65,7 @@ def test_why_a_red_team_is_public_is_in_the_card_and_remembered(hub: Hub, versio
     assert "not one" not in hub.repository("models", "org/target").content("README.md").decode()
 
 
-def test_a_base_without_a_licence_stops_a_model(hub: Hub, version: Version) -> None:
+def test_a_base_model_without_a_licence_stops_a_push(hub: Hub, version: Version) -> None:
     recipe = json.loads(json.dumps(version.manifest.recipe))
     for model in recipe["models"].values():
         model.pop("licence", None)
@@ -77,7 +77,7 @@ def test_a_base_without_a_licence_stops_a_model(hub: Hub, version: Version) -> N
     assert "it is ours" in hub.repository("models", "org/target").content("README.md").decode()
 
 
-def test_only_the_checkpoint_its_card_and_its_settings_travel(hub: Hub, version: Version) -> None:
+def test_only_the_checkpoint_its_card_and_its_settings_are_uploaded(hub: Hub, version: Version) -> None:
     before = sorted(path for path in version.workspace.root.rglob("*") if path.is_file())
     push_model(version, "T2", PushRequest("org/target"))
     repository = hub.repository("models", "org/target")
@@ -94,7 +94,7 @@ def test_only_the_checkpoint_its_card_and_its_settings_travel(hub: Hub, version:
     assert added <= {"published.json", "push.lock"}
 
 
-def test_stale_weights_go_and_tags_do_not_move(hub: Hub, version: Version) -> None:
+def test_stale_weights_are_deleted_and_tags_are_not_moved(hub: Hub, version: Version) -> None:
     push_model(version, "T2", PushRequest("org/target", tag="1.0.0"))
     repository = hub.repository("models", "org/target")
     assert push_model(version, "T2", PushRequest("org/target", tag="1.0.0")).plan.is_empty
@@ -111,7 +111,7 @@ def test_stale_weights_go_and_tags_do_not_move(hub: Hub, version: Version) -> No
     assert len(repository.commits) == commits
 
 
-def test_a_model_has_to_be_the_one_that_was_trained(
+def test_a_model_that_changed_since_training_is_refused(
     hub: Hub, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SeasDataError, match="no files of a model R9"):

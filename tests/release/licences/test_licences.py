@@ -1,4 +1,4 @@
-"""The licence of a release: nothing that a part asks is lost, and what cannot be put together is refused by name."""
+"""The licence of a release: no requirement of a part is lost, and incompatible parts are refused by name."""
 
 from itertools import permutations
 
@@ -104,7 +104,7 @@ def test_a_stated_licence_may_ask_more_and_never_less(parts: list[str], stated: 
     assert bool(found.faults) != allowed
 
 
-def test_a_model_passes_on_what_it_says_of_its_outputs_and_not_its_licence() -> None:
+def test_a_model_passes_on_its_terms_for_outputs_but_not_its_licence() -> None:
     found = combine([Part("source", "letters", "CC-BY-4.0"), Part("model", "red", "llama3.1")])
     assert named(found) == "CC-BY-4.0"
     assert [part.name for part in found.parts if part.terms is not None and part.terms.outputs] == ["red"]
@@ -116,7 +116,7 @@ def test_a_model_passes_on_what_it_says_of_its_outputs_and_not_its_licence() -> 
     assert named(research) == "CC-BY-NC-4.0"
 
 
-def test_outputs_that_may_improve_one_family_alone_may_not_teach_another() -> None:
+def test_outputs_for_one_family_of_models_may_not_train_others() -> None:
     letters, judge = Part("source", "letters", "MIT"), Part("model", "guard", "llama3")
     own = combine([letters, judge, Part("model", "target", "llama3", trained=True)])
     assert (own.faults, named(own)) == ((), "CC-BY-4.0")
