@@ -51,7 +51,7 @@ def recipe(folder: Path, url: str) -> Recipe:
         "iterations": 1,
         "red_team": {"model": "red", "start": "given"},
         "target": {"model": "target", "start": "given"},
-        "seeds": 3,
+        "seeds_per_iteration": 3,
         "attack": {"examples_per_seed": 2, "attacks_per_seed": 3, "responses_per_attack": 3},
         "evaluation": {"seeds": 2, "attacks_per_seed": 3, "max_prompts": 2},
     }
