@@ -156,7 +156,7 @@ def planned(*changes: str) -> str:
 def test_a_dry_run_shows_models_judges_pairs_and_trainings(tmp_path: Path) -> None:
     """A mistake is visible before it costs a day."""
     said = planned()
-    assert "iterations: 1, each of 24 seeds x 4 attacks x 3 responses: 96 attacks and 288 responses to judge" in said
+    assert "loop: 1 iterations, each of 24 seeds x 4 attacks x 3 responses: 96 attacks and 288 responses" in said
     for line in (
         r"red +red team \(sft\) +\$SANDBOX/red-team +Apache-2.0 +in this process, on cpu",
         r"keeper +rules",

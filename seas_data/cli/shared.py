@@ -63,7 +63,7 @@ def resolve_name(version: str | None, at: str | None) -> str | None:
 
 def recipe_changes(given: list[str] | None, trust: bool) -> list[str]:
     """Return the changes to a recipe made by --set and --trust."""
-    return [*(given or []), *(["pulled=null"] if trust else [])]
+    return [*(given or []), *(["pulled_from=null"] if trust else [])]
 
 
 def print_json(content: Any) -> None:
