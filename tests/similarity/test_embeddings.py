@@ -212,7 +212,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
         texts = pl.DataFrame({{"text": {texts!r}, "language": "en"}})
         embeddings.embed_texts(texts, [Embedder()], Path({str(tmp_path / "killed")!r}))
     """)
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120, check=False)
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=600, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     stored = {path: path.read_bytes() for path in (tmp_path / "killed").rglob("vectors-*.parquet")}
     assert len(stored) == 3
