@@ -24,7 +24,7 @@ from seas_data.store import Manifest, Shard, Withheld, Workspace, files, formats
 from seas_data.store.stages import RUNS
 from seas_data.store.workspace import version_number
 
-_COPIED_FILES = ("forgotten.json", "published.json")
+_COPIED_FILES = ("forgotten.json", "published.json", "reviewers.json")
 _RECOMPUTED = ("vectors", "stages", "sandbox", "scans", "pull", "push")
 _CONVERTED = ("workspace.json", "versions", "shards", "tags", "runs", "models", "recipes", *_COPIED_FILES)
 _LOCKS = ("build.lock", "push.lock")
@@ -193,7 +193,7 @@ def _copy_rest(source: _Old, new: Path) -> list[str]:
     for name in _COPIED_FILES:
         if (path := source.root / name).is_file():
             shutil.copyfile(path, new / name)
-            (new / name).chmod(0o600 if name == "forgotten.json" else 0o644)
+            (new / name).chmod(0o644 if name == "published.json" else 0o600)
             copied.append(name)
     for name in ("tags", "models", "recipes"):
         paths = [path for path in sorted((source.root / name).rglob("*")) if path.is_file() and path.name[0] != "."]

@@ -199,11 +199,9 @@ def splits(shards: dict[str, list[Path]], config: Config, profile: Profile) -> I
 def _policy(config: Config, name: str) -> Policy:
     if name in config.computed:
         return config.computed[name]
-    if name in config.renamed:
-        origins = [tuple(origin.split(".")) for origin in config.renamed[name]]
-    else:
-        origins = [(table, name) for table in config.tables if name in TABLES[table].column_names()][:1]
-    found = [policy.of_schema(TABLES[table])[column] for table, column in origins]
+    tables = [table for table in config.tables if name in TABLES[table].column_names()]
+    origins = config.renamed.get(name, tuple(f"{table}.{name}" for table in tables[:1]))
+    found = [policy.of_schema(TABLES[table])[column] for table, column in (origin.split(".") for origin in origins)]
     # Of several columns the one that fewest people may see decides.
     return max(found, key=lambda each: _STRICTNESS.index(each.visibility), default=Policy())
 

@@ -86,9 +86,9 @@ def _scan_column(version: Version, table: str, shard: Shard, column: str, prefix
     name = f"{shard.sha256}-{column}" + "-without-names" * (prefix is not None)
     path = version.workspace.root / "scans" / SCANNER_ID / table / f"{name}.parquet"
     if not path.exists():
-        rows = pl.scan_parquet(version.workspace.shard_path(table, shard))
-        text = policy.as_text(column, rows.collect_schema()[column])
-        rows = rows.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text")).collect()
+        stored = pl.scan_parquet(version.workspace.shard_path(table, shard))
+        text = policy.as_text(column, stored.collect_schema()[column])
+        rows = stored.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text")).collect()
         if prefix is not None:
             rows = rows.with_columns(pseudonyms.replace_names(rows["text"], prefix, None))
         found = _scan_distinct(rows)
