@@ -32,7 +32,7 @@ def test_a_card_as_json_is_one_document(made: Path) -> None:
 @pytest.mark.parametrize("command", [("card", "v1"), ("push", "v1", "org/set")])
 def test_a_model_has_no_profile(made: Path, command: tuple[str, ...]) -> None:
     ended = called(*command, "--model", "T1", "--profile", "gated", "--workspace", made)
-    assert ended.returncode == 2 and "leave out --profile or --model" in ended.stderr
+    assert ended.returncode == 2 and "remove --profile or --model" in ended.stderr
 
 
 def test_a_card_that_is_not_text_is_named_in_the_message(made: Path, tmp_path: Path) -> None:

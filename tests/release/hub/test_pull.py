@@ -173,7 +173,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
     "itself for a parent": (lambda content: content | {"parent": content["version"]}, "is not an earlier version"),
     "a later one for a parent": (lambda content: content | {"parent": "v7"}, "is not an earlier version"),
     "no profile": (lambda content: content | {"profile": None}, "profile is not public or gated"),
-    "another format": (lambda content: content | {"format": 9}, "has format 9, this program reads"),
+    "another format": (lambda content: content | {"format": 9}, "has format 9, which is newer"),
     "a recipe that leads elsewhere": (
         lambda content: content | {"recipe": content["recipe"] | {"name": "../../x"}},
         "its recipe has no name",

@@ -308,8 +308,11 @@ def test_only_checks_can_be_waived_and_only_failed_ones_are_listed(
     with pytest.raises(SeasDataError, match=r"there is no check license; .*licences"):
         pushed(mine, "v0", waivers={"license": "mine"})
     told = []
-    found = [checks.Check("licences", False, ("mine",), "none"), checks.Check("secrets", True, (), "none")]
-    monkeypatch.setattr(checks, "run", lambda *_, **__: found)
+    results = [
+        checks.CheckResult("licences", False, ("mine",), "none"),
+        checks.CheckResult("secrets", True, (), "none"),
+    ]
+    monkeypatch.setattr(checks, "run", lambda *_, **__: results)
     write = pushes.checkout
 
     def kept(version: Version, folder: Path, profile: Profile, allowed: dict[str, str], *, linked: bool) -> Manifest:

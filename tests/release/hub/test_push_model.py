@@ -28,7 +28,7 @@ def version(mine: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
         (folder / "optimizer.pt").write_bytes(b"pickled")
         (folder / "state" / "random.pt").write_bytes(b"pickled")
         (folder / "training.json").write_text(json.dumps({"settings": {"chat_template": "/home/ada/base.jinja"}}))
-    monkeypatch.setattr(checkpoint, "digest", lambda folder: known[folder.name])
+    monkeypatch.setattr(checkpoint, "compute_digest", lambda folder: known[folder.name])
     return found
 
 
@@ -116,7 +116,7 @@ def test_a_model_that_changed_since_training_is_refused(
 ) -> None:
     with pytest.raises(SeasDataError, match="no files of a model R9"):
         push_model(version, "R9", PushRequest("org/target"))
-    monkeypatch.setattr(checkpoint, "digest", lambda folder: "changed")
+    monkeypatch.setattr(checkpoint, "compute_digest", lambda folder: "changed")
     with pytest.raises(SeasDataError, match="has changed since T2 of v2 was trained"):
         push_model(version, "T2", PushRequest("org/target"))
     assert not hub.repositories
