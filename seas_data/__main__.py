@@ -1,4 +1,4 @@
-"""``python -m seas_data``: the same as ``seas-data``."""
+"""Entry point of ``python -m seas_data``, which is the command ``seas-data``."""
 
 from seas_data.cli import main
 

@@ -1,5 +1,9 @@
-"""What goes wrong for a user, said in one sentence: what, where, and what to do next."""
+"""The error that users see."""
 
 
 class SeasDataError(Exception):
-    """A problem a person can mend. The command line prints the message alone and exits with status 2."""
+    """An error that the user can fix.
+
+    The message is one sentence: what is wrong, where, and what to do. The command line prints it and exits with
+    status 2.
+    """

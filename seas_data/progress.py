@@ -1,4 +1,4 @@
-"""Progress bars on standard error, shown only for work that takes over two seconds."""
+"""Progress bars on standard error, shown after two seconds of work."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 
 def bar(total: int, description: str, unit: str = "rows") -> "tqdm[None]":
-    """Return a bar with rate and time left; ``update(n)`` it and close it (it is a context manager).
+    """Return a bar with the rate and the remaining time: a context manager with ``update(n)``.
 
     Piped output gets a line every ten seconds instead of a moving bar.
     """
@@ -28,11 +28,11 @@ def bar(total: int, description: str, unit: str = "rows") -> "tqdm[None]":
 
 @contextmanager
 def hide_library_bars() -> Iterator[None]:
-    """Hide the bars of transformers, datasets and accelerate, so that ours is the only one."""
+    """Hide the progress bars of transformers, datasets and accelerate, so that only ours is shown."""
     import datasets
     from transformers.utils import logging
 
-    # accelerate asks the environment at each bar; tqdm itself asked it at import, so ours still shows.
+    # accelerate reads the variable at each bar; tqdm read it at import, so our bar is still shown.
     before = os.environ.get("TQDM_DISABLE"), logging.is_progress_bar_enabled(), datasets.are_progress_bars_disabled()
     os.environ["TQDM_DISABLE"] = "1"
     logging.disable_progress_bar()

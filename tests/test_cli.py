@@ -226,10 +226,10 @@ NEITHER = "\xff\xfe\x00 neither text nor a table".encode("latin-1")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["sql", "-f"], "is not text in UTF-8"),
-        (["check", "--card"], "is not text in UTF-8"),
-        (["card", "--check", "-o"], "is not text in UTF-8"),
-        (["card", "-o"], "is not text in UTF-8"),
+        (["sql", "-f"], "is not UTF-8 text"),
+        (["check", "--card"], "is not UTF-8 text"),
+        (["card", "--check", "-o"], "is not UTF-8 text"),
+        (["card", "-o"], "is not UTF-8 text"),
         (["judge", "--gold"], "should have the columns response_id and verdict"),
     ],
 )

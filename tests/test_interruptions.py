@@ -127,7 +127,7 @@ def test_of_two_builds_at_once_one_is_told_to_wait(example: Path, tmp_path: Path
     assert codes in ([0, 0], [0, 2]), ends
     if codes == [0, 2]:
         refused = next(end for end, build in zip(ends, builds, strict=True) if build.returncode == 2)
-        assert "another seas-data build is at work" in refused[1]
+        assert "another seas-data build is running" in refused[1]
     assert open_workspace(workspace).versions() == ["v0"]
     assert finish(workspace) == open_workspace(example).manifest().digest
 

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or not there at all, and Parquet so that the same rows give the same bytes."""
+"""Atomic writes, locks and hashes of files, and Parquet whose bytes depend on the rows alone."""
 
 import hashlib
 import os
@@ -21,9 +21,9 @@ ROWS_PER_GROUP = 50_000
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of ``path`` that takes its place when the block ends well, and goes when it does not.
+    """Yield a temporary path that replaces ``path`` when the block succeeds and is removed when it raises.
 
-    The file and its folder are flushed to the disk first, so a power cut leaves the old state or the new one.
+    The file and its folder are flushed to disk first, so a power cut leaves the old state or the new one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
@@ -42,24 +42,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def read_text(path: Path) -> str:
-    """Return what stands in a text file; raise SeasDataError if it is not UTF-8."""
+    """Return the content of a text file. Raises SeasDataError if it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
-        raise SeasDataError(f"{path} is not text in UTF-8 (byte {problem.start}); save it as that") from problem
+        raise SeasDataError(f"{path} is not UTF-8 text (byte {problem.start}); save it as UTF-8") from problem
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` in UTF-8, whole or not at all."""
+    """Write ``text`` to ``path`` atomically, in UTF-8."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write ``frame`` to ``path``, whole or not at all.
+    """Write ``frame`` to ``path`` atomically.
 
-    Content-defined chunking cuts pages by content, so that a file which shares rows with another shares its bytes too
-    and the Hub stores them once. Without rows there is no group of rows: `datasets` cannot read one that is empty.
+    Content-defined chunking cuts pages by content, so a file that shares rows with another file shares bytes with it,
+    and the Hub stores those bytes once. A frame without rows is written without a row group, because `datasets` cannot
+    read an empty one.
     """
     table = _arrow(frame)
     with (
@@ -73,7 +74,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
 
 
 def link_or_copy(path: Path, target: Path) -> None:
-    """Put the file at ``path`` at ``target`` too: as a link where the disk can, so that it takes no room."""
+    """Make the file at ``path`` available at ``target``: by a hard link, which takes no space, or else a copy."""
     try:
         os.link(path, target)
     except OSError:  # another file system, or one without links
@@ -81,19 +82,19 @@ def link_or_copy(path: Path, target: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of the file's bytes, in hex."""
+    """Return the SHA-256 of the file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def exclusive_lock(path: Path, otherwise: str) -> Iterator[None]:
-    """Hold the lock at ``path``. Raises SeasDataError with the sentence ``otherwise`` when another process holds it."""
+def exclusive_lock(path: Path, message: str) -> Iterator[None]:
+    """Hold the lock at ``path``. Raises SeasDataError with ``message`` if another process holds it."""
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise SeasDataError(otherwise) from None
+        raise SeasDataError(message) from None
     try:
         yield
     finally:
@@ -101,13 +102,13 @@ def exclusive_lock(path: Path, otherwise: str) -> Iterator[None]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what writers that were killed left below ``folder``."""
+    """Remove the temporary files below ``folder`` that killed processes left."""
     for path in folder.rglob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:
-    # Polars hands over large_string; plain string is what other tools write and read.
+    # Polars exports large_string; other tools write and expect string.
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     return table.cast(pa.schema([pa.field(field.name, _plain(field.type)) for field in table.schema]))
 

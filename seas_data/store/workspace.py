@@ -2,15 +2,15 @@
 
     workspace/
       shards/TABLE/SHA256.parquet   append-only; named by their content, shared between versions
-      versions/v0.json              the manifest: which shards make the version, its parent, its recipe, its digest
-      tags/1.0.0                    the name of a version
-      runs/v0.parquet               when and how long each stage ran, and with which tools: outside the digest
+      versions/v0.json              the manifest of a version: its shards, parent, recipe and digest
+      tags/1.0.0                    the version that the tag names
+      runs/v0.parquet               start, duration and tools of each stage; not covered by the digest
 
-docs/versions.md lists what else lies there: vectors, models, what an unfinished build has done, what was published.
+docs/versions.md lists the other files: vectors, models, stages of an unfinished build, the publish log.
 
 A version exists once its manifest does; the manifest is written last, in one atomic step. Its digest covers the
-parent's digest, the recipe (less paths) and the shards' hashes, so two workspaces hold the same version exactly when
-the digests are equal.
+parent's digest, the recipe (without paths) and the shards' hashes, so two workspaces have the same version if and only
+if the digests are equal.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.store import files, formats
 
-_OF_A_RELEASE = {"profile", "full_digest", "withheld"}
+_RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
 
 
 class Shard(BaseModel):
@@ -42,18 +42,18 @@ class Shard(BaseModel):
 
 
 class Withheld(BaseModel):
-    """A shard of the full version that a release leaves out, or has in another form, and why."""
+    """A shard of the full version that a release omits or redacts, and why."""
 
     model_config = ConfigDict(frozen=True)
     table: str
     sha256: str
     instead: str | None = None
-    """The SHA-256 of the shard that the release has in its place."""
+    """The SHA-256 of the redacted shard that the release has in its place."""
     because: str
 
 
 class Manifest(BaseModel):
-    """What a version is made of. ``profile``, ``full_digest`` and ``withheld`` are a release's: see ``profile.py``."""
+    """The content of a version. ``profile``, ``full_digest`` and ``withheld`` are set in releases only."""
 
     model_config = ConfigDict(frozen=True)
     format: int = formats.WORKSPACE
@@ -71,7 +71,7 @@ class Manifest(BaseModel):
     withheld: list[Withheld] = []
 
     def computed_digest(self) -> str:
-        """Return the SHA-256 over the parent's digest, the recipe and the shards, and what a release withholds."""
+        """Return the SHA-256 of the format, the parent's digest, the recipe, the shards and the release fields."""
         content: dict[str, Any] = {
             "format": self.format,
             "iteration": self.iteration,
@@ -80,12 +80,12 @@ class Manifest(BaseModel):
             "tables": {name: [shard.sha256 for shard in shards] for name, shards in self.tables.items()},
         }
         if self.profile is not None:
-            content |= self.model_dump(mode="json", include=_OF_A_RELEASE)
+            content |= self.model_dump(mode="json", include=_RELEASE_FIELDS)
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def to_json(self) -> str:
-        """Return the manifest as it is written to a file."""
-        content = self.model_dump(mode="json", exclude=_OF_A_RELEASE if self.profile is None else None)
+        """Return the manifest as the text of its file."""
+        content = self.model_dump(mode="json", exclude=_RELEASE_FIELDS if self.profile is None else None)
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     def rows(self) -> dict[str, int]:
@@ -105,32 +105,34 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def version_number(name: str) -> int:
-    """Return the number of a version: 3 of v3; -1 of what is no name of one."""
+    """Return the number of a version, such as 3 for v3; -1 if ``name`` is not a version's name."""
     return int(name[1:]) if re.fullmatch(r"v\d{1,9}", name) else -1
 
 
 def is_tag_name(name: str) -> bool:
-    """Return whether ``name`` can be a tag, here and on the Hub: no version, branch main, or commit goes by it."""
+    """Return whether ``name`` can be a tag here and on the Hub: not a version, the branch main or a commit."""
     if name == "main" or re.fullmatch(r"v\d+|[0-9a-f]{7,40}", name):
         return False
     fits = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name)
-    return bool(fits) and ".." not in name and not name.endswith((".", ".lock"))  # which git refuses
+    return bool(fits) and ".." not in name and not name.endswith((".", ".lock"))  # git refuses those
 
 
 def require_tag_name(name: str) -> None:
     """Raise SeasDataError unless ``name`` can be a tag."""
     if not is_tag_name(name):
         raise SeasDataError(
-            f"{name!r} cannot be a tag: letters, digits, dot, dash and underscore, and not like v0, main or a commit"
+            f"{name!r} cannot be a tag; use letters, digits, dots, dashes and underscores, and not v0, main or a commit"
         )
 
 
 def _no_earlier(version: str, parent: str) -> str:
-    return f"versions/{version}.json: its parent {parent} is no earlier version; restore it from a copy or a release"
+    return (
+        f"versions/{version}.json: its parent {parent} is not an earlier version; restore it from a copy or a release"
+    )
 
 
 class Workspace:
-    """A folder of versions. ``open_workspace`` makes or opens one."""
+    """A folder of versions. Use ``open_workspace`` to create or open one."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -141,34 +143,37 @@ class Workspace:
         return sorted((name for name in names if version_number(name) >= 0), key=version_number)
 
     def tags(self) -> dict[str, str]:
-        """Return the version of each tag."""
+        """Return the version that each tag names."""
         folder = self.root / "tags"
         return {path.name: path.read_text().strip() for path in sorted(folder.glob("*")) if path.name[0] != "."}
 
     def manifest(self, version: str | None = None) -> Manifest:
-        """Return the manifest of ``version``: a name or a tag; None is the newest. Raises SeasDataError without one."""
+        """Return the manifest of ``version``, a name or a tag; None is the newest version.
+
+        Raises SeasDataError if there is no such version, or if its manifest is damaged or of another format.
+        """
         names = self.versions()
         if not names:
-            raise SeasDataError(f"{self.root} holds no version yet; make one with: seas-data build RECIPE")
+            raise SeasDataError(f"{self.root} has no version yet; build one with: seas-data build RECIPE")
         name = names[-1] if version is None else self.tags().get(version, version)
         if name not in names:
-            raise SeasDataError(f"{self.root} holds no version or tag {version}; there are {', '.join(names)}")
+            raise SeasDataError(f"{self.root} has no version or tag {version}; its versions are {', '.join(names)}")
         return read_manifest(self.root / "versions" / f"{name}.json")
 
     def shard_path(self, table: str, shard: Shard) -> Path:
-        """Return where the shard's file is."""
+        """Return the path of the shard's file."""
         return self.root / "shards" / table / f"{shard.sha256}.parquet"
 
     def shard_paths(self, manifest: Manifest) -> dict[str, list[Path]]:
-        """Return the files of each table of a version, plus its ``runs``."""
+        """Return the files of each table of a version, and those of ``runs``."""
         paths = {name: [self.shard_path(name, s) for s in shards] for name, shards in manifest.tables.items()}
         runs = [self.root / "runs" / f"{name}.parquet" for name in self.lineage(manifest)]
         return paths | {"runs": [path for path in runs if path.exists()]}
 
     def lineage(self, manifest: Manifest) -> list[str]:
-        """Return the version's ancestors and itself, oldest first: of a release those that are here as well.
+        """Return the names of the version's ancestors and its own, oldest first; of a release only those present.
 
-        Raises SeasDataError where a manifest names a parent that is no earlier version.
+        Raises SeasDataError if the parent of a manifest is not an earlier version.
         """
         names = [manifest.version]
         while self._has_parent(manifest):
@@ -180,59 +185,59 @@ class Workspace:
         return names[::-1]
 
     def _has_parent(self, manifest: Manifest) -> bool:
-        """Whether the version has a parent that should be here: a release may have come alone."""
+        """Return whether the version has a parent in this workspace; that of a pulled release may be missing."""
         if manifest.parent is None or manifest.profile is None:
             return manifest.parent is not None
         return manifest.parent in self.versions()
 
     def write_shard(self, table: str, frame: pl.DataFrame) -> Shard:
-        """Store ``frame`` as a shard of ``table``; the same rows make the same shard, which is stored once."""
+        """Write ``frame`` as a shard of ``table``. Equal rows make the same file, which is stored once."""
         return write_shard(self.root / "shards" / table, tables.cast(table, frame))
 
     def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
-        """Make the version exist: its manifest is written last and in one step."""
-        whole = manifest.model_copy(update={"digest": manifest.computed_digest()})
-        files.write_parquet(self.root / "runs" / f"{whole.version}.parquet", runs)
-        files.write_text(self.root / "versions" / f"{whole.version}.json", whole.to_json())
-        return whole
+        """Add a version: write its ``runs``, then its manifest with the computed digest, which is returned."""
+        committed = manifest.model_copy(update={"digest": manifest.computed_digest()})
+        files.write_parquet(self.root / "runs" / f"{committed.version}.parquet", runs)
+        files.write_text(self.root / "versions" / f"{committed.version}.json", committed.to_json())
+        return committed
 
     def tag(self, version: str, name: str) -> Manifest:
-        """Call ``version`` by ``name`` as well. Raises SeasDataError when the tag stands for another version."""
+        """Give ``version`` the tag ``name``. Raises SeasDataError if the tag already names another version."""
         manifest = self.manifest(version)
         require_tag_name(name)
-        standing = self.tags().get(name)
-        if standing not in (None, manifest.version):
-            raise SeasDataError(f"tag {name} stands for {standing} and tags do not move; choose another name")
+        tagged = self.tags().get(name)
+        if tagged not in (None, manifest.version):
+            raise SeasDataError(f"tag {name} names {tagged} and tags cannot be moved; choose another name")
         files.write_text(self.root / "tags" / name, manifest.version + "\n")
         return manifest
 
     def verify(self, *manifests: Manifest) -> list[str]:
-        """Re-hash every file of the versions, once, and return one sentence for each that is damaged or missing."""
+        """Hash every file of the versions again; return a message for each that is damaged or missing."""
         shards = {(table, shard): None for each in manifests for table, them in each.tables.items() for shard in them}
-        problems = [problem for each in manifests for problem in self._misplaced(each)]
+        problems = [problem for each in manifests for problem in self._check_manifest(each)]
         for table, shard in shards:
             path = self.shard_path(table, shard)
             name = path.relative_to(self.root)
             if not path.exists():
                 problems.append(f"{name}: missing ({shard.rows} rows of {table})")
             elif files.sha256(path) != shard.sha256:
-                problems.append(f"{name}: damaged ({shard.rows} rows of {table}); its content does not fit its name")
+                problems.append(f"{name}: damaged ({shard.rows} rows of {table}); its content does not match its name")
         return problems
 
-    def _misplaced(self, manifest: Manifest) -> list[str]:
-        """Say what of a manifest does not fit itself or its parent."""
+    def _check_manifest(self, manifest: Manifest) -> list[str]:
+        """Return a message for each inconsistency in a manifest or with its parent."""
         problems = []
         if manifest.digest != manifest.computed_digest():
-            problems.append(f"versions/{manifest.version}.json: its digest does not fit its content")
+            problems.append(f"versions/{manifest.version}.json: its digest does not match its content")
         if manifest.parent is not None and version_number(manifest.parent) >= version_number(manifest.version):
             problems.append(_no_earlier(manifest.version, manifest.parent))
         if self._has_parent(manifest):
             parent = self.manifest(manifest.parent)
-            # A release names its parent by the full version's digest: the parent here may be a release as well.
+            # A release has the digest of its full parent; the parent here may itself be a release.
             digest = parent.digest if manifest.profile is None else parent.full_digest or parent.digest
             if digest != manifest.parent_digest:
                 problems.append(
-                    f"versions/{manifest.parent}.json: it is not the parent that {manifest.version} was built on"
+                    f"versions/{manifest.parent}.json: this is not the parent that {manifest.version} was built on"
                 )
         return problems
 
@@ -242,28 +247,28 @@ class Workspace:
             raise self.damage_error(problems)
 
     def damage_error(self, problems: list[str]) -> SeasDataError:
-        """Return what to raise for what ``verify`` found."""
+        """Return the error to raise for the problems that ``verify`` found."""
         return SeasDataError(
             f"{len(problems)} files of {self.root} do not verify: {'; '.join(problems)}; restore them from a "
-            "copy, or build the recipe into a new workspace: the same content gets the same names"
+            "copy, or build the recipe into a new workspace: equal content has equal names"
         )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for one builder. Raises SeasDataError when another process holds it."""
-        otherwise = f"another seas-data build is at work in {self.root}; wait for it to end, or use another --workspace"
-        with files.exclusive_lock(self.root / "build.lock", otherwise):
+        """Lock the workspace for one build. Raises SeasDataError if another process holds the lock."""
+        message = f"another seas-data build is running in {self.root}; wait until it ends, or use another --workspace"
+        with files.exclusive_lock(self.root / "build.lock", message):
             for name in ("shards", "stages", "versions", "tags", "runs"):
                 files.remove_unfinished(self.root / name)
             yield
 
     def remove_stages(self) -> None:
-        """Remove what unfinished builds left: called once a version is whole."""
+        """Remove the stages of unfinished builds; called once a version is committed."""
         shutil.rmtree(self.root / "stages", ignore_errors=True)
 
 
 def write_shard(folder: Path, rows: pl.DataFrame) -> Shard:
-    """Write ``rows`` as a file of ``folder`` that has its SHA-256 for a name."""
+    """Write ``rows`` as a file of ``folder`` that is named by its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{files.TEMPORARY}shard"
     files.write_parquet(temporary, rows)
@@ -273,17 +278,19 @@ def write_shard(folder: Path, rows: pl.DataFrame) -> Shard:
 
 
 def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
-    """Open the workspace at ``path``, or make one there that only its owner can read.
+    """Open the workspace at ``path``; with ``create``, make one that only its owner can read if there is none.
 
-    Raises SeasDataError when there is none, when the folder holds something else, or a newer format.
+    Raises SeasDataError if there is none, if the folder has other content, or if the format is older or newer.
     """
     root = Path(path)
     mark = root / "workspace.json"
     if not mark.exists():
         if not create:
-            raise SeasDataError(f"{root} is not a workspace; make one with: seas-data build RECIPE --workspace {root}")
-        if _holds_other_things(root) and not mark.exists():  # which another build may have made since
-            raise SeasDataError(f"{root} holds other things and is no workspace; name a new folder with --workspace")
+            raise SeasDataError(
+                f"{root} is not a workspace; create one with: seas-data build RECIPE --workspace {root}"
+            )
+        if _has_other_content(root) and not mark.exists():  # another build may have created it meanwhile
+            raise SeasDataError(f"{root} is not empty and not a workspace; name a new folder with --workspace")
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)
         files.write_text(mark, json.dumps({"format": formats.WORKSPACE}) + "\n")
@@ -291,8 +298,8 @@ def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
     return Workspace(root)
 
 
-def _holds_other_things(root: Path) -> bool:
-    """Return whether there is anything at ``root`` but what a build leaves that is making it, or was killed then."""
+def _has_other_content(root: Path) -> bool:
+    """Return whether ``root`` has anything but temporary files of a build that is creating it, or was killed then."""
     if not root.is_dir():
         return root.exists()
     return any(not path.name.startswith(files.TEMPORARY) for path in root.iterdir())

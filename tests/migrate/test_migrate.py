@@ -92,7 +92,7 @@ def test_what_was_taken_down_stays_out(migrated: Workspace) -> None:
     gone = before.table("prompts").join(now.table("prompts"), on="prompt_id", how="anti")
     assert now.table("tombstones")["prompt_id"].to_list() == gone["prompt_id"].to_list()
     again = gone.with_columns(prompt_id=pl.lit("0" * 24))
-    allowed, refused = takedown.refuse(again, takedown.known(now))
+    allowed, refused = takedown.split_taken_down(again, takedown.load_takedowns(now))
     assert (allowed.height, refused["reason"].to_list()) == (0, ["forgotten"])
     assert (migrated.root / "forgotten.json").stat().st_mode & 0o077 == 0
 

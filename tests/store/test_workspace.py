@@ -109,9 +109,9 @@ def test_a_version_that_comes_from_no_earlier_one_is_named(workspace: Workspace,
     for version, parent in parents.items():
         manifest = commit(workspace, version, []).model_copy(update={"parent": parent})
         (workspace.root / "versions" / f"{version}.json").write_text(manifest.to_json())
-    with pytest.raises(SeasDataError, match=r"v1\.json: its parent v. is no earlier version"):
+    with pytest.raises(SeasDataError, match=r"v1\.json: its parent v. is not an earlier version"):
         workspace.lineage(workspace.manifest("v1"))
-    assert any("no earlier version" in problem for problem in workspace.verify(workspace.manifest("v1")))
+    assert any("not an earlier version" in problem for problem in workspace.verify(workspace.manifest("v1")))
 
 
 def test_a_damaged_manifest_is_one_sentence(workspace: Workspace) -> None:
@@ -127,7 +127,7 @@ def test_tags_name_versions_and_do_not_move(workspace: Workspace) -> None:
     workspace.tag("v0", "1.0.0")
     workspace.tag("v0", "1.0.0")
     assert workspace.manifest("1.0.0").version == "v0"
-    with pytest.raises(SeasDataError, match="do not move"):
+    with pytest.raises(SeasDataError, match="tags cannot be moved"):
         workspace.tag("v1", "1.0.0")
     for name in ("v7", "../up", "", "a b", "main", "0123abc", "a..b", "a.lock", "a.", "a" * 101):
         with pytest.raises(SeasDataError, match="cannot be a tag"):
@@ -138,13 +138,13 @@ def test_what_is_not_there_is_said_with_what_is(workspace: Workspace, tmp_path: 
     with pytest.raises(SeasDataError, match="no version yet"):
         workspace.manifest()
     commit(workspace, "v0", [])
-    with pytest.raises(SeasDataError, match="no version or tag v9; there are v0"):
+    with pytest.raises(SeasDataError, match="no version or tag v9; its versions are v0"):
         workspace.manifest("v9")
     with pytest.raises(SeasDataError, match="not a workspace"):
         open_workspace(tmp_path / "nowhere")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(SeasDataError, match="holds other things"):
+    with pytest.raises(SeasDataError, match="is not empty and not a workspace"):
         open_workspace(tmp_path / "full", create=True)
 
 
@@ -224,7 +224,7 @@ def test_a_second_builder_is_turned_away(workspace: Workspace) -> None:
     with workspace.lock():
         other = context.Process(target=_try_to_lock, args=(workspace.root, answers))
         other.start()
-        assert "another seas-data build is at work" in answers.get(timeout=60)
+        assert "another seas-data build is running" in answers.get(timeout=60)
         other.join()
     _try_to_lock(workspace.root, answers)
     assert answers.get(timeout=60) == "got it"
