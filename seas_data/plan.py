@@ -82,7 +82,8 @@ def _check_without_refusal_judge(pairs: Pairs, loop: Loop) -> None:
     if pairs.mode == "mart":
         if pairs.mart.reward_model is None:
             raise SeasDataError(
-                f"pairs.mode mart uses full answers, and no judge classifies refusals; {add}, or set pairs.mart.reward_model"
+                f"pairs.mode mart uses full answers, and no judge classifies refusals; {add}, or set "
+                "pairs.mart.reward_model"
             )
     elif pairs.harmless is not None:
         raise SeasDataError(
@@ -100,8 +101,8 @@ def _check_reward_model(recipe: Recipe) -> None:
         )
     if isinstance(recipe.models[name], ModelHttp):
         raise SeasDataError(
-            f"pairs.mart.reward_model is {name}, and a server generates texts but no rewards; set models.{name} backend: "
-            "transformers"
+            f"pairs.mart.reward_model is {name}, and a server generates texts but no rewards; set "
+            f"models.{name} backend: transformers"
         )
 
 

@@ -61,16 +61,16 @@ def mart_target(
 ) -> PairResult:
     """Return demonstrations attack -> safe and helpful response, as the ``pairs`` of the result.
 
-    A response is helpful if its refusal class is full_compliance or, with ``mart.reward_model``, if its reward is at least
-    ``mart.min_reward``. The other frames are those of ``target_pairs``.
+    A response is helpful if its refusal class is full_compliance or, with ``mart.reward_model``, if its reward is at
+    least ``mart.min_reward``. The other frames are those of ``target_pairs``.
 
-    Input columns of ``rewards``: response_id, reward. Raises SeasDataError if ``mart.reward_model`` is set and ``rewards``
-    is None.
+    Input columns of ``rewards``: response_id, reward. Raises SeasDataError if ``mart.reward_model`` is set and
+    ``rewards`` is None.
     """
     least = settings.mart.min_reward
     answers = prepare_responses(prompts, responses, verdicts, settings, held_out=held_out, seeds=seeds)
     if least is not None and rewards is None:
-        raise SeasDataError("pairs.mart.reward_model is set, but no rewards were passed; pass those of the safe responses")
+        raise SeasDataError("pairs.mart.reward_model is set, but no rewards were passed; pass them")
     if least is None or rewards is None:
         helpful, why_not = pl.col("refusal") == "full_compliance", "not_full"
     else:
