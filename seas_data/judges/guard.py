@@ -24,8 +24,8 @@ def check(judge: JudgeGuard, model: ModelInProcess | ModelHttp) -> None:
         )
     if guard.bare_text and model.endpoint == "chat":
         raise SeasDataError(
-            f"{judge.guard} completes a bare text, which a chat server would wrap in a template; set endpoint: completions "
-            "or backend: transformers for its model"
+            f"{judge.guard} completes a bare text, which a chat server would wrap in a template; set "
+            "endpoint: completions or backend: transformers for its model"
         )
 
 

@@ -171,7 +171,7 @@ def match_responses(
         require_pair_limit(
             sizes[0].join(sizes[1], on="prompt_id").select(product.sum()).item(),
             "answers to one prompt can be chosen from by length",
-            "set pairs.target.select_by and pairs.harmless.select_by to score or first, or pass fewer answers to a prompt",
+            "set pairs.target.select_by and pairs.harmless.select_by to score or first, or pass fewer answers",
         )
         apart = (pl.col("characters") - pl.col("characters_right")).abs()
         both = chosen.with_row_index("i").join(rejected.with_row_index("j"), on="prompt_id").sort(apart, "i", "j")
