@@ -41,9 +41,7 @@ def read(path: Path) -> dict[str, Any]:
         raise SeasDataError(f"{path}: base should be the name of a recipe in the same folder (given: {base!r})")
     base_content = _mapping(path.with_name(base))
     if "base" in base_content:
-        raise SeasDataError(
-            f"{path}: its base {base} has a base itself; name that one, or copy its keys"
-        )
+        raise SeasDataError(f"{path}: its base {base} has a base itself; name that one, or copy its keys")
     return _merged(base_content, content)
 
 
