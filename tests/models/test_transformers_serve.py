@@ -103,18 +103,18 @@ def test_a_server_killed_during_a_run_is_waited_for(
         except SeasDataError as problem:
             answers.append(problem)
 
-    working = threading.Thread(target=run)
+    working = threading.Thread(target=run, daemon=True)
     working.start()
     first = start()
     second = None
     try:
-        assert under_way.wait(60)
+        assert under_way.wait(300)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
         time.sleep(1.5)
         assert working.is_alive(), "it waits"
         second = start()
-        working.join(60)
+        working.join(300)
     finally:
         for process in (first, second):
             if process is not None:
