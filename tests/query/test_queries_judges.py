@@ -41,7 +41,7 @@ def test_judge_agreement(version: Version) -> None:
     assert row["kappa"] == pytest.approx(cohen_kappa_score(one, other))
     expected = intervals.cohen_kappa(one, other, clusters=both["unit_id"].to_numpy())
     assert (row["kappa"], row["low"], row["high"]) == pytest.approx(expected)
-    assert row["same"] == pytest.approx((both["verdict"] == both["verdict_keeper"]).mean())
+    assert row["agreement"] == pytest.approx((both["verdict"] == both["verdict_keeper"]).mean())
     assert ask(version, "judge-agreement", "label=refusal").height == 0  # one judge alone classes refusals
 
 
@@ -53,7 +53,7 @@ def test_judges_who_say_one_thing_alone_have_no_kappa(tmp_path: Path) -> None:
     shards = store(tmp_path, verdicts=table("verdicts", *said), responses=table("responses", *responses))
     query = QUERIES["judge-agreement"]
     row = sql.run_trusted(shards, query.sql, query.values([])).row(0, named=True)
-    assert (row["n"], row["same"], row["chance"], row["kappa"], row["low"]) == (3, 1, 1, None, None)
+    assert (row["n"], row["agreement"], row["chance"], row["kappa"], row["low"]) == (3, 1, 1, None, None)
 
 
 def test_judge_confusion(version: Version) -> None:
@@ -176,8 +176,8 @@ def test_stage_times(version: Version) -> None:
 def test_tokens(version: Version) -> None:
     answer = ask(version, "tokens")
     responses, attacks = version.table("responses"), version.table("attacks")
-    for work, written in (("responses", responses), ("attacks", attacks)):
-        here = answer.filter(work=work)
+    for kind, written in (("responses", responses), ("attacks", attacks)):
+        here = answer.filter(kind=kind)
         assert (here["texts"].sum(), here["tokens"].sum()) == (written.height, written["tokens"].sum())
     runs = version.table("runs")
     row = answer.row(by_predicate=(pl.col("version") == "v2") & (pl.col("stage") == "attacks"), named=True)

@@ -208,7 +208,7 @@ def test_differences_are_seed_by_seed(version: Version, rows: pl.DataFrame) -> N
         assert (row["value"], row["low"], row["high"]) == pytest.approx(expected)
         assert row["seeds"] == both.height
         same_red = row["red_team"] == row["from_red_team"]
-        assert row["against"] == ("the target before" if same_red else "the red team before")
+        assert row["against"] == ("the previous target" if same_red else "the previous red team")
 
 
 @pytest.mark.parametrize(("given", "targets"), [((), ("T1", "T2")), (("from_target=T0", "to_target=T2"), ("T0", "T2"))])
@@ -231,10 +231,10 @@ def test_flipped_prompts(version: Version, rows: pl.DataFrame) -> None:
     both = rates.filter(target="T2").join(rates.filter(target="T1"), on="prompt_id")
     flipped = both.filter((pl.col("rate") >= 0.5) != (pl.col("rate_right") >= 0.5))
     answer = ask(version, "flipped-prompts", "max_rows=10000")
-    said = {True: "gets through now", False: "no longer gets through"}
-    expected = {row["prompt_id"]: said[row["rate"] >= 0.5] for row in flipped.iter_rows(named=True)}
+    changes = {True: "now succeeds", False: "no longer succeeds"}
+    expected = {row["prompt_id"]: changes[row["rate"] >= 0.5] for row in flipped.iter_rows(named=True)}
     assert dict(answer.select("prompt_id", "change").iter_rows()) == expected
-    assert set(expected.values()) == set(said.values())
+    assert set(expected.values()) == set(changes.values())
     assert ask(version, "flipped-prompts", "max_rows=3").height == 3
 
 
