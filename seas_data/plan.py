@@ -122,7 +122,7 @@ def _check_files(recipe: Recipe, loop: Loop) -> None:
         raise SeasDataError(
             "loop.target starts with fine-tuning, and loop.instructions is not set; set it, or set start: given"
         )
-    if recipe.pairs.mode != "mart" and recipe.pairs.general is not None and loop.general_preferences is None:
+    if recipe.pairs.mode != "mart" and recipe.pairs.general is not None and loop.preferences is None:
         raise SeasDataError(
             "general pairs come from loop.preferences, which is not set; set it, or set pairs.general: null"
         )

@@ -61,7 +61,7 @@ def recipe(*, iterations: int = 2, seeds: int = 30, attacks: int = 4, responses:
                 "success": {"min_verdicts": min(3, responses)},
                 "harmless": {"prompts_per_iteration": max(10, seeds), "judge": "guard"},
                 "instructions": "instructions.jsonl",
-                "general_preferences": "preferences.jsonl",
+                "preferences": "preferences.jsonl",
             },
             "pairs": {
                 "judge": "keeper",

@@ -86,7 +86,7 @@ def test_shipped_recipes_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
             "set models.guard backend: transform",
         ),
         (["loop.instructions=null"], "loop.instructions is not set; set it, or set start: given"),
-        (["loop.general_preferences=null"], "set it, or set pairs.general: null"),
+        (["loop.preferences=null"], "set it, or set pairs.general: null"),
         (
             ["models.red={backend: http, model: a/b, url: 'http://127.0.0.1:1/v1'}"],
             "loop.red_team is trained, and the server at http://127.0.0.1:1/v1 would keep its old model",
@@ -115,8 +115,8 @@ def test_a_recipe_that_would_fail_later_is_rejected(changes: list[str], says: st
         [f"judges=[{HARM}]", "pairs.harmless=null"],
         [f"judges=[{HARM}]", "pairs.mode=reference"],
         [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.mart={reward_model: red, min_reward: 0}"],
-        ["loop.general_preferences=null", "pairs.general=null"],
-        ["loop.general_preferences=null", "pairs.mode=mart"],
+        ["loop.preferences=null", "pairs.general=null"],
+        ["loop.preferences=null", "pairs.mode=mart"],
         ["loop.instructions=null", "loop.target={model: target, start: given}"],
     ],
 )

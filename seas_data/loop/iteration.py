@@ -49,7 +49,7 @@ def hash_inputs(recipe: Recipe) -> list[str]:
     accelerate = [
         each.accelerate_config for each in used if each.accelerate_config and Path(each.accelerate_config).is_file()
     ]
-    paths = (loop.instructions, loop.general_preferences, loop.evaluation.gold_verdicts, *accelerate)
+    paths = (loop.instructions, loop.preferences, loop.evaluation.gold_verdicts, *accelerate)
     return hash_files([path for path in paths if path is not None])
 
 

@@ -53,8 +53,8 @@ def build_training_rows(
     if settings.harmless is not None:
         results.append(pairs.harmless_pairs(harmless, responses, verdicts, settings, **common))
     informative = sum(each.pairs.height for each in results[1:])
-    if settings.general is not None and context.loop.general_preferences is not None:
-        rows = read_rows(context.loop.general_preferences, ("source_id", "prompt", "chosen", "rejected"))
+    if settings.general is not None and context.loop.preferences is not None:
+        rows = read_rows(context.loop.preferences, ("source_id", "prompt", "chosen", "rejected"))
         if "source" not in rows.columns:
             rows = rows.with_columns(source=pl.lit("preferences"))
         results.append(pairs.general_pairs(rows, settings, pairs=informative, **common))

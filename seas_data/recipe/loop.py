@@ -113,7 +113,7 @@ class Loop(StrictModel):
     instructions: RecipePath | None = None
     """Data of the target's first fine-tuning: a JSONL or Parquet file with the columns prompt and completion, which are
     texts or lists of messages."""
-    general_preferences: RecipePath | None = None
+    preferences: RecipePath | None = None
     """General preference pairs: a JSONL or Parquet file with the columns source_id, prompt, chosen and rejected."""
     attack: Attack = Attack()
     """Prompting of the red team."""

@@ -29,7 +29,7 @@ def test_a_training_starts_from_the_pinned_commit_of_the_recipe(
 
 def test_a_build_depends_on_the_contents_of_an_accelerate_configuration(tmp_path: Path) -> None:
     named = tmp_path / "mine.yaml"
-    files = {"instructions": tmp_path / "rows.jsonl", "general_preferences": tmp_path / "pairs.jsonl"}
+    files = {"instructions": tmp_path / "rows.jsonl", "preferences": tmp_path / "pairs.jsonl"}
     changes = [f"loop.{name}={path}" for name, path in files.items()]
     for path in files.values():
         path.write_text("{}")

@@ -26,7 +26,7 @@ PATHS = {
     },
     "judges": [{"by": "rules", "unsafe": {"words": ["jade"]}}],
     "loop": {
-        **{"instructions": "rows.jsonl", "general_preferences": "pairs.jsonl"},
+        **{"instructions": "rows.jsonl", "preferences": "pairs.jsonl"},
         "evaluation": {"gold_verdicts": "gold.csv", "expected_answers": {"vaults": "answers.jsonl"}},
     },
     "training": {"red": {"accelerate_config": "./mine.yaml"}, "target": {"accelerate_config": "fsdp2"}},
