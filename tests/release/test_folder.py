@@ -189,7 +189,7 @@ def test_the_public_release_can_be_made_of_the_gated_one_but_not_the_other_way(
     shutil.copy(made / "reviewers.json", tmp_path / "gated" / "reviewers.json")
     checkout(pulled, tmp_path / "public", "public")
     assert manifest_of(tmp_path / "public").digest == manifest_of(public).digest
-    with pytest.raises(SeasDataError, match="is a public release and holds no more than that"):
+    with pytest.raises(SeasDataError, match="is a public release and lacks parts of"):
         checkout(placed(public, tmp_path / "ws"), tmp_path / "more", "gated")
     assert not (tmp_path / "more").exists()
 
@@ -207,7 +207,7 @@ def test_a_release_may_stand_without_its_parent_but_not_beside_another_one(
     checkout(Version(other, other.commit(changed, pl.DataFrame(schema=RUNS))), tmp_path / "other-v1")
     placed(tmp_path / "other-v1", tmp_path / "mixed")
     mixed = placed(public, tmp_path / "mixed")
-    assert mixed.workspace.verify(mixed.manifest) == ["versions/v1.json: it is not the parent that v2 was built on"]
+    assert mixed.workspace.verify(mixed.manifest) == ["versions/v1.json: this is not the parent that v2 was built on"]
 
 
 def test_a_changed_manifest_of_a_release_does_not_verify(public: Path, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_the_story_of_a_prompt_whose_text_is_withheld_is_told_without_it(public:
     for more in ([], ["--reveal"]):
         said = CliRunner().invoke(app, ["why", chosen, "--workspace", str(tmp_path / "ws"), *more])
         assert said.exception is None, said.exception
-        assert "(withheld in this release)" in said.stdout
+        assert "(withheld from this release)" in said.stdout
 
 
 def test_an_existing_folder_is_kept_and_a_failed_checkout_leaves_no_files(
@@ -255,7 +255,7 @@ def test_an_existing_folder_is_kept_and_a_failed_checkout_leaves_no_files(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a").touch()
-    with pytest.raises(SeasDataError, match="exists already"):
+    with pytest.raises(SeasDataError, match="already exists"):
         checkout(newest, tmp_path / "mine")
     monkeypatch.setattr(folders, "_write_split", _full_disk)
     with pytest.raises(OSError, match="no space"):
@@ -324,7 +324,7 @@ def test_shards_contain_no_local_paths(example: Path, tmp_path: Path) -> None:
 def test_the_command_prints_the_folder_and_what_is_withheld(made: Path, tmp_path: Path) -> None:
     at = ["--workspace", str(made)]
     said = CliRunner().invoke(app, ["checkout", "v1", str(tmp_path / "a"), *at])
-    assert "v1 (public) is in" in said.stdout and "withheld or redacted" in said.stdout
+    assert "Wrote v1 (public) to" in said.stdout and "withheld or redacted" in said.stdout
     told = json.loads(CliRunner().invoke(app, ["checkout", "v1", str(tmp_path / "b"), *at, "--json"]).stdout)
     assert told["profile"] == "public" and told["digest"] == manifest_of(tmp_path / "a").digest
     assert {each["table"] for each in told["withheld"]} >= {"responses", "verdicts", "pairs", "prompts"}
