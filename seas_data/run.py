@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seas_data import build as pipeline
 from seas_data import plan
+from seas_data.curate.pipeline import Frames
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, require_trust, resolve_sandbox
 from seas_data.store import version as store
@@ -52,7 +53,7 @@ def _digest_inputs(recipe: Recipe) -> list[str]:
     return [*loop.hash_inputs(recipe), code_digest("loop")]
 
 
-def _run_iteration(recipe: Recipe, parent: store.Version, stages: Stages) -> pipeline.Frames:
+def _run_iteration(recipe: Recipe, parent: store.Version, stages: Stages) -> Frames:
     from seas_data import loop
 
     return loop.run_iteration(recipe, parent.workspace, Version.of(parent), stages)

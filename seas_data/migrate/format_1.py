@@ -48,7 +48,6 @@ _KEYS: Final[dict[str, dict[str, str]]] = {
     "sandbox": {"target_rows": "target_sft_rows"},
     "loop": {
         "seeds": "seeds_per_iteration",
-        "preferences": "preferences",
         "red_rows": "red_sft_rows",
         "rounds": "update_data",
         "success.rate": "min_unsafe_rate",
