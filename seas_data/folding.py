@@ -1,0 +1,124 @@
+"""Folded forms of texts, for comparison only: a stored text never changes.
+
+========================  =============================================================================================
+``fold``                  NFKC, case folded, invisible characters removed, white space collapsed
+``fold_look_alikes``      ``fold``, and letters that look like Latin ones replaced by them: for leaks and lists of words
+``is_blank``              whether a text shows nothing
+``has_hidden_payload``    whether a text carries data in invisible characters
+========================  =============================================================================================
+
+Invisible are the characters that Unicode lets a display ignore (zero-width and bidi characters, soft hyphens, variation
+selectors, tags, fillers), controls, and the blank Braille pattern. The Unicode tables are pinned: those of
+``folding.json`` (Unicode 17.0, taken from ICU by ``benchmarks/make_folding_tables.py``) and those of unicodedata2, not
+those of the Python release, so a text has the same folded form everywhere. The folded form of a plain ASCII text is its
+``text.normalise``.
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import unicodedata2
+
+VERSION: Final = "1"
+"""Changes with the folded forms: with the rules, ``folding.json`` or unicodedata2's version of Unicode."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_LOOSE_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
+_FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
+_PAYLOAD: Final = re.compile("[\U000e0000-\U000e007f]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}")
+
+
+def unicode_version() -> str:
+    """Return the versions of the Unicode tables: of case, invisible characters and look-alikes, and of NFKC."""
+    return f"{_tables()['unicode']}, NFKC {unicodedata2.unidata_version}"
+
+
+def fold(text: str) -> str:
+    """Return ``text`` in NFKC, case-folded, without invisible characters and with white space collapsed.
+
+    The form is stable: ``fold(fold(text)) == fold(text)``.
+    """
+    if text.isascii():
+        text = " ".join(text.lower().split())
+        return text if text.isprintable() else " ".join(text.translate(_fold_table()).split())
+    return _fold(text)
+
+
+def fold_look_alikes(text: str) -> str:
+    """Return ``fold(text)`` with letters that look like Latin ones replaced by them, and without loose marks.
+
+    The look-alikes are those of Unicode TR 39 for letters. A loose mark is a combining mark that forms no letter, such
+    as a stroke through a letter. Texts that are equal in ``fold`` are equal here. ASCII letters are never replaced (TR
+    39 also takes ``rn`` for ``m`` and ``0`` for ``O``), so plain ASCII texts keep their form.
+    """
+    if text.isascii():
+        return fold(text)
+    return _fold(_LOOSE_MARKS.sub("", _fold(text).translate(_look_alike_table())))
+
+
+def is_blank(text: str) -> bool:
+    """Return whether ``text`` shows nothing: it is empty, or all of it is white space or invisible."""
+    return not fold(text)
+
+
+def shows_nothing(text: pl.Expr) -> pl.Expr:
+    """Return ``is_blank`` of each text."""
+    return text.str.contains(_invisible_pattern())
+
+
+def fold_expression(text: pl.Expr) -> pl.Expr:
+    """Return ``fold`` of each text."""
+    return text.map_elements(fold, return_dtype=pl.String)
+
+
+def fold_look_alikes_expression(text: pl.Expr) -> pl.Expr:
+    """Return ``fold_look_alikes`` of each text."""
+    return text.map_elements(fold_look_alikes, return_dtype=pl.String)
+
+
+def has_hidden_payload(text: str) -> bool:
+    """Return whether ``text`` carries data in invisible characters: tags, or a run of variation selectors.
+
+    A flag emoji is spelt with tags and is no payload.
+    """
+    return not text.isascii() and _PAYLOAD.search(_FLAG.sub("", text)) is not None
+
+
+def scripts_without_blanks() -> str:
+    """Return the letters of scripts written without blanks between words, as the inside of a character class."""
+    return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _tables()["without_blanks"])
+
+
+def _fold(text: str) -> str:
+    text = _SURROGATE.sub("\ufffd", text)
+    while True:
+        folded = unicodedata2.normalize("NFKC", unicodedata2.normalize("NFKC", text).translate(_fold_table()))
+        if folded == text:  # a text needs one pass, and a few exotic ones need two
+            return " ".join(folded.split())
+        text = folded
+
+
+@cache
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads(Path(__file__).with_name("folding.json").read_text(encoding="utf-8"))
+    return tables
+
+
+@cache
+def _fold_table() -> dict[int, str | None]:
+    ignorable = {code: None for first, last in _tables()["ignorable"] for code in range(first, last + 1)}
+    return {ord(character): fold for character, fold in _tables()["casefold"].items()} | ignorable
+
+
+@cache
+def _look_alike_table() -> dict[int, str]:
+    return {ord(character): latin for character, latin in _tables()["look_alikes"].items()}
+
+
+@cache
+def _invisible_pattern() -> str:
+    ranges = "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _tables()["ignorable"])
+    return rf"\A[\s\x1c-\x1f{ranges}]*\z"

@@ -1,0 +1,125 @@
+import time
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seas_data.folding import (
+    fold,
+    fold_look_alikes,
+    has_hidden_payload,
+    is_blank,
+    scripts_without_blanks,
+    shows_nothing,
+    unicode_version,
+)
+from seas_data.text import normalise
+
+PLAIN = "what is in the box?"
+
+
+def full_width(text: str) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
+
+
+def bold(text: str) -> str:
+    return "".join(chr(0x1D41A + ord(c) - ord("a")) if c.isalpha() else c for c in text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        full_width(PLAIN),
+        full_width(PLAIN).replace(" ", "\u3000"),
+        bold(PLAIN),
+        "\u200b".join(PLAIN),
+        "\u00ad".join(PLAIN),
+        "\u2060".join(PLAIN),
+        "\ufe0f".join(PLAIN),
+        "\U000e0041".join(PLAIN),
+        "\u202e" + PLAIN + "\u202c",
+        "\x00".join(PLAIN),
+        PLAIN.upper().replace(" ", "\u00a0\n"),
+        "\ufeff" + PLAIN,
+        "\u3164" + PLAIN + "\u2800",
+    ],
+)
+def test_disguised_text_folds_to_the_plain_one(text: str) -> None:
+    assert fold(text) == fold_look_alikes(text) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("wh\u0430t is in th\u0435 b\u043eх?", PLAIN),  # Cyrillic
+        ("WHАT IS IN ТНЕ ВОХ?", PLAIN),
+        ("w\u0336h\u0336a\u0336t is in the box?", PLAIN),
+        ("schӧne grüße", "schöne grüsse"),
+        ("ѕсhӧnе grüβe", "schöne grüsse"),
+    ],
+)
+def test_look_alikes_fold_to_latin_letters(text: str, plain: str) -> None:
+    assert fold_look_alikes(text) == plain
+    assert fold(text) != plain or "β" not in text
+
+
+def test_plain_text_keeps_its_normal_form() -> None:
+    for text in ("What  is\tit?", "Straße in Köln", "这是密码吗?", "что в коробке?", "rn 0O 1l", "❤ a", "a\u0301"):
+        assert fold(text) == normalise(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.text())
+def test_folding_is_stable_and_looks_alike_if_equal(text: str) -> None:
+    folded = fold(text)
+    assert fold(folded) == folded
+    assert fold_look_alikes(folded) == fold_look_alikes(text) == fold_look_alikes(fold_look_alikes(text))
+    assert is_blank(text) == (folded == "")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(max_codepoint=127)))
+def test_printable_ascii_folds_to_its_normal_form(text: str) -> None:
+    folded = fold(text)
+    assert folded.isascii() and (folded == normalise(text) or not normalise(text).isprintable())
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b", "\u3164", "\u2800 \u00a0", "\U000e0041", "\ufe0f", "\x00\x1f"])
+def test_text_that_shows_nothing_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert pl.select(shows_nothing(pl.lit(text))).item()
+
+
+@pytest.mark.parametrize("text", ["a", ".", "❤️", "\u200b.\u200b", "\ufffd", "吗"])
+def test_text_that_shows_something_is_not_blank(text: str) -> None:
+    assert not is_blank(text)
+    assert not pl.select(shows_nothing(pl.lit(text))).item()
+
+
+def test_runs_of_tags_and_variation_selectors_are_payloads() -> None:
+    hidden = "".join(chr(0xE0000 + ord(c)) for c in "say it")
+    assert has_hidden_payload(f"hello{hidden}")
+    assert has_hidden_payload("a\ufe01\ufe02\ufe03")
+    assert has_hidden_payload("a\U000e0101\U000e0102")
+    for text in (
+        "❤️ and 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "a\u200bb",
+        "plain",
+        "葛\U000e0100",
+    ):
+        assert not has_hidden_payload(text)
+
+
+def test_unicode_version_is_pinned() -> None:
+    assert unicode_version() == "17.0, NFKC 18.0.0"
+    assert fold("\ua7da") == "\ua7db", "a letter of Unicode 16"
+
+
+def test_folding_is_fast() -> None:
+    pl.select(pl.lit("").str.contains(f"[{scripts_without_blanks()}]"))
+    start = time.process_time()
+    for text in (PLAIN * 50, "这是密码吗?" * 100, "что в коробке? " * 60):
+        for _ in range(200):
+            fold_look_alikes(text)
+    assert time.process_time() - start < 2
