@@ -171,9 +171,18 @@ def test_figures_have_intervals_and_cover_what_the_loop_promises(last: Version) 
     assert (shares["high"] > shares["low"]).all()
 
 
-def test_too_few_pairs_end_an_iteration_with_a_statement(workspace: Path, tmp_path: Path) -> None:
-    recipe = small("loop.iterations=1", "training.red.min_rows=5000", "training.target.min_rows=5000")
-    version = build(recipe, with_first_models(tmp_path / "ws", workspace)).version
+UNTRAINED = ["loop.iterations=1", "training.red.min_rows=5000", "training.target.min_rows=5000"]
+
+
+@pytest.fixture(scope="module")
+def untrained(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Version:
+    """Version 1 of a loop that has too few pairs to train on."""
+    root = with_first_models(tmp_path_factory.mktemp("untrained") / "ws", workspace)
+    return build(small(*UNTRAINED), root).version
+
+
+def test_too_few_pairs_end_an_iteration_with_a_statement(untrained: Version) -> None:
+    version = untrained
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
     assert set(rows["method"]) == {"unchanged"}
     assert all("fewer than min_rows (5000)" in statement for statement in rows["statement"])
@@ -204,8 +213,8 @@ def test_ablations_train_on_demonstrations(change: str, workspace: Path, tmp_pat
 COMMAND = [*PROGRAM, "build", str(SMOKE)]
 
 
-def start(root: Path, iterations: int) -> "subprocess.Popen[str]":
-    changes = [part for change in (*SMALL, f"loop.iterations={iterations}") for part in ("--set", change)]
+def start(root: Path, changed: list[str]) -> "subprocess.Popen[str]":
+    changes = [part for change in (*SMALL, *changed) for part in ("--set", change)]
     return subprocess.Popen(
         [*COMMAND, "--workspace", str(root), *changes],
         stdout=subprocess.PIPE,
@@ -215,12 +224,12 @@ def start(root: Path, iterations: int) -> "subprocess.Popen[str]":
     )
 
 
-def check_kills(root: Path, line_counts: list[int], undisturbed: Version) -> None:
+def check_kills(root: Path, line_counts: list[int], undisturbed: Version, *changed: str) -> None:
     """Kill the loop after each number of lines of output in turn; then it must finish as ``undisturbed``."""
-    name, iterations = undisturbed.name, undisturbed.manifest.iteration
+    name = undisturbed.name
     lines = 0
     for count in line_counts:
-        process = start(root, iterations)
+        process = start(root, list(changed))
         assert process.stderr is not None
         for _ in range(count):
             if not process.stderr.readline():
@@ -229,7 +238,7 @@ def check_kills(root: Path, line_counts: list[int], undisturbed: Version) -> Non
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert lines > len(line_counts)
-    process = start(root, iterations)
+    process = start(root, list(changed))
     _, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors
     opened = open_workspace(root)
@@ -238,10 +247,11 @@ def check_kills(root: Path, line_counts: list[int], undisturbed: Version) -> Non
     assert not (root / "stages").exists()
 
 
-def test_a_killed_iteration_resumes_and_ends_with_the_same_tables(workspace: Path, tmp_path: Path) -> None:
-    undisturbed = sd.open(workspace).version("v1")
+def test_a_killed_iteration_resumes_and_ends_with_the_same_tables(
+    workspace: Path, untrained: Version, tmp_path: Path
+) -> None:
     # After version 0 and the attacks of iteration 1, while the target responds.
-    check_kills(with_first_models(tmp_path / "ws", workspace), [17], undisturbed)
+    check_kills(with_first_models(tmp_path / "ws", workspace), [17], untrained, *UNTRAINED)
 
 
 @pytest.mark.slow
