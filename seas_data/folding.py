@@ -2,6 +2,7 @@
 
 ========================  =============================================================================================
 ``fold``                  NFKC, case folded, invisible characters removed, white space collapsed
+``remove_disguise``       NFKC, invisible characters removed; case and white space as they are
 ``fold_look_alikes``      ``fold``, and letters that look like Latin ones replaced by them: for leaks and lists of words
 ``is_blank``              whether a text shows nothing
 ``has_hidden_payload``    whether a text carries data in invisible characters
@@ -59,6 +60,14 @@ def fold_look_alikes(text: str) -> str:
     return _fold(_LOOSE_MARKS.sub("", _fold(text).translate(_look_alike_table())))
 
 
+def remove_disguise(text: str) -> str:
+    """Return ``text`` in NFKC and without invisible characters; case and white space stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    normal = unicodedata2.normalize("NFKC", _SURROGATE.sub("\ufffd", text))
+    return str(unicodedata2.normalize("NFKC", normal.translate(_ignorable_table())))
+
+
 def is_blank(text: str) -> bool:
     """Return whether ``text`` shows nothing: it is empty, or all of it is white space or invisible."""
     return not fold(text)
@@ -67,16 +76,6 @@ def is_blank(text: str) -> bool:
 def shows_nothing(text: pl.Expr) -> pl.Expr:
     """Return ``is_blank`` of each text."""
     return text.str.contains(_invisible_pattern())
-
-
-def fold_expression(text: pl.Expr) -> pl.Expr:
-    """Return ``fold`` of each text."""
-    return text.map_elements(fold, return_dtype=pl.String)
-
-
-def fold_look_alikes_expression(text: pl.Expr) -> pl.Expr:
-    """Return ``fold_look_alikes`` of each text."""
-    return text.map_elements(fold_look_alikes, return_dtype=pl.String)
 
 
 def has_hidden_payload(text: str) -> bool:
@@ -90,6 +89,11 @@ def has_hidden_payload(text: str) -> bool:
 def scripts_without_blanks() -> str:
     """Return the letters of scripts written without blanks between words, as the inside of a character class."""
     return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _tables()["without_blanks"])
+
+
+def is_written_without_blanks(character: str) -> bool:
+    """Return whether ``character`` belongs to a script that is written without blanks between words, such as Han."""
+    return any(first <= ord(character) <= last for first, last in _tables()["without_blanks"])
 
 
 def _fold(text: str) -> str:
@@ -109,8 +113,12 @@ def _tables() -> dict[str, Any]:
 
 @cache
 def _fold_table() -> dict[int, str | None]:
-    ignorable = {code: None for first, last in _tables()["ignorable"] for code in range(first, last + 1)}
-    return {ord(character): fold for character, fold in _tables()["casefold"].items()} | ignorable
+    return {ord(character): fold for character, fold in _tables()["casefold"].items()} | _ignorable_table()
+
+
+@cache
+def _ignorable_table() -> dict[int, str | None]:
+    return {code: None for first, last in _tables()["ignorable"] for code in range(first, last + 1)}
 
 
 @cache

@@ -3,11 +3,26 @@
 The sandbox is judged by rules. Expressions are in Rust's syntax, where matching takes time linear in the text, so no
 expression or text can hang a run. Look-around and back-references do not exist there; an expression that uses them is
 rejected when the recipe is planned.
+
+Words are searched in the folded text (``seas_data.folding``), once with and once without its look-alike letters, so
+full-width letters, invisible characters and letters of other scripts hide no word. An expression matches if it matches
+the text as it is or the text in NFKC without invisible characters; both keep case and white space.
 """
+
+import re
 
 import polars as pl
 
 from seas_data.errors import SeasDataError
+from seas_data.folding import (
+    fold,
+    fold_look_alikes,
+    is_blank,
+    is_written_without_blanks,
+    remove_disguise,
+    scripts_without_blanks,
+    shows_nothing,
+)
 from seas_data.judges.frames import VERDICT_COLUMNS
 from seas_data.judges.guards.base import Subject
 from seas_data.recipe import JudgePatterns, JudgeRules
@@ -31,7 +46,7 @@ def check(rules: JudgeRules) -> None:
                     f"the judge {rules.name}: {pattern!r} is not a regular expression in Rust's syntax ({reason}); fix "
                     f"it under {name}"
                 ) from problem
-        if any(not word.strip() for word in patterns.words):
+        if any(is_blank(word) for word in patterns.words):
             raise SeasDataError(f"the judge {rules.name}: a word under {name} is blank; remove it")
 
 
@@ -48,8 +63,11 @@ def judge_rows(rows: pl.DataFrame, rules: JudgeRules, subject: Subject) -> pl.Da
 
 
 def judge_text(text: pl.Expr, rules: JudgeRules) -> tuple[pl.Expr, pl.Expr]:
-    """Return the verdict and the refusal class of ``text``, null if the rules give none. A blank text is unparsed."""
-    blank = text.str.strip_chars() == ""
+    """Return the verdict and the refusal class of ``text``, null if the rules give none.
+
+    A text that shows nothing is unparsed.
+    """
+    blank = shows_nothing(text)
     verdict = refusal = pl.lit(None, pl.String)
     if rules.unsafe is not None:
         unsafe = pl.when(matches(text, rules.unsafe)).then(pl.lit("unsafe")).otherwise(pl.lit("safe"))
@@ -64,8 +82,35 @@ def judge_text(text: pl.Expr, rules: JudgeRules) -> tuple[pl.Expr, pl.Expr]:
 
 def matches(text: pl.Expr, patterns: JudgePatterns) -> pl.Expr:
     """Return whether ``text`` contains a match of an expression or one of the words."""
-    expressions = list(patterns.patterns)
+    found = []
+    if patterns.patterns:
+        plain = text.map_elements(remove_disguise, return_dtype=pl.String)
+        found += [form.str.contains(expression) for expression in patterns.patterns for form in (text, plain)]
     if patterns.words:
-        words = "|".join(r"\s+".join(pl.escape_regex(part) for part in word.split()) for word in patterns.words)
-        expressions.append(rf"(?i)(?:^|\W)(?:{words})(?:\W|$)")
-    return pl.any_horizontal([text.str.contains(expression) for expression in expressions])
+        for form in (fold, fold_look_alikes):
+            words = {form(word) for word in patterns.words}
+            folded = text.map_elements(form, return_dtype=pl.String)
+            found += [folded.str.contains(expression) for expression in _whole_words(words)]
+    return pl.any_horizontal(found)
+
+
+def _whole_words(words: set[str]) -> list[str]:
+    """Return expressions for folded ``words`` as whole words.
+
+    A word ends where no letter, mark or digit follows, and where a script begins that is written without blanks. A word
+    of such a script has no boundaries: ``密码`` is in ``这是密码吗``.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for word in sorted(words):
+        before, after = _boundary(word[0]), _boundary(word[-1])
+        groups.setdefault((f"(?:^|{before})" if before else "", f"(?:$|{after})" if after else ""), []).append(word)
+    return [f"{before}(?:{'|'.join(map(pl.escape_regex, each))}){after}" for (before, after), each in groups.items()]
+
+
+def _boundary(character: str) -> str:
+    """Return an expression for what may stand beside the first or last ``character`` of a word; "" for anything."""
+    if is_written_without_blanks(character):
+        return ""
+    # Particles of Korean are attached to words of other scripts.
+    hangul = "" if re.match("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]", character) else r"\p{Hangul}"
+    return rf"[^\pL\pM\pN]|[{scripts_without_blanks()}{hangul}]"
