@@ -90,15 +90,16 @@ def judge(
     if recipe is None or folder is None:
         raise SeasDataError("pass a recipe and a folder of tables, or a gold file with --gold")
     _reject_options("RECIPE FOLDER", {"--workspace": workspace, "--version": version, "--output": output})
+    from seas_data.judges.run import count_classes
     from seas_data.loop import standalone
 
-    found = standalone.run_judges(_open_context(recipe, recipe_changes(change, trust), folder), folder)["verdicts"]
-    counts = found.group_by("judge", "verdict").len("rows").sort("judge", "verdict")
+    context = _open_context(recipe, recipe_changes(change, trust), folder)
+    counts = count_classes(standalone.run_judges(context, folder)["verdicts"], context.recipe.judges)
     if as_json:
         print_json(counts.to_dicts())
         return
-    for name, verdict, count in counts.iter_rows():
-        print(f"{name}: {count} {verdict or 'without a verdict'}")
+    for (name, measure), rows in counts.group_by("judge", "measure", maintain_order=True):
+        print(f"{name}, {measure}: {', '.join(f'{n} {each}' for each, n in rows.select('class', 'rows').iter_rows())}")
 
 
 def _measure_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data.errors import SeasDataError
+from seas_data.judges.answers import final_answer
 from seas_data.judges.frames import VERDICT_COLUMNS, require_answers, to_requests
 from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard
 from seas_data.models.protocol import Generator, greedy_sampling
@@ -15,6 +16,8 @@ from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
 def check(judge: JudgeGuard, model: ModelInProcess | ModelHttp) -> None:
     """Raise SeasDataError if the guard does not accept the judge's options or ``model`` cannot run it."""
     guard = load_guard(judge)
+    if guard.needs_logits and judge.thinking_tokens:
+        raise SeasDataError(f"{judge.guard} answers with one token and cannot think; remove thinking_tokens")
     if not isinstance(model, ModelHttp):
         return
     if guard.needs_logits:
@@ -42,20 +45,25 @@ def judge_rows(
     guard = load_guard(judge)
     contents = [guard.to_input(prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
     requests = to_requests(rows, "text" if guard.bare_text else "messages", contents)
-    sampling = greedy_sampling(guard.max_new_tokens)
+    sampling = greedy_sampling(guard.max_new_tokens + judge.thinking_tokens)
     verdicts = []
     for question in guard.questions(subject):
         progress = " ".join([judge.label, *question.categories])
         answers = generator.generate(requests, sampling, 1, folder, progress, question.prompt_format)
-        verdicts.append(_parse(require_answers(answers, judge.label), guard, question, subject))
+        verdicts.append(
+            _parse(require_answers(answers, judge.label), guard, question, subject, judge.thinking_tokens > 0)
+        )
     return _combine(verdicts)
 
 
-def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Subject) -> pl.DataFrame:
-    """Return the verdict of each answer to one question."""
-    parsed_texts: dict[str | None, Parsed] = {
-        text: UNPARSED if text is None else guard.parse(text, subject) for text in answers["text"].unique().to_list()
-    }
+def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Subject, thinks: bool) -> pl.DataFrame:
+    """Return the verdict of each answer to one question; of a guard that ``thinks`` only the final answer is read."""
+
+    def parse(text: str | None) -> Parsed:
+        answer = final_answer(text) if thinks and text is not None else text
+        return UNPARSED if answer is None else guard.parse(answer, subject)
+
+    parsed_texts = {text: parse(text) for text in answers["text"].unique().to_list()}
     rows = []
     for request_id, text, reason, score in answers.select("request_id", "text", "finish_reason", "score").rows():
         cut_off = reason == "length" and guard.max_new_tokens > 1

@@ -113,6 +113,25 @@ def judge_prompts(
     return verdicts.filter(pl.col("verdict").is_not_null()).sort("prompt_id", "judge")
 
 
+def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
+    """Return how many responses each judge put into each class; those it could not classify are ``unparsed``.
+
+    Input columns: ``judge``, ``verdict``, ``refusal``.
+    Output columns: ``judge``, ``measure`` (verdict, refusal: what a judge does not give has no rows), ``class`` and
+    ``rows``; every class of a measure has a row.
+    """
+    rows = []
+    for judge in judges:
+        measures = {"verdict": ("safe", "unsafe", "unparsed")} if gives_verdicts(judge) else {}
+        if classifies_refusals(judge):
+            measures["refusal"] = (*refusal.CLASSES, "unparsed")
+        own = verdicts.filter(pl.col("judge") == judge.label)
+        for measure, classes in measures.items():
+            counts = dict(own.group_by(pl.col(measure).fill_null("unparsed")).len().rows())
+            rows += [(judge.label, measure, name, counts.get(name, 0)) for name in classes]
+    return pl.DataFrame(rows, ["judge", "measure", "class", "rows"], orient="row")
+
+
 def _judge_all(
     rows: pl.DataFrame, judges: Sequence[Judge], generators: Mapping[str, Generator], folder: Path, subject: Subject
 ) -> pl.DataFrame:

@@ -23,6 +23,8 @@ class JudgeGuard(StrictModel):
     """The judge's name in verdicts; by default its guard's."""
     options: dict[str, Any] = {}
     """The guard's own options, such as `{controversial: safe}` of qwen3guard."""
+    thinking_tokens: int = Field(default=0, ge=0)
+    """Room for thinking before the verdict, for guards that think; only what follows the thinking is read."""
 
     @field_validator("guard")
     @classmethod
@@ -43,7 +45,8 @@ class JudgePatterns(StrictModel):
     patterns: list[str] = []
     """Regular expressions in Rust's syntax, which takes linear time: no look-around, no back-references."""
     words: list[str] = []
-    """Whole words or phrases, case-insensitive."""
+    """Whole words or phrases, searched in the folded text: case, invisible characters and look-alike letters do not
+    matter."""
 
 
 class JudgeRules(StrictModel):
@@ -86,6 +89,8 @@ class JudgeRefusal(StrictModel):
     """One of `models`."""
     name: str = "xstest"
     """The judge's name in verdicts."""
+    thinking_tokens: int = Field(default=0, ge=0)
+    """Room for thinking before the class, for models that think; only what follows the thinking is read."""
 
     @property
     def label(self) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.judges.run import check, judge_prompts, judge_responses
+from seas_data.judges.run import check, count_classes, judge_prompts, judge_responses
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.recipe import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
 
@@ -154,6 +154,64 @@ def test_refusal_judges_get_the_question_and_the_response(tmp_path: Path) -> Non
     assert classes["r2"] == (None,), "a reply that names two classes is unparsed"
 
 
+THOUGHTS = "<think>It answers. That is 1_full_compliance, unlike\n2_full_refusal.</think>\n\n2_full_refusal"
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason", "expected"),
+    [
+        (THOUGHTS, "stop", "full_refusal"),
+        (THOUGHTS.removeprefix("<think>"), "stop", "full_refusal"),
+        (THOUGHTS.replace("think>", "Reasoning>"), "stop", "full_refusal"),
+        (THOUGHTS, "length", None),
+        ("<think>It answers the question, so the class is\n1_full_compliance", "length", None),
+        ("<think>It answers the question, so the class is\n1_full_compliance", "stop", None),
+        ("It answers the question, so the class is\n1_full_compliance", "length", None),
+        ("1_full_compliance</think><think>2_full_refusal", "stop", None),
+        ("1_full_compliance</think>", "stop", None),
+        ("1_full_compliance", "stop", "full_compliance"),
+    ],
+)
+def test_a_refusal_judge_that_is_cut_off_or_still_thinking_is_unparsed(
+    tmp_path: Path, reply: str, reason: str, expected: str | None
+) -> None:
+    model = Scripted(lambda *_: (reply, reason, None))
+    judge = JudgeRefusal(by="refusal", model="m", thinking_tokens=500)
+    verdicts = judge_responses(prompts(), responses(), [judge], {"m": model}, tmp_path)
+    assert set(verdicts["refusal"]) == {expected} and set(verdicts["raw"]) == {reply}
+    assert model.calls[0][1].max_new_tokens == 564
+
+
+def test_a_guard_may_think_and_only_its_final_answer_is_read(tmp_path: Path) -> None:
+    def say(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
+        if "sorry" in asked:
+            return "<think>this is\nsafe", "stop", None
+        return f"<think>safe or\nunsafe?</think>\n{'unsafe' if 'violet' in asked else 'safe'}", "stop", None
+
+    for tokens, expected in ((0, {"unparsed"}), (900, {"safe", "unsafe", "unparsed"})):
+        model = Scripted(say)
+        judges: list[Judge] = [guard("llama-guard-3", thinking_tokens=tokens)]
+        verdicts = judge_responses(prompts(), responses(), judges, {"m": model}, tmp_path)
+        assert set(verdicts["verdict"]) == expected
+        assert model.calls[0][1].max_new_tokens == 48 + tokens
+    assert rows(verdicts, "verdict")["r3"] == ("unparsed",)
+
+
+def test_counts_by_class_name_the_unparsed(tmp_path: Path) -> None:
+    def say(asked: str, _: PromptFormat) -> tuple[str | None, str, float | None]:
+        return ("1_full_compliance", "stop" if "blue" in asked else "length", None)
+
+    judges: list[Judge] = [guard("llama-guard-3"), RULES, JudgeRefusal(by="refusal", model="x")]
+    models = {"m": Scripted(llama_guard), "x": Scripted(say)}
+    counts = count_classes(judge_responses(prompts(), responses(), judges, models, tmp_path), judges)
+    counted = {key: dict(each.select("class", "rows").rows()) for key, each in counts.group_by("judge", "measure")}
+    assert counted["llama-guard-3", "verdict"] == {"safe": 2, "unsafe": 2, "unparsed": 1}
+    assert counted["xstest", "refusal"] == {
+        **{"full_compliance": 2, "full_refusal": 0, "partial_refusal": 0, "unparsed": 3}
+    }
+    assert counted["rules", "verdict"]["unparsed"] == 0 and ("llama-guard-3", "refusal") not in counted
+
+
 def test_guards_with_bare_text_get_a_text(tmp_path: Path) -> None:
     def say(asked: str, prompt_format: PromptFormat) -> tuple[str | None, str, float | None]:
         assert prompt_format.bos == "<s>" and asked.startswith("<|user|>\n[INST]")
@@ -208,6 +266,8 @@ def test_judges_that_cannot_judge_are_rejected() -> None:
         check([guard("llama-guard-2")], {})
     with pytest.raises(SeasDataError, match="logits"):
         check([guard("shieldgemma")], {"m": there})
+    with pytest.raises(SeasDataError, match="cannot think"):
+        check([guard("shieldgemma", thinking_tokens=1)], {"m": here})
     with pytest.raises(SeasDataError, match="two judges have the name rules"):
         check([RULES, RULES], {})
     with pytest.raises(SeasDataError, match="two judges have the name wildguard"):
