@@ -98,7 +98,8 @@ def test_no_config_has_a_row_about_a_holdout_prompt(
 def test_prompts_are_the_kept_ones_with_what_is_known_of_them(newest: Version, public: Path) -> None:
     rows = rows_of(public, configs.CONFIGS[0]).sort("prompt_id")
     kept = newest.table("kept").filter(role="training").sort("prompt_id")
-    assert rows.select(kept.columns).equals(kept)
+    label = pl.col("label_source").str.replace("^manual:.*$", "manual")  # the public profile has pseudonyms
+    assert rows.select(kept.columns).with_columns(label).equals(kept.with_columns(label))
     for name, columns in {
         "templates": ["template_id", "payload", "request_id"],
         "splits": ["split", "group_id"],
