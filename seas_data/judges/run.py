@@ -122,7 +122,9 @@ def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFra
     """
     rows = []
     for judge in judges:
-        measures = {"verdict": ("safe", "unsafe", "unparsed")} if gives_verdicts(judge) else {}
+        measures: dict[str, tuple[str, ...]] = {}
+        if gives_verdicts(judge):
+            measures["verdict"] = ("safe", "unsafe", "unparsed")
         if classifies_refusals(judge):
             measures["refusal"] = (*refusal.CLASSES, "unparsed")
         own = verdicts.filter(pl.col("judge") == judge.label)
