@@ -3,9 +3,10 @@
 import hashlib
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -17,6 +18,7 @@ from seas_data.errors import SeasDataError
 
 TEMPORARY = ".unfinished-"
 ROWS_PER_GROUP = 50_000
+_DIGEST_BYTES = 32
 
 
 @contextmanager
@@ -24,10 +26,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` when the block succeeds and is removed when it raises.
 
     The file and its folder are flushed to disk first, so a power cut leaves the old state or the new one.
+    Raises SeasDataError if the file cannot be written, for example because the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -37,8 +40,14 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError as problem:
+        raise SeasDataError(
+            f"{path} could not be written ({problem.strerror or problem}); free space there or permit writing, and run "
+            "the command again: no file was partly written"
+        ) from problem
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_text(path: Path) -> str:
@@ -53,6 +62,40 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, in UTF-8."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_with_digest(path: Path, content: bytes) -> None:
+    """Write the SHA-256 of the file's name and ``content``, then ``content``, to ``path`` atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(_content_digest(path, content) + content)
+
+
+def read_verified(path: Path, consequence: str) -> bytes | None:
+    """Return what ``write_with_digest`` wrote to ``path``, or None if there is no such file or it is damaged.
+
+    A damaged file is named on standard error with ``consequence``, such as "it is computed again".
+    """
+    try:
+        stored = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        warn_of_damage(path, consequence, f"cannot be read ({problem.strerror or problem})")
+        return None
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if digest != _content_digest(path, content):
+        warn_of_damage(path, consequence)
+        return None
+    return content
+
+
+def warn_of_damage(path: Path, consequence: str, problem: str = "is damaged") -> None:
+    """Print that the file at ``path``, which can be made again, has a ``problem``, and the ``consequence``."""
+    print(f"{path} {problem}; {consequence}", file=sys.stderr)
+
+
+def _content_digest(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:

@@ -13,7 +13,7 @@ WORKSPACE: Final = 2
 """Format of a workspace and of the manifests of its versions."""
 RELEASE: Final = 2
 """Format of a release and of its manifest."""
-STAGES: Final = 2
+STAGES: Final = 3
 """Format of an unfinished build's stages. Stages of another format are computed again."""
 
 

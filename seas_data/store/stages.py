@@ -1,12 +1,15 @@
 """Stages of a build: the frames that each slow stage computed, kept until the version is committed, and their times.
 
 A stage is a function of what the build's key covers (the rows, the recipe, the parent version and the code that
-computes it), so a killed build that is started again with the same key reads the finished stages and continues. The
+computes it), so a killed build that is started again with the same key reads the finished stages and continues. Each
+file of a stage is stored with its SHA-256: a stage with a file that is missing or damaged is computed again. The
 generation cache is separate: each batch that a model generated is named by everything that determines it
 (``models.generation_cache``), so it outlives a change of the key, and a build that was stopped to change a setting
 reuses the batches that are still valid.
 """
 
+import hashlib
+import io
 import json
 import resource
 import shutil
@@ -22,8 +25,8 @@ import polars as pl
 from seas_data.store import files
 from seas_data.store.code import code_digest
 
-_FINISHED = "finished.json"
-"""Marks a finished stage; holds when it was computed and how long that took."""
+_FINISHED = "finished"
+"""Marks a finished stage; holds its record (when it was computed, how long that took) and its files' SHA-256."""
 RUNS = {
     "version": pl.String(),
     "stage": pl.String(),
@@ -54,17 +57,24 @@ class Stages:
     def run(self, name: str, rows: int, compute: Callable[[], dict[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:
         """Return the frames of ``compute``, from the folder if the stage is finished; ``rows`` is its input rows."""
         folder = self.folder / name
-        if (folder / _FINISHED).exists():
-            record = json.loads((folder / _FINISHED).read_text(encoding="utf-8"))
+        stored = _read_stage(folder)
+        if stored is not None:
+            record, frames = stored
             self._records.append(record)
             print(f"{_line(record)}, reused", file=sys.stderr)
-            return {path.stem: pl.read_ipc(path) for path in sorted(folder.glob("*.arrow"))}
+            return frames
+        shutil.rmtree(folder, ignore_errors=True)
+        digests = {}
         with self.timed(name, rows):
             frames = compute()
             for table, frame in frames.items():
+                buffer = io.BytesIO()
+                frame.write_ipc(buffer)
+                digests[table] = hashlib.sha256(buffer.getbuffer()).hexdigest()
                 with files.atomic_write(folder / f"{table}.arrow") as temporary:
-                    frame.write_ipc(temporary)
-        files.write_text(folder / _FINISHED, json.dumps(self._records[-1]) + "\n")
+                    temporary.write_bytes(buffer.getbuffer())
+        finished = {"record": self._records[-1], "files": digests}
+        files.write_with_digest(folder / _FINISHED, json.dumps(finished).encode())
         return frames
 
     @contextmanager
@@ -82,6 +92,31 @@ class Stages:
         """Return the records so far as the table ``runs``; ``tools`` is a JSON object of the versions of the tools."""
         rows = [{**record, "version": version, "tools": tools} for record in self._records]
         return pl.DataFrame(rows, schema=RUNS)
+
+
+def _read_stage(folder: Path) -> tuple[dict[str, object], dict[str, pl.DataFrame]] | None:
+    """Return the record and the frames of a finished stage, or None unless all of its files are as they were written.
+
+    Frames are read from the bytes that were hashed, not from the file again.
+    """
+    consequence = f"the stage {folder.name} is computed again"
+    content = files.read_verified(folder / _FINISHED, consequence)
+    if content is None:
+        return None
+    finished = json.loads(content)
+    frames = {}
+    for table, digest in finished["files"].items():
+        path = folder / f"{table}.arrow"
+        try:
+            stored = path.read_bytes()
+        except OSError as problem:
+            files.warn_of_damage(path, consequence, f"cannot be read ({problem.strerror or problem})")
+            return None
+        if hashlib.sha256(stored).hexdigest() != digest:
+            files.warn_of_damage(path, consequence)
+            return None
+        frames[table] = pl.read_ipc(io.BytesIO(stored))
+    return finished["record"], frames
 
 
 def _line(record: dict[str, object]) -> str:

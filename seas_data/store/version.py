@@ -118,7 +118,9 @@ def _schema(table: str) -> pl.Schema:
 
 def _read_file(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path, columns=list(columns)) if table == "runs" else tables.read(table, path, columns)
+        if table == "runs":
+            return pl.read_parquet(path, glob=False, columns=list(columns))
+        return tables.read(table, path, columns)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(f"{path} could not be read ({problem}); find damage with: seas-data verify") from problem
 
