@@ -1,6 +1,7 @@
 """``by: guard``: verdicts of a safety classifier. The classifiers are in ``guards``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ from seas_data.errors import SeasDataError
 from seas_data.judges.answers import final_answer
 from seas_data.judges.frames import VERDICT_COLUMNS, require_answers, to_requests
 from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard
+from seas_data.models.control_tokens import neutralise, report
 from seas_data.models.protocol import Generator, greedy_sampling
 from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
 
@@ -43,13 +45,19 @@ def judge_rows(
     Raises SeasDataError if the model answers no request.
     """
     guard = load_guard(judge)
-    contents = [guard.to_input(prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
+    texts = rows.select("prompt", "response").rows()
+    if guard.bare_text:  # the guard's own markers are in the same text, so the model cannot tell them apart
+        neutral = [tuple(None if each is None else neutralise(each) for each in row) for row in texts]
+        report(judge.label, sum(before != after for before, after in zip(texts, neutral, strict=True)), len(texts))
+        texts = neutral
+    contents = [guard.to_input(prompt, response) for prompt, response in texts]
     requests = to_requests(rows, "text" if guard.bare_text else "messages", contents)
     sampling = greedy_sampling(guard.max_new_tokens + judge.thinking_tokens)
     verdicts = []
     for question in guard.questions(subject):
         progress = " ".join([judge.label, *question.categories])
-        answers = generator.generate(requests, sampling, 1, folder, progress, question.prompt_format)
+        prompt_format = replace(question.prompt_format, contents_as_text=not guard.bare_text)
+        answers = generator.generate(requests, sampling, 1, folder, progress, prompt_format)
         verdicts.append(
             _parse(require_answers(answers, judge.label), guard, question, subject, judge.thinking_tokens > 0)
         )
@@ -66,7 +74,7 @@ def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Sub
     parsed_texts = {text: parse(text) for text in answers["text"].unique().to_list()}
     rows = []
     for request_id, text, reason, score in answers.select("request_id", "text", "finish_reason", "score").rows():
-        cut_off = reason == "length" and guard.max_new_tokens > 1
+        cut_off = reason != "stop" and not (reason == "length" and guard.max_new_tokens == 1)
         parsed = UNPARSED if cut_off else parsed_texts[text]
         categories = [*parsed.categories, *(question.categories if parsed.verdict == "unsafe" else ())]
         parsed_score = score if parsed.verdict != "unparsed" else None

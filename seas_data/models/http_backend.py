@@ -22,7 +22,7 @@ import httpx
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat_template, generation_cache, http_retry, token_probability
+from seas_data.models import chat_template, control_tokens, generation_cache, http_retry, token_probability
 from seas_data.models.http_retry import FailedRequest, RetryingClient, ServerUnavailableError
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
 from seas_data.progress import bar
@@ -179,6 +179,8 @@ class HttpBackend:
         contents = requests[column].to_list()
         if column == "text" and settings.endpoint == "chat":
             raise SeasDataError(f"{self.name} is sent bare texts, which a chat cannot carry; set endpoint: completions")
+        if column == "messages" and prompt_format.contents_as_text:
+            contents = self._neutralise(contents, prompt_format)
         field = "messages" if settings.endpoint == "chat" else "prompt"
         if column == "messages" and settings.endpoint == "completions":
             source = settings.tokenizer or settings.model
@@ -206,6 +208,15 @@ class HttpBackend:
             _Request(request_id, generation_cache.row_key(request_id, 0, text), body)
             for request_id, text, body in zip(requests["request_id"], texts, bodies, strict=True)
         ]
+
+    def _neutralise(
+        self, conversations: list[list[chat_template.Message]], prompt_format: PromptFormat
+    ) -> list[list[chat_template.Message]]:
+        """Return the conversations with neutralised contents, and say how many changed."""
+        neutral = [control_tokens.neutralise_conversation(each, prompt_format) for each in conversations]
+        changed = sum(before != after for before, after in zip(conversations, neutral, strict=True))
+        control_tokens.report(self.name, changed, len(neutral))
+        return neutral
 
     def _client(self) -> httpx.AsyncClient:
         settings = self.settings

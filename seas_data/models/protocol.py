@@ -65,6 +65,10 @@ class PromptFormat:
     generation_prompt: bool = True
     bos: str = ""
     """The beginning-of-text token, put before a bare ``text``. Servers add their own."""
+    contents_as_text: bool = False
+    """Control tokens inside the contents of messages are read as text, or neutralised where a server tokenises."""
+    own_contents: tuple[str, ...] = ()
+    """With ``contents_as_text``: contents that the judge wrote itself, whose control tokens count."""
     verdict_tokens: VerdictTokens | None = None
 
 

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat_template, checkpoint, generation_cache, token_probability
+from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, token_probability
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
 from seas_data.progress import bar, hide_library_bars
 from seas_data.recipe import ModelInProcess
@@ -110,9 +110,14 @@ class TransformersBackend:
         contents = requests[column].to_list()
         if column == "text":
             texts = [prompt_format.bos + text for text in contents]
+            tokens = _tokenize(self.tokenizer, texts)
+        elif prompt_format.contents_as_text and self.tokenizer.is_fast:
+            texts, tokens = control_tokens.tokenize_as_text(self.tokenizer, contents, prompt_format)
         else:
+            if prompt_format.contents_as_text:
+                contents = [control_tokens.neutralise_conversation(each, prompt_format) for each in contents]
             texts = chat_template.render_conversations(self.tokenizer, contents, prompt_format)
-        tokens = _tokenize(self.tokenizer, texts)
+            tokens = _tokenize(self.tokenizer, texts)
         rows, failed = [], []
         for request_id, text, ids in zip(requests["request_id"], texts, tokens, strict=True):
             if 0 < len(ids) < self.max_positions:

@@ -75,7 +75,9 @@ _QUESTION_3_3: Final = Question(
         template_kwargs={"guardian_config": {"criteria_id": "harm"}, "think": False}, verdict_tokens=_SCORE_TOKENS
     )
 )
-_QUESTION_4_1: Final = Question(PromptFormat(verdict_tokens=_SCORE_TOKENS))
+_QUESTION_4_1: Final = Question(
+    PromptFormat(verdict_tokens=_SCORE_TOKENS, own_contents=(instructions("response"), instructions("prompt")))
+)
 
 GRANITE_3_2: Final = Guard(questions=lambda _: (_QUESTION_3_2,), parse=parse_word, max_new_tokens=20)
 GRANITE_3_3: Final = Guard(questions=lambda _: (_QUESTION_3_3,), parse=parse_score, max_new_tokens=48)
