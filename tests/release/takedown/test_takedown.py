@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -279,7 +280,7 @@ def test_what_was_forgotten_does_not_come_back(example: Path, tmp_path: Path) ->
     done = forget_one(root, witness)
     assert {witness, *doubles} <= set(done.prompts)
     assert not vector_store.read_vectors(folder, keys)[0].any()
-    assert not vector_store.token_counts(folder).filter(key=keys[0]).height
+    assert not vector_store.read_token_counts(folder).filter(key=keys[0]).height
     others = vector_store.compute_text_keys(done.version.table("kept")["text"].head(3))
     assert vector_store.read_vectors(folder, others)[0].any(), "other texts keep their vectors"
     assert not (root / "stages").exists()
@@ -317,3 +318,25 @@ def test_the_same_words_under_another_id_are_refused(example: Path, tmp_path: Pa
     from seas_data.text import text_digest
 
     assert text_digest(text) not in str(kept) and (root / "forgotten.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 40, "flipped", "part of another name"])
+def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path, content: bytes | str) -> None:
+    version = versions.open(mine).version()
+    prompt_id = shown_prompt(version)
+    folder = mine / "vectors" / "model"
+    keys = vector_store.compute_text_keys(version.table("prompts", ["text"])["text"].drop_nulls().unique())
+    for name in ("vectors", "scans", "stages"):
+        shutil.rmtree(mine / name, ignore_errors=True)
+    vector_store.write_vectors(folder, keys, np.ones((len(keys), 2), np.float32))
+    (part,) = folder.iterdir()
+    whole = part.read_bytes()
+    if content == "part of another name":
+        part = part.rename(part.with_name("vectors-of-old.parquet"))
+    else:
+        part.write_bytes(whole[:-40] + b"?" + whole[-39:] if isinstance(content, str) else content)
+    for cache in ("scans", "stages"):
+        (mine / cache / "x").mkdir(parents=True)
+        (mine / cache / "x" / "file.parquet").write_bytes(b"garbage")
+    assert prompt_id in forget_one(mine, prompt_id).prompts
+    assert not part.exists()
