@@ -14,7 +14,7 @@ them in as ``LoopSteps``.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from seas_data.curate import incoming
 from seas_data.curate.pipeline import Frames, curate
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Release
+from seas_data.sources.account import Account, not_embeddable_reasons
 from seas_data.store import Manifest, Workspace, formats, open_workspace
 from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
 from seas_data.store.version import Version
 
-_TOOLS = ("seas-data", "polars", "pyarrow", "torch", "sentence-transformers", "scikit-learn", "scipy")
+_TOOLS = ("seas-data", "polars", "pyarrow", "py3langid", "torch", "sentence-transformers", "scikit-learn", "scipy")
 _LOOP_TOOLS = ("transformers", "trl", "accelerate")
 
 
@@ -54,6 +55,8 @@ class Built:
     version: Version
     new: bool
     message: str = ""
+    account: Account | None = None
+    """What became of the rows of the sources."""
 
 
 def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
@@ -73,27 +76,30 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
         if parent is not None:
             workspace.require_intact(parent.manifest)
             _require_all_texts(parent)
-        version = _build_from_sources(recipe, workspace, parent)
+        version, account = _build_from_sources(recipe, workspace, parent)
         while recipe.loop is not None and version.manifest.iteration < recipe.loop.iterations:
             version = _build_iteration(recipe, version, loop)
         workspace.remove_stages()
         if parent is not None and version.digest == parent.digest:
-            return Built(version, False, _settings_message(recipe, version.manifest))
-        return Built(version, True)
+            return Built(version, False, _settings_message(recipe, version.manifest), account)
+        return Built(version, True, account=account)
 
 
-def _build_from_sources(recipe: Recipe, workspace: Workspace, parent: Version | None) -> Version:
-    """Build a version from the new rows of the sources; return ``parent`` if nothing is new."""
+def _build_from_sources(recipe: Recipe, workspace: Workspace, parent: Version | None) -> tuple[Version, Account]:
+    """Build a version from the new rows of the sources; return ``parent`` if nothing is new. Return the account too."""
     earlier = incoming.read_earlier(parent)
     new = incoming.read_incoming(recipe, earlier)
     if parent is not None and new.is_empty():
         if not metadata_changed(recipe.canonical(), parent.manifest.recipe):
-            return parent
+            return parent, new.account
         stages = Stages(workspace.root / "stages", _key(recipe, parent, []))
-        return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration)
+        return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration), new.account
     stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]))
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
-    return _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0)
+    account = replace(
+        new.account, compared=new.prompts.height, not_embeddable=not_embeddable_reasons(frames["decisions"])
+    )
+    return _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0), account
 
 
 def _build_iteration(recipe: Recipe, parent: Version, loop: LoopSteps) -> Version:

@@ -11,6 +11,7 @@ from seas_data import plan
 from seas_data.curate.pipeline import Frames
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, require_trust, resolve_sandbox
+from seas_data.sources.account import Account
 from seas_data.store import version as store
 from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
@@ -23,6 +24,8 @@ class Built:
     version: Version
     new: bool
     message: str = ""
+    account: Account | None = None
+    """What became of the rows of the sources."""
 
 
 def build(recipe: Recipe, root: Path) -> Built:
@@ -36,7 +39,7 @@ def build(recipe: Recipe, root: Path) -> Built:
     require_trust(recipe)
     plan.check(recipe)
     built = pipeline.build(recipe, root, pipeline.LoopSteps(_write_sandbox, _digest_inputs, _run_iteration))
-    return Built(Version.of(built.version), built.new, built.message)
+    return Built(Version.of(built.version), built.new, built.message, built.account)
 
 
 def _write_sandbox(recipe: Recipe, folder: Path) -> Recipe:

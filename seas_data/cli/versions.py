@@ -1,5 +1,6 @@
 """Commands on versions: build, log, show, diff, why, verify, tag."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,10 +60,19 @@ def build(
         return
     from seas_data.query import summary
     from seas_data.run import build as run
+    from seas_data.sources.account import account_lines
 
     built = run(loaded, workspace)
     if as_json:
-        print_json({"version": built.version.name, "digest": built.version.digest, "new": built.new})
+        account = asdict(built.account) if built.account is not None else None
+        print_json(
+            {
+                "version": built.version.name,
+                "digest": built.version.digest,
+                "new": built.new,
+                "account": account,
+            }
+        )
     elif built.new and loaded.loop is not None:
         terminal.print_loop(summary.describe_loop(built.version))
     elif built.new:
@@ -70,6 +80,8 @@ def build(
         print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
     else:
         print(f"Nothing changed; {built.version.name} is up to date. {built.message}".rstrip())
+    if built.account is not None and not as_json:
+        print("\n" + "\n".join(account_lines(built.account)))
 
 
 @commands.command()
@@ -177,17 +189,19 @@ def verify(
     at: VersionOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the hash of every file and list those that are damaged or missing (of all versions by default).
+    """Check every file's hash and every row's id; list files that are damaged or missing (of all versions by default).
 
     \b
     seas-data verify
     """
     from seas_data.store import open_workspace
+    from seas_data.store.contents import find_mismatches
 
     opened = open_workspace(workspace)
     name = resolve_name(version, at)
     names = [opened.manifest(name).version] if name is not None or not opened.versions() else opened.versions()
-    problems = opened.verify(*map(opened.manifest, names))
+    manifests = [opened.manifest(each) for each in names]
+    problems = opened.verify(*manifests) or [str(mismatch) for mismatch in find_mismatches(opened, *manifests)]
     if as_json:
         print_json({"versions": names, "problems": problems})
     if problems:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +12,7 @@ from seas_data.curate.outcome import build_decisions, empty_decisions
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
 from seas_data.sources import overrides
+from seas_data.sources.account import Account, describe_source, require_readable
 from seas_data.store import takedown
 from seas_data.store.takedown import Takedowns
 from seas_data.store.version import Version
@@ -44,6 +45,7 @@ class Incoming:
     ``prompts`` and ``set_aside``: rows of the recipe's sources that the parent version does not have. ``decisions`` and
     ``relabels``: manual decisions that are not recorded yet (``decisions`` without ``version``). ``manual_keeps`` and
     ``manual_drops``: ids of all prompts that people keep and drop, from ``manual_decisions``.
+    ``account``: what became of all rows of the sources, new or not.
     """
 
     prompts: pl.DataFrame
@@ -52,6 +54,7 @@ class Incoming:
     relabels: pl.DataFrame
     manual_keeps: pl.Series
     manual_drops: pl.Series
+    account: Account = field(default_factory=Account)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing new to build a version from."""
@@ -93,14 +96,16 @@ def read_earlier(parent: Version | None) -> Earlier:
 def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
     """Read the recipe's sources and overrides, without the rows and decisions that ``earlier`` has.
 
-    Raises SeasDataError if a source or the overrides cannot be read, or if an override names an unknown prompt.
+    Raises SeasDataError if a source or the overrides cannot be read, if a source gives no prompt or has more unreadable
+    rows than it may have, or if an override names an unknown prompt.
     """
     max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
-    sources_rows = [
-        sources.read_source(name, source, max_characters=max_characters) for name, source in recipe.sources.items()
-    ]
-    prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in sources_rows)])
-    set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in sources_rows)])
+    sources_rows = {}
+    for name, source in recipe.sources.items():
+        sources_rows[name] = sources.read_source(name, source, max_characters=max_characters)
+        require_readable(name, source, sources_rows[name])
+    prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in sources_rows.values())])
+    set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in sources_rows.values())])
     new = prompts.join(earlier.prompts, on="prompt_id", how="anti").sort("prompt_id")
     new, refused = takedown.split_taken_down(new, earlier.takedowns)
     new_set_aside = pl.concat([set_aside, refused]).join(
@@ -130,6 +135,7 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
         ),
         manual_keeps=manual_keeps,
         manual_drops=manual_drops,
+        account=Account({name: describe_source(recipe.sources[name], each) for name, each in sources_rows.items()}),
     )
 
 

@@ -67,6 +67,8 @@ class Recipe(StrictModel):
         """
         left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS if self.loop is None else set())
         content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
+        for source in content["sources"].values():
+            del source["max_unreadable_proportion"]  # it decides whether a build stops, and changes no row
         if self.loop is not None:
             del content["loop"]["iterations"]
         return content

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from seas_data.recipe.base import StrictModel
+from seas_data.recipe.base import Proportion, StrictModel
+from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.paths import RecipePath
 from seas_data.registry import names
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
@@ -25,7 +26,7 @@ class Columns(StrictModel):
     kind: str | None = None
     """The value that `kind_map` maps to a kind."""
     language: str | None = None
-    """The ISO 639-1 code of the language, or a text that `language_pattern` extracts it from."""
+    """The language (ISO 639 code, BCP 47 tag or English name), or a text that `language_pattern` extracts it from."""
 
 
 class Strip(StrictModel):
@@ -69,9 +70,14 @@ class Source(StrictModel):
     licence: str | None = None
     """SPDX identifier of the source's licence. Null: the source states none."""
     language: str | None = None
-    """ISO 639-1 code of rows for which no column gives a language."""
+    """Language of rows for which no column gives one, such as `en`. Null: it is detected from the text."""
     language_pattern: str | None = None
     """A regular expression whose first group extracts the language from `columns.language`."""
+    check_language: bool = False
+    """Detect the language of rows that state one, too; a detected language that is almost certain replaces it."""
+    max_unreadable_proportion: Proportion | None = None
+    """Proportion of rows that may be unreadable, undecodable, empty or without a mapping before the build stops. Null:
+    0.01, and at least one row, of a training source; no row of a holdout source."""
     repository: str | None = None
     """Where the source comes from, such as `owner/name`. Default: the Hub dataset."""
     priority: int = 50
@@ -105,6 +111,11 @@ class Source(StrictModel):
         if value is not None and value not in (known := names("seas_data.formats")):
             raise ValueError(f"there is no source format {value!r}; set it to one of {', '.join(known)}")
         return value
+
+    @field_validator("language")
+    @classmethod
+    def _check_language(cls, value: str | None) -> str | None:
+        return None if value is None else normalize_language(value)
 
     @field_validator("risk_map")
     @classmethod

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.files import decode_file, file_name
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw import (
     CONFLICT_MARKER,
@@ -27,11 +28,11 @@ from seas_data.sources.raw import (
     Row,
     check_columns,
     columns_by_field,
-    decode_file,
     is_valid_unicode,
     raw_rows,
     row_digest,
 )
+from seas_data.text import printable
 
 MAX_LINES = 500
 """A field with more lines than this is taken for an unclosed quote."""
@@ -61,7 +62,7 @@ class SignatureColumn(NamedTuple):
 
 def read_csv(path: Path, source: Source) -> RawRows:
     """Read the file. Raise SeasDataError if it has no header or lacks a column that the source names."""
-    delimiter = "\t" if path.suffix.casefold() == ".tsv" else None
+    delimiter = "\t" if file_name(path).endswith((".tsv", ".tab")) else None
     header, records = parse_csv(decode_file(path, source.encoding), delimiter)
     check_columns(source.columns, header)
     positions = {field: header.index(name) for field, name in columns_by_field(source.columns).items()}
@@ -72,6 +73,8 @@ def read_csv(path: Path, source: Source) -> RawRows:
             detail = "bytes that are invalid in the encoding of the file"
             faults.append((ordinal, line, "undecodable", detail, row_digest(text)))
         elif fields is None:
+            if '\\"' in text and fault in ("a quote inside a field", "an unclosed quote"):
+                fault += '; the file seems to escape quotes as \\", and CSV doubles them ("")'
             faults.append((ordinal, line, "unreadable", fault, row_digest(text)))
         else:
             values = [fields[positions[field]] if field in positions else None for field in FIELDS]
@@ -100,8 +103,15 @@ def parse_csv(text: str, delimiter: str | None = None, *, grammar_only: bool = F
     first = _without_cr(lines[at])
     delimiter = delimiter or max(DELIMITERS, key=lambda mark: (first.count(mark), mark == ","))
     header = split_record(first, delimiter)
-    if header is None or len(set(header)) < len(header):
-        raise SeasDataError(f"the header in line {at + 1} should name each column once and close its quotes")
+    if header is None:
+        raise SeasDataError(
+            f"the header in line {at + 1} has a quote inside a field: {printable(first[:80])!r}; put a whole name "
+            "between quotes and close them"
+        )
+    if grammar_only and len(set(header)) < len(header):
+        raise SeasDataError(f"the header in line {at + 1} should name each column once")
+    if not grammar_only:
+        header = [name.strip() for name in header]
     start = at + 1
     if grammar_only:
         return header, records + _parse_lines(lines, start, _quote_ends(lines, start), header, delimiter, None)
@@ -189,7 +199,7 @@ def _single_line_record(at: int, line: str, header: list[str], delimiter: str, g
     elif "\0" in line and not grammar_only:
         fault = "a NUL byte"
     else:
-        fault = "a repeated header" if fields == header else ""
+        fault = "a repeated header" if [each.strip() for each in fields] == header else ""
     return Record(at + 1, line, None if fault else fields, fault)
 
 
@@ -257,4 +267,4 @@ def _is_blank(line: str) -> bool:
     return not line.strip(" \t\r")
 
 
-CSV = SourceFormat(inputs=(".csv", ".tsv"), read=read_csv)
+CSV = SourceFormat(inputs=(".csv", ".tsv", ".tab"), read=read_csv)

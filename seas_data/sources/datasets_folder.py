@@ -8,7 +8,7 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Columns, Source
 from seas_data.sources.formats import FOLDER, SourceFormat
-from seas_data.sources.raw import RawRows, check_columns, columns_by_field, raw_from_frame
+from seas_data.sources.raw import RawRows, check_columns, columns_by_field, raw_from_arrow
 
 
 def read_folder(path: Path, source: Source) -> RawRows:
@@ -40,15 +40,13 @@ def raw_from_dataset(dataset: Any, columns: Columns, split: str | None, location
         location = f"{location}/{split}"
     check_columns(columns, dataset.column_names)
     names = list(dict.fromkeys(columns_by_field(columns).values()))
-    frame = pl.DataFrame(pl.from_arrow(dataset.select_columns(names).with_format("arrow")[:]))
-    classes = {
-        name: dataset.features[name] for name in names if isinstance(dataset.features[name], datasets.ClassLabel)
-    }
-    frame = frame.with_columns(
-        pl.col(name).replace_strict(dict(enumerate(label.names)), default=None, return_dtype=pl.String)
-        for name, label in classes.items()
-    )
-    return raw_from_frame(frame, columns, location)
+    table = dataset.select_columns(names).with_format("arrow")[:]
+    for name in names:
+        if isinstance(label := dataset.features[name], datasets.ClassLabel):
+            values = pl.Series(table[name].to_pylist(), dtype=pl.Int64)
+            texts = values.replace_strict(dict(enumerate(label.names)), default=None, return_dtype=pl.String)
+            table = table.set_column(table.column_names.index(name), name, texts.to_arrow())
+    return raw_from_arrow(table, columns, location)
 
 
 DATASETS_FOLDER = SourceFormat(inputs=(FOLDER,), read=read_folder)

@@ -13,6 +13,7 @@ from typing import Final
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.registry import Registry
+from seas_data.sources.files import file_name
 from seas_data.sources.raw import RawRows
 
 FOLDER: Final = "folder"
@@ -70,4 +71,4 @@ _KIND_NOUNS = {"file": "file", FOLDER: "folder", HUB: "dataset of the Hub"}
 
 
 def _reads(entry: str, path: Path, kind: str) -> bool:
-    return path.name.casefold().endswith(entry) if kind == "file" and entry.startswith(".") else entry == kind
+    return file_name(path).endswith(entry) if kind == "file" and entry.startswith(".") else entry == kind

@@ -1,11 +1,16 @@
-"""JSON Lines: the one strict reader of the package, and the source format.
+"""JSON Lines and JSON arrays: the one strict reader of the package, and the source format.
 
 A line ends at a line feed only: texts contain U+2028, U+2029, U+0085 and lone carriage returns, at which
 `str.splitlines` would break a row. A line that is not a JSON object costs that line only. Blank lines are not rows.
+
+A file that is one JSON array is read element by element, on one line or pretty-printed, and so is a file of
+pretty-printed objects one after the other. If such a file breaks off, no row after the break could be counted, so the
+file as a whole is refused.
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +19,7 @@ import polars as pl
 from seas_data import progress
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.files import decode_file
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw import (
     CONFLICT_MARKER,
@@ -23,7 +29,6 @@ from seas_data.sources.raw import (
     Row,
     check_columns,
     columns_by_field,
-    decode_file,
     is_valid_unicode,
     label_as_text,
     list_faults,
@@ -42,12 +47,36 @@ class InvalidLineError(Exception):
 
 
 class Line(NamedTuple):
-    """A line that is not blank: its number from 1, its text, and its object or, if it has none, the error."""
+    """A record: the line on which it starts, from 1, its text, and its object or, if it has none, the error."""
 
     number: int
     text: str
     content: dict[str, Any] | None
     error: InvalidLineError | None = None
+
+
+def iterate_records(text: str, title: str, key: str | None = None) -> Iterable[Line]:
+    """Return the records of ``text``: the elements of its JSON array, or its lines that are not blank.
+
+    ``title`` labels the progress bar. If the whole text is one object without ``key`` that holds one list of objects,
+    as in ``{"data": [...]}``, those are the records. Raises SeasDataError if the array or the objects break off.
+    """
+    start = len(text) - len(text.lstrip(_WHITE_SPACE))
+    if text.startswith("[", start):
+        try:
+            return list(_iterate_values(text, start + 1, closing="]"))
+        except InvalidLineError as error:
+            if not any(_is_object(line) for line in text.split("\n")):
+                raise SeasDataError(f"{title} is a JSON array that cannot be read: {error}; correct the file") from None
+    elif text.startswith("{", start) and not _is_object(text[start:].partition("\n")[0]):
+        try:
+            records = list(_iterate_values(text, start))
+        except InvalidLineError:
+            return iterate_lines(text, title)
+        return _unwrap(records, key)
+    elif key is not None and _is_object(text):
+        return _unwrap(list(iterate_lines(text, title)), key)
+    return iterate_lines(text, title)
 
 
 def iterate_lines(text: str, title: str) -> Iterator[Line]:
@@ -79,10 +108,83 @@ def parse_object(line: str) -> dict[str, Any]:
     except json.JSONDecodeError as problem:
         raise InvalidLineError("unreadable", f"invalid JSON at column {problem.colno}") from None
     except (ValueError, RecursionError):
-        raise InvalidLineError("unreadable", "JSON with a number too long or nested too deep") from None
+        raise InvalidLineError("unreadable", _TOO_LONG_OR_DEEP) from None
+    return _require_object(content)
+
+
+def _require_object(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InvalidLineError("unreadable", f"a JSON {_JSON_TYPES[type(content)]}, not an object")
     return content
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _iterate_values(text: str, at: int, closing: str = "") -> Iterator[Line]:
+    """Yield the JSON values from ``at`` on: separated by commas and ended by ``closing``, or by white space only.
+
+    Raises InvalidLineError if the text is anything else.
+    """
+    number, counted, first = 1, 0, True
+    while True:
+        at = _skip_white_space(text, at)
+        if closing and text.startswith(closing, at):
+            if _skip_white_space(text, at + 1) < len(text):
+                raise InvalidLineError("unreadable", "there is more text after its end")
+            return
+        if not closing and at == len(text):
+            return
+        if closing and not first:
+            if not text.startswith(",", at):
+                raise InvalidLineError("unreadable", f"a comma or ] is missing in {_position(text, at)}")
+            at = _skip_white_space(text, at + 1)
+        try:
+            content, end = _DECODER.raw_decode(text, at)
+        except json.JSONDecodeError as problem:
+            raise InvalidLineError("unreadable", f"invalid JSON in {_position(text, problem.pos)}") from None
+        except (ValueError, RecursionError):
+            raise InvalidLineError("unreadable", f"{_TOO_LONG_OR_DEEP} in {_position(text, at)}") from None
+        number += text.count("\n", counted, at)
+        counted, raw, first = at, text[at:end], False
+        try:
+            if not is_valid_unicode(raw):
+                raise InvalidLineError("undecodable", "bytes that are invalid in the encoding of the file")
+            yield Line(number, raw, _require_object(content))
+        except InvalidLineError as error:
+            yield Line(number, raw, None, error)
+        at = end
+
+
+def _unwrap(records: list[Line], key: str | None) -> list[Line]:
+    """Return the objects of the one list in the only record, if it has no ``key`` itself; else ``records``."""
+    content = records[0].content if len(records) == 1 else None
+    if content is None or key is None or key in content:
+        return records
+    lists = [value for value in content.values() if isinstance(value, list) and any(isinstance(x, dict) for x in value)]
+    if len(lists) != 1:
+        return records
+    found = []
+    for number, value in enumerate(lists[0], start=1):
+        text = json.dumps(value, ensure_ascii=False)
+        try:
+            found.append(Line(number, text, _require_object(value)))
+        except InvalidLineError as error:
+            found.append(Line(number, text, None, error))
+    return found
+
+
+def _skip_white_space(text: str, at: int) -> int:
+    match = _WHITE_SPACE_RUN.match(text, at)
+    return match.end() if match else at
+
+
+def _position(text: str, at: int) -> str:
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
 def read_jsonl(path: Path, source: Source) -> RawRows:
@@ -92,7 +194,7 @@ def read_jsonl(path: Path, source: Source) -> RawRows:
     faults: list[Fault] = []
     keys: dict[str, None] = {}
     for ordinal, (number, text, content, error) in enumerate(
-        iterate_lines(decode_file(path, source.encoding), path.name), start=1
+        iterate_records(decode_file(path, source.encoding), path.name, names["text"]), start=1
     ):
         if content is not None:
             keys.update(dict.fromkeys(content))
@@ -115,7 +217,7 @@ def read_jsonl_frame(path: Path) -> pl.DataFrame:
     """
     objects: list[dict[str, Any]] = []
     faults: list[str] = []
-    for number, text, content, error in iterate_lines(decode_file(path, "utf-8"), path.name):
+    for number, text, content, error in iterate_records(decode_file(path, "utf-8"), path.name):
         if content is None:
             faults.append(f"line {number}: {error}")
         elif "\\u" in text and not is_valid_unicode(json.dumps(content, ensure_ascii=False)):
@@ -141,13 +243,20 @@ def _fields(
     text = content[names["text"]]
     if text is not None and not isinstance(text, str):
         raise InvalidLineError("unreadable", f"{names['text']!r} is a JSON {_JSON_TYPES[type(text)]}, not text")
-    values = [label_as_text(content.get(names[field])) if field in names else None for field in FIELDS]
+    try:
+        values = [label_as_text(content.get(names[field])) if field in names else None for field in FIELDS]
+    except RecursionError:
+        raise InvalidLineError("unreadable", _TOO_LONG_OR_DEEP) from None
     if "\\u" in line and not all(value is None or is_valid_unicode(value) for value in values):
         raise InvalidLineError("undecodable", "an unpaired surrogate")
     text, row_id, risk, style, kind, language = values
     return text, row_id, risk, style, kind, language
 
 
+_DECODER = json.JSONDecoder()
+_WHITE_SPACE = " \t\r\n"
+_WHITE_SPACE_RUN = re.compile(f"[{_WHITE_SPACE}]*")
+_TOO_LONG_OR_DEEP = "JSON with a number too long or nested too deep"
 _JSON_TYPES = {
     dict: "object",
     list: "list",
@@ -158,4 +267,4 @@ _JSON_TYPES = {
     type(None): "null",
 }
 
-JSONL = SourceFormat(inputs=(".jsonl", ".ndjson"), read=read_jsonl)
+JSONL = SourceFormat(inputs=(".jsonl", ".ndjson", ".json"), read=read_jsonl)

@@ -4,6 +4,7 @@ The text is kept unchanged, except for a fixed wrapper that the recipe names. Th
 the mapped ones, so that another map can be tried without reading the source again.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ import polars as pl
 
 from seas_data import progress, tables
 from seas_data.recipe import Source, Strip
+from seas_data.recipe.languages import normalize_language
+from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_language
 from seas_data.sources.raw import FIELDS, RawRows
 from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
@@ -23,15 +26,24 @@ class SourceRows:
 
     prompts: pl.DataFrame
     set_aside: pl.DataFrame
+    detected: int = 0
+    """Number of prompts whose language was detected because the source states none."""
+    corrected: int = 0
+    """Number of prompts with another language than the source states (``check_language``)."""
 
 
 def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) -> SourceRows:
-    """Turn each row of ``raw`` into a prompt, or set it aside as empty, too_long, unknown_kind or repeated."""
+    """Turn each row of ``raw`` into a prompt, or set it aside.
+
+    Reasons: empty, too_long, unknown_kind, unknown_language, repeated.
+    """
     rows = raw.rows.with_columns(
         _strip_wrapper(source.strip).alias("text"),
         pl.coalesce(pl.col("id").replace("", None), pl.col("ordinal").cast(pl.String)).alias("source_id"),
         _kinds(source, raw.rows).alias("prompt_kind"),
+        _extract_languages(source, raw.rows["language"]).alias("stated_language"),
     )
+    rows = rows.with_columns(_map_values(rows["stated_language"], _normalized).alias("stated_code"))
     characters = pl.col("text").str.len_chars()
     reason = (
         pl.when(pl.col("text").is_null() | (pl.col("text").str.strip_chars() == ""))
@@ -40,12 +52,16 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) 
         .then(pl.lit("too_long"))
         .when(pl.col("prompt_kind").is_null())
         .then(pl.lit("unknown_kind"))
+        .when(pl.col("stated_code") == _UNKNOWN)
+        .then(pl.lit("unknown_language"))
     )
     detail = (
         pl.when(pl.col("reason") == "too_long")
         .then(pl.format("{} characters; at most {} are allowed", characters, pl.lit(max_characters)))
         .when(pl.col("reason") == "unknown_kind")
         .then(pl.format("kind_map has no entry for {}", _printable("kind")))
+        .when(pl.col("reason") == "unknown_language")
+        .then(pl.format("{} is not a language; it should be a code such as en", _printable("stated_language")))
     )
     rows = rows.with_columns(reason.alias("reason")).with_columns(detail.alias("detail"))
     accepted = _with_ids(name, rows.filter(pl.col("reason").is_null()))
@@ -55,9 +71,12 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) 
         pl.format("id {} with the same text", _printable("source_id")).alias("detail"),
     )
     rejected = pl.concat([rows.filter(pl.col("reason").is_not_null()), repeated.select(rows.columns)])
+    distinct, detected, corrected = _with_languages(name, source, accepted.filter(first))
     return SourceRows(
-        prompts=tables.cast("prompts", _prompt_columns(name, source, accepted.filter(first))),
+        prompts=tables.cast("prompts", _prompt_columns(name, source, distinct)),
         set_aside=tables.cast("set_aside", _set_aside(name, raw, rejected)),
+        detected=detected,
+        corrected=corrected,
     )
 
 
@@ -71,7 +90,7 @@ def _kinds(source: Source, rows: pl.DataFrame) -> pl.Series:
     if source.kind_map is None:
         return pl.repeat(source.kind, rows.height, dtype=pl.String, eager=True)
     mapping: dict[str, str] = dict(source.kind_map)
-    return _map_values(rows["kind"], lambda value: apply_map(mapping, value))
+    return _map_values(rows["kind"], lambda value: _apply(mapping, value))
 
 
 def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -114,7 +133,7 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFra
         pl.lit(source.repository or source.hub, pl.String).alias("repository"),
         "source_id",
         pl.lit(source.licence, pl.String).alias("licence"),
-        _languages(source, rows).alias("language"),
+        "language",
         pl.lit(0, pl.Int32).alias("iteration"),
         pl.lit(None, pl.String).alias("seed_id"),
         pl.lit(None, pl.String).alias("model"),
@@ -125,15 +144,58 @@ def _map_labels(
     label_map: str | dict[str, str] | None, maps: dict[str, dict[str, str]], labels: pl.Series
 ) -> pl.Series:
     mapping = maps[label_map] if isinstance(label_map, str) else label_map or {}
-    return _map_values(labels, lambda label: apply_map(mapping, label))
+    return _map_values(labels, lambda label: _apply(mapping, label))
 
 
-def _languages(source: Source, rows: pl.DataFrame) -> pl.Series:
-    languages = rows["language"]
-    if source.language_pattern is not None:
-        pattern = re.compile(source.language_pattern)
-        languages = _map_values(languages, lambda value: match[1] if (match := pattern.search(value)) else None)
-    return languages.fill_null(source.language) if source.language else languages
+def _apply(mapping: dict[str, str], label: str) -> str | None:
+    """Return the value of ``label``; of a list of labels that of the first that has one."""
+    found = apply_map(mapping, label)
+    if found is not None or not label.lstrip().startswith("["):
+        return found
+    try:
+        labels = json.loads(label)
+    except (ValueError, RecursionError):
+        return None
+    values = (apply_map(mapping, each) for each in labels if isinstance(each, str))
+    return next((value for value in values if value is not None), None)
+
+
+_UNKNOWN = "?"
+"""In place of the code of a stated language that is none."""
+
+
+def _extract_languages(source: Source, languages: pl.Series) -> pl.Series:
+    """Return the language that each row states, as the source writes it."""
+    if source.language_pattern is None:
+        return languages
+    pattern = re.compile(source.language_pattern)
+    return _map_values(languages, lambda value: match[1] if (match := pattern.search(value)) else None)
+
+
+def _normalized(stated: str) -> str | None:
+    return normalize_language(stated) if is_language(stated) else _UNKNOWN
+
+
+def _with_languages(name: str, source: Source, rows: pl.DataFrame) -> tuple[pl.DataFrame, int, int]:
+    """Add ``language``: the stated code, else the source's, else the detected one. Return how many were detected.
+
+    With ``check_language`` a detected language that is almost certain replaces the stated one; also return how often.
+    """
+    stated = rows["stated_code"].fill_null(source.language) if source.language else rows["stated_code"]
+    missing = stated.is_null()
+    detected = _where(missing, detect_languages(rows["text"].filter(missing), name))
+    languages = stated.fill_null(detected)
+    corrected = 0
+    if source.check_language:
+        sure = _where(~missing, detect_languages(rows["text"].filter(~missing), name, SURE_PROBABILITY))
+        differs = (sure != stated).fill_null(False)
+        languages, corrected = sure.zip_with(differs, languages), int(differs.sum())
+    return rows.with_columns(languages.alias("language")), int(missing.sum() - languages.is_null().sum()), corrected
+
+
+def _where(mask: pl.Series, values: pl.Series) -> pl.Series:
+    """Return a series as long as ``mask`` with ``values`` where it is true and null elsewhere."""
+    return pl.Series(values.rename("value")).gather((mask.cum_sum() - 1).set(~mask, None)).rename("language")
 
 
 def _map_values(values: pl.Series, translate: Callable[[str], str | None]) -> pl.Series:

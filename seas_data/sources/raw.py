@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Columns
+from seas_data.text import printable
 
 FIELDS = ("text", "id", "risk", "style", "kind", "language")
 ROW_SCHEMA: dict[str, pl.DataType] = {
@@ -59,20 +60,34 @@ def raw_rows(location: str, rows: list[Row], faults: list[Fault]) -> RawRows:
     )
 
 
-def raw_from_frame(frame: pl.DataFrame, columns: Columns, location: str) -> RawRows:
+def raw_from_arrow(table: pa.Table, columns: Columns, location: str) -> RawRows:
     """Return the rows of a typed table. The text column must hold text; other columns are converted to text.
 
-    Input columns: those that ``columns`` names. Raises SeasDataError if the text column holds another type.
+    Input columns: those that ``columns`` names. A row whose label cannot be converted, such as a date beyond the
+    calendar, is a fault. Raises SeasDataError if the text column holds another type.
     """
     names = columns_by_field(columns)
-    texts = frame[names["text"]]
-    if texts.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-        raise SeasDataError(f"column {names['text']!r} holds {texts.dtype}, not text; set columns.text to another")
+    texts = table[names["text"]]
+    kind = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
+    if not (_is_text(kind) or pa.types.is_null(kind)):
+        raise SeasDataError(f"column {names['text']!r} holds {kind}, not text; set columns.text to another")
     number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
-    fields = [_as_text(frame[names[field]]).alias(field) for field in names]
+    fields, invalid = [], pl.repeat(False, table.num_rows, dtype=pl.Boolean, eager=True)
+    for field, name in names.items():
+        values, faulty = _as_text(table[name])
+        fields.append(values.alias(field))
+        invalid = invalid | faulty
     missing = [pl.lit(None, pl.String).alias(field) for field in FIELDS if field not in names]
     rows = pl.DataFrame(fields).with_columns(number.alias("ordinal"), number.alias("line"), *missing)
-    return RawRows(location, rows.select(*ROW_SCHEMA), pl.DataFrame(schema=FAULT_SCHEMA))
+    bad = rows.filter(invalid)
+    digests = [row_digest(json.dumps(row)) for row in bad.select("ordinal", *FIELDS).rows()]
+    detail = "a value of a column cannot be written as text, such as a date beyond the calendar"
+    faults = bad.select("ordinal", "line").with_columns(
+        pl.lit("unreadable").alias("reason"),
+        pl.lit(detail).alias("detail"),
+        pl.Series("row_digest", digests, dtype=pl.String),
+    )
+    return RawRows(location, rows.filter(~invalid).select(*ROW_SCHEMA), faults)
 
 
 def columns_by_field(columns: Columns) -> dict[str, str]:
@@ -81,25 +96,20 @@ def columns_by_field(columns: Columns) -> dict[str, str]:
 
 
 def check_columns(columns: Columns, available: Iterable[str]) -> None:
-    """Raise SeasDataError if the source lacks a column that the recipe names."""
+    """Raise SeasDataError if the source lacks a column that the recipe names, or has it twice."""
     available = list(available)
-    missing = sorted(set(columns_by_field(columns).values()) - set(available))
-    if missing:
-        raise SeasDataError(f"there is no column {', '.join(missing)}; there are {', '.join(map(repr, available))}")
-
-
-def decode_file(path: Path, encoding: str) -> str:
-    """Return the text of the file without a byte-order mark. Bytes invalid in ``encoding`` become lone surrogates.
-
-    ``is_valid_unicode`` finds those later, row by row, so that one bad byte costs one row. Raises SeasDataError if
-    ``encoding`` does not exist or the file as a whole cannot be decoded with it.
-    """
-    try:
-        return path.read_bytes().decode(encoding, errors="surrogateescape").removeprefix("\ufeff")
-    except LookupError as problem:
-        raise SeasDataError(f"{encoding!r} is not a text encoding; set encoding to one, such as utf-8") from problem
-    except UnicodeError as problem:
-        raise SeasDataError(f"{path} is not {encoding}: {problem}; set encoding to that of the file") from problem
+    named = sorted(set(columns_by_field(columns).values()))
+    if missing := [name for name in named if name not in available]:
+        close = {
+            name: [each for each in available if each.strip().casefold() == name.strip().casefold()] for name in missing
+        }
+        hint = "".join(f"; did you mean {each[0]!r} instead of {name!r}?" for name, each in close.items() if each)
+        shown = list_faults([repr(printable(each[:60])) for each in available]).replace("; ", ", ")
+        raise SeasDataError(f"there is no column {', '.join(missing)}; there are {shown}{hint}")
+    if twice := [name for name in named if available.count(name) > 1]:
+        raise SeasDataError(
+            f"{available.count(twice[0])} columns are called {twice[0]!r}; rename them, so that columns can name one"
+        )
 
 
 def is_valid_unicode(text: str) -> bool:
@@ -127,7 +137,40 @@ def list_faults(faults: list[str]) -> str:
     return f"{'; '.join(faults[:MAX_LISTED])}{more}"
 
 
-def _as_text(column: pl.Series) -> pl.Series:
-    if column.dtype.is_nested():
-        return pl.Series([label_as_text(value) for value in column.to_list()], dtype=pl.String)
-    return column.cast(pl.String)
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
+    """Return the values as text, and which of them could not be converted."""
+    kind = column.type
+    valid = pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
+    if pa.types.is_dictionary(kind):
+        return _as_text(column.cast(kind.value_type))
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_duration(kind):
+        return _each_as_text(column)
+    if pa.types.is_temporal(kind):
+        # Polars panics at a date beyond the calendar, where Arrow writes that it is out of range.
+        plain = column.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) else column
+        texts = pl.Series(plain.cast(pa.string()).to_pylist(), dtype=pl.String)
+        faulty = texts.str.starts_with("<value out of range").fill_null(False)
+        if faulty.any():
+            return texts.zip_with(~faulty, pl.Series([None], dtype=pl.String)), faulty
+        try:
+            return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
+        except pl.exceptions.PolarsError:  # a time zone that Polars does not know: the time in UTC
+            return texts, valid
+    return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
+
+
+def _each_as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
+    texts: list[str | None] = []
+    faulty: list[bool] = []
+    for value in column:
+        try:
+            texts.append(label_as_text(value.as_py()))
+            faulty.append(False)
+        except (ValueError, OverflowError, RecursionError, pa.ArrowException):
+            texts.append(None)
+            faulty.append(True)
+    return pl.Series(texts, dtype=pl.String), pl.Series(faulty, dtype=pl.Boolean)

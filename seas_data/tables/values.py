@@ -47,4 +47,13 @@ UNPAIRED_REASONS = (
 LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 """The columns of a prompt's label, which people can change: those of ``relabels``."""
 ATTACK_REASONS = ("failed", "empty", "cut_off", "repeats_example", "repeated")
-SET_ASIDE_REASONS = ("unreadable", "undecodable", "empty", "too_long", "unknown_kind", "repeated", "forgotten")
+SET_ASIDE_REASONS = (
+    "unreadable",
+    "undecodable",
+    "empty",
+    "too_long",
+    "unknown_kind",
+    "unknown_language",
+    "repeated",
+    "forgotten",
+)

@@ -148,8 +148,8 @@ def test_bad_bytes_cost_their_row(tmp_path: Path) -> None:
         ("", "has no header"),
         ("\n\n", "has no header"),
         ("text,id\na,1", "there is no column prompt; there are 'text', 'id'"),
-        ("prompt,prompt\na,b", "name each column once"),
-        ('prompt,"id\na,b', "close its quotes"),
+        ("prompt,prompt\na,b", "2 columns are called 'prompt'"),
+        ('prompt,"id\na,b', "has a quote inside a field"),
     ],
 )
 def test_a_file_without_a_usable_header(tmp_path: Path, content: str, says: str) -> None:

@@ -20,7 +20,7 @@ from tests.program import PROGRAM
 
 
 def test_the_formats_of_this_package() -> None:
-    assert set(FORMATS.names()) >= {"csv", "datasets-folder", "hub", "jsonl", "parquet"}
+    assert set(FORMATS.names()) >= {"csv", "datasets-folder", "hub", "jsonl", "parquet", "xlsx"}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,9 @@ def test_an_unknown_format_is_refused_with_the_names_there_are() -> None:
 
 
 def test_a_format_of_files_does_not_read_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match=r"is a folder, but format jsonl reads \.jsonl, \.ndjson; set format to"):
+    with pytest.raises(
+        SeasDataError, match=r"is a folder, but format jsonl reads \.jsonl, \.ndjson, \.json; set format to"
+    ):
         sources.read_source("set", Source(path=str(tmp_path), kind="general", format="jsonl"))
     (tmp_path / "set.jsonl").touch()
     with pytest.raises(SeasDataError, match="is a file, but format datasets-folder reads folder; set format to"):
@@ -107,8 +109,9 @@ def test_another_distribution_adds_a_format_that_a_recipe_uses(tmp_path: Path) -
 
 
 def test_the_docs_list_the_formats_with_what_they_read() -> None:
-    listed = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| ([^|]*) \|", DOCS))
+    table = DOCS.partition("## What stops")[0]
+    listed = dict(re.findall(r"(?m)^\| `([a-z-]+)` \| ([^|]*) \|", table))
     ours = {name: FORMATS.load(name) for name in listed}
-    assert set(ours) == {"csv", "datasets-folder", "hub", "jsonl", "parquet"}
+    assert set(ours) == {"csv", "datasets-folder", "hub", "jsonl", "parquet", "xlsx"}
     for name, entry in ours.items():
         assert all(each in listed[name] for each in entry.inputs if each.startswith(".")), name

@@ -150,13 +150,13 @@ def test_set_aside_rows_are_in_file_order_and_can_be_recognised(tmp_path: Path) 
     [
         ("gone.jsonl", "there is no .*gone.jsonl"),
         (
-            "set.xlsx",
-            "the format of .*set.xlsx is unknown; set format to one of csv, datasets-folder, .*, jsonl, parquet",
+            "set.docx",
+            "the format of .*set.docx is unknown; set format to one of csv, datasets-folder, .*, jsonl, parquet",
         ),
         ("", "not a folder written by datasets"),
     ],
 )
 def test_places_that_cannot_be_read(tmp_path: Path, name: str, says: str) -> None:
-    (tmp_path / "set.xlsx").touch()
+    (tmp_path / "set.docx").touch()
     with pytest.raises(SeasDataError, match=f"source set: .*{says}"):
         sources.read_source("set", Source(path=str(tmp_path / name), kind="general"))

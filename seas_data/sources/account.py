@@ -1,0 +1,162 @@
+"""Account of what was read: rows, set-aside rows, labels without a mapping, languages. A build prints it at its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from seas_data.errors import SeasDataError
+from seas_data.recipe import Source
+from seas_data.sources.prompts import SourceRows
+from seas_data.text import printable
+
+UNREAD_REASONS: Final = ("unreadable", "undecodable", "empty", "unknown_kind", "unknown_language")
+"""The reasons that count towards ``max_unreadable_proportion``."""
+DEFAULT_PROPORTION: Final = 0.01
+"""The limit of a training source that sets none; one row is always allowed."""
+NOT_EMBEDDABLE_NOTICE: Final = 0.1
+"""If no embedder reads more than this proportion of the rows, the account says so as a warning."""
+_PLACES: Final = 5
+_VALUES: Final = 10
+
+
+@dataclass(frozen=True)
+class SourceAccount:
+    """What became of the rows of one source; counts of rows by reason, language or label."""
+
+    rows: int
+    prompts: int
+    set_aside: dict[str, int]
+    languages: dict[str, int]
+    detected: int
+    corrected: int
+    unmapped: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account of a build: its sources, and why rows have no vector (counts of rows; ``compared`` rows in all)."""
+
+    sources: dict[str, SourceAccount] = field(default_factory=dict)
+    compared: int = 0
+    not_embeddable: dict[str, int] = field(default_factory=dict)
+
+
+def require_readable(name: str, source: Source, found: SourceRows) -> None:
+    """Raise SeasDataError if a source gives no row, or more rows than allowed could not be read or mapped."""
+    counts = _counts(found.set_aside["reason"])
+    total = found.prompts.height + found.set_aside.height
+    unread = sum(counts.get(reason, 0) for reason in UNREAD_REASONS)
+    where = source.path or f"{source.hub}@{source.revision}"
+    if found.prompts.is_empty() and unread == total:
+        reasons = f": {_join(counts)} ({_places(found.set_aside)})" if counts else ", and the file has none"
+        raise SeasDataError(
+            f"source {name}: no row of {where} became a prompt{reasons}; check path, format and columns.text"
+        )
+    proportion = source.max_unreadable_proportion
+    if proportion is not None:
+        allowed = int(proportion * total)
+    else:
+        allowed = 0 if source.role == "holdout" else max(1, int(DEFAULT_PROPORTION * total))
+    if unread > allowed:
+        counted = {reason: counts[reason] for reason in UNREAD_REASONS if reason in counts}
+        role = "holdout " if source.role == "holdout" else ""
+        places = _places(found.set_aside.filter(pl.col("reason").is_in(UNREAD_REASONS)))
+        raise SeasDataError(
+            f"source {name}: {unread:,} of {total:,} rows of {where} could not be read or mapped, and a {role}source "
+            f"may have {allowed:,} such rows: {_join(counted)} ({places}); correct the file or the columns, or set "
+            f"sources.{name}.max_unreadable_proportion"
+        )
+
+
+def describe_source(source: Source, found: SourceRows) -> SourceAccount:
+    """Return what became of the rows of a source."""
+    return SourceAccount(
+        rows=found.prompts.height + found.set_aside.height,
+        prompts=found.prompts.height,
+        set_aside=_counts(found.set_aside["reason"]),
+        languages=_counts(found.prompts["language"].fill_null("unknown")),
+        detected=found.detected,
+        corrected=found.corrected,
+        unmapped=_unmapped(source, found.prompts),
+    )
+
+
+def account_lines(account: Account) -> list[str]:
+    """Return the account as lines for a terminal."""
+    parts = account.sources.values()
+    rows, prompts = sum(each.rows for each in parts), sum(each.prompts for each in parts)
+    lines = [
+        f"Read {rows:,} rows of {len(account.sources)} sources: {prompts:,} prompts, {rows - prompts:,} set aside."
+    ]
+    lines += [
+        f"  {name}: set aside {_join(each.set_aside)} of {each.rows:,} rows"
+        for name, each in account.sources.items()
+        if each.set_aside
+    ]
+    for name, each in account.sources.items():
+        lines += [
+            f"  {name}: {sum(values.values()):,} rows have a {label} that maps to nothing: {_join(values, _VALUES)}"
+            for label, values in each.unmapped.items()
+        ]
+    languages: dict[str, int] = {}
+    for each in parts:
+        for language, count in each.languages.items():
+            languages[language] = languages.get(language, 0) + count
+    if languages:
+        detected = sum(each.detected for each in parts)
+        corrected = sum(each.corrected for each in parts)
+        more = f"; detected for {detected:,} rows that state none" if detected else ""
+        more += f"; another one than stated for {corrected:,} rows" if corrected else ""
+        ordered = dict(sorted(languages.items(), key=lambda item: (-item[1], item[0])))
+        lines.append(f"Languages: {_join(ordered, _VALUES)}{more}.")
+    if account.not_embeddable:
+        unseen = sum(account.not_embeddable.values())
+        proportion = unseen / max(1, account.compared)
+        warning = "Warning: " if proportion > NOT_EMBEDDABLE_NOTICE else ""
+        lines.append(
+            f"{warning}{unseen:,} of {account.compared:,} rows ({proportion:.1%}) are compared by words only, because "
+            f"no embedder reads them: {_join(account.not_embeddable, _VALUES)}."
+        )
+    return lines
+
+
+def not_embeddable_reasons(decisions: pl.DataFrame) -> dict[str, int]:
+    """Return for each reason the number of prompts with a ``not_embeddable`` decision.
+
+    Input columns: ``prompt_id``, ``reason``, ``detail``.
+    """
+    rows = decisions.filter(pl.col("reason") == "not_embeddable").unique("prompt_id", keep="first", maintain_order=True)
+    return _counts(rows["detail"].fill_null("unknown"))
+
+
+def _unmapped(source: Source, prompts: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return the labels of adversarial prompts that the source's map has no entry for, with their numbers of rows."""
+    adversarial = prompts.filter(pl.col("kind") == "adversarial")
+    found = {}
+    for label, own, mapped, label_map in (
+        ("risk label", "source_risk", "risk_category", source.risk_map),
+        ("style label", "source_style", "attack_style", source.style_map),
+    ):
+        missing = adversarial.filter(pl.col(own).is_not_null() & pl.col(mapped).is_null())
+        if label_map is not None and missing.height:
+            found[label] = _counts(missing[own])
+    return found
+
+
+def _counts(values: pl.Series) -> dict[str, int]:
+    """Return how often each value occurs, the most frequent first."""
+    counted: dict[str, int] = dict(values.value_counts().rows())
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _join(counts: Mapping[str, Any], most: int | None = None) -> str:
+    shown = [f"{printable(str(value)[:60])} {count:,}" for value, count in list(counts.items())[:most]]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f", and {more:,} more values" if more else "")
+
+
+def _places(set_aside: pl.DataFrame) -> str:
+    rows = set_aside.select("location", "reason", "detail").head(_PLACES).rows()
+    return "; ".join(f"{place} {detail or reason}" for place, reason, detail in rows)

@@ -1,0 +1,114 @@
+"""Files as they are: compression by content, byte-order marks, and limits on size.
+
+What a file holds is decided by its first bytes and never by its name: a gzip file called ``a.jsonl`` is unpacked.
+"""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Final
+
+import pyarrow as pa
+
+from seas_data.errors import SeasDataError
+
+MAX_BYTES: Final = 4 << 30
+"""A file with more bytes than this, after decompression, is refused."""
+MAX_RATIO: Final = 200
+"""A compressed file that unpacks to more than this many times its size is refused as a decompression bomb."""
+_RATIO_FROM: Final = 16 << 20
+"""Below this many bytes the ratio is not looked at: a small file of equal rows compresses well."""
+_CHUNK: Final = 1 << 20
+
+COMPRESSED_ENDINGS: Final = (".gz", ".zst", ".zstd", ".bz2", ".xz")
+"""Endings that say nothing about the format: ``a.jsonl.gz`` is read like ``a.jsonl``."""
+
+_OPENERS: Final[dict[bytes, tuple[str, Callable[[IO[bytes]], Any]]]] = {
+    b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
+    b"\x28\xb5\x2f\xfd": ("zstd", lambda file: pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")),
+    b"BZh": ("bzip2", bz2.BZ2File),
+    b"\xfd7zXZ\x00": ("xz", lzma.LZMAFile),
+}
+_OTHER_KINDS: Final = {
+    b"PAR1": "a Parquet file; set format: parquet",
+    b"PK\x03\x04": "a zip archive or a workbook; set format: xlsx if it is one, or unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls); save it as .xlsx or .csv",
+    b"%PDF-": "a PDF file; give a file of rows",
+    b"ARROW1": "an Arrow file; give the folder that `Dataset.save_to_disk` wrote, or save it as Parquet",
+    b"SQLite format 3": "an SQLite database; export the table as .csv or .jsonl",
+}
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def file_name(path: Path) -> str:
+    """Return the name of the file in lower case without the ending of a compression."""
+    name = path.name.casefold()
+    ending = next((each for each in COMPRESSED_ENDINGS if name.endswith(each)), "")
+    return name.removesuffix(ending)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of the file, decompressed if it is gzip, zstd, bzip2 or xz.
+
+    Raises SeasDataError if the file is damaged, cut off, not a regular file or larger than ``MAX_BYTES``.
+    """
+    if not path.is_file():
+        raise SeasDataError(f"{path} is not a regular file; give a file")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise SeasDataError(f"{path} has {size:,} bytes, and at most {MAX_BYTES:,} are read; split it into files")
+    content = path.read_bytes()
+    for mark, (kind, opener) in _OPENERS.items():
+        if content.startswith(mark):
+            return _decompress(path, content, kind, opener)
+    return content
+
+
+def decode_file(path: Path, encoding: str) -> str:
+    """Return the text of the file without a byte-order mark. Bytes invalid in ``encoding`` become lone surrogates.
+
+    A byte-order mark decides the encoding, whatever ``encoding`` says. ``is_valid_unicode`` finds the surrogates later,
+    row by row, so that one bad byte costs one row. Raises SeasDataError if ``encoding`` does not exist, or the file is
+    not text, is damaged, or as a whole cannot be decoded.
+    """
+    content = read_bytes(path)
+    for mark, kind in _OTHER_KINDS.items():
+        if content.startswith(mark):
+            raise SeasDataError(f"{path} is {kind}")
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), encoding)
+    try:
+        return content.decode(encoding, errors="surrogateescape").removeprefix("\ufeff")
+    except LookupError as problem:
+        raise SeasDataError(f"{encoding!r} is not a text encoding; set encoding to one, such as utf-8") from problem
+    except UnicodeError as problem:
+        raise SeasDataError(f"{path} is not {encoding}: {problem}; set encoding to that of the file") from problem
+
+
+def _decompress(path: Path, content: bytes, kind: str, opener: Callable[[IO[bytes]], Any]) -> bytes:
+    chunks: list[bytes] = []
+    total = 0
+    try:
+        with opener(io.BytesIO(content)) as stream:
+            while chunk := stream.read(_CHUNK):
+                total += len(chunk)
+                if total > MAX_BYTES or (total > _RATIO_FROM and total > MAX_RATIO * len(content)):
+                    raise SeasDataError(
+                        f"{path} unpacks to more than {total:,} bytes from {len(content):,}, which looks like a "
+                        f"decompression bomb; if it is none, unpack it yourself and give the unpacked file"
+                    )
+                chunks.append(chunk)
+    except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as problem:
+        reason = " ".join(str(problem).split()) or type(problem).__name__
+        raise SeasDataError(f"{path} is a {kind} file that is damaged or cut off ({reason}); get it again") from problem
+    return b"".join(chunks)
