@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.store import files, formats
+from seas_data.text import printable
 
 _RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
 
@@ -94,19 +95,50 @@ class Manifest(BaseModel):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest in the file at ``path``. Raises SeasDataError if it is damaged or of another format."""
+    """Return the manifest of a version in the file at ``path``, which has the version's name.
+
+    Raises SeasDataError if it is damaged or of another format, or names what cannot be a part of a workspace.
+    """
     try:
         raw = json.loads(path.read_bytes())
         current = formats.WORKSPACE if raw.get("profile") is None else formats.RELEASE
         formats.require_format(f"the manifest {path}", raw.get("format"), current)
-        return Manifest.model_validate(raw)
+        manifest = Manifest.model_validate(raw)
     except (ValueError, AttributeError, RecursionError) as problem:
         raise SeasDataError(f"the manifest {path} is damaged; restore it from a copy or a release") from problem
+    faults = manifest_faults(manifest)
+    if manifest.version != path.stem:
+        faults.insert(0, f"its version is {printable(manifest.version)[:40]}")
+    if faults:
+        raise SeasDataError(f"the manifest {path} is damaged ({faults[0]}); restore it from a copy or a release")
+    return manifest
+
+
+def manifest_faults(manifest: Manifest) -> list[str]:
+    """Return what in a manifest cannot be a part of a workspace: names of versions, tables or shards, and sizes.
+
+    Paths are made of these names, so a manifest of unknown origin is checked before any file that it names is read.
+    """
+    faults = []
+    if version_number(manifest.version) < 0:
+        faults.append("its version is not v0, v1 ...")
+    if manifest.parent is not None and version_number(manifest.parent) < 0:
+        faults.append("its parent is not v0, v1 ...")
+    if unknown := [table for table in manifest.tables if table not in tables.TABLES]:
+        faults.append(f"{len(unknown)} of its tables are unknown to this version of seas-data")
+    shards = [shard for each in manifest.tables.values() for shard in each]
+    names = [shard.sha256 for shard in shards]
+    names += [name for each in manifest.withheld for name in (each.sha256, each.instead) if name is not None]
+    if not all(re.fullmatch("[0-9a-f]{64}", name) for name in names):
+        faults.append("the name of a shard is not a SHA-256")
+    if not all(shard.bytes > 0 and shard.rows >= 0 for shard in shards):
+        faults.append("a shard has no valid size")
+    return faults
 
 
 def version_number(name: str) -> int:
     """Return the number of a version, such as 3 for v3; -1 if ``name`` is not a version's name."""
-    return int(name[1:]) if re.fullmatch(r"v\d{1,9}", name) else -1
+    return int(name[1:]) if re.fullmatch("v(0|[1-9][0-9]{0,8})", name) else -1
 
 
 def is_tag_name(name: str) -> bool:
@@ -271,9 +303,12 @@ def write_shard(folder: Path, rows: pl.DataFrame) -> Shard:
     """Write ``rows`` as a file of ``folder`` that is named by its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{files.TEMPORARY}shard"
-    files.write_parquet(temporary, rows)
-    shard = Shard(sha256=files.sha256(temporary), rows=rows.height, bytes=temporary.stat().st_size)
-    temporary.replace(folder / f"{shard.sha256}.parquet")
+    try:
+        files.write_parquet(temporary, rows)
+        shard = Shard(sha256=files.sha256(temporary), rows=rows.height, bytes=temporary.stat().st_size)
+        temporary.replace(folder / f"{shard.sha256}.parquet")
+    finally:
+        temporary.unlink(missing_ok=True)
     return shard
 
 

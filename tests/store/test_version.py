@@ -48,7 +48,7 @@ RELABELS = st.fixed_dictionaries(
 
 def prompts() -> pl.DataFrame:
     labels = {"kind": "adversarial", "type": "Role Play", "attack_style": "Role Play", "difficulty": "Hard"}
-    row: dict[str, Any] = {name: None for name in tables.TABLES["prompts"].column_names()} | labels
+    row: dict[str, Any] = dict.fromkeys(tables.TABLES["prompts"].column_names()) | labels
     row |= {"label_source": "classifier", "label_probability": 0.75, "source": "s", "role": "training", "priority": 1}
     rows = [row | {"prompt_id": each, "text": each, "text_digest": each, "source_id": each} for each in IDS]
     return pl.DataFrame([each | {"iteration": 0} for each in rows], infer_schema_length=None)

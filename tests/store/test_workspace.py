@@ -1,15 +1,20 @@
 """The workspace: versions are whole or absent, shards are shared and verified, one builder at a time."""
 
+import errno
 import json
 import multiprocessing
+import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from typer.testing import CliRunner
 
 from seas_data import tables
+from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.store import Manifest, Workspace, files, formats, open_workspace
 
@@ -101,6 +106,76 @@ def test_verify_sees_a_manifest_that_was_edited(workspace: Workspace) -> None:
     path.write_text(path.read_text().replace('"name": "test"', '"name": "else"'))
     (problem,) = workspace.verify(workspace.manifest("v0"))
     assert "v0.json" in problem
+
+
+OUTSIDE = {
+    "a shard in a folder above": (
+        lambda content: content["tables"]["metrics"][0].update(sha256="../../../secret"),
+        "the name of a shard is not a SHA-256",
+    ),
+    "a shard with an absolute path": (
+        lambda content: content["tables"]["metrics"][0].update(sha256="/secret"),
+        "the name of a shard is not a SHA-256",
+    ),
+    "a shard in upper case": (
+        lambda content: content["tables"]["metrics"][0].update(sha256="A" * 64),
+        "the name of a shard is not a SHA-256",
+    ),
+    "a shard without bytes": (
+        lambda content: content["tables"]["metrics"][0].update(bytes=0),
+        "a shard has no valid size",
+    ),
+    "another version": (lambda content: content.update(version="v7"), "its version is v7"),
+    "a version that is a path": (lambda content: content.update(version="../v0"), r"its version is \.\./v0"),
+    "a parent that is a path": (lambda content: content.update(parent="../v0"), "its parent is not v0, v1"),
+    "a table called kept": (
+        lambda content: content["tables"].update(kept=content["tables"].pop("metrics")),
+        "1 of its tables are unknown",
+    ),
+    "a table that is a path": (
+        lambda content: content["tables"].update({"../x": content["tables"].pop("metrics")}),
+        "1 of its tables are unknown",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_a_manifest_that_names_what_is_not_in_a_workspace_is_refused(
+    workspace: Workspace, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, message = OUTSIDE[case]
+    committed = commit(workspace, "v0", [workspace.write_shard("metrics", metrics(0.5))])
+    files.write_parquet(workspace.root.parent / "secret.parquet", metrics(0.5))
+    content = json.loads(committed.to_json())
+    change(content)
+    content["digest"] = Manifest.model_validate(content).computed_digest()
+    (workspace.root / "versions" / "v0.json").write_text(json.dumps(content))
+    monkeypatch.setattr(pl, "read_parquet", lambda *_, **__: pytest.fail("a file was read"))
+    monkeypatch.setattr(files, "sha256", lambda *_: pytest.fail("a file was read"))
+    for command in (["verify"], ["log"], ["show", "v0"], ["sql", "-q", "select 1"], ["check"]):
+        answer = CliRunner().invoke(app, [*command, "--workspace", str(workspace.root)])
+        assert isinstance(answer.exception, SeasDataError), (command, answer.exception)
+        assert re.search(rf"v0\.json is damaged \({message}.*; restore it from a copy", str(answer.exception)), command
+
+
+def test_a_full_disk_leaves_no_half_written_shard(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("seas_data.store.files.os.fsync", full)
+        with pytest.raises(SeasDataError, match=r"No space left on device.*free space.*run the command again"):
+            workspace.write_shard("metrics", metrics(0.5))
+        with pytest.raises(SeasDataError, match=r"v0.*No space left on device"):
+            commit(workspace, "v0", [])
+    assert [path for path in (workspace.root / "shards").rglob("*") if path.is_file()] == []
+    assert workspace.versions() == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(workspace: Workspace) -> None:
+    (workspace.root / "shards").write_text("not a folder")
+    with pytest.raises((SeasDataError, OSError), match="shards"):
+        workspace.write_shard("metrics", metrics(0.5))
 
 
 @pytest.mark.parametrize("parents", [{"v1": "v1"}, {"v1": "v2", "v2": "v1"}])

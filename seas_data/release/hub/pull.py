@@ -33,10 +33,9 @@ from seas_data.release.publish_log import PublishLogEntry
 from seas_data.release.visibility import PROFILES
 from seas_data.store import Manifest, Shard, Workspace, files, formats, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.store.workspace import is_tag_name, version_number
+from seas_data.store.workspace import is_tag_name, manifest_faults, version_number
 
 _LARGEST_MANIFEST = 64_000_000  # bytes
-_VERSION = r"v(0|[1-9]\d{0,8})"
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,7 @@ def _read_manifest(remote: Remote, commit: str, listed: dict[str, RemoteFile]) -
 
 
 def _faults(manifest: Manifest) -> Iterator[str]:
-    if not re.fullmatch(_VERSION, manifest.version):
-        yield "its version is not v0, v1 ..."
-    if manifest.parent is not None and not re.fullmatch(_VERSION, manifest.parent):
-        yield "its parent is not v0, v1 ..."
+    yield from manifest_faults(manifest)
     if manifest.parent is not None and version_number(manifest.parent) >= version_number(manifest.version):
         yield "its parent is not an earlier version"
     if manifest.profile not in PROFILES:
@@ -117,13 +113,6 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield "its recipe has no name"
     elif not _is_recipe(manifest.recipe):
         yield "its recipe is not valid for this version of seas-data"
-    if unknown := [table for table in manifest.tables if table not in tables.TABLES]:
-        yield f"{len(unknown)} of its tables are unknown to this version of seas-data"
-    shards = [shard for each in manifest.tables.values() for shard in each]
-    if not all(re.fullmatch("[0-9a-f]{64}", shard.sha256) for shard in shards):
-        yield "the name of a shard is not a SHA-256"
-    if not all(shard.bytes > 0 and shard.rows >= 0 for shard in shards):
-        yield "a shard has no valid size"
     if manifest.digest != manifest.computed_digest():
         yield "its digest does not match its content"
 

@@ -1,5 +1,6 @@
 """The release checks: each planted defect fails its own check only, and a sound version passes all checks."""
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -409,10 +410,36 @@ def test_a_defect_is_stopped_by_its_own_check_alone(defect: str, copy: Copy) -> 
     name, plant = (DEFECTS | MORE)[defect]
     plant(copy)
     found = failed(copy)
-    assert set(found) == {name}
+    assert set(found) - {"contents"} == {name}  # a change of a row in place also fails contents
     assert found[name].ids and found[name].message
     with pytest.raises(SeasDataError, match=name):
         checks.require_passed(list(found.values()), {})
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "change"),
+    [
+        ("prompts", "text", "x"),
+        ("prompts", "text_digest", "0" * 24),
+        ("prompts", "source_id", "other"),
+        ("attacks", "text", "x"),
+        ("responses", "sample", 7),
+        ("pairs", "chosen_id", "0" * 24),
+    ],
+)
+def test_a_row_that_changed_before_it_was_stored_fails_check_and_verify(
+    copy: Copy, table: str, column: str, change: object
+) -> None:
+    key = {"prompts": "prompt_id", "attacks": "prompt_id", "responses": "response_id", "pairs": "pair_id"}[table]
+    condition = "where model is null" if table == "prompts" else "where text is not null" if table == "attacks" else ""
+    row = one(copy, f"select {key} from {table} {condition} order by all")
+    copy.rewrite(table, put(column, change, pl.col(key) == row))
+    assert failed(copy)["contents"].ids == (row,)
+    answer = CliRunner().invoke(app, ["verify", "--workspace", str(copy.root)])
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, SeasDataError)
+    assert f"shards/{table}/" in str(answer.exception)
+    assert f"1 rows differ from their own ids or digests (first {row})" in str(answer.exception)
 
 
 def test_models_of_earlier_builds_count_in_a_build_without_a_loop(copy: Copy) -> None:
@@ -507,7 +534,7 @@ def test_all_failing_ids_are_reported_and_no_text(copy: Copy) -> None:
     assert "orchard" not in found.message
     answer = CliRunner().invoke(app, ["check", "--workspace", str(copy.root)])
     assert (answer.exit_code, named in answer.output, "orchard" in answer.output) == (1, True, False)
-    assert not any(b"orchard" in path.read_bytes() for path in (version.workspace.root / "scans").rglob("*.parquet"))
+    assert not any(b"orchard" in path.read_bytes() for path in (version.workspace.root / "scans").rglob("*.scan"))
 
 
 def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -523,6 +550,40 @@ def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: py
     checks.run(copy.version, "gated")
     responses = copy.version.select("select count(distinct text) from responses").item()  # each text is scanned once
     assert responses > 100 and sum(scanned[before:]) > responses
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 40, "flipped", "folder"])
+def test_damaged_scans_are_named_and_made_again(
+    copy: Copy, capsys: pytest.CaptureFixture[str], content: bytes | str
+) -> None:
+    in_a_prompt(KEY)(copy)
+    expected = pii.find_in_release(copy.version, "public")
+    scans = sorted((copy.root / "scans").rglob("*.scan"))
+    whole = [path.read_bytes() for path in scans]
+    for path, before in zip(scans, whole, strict=True):
+        path.unlink()
+        if content == "folder":
+            path.mkdir()
+        else:
+            path.write_bytes(before[:-9] + b"?" + before[-8:] if isinstance(content, str) else content)
+    capsys.readouterr()
+    assert pii.find_in_release(copy.version, "public").equals(expected)
+    assert "the texts are scanned again" in capsys.readouterr().err
+    if content != "folder":
+        assert any(path.read_bytes() == before for path, before in zip(scans, whole, strict=True))
+
+
+def test_a_read_only_workspace_is_checked_without_its_cache(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = checks.run(copy.version)
+    shutil.rmtree(copy.root / "scans")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr("seas_data.store.files.os.fsync", refuse)
+    assert checks.run(copy.version) == expected
+    assert not (copy.root / "scans").exists()
 
 
 def test_what_a_profile_withholds_is_not_scanned_against_it(copy: Copy) -> None:
