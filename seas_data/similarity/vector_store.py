@@ -3,7 +3,8 @@
 Each model key has a folder with two kinds of parts, both by text key (a hash of the unchanged text): ``tokens-*`` has
 each text's number of tokens, the proportion of unknown ones and the number the model reads; ``vectors-*`` has the
 unit vectors as little-endian float32 bytes. Parts are small, so a killed build loses seconds of work. The name of a
-part contains the digest of its bytes: a damaged part is renamed to ``*.damaged`` and its texts are embedded again.
+part contains the digest of its bytes: a damaged part is removed, with a line that says so, and its texts are embedded
+again.
 """
 
 import hashlib
@@ -16,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seas_data.errors import SeasDataError
-from seas_data.store.files import atomic_write
+from seas_data.store.files import atomic_write, warn_of_damage
 from seas_data.text import content_id
 
 _TOKENS = pl.Schema({"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32})
@@ -76,41 +76,51 @@ def write_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> N
 def remove_texts(folder: Path, keys: pl.Series) -> None:
     """Remove everything stored for the texts ``keys`` from the parts of all models below ``folder``.
 
-    Damaged parts are removed too, because their content is unknown.
+    Whatever else is there is removed too, such as damaged parts, because its content is unknown.
     """
-    for path in sorted(folder.rglob("*.parquet")):
-        table = pq.read_table(path)
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            continue
+        kind = path.name.partition("-")[0]
+        table = _read_part(path, kind, "it is removed") if path.suffix == ".parquet" else None
+        if table is None:
+            path.unlink(missing_ok=True)
+            continue
         removed = pl.Series(pl.from_arrow(table["key"])).is_in(keys.implode())
         if removed.any():
             if not removed.all():
-                _write_part(path.parent, path.name.partition("-")[0], table.filter((~removed).to_arrow()))
+                _write_part(path.parent, kind, table.filter((~removed).to_arrow()))
             path.unlink()
-    for path in folder.rglob("*.damaged"):
-        path.unlink()
 
 
 def _read_parts(folder: Path, kind: str) -> Iterator[pa.Table]:
     for path in sorted(folder.glob(f"{kind}-*.parquet")):
+        table = _read_part(path, kind, "its texts are embedded again")
+        if table is not None:
+            yield table
+
+
+def _read_part(path: Path, kind: str, consequence: str) -> pa.Table | None:
+    """Return a part, or None if it is damaged; then it is removed and named on standard error."""
+    try:
         content = path.read_bytes()
-        if path.stem == f"{kind}-{_digest(content)}":
-            yield pq.read_table(pa.BufferReader(content))
-        else:
-            path.replace(path.with_suffix(".damaged"))
+    except OSError as problem:
+        warn_of_damage(path, consequence, f"cannot be read ({problem.strerror or problem})")
+        return None
+    if path.stem != f"{kind}-{_digest(content)}":
+        warn_of_damage(path, consequence)
+        path.unlink(missing_ok=True)
+        return None
+    return pq.read_table(pa.BufferReader(content))
 
 
 def _write_part(folder: Path, kind: str, table: pa.Table) -> None:
     output = pa.BufferOutputStream()
     pq.write_table(table, output, use_dictionary=False, compression="none")
     content = output.getvalue().to_pybytes()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with atomic_write(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise SeasDataError(
-            f"embeddings could not be stored in {folder} ({error.strerror or error}); "
-            "fix it and rerun the command: embeddings stored so far are kept"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with atomic_write(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
+        temporary.write_bytes(content)
 
 
 def _digest(content: bytes) -> str:

@@ -225,7 +225,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize("kind", ["vectors", "tokens"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
-def test_a_damaged_part_is_renamed_and_recomputed(tmp_path, kind, damage):
+def test_a_damaged_part_is_named_removed_and_recomputed(tmp_path, capsys, kind, damage):
     texts = [sentence(words) for words in range(1, 20)]
     first = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
     (part,) = tmp_path.rglob(f"{kind}-*.parquet")
@@ -240,7 +240,8 @@ def test_a_damaged_part_is_renamed_and_recomputed(tmp_path, kind, damage):
     again = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path)
     assert again.lookup.equals(first.lookup)
     assert all(matrix.tobytes() == again.matrices[key].tobytes() for key, matrix in first.matrices.items())
-    assert len(list(tmp_path.rglob("*.damaged"))) == 1
+    assert f"{part} is damaged; its texts are embedded again" in capsys.readouterr().err
+    assert part.read_bytes() != bytes(content)
 
 
 def test_a_full_disk_raises_a_clear_error(tmp_path, monkeypatch):
@@ -248,7 +249,7 @@ def test_a_full_disk_raises_a_clear_error(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(SeasDataError, match=r"could not be stored in .*No space left.*rerun"):
+    with pytest.raises(SeasDataError, match=r"could not be written .*No space left.*again"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder()], tmp_path)
 
 

@@ -7,29 +7,33 @@
     ...              keys and tokens, by the patterns of ``detect-secrets`` and of a few newer issuers
 
 The findings of a shard are stored in the workspace's ``scans`` folder, by the hash of the shard and the id of the
-scanner, so that a shard is scanned once. Nothing is sent anywhere: only the patterns of detect-secrets are used, not
-its verification, which asks the issuer whether a key works. Polars' engine matches them in linear time on any text.
+scanner, so that a shard is scanned once; a damaged file is ignored, with a line that says so. Nothing is sent
+anywhere: only the patterns of detect-secrets are used, not its verification, which asks the issuer whether a key works.
+Polars' engine matches them in linear time on any text.
 """
 
 import base64
 import binascii
 import importlib
+import io
 import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version as installed
 from typing import Any
 
 import phonenumbers
 import polars as pl
 
+from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.release import pseudonyms
 from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Shard, files
-from seas_data.tables import TABLES, policy
+from seas_data.tables import TABLES, policy, stored_schema
 from seas_data.text import content_id
 
 PERSONAL_KINDS = ("email", "telephone", "ip-address", "postal-address")
@@ -61,14 +65,14 @@ def _scan_shard(version: Version, table: str, shard: Shard, profile: Profile) ->
     """Return the findings in those cells of a shard that the profile releases."""
     schema = TABLES[table]
     path = version.workspace.shard_path(table, shard)
-    types = pl.read_parquet_schema(path)
+    types = stored_schema(path)
     columns = [column for column in policy.free_text(schema) if column in types]  # an older shard may lack one
     rule = table_rule(table, profile, types)
     prefixes = dict(rule.names) if rule is not None else {}
     # Whether a cell is released does not depend on its text, so texts are not read here: an empty one replaces each.
     empty = [pl.lit([] if isinstance(types[name], pl.List) else "", dtype=types[name]).alias(name) for name in columns]
     rest = [name for name in types if name not in columns and not isinstance(types[name], pl.List)]
-    cells = redact(table, pl.scan_parquet(path).select(rest).with_columns(empty).collect(), profile)
+    cells = redact(table, pl.scan_parquet(path, glob=False).select(rest).with_columns(empty).collect(), profile)
     parts = [pl.DataFrame(schema=FINDINGS)]
     for column in columns:
         shown = cells.filter(pl.col(column).is_not_null()).select(policy.row_id_expr(schema).alias("id"))
@@ -84,16 +88,21 @@ def _scan_column(version: Version, table: str, shard: Shard, column: str, prefix
     Names after ``prefix`` are not scanned: the profile has pseudonyms for them.
     """
     name = f"{shard.sha256}-{column}" + "-without-names" * (prefix is not None)
-    path = version.workspace.root / "scans" / SCANNER_ID / table / f"{name}.parquet"
-    if not path.exists():
-        stored = pl.scan_parquet(version.workspace.shard_path(table, shard))
-        text = policy.as_text(column, stored.collect_schema()[column])
-        rows = stored.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text")).collect()
-        if prefix is not None:
-            rows = rows.with_columns(pseudonyms.replace_names(rows["text"], prefix, None))
-        found = _scan_distinct(rows)
-        files.write_parquet(path, found.select("id", pl.lit(column).alias("column"), "kind"))
-    return pl.read_parquet(path)
+    path = version.workspace.root / "scans" / SCANNER_ID / table / f"{name}.scan"
+    content = files.read_verified(path, "the texts are scanned again")
+    if content is not None:
+        return pl.read_ipc(io.BytesIO(content))
+    stored = pl.scan_parquet(version.workspace.shard_path(table, shard), glob=False)
+    text = policy.as_text(column, stored.collect_schema()[column])
+    rows = stored.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text")).collect()
+    if prefix is not None:
+        rows = rows.with_columns(pseudonyms.replace_names(rows["text"], prefix, None))
+    found = _scan_distinct(rows).select("id", pl.lit(column).alias("column"), "kind")
+    buffer = io.BytesIO()
+    found.write_ipc(buffer)
+    with suppress(SeasDataError):  # the workspace may be read-only: then nothing is cached
+        files.write_with_digest(path, buffer.getvalue())
+    return found
 
 
 def _scan_distinct(rows: pl.DataFrame) -> pl.DataFrame:

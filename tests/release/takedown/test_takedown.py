@@ -320,6 +320,38 @@ def test_the_same_words_under_another_id_are_refused(example: Path, tmp_path: Pa
     assert text_digest(text) not in str(kept) and (root / "forgotten.json").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("recorded", ["before folding", "now"])
+def test_a_disguised_copy_of_a_forgotten_text_is_refused(example: Path, tmp_path: Path, recorded: str) -> None:
+    from seas_data import recipe
+    from seas_data.run import build
+    from seas_data.store.takedown import _salted_digest
+    from seas_data.text import text_digest
+
+    root = Path(shutil.copytree(example, tmp_path / "ws"))
+    before = versions.open(root).version()
+    prompt_id, text = before.select("select prompt_id, text from kept order by length(text) desc, 1 limit 1").row(0)
+    forget_one(root, prompt_id)
+    if recorded == "before folding":
+        salt = json.loads((root / "forgotten.json").read_text())["salt"]
+        content = {"salt": salt, "digests": [_salted_digest(salt, text_digest(text))]}
+        (root / "forgotten.json").write_text(json.dumps(content))
+    disguised = [
+        text,
+        "\u200b".join(text),
+        text.replace("o", "\u043e"),
+        "".join(chr(ord(c) + 0xFEE0) if c.isalpha() and c.isascii() else c for c in text),
+    ]
+    rows = "".join(json.dumps({"prompt": each}) + "\n" for each in [*disguised, "How tall is the garden door?"])
+    (tmp_path / "more.jsonl").write_text(rows)
+    (tmp_path / "more.yaml").write_text(
+        "name: more\nembedders: []\nsources:\n  more: {path: more.jsonl, kind: harmless, language: en}\n"
+    )
+    after = build(recipe.load(tmp_path / "more.yaml"), root).version
+    assert after.select("select text from prompts where source = 'more'")["text"].to_list() == [
+        "How tall is the garden door?"
+    ]
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage" * 40, "flipped", "part of another name"])
 def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path, content: bytes | str) -> None:
     version = versions.open(mine).version()
