@@ -5,13 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from seas_data.cli.dry_run_sources import write_sources
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
 from seas_data.text import printable
 
 
 def write_plan(recipe: Recipe) -> None:
-    """Print the plan of a recipe: its sources, the settings of each curation step, and its loop."""
+    """Print the plan of a recipe: the settings of each curation step, its loop, and the first rows of its sources."""
     print(f"{recipe.name}: {printable(recipe.description)}\n")
     write_table(
         ("source", "from", "kind", "language", "licence", "role", "priority"),
@@ -42,6 +43,7 @@ def write_plan(recipe: Recipe) -> None:
     print(f"\nembedders: {embedders or 'none'}")
     if recipe.loop is not None:
         _print_loop(recipe, recipe.loop)
+    write_sources(recipe)
     print("Dry run: nothing was built.")
 
 

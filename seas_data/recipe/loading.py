@@ -11,6 +11,9 @@ from seas_data.recipe.models import ModelHttp
 from seas_data.recipe.recipe import Recipe
 from seas_data.text import printable
 
+_LONGEST_VALUE = 300
+"""More of a value than this is not shown in a message."""
+
 
 def load(path: Path, changes: list[str] | None = None) -> Recipe:
     """Load the recipe at ``path`` after applying ``changes`` (``a.b=value``, with values as in YAML).
@@ -20,12 +23,22 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
     content = read(path)
     for change in changes or []:
         _apply_change(content, change)
-    # The folder of SANDBOX is known only after the sandbox has been generated.
-    context = {"folder": path.parent} | ({"sandbox": None} if content.get("sandbox") is not None else {})
+    context: dict[str, Any] = {"folder": path.parent}
+    if content.get("sandbox") is not None:
+        context["sandbox"] = None  # the folder of SANDBOX is known only after the sandbox has been generated
+    if content.get("pulled_from") is not None:
+        given = [_parse_value(change)[1] for change in changes or []]
+        context["trusted_paths"] = {value for value in given if isinstance(value, str)}
     try:
-        return Recipe.model_validate(content, context=context)
+        loaded = Recipe.model_validate(content, context=context)
+        loaded.digest()
     except ValidationError as problem:
         raise SeasDataError(f"{path}: {_explain(problem, content)}") from problem
+    except RecursionError as problem:
+        raise SeasDataError(f"{path}: the keys or a regular expression are nested too deep") from problem
+    except UnicodeEncodeError as problem:
+        raise SeasDataError(f"{path}: a text has half a surrogate pair, such as \\ud800; remove it") from problem
+    return loaded
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -37,7 +50,7 @@ def read(path: Path) -> dict[str, Any]:
     base = content.pop("base", None)
     if base is None:
         return content
-    if not isinstance(base, str) or Path(base).name != base:
+    if not isinstance(base, str) or base in ("", "..") or "\0" in base or Path(base).name != base:
         raise SeasDataError(f"{path}: base should be the name of a recipe in the same folder (given: {base!r})")
     base_content = _mapping(path.with_name(base))
     if "base" in base_content:
@@ -47,14 +60,28 @@ def read(path: Path) -> dict[str, Any]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SeasDataError(f"there is no recipe at {path}; packaged recipes: {_packaged_names()}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise SeasDataError(f"{path} cannot be read as YAML: {' '.join(str(problem).split())}") from problem
+    except (OSError, ValueError) as problem:
+        raise SeasDataError(f"{path} cannot be read as YAML: {' '.join(str(problem).split())[:500]}") from problem
     if not isinstance(content, dict):
         raise SeasDataError(f"{path} is not a recipe: it should be a mapping with the keys name and sources")
     return content
+
+
+def _parse_yaml(text: str) -> Any:
+    """Return the value of ``text``. Raise ValueError if it is not YAML, or holds an impossible date or number."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise ValueError(str(problem)) from problem
+    except RecursionError as problem:
+        raise ValueError("it is nested too deep") from problem
+    except (ValueError, AttributeError, KeyError, TypeError, OverflowError) as problem:  # 2024-02-30, !!bool "a"
+        known = isinstance(problem, ValueError | OverflowError)
+        reason = str(problem).partition(":")[0] if known else "a value does not fit its tag"
+        raise ValueError(f"{reason}; put text that looks like a date or a number between quotes") from problem
 
 
 def _merged(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -102,11 +129,21 @@ def _packaged_names() -> str:
     return ", ".join(sorted(f"pipelines/{path.name}" for path in folder("pipelines").glob("*.yaml")))
 
 
-def _apply_change(content: dict[str, Any], change: str) -> None:
+def _parse_value(change: str) -> tuple[list[str], Any]:
+    """Return the key and the value of a change ``a.b=value``."""
     key, equals, value = change.partition("=")
     if not equals or not key:
-        raise SeasDataError(f"--set {change} should have the form a.b=value")
-    *parents, last = key.split(".")
+        raise SeasDataError(f"--set {change[:200]} should have the form a.b=value")
+    try:
+        parsed = _parse_yaml(value)
+    except ValueError as problem:
+        reason = " ".join(str(problem).split())[:200]
+        raise SeasDataError(f"--set {change[:200]}: {value[:200]!r} is not a YAML value: {reason}") from problem
+    return key.split("."), parsed
+
+
+def _apply_change(content: dict[str, Any], change: str) -> None:
+    (*parents, last), value = _parse_value(change)
     section = content
     for parent in parents:
         child = {} if section.get(parent) is None else section[parent]
@@ -115,10 +152,7 @@ def _apply_change(content: dict[str, Any], change: str) -> None:
         # A YAML alias is the same mapping object as its anchor. Copy it so that the anchor does not change.
         section[parent] = dict(child)
         section = section[parent]
-    try:
-        section[last] = yaml.safe_load(value)
-    except yaml.YAMLError as problem:
-        raise SeasDataError(f"--set {change}: {value!r} is not a YAML value") from problem
+    section[last] = value
 
 
 def _explain(problem: ValidationError, content: dict[str, Any]) -> str:
@@ -137,8 +171,18 @@ def _message(error: dict[str, Any], content: dict[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{key} is missing"
     given = error["input"]
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+    if error["type"].startswith("union_tag") and not isinstance(given, dict):
+        return f"{key} should be a section, such as {key}: {{model: org/name}} (given: {_shorten(given)})"
+    shown = f" (given: {_shorten(given)})" if isinstance(given, str | int | float | bool) else ""
     return f"{key}: {error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _shorten(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a hexadecimal number with more digits than Python writes
+        return "a number with thousands of digits"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _key_path(location: tuple[str | int, ...], content: Any) -> list[str]:

@@ -32,11 +32,25 @@ def _resolve_path(path: str, info: ValidationInfo) -> str:
         return path if generated is None else path.replace(SANDBOX, str(generated), 1)
     if "folder" not in context:
         return path
+    if "\0" in path:
+        raise ValueError("a path has no NUL character")
+    if path not in context.get("trusted_paths", {path}) and _leaves_folder(path):
+        raise ValueError(
+            "the recipe was pulled, and it may read neither environment variables nor files outside its own folder; "
+            "check it and pass --trust, or give the path with --set"
+        )
     expanded = os.path.expandvars(path)
     if unset := re.search(r"\$\{?(\w+)", expanded):
         message = f"the environment variable ${unset[1]} is not set; set it to the folder that the path begins with"
         raise PydanticCustomError("unset", "{message}", {"message": message})
-    return str(context["folder"] / Path(expanded).expanduser())
+    try:
+        return str(context["folder"] / Path(expanded).expanduser())
+    except RuntimeError:
+        raise ValueError("the home folder of that user is unknown; write the path in full") from None
+
+
+def _leaves_folder(path: str) -> bool:
+    return "$" in path or path.startswith("~") or Path(path).is_absolute() or ".." in Path(path).parts
 
 
 def _resolve_model(model: str, info: ValidationInfo) -> str:

@@ -1,9 +1,9 @@
 """Recipe keys of sources: where prompts are read from and what the columns mean."""
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.languages import normalize_language
@@ -80,7 +80,7 @@ class Source(StrictModel):
     0.01, and at least one row, of a training source; no row of a holdout source."""
     repository: str | None = None
     """Where the source comes from, such as `owner/name`. Default: the Hub dataset."""
-    priority: int = 50
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 50
     """Of two duplicates the one whose source has the lower number is kept."""
     role: Literal["training", "holdout"] = "training"
     """Models are tested on holdout prompts; training prompts too similar to them are dropped."""
@@ -135,7 +135,7 @@ class Source(StrictModel):
                 raise ValueError(
                     "language_pattern needs a group; the text that the first (...) matches is the language"
                 )
-        except re.error as problem:
+        except (re.error, RecursionError, OverflowError) as problem:
             raise ValueError(f"not a regular expression: {problem}") from problem
         return value
 

@@ -60,7 +60,7 @@ def require_readable(name: str, source: Source, found: SourceRows) -> None:
     else:
         allowed = 0 if source.role == "holdout" else max(1, int(DEFAULT_PROPORTION * total))
     if unread > allowed:
-        counted = {reason: counts[reason] for reason in UNREAD_REASONS if reason in counts}
+        counted: dict[str, int] = {reason: counts[reason] for reason in UNREAD_REASONS if reason in counts}
         role = "holdout " if source.role == "holdout" else ""
         places = _places(found.set_aside.filter(pl.col("reason").is_in(UNREAD_REASONS)))
         raise SeasDataError(
@@ -87,9 +87,8 @@ def account_lines(account: Account) -> list[str]:
     """Return the account as lines for a terminal."""
     parts = account.sources.values()
     rows, prompts = sum(each.rows for each in parts), sum(each.prompts for each in parts)
-    lines = [
-        f"Read {rows:,} rows of {len(account.sources)} sources: {prompts:,} prompts, {rows - prompts:,} set aside."
-    ]
+    noun = "source" if len(account.sources) == 1 else "sources"
+    lines = [f"Read {rows:,} rows of {len(account.sources)} {noun}: {prompts:,} prompts, {rows - prompts:,} set aside."]
     lines += [
         f"  {name}: set aside {_join(each.set_aside)} of {each.rows:,} rows"
         for name, each in account.sources.items()

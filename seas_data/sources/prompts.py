@@ -190,7 +190,7 @@ def _with_languages(name: str, source: Source, rows: pl.DataFrame) -> tuple[pl.D
         sure = _where(~missing, detect_languages(rows["text"].filter(~missing), name, SURE_PROBABILITY))
         differs = (sure != stated).fill_null(False)
         languages, corrected = sure.zip_with(differs, languages), int(differs.sum())
-    return rows.with_columns(languages.alias("language")), int(missing.sum() - languages.is_null().sum()), corrected
+    return rows.with_columns(languages.alias("language")), int(missing.sum()) - languages.null_count(), corrected
 
 
 def _where(mask: pl.Series, values: pl.Series) -> pl.Series:

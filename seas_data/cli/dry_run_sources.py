@@ -1,0 +1,66 @@
+"""The sources in `build --dry-run`: each is opened; three masked rows show what became of each column."""
+
+import polars as pl
+
+from seas_data import sources
+from seas_data.errors import SeasDataError
+from seas_data.query.text_table import write_table
+from seas_data.recipe import Recipe, Source
+from seas_data.recipe.paths import SANDBOX
+from seas_data.sources.account import Account, account_lines, describe_source, require_readable
+from seas_data.text import masked, printable
+
+_ROWS = 3
+
+
+def write_sources(recipe: Recipe) -> None:
+    """Open each local source of ``recipe`` and print its first rows. What would stop a build is printed, not raised."""
+    accounts = {}
+    max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
+    for name, source in recipe.sources.items():
+        if source.hub is not None or str(source.path).startswith(SANDBOX):
+            made = "the Hub, which a dry run does not call" if source.hub is not None else "the sandbox"
+            print(f"\n{name}: comes from {made}")
+            continue
+        try:
+            found = sources.read_source(name, source, max_characters=max_characters)
+            _write_rows(name, source, found.prompts)
+            accounts[name] = describe_source(source, found)
+            require_readable(name, source, found)
+        except SeasDataError as problem:
+            print(f"\nA build would stop here: {printable(str(problem))}")
+    if accounts:
+        print("\n" + "\n".join(account_lines(Account(accounts))))
+
+
+def _write_rows(name: str, source: Source, prompts: pl.DataFrame) -> None:
+    columns = source.columns
+    print(f"\n{name}: the first of {prompts.height:,} prompts")
+    rows = []
+    for row in prompts.head(_ROWS).iter_rows(named=True):
+        risk, style = row["source_risk"], row["source_style"]
+        rows.append(
+            (
+                masked(row["text"]),
+                row["source_id"],
+                row["kind"],
+                None if columns.risk is None else f"{_short(risk)} -> {row['risk_category'] or 'nothing'}",
+                None if columns.style is None else f"{_short(style)} -> {row['attack_style'] or 'nothing'}",
+                row["language"],
+            )
+        )
+    write_table(
+        (
+            f"text (from {columns.text})",
+            f"id (from {columns.id or 'row number'})",
+            f"kind (from {columns.kind})" if source.kind is None else "kind",
+            f"risk (from {columns.risk})" if columns.risk else "risk",
+            f"style (from {columns.style})" if columns.style else "style",
+            f"language (from {columns.language or ('the recipe' if source.language else 'the text')})",
+        ),
+        rows,
+    )
+
+
+def _short(label: str | None) -> str:
+    return "no label" if label is None else label if len(label) <= 40 else f"{label[:37]}..."

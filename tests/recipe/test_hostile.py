@@ -1,0 +1,81 @@
+"""Recipes that hold what no recipe should: each ends with one sentence, and pulled ones read nothing outside."""
+
+from pathlib import Path
+
+import pytest
+
+from seas_data import recipe
+from seas_data.errors import SeasDataError
+
+BASE = "name: small\nsources: {v: {path: v.jsonl, kind: general}}\n"
+PULLED = "pulled_from: org/set@1.0.0\n"
+
+
+def load(tmp_path: Path, content: str, *changes: str) -> recipe.Recipe:
+    path = tmp_path / "small.yaml"
+    path.write_text(content, encoding="utf-8")
+    return recipe.load(path, list(changes))
+
+
+@pytest.mark.parametrize(
+    ("content", "change", "message"),
+    [
+        (
+            BASE,
+            "models.m=org/name",
+            r"models.m should be a section, such as models.m: {model: org/name} \(given: 'org/n",
+        ),
+        (BASE, "models.m=[1]", "models.m should be a section"),
+        (BASE, "models.m=null", "models.m should be a section"),
+        (BASE.replace("small", "2024-02-30"), "", "day is out of range for month; put text that looks like a date"),
+        (BASE, "name=2024-02-30", "--set name=2024-02-30: .*day is out of range for month"),
+        ('base: ""\n' + BASE, "", "base should be the name of a recipe in the same folder"),
+        ('base: ".."\n' + BASE, "", "base should be the name of a recipe in the same folder"),
+        ('base: "a\\0b"\n' + BASE, "", "base should be the name of a recipe in the same folder"),
+        (BASE + f"priority: {'9' * 5_000}\n", "", "Exceeds the limit .* between quotes"),
+        (BASE, f"sources.v.priority=0x{'f' * 5_000}", "a number with thousands of digits"),
+        (BASE, "sources.v.priority=99999999999", "sources.v.priority: Input should be less than or equal to 1000000"),
+        (BASE + f"x: {'[' * 5_000}{']' * 5_000}\n", "", "cannot be read as YAML: it is nested too deep"),
+        (BASE, f"x={'{a: ' * 5_000}", "is not a YAML value: it is nested too deep"),
+        (BASE, f"sources.v.language_pattern={'(' * 5_000}", "not a regular expression"),
+        (BASE + 'x: !!timestamp "a"\n', "", "a value does not fit its tag"),
+        (BASE + 'x: !!bool "a"\n', "", "a value does not fit its tag"),
+        (BASE + 'description: "\\ud800"\n', "", "half a surrogate pair"),
+        (BASE, 'sources.v.path="a\\0b"', "a path has no NUL character"),
+        (BASE, "sources.v.path=~nobody-here/x", "the home folder of that user is unknown"),
+    ],
+)
+def test_recipe_with_a_hostile_value_ends_with_one_sentence(
+    tmp_path: Path, content: str, change: str, message: str
+) -> None:
+    with pytest.raises(SeasDataError, match=message) as caught:
+        load(tmp_path, content, *[change] if change else [])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1_200
+
+
+@pytest.mark.parametrize("path", ["$HF_TOKEN/x.jsonl", "${HF_TOKEN}", "/etc/passwd", "~/x.jsonl", "../x.jsonl"])
+@pytest.mark.parametrize("key", ["sources.v.path", "overrides", "embedders.0.model"])
+def test_pulled_recipe_reads_neither_environment_nor_other_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, key: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    if key == "embedders.0.model":
+        if path.startswith("."):
+            pytest.skip("not a path of a model")
+        content = BASE + f"embedders: [{{model: '{path}', languages: [en]}}]\n"
+    elif key == "overrides":
+        content = BASE + f"overrides: '{path}'\n"
+    else:
+        content = BASE.replace("v.jsonl", f"'{path}'")
+    with pytest.raises(SeasDataError, match="the recipe was pulled, and it may read neither environment") as caught:
+        load(tmp_path, content + PULLED)
+    assert "hf_secret" not in str(caught.value)
+    load(tmp_path, content)
+    load(tmp_path, content + PULLED, "pulled_from=null")
+
+
+def test_pulled_recipe_reads_a_path_that_the_command_line_gives(tmp_path: Path) -> None:
+    loaded = load(tmp_path, BASE + PULLED, "sources.v.path=/data/v.jsonl")
+    assert loaded.sources["v"].path == "/data/v.jsonl"
+    assert load(tmp_path, BASE + PULLED).sources["v"].path == str(tmp_path / "v.jsonl")
