@@ -34,6 +34,7 @@ from seas_data.metrics.rows import metric_frame
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.review import gold
+from seas_data.sources.conversations import read_instructions, read_preferences
 from seas_data.store import Workspace, takedown
 from seas_data.store.stages import Stages
 from seas_data.tables.ids import row_ids
@@ -65,6 +66,7 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     held_out = pairs.select_held_out(earlier.prompts, earlier.splits)
     train = select_split(earlier, "train")
     context = IterationContext(recipe, workspace, stages, iteration, parent.table("checkpoints"))
+    _check_training_files(context)
     print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
 
     results = [] if iteration > 1 else _start_models(context, train, held_out)
@@ -79,6 +81,8 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     metrics = [gold_metrics, *(each["metrics"] for each in results if "metrics" in each), compute_metrics(joined)]
     new_metrics = [rows.with_columns(version=pl.lit("")) for rows in metrics]
     frames = {name: frame for name, frame in concat_frames(*results).items() if name != "metrics"}
+    if (set_aside := frames.pop("set_aside", None)) is not None and set_aside.height:
+        frames["set_aside"] = pl.concat([curated["set_aside"], set_aside])
     return (
         curated
         | {name: drop_parent_rows(name, frame, parent) for name, frame in frames.items()}
@@ -140,6 +144,15 @@ def _compute_gold_metrics(recipe: Recipe, parent: Version) -> pl.DataFrame:
         return metric_frame([])
     result = gold.compare_with_gold(parent, Path(recipe.loop.evaluation.gold_verdicts)).metrics
     return result.join(parent.table("metrics", ["name", "facets"]), on=["name", "facets"], how="anti")
+
+
+def _check_training_files(context: IterationContext) -> None:
+    """Raise SeasDataError if the files of instructions or preferences cannot be used, before any model is run."""
+    loop, settings = context.loop, context.recipe.pairs
+    if context.iteration == 1 and context.role_settings("target").start == "sft":
+        read_instructions(str(loop.instructions))
+    if settings.mode != "mart" and settings.general is not None and loop.preferences is not None:
+        read_preferences(loop.preferences)
 
 
 def _start_models(context: IterationContext, train: pl.DataFrame, held_out: pl.DataFrame) -> list[Frames]:
@@ -215,6 +228,7 @@ _KEYS = {
     "expected": ["prompt_id"],
     "responses": ["response_id"],
     "verdicts": ["response_id", "judge"],
+    "set_aside": ["source", "location", "reason", "row_digest"],
 }
 
 

@@ -37,6 +37,8 @@ from seas_data.store.stages import Stages
 from seas_data.text import content_id
 
 _HARMLESS = "harmless.parquet"
+_ADDED = {"responses": ("thinking", "detail")}
+"""Columns that folders of earlier releases lack."""
 
 
 def open_context(recipe: Recipe, folder: Path, red: str | None = None, target: str | None = None) -> IterationContext:
@@ -48,10 +50,11 @@ def open_context(recipe: Recipe, folder: Path, red: str | None = None, target: s
         raise SeasDataError(f"the recipe {recipe.name} has no loop; add one, or use another recipe")
     require_trust(recipe)
     plan.check_models_and_judges(recipe, recipe.loop)
-    loop = recipe.loop
     if recipe.sandbox is not None:
         sandbox.write_sandbox(folder / "sandbox", recipe.sandbox)
         recipe = resolve_sandbox(recipe, folder / "sandbox")
+    loop = recipe.loop
+    assert loop is not None
     models, roles_given = dict(recipe.models), {}
     for role, settings, model in (("red_team", loop.red_team, red), ("target", loop.target, target)):
         if model is not None:
@@ -148,14 +151,20 @@ def run_evaluation(folder: Path) -> pl.DataFrame:
 def _read_harmless(folder: Path) -> pl.DataFrame:
     """Return the harmless prompts (prompt_id, text) that the folder's target was sent."""
     path = folder / _HARMLESS
-    return pl.read_parquet(path) if path.exists() else pl.DataFrame(schema={"prompt_id": pl.String, "text": pl.String})
+    return (
+        pl.read_parquet(path, glob=False)
+        if path.exists()
+        else pl.DataFrame(schema={"prompt_id": pl.String, "text": pl.String})
+    )
 
 
 def _read(folder: Path, table: str) -> pl.DataFrame:
     path = folder / f"{table}.parquet"
     if not path.exists():
         raise SeasDataError(f"{path} does not exist; run the stage that writes it first (see: seas-data --help)")
-    return tables.cast(table, read_rows(str(path), ()))
+    rows = read_rows(str(path), ())
+    added = [name for name in _ADDED.get(table, ()) if name not in rows.columns]
+    return tables.cast(table, rows.with_columns(pl.lit(None, pl.String).alias(name) for name in added))
 
 
 def _write(folder: Path, frames: Frames) -> Frames:

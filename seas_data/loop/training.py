@@ -11,11 +11,11 @@ import polars as pl
 from seas_data import models, train
 from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
 from seas_data.loop.context import Frames, IterationContext
-from seas_data.loop.input_files import read_rows
 from seas_data.loop.seeds import draw_demonstrations
 from seas_data.models import checkpoint as model_files
 from seas_data.pairs.holdout import find_held_out
 from seas_data.recipe import TrainingDpo, TrainingSettings, TrainingSft
+from seas_data.sources.conversations import read_instructions
 from seas_data.train import NotEnoughPairsError
 
 
@@ -29,8 +29,8 @@ def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, he
         role: The role.
         held_out: The result of ``pairs.select_held_out``; the target is not trained on instructions that match it.
 
-    Returns ``checkpoints``, ``metrics`` (without version) and, for a red team that was trained, ``seeds`` and
-    ``demonstrations``.
+    Returns ``checkpoints``, ``metrics`` (without version) and, if the model was trained, ``seeds`` and
+    ``demonstrations`` of a red team, and ``set_aside`` of a target: the instructions that cannot be used.
     """
     name, loop = model_name(role, 0), context.loop
     if context.role_settings(role).start == "given":
@@ -44,8 +44,10 @@ def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, he
         result = {"seeds": seeds, "demonstrations": rows}
         training = context.recipe.training.red_sft
     else:
-        instructions = read_rows(str(loop.instructions), ("prompt", "completion"))
-        rows = drop_held_out_instructions(instructions, held_out)
+        instructions = read_instructions(str(loop.instructions))
+        instructions.print_set_aside()
+        result = {"set_aside": instructions.set_aside}
+        rows = drop_held_out_instructions(instructions.rows, held_out)
         training = context.recipe.training.target_sft
     output = context.model_folder(name)
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}

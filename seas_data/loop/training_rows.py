@@ -8,9 +8,9 @@ from seas_data import pairs
 from seas_data.loop.attacks import select_valid
 from seas_data.loop.checkpoints import Role
 from seas_data.loop.context import Frames, IterationContext
-from seas_data.loop.input_files import read_rows
 from seas_data.loop.verdicts import compute_rewards
 from seas_data.query.version import Version
+from seas_data.sources.conversations import read_preferences
 
 
 def build_training_rows(
@@ -23,6 +23,7 @@ def build_training_rows(
 ) -> Frames:
     """Return ``pairs``, ``demonstrations`` or both, and ``unpaired``, of the iteration's responses.
 
+    With general pairs also ``set_aside``, the rows of ``loop.preferences`` that cannot be used.
     MART and ``loop.update: sft`` need demonstrations.
 
     Args:
@@ -53,12 +54,13 @@ def build_training_rows(
     if settings.harmless is not None:
         results.append(pairs.harmless_pairs(harmless, responses, verdicts, settings, **common))
     informative = sum(each.pairs.height for each in results[1:])
+    set_aside: Frames = {}
     if settings.general is not None and context.loop.preferences is not None:
-        rows = read_rows(context.loop.preferences, ("source_id", "prompt", "chosen", "rejected"))
-        if "source" not in rows.columns:
-            rows = rows.with_columns(source=pl.lit("preferences"))
-        results.append(pairs.general_pairs(rows, settings, pairs=informative, **common))
-    built = {
+        preferences = read_preferences(context.loop.preferences)
+        preferences.print_set_aside()
+        set_aside = {"set_aside": preferences.set_aside}
+        results.append(pairs.general_pairs(preferences.rows, settings, pairs=informative, **common))
+    built = set_aside | {
         "pairs": pl.concat([each.pairs for each in results]),
         "unpaired": pl.concat([each.unpaired for each in results]),
     }

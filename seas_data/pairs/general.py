@@ -20,7 +20,8 @@ def general_pairs(
     If the set is too small, all usable rows are taken.
 
     Input columns of ``rows``: source, source_id (unique within its source), prompt, chosen, rejected. The last three
-    are texts, or lists of messages (role, content); the last message of a prompt is the question.
+    are texts, or lists of messages (role, content); the last message of a prompt is the question. A row is held out if
+    the text of any turn of its prompt is, as the check ``held-out`` requires.
 
     Raises SeasDataError if two rows have the same source and source_id.
     """
@@ -28,7 +29,7 @@ def general_pairs(
     rows = rows.with_columns(prompt_id=row_ids("general", rows, "source", "source_id"))
     if rows["prompt_id"].n_unique() < rows.height:
         raise SeasDataError("two general pairs have the same source and source_id; give each row its own source_id")
-    plain = rows.select("prompt_id", text=_last_text(rows, "prompt"))
+    turns = _turns(rows)
     same = _last_text(rows, "chosen").str.strip_chars() == _last_text(rows, "rejected").str.strip_chars()
     blank = pl.any_horizontal(
         (_last_text(rows, name).str.strip_chars() == "").fill_null(True) for name in ("prompt", "chosen", "rejected")
@@ -38,7 +39,7 @@ def general_pairs(
         .then(pl.lit("empty"))
         .when(same)
         .then(pl.lit("repeated"))
-        .when(pl.col("prompt_id").is_in(find_held_out(plain.drop_nulls(), held_out).implode()))
+        .when(pl.col("prompt_id").is_in(find_held_out(turns, held_out).implode()))
         .then(pl.lit("held_out")),
         draw=row_ids("draw", rows.with_columns(iteration=pl.lit(iteration)), "iteration", "prompt_id"),
     )
@@ -75,6 +76,14 @@ def _target_count(settings: recipe.GeneralPairs, pairs: int, iteration: int) -> 
     if settings.count is not None:
         return settings.count
     return round((1.0 if settings.ratio is None else settings.ratio) * pairs)
+
+
+def _turns(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return prompt_id and text of each turn of the prompts."""
+    if rows.schema["prompt"] == pl.String:
+        return rows.select("prompt_id", text="prompt").drop_nulls()
+    turns = rows.select("prompt_id", "prompt").explode("prompt").unnest("prompt")
+    return turns.select("prompt_id", text="content").drop_nulls()
 
 
 def _last_text(rows: pl.DataFrame, column: str) -> pl.Expr:

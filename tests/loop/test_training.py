@@ -4,9 +4,14 @@ import polars as pl
 import pytest
 
 from seas_data.loop.training import drop_held_out_instructions
+from seas_data.pairs import select_held_out
 from seas_data.text import text_digest
 
-HELD_OUT = pl.DataFrame({"prompt_id": ["p"], "text_digest": [text_digest("Which door is blue?")]})
+TEXT = "Which door is blue?"
+HELD_OUT = select_held_out(
+    pl.DataFrame({"prompt_id": ["p"], "text": [TEXT], "text_digest": [text_digest(TEXT)], "role": ["train"]}),
+    pl.DataFrame({"prompt_id": ["p"], "split": ["test"]}),
+)
 
 
 def test_instructions_with_the_text_of_a_held_out_prompt_are_dropped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
-from seas_data.pairs import PairResult, general_pairs, summarize
+from seas_data.pairs import PairResult, general_pairs, select_held_out, summarize
 from seas_data.text import text_digest
 from tests.pairs.worlds import NOTHING
 
@@ -28,6 +28,12 @@ def general(
 ) -> PairResult:
     settings = recipe.Pairs(general=recipe.GeneralPairs(**rules))
     return general_pairs(given, settings, pairs=pairs, iteration=iteration, held_out=held_out)
+
+
+def one_test_prompt(text: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return a prompt of the split test, and the splits."""
+    prompts = pl.DataFrame({"prompt_id": ["x"], "text": [text], "text_digest": [text_digest(text)], "role": ["train"]})
+    return prompts, pl.DataFrame({"prompt_id": ["x"], "split": ["test"]})
 
 
 def test_as_many_as_the_ratio_or_the_count_says() -> None:
@@ -80,10 +86,27 @@ def test_pairs_that_say_nothing_or_are_held_out_are_not_drawn() -> None:
         chosen=pl.Series(["answer", "answer", "the same", "answer"]),
         rejected=pl.Series(["other", "other", "the same ", None]),
     )
-    held_out = pl.DataFrame({"prompt_id": ["x"], "text_digest": [text_digest("A test  question")]})
+    held_out = select_held_out(*one_test_prompt("A test  question"))
     found = general(given, held_out=held_out)
     assert_frame_equal(found.pairs, tables.empty("pairs"))
     assert sorted(found.unpaired["reason"]) == ["empty", "empty", "held_out", "repeated"]
+
+
+def test_a_pair_with_a_held_out_text_in_an_earlier_user_turn_is_not_drawn() -> None:
+    turn = {"role": "user", "content": "And in Spring?"}
+    earlier = [
+        [{"role": "user", "content": text}, {"role": "assistant", "content": reply}, turn]
+        for text, reply in (("A test question", "x"), ("Another question", "x"), ("Why?", "a test question"))
+    ]
+    given = rows(3).with_columns(
+        pl.Series("prompt", earlier),
+        pl.concat_list(pl.struct(role=pl.lit("assistant"), content="chosen")).alias("chosen"),
+        pl.concat_list(pl.struct(role=pl.lit("assistant"), content="rejected")).alias("rejected"),
+    )
+    held_out = select_held_out(*one_test_prompt("a test question"))
+    found = general(given, held_out=held_out)
+    assert found.unpaired["reason"].to_list() == ["held_out", "held_out"]
+    assert found.pairs["prompt"].list.first().struct.field("content").to_list() == ["Another question"]
 
 
 def test_two_rows_of_one_number_are_refused() -> None:
