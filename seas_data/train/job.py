@@ -83,6 +83,13 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
     if left_out := int(checked.counts["too_long"]):
         limit = job.settings.max_length
         print(f"{left_out} rows left out: their prompts fill max_length ({limit} tokens)", file=sys.stderr)
+    if same := int(checked.counts.get("same_cut_off", 0)):
+        limit = job.settings.max_length
+        print(
+            f"{same} pairs left out: their chosen and rejected are equal up to max_length ({limit} tokens), where the "
+            "trainer cuts them off",
+            file=sys.stderr,
+        )
     rows.write_arrow(job.work / _ROWS, checked.rows)
     files.write_text(job.work / _COUNTS, json.dumps(checked.counts))
     files.write_text(known, json.dumps({"key": key, "job": job.model_dump(mode="json")}))

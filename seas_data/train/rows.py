@@ -1,10 +1,12 @@
 """Checks of training rows before the trainer starts, for problems that the trainer ignores.
 
-The trainer silently drops a row whose prompt fills ``max_length``: here it is left out and counted. Pairs with equal
-sides are refused, because they teach nothing. A model without a chat template is refused, and so is one whose template
+The trainer silently drops a row whose prompt fills ``max_length``: here it is left out and counted, and so is a pair
+whose sides differ only after ``max_length``, where the trainer cuts them off. Pairs with equal sides are refused,
+because they teach nothing. A model without a chat template is refused, and so is one whose template
 does not end an answer with a stop token, because it would never learn to stop.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,9 @@ class CheckedRows:
 
     Attributes:
         rows: prompt and each side, as lists of messages.
-        counts: rows, too_long (left out), cut_off (longer than max_length), and the mean number of tokens of the prompt
-            and each side.
+        counts: rows, too_long and same_cut_off (left out: the prompt fills max_length; the sides are equal within it),
+            cut_off (longer than max_length), and the mean number of tokens of the prompt and each side. same_cut_off
+            only if there are any.
     """
 
     rows: pl.DataFrame
@@ -55,15 +58,26 @@ def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingS
     _require_rows(rows.height, settings.min_rows, left_out=0)
     tokenizer = load_tokenizer(model, settings)
     prompts = rows["prompt"].to_list()
-    prompt_tokens = _count_tokens(tokenizer, prompts, open_end=True)
-    whole = {side: _count_tokens(tokenizer, _join_messages(prompts, rows[side].to_list())) for side in SIDES[method]}
+    prompt_tokens, _ = _count_tokens(tokenizer, prompts, settings.max_length, open_end=True)
+    counted = {
+        side: _count_tokens(tokenizer, _join_messages(prompts, rows[side].to_list()), settings.max_length)
+        for side in SIDES[method]
+    }
+    whole = {side: lengths for side, (lengths, _) in counted.items()}
     _require_stop_token(tokenizer, model, prompts[0] + rows[SIDES[method][0]][0].to_list())
     fits = prompt_tokens < settings.max_length
-    _require_rows(int(fits.sum()), settings.min_rows, left_out=int((~fits).sum()))
+    too_long = int((~fits).sum())
+    same = np.zeros_like(fits)
+    if method == "dpo":
+        (_, chosen), (_, rejected) = counted["chosen"], counted["rejected"]
+        same = fits & np.array([one == other for one, other in zip(chosen, rejected, strict=True)], dtype=bool)
+        fits &= ~same
+    _require_rows(int(fits.sum()), settings.min_rows, left_out=too_long, same=int(same.sum()))
     longest = np.max(list(whole.values()), axis=0)
     counts: dict[str, float] = {
         "rows": int(fits.sum()),
-        "too_long": int((~fits).sum()),
+        "too_long": too_long,
+        **({"same_cut_off": int(same.sum())} if same.any() else {}),
         "cut_off": int((fits & (longest > settings.max_length)).sum()),
         "tokens_prompt": float(prompt_tokens[fits].mean()),
         **{f"tokens_{side}": float((tokens - prompt_tokens)[fits].mean()) for side, tokens in whole.items()},
@@ -110,9 +124,10 @@ def load_tokenizer(model: str, settings: TrainingSettings) -> Any:
     return chat_template.load_tokenizer(model, template=settings.chat_template)
 
 
-def _require_rows(count: int, least: int, *, left_out: int) -> None:
+def _require_rows(count: int, least: int, *, left_out: int, same: int = 0) -> None:
     if count < least:
         longer = f"; {left_out} more have prompts that fill max_length" if left_out else ""
+        longer += f"; {same} more have sides that are equal up to max_length" if same else ""
         raise NotEnoughPairsError(f"there are {count} training rows, fewer than min_rows ({least}){longer}")
 
 
@@ -129,14 +144,21 @@ def _join_messages(prompts: list[list[Any]], answers: list[list[Any]]) -> list[l
     return [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def _count_tokens(tokenizer: Any, conversations: list[list[Any]], *, open_end: bool = False) -> NDArray[np.int64]:
-    """Return the number of tokens of each conversation; with ``open_end``, up to where an answer would start."""
+def _count_tokens(
+    tokenizer: Any, conversations: list[list[Any]], max_length: int, *, open_end: bool = False
+) -> tuple[NDArray[np.int64], list[bytes]]:
+    """Return the number of tokens of each conversation, and a digest of its first ``max_length`` tokens.
+
+    With ``open_end``, the conversation ends where an answer would start.
+    """
     texts = chat_template.render_conversations(tokenizer, conversations, PromptFormat(generation_prompt=open_end))
     lengths: list[int] = []
+    digests: list[bytes] = []
     for start in range(0, len(texts), 4096):
         ids = tokenizer(texts[start : start + 4096], add_special_tokens=False)["input_ids"]
         lengths += [len(tokens) for tokens in ids]
-    return np.array(lengths, dtype=np.int64)
+        digests += [hashlib.sha256(np.array(tokens[:max_length], np.int64).tobytes()).digest() for tokens in ids]
+    return np.array(lengths, dtype=np.int64), digests
 
 
 def _require_stop_token(tokenizer: Any, model: str, conversation: list[Any]) -> None:

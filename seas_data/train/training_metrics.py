@@ -29,9 +29,10 @@ def metrics_from_log(
 ) -> list[MetricRow]:
     """Return the rows of ``METRIC_SCHEMA`` for the trainer log ``history`` and ``counts`` of ``rows.check_rows``."""
     rows = int(counts["rows"])
-    total = rows + int(counts["too_long"])
+    total = rows + int(counts["too_long"]) + int(counts.get("same_cut_off", 0))
     found = [
-        _row(name, value, total if name in ("rows", "too_long") else rows, facets) for name, value in counts.items()
+        _row(name, value, total if name in ("rows", "too_long", "same_cut_off") else rows, facets)
+        for name, value in counts.items()
     ]
     before = 0
     for entry in history:

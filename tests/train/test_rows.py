@@ -60,6 +60,39 @@ def test_equal_sides_are_refused(base: Path, pairs: pl.DataFrame) -> None:
         checks.check_rows(twisted, "dpo", str(base), preference())
 
 
+def test_pairs_that_differ_only_after_max_length_are_left_out_and_counted(
+    base: Path, pairs: pl.DataFrame, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from seas_data.train.job import Job, prepare
+
+    longer = pl.concat_str(pl.lit("the " * 40), pl.col("chosen").list.last().struct.field("content"))
+    other = pl.concat_str(pl.lit("the " * 40), pl.col("rejected").list.last().struct.field("content"))
+    texts = (
+        pairs.with_row_index()
+        .select(
+            pl.col("prompt").list.last().struct.field("content"),
+            chosen=pl.when(pl.col("index") < 3)
+            .then(longer)
+            .otherwise(pl.col("chosen").list.last().struct.field("content")),
+            rejected=pl.when(pl.col("index") < 3)
+            .then(other)
+            .otherwise(pl.col("rejected").list.last().struct.field("content")),
+        )
+        .rename({"content": "prompt"})
+    )
+    found = checks.check_rows(texts, "dpo", str(base), preference(max_length=32))
+    assert found.rows.height == 29 and found.counts["rows"] == 29
+    assert (found.counts["same_cut_off"], found.counts["cut_off"], found.counts["too_long"]) == (3, 0, 0)
+    whole = checks.check_rows(texts, "dpo", str(base), preference(max_length=100))
+    assert whole.rows.height == 32 and "same_cut_off" not in whole.counts
+    prepare(Job(method="dpo", model=str(base), settings=preference(max_length=32), output=tmp_path / "out"), texts)
+    assert (
+        "3 pairs left out: their chosen and rejected are equal up to max_length (32 tokens)" in capsys.readouterr().err
+    )
+    with pytest.raises(NotEnoughPairsError, match="3 more have sides that are equal up to max_length"):
+        checks.check_rows(texts.head(8), "dpo", str(base), preference(max_length=32))
+
+
 def test_missing_and_empty_columns_are_named(base: Path, rows: pl.DataFrame) -> None:
     with pytest.raises(SeasDataError, match="columns chosen, rejected"):
         checks.check_rows(rows, "dpo", str(base), preference())
