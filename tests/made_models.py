@@ -94,6 +94,8 @@ def answered(asked: pl.DataFrame, target: int, samples: int, numbers: np.random.
         .otherwise("refusal_text"),
         finish_reason=pl.when("failed").then(pl.lit("error")).otherwise(pl.lit("stop")),
         tokens=pl.when("failed").then(None).when("complies").then(96).when("partial").then(32).otherwise(12),
+        thinking=pl.lit(None, pl.String),
+        detail=pl.when("failed").then(pl.lit("status 500")),
         model=pl.lit(model),
         settings_id=pl.lit(said["settings_id"][0]),
     )

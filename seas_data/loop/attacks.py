@@ -36,10 +36,10 @@ def mark_set_aside(
 ) -> pl.DataFrame:
     """Return ``attacks`` with a ``reason`` for each one that is not sent to a target.
 
-    Reasons: failed (no text was generated), cut_off (the token limit was reached), empty; with ``repeats`` also
-    repeats_example (the text of an example of its seed, ignoring case and white space) and repeated (the text of an
-    earlier attack, in the order of seeds and numbers). The evaluation counts repeats, because dropping them would hide
-    what a red team does.
+    Reasons: failed (no text was generated, or a filter refused), cut_off (the token limit was reached), empty; with
+    ``repeats`` also repeats_example (the text of an example of its seed, ignoring case and white space) and repeated
+    (the text of an earlier attack, in the order of seeds and numbers). The evaluation counts repeats, because dropping
+    them would hide what a red team does.
 
     Input columns: ``attacks`` the table; ``seeds`` seed_id, example_ids; ``prompts`` prompt_id, text (the examples).
     """
@@ -47,7 +47,7 @@ def mark_set_aside(
         normal=pl.col("text").map_elements(normalise, return_dtype=pl.String)
     )
     reason = (
-        pl.when(pl.col("finish_reason") == "error")
+        pl.when(pl.col("finish_reason").is_in(["error", "filter"]))
         .then(pl.lit("failed"))
         .when(pl.col("finish_reason") == "length")
         .then(pl.lit("cut_off"))

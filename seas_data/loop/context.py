@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import models
+from seas_data.loop.checked_generator import CheckedGenerator
 from seas_data.loop.checkpoints import Role, resolve_checkpoint, role_of
 from seas_data.models import checkpoint as model_files
 from seas_data.models.protocol import Generator, Sampling
@@ -61,11 +62,11 @@ class IterationContext:
 
     @contextmanager
     def open_model(self, name: str) -> Iterator[Generator]:
-        """Yield the model ``name`` (R0, T1 ...), ready to generate."""
+        """Yield the model ``name`` (R0, T1 ...), ready to generate; see ``CheckedGenerator`` for its failures."""
         settings = self.recipe.models[self.role_settings(role_of(name)).model]
         logs = self.cache_folder(f"server {name}")
         with models.open_model(name, settings, logs, checkpoint=self.checkpoint_folder(name)) as generator:
-            yield generator
+            yield CheckedGenerator(generator, self.loop.max_failed_proportion)
 
     def sampling(self, role: Role) -> Sampling:
         """Return the sampling parameters of a role's model."""

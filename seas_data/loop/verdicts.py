@@ -9,6 +9,7 @@ import polars as pl
 
 from seas_data import models, pairs, recipe
 from seas_data.judges import run as judges
+from seas_data.loop.checked_generator import CheckedGenerator
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models import reward_model
 from seas_data.models.protocol import Generator
@@ -75,5 +76,6 @@ def _run_each(
             continue
         logs = context.cache_folder(f"server {judge.model}")
         with models.open_model(judge.model, context.recipe.models[judge.model], logs) as generator:
-            parts.append(run(judge, {judge.model: generator}))
+            checked = CheckedGenerator(generator, context.loop.max_failed_proportion)
+            parts.append(run(judge, {judge.model: checked}))
     return pl.concat(parts)

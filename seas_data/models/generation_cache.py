@@ -2,21 +2,26 @@
 
 Batches are planned from the complete list of requests, the same way each time. Each batch is computed whole, with its
 own seed, and stored atomically under a key of everything that determines it. A resumed run therefore computes only the
-missing batches and ends with the rows of an undisturbed run.
+missing batches and ends with the rows of an undisturbed run. Each file carries a digest of its key and content.
 """
 
 import hashlib
+import io
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
-from seas_data.store.files import write_parquet
+from seas_data.store.files import atomic_write
+
+_DIGEST_BYTES: Final = 32
 
 
 def plan_batches(
@@ -54,26 +59,40 @@ def batch_seed(sampling: Sampling, row_keys: Sequence[str]) -> int:
 
 
 def read_batch(folder: Path, key: str) -> pl.DataFrame | None:
-    """Return the batch stored under ``key``, or None. A file that cannot be read is renamed to ``.damaged``."""
-    path = folder / f"{key}.parquet"
-    if not path.exists():
-        return None
+    """Return the rows stored under ``key``, or None.
+
+    A file whose digest does not match its content and name is renamed to ``.damaged``; its rows are generated again.
+    """
+    path = folder / f"{key}.part"
     try:
-        return pl.read_parquet(path).match_to_schema(ANSWER_SCHEMA)
-    except (pl.exceptions.PolarsError, OSError):
-        path.replace(path.with_suffix(".damaged"))
+        stored = path.read_bytes()
+    except FileNotFoundError:
         return None
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if digest != _digest(key, content):
+        path.replace(path.with_suffix(".damaged"))
+        print(f"{path} is damaged; its answers are generated again.", file=sys.stderr)
+        return None
+    return pl.read_ipc(io.BytesIO(content)).match_to_schema(ANSWER_SCHEMA)
 
 
 def write_batch(folder: Path, key: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Store ``rows`` (the columns of ``ANSWER_SCHEMA``) atomically under ``key``, and return them."""
-    write_parquet(folder / f"{key}.parquet", rows)
+    """Store ``rows`` (the columns of ``ANSWER_SCHEMA``) atomically under ``key`` with their digest; return ``rows``."""
+    buffer = io.BytesIO()
+    rows.write_ipc(buffer, compression="zstd")
+    content = buffer.getvalue()
+    with atomic_write(folder / f"{key}.part") as temporary:
+        temporary.write_bytes(_digest(key, content) + content)
     return rows
 
 
 def concat_batches(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return the rows of all batches, sorted by request and sample."""
     return pl.concat([ANSWER_SCHEMA.to_frame(), *batches]).sort("request_id", "sample")
+
+
+def _digest(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + content).digest()
 
 
 def _hash(content: object) -> str:

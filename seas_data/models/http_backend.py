@@ -1,10 +1,10 @@
 """HTTP backend: generation by a server with OpenAI's API (vLLM, SGLang, TGI, llama.cpp, transformers serve, hosted).
 
 Many requests are under way at once, and their answers are cached in batches of a few dozen. A server's samples differ
-from run to run, so the cached answers are the record of a run. Requests that the server lost are returned as failed
-rows but not cached, so the next run sends them again. Each request asks for all its samples; if a server returns fewer,
-the rest is requested again, and if it refuses several, they are requested one at a time. ``http_retry`` has the retry
-policy.
+from run to run, so the cached answers are the record of a run. Failed requests are returned as rows but not cached, so
+the next run sends them again; a batch without any text is not cached. Each request asks for all its samples; if a
+server returns fewer, the rest is requested again, and if it refuses several, they are requested one at a time.
+``http_outcomes`` says what a reply means, ``http_retry`` has the retry policy, docs/servers.md both as tables.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +22,16 @@ import httpx
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat_template, control_tokens, generation_cache, http_retry, token_probability
-from seas_data.models.http_retry import FailedRequest, RetryingClient, ServerUnavailableError
+from seas_data.models import (
+    chat_template,
+    control_tokens,
+    generation_cache,
+    http_outcomes,
+    http_retry,
+    token_probability,
+)
+from seas_data.models.http_outcomes import Choice
+from seas_data.models.http_retry import FailedRequest, RetryingClient, ServerUnavailableError, hide_password
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
@@ -32,8 +40,6 @@ from seas_data.text import content_id
 BATCH_ROWS: Final = 64
 """Requests in a cached batch: the most that a killed run loses, beside those under way."""
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
-_STOP_REASONS: Final = {None, "stop", "eos", "eos_token", "stop_sequence", "end_turn"}
-_LENGTH_REASONS: Final = {"length", "max_tokens"}
 _MODEL_FIELDS: Final = ("id", "root", "owned_by", "max_model_len")
 
 
@@ -42,6 +48,31 @@ class _Request:
     request_id: str
     key: str
     body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Requests that are cached together, and what is stored of their answers."""
+
+    key: str
+    requests: Sequence[_Request]
+    stored: pl.DataFrame | None
+
+    def stored_samples(self) -> dict[str, set[int]]:
+        """Return the sample numbers that are stored of each request."""
+        samples: dict[str, set[int]] = {}
+        for request_id, sample in () if self.stored is None else self.stored.select("request_id", "sample").rows():
+            samples.setdefault(request_id, set()).add(sample)
+        return samples
+
+    def store(self, folder: Path, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+        """Store what was stored and those of ``rows`` that did not fail; return all of them."""
+        new = pl.DataFrame(rows, ANSWER_SCHEMA, orient="row")
+        frame = new if self.stored is None else pl.concat([self.stored, new])
+        done = frame.filter(pl.col("finish_reason") != "error")
+        if new.height and done["text"].count():  # without any text, the server itself may be at fault
+            generation_cache.write_batch(folder, self.key, done)
+        return frame
 
 
 class HttpBackend:
@@ -60,6 +91,7 @@ class HttpBackend:
         self._checkpoint_digest, self._check_alive = checkpoint_digest, check_alive
         self._secret = _read_key(settings.api_key_env)
         self._one_at_a_time = False
+        self._other_models: set[str] = set()
 
     @cached_property
     def digest(self) -> str:
@@ -71,8 +103,9 @@ class HttpBackend:
 
     @property
     def backend_settings(self) -> dict[str, Any]:
-        """The endpoint, and the fields that the recipe adds to the body of each request."""
-        return {"endpoint": self.settings.endpoint, "extra_body": self.settings.extra_body}
+        """The endpoint, the fields that the recipe adds to each request, and whether thinking is kept in the text."""
+        kept = {} if self.settings.thinking == "split" else {"thinking": self.settings.thinking}
+        return {"endpoint": self.settings.endpoint, "extra_body": self.settings.extra_body} | kept
 
     def generate(
         self,
@@ -90,49 +123,57 @@ class HttpBackend:
         prompt_format = prompt_format or PromptFormat()
         pending = self._to_requests(requests, sampling, prompt_format)
         batches = [pending[start : start + BATCH_ROWS] for start in range(0, len(pending), BATCH_ROWS)]
-        model = (
-            f"{self.digest} {self.settings.endpoint} {json.dumps(self.settings.extra_body, sort_keys=True)} {samples}"
-        )
-        keys = [
-            generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in each]) for each in batches
+        extra = json.dumps(self.settings.extra_body, sort_keys=True)
+        model = f"{self.digest} {self.settings.endpoint} {extra} {self.settings.thinking} {samples}"
+        work = [
+            _Batch(key, batch, generation_cache.read_batch(folder, key))
+            for batch in batches
+            for key in [generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in batch])]
         ]
-        stored = {key: rows for key in keys if (rows := generation_cache.read_batch(folder, key)) is not None}
-        missing = [(key, batch) for key, batch in zip(keys, batches, strict=True) if key not in stored]
         with bar(len(pending) * samples, label, "answers") as progress:
-            progress.update(sum(rows.height for rows in stored.values()))
-            work = self._answer_batches(missing, samples, sampling, prompt_format, folder, progress.update)
-            answers = generation_cache.concat_batches([*stored.values(), *asyncio.run(work)])
+            answered = asyncio.run(
+                self._answer_batches(work, samples, sampling, prompt_format, folder, progress.update)
+            )
+            answers = generation_cache.concat_batches(answered)
         if sampling.temperature > 0 and samples > 1 and _samples_are_equal(answers):
             print(
-                f"The server at {self.url} gave each request the same text {samples} times, so it does not sample; "
-                "see docs/judges.md, Servers.",
+                f"The server at {hide_password(self.url)} gave each request the same text {samples} times, so it does "
+                "not sample; see docs/judges.md, Servers.",
                 file=sys.stderr,
             )
         return answers
 
     async def _answer_batches(
         self,
-        batches: Sequence[tuple[str, Sequence[_Request]]],
+        batches: Sequence[_Batch],
         samples: int,
         sampling: Sampling,
         prompt_format: PromptFormat,
         folder: Path,
         on_done: Callable[[int], object],
     ) -> list[pl.DataFrame]:
-        """Return the answers to all batches, each stored as soon as it is complete."""
+        """Return the answers to all batches. What is new of a batch is stored when it is complete or the run ends."""
         settings = self.settings
         open_batches = asyncio.Semaphore(-(-settings.concurrency // BATCH_ROWS) + 1)
 
-        async def answer_batch(client: RetryingClient, key: str, batch: Sequence[_Request]) -> pl.DataFrame:
-            async with open_batches:
-                answers = await asyncio.gather(
-                    *(self._answer(client, request, samples, sampling, prompt_format) for request in batch)
-                )
-            frame = pl.DataFrame([row for rows, _ in answers for row in rows], ANSWER_SCHEMA, orient="row")
-            if all(complete for _, complete in answers):
-                await asyncio.to_thread(generation_cache.write_batch, folder, key, frame)
-            on_done(frame.height)
-            return frame
+        async def answer_batch(client: RetryingClient, batch: _Batch) -> pl.DataFrame:
+            stored = batch.stored_samples()
+            on_done(sum(map(len, stored.values())))
+            rows: list[tuple[Any, ...]] = []
+
+            async def answer(request: _Request) -> None:
+                missing = sorted(set(range(samples)) - stored.get(request.request_id, set()))
+                new = await self._answer(client, request, missing, sampling, prompt_format)
+                rows.extend(new)
+                on_done(len(new))
+
+            try:
+                async with open_batches:
+                    await asyncio.gather(*map(answer, batch.requests))
+            except BaseException:
+                batch.store(folder, rows)
+                raise
+            return await asyncio.to_thread(batch.store, folder, rows)
 
         async with self._client() as http_client:
             client = RetryingClient(
@@ -140,38 +181,78 @@ class HttpBackend:
                 self.url,
                 concurrency=settings.concurrency,
                 max_wait_seconds=settings.max_wait_seconds,
+                timeout_seconds=settings.timeout_seconds,
                 secret=self._secret,
+                answered=any(batch.stored is not None for batch in batches),
                 check_alive=self._check_alive,
             )
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(answer_batch(client, key, batch)) for key, batch in batches]
+                    tasks = [group.create_task(answer_batch(client, batch)) for batch in batches]
             except BaseExceptionGroup as problems:
                 raise problems.exceptions[0] from None
+            client.require_answers()
         return [task.result() for task in tasks]
 
     async def _answer(
-        self, client: RetryingClient, request: _Request, samples: int, sampling: Sampling, prompt_format: PromptFormat
-    ) -> tuple[list[tuple[Any, ...]], bool]:
-        """Return the request's rows, and whether they are complete (the server lost none of them)."""
+        self,
+        client: RetryingClient,
+        request: _Request,
+        missing: list[int],
+        sampling: Sampling,
+        prompt_format: PromptFormat,
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of the ``missing`` samples of a request."""
         path = "/chat/completions" if self.settings.endpoint == "chat" else "/completions"
         rows: list[tuple[Any, ...]] = []
         refused_several = False
-        while len(rows) < samples:
-            count = 1 if self._one_at_a_time or refused_several else samples - len(rows)
+        while missing:
+            count = 1 if self._one_at_a_time or refused_several else len(missing)
             body = request.body | ({"n": count} if count > 1 else {})
             if sampling.temperature > 0 and "seed" not in self.settings.extra_body:
-                body["seed"] = generation_cache.batch_seed(sampling, [request.request_id, str(len(rows))])
+                body["seed"] = generation_cache.batch_seed(sampling, [request.request_id, str(missing[0])])
             reply = await client.post(path, body)
-            if isinstance(reply, FailedRequest) and reply.refused and count > 1:
+            if isinstance(reply, FailedRequest) and reply.refused and not reply.filtered and count > 1:
                 refused_several = True
                 continue
             if isinstance(reply, FailedRequest):
-                rows += [_failed_row(request, n, reply.reason) for n in range(len(rows), samples)]
-                return rows, reply.refused
+                failed = Choice(None, "filter" if reply.filtered else "error", reply.reason)
+                return rows + [_to_row(request, sample, failed) for sample in missing]
             self._one_at_a_time |= refused_several
-            rows += _read_reply(request, len(rows), reply, count, prompt_format)
-        return rows, True
+            new = self._read_reply(request, missing, reply, count, prompt_format)
+            rows += new
+            missing = missing[len(new) :]
+        return rows
+
+    def _read_reply(
+        self,
+        request: _Request,
+        missing: list[int],
+        reply: dict[str, Any],
+        count: int,
+        prompt_format: PromptFormat,
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a reply to ``count`` of the ``missing`` samples: one at least."""
+        keep = self.settings.thinking == "keep"
+        choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep)
+        tokens = http_outcomes.read_tokens(reply)
+        model = http_outcomes.read_model(reply, self.settings.model, self._secret)
+        if model is not None and model not in self._other_models:
+            self._other_models.add(model)
+            print(
+                f"The server at {hide_password(self.url)} answers as the model {model}, not {self.settings.model}; "
+                "if that is another model, correct model or the server.",
+                file=sys.stderr,
+            )
+        verdict_tokens = prompt_format.verdict_tokens
+        rows = []
+        for number, (sample, choice) in enumerate(zip(missing, choices, strict=False)):
+            score = None
+            if verdict_tokens is not None and choice.kind == "answer":
+                score = token_probability.compute_choice_score(verdict_tokens, reply["choices"][number])
+            notes = [note for note in (choice.note, f"answered as {model}" if model else None) if note]
+            rows.append(_to_row(request, sample, replace(choice, note="; ".join(notes) or None), tokens, score))
+        return rows
 
     def _to_requests(self, requests: pl.DataFrame, sampling: Sampling, prompt_format: PromptFormat) -> list[_Request]:
         column, settings = get_content_column(requests), self.settings
@@ -223,7 +304,7 @@ class HttpBackend:
         return httpx.AsyncClient(
             timeout=httpx.Timeout(settings.timeout_seconds, connect=30, pool=None),
             limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-            headers=self._headers(),
+            headers=self._headers() | {"Accept-Encoding": "gzip, deflate"},
             trust_env=self._is_remote(),
         )
 
@@ -236,21 +317,33 @@ class HttpBackend:
 
     def _describe_model(self) -> str:
         """Return the entry of this model in the server's list of models; an empty text if there is no such entry."""
+        shown = hide_password(self.url)
         try:
-            reply = http_retry.get(
+            _, content = http_retry.get(
                 f"{self.url}/models",
                 max_wait_seconds=self.settings.max_wait_seconds,
                 headers=self._headers(),
                 trust_env=self._is_remote(),
+                secret=self._secret,
                 check_alive=self._check_alive,
             )
         except ServerUnavailableError as problem:
-            raise SeasDataError(f"no server answers at {self.url} ({problem}); start it or correct url") from problem
-        try:
-            listed = [entry for entry in reply.json()["data"] if entry["id"] == self.settings.model]
-        except (ValueError, KeyError, TypeError):  # no list, not JSON, or not text at all
+            raise SeasDataError(f"no server answers at {shown} ({problem}); start it or correct url") from problem
+        listed = http_outcomes.parse_json(content)
+        data = listed.get("data") if isinstance(listed, dict) else None
+        entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+        named = [entry for entry in entries if entry.get("id") == self.settings.model]
+        if others := [str(entry["id"]) for entry in entries if isinstance(entry.get("id"), str)] if not named else []:
+            names = http_outcomes.clean(", ".join(others[:5]), self._secret)
+            print(f"The server at {shown} does not list the model {self.settings.model} ({names}).", file=sys.stderr)
+        if data is None or not isinstance(data, list):
             return ""
-        return json.dumps([{name: entry.get(name) for name in _MODEL_FIELDS} for entry in listed[:1]])
+        return json.dumps([{name: _plain(entry.get(name)) for name in _MODEL_FIELDS} for entry in named[:1]])
+
+
+def _plain(value: Any) -> str | int | None:
+    """Return ``value`` if it is a text or a number; the description holds nothing else."""
+    return value if isinstance(value, str | int) else None
 
 
 def _samples_are_equal(answers: pl.DataFrame) -> bool:
@@ -261,39 +354,24 @@ def _samples_are_equal(answers: pl.DataFrame) -> bool:
 
 
 def _read_key(variable: str | None) -> str | None:
+    """Return the key in an environment variable without white space around it; no message contains it."""
     if variable is None:
         return None
-    if not os.environ.get(variable):
+    key = os.environ.get(variable, "").strip()
+    if not key:
         raise SeasDataError(f"the environment variable {variable} (api_key_env) is not set; set it to the server's key")
-    return os.environ[variable]
+    if not all("!" <= character <= "~" for character in key):
+        raise SeasDataError(
+            f"the key in the environment variable {variable} (api_key_env) has a blank, a line break or another "
+            "character that a key cannot have; copy the key again"
+        )
+    return key
 
 
-def _failed_row(request: _Request, sample: int, reason: str) -> tuple[Any, ...]:
-    return request.request_id, sample, None, "error", None, reason, None
-
-
-def _read_reply(
-    request: _Request, first: int, reply: dict[str, Any], count: int, prompt_format: PromptFormat
-) -> list[tuple[Any, ...]]:
-    """Return the rows of a reply, ``count`` at most and one at least, numbered from ``first``; failed if malformed."""
-    choices, usage = reply.get("choices"), reply.get("usage")
-    if not isinstance(choices, list) or not choices:
-        return [_failed_row(request, first, "a reply without choices")]
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) and len(choices) == 1 else None
-    return [_read_choice(request, first + n, choice, tokens, prompt_format) for n, choice in enumerate(choices[:count])]
-
-
-def _read_choice(
-    request: _Request, sample: int, choice: Any, tokens: Any, prompt_format: PromptFormat
+def _to_row(
+    request: _Request, sample: int, choice: Choice, tokens: int | None = None, score: float | None = None
 ) -> tuple[Any, ...]:
-    choice = choice if isinstance(choice, dict) else {}
-    message, reason = choice.get("message"), choice.get("finish_reason")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if not isinstance(text, str):
-        return _failed_row(request, sample, f"no text (finish reason {reason})")
-    if reason not in _STOP_REASONS | _LENGTH_REASONS:
-        return _failed_row(request, sample, f"finish reason {reason}")
-    verdict_tokens = prompt_format.verdict_tokens
-    score = None if verdict_tokens is None else token_probability.compute_choice_score(verdict_tokens, choice)
-    count = tokens if isinstance(tokens, int) else None
-    return request.request_id, sample, text, "length" if reason in _LENGTH_REASONS else "stop", count, None, score
+    """Return a row of ``ANSWER_SCHEMA``."""
+    counted = tokens if choice.kind != "failure" else None
+    parts = (choice.text, choice.finish_reason, counted, choice.error, score, choice.thinking, choice.note)
+    return request.request_id, sample, *parts

@@ -1,56 +1,51 @@
-"""HTTP retry policy: which failures of a model server are retried, for how long, and what ends the run.
+"""HTTP retry policy: sends a request until it is answered, refused or failed, and says when it waits or gives up.
 
-========================================================  ==========================================================
-failure                                                   policy
-========================================================  ==========================================================
-refused connection, status in ``RETRYABLE_STATUS``        the server is unavailable: all requests wait for it, up to
-                                                          ``max_wait_seconds`` without an answer to any of them
-dropped connection, timeout, status 500, 408, 409 or 425  the request is lost: sent ``MAX_ATTEMPTS`` times, then failed
-any other status of 400 to 499                            the request is refused (a text too long): failed, not retried
-status in ``FATAL_STATUS``                                wrong address or key: the run ends at once
-========================================================  ==========================================================
-
-A lost request is given up because it may be the one that crashes the server. After ``MAX_LOST_IN_A_ROW`` lost requests
-without an answer to any other, the run ends. Waits grow exponentially (``BACKOFF``); ``Retry-After`` is a lower bound.
+``http_outcomes`` says what each reply or failure means, and docs/servers.md has the table. A lost request is sent
+``MAX_ATTEMPTS`` times and then given up, because it may be the one that crashes the server. The run ends after
+``MAX_LOST_IN_A_ROW`` lost requests without an answer to any other, and after ``MAX_FORBIDDEN`` forbidden ones (status
+403) before any answer. Waits grow exponentially (``BACKOFF``); ``Retry-After`` is a lower bound, and
+``max_wait_seconds`` the upper one.
 """
 
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from seas_data.errors import SeasDataError
+from seas_data.models import http_outcomes
+from seas_data.models.http_outcomes import Outcome
 from seas_data.retry import Backoff, with_retries, with_retries_async
-from seas_data.text import printable
 
-RETRYABLE_STATUS: Final = (429, 502, 503, 504)
-TRANSIENT_REQUEST_STATUS: Final = (408, 409, 425)
-"""The statuses of 400 to 499 that are about the moment, not about the request."""
-FATAL_STATUS: Final = {
-    401: "does not accept the key; set api_key_env to the environment variable that holds it",
-    403: "does not permit the request; check the permissions of the key",
-    404: "has no such address or model; check url and model",
-    405: "has no such address; check url",
-}
 MAX_ATTEMPTS: Final = 5
 MAX_LOST_IN_A_ROW: Final = 20
+MAX_FORBIDDEN: Final = 10
 BACKOFF: Final = Backoff(first=0.25, longest=10.0)
 POLL: Final = Backoff(first=0.5, longest=0.5)
 """Waits between calls of ``get``, for which nothing else is under way."""
 REPORT_SECONDS: Final = 30.0
 """How often standard error reports that the server is still unavailable."""
+FIRST_TRY_SECONDS: Final = 1.5
+"""How long the first ``get`` may take before standard error says that the program waits."""
+GET_SECONDS: Final = 30.0
+RERUN: Final = "rerun the command, which keeps the answers so far"
 
 
 @dataclass(frozen=True)
 class FailedRequest:
-    """A request without an answer. If the server refused it, another run would fail too."""
+    """A request without an answer."""
 
     reason: str
     refused: bool
+    """Whether the server rejects the request as it is, so that sending it again now cannot help."""
+    filtered: bool = False
+    """Whether a filter of the server refused it."""
 
 
 class ServerUnavailableError(Exception):
@@ -66,7 +61,11 @@ class RequestLostError(Exception):
 
 
 class RequestRefusedError(Exception):
-    """The server rejects this request."""
+    """The server rejects this request; ``outcome`` says how."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
 
 
 class RetryingClient:
@@ -79,35 +78,43 @@ class RetryingClient:
         *,
         concurrency: int,
         max_wait_seconds: float,
+        timeout_seconds: float | None = None,
         secret: str | None = None,
+        answered: bool = False,
         check_alive: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client, self.url, self.max_wait_seconds, self.secret = client, url, max_wait_seconds, secret
+        self.timeout_seconds = timeout_seconds
         self.check_alive, self.sleep, self.clock = check_alive, sleep, clock
+        self._shown_url = hide_password(url)
         self._slots = asyncio.Semaphore(concurrency)
         self._unavailable_since: float | None = None
         self._last_report = float("-inf")
         self._lost_in_a_row = 0
+        self._answered = answered
+        self._reached = False
+        self._forbidden: list[Outcome] = []
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | FailedRequest:
         """Send ``body`` until it is answered, refused or lost for good.
 
-        Raises SeasDataError if the address or key is wrong, the server stays unavailable, or it loses every request.
+        Raises SeasDataError if the address or key is wrong, no credit is left, the server stays unavailable, or it
+        forbids or loses every request.
         """
         attempts = 0
 
         def is_transient(problem: Exception) -> float | bool:
             nonlocal attempts
             if isinstance(problem, ServerUnavailableError):
-                return problem.retry_after
+                return min(problem.retry_after, self.max_wait_seconds)
             attempts += isinstance(problem, RequestLostError)
             return isinstance(problem, RequestLostError) and attempts < MAX_ATTEMPTS
 
-        def on_wait(problem: Exception, _: float) -> None:
+        def on_wait(problem: Exception, seconds: float) -> None:
             if isinstance(problem, ServerUnavailableError):
-                self._record_unavailable(problem)
+                self._record_unavailable(problem, seconds)
 
         try:
             reply = await with_retries_async(
@@ -119,70 +126,93 @@ class RetryingClient:
                 clock=self.clock,
             )
         except RequestRefusedError as problem:
-            self._record_answer()
-            return FailedRequest(str(problem), refused=True)
+            return self._record_refused(problem.outcome)
         except RequestLostError as problem:
             self._record_lost(problem)
             return FailedRequest(str(problem), refused=False)
-        self._record_answer()
+        self._record_available()
+        self._answered = True
         return reply
+
+    def require_answers(self) -> None:
+        """Raise SeasDataError if the server forbade requests and answered none."""
+        if self._forbidden and not self._answered:
+            raise self._end(self._forbidden[0])
 
     async def _send(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Send once; return the JSON of the reply or raise the kind of failure."""
         async with self._slots:
             self.check_alive()
-            try:
-                reply = await self.client.post(f"{self.url}{path}", json=body)
-            except httpx.TransportError as problem:
-                raise _classify(problem) from problem
-        status = reply.status_code
-        if status in FATAL_STATUS:
-            raise SeasDataError(f"the server at {self.url} {FATAL_STATUS[status]} (status {status})")
-        if status in RETRYABLE_STATUS:
-            raise ServerUnavailableError(f"status {status}", _retry_after(reply))
-        if not reply.is_success:
-            reason = f"status {status}: {self._printable(reply.text)}"
-            refused = 400 <= status < 500 and status not in TRANSIENT_REQUEST_STATUS
-            raise RequestRefusedError(reason) if refused else RequestLostError(reason)
+            outcome = await self._exchange(path, body)
+        if outcome.action == "read" and outcome.content is not None:
+            return dict(outcome.content)
+        if outcome.action == "end":
+            raise self._end(outcome)
+        if outcome.action == "wait":
+            raise ServerUnavailableError(outcome.reason, outcome.retry_after)
+        if outcome.action == "retry":
+            raise RequestLostError(outcome.reason)
+        raise RequestRefusedError(outcome)
+
+    async def _exchange(self, path: str, body: dict[str, Any]) -> Outcome:
+        """Send once, and read the reply within the limits of time and size."""
         try:
-            content = reply.json()
-        except ValueError:  # not JSON, or not text at all
-            content = None
-        if not isinstance(content, dict):
-            raise RequestLostError("a reply that is not a JSON object")
-        return content
+            async with (
+                asyncio.timeout(self.timeout_seconds),
+                self.client.stream("POST", f"{self.url}{path}", json=body) as reply,
+            ):
+                self._reached = True
+                if problem := http_outcomes.check_encoding(reply.headers):
+                    return Outcome("retry", problem)
+                content = bytearray()
+                async for chunk in reply.aiter_bytes():
+                    content += chunk
+                    if len(content) > http_outcomes.MAX_REPLY_BYTES:
+                        return Outcome("fail", _too_large())
+        except TimeoutError:
+            return Outcome("retry", f"no complete reply within {self.timeout_seconds:g} seconds (timeout_seconds)")
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+            return http_outcomes.classify_failure(problem, self.secret, reached=self._reached)
+        return http_outcomes.classify_reply(reply.status_code, reply.headers, bytes(content), self.secret)
 
-    def _printable(self, text: str) -> str:
-        """Return the beginning of a server's message, without the key and without control characters."""
-        return printable(text.replace(self.secret, "...") if self.secret else text)[:300]
+    def _end(self, outcome: Outcome) -> SeasDataError:
+        return end_error(self._shown_url, outcome)
 
-    def _record_answer(self) -> None:
+    def _record_available(self) -> None:
         if self._unavailable_since is not None and self._last_report >= self._unavailable_since:
-            print(f"The server at {self.url} is available again.", file=sys.stderr)
+            print(f"The server at {self._shown_url} is available again.", file=sys.stderr)
         self._unavailable_since, self._lost_in_a_row = None, 0
+
+    def _record_refused(self, outcome: Outcome) -> FailedRequest:
+        self._record_available()
+        if outcome.action != "forbid":
+            return FailedRequest(outcome.reason, refused=True, filtered=outcome.action == "filter")
+        self._forbidden.append(outcome)
+        if len(self._forbidden) >= MAX_FORBIDDEN and not self._answered:
+            raise self._end(outcome)
+        return FailedRequest(outcome.reason, refused=False)
 
     def _record_lost(self, problem: RequestLostError) -> None:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= MAX_LOST_IN_A_ROW:
             raise SeasDataError(
-                f"the server at {self.url} answered none of the last {MAX_LOST_IN_A_ROW} requests ({problem}); fix it "
-                "and rerun the command, which keeps the answers so far"
+                f"the server at {self._shown_url} answered none of the last {MAX_LOST_IN_A_ROW} requests ({problem}); "
+                f"fix it and {RERUN}"
             )
 
-    def _record_unavailable(self, problem: ServerUnavailableError) -> None:
+    def _record_unavailable(self, problem: ServerUnavailableError, seconds: float) -> None:
         now = self.clock()
         if self._unavailable_since is None:
             self._unavailable_since = now
         waited = now - self._unavailable_since
         if waited >= self.max_wait_seconds:
             raise SeasDataError(
-                f"the server at {self.url} has been unavailable for {waited:.0f} seconds ({problem}); start it and "
-                "rerun the command, which keeps the answers so far"
+                f"the server at {self._shown_url} has been unavailable for {waited:.0f} seconds ({problem}); start it "
+                f"and {RERUN}"
             )
         if now - self._last_report >= REPORT_SECONDS:
             self._last_report = now
-            left = f"{self.max_wait_seconds - waited:.0f} seconds"
-            print(f"The server at {self.url} is unavailable ({problem}); waiting up to {left}.", file=sys.stderr)
+            announce_wait(self._shown_url, str(problem), self.max_wait_seconds - waited, seconds)
 
 
 def get(
@@ -191,40 +221,100 @@ def get(
     max_wait_seconds: float,
     headers: dict[str, str],
     trust_env: bool,
+    secret: str | None = None,
     check_alive: Callable[[], None] = lambda: None,
-) -> httpx.Response:
-    """Return the reply to a GET request, waiting up to ``max_wait_seconds`` for an unavailable server.
+) -> tuple[int, bytes]:
+    """Return status and content of the reply to a GET request, waiting for an unavailable server.
 
-    Raises ServerUnavailableError if the server stays unavailable.
+    Content that is too large or not readable is empty. Raises ServerUnavailableError if the server stays unavailable
+    for ``max_wait_seconds``, and SeasDataError at once for a failure that cannot pass.
     """
+    started = time.monotonic()
+    reported = float("-inf")
+    seconds = min(FIRST_TRY_SECONDS, GET_SECONDS)
 
-    def call() -> httpx.Response:
+    def call() -> tuple[int, bytes]:
+        nonlocal seconds
+        limit, seconds = seconds, GET_SECONDS
         try:
-            reply = httpx.get(url, headers=headers, timeout=30, trust_env=trust_env)
-        except httpx.TransportError as problem:
-            raise ServerUnavailableError(type(problem).__name__) from problem
-        if reply.status_code in RETRYABLE_STATUS:
-            raise ServerUnavailableError(f"status {reply.status_code}")
+            reply = _read_within(url, headers, trust_env, limit)
+        except httpx.DecodingError:
+            return 200, b""
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as problem:
+            outcome = http_outcomes.classify_failure(problem, secret)
+            if outcome.action == "end":
+                raise end_error(hide_password(url), outcome) from None
+            raise ServerUnavailableError(outcome.reason or type(problem).__name__) from problem
+        if reply[0] in http_outcomes.WAIT_STATUS:
+            raise ServerUnavailableError(f"status {reply[0]}")
         return reply
+
+    def on_wait(problem: Exception, _: float) -> None:
+        nonlocal reported
+        check_alive()
+        now = time.monotonic()
+        if now - reported >= REPORT_SECONDS:
+            reported = now
+            announce_wait(hide_password(url), str(problem), max_wait_seconds - (now - started))
 
     return with_retries(
         call,
         is_transient=lambda problem: isinstance(problem, ServerUnavailableError),
         max_wait_seconds=max_wait_seconds,
         backoff=POLL,
-        on_wait=lambda *_: check_alive(),
+        on_wait=on_wait,
     )
 
 
-def _classify(problem: httpx.TransportError) -> Exception:
-    reason = printable(str(problem))[:300] or type(problem).__name__
-    if isinstance(problem, httpx.ConnectError | httpx.ConnectTimeout):
-        return ServerUnavailableError(reason)
-    return RequestLostError(reason)
+def announce_wait(url: str, reason: str, left: float, asked: float = 0.0) -> None:
+    """Print what is waited for, until when, and how to change it."""
+    until = (datetime.now() + timedelta(seconds=min(max(left, 0), 10**8))).strftime("%H:%M:%S")
+    wait = f" It asks to wait {asked:.0f} seconds." if asked > 2 * BACKOFF.longest else ""
+    print(
+        f"The server at {url} is unavailable ({reason}).{wait} Waiting for it until {until} ({max(left, 0):.0f} "
+        "seconds); start it, or correct url or max_wait_seconds of its model in the recipe.",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
-def _retry_after(reply: httpx.Response) -> float:
+def end_error(url: str, outcome: Outcome) -> SeasDataError:
+    """Return the error that ends the run, with the server's words."""
+    problem, advice = outcome.advice
+    return SeasDataError(f"the server at {url} {problem} ({outcome.reason}); {advice}")
+
+
+def hide_password(url: str) -> str:
+    """Return ``url`` without user, password and query, for messages."""
     try:
-        return min(max(float(reply.headers.get("retry-after", 0)), 0.0), BACKOFF.longest)
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     except ValueError:
-        return 0.0  # a date; the waits grow anyway
+        return "the given url"
+
+
+def _read_within(url: str, headers: dict[str, str], trust_env: bool, seconds: float) -> tuple[int, bytes]:
+    """Return status and content of a GET request; raise TimeoutError if it takes longer than ``seconds``."""
+    end = time.monotonic() + seconds
+    with (
+        httpx.Client(timeout=seconds, trust_env=trust_env, headers=headers) as client,
+        client.stream("GET", url) as reply,
+    ):
+        if http_outcomes.check_encoding(reply.headers):
+            return reply.status_code, b""
+        return reply.status_code, b"".join(_until(reply, end))
+
+
+def _until(reply: httpx.Response, end: float) -> Iterator[bytes]:
+    size = 0
+    for chunk in reply.iter_bytes():
+        size += len(chunk)
+        if time.monotonic() > end:
+            raise TimeoutError("no complete reply in time")
+        if size > http_outcomes.MAX_REPLY_BYTES:
+            return
+        yield chunk
+
+
+def _too_large() -> str:
+    return f"a reply of more than {http_outcomes.MAX_REPLY_BYTES // 1024**2} MiB"

@@ -20,11 +20,13 @@ ANSWER_SCHEMA: Final = pl.Schema(
     {
         "request_id": pl.String(),
         "sample": pl.Int32(),  # 0 to n - 1 of the request
-        "text": pl.String(),  # null if the request failed
-        "finish_reason": pl.String(),  # stop | length | error
+        "text": pl.String(),  # without thinking; null if the request failed, or if a filter left no text
+        "finish_reason": pl.String(),  # stop | length | other | filter (refused by a server's filter) | error (failed)
         "tokens": pl.Int32(),  # generated tokens without the end token; null if a server does not report them
-        "error": pl.String(),
+        "error": pl.String(),  # why the request failed or was refused by a filter
         "score": pl.Float64(),  # probability of unsafe, if verdict tokens were given and the backend reports it
+        "thinking": pl.String(),  # what the model thought before the answer; null without thinking
+        "note": pl.String(),  # what is unusual about an answer: repaired text, another model, an unknown finish reason
     }
 )
 

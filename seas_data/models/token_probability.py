@@ -124,12 +124,20 @@ def read_logprobs(choice: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:
     try:
         if isinstance(logprobs, dict) and logprobs.get("content"):
             return [
-                (step["token"], {top["token"]: top["logprob"] for top in (*step["top_logprobs"], step)})
+                _check_step(step["token"], {top["token"]: top["logprob"] for top in (*step["top_logprobs"], step)})
                 for step in logprobs["content"]
             ]
         if isinstance(logprobs, dict) and logprobs.get("top_logprobs"):
             steps = zip(logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True)
-            return [(token, dict(top) | ({} if own is None else {token: own})) for token, own, top in steps]
-    except (KeyError, TypeError, ValueError):
+            return [_check_step(token, dict(top) | ({} if own is None else {token: own})) for token, own, top in steps]
+    except (KeyError, TypeError, ValueError, OverflowError):
         pass  # a format of the server's own
     return []
+
+
+def _check_step(token: Any, likeliest: dict[Any, Any]) -> tuple[str, dict[str, float]]:
+    """Return a step if its tokens are texts and its log-probabilities numbers up to 0; raise ValueError otherwise."""
+    for word, logprob in [(token, 0.0), *likeliest.items()]:
+        if not isinstance(word, str) or not isinstance(logprob, int | float) or not logprob < 1e-3:
+            raise ValueError
+    return token, {word: float(logprob) for word, logprob in likeliest.items()}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, token_probability
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
+from seas_data.models.thinking import split_thinking
 from seas_data.progress import bar, hide_library_bars
 from seas_data.recipe import ModelInProcess
 
@@ -58,8 +59,9 @@ class TransformersBackend:
 
     @property
     def backend_settings(self) -> dict[str, Any]:
-        """The precision of the weights."""
-        return {"precision": str(self.model.dtype).removeprefix("torch.")}
+        """The precision of the weights, and whether thinking is kept in the text."""
+        precision = {"precision": str(self.model.dtype).removeprefix("torch.")}
+        return precision | ({} if self.settings.thinking == "split" else {"thinking": self.settings.thinking})
 
     @property
     def max_positions(self) -> int:
@@ -86,7 +88,7 @@ class TransformersBackend:
         ids: TokenIds = ([], [])
         if verdict_tokens is not None:
             ids = token_probability.verdict_token_ids(verdict_tokens, self.tokenizer)
-        model = f"{self.digest} {self.model.dtype} {self.model.device.type}"
+        model = f"{self.digest} {self.model.dtype} {self.model.device.type} {self.settings.thinking}"
         keys = [
             generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in each]) for each in batches
         ]
@@ -124,7 +126,7 @@ class TransformersBackend:
                 rows += [Row(request_id, n, generation_cache.row_key(request_id, n, text), ids) for n in range(samples)]
             else:
                 reason = f"the request has {len(ids)} tokens; the model holds {self.max_positions} with the answer"
-                failed += [(request_id, n, None, "error", None, reason, None) for n in range(samples)]
+                failed += [(request_id, n, None, "error", None, reason, *[None] * 3) for n in range(samples)]
         return rows, pl.DataFrame(failed, ANSWER_SCHEMA, orient="row")
 
     def plan_batches(self, rows: Sequence[Row], sampling: Sampling) -> list[list[Row]]:
@@ -179,15 +181,18 @@ class TransformersBackend:
         texts = self.tokenizer.batch_decode(
             [answer[:count] for answer, count in zip(answers, tokens, strict=True)], skip_special_tokens=True
         )
+        parts = [(text, None) if self.settings.thinking == "keep" else split_thinking(text) for text in texts]
         return pl.DataFrame(
             {
                 "request_id": [row.request_id for row in batch],
                 "sample": [row.sample for row in batch],
-                "text": texts,
+                "text": [text for text, _ in parts],
                 "finish_reason": np.where(ended.any(1), "stop", "length").tolist(),
                 "tokens": tokens,
                 "error": [None] * len(batch),
                 "score": scores,
+                "thinking": [thinking for _, thinking in parts],
+                "note": [None] * len(batch),
             },
             strict=False,
         ).cast(ANSWER_SCHEMA)

@@ -119,6 +119,9 @@ class Loop(StrictModel):
     """Prompting of the red team."""
     sampling: LoopSampling = LoopSampling()
     """Sampling of both models."""
+    max_failed_proportion: Proportion = 0.05
+    """Maximum proportion of requests to a model or judge that may fail. Above it (and above one request) the loop stops
+    before it uses the answers, and the same command asks the failed requests again."""
     evaluation: Evaluation = Evaluation()
     """What models are evaluated on."""
     success: Success = Success()

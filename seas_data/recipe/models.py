@@ -1,6 +1,7 @@
 """Recipe keys of models: where each model is and how it is run."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -29,6 +30,9 @@ class ModelInProcess(StrictModel):
     """Maximum prompts of a batch."""
     chat_template: ChatTemplate | None = None
     """Jinja text, or a file that ends in .jinja, for a base model without a chat template."""
+    thinking: Literal["split", "keep"] = "split"
+    """`split` moves what the model thinks before its answer (`<think>`, `reasoning_content`) to the column `thinking`:
+    it is neither judged nor in a pair. `keep` leaves it in the text."""
 
 
 class ModelHttp(StrictModel):
@@ -59,11 +63,14 @@ class ModelHttp(StrictModel):
     concurrency: int = Field(default=64, ge=1)
     """Maximum concurrent requests."""
     timeout_seconds: float = Field(default=600, gt=0)
-    """Timeout of one request."""
+    """Maximum time of one request, from sending it to the end of the reply."""
     max_wait_seconds: float = Field(default=1800, ge=0)
     """Maximum time to wait for a server that is starting, busy or unreachable."""
     extra_body: dict[str, Any] = {}
     """Additional fields of each request. Null leaves a field out."""
+    thinking: Literal["split", "keep"] = "split"
+    """`split` moves what the model thinks before its answer (`<think>`, `reasoning_content`) to the column `thinking`:
+    it is neither judged nor in a pair. `keep` leaves it in the text."""
 
     @model_validator(mode="after")
     def _check_server(self) -> "ModelHttp":
@@ -71,6 +78,8 @@ class ModelHttp(StrictModel):
             raise ValueError("give either url, or serve with the command that starts a server")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ValueError("url should begin with http:// or https://")
+        if self.url is not None and not _is_address(self.url):
+            raise ValueError("url should have a host, and a port of 1 to 65535 or none")
         if self.url is not None and self.revision is not None:
             raise ValueError("revision needs serve; a server at a url chooses its revision itself")
         if self.endpoint == "chat" and (self.tokenizer is not None or self.chat_template is not None):
@@ -78,6 +87,14 @@ class ModelHttp(StrictModel):
                 "tokenizer and chat_template need endpoint: completions; for chat the server applies the template"
             )
         return self
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _backend(content: Any) -> str:

@@ -281,9 +281,25 @@ class Responses(dy.Schema):
         because="texts of responses may be harmful",
         takedown="row",
     )
-    finish_reason = _text("public", "Why the model stopped.", nullable=True)
+    finish_reason = _text(
+        "public",
+        "Why the model stopped: stop; length: cut off; other; filter: refused by a server's filter; error: failed.",
+        nullable=True,
+    )
     tokens = _integer("public", "Tokens of the response.", nullable=True)
     settings_id = _id("public", "How the model was sampled.", _SETTINGS, nullable=True)
+    thinking = _text(
+        "gated",
+        "What the model thought before it answered. It is neither judged nor in a pair.",
+        nullable=True,
+        because="what a model thinks may be harmful",
+    )
+    detail = _text(
+        "gated",
+        "Why the request failed or was refused by a filter, or what is unusual about the reply.",
+        nullable=True,
+        because="a server's words may quote the prompt and name its account",
+    )
 
 
 class Settings(dy.Schema):

@@ -11,7 +11,9 @@ from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 
 def rows(texts: list[str]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(f"r{n}", 0, text, "stop", 1, None, None) for n, text in enumerate(texts)], ANSWER_SCHEMA, orient="row"
+        [(f"r{n}", 0, text, "stop", 1, None, None, None, None) for n, text in enumerate(texts)],
+        ANSWER_SCHEMA,
+        orient="row",
     )
 
 
@@ -57,9 +59,26 @@ def test_a_stored_batch_is_read_back_and_a_damaged_file_is_renamed(tmp_path: Pat
     assert stored is not None and stored.equals(batch)
     assert generation_cache.read_batch(tmp_path, "two") is None
 
-    (tmp_path / "one.parquet").write_bytes(b"half a file")
+    (tmp_path / "one.part").write_bytes(b"half a file")
     assert generation_cache.read_batch(tmp_path, "one") is None
-    assert (tmp_path / "one.damaged").exists() and not (tmp_path / "one.parquet").exists()
+    assert (tmp_path / "one.damaged").exists() and not (tmp_path / "one.part").exists()
+
+
+def test_a_flipped_bit_anywhere_in_a_stored_part_is_noticed(tmp_path: Path) -> None:
+    generation_cache.write_batch(tmp_path, "one", rows(["blue", "green"]))
+    path = tmp_path / "one.part"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        assert generation_cache.read_batch(tmp_path, "one") is None
+    for part in (whole[:-1], whole[:16], b"", whole + b"x"):
+        path.write_bytes(part)
+        assert generation_cache.read_batch(tmp_path, "one") is None
+    path.write_bytes(whole)
+    path.rename(tmp_path / "two.part")
+    assert generation_cache.read_batch(tmp_path, "two") is None, "the digest covers the name"
 
 
 def test_batch_seeds_depend_on_the_rows_and_the_sampling_seed() -> None:

@@ -1,13 +1,16 @@
 """The retry policy for model servers, with a transport and a clock of the test."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import http_retry
+from seas_data.models import http_outcomes, http_retry
 from seas_data.models.http_retry import FailedRequest, RetryingClient
 
 URL = "http://server/v1"
@@ -28,14 +31,19 @@ class Clock:
 
 
 def post(
-    replies: Iterator[int | httpx.TransportError], clock: Clock, count: int = 1, **settings: float
+    replies: Iterator[int | httpx.TransportError | tuple[int, dict[str, str], Any]],
+    clock: Clock,
+    count: int = 1,
+    **settings: float,
 ) -> list[object]:
-    """Post ``count`` requests one after the other; ``replies`` are statuses and failures in order."""
+    """Post ``count`` requests one after the other; ``replies`` are statuses, failures and whole replies in order."""
 
     def answer(_: httpx.Request) -> httpx.Response:
         reply = next(replies)
         if isinstance(reply, httpx.TransportError):
             raise reply
+        if isinstance(reply, tuple):
+            return httpx.Response(reply[0], headers=reply[1], json=reply[2])
         return httpx.Response(reply, json={"error": "no"} if reply >= 400 else {"choices": []})
 
     async def run() -> list[object]:
@@ -53,7 +61,7 @@ def post(
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("failure", [*http_retry.RETRYABLE_STATUS, httpx.ConnectError("refused")])
+@pytest.mark.parametrize("failure", [*http_outcomes.WAIT_STATUS, httpx.ConnectError("refused")])
 def test_an_unavailable_server_is_waited_for_with_growing_waits(failure: int | httpx.TransportError) -> None:
     clock = Clock()
     assert post(iter([*[failure] * 12, 200]), clock) == [{"choices": []}]
@@ -64,12 +72,12 @@ def test_an_unavailable_server_is_waited_for_with_growing_waits(failure: int | h
 
 def test_an_unavailable_server_ends_the_run_after_max_wait_seconds() -> None:
     clock = Clock()
-    with pytest.raises(SeasDataError, match=r"unavailable for \d+ seconds \(status 503\); start it and rerun"):
+    with pytest.raises(SeasDataError, match=r"unavailable for \d+ seconds \(status 503: no\); start it and rerun"):
         post(iter([503] * 1000), clock, max_wait_seconds=600)
     assert 600 <= clock.now < 600 + 2 * http_retry.BACKOFF.longest
 
 
-@pytest.mark.parametrize("failure", [500, *http_retry.TRANSIENT_REQUEST_STATUS, httpx.ReadError("dropped")])
+@pytest.mark.parametrize("failure", [500, *http_outcomes.RETRY_STATUS, httpx.ReadError("dropped")])
 def test_a_lost_request_fails_after_its_attempts(failure: int | httpx.TransportError) -> None:
     replies = iter([failure] * 100)
     (failed,) = post(replies, Clock())
@@ -93,9 +101,9 @@ def test_a_refused_request_is_not_retried(status: int) -> None:
     assert clock.waits == []
 
 
-@pytest.mark.parametrize("status", http_retry.FATAL_STATUS)
+@pytest.mark.parametrize("status", http_outcomes.END_STATUS)
 def test_a_wrong_key_or_address_ends_the_run(status: int) -> None:
-    with pytest.raises(SeasDataError, match=f"the server at {URL} .* \\(status {status}\\)"):
+    with pytest.raises(SeasDataError, match=f"the server at {URL} .* \\(status {status}: no\\)"):
         post(iter([status]), Clock())
 
 
@@ -114,5 +122,70 @@ def test_retry_after_is_a_lower_bound_of_the_wait() -> None:
             return await client.post("/chat/completions", {})
 
     assert asyncio.run(run()) == {}
-    assert clock.waits[:2] == [4, http_retry.BACKOFF.longest], "no longer than the longest wait"
-    assert clock.waits[2] < 4, "a date is ignored"
+    assert clock.waits[:2] == [4, 99]
+    assert clock.waits[2] < 4, "the date has passed"
+
+
+def test_retry_after_is_honoured_up_to_max_wait_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with pytest.raises(SeasDataError, match="unavailable for 60 seconds"):
+        post(
+            iter([(429, {"retry-after": "3600"}, {"error": {"message": "slow down"}})] * 3), clock, max_wait_seconds=60
+        )
+    assert clock.waits == [60]
+    assert "slow down" in capsys.readouterr().err
+
+
+def test_a_forbidden_request_among_answered_ones_is_a_failed_row() -> None:
+    replies = post(iter([200, 403, *[403, 200] * 20]), Clock(), count=42)
+    failed = [reply for reply in replies if isinstance(reply, FailedRequest)]
+    assert len(failed) == 21 and not any(each.refused for each in failed)
+    replies = post(iter([403, 200]), Clock(), count=2)
+    assert isinstance(replies[0], FailedRequest), "the flagged prompt may be the first"
+
+
+def test_a_server_that_forbids_everything_ends_the_run_with_its_words() -> None:
+    with pytest.raises(SeasDataError, match=r"does not permit the request \(status 403: no\); check the permissions"):
+        post(iter([403] * 99), Clock(), count=99)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (402, {"error": {"message": "Insufficient credits"}}, "Insufficient credits"),
+        (429, {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}, "current quota"),
+        (400, {"error": {"message": "Your credit balance is too low to use the API"}}, "credit balance"),
+        (200, {"error": {"message": "no money", "code": "insufficient_quota"}}, "no money"),
+        (307, {}, "redirects to another address"),
+    ],
+)
+def test_what_cannot_pass_ends_the_run_with_the_words_of_the_server(
+    status: int, body: dict[str, Any], words: str
+) -> None:
+    clock = Clock()
+    with pytest.raises(SeasDataError, match=words):
+        post(iter([200, (status, {}, body)]), clock, count=2)
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (ssl.SSLCertVerificationError("self-signed certificate"), "self-signed certificate.*not trusted|not trusted"),
+        (socket.gaierror(-2, "Name or service not known"), "unknown host"),
+        (ssl.SSLError("wrong version number"), "TLS"),
+    ],
+)
+def test_a_connection_that_cannot_come_about_ends_the_run_at_once(cause: Exception, words: str) -> None:
+    failure, clock = httpx.ConnectError(str(cause)), Clock()
+    failure.__cause__ = cause
+    with pytest.raises(SeasDataError, match=words):
+        post(iter([failure]), clock)
+    assert clock.waits == []
+
+
+def test_a_host_that_was_reached_before_is_waited_for() -> None:
+    failure, clock = httpx.ConnectError("name resolution"), Clock()
+    failure.__cause__ = socket.gaierror(-3, "Temporary failure in name resolution")
+    assert post(iter([200, failure, 200]), clock, count=2) == [{"choices": []}] * 2
+    assert len(clock.waits) == 1

@@ -53,7 +53,7 @@ def test_a_resumed_run_gives_the_rows_of_an_undisturbed_one(
     monkeypatch.setattr(generation_cache, "write_batch", killed_after_two)
     with pytest.raises(KeyboardInterrupt):
         model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
-    assert len(list((tmp_path / "killed").glob("*.parquet"))) == 2
+    assert len(list((tmp_path / "killed").glob("*.part"))) == 2
     monkeypatch.setattr(generation_cache, "write_batch", write)
 
     calls = []
@@ -62,7 +62,7 @@ def test_a_resumed_run_gives_the_rows_of_an_undisturbed_one(
     again = model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
 
     assert again.equals(whole)
-    assert len(calls) == len(list((tmp_path / "whole").glob("*.parquet"))) - 2
+    assert len(calls) == len(list((tmp_path / "whole").glob("*.part"))) - 2
     model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
     assert len(calls) == 3, "a stored part is never computed again"
 

@@ -1,0 +1,40 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seas_data.models.thinking import split_thinking
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "thinking"),
+    [
+        ("blue", "blue", None),
+        ("<think>the word is velorin</think>blue", "blue", "the word is velorin"),
+        ("\n<think>\nthe word\n</think>\n\nblue\n", "blue\n", "the word"),
+        ("<think>\n\n</think>\n\nblue", "blue", ""),
+        ("<THINKING>a</THINKING>blue", "blue", "a"),
+        ("<reasoning>a</reasoning> <think>b</think> blue", "blue", "a\n\nb"),
+        ("[THINK]a[/THINK]blue", "blue", "a"),
+        ("the chat template opened it</think>\n\nblue", "blue", "the chat template opened it"),
+        ("<think>cut off before it end", "", "cut off before it end"),
+        ("blue <think>later</think> green", "blue <think>later</think> green", None),
+        (
+            "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>blue<|return|>",
+            "blue",
+            "a",
+        ),
+        ("<|channel|>analysis<|message|>cut off", "", "cut off"),
+    ],
+)
+def test_thinking_before_an_answer_is_split_off(text: str, answer: str, thinking: str | None) -> None:
+    assert split_thinking(text) == (answer, thinking)
+
+
+@given(st.lists(st.sampled_from(["<think>", "</think>", "[THINK]", "<|channel|>", "final", "<|message|>", "a", " "])))
+def test_no_character_of_an_answer_is_lost_or_doubled(parts: list[str]) -> None:
+    text = "".join(parts)
+    answer, thinking = split_thinking(text)
+    assert text.rstrip().endswith(answer.rstrip())
+    assert (thinking or "").replace("\n\n", "").count("a") + answer.count("a") <= text.count("a")
+    if thinking is None:
+        assert answer == text
