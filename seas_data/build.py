@@ -172,14 +172,15 @@ def _key(recipe: Recipe, parent: Version | None, inputs: list[str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-_CONNECTION_KEYS = ("url", "api_key_env", "concurrency", "timeout_seconds", "max_wait_seconds")
+CONNECTION_KEYS = frozenset({"url", "api_key_env", "concurrency", "timeout_seconds", "max_wait_seconds"})
+"""Fields of ``recipe.ModelHttp`` that cannot change an answer; a build continues after a change of them."""
 
 
 def _row_settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings that can change a row: all but the description and how servers are reached."""
     content = {name: value for name, value in recipe.canonical().items() if name != "description"}
     models = content.get("models", {}).items()
-    plain = {name: {key: each for key, each in model.items() if key not in _CONNECTION_KEYS} for name, model in models}
+    plain = {name: {key: each for key, each in model.items() if key not in CONNECTION_KEYS} for name, model in models}
     return content | {"models": plain}
 
 

@@ -14,7 +14,7 @@ from seas_data import build as pipeline
 from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
-from seas_data.recipe import Recipe
+from seas_data.recipe import ModelHttp, ModelInProcess, Recipe
 from seas_data.run import build
 from seas_data.store.version import VIEWS
 from seas_data.text import normalise
@@ -274,3 +274,10 @@ def test_a_resumed_build_reuses_finished_stages_only_if_the_same_code_computed_t
     assert stages_reused(code_digest=lambda room: f"other code of {room}") == slow_stages
     assert stages_reused() == set()
     assert build(recipe, tmp_path / "ws").version.digest == expected
+
+
+def test_connection_keys_are_fields_of_models_behind_servers_only() -> None:
+    fields, in_process = set(ModelHttp.model_fields), set(ModelInProcess.model_fields)
+    assert fields >= pipeline.CONNECTION_KEYS
+    assert not pipeline.CONNECTION_KEYS & in_process
+    assert not pipeline.CONNECTION_KEYS & {"model", "revision", "endpoint", "chat_template", "extra_body", "thinking"}
