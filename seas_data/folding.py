@@ -4,6 +4,8 @@
 ``fold``                  NFKC, case folded, invisible characters removed, white space collapsed
 ``remove_disguise``       NFKC, invisible characters removed; case and white space as they are
 ``fold_look_alikes``      ``fold``, and letters that look like Latin ones replaced by them: for leaks and lists of words
+``fold_width``            full-width forms as ASCII in East Asian texts, where both are ordinary
+``leak_digest``           the id of ``fold_look_alikes``, by which leaks and takedowns recognise a text
 ``is_blank``              whether a text shows nothing
 ``has_hidden_payload``    whether a text carries data in invisible characters
 ========================  =============================================================================================
@@ -24,10 +26,14 @@ from typing import Any, Final
 import polars as pl
 import unicodedata2
 
+from seas_data.text import content_id
+
 VERSION: Final = "1"
 """Changes with the folded forms: with the rules, ``folding.json`` or unicodedata2's version of Unicode."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LOOSE_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
+_WIDTHS: Final = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
+_WIDE: Final = re.compile("[\uff01-\uff5e\u3000]")
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 _PAYLOAD: Final = re.compile("[\U000e0000-\U000e007f]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}")
 
@@ -66,6 +72,20 @@ def remove_disguise(text: str) -> str:
         return text
     normal = unicodedata2.normalize("NFKC", _SURROGATE.sub("\ufffd", text))
     return str(unicodedata2.normalize("NFKC", normal.translate(_ignorable_table())))
+
+
+def fold_width(text: str) -> str:
+    """Return ``text`` with full-width letters, digits and punctuation as ASCII ones, if it is written in an East Asian
+    script: there, both widths are ordinary. Elsewhere full-width letters are a disguise and stay.
+    """
+    if text.isascii() or not _WIDE.search(text) or not any(map(is_written_without_blanks, text)):
+        return text
+    return text.translate(_WIDTHS)
+
+
+def leak_digest(text: str) -> str:
+    """Return the id of ``fold_look_alikes(text)``: of a plain ASCII text, its ``text.text_digest``."""
+    return content_id("text", fold_look_alikes(text))
 
 
 def is_blank(text: str) -> bool:

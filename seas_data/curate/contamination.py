@@ -5,6 +5,9 @@ Each training prompt is compared with every holdout prompt by two measures: how 
 where the same embedder read both. The first finds a copy with a few words around it, the second a paraphrase. Both
 store their score in the decision, so that a person can check it.
 
+The first compares folded texts (``folding.fold_look_alikes``), so full-width letters, invisible characters and letters
+of other scripts hide no copy.
+
 A training prompt at or over a threshold is dropped. If exactly one of the two prompts is adversarial, the pair is a
 contrast rather than a copy: the training prompt is flagged and kept. Holdout prompts are never dropped.
 """
@@ -13,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from seas_data.curate.outcome import Outcome, build_decisions, empty_decisions
+from seas_data.folding import fold_look_alikes
 from seas_data.recipe import Contamination
 from seas_data.similarity import cosine_neighbours
 from seas_data.similarity.containment import find_quotes
@@ -75,7 +79,8 @@ def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
         role: texts.join(rows.filter(pl.col("role") == role), on="text_digest", how="semi")
         for role in ("holdout", "training")
     }
-    query, text, score = find_quotes(sides["holdout"]["text"].to_list(), sides["training"]["text"].to_list(), threshold)
+    folded = {role: [fold_look_alikes(text) for text in side["text"]] for role, side in sides.items()}
+    query, text, score = find_quotes(folded["holdout"], folded["training"], threshold)
     pairs = pl.DataFrame(
         {
             "text_digest": sides["training"]["text_digest"].gather(text),

@@ -15,6 +15,7 @@ from seas_data.curate.contamination import drop_contaminated
 from seas_data.curate.dedup.edges import find_edges, is_duplicate, restrict_to_kept
 from seas_data.curate.dedup.items import collect_items, flag_not_embeddable
 from seas_data.curate.dedup.select import select
+from seas_data.curate.disguise import flag_disguised
 from seas_data.curate.incoming import Earlier, Incoming
 from seas_data.curate.label_conflicts import resolve_label_conflicts
 from seas_data.curate.labels import Labelled, infer_labels
@@ -79,6 +80,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder)
     if recipe.embedders:
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
+    decisions.append(flag_disguised(training, earlier_ids))
     edges = stages.run("edges", items.items.height, lambda: vars(find_edges(items, embedded_items, settings)))
     with stages.timed("requests", training.height):
         request_pairs = edges["requests"].filter(is_duplicate(settings))

@@ -1,4 +1,4 @@
-"""Drop rows that cannot be prompts: too short, too long, or without letters or digits.
+"""Drop rows that cannot be prompts: too short, too long, or without a visible letter, digit or emoji.
 
 A text of mostly U+FFFD was decoded wrongly before it came here and cannot be restored. Holdout rows are what models are
 tested on and stay unchanged.
@@ -7,9 +7,11 @@ tested on and stay unchanged.
 import polars as pl
 
 from seas_data.curate.outcome import Outcome, build_decisions
+from seas_data.folding import shows_nothing
 from seas_data.recipe import Limits
 
 REPLACEMENT_CHARACTER = "\ufffd"
+_SYMBOLS = r"[\p{L}\p{N}\p{Extended_Pictographic}\x{1f1e6}-\x{1f1ff}]"  # the range are the letters of flags
 
 
 def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
@@ -31,7 +33,7 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
         .then(pl.lit("too_short"))
         .when(characters > settings.max_characters)
         .then(pl.lit("too_long"))
-        .when((replaced * 2 > visible) | ~text.str.contains(r"[\p{L}\p{N}]"))
+        .when((replaced * 2 > visible) | ~text.str.contains(_SYMBOLS) | shows_nothing(text))
         .then(pl.lit("invalid"))
     )
     limit = (
@@ -41,7 +43,7 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
         .then(settings.max_characters)
     )
     detail = pl.when(pl.col("reason") == "invalid").then(
-        pl.when(replaced * 2 > visible).then(pl.lit("mostly U+FFFD")).otherwise(pl.lit("no letter or digit"))
+        pl.when(replaced * 2 > visible).then(pl.lit("mostly U+FFFD")).otherwise(pl.lit("no letter, digit or emoji"))
     )
     rows = (
         prompts.select("prompt_id", "text", reason.alias("reason"), characters.alias("score"))

@@ -1,4 +1,4 @@
-"""Held-out prompts: those of ``test``, ``harmless`` and ``holdout``, matched by id and by text.
+"""Held-out prompts: those of ``test``, ``harmless`` and ``holdout``, matched by id and by folded text.
 
 Generated attacks have new ids, so ids alone are not enough: an attack with the text of a held-out prompt is held out
 too, and so is every attack whose seed has a held-out example.
@@ -6,6 +6,7 @@ too, and so is every attack whose seed has a held-out example.
 
 import polars as pl
 
+from seas_data.folding import leak_digest
 from seas_data.text import text_digest
 
 
@@ -15,11 +16,12 @@ def select_held_out(prompts: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame
     ``prompts`` and ``splits`` are the tables of a version. A dropped prompt has no split; one of role ``holdout`` is
     held out even then, because dropping it as a duplicate does not make its text trainable.
 
-    Output columns: prompt_id, text_digest.
+    Output columns: prompt_id, text_digest, leak_digest (of ``folding``; null where ``prompts`` has no text).
     """
     elsewhere = splits.filter(pl.col("split") != "train").select("prompt_id")
     rows = prompts.filter(pl.col("role") == "holdout").select("prompt_id")
-    return prompts.join(pl.concat([elsewhere, rows]), on="prompt_id", how="semi").select("prompt_id", "text_digest")
+    held_out = prompts.join(pl.concat([elsewhere, rows]), on="prompt_id", how="semi")
+    return held_out.select("prompt_id", "text_digest", leak_digest=_leak_digests(held_out))
 
 
 def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataFrame | None = None) -> pl.Series:
@@ -36,12 +38,16 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
         prompts = prompts.with_columns(
             text_digest=pl.Series([text_digest(text) for text in prompts["text"]], dtype=pl.String)
         )
-    found = [
-        prompts.join(held_out, on="prompt_id", how="semi"),
-        prompts.join(held_out, on="text_digest", how="semi"),
-    ]
+    prompts = prompts.with_columns(leak_digest=_leak_digests(prompts))
+    found = [prompts.join(held_out, on=key, how="semi") for key in ("prompt_id", "text_digest", "leak_digest")]
     if seeds is not None:
         examples = seeds.select("seed_id", pl.col("example_ids").alias("prompt_id")).explode("prompt_id")
         tainted = examples.join(held_out, on="prompt_id", how="semi")
         found.append(prompts.join(tainted, on="seed_id", how="semi"))
     return pl.concat([part.select("prompt_id") for part in found])["prompt_id"].unique().sort()
+
+
+def _leak_digests(prompts: pl.DataFrame) -> pl.Series:
+    if "text" not in prompts.columns:
+        return pl.Series([None] * prompts.height, dtype=pl.String)
+    return pl.Series([None if text is None else leak_digest(text) for text in prompts["text"]], dtype=pl.String)

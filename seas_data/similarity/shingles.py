@@ -1,7 +1,8 @@
 """Sets of character 5-grams (shingles) as flat numpy arrays: hashing, MinHash and exact set intersections.
 
 Two texts are near duplicates if they share most of their shingles: the runs of five characters of their normalised
-form. Word shingles are too coarse for prompts, which often have fewer than ten words. The sets of all texts are
+form, where full-width forms in East Asian texts are ASCII. Word shingles are too coarse for prompts, which often have
+fewer than ten words. The sets of all texts are
 concatenated in one array, so hashing, MinHash and counting run in numpy over blocks that fit into the CPU cache and
 never create a Python object per shingle.
 """
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seas_data.folding import fold_width
 from seas_data.progress import bar
 from seas_data.text import normalise
 
@@ -64,7 +66,8 @@ def _hash_texts(texts: Sequence[str], change: Callable[[NDArray[np.uint64]], NDA
     with bar(len(texts), "shingling", "texts") as progress:
         for start in range(0, len(texts), _TEXTS_PER_BLOCK):
             block = [
-                normalise(text).ljust(SHINGLE_CHARACTERS, _PADDING) for text in texts[start : start + _TEXTS_PER_BLOCK]
+                normalise(fold_width(text)).ljust(SHINGLE_CHARACTERS, _PADDING)
+                for text in texts[start : start + _TEXTS_PER_BLOCK]
             ]
             keys = change(_keys(block))
             sizes.append(np.bincount((keys >> np.uint64(_HASH_BITS)).astype(np.int64), minlength=len(block)))

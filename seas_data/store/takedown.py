@@ -7,6 +7,7 @@ nobody can test there which text was taken down.
 
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.folding import fold, leak_digest
 from seas_data.store import files
 from seas_data.store.version import Version
-from seas_data.text import content_id
+from seas_data.text import content_id, text_digest
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,15 @@ def split_taken_down(prompts: pl.DataFrame, takedowns: Takedowns) -> tuple[pl.Da
     """
     taken_down = prompts["prompt_id"].is_in(takedowns.ids.implode())
     if takedowns.digests:
-        digests = [_salted_digest(takedowns.salt, digest) in takedowns.digests for digest in prompts["text_digest"]]
-        taken_down |= pl.Series(digests, dtype=pl.Boolean)
+        # The folded form without look-alikes recognises what was recorded by its text_digest only.
+        forgotten = [
+            any(
+                _salted_digest(takedowns.salt, digest) in takedowns.digests
+                for digest in {given, content_id("text", fold(text)), leak_digest(text)}
+            )
+            for given, text in prompts.select("text_digest", "text").iter_rows()
+        ]
+        taken_down |= pl.Series(forgotten, dtype=pl.Boolean)
     return prompts.filter(~taken_down), build_set_aside(prompts.filter(taken_down))
 
 
@@ -68,10 +77,14 @@ def build_set_aside(rows: pl.DataFrame) -> pl.DataFrame:
     return tables.cast("set_aside", pl.concat([tables.empty("set_aside"), aside], how="diagonal"))
 
 
-def record_digests(root: Path, text_digests: list[str]) -> None:
-    """Add texts, given by ``text_digest``, to those that the workspace at ``root`` sets aside from now on."""
+def record_texts(root: Path, texts: Iterable[str]) -> None:
+    """Add ``texts`` to those that the workspace at ``root`` sets aside from now on, also if they come in disguise.
+
+    A text is recorded by its ``text_digest``, as every takedown has been, and by its ``leak_digest``.
+    """
     salt, digests = _read_digests(root)
-    digests = sorted({*digests, *(_salted_digest(salt, digest) for digest in text_digests)})
+    new = {digest for text in texts for digest in (text_digest(text), leak_digest(text))}
+    digests = sorted({*digests, *(_salted_digest(salt, digest) for digest in new)})
     files.write_text(root / "forgotten.json", json.dumps({"salt": salt, "digests": digests}) + "\n")
     (root / "forgotten.json").chmod(0o600)
 
@@ -89,5 +102,5 @@ def _read_digests(root: Path) -> tuple[str, list[str]]:
         ) from None
 
 
-def _salted_digest(salt: str, text_digest: str) -> str:
-    return content_id("forgotten text", salt, text_digest)
+def _salted_digest(salt: str, digest: str) -> str:
+    return content_id("forgotten text", salt, digest)

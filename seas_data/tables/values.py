@@ -9,6 +9,8 @@ REASONS = (
     "contrast_pair",
     "label_conflict",
     "not_embeddable",
+    "disguised",  # equal to another text only in the folded form
+    "hidden_payload",  # data in invisible characters
     "split_bridge",
     "manual",
     "unreviewed",  # harmless only by the verdict of a judge

@@ -73,6 +73,34 @@ def test_a_training_row_of_the_opposite_kind_is_flagged_and_kept() -> None:
     assert outcome.kept.equals(frame)
 
 
+TEE = "Welche Teekanne hält grünen Tee über die längste Zeit warm und schön?"
+LOOKS = str.maketrans({"a": "а", "e": "е", "o": "о", "p": "р", "c": "с", "x": "х", "y": "у", "i": "і"})
+
+
+@pytest.mark.parametrize("text", [TEA, TEE])
+def test_disguised_copies_of_a_holdout_prompt_are_dropped(text: str) -> None:
+    disguised = {
+        "wide": "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+        "bold": "".join(chr(0x1D41A + ord(c) - ord("a")) if "a" <= c <= "z" else c for c in text),
+        "cyrillic": text.translate(LOOKS),
+        "zero-width": "\u200b".join(text),
+        "soft hyphens": "\u00ad".join(text),
+        "selectors": "\ufe0f".join(text),
+        "tags": text + "".join(chr(0xE0000 + ord(c)) for c in "hidden"),
+        "struck": "".join(c + "\u0336" if c.isascii() else c for c in text),
+        "quoted": f"Dear all, my aunt asks: {chr(0x200D).join(text)} Yours, a neighbour.",
+    }
+    rows = [(name, "training", "adversarial", each) for name, each in disguised.items()]
+    frame = prompts(("test", "holdout", "adversarial", text), *rows)
+    assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == dict.fromkeys(
+        disguised, ("drop", "test", "ngram")
+    )
+    disguised_test = prompts(
+        ("test", "holdout", "adversarial", disguised["wide"]), ("a", "training", "adversarial", text)
+    )
+    assert set(verdicts(drop_contaminated(disguised_test, None, CONTAMINATION))) == {"a"}
+
+
 def test_harmless_and_general_are_one_side() -> None:
     frame = prompts(("test", "holdout", "harmless", TEA), ("plain", "training", "general", TEA))
     assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"plain": ("drop", "test", "ngram")}

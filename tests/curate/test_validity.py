@@ -23,8 +23,9 @@ def run(*texts: str, role: str = "training", **limits: int) -> Outcome:
         ("  ab \n", ("too_short", 2.0, 3.0, None)),
         ("", ("too_short", 0.0, 3.0, None)),
         ("门" * 21, ("too_long", 21.0, 20.0, None)),
-        ("?! ... --", ("invalid", 9.0, None, "no letter or digit")),
-        ("\u200b\u200b\u200b", ("invalid", 3.0, None, "no letter or digit")),
+        ("?! ... --", ("invalid", 9.0, None, "no letter, digit or emoji")),
+        ("\u200b\u200b\u200b", ("invalid", 3.0, None, "no letter, digit or emoji")),
+        ("\u3164\u3164\u3164", ("invalid", 3.0, None, "no letter, digit or emoji")),  # letters that show nothing
         ("\ufffd\ufffd a \ufffdb", ("invalid", 7.0, None, "mostly U+FFFD")),
     ],
 )
@@ -42,7 +43,10 @@ def test_invalid_rows_are_dropped_with_the_violated_limit(
     )
 
 
-@pytest.mark.parametrize("text", ["abc", "1+1", "门是红", "كيف", "ab\ufffdc", "दरवाज़ा", "\ufffd\ufffdab"])
+@pytest.mark.parametrize(
+    "text",
+    ["abc", "1+1", "门是红", "كيف", "ab\ufffdc", "दरवाज़ा", "🔪🔪🔪", "👩\u200d🚀", "🇫🇷🇩🇪", "❤️❤️", "\ufffd\ufffdab"],
+)
 def test_valid_rows_are_kept(text: str) -> None:
     outcome = run(text, text.strip())
     assert outcome.kept.height == 2

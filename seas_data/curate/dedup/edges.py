@@ -14,8 +14,11 @@ payload - whole text         no edge                        with a plain text: t
 
 A pair of payloads becomes one duplicate edge per template that contains both, but a single request edge.
 
-Two kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them on one
-side of the split and drops neither. *The same request as another attack*: embeddings capture the request and hardly
+Two texts that are equal only in their folded form (``disguise``) are ``related``, too, so a disguised copy is on the
+side of the plain text; and so is a text with a hidden payload and whatever resembles it.
+
+Two more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them on
+one side of the split and drops neither. *The same request as another attack*: embeddings capture the request and hardly
 its form, so a question and the same question with "begin with: Of course" have almost one vector; a semantic duplicate
 must have the same attack style, or both none. *Different requests in nearly identical wrappers*: as whole texts, two
 long stories that differ in a sentence make all their prompts similar; prompts of two templates are duplicates only if
@@ -33,6 +36,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.dedup.items import Items
+from seas_data.folding import fold_look_alikes, has_hidden_payload
 from seas_data.recipe import Curation
 from seas_data.similarity import cosine_neighbours, near_duplicates
 from seas_data.similarity.cosine_neighbours import Pairs
@@ -100,8 +104,9 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation) -> E
     ordered = pl.concat(passes).sort("left", "right", preference)
     similar = ordered.filter(pl.any_horizontal(pl.col("left", "right").ne_missing(pl.col("left", "right").shift())))
     duplicates = _find_duplicates(items, similar, with_near=settings.near is not None)
+    marked = _mark_related(items, duplicates, similar.filter(is_duplicate(settings)), settings)
     return Edges(
-        duplicates=_as_edges(items, _mark_related(items, duplicates, similar.filter(is_duplicate(settings)), settings)),
+        duplicates=_as_edges(items, _add_disguised(items, marked, settings)),
         requests=_as_edges(items, _find_requests(items, similar)),
     )
 
@@ -213,7 +218,9 @@ def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, setting
 
     ``same``: the pairs of items that reach a duplicate threshold.
     """
-    units = items.units.select("attack_style", "template_id", payload="payload_item").with_row_index("unit")
+    texts = items.items["text"].head(items.units.height)
+    hidden = pl.Series("hidden", [has_hidden_payload(text) for text in texts], dtype=pl.Boolean)
+    units = items.units.select("attack_style", "template_id", hidden, payload="payload_item").with_row_index("unit")
     ends = (
         pairs.with_columns(pl.col("left", "right").cast(pl.UInt32))
         .join(units, left_on="left", right_on="unit", maintain_order="left")
@@ -230,9 +237,30 @@ def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, setting
         & pl.col("payload").ne(pl.col("payload_right"))
         & ~(first.cast(pl.Int64) * width + second).is_in(duplicate_pairs)
     ).fill_null(False)
-    is_related = is_duplicate(settings) & (other_attack | other_request)
+    hides = pl.col("hidden") | pl.col("hidden_right")
+    is_related = is_duplicate(settings) & (other_attack | other_request | hides)
     related = pl.when(is_related).then(pl.lit("related", dtype=EDGE_REASONS)).otherwise("reason").alias("reason")
     return ends.with_columns(related).select(pl.col(name).cast(kind) for name, kind in _PAIR_COLUMNS.items())
+
+
+def _add_disguised(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.DataFrame:
+    """Return ``pairs`` with a related pair for each unit whose text differs from an earlier one only by a disguise."""
+    texts = items.items["text"].head(items.units.height)
+    folded = pl.DataFrame({"folded": [fold_look_alikes(text) for text in texts]}, {"folded": pl.String})
+    disguised = (
+        folded.with_row_index("right")
+        .with_columns(left=pl.col("right").first().over("folded"))
+        .filter(pl.col("left") != pl.col("right"))
+        .select(
+            pl.col("left", "right").cast(pl.Int64),
+            reason=pl.lit("related", dtype=EDGE_REASONS),
+            score=pl.lit(1.0, dtype=pl.Float32),
+        )
+    )
+    key, together = ["left", "right"], must_stay_together(settings)
+    ordered = pairs.with_columns(left=pl.min_horizontal(key), right=pl.max_horizontal(key))
+    new = disguised.join(ordered.filter(together), on=key, how="anti", maintain_order="left")
+    return pl.concat([ordered.join(new, on=key, how="anti", maintain_order="left"), new])
 
 
 def _find_requests(items: Items, similar: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from seas_data.pairs.holdout import select_held_out
+from seas_data.folding import leak_digest
+from seas_data.pairs.holdout import find_held_out, select_held_out
 from seas_data.release.checks.check import Candidate, Check, Finding, finding
 from seas_data.text import text_digest
 
@@ -22,7 +23,7 @@ def find_leaks(candidate: Candidate) -> Finding:
 
 
 _ASSIGNED = """
-select prompt_id, text_digest, kind = 'adversarial' as adversarial, role, split,
+select prompt_id, text, text_digest, kind = 'adversarial' as adversarial, role, split,
     prompt_id in (select prompt_id from kept) as kept
 from prompts left join splits using (prompt_id)
 """
@@ -31,15 +32,19 @@ _ATTACKS_IN_TEST = "select prompt_id as id from attacks semi join prompts using 
 
 
 def _in_training(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
-    """Return the rows of train that belong to a test set, or have the same text and side as a row of one.
+    """Return the rows of train that belong to a test set, or have the same folded text and side as a row of one.
 
     A text that is adversarial in one set and harmless in another is a contrast, which curation keeps on purpose. A row
     that was dropped because a later test contains it keeps its split, but models are no longer trained on it.
     """
     train = rows.filter(split="train")
-    sided = rows.join(held_out, on="prompt_id", how="semi").select("text_digest", "adversarial")
-    same = train.filter("kept").join(sided, on=["text_digest", "adversarial"], how="semi")["prompt_id"]
-    return pl.concat([train.filter(role="holdout")["prompt_id"], same])
+    sided = rows.join(held_out, on="prompt_id").select("prompt_id", "adversarial")
+    found = [train.filter(role="holdout")["prompt_id"]]
+    for adversarial in (True, False):
+        same_side = held_out.join(sided.filter(adversarial=adversarial), on="prompt_id", how="semi")
+        kept = train.filter("kept", adversarial=adversarial)
+        found.append(find_held_out(kept, same_side))
+    return pl.concat(found)
 
 
 def _trained_on(table: str, key: str, sides: tuple[str, ...]) -> str:
@@ -58,13 +63,13 @@ def _in_pairs(rows: pl.DataFrame, held_out: pl.DataFrame) -> Iterator[str]:
     """Yield the ids of ``rows`` that contain something held out."""
     yield from rows.filter("has_test_seed")["id"]
     forbidden = held_out["prompt_id"].implode()
-    digests = set(held_out["text_digest"])
+    digests = {*held_out["text_digest"], *held_out["leak_digest"]}
     for column in rows.columns[1:-1]:
         if column.endswith("_id"):
             yield from rows.filter(pl.col(column).is_in(forbidden))["id"]
             continue
         for row, messages in rows.drop_nulls(column).select("id", column).iter_rows():
-            if any(text_digest(text) in digests for text in messages if text is not None):
+            if any({text_digest(text), leak_digest(text)} & digests for text in messages if text is not None):
                 yield row
 
 

@@ -32,8 +32,8 @@ from seas_data.release.takedown.rows import (
 from seas_data.similarity import vector_store
 from seas_data.store import Manifest, Shard, Workspace, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.store.takedown import build_set_aside, record_digests
-from seas_data.text import normalise, text_digest
+from seas_data.store.takedown import build_set_aside, record_texts
+from seas_data.text import normalise
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def take_down(root: Path, ids: list[str], because: str) -> Takedown:
         _require_no_quote(because, select_texts(before, ids))
         texts = _removed_texts(before, removal)
         # Recorded first: if the process is killed after this, later builds set aside too much, never too little.
-        record_digests(root, [text_digest(text) for text in texts.filter("is_taken_down")["text"]])
+        record_texts(root, texts.filter("is_taken_down")["text"])
         name = f"v{int(before.name[1:]) + 1}"
         shards, lost = _rewrite_shards(workspace, before.manifest, removal)
         tombstones, set_aside = _build_tombstones(removal, name, because), _build_set_aside(before, removal)

@@ -27,9 +27,9 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.folding import leak_digest
 from seas_data.query.version import Version
 from seas_data.tables import TABLES, policy
-from seas_data.text import text_digest
 
 MIN_QUOTE_CHARACTERS = 20
 REPLACEMENT = "forgotten"
@@ -63,8 +63,8 @@ def find_removal(version: Version, ids: list[str]) -> Removal:
     )
     texts = prompts.join(named.to_frame(), on="prompt_id", how="semi")["text"].unique(maintain_order=True)
     quotes = _long(texts)
-    same = {text_digest(text) for text in texts}
-    equal = prompts.filter(pl.Series([text_digest(text) in same for text in prompts["text"]], dtype=pl.Boolean))
+    same = {leak_digest(text) for text in texts}
+    equal = prompts.filter(pl.Series([leak_digest(text) in same for text in prompts["text"]], dtype=pl.Boolean))
     quoting = [_quoting_ids(version, table, quotes) for table in ("prompts", "attacks")]
     containing = _ids([named, equal["prompt_id"], *quoting], "prompt_id")
     dropped = version.select("select prompt_id, reason, witness_id from dropped where witness_id is not null")
