@@ -1,9 +1,19 @@
 """The command line: parse arguments, call the package, print the result. One file per group of commands.
 
+    versions    build, log, show, why, diff, verify, tag
+    analysis    sql, report, explore, review
+    stages      attack, judge, pairs, train, evaluate
+    release     check, card, checkout, push, pull, forget
+    migrate     migrate
+
+A new command goes into the file of its group; a new group is a new file and one name in ``groups`` below.
+
 Results go to standard output, progress and errors to standard error. An error that the user can fix is one sentence,
 with exit status 2. Each command imports heavy libraries itself, so that the other commands start fast.
 """
 
+import io
+import os
 import sys
 
 import typer
@@ -20,14 +30,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (versions, analysis, release, stages, migrate):
+groups = (versions, analysis, release, stages, migrate)
+for group in groups:
     app.add_typer(group.commands)
 
 
 def main() -> None:
     """Run the command line. Print an expected error as one sentence and exit with status 2."""
+    umask = os.umask(0o077)  # what commands write holds prompts, so it is readable by its owner only
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an ASCII stream, or a path that is no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
+    except KeyboardInterrupt:
+        _interrupted()
+    except SystemExit as end:
+        if end.code == 130:  # typer turns a KeyboardInterrupt into this
+            _interrupted()
+        raise
+    except UnicodeEncodeError as problem:
+        _fail(f"a text cannot be written as {problem.encoding} ({problem.reason}); set PYTHONIOENCODING=utf-8")
     except SeasDataError as problem:
         _fail(str(problem))
     except UnicodeDecodeError as problem:
@@ -39,6 +62,13 @@ def main() -> None:
         name = problem.filename2 or problem.filename  # the target of a rename that failed
         location = f": {name}" if name else ""
         _fail(f"{problem.strerror or problem}{location}; no file was partly written, so fix it and rerun the command")
+    finally:
+        os.umask(umask)
+
+
+def _interrupted() -> None:
+    print("Interrupted; the same command resumes.", file=sys.stderr)
+    sys.exit(130)
 
 
 def _fail(message: str) -> None:

@@ -1,4 +1,7 @@
-"""Recipe keys of deduplication: the similarity thresholds of near and semantic duplicates."""
+"""Recipe keys of deduplication: the similarity thresholds of near and semantic duplicates of prompts.
+
+``pairs.red.near_duplicate_threshold`` (``recipe/pairs.py``) is separate: it compares the two attacks of a pair.
+"""
 
 from seas_data.recipe.base import Proportion, StrictModel
 

@@ -1,4 +1,6 @@
-"""Charts: from a query's header and its result to a Vega-Lite specification, one function per mark.
+"""Chart marks: from a query's header and its result to a Vega-Lite specification, one function per mark.
+
+A new chart is a new file in ``sql/`` with a ``-- chart:`` header; only a new kind of mark is added here.
 
 The header names the mark and the column of each channel; ``encoding`` decides the rest from the result. Bars that count
 are stacked; bars that are rates or have an interval are grouped side by side; more than eight lines become small
