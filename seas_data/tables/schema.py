@@ -3,9 +3,9 @@
 Rows never change and decisions are rows: a version holds each of these tables as append-only Parquet shards. Ids are
 ``text.content_id`` hashes.
 
-Each column states its visibility (``public``, ``gated`` or ``never``) and what it is. To add a column, add a line; it
-must be nullable, because older shards lack it. Until it is declared ``public`` it is in no public file
-(``policy.py``). docs/tables.md is written from this file.
+Each column states its visibility (``public``, ``gated`` or ``never``) and what it is. To add a column, add a
+line, nullable because older shards lack it, and write it where the table's rows are made. Until it is declared
+``public`` it is in no public file (``policy.py``). ``python -m seas_data.tables docs/tables.md`` updates the docs.
 """
 
 from collections.abc import Callable

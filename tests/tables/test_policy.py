@@ -68,6 +68,6 @@ def test_a_condition_that_is_null_is_false() -> None:
 
 
 def test_the_docs_list_every_column() -> None:
-    """Write the part below the line of docs/tables.md with ``seas_data.tables.policy.markdown(TABLES.items())``."""
+    """Update the page with ``python -m seas_data.tables docs/tables.md``."""
     text = (CHECKOUT / "docs" / "tables.md").read_text(encoding="utf-8")
     assert text.endswith(policy.markdown(TABLES.items()))
