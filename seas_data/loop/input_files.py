@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ def read_rows(path: str, columns: tuple[str, ...]) -> pl.DataFrame:
     """
     readers: dict[str, Callable[[Path], pl.DataFrame]] = {
         ".jsonl": read_jsonl_frame,
-        ".parquet": pl.read_parquet,
+        ".parquet": partial(pl.read_parquet, glob=False),
     }
     file = Path(path)
     if file.suffix not in readers:

@@ -154,7 +154,7 @@ def _convert_shard(source: _Old, workspace: Workspace, table: str, shard: Shard)
     path = source.shards / table / f"{shard.sha256}.parquet"
     if not path.is_file() or files.sha256(path) != shard.sha256:
         raise SeasDataError(f"{path} is damaged or missing; restore it from a copy")
-    rows = pl.read_parquet(path)
+    rows = pl.read_parquet(path, glob=False)
     for step in source.steps:
         rows = step.tables[table](rows) if table in step.tables else rows
     schema = tables.empty(table).schema
@@ -184,7 +184,7 @@ def _convert_withheld(withheld: Withheld, shards: dict[tuple[str, str], Shard]) 
 
 def _read_runs(source: _Old, manifest: Manifest) -> pl.DataFrame:
     path = source.root / "runs" / f"{manifest.version}.parquet"
-    return pl.read_parquet(path) if path.is_file() else pl.DataFrame(schema=RUNS)
+    return pl.read_parquet(path, glob=False) if path.is_file() else pl.DataFrame(schema=RUNS)
 
 
 def _copy_rest(source: _Old, new: Path) -> list[str]:

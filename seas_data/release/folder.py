@@ -28,6 +28,7 @@ from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Manifest, Shard, Withheld, files, formats
 from seas_data.store.workspace import write_shard
+from seas_data.tables import stored_schema
 
 Put = Callable[[Path, Path], None]
 
@@ -101,7 +102,7 @@ def _write_shards(version: Version, folder: Path, profile: Profile, put: Put) ->
         tables[table] = []
         for shard in shards:
             path = version.workspace.shard_path(table, shard)
-            rule = table_rule(table, profile, pl.read_parquet_schema(path))
+            rule = table_rule(table, profile, stored_schema(path))
             instead = shard if rule is None else _redacted(version, table, shard, folder, profile)
             if instead == shard:
                 target = folder / "tables" / table / path.name
@@ -126,7 +127,7 @@ def _write_shards(version: Version, folder: Path, profile: Profile, put: Put) ->
 
 def _redacted(version: Version, table: str, shard: Shard, folder: Path, profile: Profile) -> Shard | None:
     """Write and return the redacted shard; return the shard itself if nothing is withheld, None if no row is left."""
-    frame = pl.read_parquet(version.workspace.shard_path(table, shard))
+    frame = pl.read_parquet(version.workspace.shard_path(table, shard), glob=False)
     held = redact(table, frame, profile, partial(pseudonyms.load_key, version.workspace.root))
     if held.equals(frame):
         return shard

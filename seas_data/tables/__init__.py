@@ -2,7 +2,7 @@
 and out of them (``io.py``), their closed lists of values (``values.py``), the taxonomy and ids.
 """
 
-from seas_data.tables.io import cast, check_shard, empty, read
+from seas_data.tables.io import cast, check_shard, empty, read, stored_schema
 from seas_data.tables.schema import TABLES
 from seas_data.tables.values import (
     ATTACK_REASONS,
@@ -25,4 +25,5 @@ __all__ = [
     "check_shard",
     "empty",
     "read",
+    "stored_schema",
 ]

@@ -32,11 +32,16 @@ def empty(table: str) -> pl.DataFrame:
 
 def read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     """Return ``columns`` of a shard of ``table``. A column that was added after the shard was written is null."""
-    stored = set(pl.read_parquet_schema(path))
-    frame = pl.read_parquet(path, columns=[name for name in columns if name in stored])
+    stored = set(stored_schema(path))
+    frame = pl.read_parquet(path, glob=False, columns=[name for name in columns if name in stored])
     schema = empty(table).schema
     missing = {name: pl.lit(None, dtype=schema[name]) for name in columns if name not in stored}
     return frame.with_columns(**missing).select(columns)
+
+
+def stored_schema(path: Path) -> pl.Schema:
+    """Return the columns and types of the Parquet file at ``path``, whose name is never a pattern."""
+    return pl.scan_parquet(path, glob=False).collect_schema()
 
 
 def check_shard(table: str, path: Path) -> None:
@@ -45,7 +50,7 @@ def check_shard(table: str, path: Path) -> None:
         raise SeasDataError(f"there is no table {table}")
     schema = empty(table).schema
     try:
-        stored = pl.read_parquet_schema(path)
+        stored = stored_schema(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(
             f"{path.name} of table {table} is not a Parquet file; restore it from a copy or a release"

@@ -47,7 +47,7 @@ def _read_rows(path: Path | None) -> pl.DataFrame:
     if path is None:
         raise SeasDataError("the job has no rows; set rows to a Parquet or JSONL file")
     try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else read_jsonl_frame(path)
+        return pl.read_parquet(path, glob=False) if path.suffix == ".parquet" else read_jsonl_frame(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(f"rows: {path} could not be read: {' '.join(str(problem).split())}") from problem
 
