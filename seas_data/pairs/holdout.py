@@ -39,7 +39,8 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
             text_digest=pl.Series([text_digest(text) for text in prompts["text"]], dtype=pl.String)
         )
     prompts = prompts.with_columns(leak_digest=_leak_digests(prompts))
-    found = [prompts.join(held_out, on=key, how="semi") for key in ("prompt_id", "text_digest", "leak_digest")]
+    keys = [key for key in ("prompt_id", "text_digest", "leak_digest") if key in held_out.columns]
+    found = [prompts.join(held_out, on=key, how="semi") for key in keys]
     if seeds is not None:
         examples = seeds.select("seed_id", pl.col("example_ids").alias("prompt_id")).explode("prompt_id")
         tainted = examples.join(held_out, on="prompt_id", how="semi")

@@ -13,6 +13,7 @@ import polars as pl
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
+from seas_data.folding import shows_nothing
 from seas_data.pairs.holdout import find_held_out
 from seas_data.pairs.result import PairResult, build_pairs, build_unpaired
 from seas_data.pairs.selection import cap_pairs, select_greedily
@@ -97,7 +98,7 @@ def prepare_attacks(
             text_key=text.hash(),
             reason=pl.when(pl.col("prompt_id").is_in(find_held_out(prompts, held_out, seeds).implode()))
             .then(pl.lit("held_out"))
-            .when(text == "")
+            .when(shows_nothing(text))
             .then(pl.lit("empty")),
         )
         .drop("own_type")

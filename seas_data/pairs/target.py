@@ -8,6 +8,7 @@ everything that resembles one. A text that was judged both ways is on neither si
 import polars as pl
 
 from seas_data import recipe
+from seas_data.folding import shows_nothing
 from seas_data.pairs.holdout import find_held_out
 from seas_data.pairs.result import PairResult, build_pairs, build_unpaired
 from seas_data.pairs.selection import cap_pairs, select_greedily
@@ -116,7 +117,7 @@ def prepare_responses(
         *(name for name in ("response_id", "prompt_id", "sample", "model") if name in responses.columns),
         characters=pl.col("text").str.len_chars().cast(pl.Int64),
         text_key=text.hash(),  # joins on the texts themselves would copy them
-        reason=pl.when(text.is_null()).then(pl.lit("failed")).when(text == "").then(pl.lit("empty")),
+        reason=pl.when(text.is_null()).then(pl.lit("failed")).when(shows_nothing(text)).then(pl.lit("empty")),
     )
     about = prompts.select(
         "prompt_id",

@@ -2,9 +2,8 @@
 
 Two texts are near duplicates if they share most of their shingles: the runs of five characters of their normalised
 form, where full-width forms in East Asian texts are ASCII. Word shingles are too coarse for prompts, which often have
-fewer than ten words. The sets of all texts are
-concatenated in one array, so hashing, MinHash and counting run in numpy over blocks that fit into the CPU cache and
-never create a Python object per shingle.
+fewer than ten words. The sets of all texts are concatenated in one array, so hashing, MinHash and counting run in numpy
+over blocks that fit into the CPU cache and never create a Python object per shingle.
 """
 
 from collections.abc import Callable, Sequence
