@@ -135,7 +135,12 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
         ),
         manual_keeps=manual_keeps,
         manual_drops=manual_drops,
-        account=Account({name: describe_source(recipe.sources[name], each) for name, each in sources_rows.items()}),
+        account=Account(
+            {
+                name: describe_source(recipe.sources[name], each, refused.filter(source=name).height)
+                for name, each in sources_rows.items()
+            }
+        ),
     )
 
 

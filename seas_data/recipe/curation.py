@@ -2,10 +2,11 @@
 
 from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.dedup import Near, Semantic
+from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.paths import ModelReference
 
 BUNDLED_EMBEDDERS: Final = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
@@ -21,12 +22,17 @@ class Embedder(StrictModel):
     revision: str | None = None
     """Commit (7 to 40 hex digits) of another model of the Hub, so that the same recipe gives the same vectors."""
     languages: list[str] = ["en"]
-    """ISO 639-1 codes of the languages whose prompts this model embeds."""
+    """The languages whose prompts this model embeds: ISO 639 codes, BCP 47 tags or English names."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Number format of the model's weights. `auto` is bf16 if the processor multiplies it natively, otherwise fp32."""
     max_unknown_proportion: Proportion = 0.1
     """A text with a larger proportion of unknown tokens or encoded characters is not embedded: its vector would carry
     no meaning."""
+
+    @field_validator("languages")
+    @classmethod
+    def _normalize_languages(cls, value: list[str]) -> list[str]:
+        return [normalize_language(each) or each for each in value]
 
 
 class Limits(StrictModel):

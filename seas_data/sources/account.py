@@ -70,12 +70,12 @@ def require_readable(name: str, source: Source, found: SourceRows) -> None:
         )
 
 
-def describe_source(source: Source, found: SourceRows) -> SourceAccount:
-    """Return what became of the rows of a source."""
+def describe_source(source: Source, found: SourceRows, forgotten: int = 0) -> SourceAccount:
+    """Return what became of the rows of a source. ``forgotten``: the number of its prompts that were taken down."""
     return SourceAccount(
         rows=found.prompts.height + found.set_aside.height,
-        prompts=found.prompts.height,
-        set_aside=_counts(found.set_aside["reason"]),
+        prompts=found.prompts.height - forgotten,
+        set_aside=_counts(found.set_aside["reason"]) | ({"forgotten": forgotten} if forgotten else {}),
         languages=_counts(found.prompts["language"].fill_null("unknown")),
         detected=found.detected,
         corrected=found.corrected,
@@ -139,6 +139,8 @@ def _unmapped(source: Source, prompts: pl.DataFrame) -> dict[str, dict[str, int]
         ("style label", "source_style", "attack_style", source.style_map),
     ):
         missing = adversarial.filter(pl.col(own).is_not_null() & pl.col(mapped).is_null())
+        if source.columns.risk == source.columns.style:  # one column has labels of both axes
+            missing = missing.filter(pl.col("risk_category").is_null() & pl.col("attack_style").is_null())
         if label_map is not None and missing.height:
             found[label] = _counts(missing[own])
     return found

@@ -86,6 +86,10 @@ def decode_file(path: Path, encoding: str) -> str:
     for mark, kind in _OTHER_KINDS.items():
         if content.startswith(mark):
             raise SeasDataError(f"{path} is {kind}")
+    if encoding.casefold().replace("_", "-") in ("utf-8", "utf8") and _looks_like_utf_16(content):
+        raise SeasDataError(
+            f"{path} looks like UTF-16 without a byte-order mark; set encoding to utf-16-le or utf-16-be"
+        )
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), encoding)
     try:
         return content.decode(encoding, errors="surrogateescape").removeprefix("\ufeff")
@@ -93,6 +97,14 @@ def decode_file(path: Path, encoding: str) -> str:
         raise SeasDataError(f"{encoding!r} is not a text encoding; set encoding to one, such as utf-8") from problem
     except UnicodeError as problem:
         raise SeasDataError(f"{path} is not {encoding}: {problem}; set encoding to that of the file") from problem
+
+
+def _looks_like_utf_16(content: bytes) -> bool:
+    """Return whether most bytes in even or in odd places of a text without a byte-order mark are NUL."""
+    start = content[:1_000]
+    if len(start) < 8 or any(content.startswith(mark) for mark, _ in _BYTE_ORDER_MARKS):
+        return False
+    return any(start[at::2].count(0) > 0.4 * len(start) / 2 and start[1 - at :: 2].count(0) == 0 for at in (0, 1))
 
 
 def _decompress(path: Path, content: bytes, kind: str, opener: Callable[[IO[bytes]], Any]) -> bytes:

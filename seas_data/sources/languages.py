@@ -45,6 +45,8 @@ def detect_languages(texts: pl.Series, name: str, min_probability: float = MIN_P
 
     ``name``: of the source, for the progress bar.
     """
+    if texts.is_empty():
+        return pl.Series([], dtype=pl.String)
     detector = _detector()
     languages: list[str | None] = []
     with progress.bar(texts.len(), f"detecting languages of {name}") as bar:

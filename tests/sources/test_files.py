@@ -135,6 +135,16 @@ def test_byte_order_mark_decides_the_encoding(tmp_path: Path, encoding: str, nam
     assert read(tmp_path, name, gzip.compress(encoded)).prompts["text"].to_list() == TEXTS
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(("name", "content"), [("set.jsonl", LINES), ("set.csv", CSV)])
+def test_utf_16_without_a_byte_order_mark_says_what_to_set(
+    tmp_path: Path, encoding: str, name: str, content: str
+) -> None:
+    with pytest.raises(SeasDataError, match="looks like UTF-16 without a byte-order mark; set encoding to utf-16-le"):
+        read(tmp_path, name, content.encode(encoding))
+    assert read(tmp_path, name, content.encode(encoding), encoding=encoding).prompts["text"].to_list() == TEXTS
+
+
 def test_tab_separated_source(tmp_path: Path) -> None:
     for name in ("set.tsv", "set.tab", "set.tsv.gz"):
         content = CSV.replace(",", "\t").encode()

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from seas_data import sources
-from seas_data.recipe import Source
+from seas_data.recipe import Embedder, Source
 from seas_data.recipe.languages import normalize_language
 from seas_data.sources.languages import LANGUAGES
 
@@ -86,3 +86,9 @@ def test_stated_language_is_not_checked_unless_asked(tmp_path: Path) -> None:
     found = read(tmp_path, rows, language="en", check_language=True)
     assert found.prompts["language"].to_list() == list(GREETINGS)
     assert (found.detected, found.corrected) == (0, 9)
+
+
+def test_languages_of_an_embedder_are_normalised_or_refused() -> None:
+    assert Embedder(languages=["English", "zho", "de-AT"]).languages == ["en", "zh", "de"]
+    with pytest.raises(ValidationError, match="'xx' is not a language"):
+        Embedder(languages=["xx"])
