@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe.models import ModelHttp
+from seas_data.recipe.paths import mark_command_line, resolve_command_line
 from seas_data.recipe.recipe import Recipe
 from seas_data.text import printable
 
@@ -18,7 +19,8 @@ _LONGEST_VALUE = 300
 def load(path: Path, changes: list[str] | None = None) -> Recipe:
     """Load the recipe at ``path`` after applying ``changes`` (``a.b=value``, with values as in YAML).
 
-    Relative paths are relative to the folder of the recipe. Raises SeasDataError that names the faulty keys.
+    Relative paths are relative to the folder of the recipe; those in ``changes`` to the current folder. Raises
+    SeasDataError that names the faulty keys.
     """
     content = read(path)
     for change in changes or []:
@@ -28,7 +30,8 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
         context["sandbox"] = None  # the folder of SANDBOX is known only after the sandbox has been generated
     if content.get("pulled_from") is not None:
         given = [_parse_value(change)[1] for change in changes or []]
-        context["trusted_paths"] = {value for value in given if isinstance(value, str)}
+        texts = {value for value in given if isinstance(value, str)}
+        context["trusted_paths"] = texts | {resolve_command_line(text) for text in texts}
     try:
         loaded = Recipe.model_validate(content, context=context)
         loaded.digest()
@@ -152,7 +155,7 @@ def _apply_change(content: dict[str, Any], change: str) -> None:
         # A YAML alias is the same mapping object as its anchor. Copy it so that the anchor does not change.
         section[parent] = dict(child)
         section = section[parent]
-    section[last] = value
+    section[last] = mark_command_line(value)
 
 
 def _explain(problem: ValidationError, content: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""Types of paths and model names in a recipe. A relative path is relative to the recipe's folder.
+"""Types of paths and model names in a recipe. A relative path is relative to the recipe's folder; one that a
+change on the command line gives (``--set``) is relative to the current folder, as paths on a command line are.
 
 ``$NAME`` is taken from the environment and ``~`` is the home folder. A digest covers names only, since the same recipe
 may be in another folder. A model is a name on the Hub unless it begins like a path: with ``.``, ``/``, ``~`` or ``$``.
@@ -7,13 +8,45 @@ may be in another folder. A model is a name on the Hub unless it begins like a p
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, PlainSerializer, SerializationInfo, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SerializationInfo, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 SANDBOX: Final = "$SANDBOX"
 """In the paths of a recipe with a `sandbox`: the folder of its files, which a build generates."""
+
+
+class CommandLineText(str):
+    """A text that was given on the command line, whose relative paths are relative to the current folder."""
+
+    __slots__ = ()
+
+
+def mark_command_line(value: Any) -> Any:
+    """Return ``value``, as YAML has it, with its texts as ``CommandLineText``."""
+    if isinstance(value, dict):
+        return {key: mark_command_line(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [mark_command_line(each) for each in value]
+    return CommandLineText(value) if isinstance(value, str) else value
+
+
+def resolve_command_line(path: str) -> str:
+    """Return the absolute path of a relative ``path`` on the command line; other paths unchanged."""
+    return path if not path or path.startswith(("$", "~")) or "\0" in path else str(Path.cwd() / path)
+
+
+def _from_command_line(value: Any) -> Any:
+    return resolve_command_line(value) if isinstance(value, CommandLineText) else value
+
+
+def _model_from_command_line(value: Any) -> Any:
+    return _from_command_line(value) if isinstance(value, str) and is_local_path(value) else value
+
+
+def _template_from_command_line(value: Any) -> Any:
+    return _from_command_line(value) if isinstance(value, str) and value.endswith(".jinja") else value
 
 
 def is_local_path(model: str) -> bool:
@@ -78,9 +111,13 @@ def _serialize_model(model: str, info: SerializationInfo) -> str:
     return _serialize_path(model, info) if is_local_path(model) else model
 
 
-RecipePath = Annotated[str, AfterValidator(_resolve_path), PlainSerializer(_serialize_path)]
+RecipePath = Annotated[
+    str, BeforeValidator(_from_command_line), AfterValidator(_resolve_path), PlainSerializer(_serialize_path)
+]
 """A file or folder."""
-ModelReference = Annotated[str, AfterValidator(_resolve_model), PlainSerializer(_serialize_model)]
+ModelReference = Annotated[
+    str, BeforeValidator(_model_from_command_line), AfterValidator(_resolve_model), PlainSerializer(_serialize_model)
+]
 """A model's name on the Hub, or its folder."""
-ChatTemplate = Annotated[str, AfterValidator(_read_template)]
+ChatTemplate = Annotated[str, BeforeValidator(_template_from_command_line), AfterValidator(_read_template)]
 """Jinja text, or a file that ends in .jinja."""

@@ -117,7 +117,7 @@ def test_changes_set_values_as_in_yaml(tmp_path: Path) -> None:
     assert loaded.curation.near is None
     assert loaded.curation.semantic.duplicate_threshold == 0.9
     assert loaded.sources["vaults"].priority == 5
-    assert loaded.sources["more"].path == str(tmp_path / "more.csv")
+    assert loaded.sources["more"].path == str(Path.cwd() / "more.csv")
     assert loaded.description == "a = b"
     assert loaded.curation.templates.max_per_template is None
 
@@ -213,7 +213,7 @@ def test_paths_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     }
     for given, expected in places.items():
         assert load(tmp_path, MINIMAL, f"sources.vaults.path={given}").sources["vaults"].path == expected
-    assert load(tmp_path, MINIMAL, "overrides=mine.csv").overrides == str(tmp_path / "mine.csv")
+    assert load(tmp_path, MINIMAL | {"overrides": "mine.csv"}).overrides == str(tmp_path / "mine.csv")
 
 
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,32 @@ def test_every_path_leads_from_the_folder_of_the_recipe(tmp_path: Path) -> None:
     assert loaded.training.target.accelerate_config == "fsdp2"
 
 
+def test_a_path_given_on_the_command_line_is_relative_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "current").mkdir()
+    monkeypatch.chdir(tmp_path / "current")
+    changes = [
+        "loop.preferences=x.jsonl",
+        "loop.instructions=../y.jsonl",
+        "loop.evaluation.expected_answers={vaults: answers.jsonl}",
+        "models.red.model=./red",
+        "training.red.accelerate_config=ddp",
+        f"overrides={tmp_path / 'absolute.csv'}",
+    ]
+    loaded = load(tmp_path / "recipes", MINIMAL | PATHS, *changes)
+    assert loaded.loop is not None
+    assert loaded.loop.preferences == str(tmp_path / "current" / "x.jsonl")
+    assert Path(str(loaded.loop.instructions)).resolve() == tmp_path / "y.jsonl"
+    assert loaded.loop.evaluation.expected_answers == {"vaults": str(tmp_path / "current" / "answers.jsonl")}
+    assert loaded.models["red"].model == str(tmp_path / "current" / "red")
+    assert loaded.training.red.accelerate_config == "ddp"
+    assert loaded.overrides == str(tmp_path / "absolute.csv")
+    assert loaded.loop.evaluation.gold_verdicts == str(tmp_path / "recipes" / "gold.csv"), "from the recipe"
+    assert loaded.sources["vaults"].path == str(tmp_path / "recipes" / "vaults.jsonl")
+
+
 def test_the_same_recipe_in_another_folder_has_the_same_digest(tmp_path: Path) -> None:
     digests = set()
     for name in ("here", "there"):
@@ -73,6 +99,7 @@ def test_a_digest_does_not_ask_what_lies_in_the_folder_one_stands_in(
 
 
 def test_model_folders_are_told_from_names_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODELS", "/the/models")
     monkeypatch.setenv("HOME", "/the/home")
     places = {"$MODELS/a": "/the/models/a", "~/a": "/the/home/a", "/x/a": "/x/a", "./a": str(tmp_path / "a")}
@@ -89,7 +116,8 @@ def test_a_model_of_a_variable_that_is_not_set_is_named(tmp_path: Path, monkeypa
     )
 
 
-def test_a_template_is_what_its_file_says(tmp_path: Path) -> None:
+def test_a_template_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     changes = ("models.red={model: a/b, chat_template: chat.jinja}", "training.red.chat_template=chat.jinja")
     with_loop = MINIMAL | PATHS
     digests = []
