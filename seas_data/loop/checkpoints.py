@@ -5,13 +5,15 @@ model that an iteration could not train is *unchanged*: it has its own row and i
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint as model_files
+from seas_data.models.checkpoint import model_path
+from seas_data.text import printable
 
 Role = Literal["red", "target"]
 
@@ -56,17 +58,31 @@ def resolve_checkpoint(checkpoints: pl.DataFrame, models: Path, name: str) -> Pa
     """Return the folder below ``models`` with the weights of the model ``name``; None for the recipe's own model.
 
     ``checkpoints`` is the table of all models so far. Raises SeasDataError if the folder is missing or its files are
-    not those that the version was made with.
+    not those that the version was made with, or if the rows of unchanged models lead nowhere or in a circle.
     """
-    row = checkpoints.row(by_predicate=pl.col("model") == name, named=True)
+    rows = {str(row["model"]): row for row in checkpoints.iter_rows(named=True)}
+    row, passed = _require_row(rows, name), {name}
     while row["method"] == "unchanged":
-        row = checkpoints.row(by_predicate=pl.col("model") == row["parent"], named=True)
+        parent = str(row["parent"])
+        if parent in passed:
+            raise SeasDataError(
+                f"the checkpoint {printable(name)} is unchanged from itself, through {printable(parent)}; build into a "
+                "new workspace"
+            )
+        passed.add(parent)
+        row = _require_row(rows, parent)
     if row["method"] == "given":
         return None
-    folder = models / str(row["model"])
+    folder = model_path(models, str(row["model"]))
     if not folder.is_dir() or model_files.compute_digest(folder) != row["digest"]:
         raise SeasDataError(
             f"{folder} does not hold the model {row['model']} that the version was made with; restore the folder from "
             "a copy, or build into a new workspace"
         )
     return folder
+
+
+def _require_row(rows: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    if name not in rows:
+        raise SeasDataError(f"there is no checkpoint {printable(name)}; build into a new workspace")
+    return rows[name]

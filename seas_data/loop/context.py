@@ -46,7 +46,7 @@ class IterationContext:
 
     def model_folder(self, name: str) -> Path:
         """Return the folder that the trained model ``name`` is written to."""
-        return self.workspace.root / "models" / name
+        return model_files.model_path(self.workspace.root / "models", name)
 
     def checkpoint_folder(self, name: str) -> Path | None:
         """Return the folder with the weights of ``name``; None for the recipe's own model.

@@ -8,6 +8,7 @@ from pathlib import Path
 from seas_data.errors import SeasDataError
 from seas_data.recipe.paths import is_local_path
 from seas_data.store.files import sha256
+from seas_data.text import printable
 
 FILE_PATTERNS = (
     "*.safetensors",
@@ -24,6 +25,16 @@ FILE_PATTERNS = (
     "chat_template*",
 )
 """Glob patterns of the files that make up a checkpoint."""
+
+
+def model_path(models: Path, name: str) -> Path:
+    """Return the folder of the model ``name`` in the folder ``models`` of a workspace.
+
+    Raises SeasDataError unless ``name`` is a plain name such as R2: a path would lead out of the workspace.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise SeasDataError(f"{printable(name)!r} is not the name of a model; use one such as R2 or T3")
+    return models / name
 
 
 def compute_digest(folder: Path) -> str:

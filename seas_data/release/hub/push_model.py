@@ -36,7 +36,7 @@ def push_model(version: Version, model: str, request: PushRequest) -> PushResult
     require_names(request.waivers or {})
     require_tag(request)
     row = version.select("select role, digest, statement from checkpoints where model = $model", {"model": model})
-    source = version.workspace.root / "models" / model
+    source = checkpoint.model_path(version.workspace.root / "models", model)
     if row.is_empty() or not source.is_dir():
         models = version.select("select model from checkpoints order by model")["model"].to_list()
         why = f" ({row['statement'][0]})" if row.height and row["statement"][0] else ""
