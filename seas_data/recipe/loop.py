@@ -111,10 +111,11 @@ class Loop(StrictModel):
     target: LoopModel = LoopModel(model="target")
     """The model that responds to them."""
     instructions: RecipePath | None = None
-    """Data of the target's first fine-tuning: a JSONL or Parquet file with the columns prompt and completion, which are
-    texts or lists of messages."""
+    """Data of the target's first fine-tuning: a JSONL or Parquet file with prompt and completion, or messages, in the
+    shapes that docs/pairs.md lists."""
     preferences: RecipePath | None = None
-    """General preference pairs: a JSONL or Parquet file with the columns source_id, prompt, chosen and rejected."""
+    """General preference pairs: a JSONL or Parquet file with chosen, rejected and mostly prompt and source_id, in the
+    shapes that docs/pairs.md lists."""
     attack: Attack = Attack()
     """Prompting of the red team."""
     sampling: LoopSampling = LoopSampling()
