@@ -73,9 +73,13 @@ def run_server(command: list[str], model: str, folder: Path, *, max_wait_seconds
     """
     port = _free_port()
     arguments = build_arguments(command, model, port)
-    print(f"Serving: {printable(shlex.join(arguments))}", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "serve.log"
+    print(
+        f"Serving: {printable(shlex.join(arguments))}\nWaiting up to {max_wait_seconds:.0f} seconds (max_wait_seconds) "
+        f"for it to start; its output is in {printable(str(log))}.",
+        file=sys.stderr,
+    )
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-I", supervise.__file__, *arguments],

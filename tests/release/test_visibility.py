@@ -57,8 +57,9 @@ def texts(frame: pl.DataFrame) -> str:
 def test_no_text_of_a_response_is_public(frame: pl.DataFrame) -> None:
     held = redact("responses", frame, "public")
     assert held.schema == frame.schema and held.height == frame.height
-    assert SECRET not in texts(held.select("text"))
-    assert held.drop("text").equals(frame.drop("text"))
+    withheld = ["text", "thinking", "detail"]
+    assert SECRET not in texts(held.select(withheld))
+    assert held.drop(withheld).equals(frame.drop(withheld))
 
 
 @given(frames("verdicts"))
@@ -104,7 +105,7 @@ def test_what_the_public_profile_withholds() -> None:
         "prompts": "text, names in label_source",
         "decisions": "detail",
         "relabels": "because, names in label_source",
-        "responses": "text",
+        "responses": "text, thinking, detail",
         "expected": "all rows",
         "verdicts": "raw",
         "pairs": "rows",

@@ -8,7 +8,11 @@ from seas_data.release.visibility import redact
 from seas_data.tables import TABLES, policy
 
 # Stated here again, apart from ``visibility``, so that this check finds a mistake made there.
-_NO_TEXT = {"responses": ("response_id", "text"), "verdicts": ("response_id", "raw")}
+_NO_TEXT = (
+    ("responses", "response_id", "text"),
+    ("responses", "response_id", "thinking"),
+    ("verdicts", "response_id", "raw"),
+)
 _RED_ONLY = {"pairs": ("pair_id", ("chosen", "rejected")), "demonstrations": ("demonstration_id", ("completion",))}
 
 
@@ -16,7 +20,7 @@ def find_withheld_text(candidate: Candidate) -> Finding:
     """Find rows whose released text the public profile must withhold."""
     ids: list[str] = []
     if candidate.profile == "public":
-        for table, (key, column) in _NO_TEXT.items():
+        for table, key, column in _NO_TEXT:
             shown = _redacted(candidate, table, [key, column])
             ids.extend(shown.filter(pl.col(column).is_not_null())[key])
         prompts = _redacted(candidate, "prompts", ["prompt_id", "role", "text"])
