@@ -4,6 +4,7 @@ Prompts are attacks. They are stored unchanged, compared after ``normalise``, an
 no character can move the cursor, reorder a line or open a link.
 """
 
+import functools
 import hashlib
 import json
 import re
@@ -32,8 +33,9 @@ def text_digest(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` on one line, with every control, format (bidi, zero-width) and private character escaped."""
-    if text.isprintable():  # has no such character, by the same categories
+    if text.isprintable() and (text.isascii() or not _mark_runs().search(text)):
         return text
+    text = _mark_runs().sub(lambda run: run[0][:_MARKS] + "".join(f"\\u{{{ord(c):x}}}" for c in run[0][_MARKS:]), text)
     return "".join(
         " "
         if c in "\n\r\t" or unicodedata.category(c) == "Zs"
@@ -42,6 +44,24 @@ def printable(text: str) -> str:
         else f"\\u{{{ord(c):x}}}"
         for c in text
     )
+
+
+def escape_json(document: str) -> str:
+    """Return a JSON document with the characters that ``printable`` escapes as ``\\u`` escapes: the same data."""
+    if document.isascii() and document.isprintable():
+        return document
+    document = _mark_runs().sub(lambda run: run[0][:_MARKS] + json.dumps(run[0][_MARKS:])[1:-1], document)
+    return "".join(json.dumps(c)[1:-1] if c != "\n" and unicodedata.category(c) in _UNSAFE else c for c in document)
+
+
+@functools.cache
+def _mark_runs() -> re.Pattern[str]:
+    """Return the pattern of runs of combining marks that are so long that they cover the lines around them."""
+    marks = "".join(re.escape(c) for c in map(chr, range(0x300, 0xE01F0)) if unicodedata.category(c) in ("Mn", "Me"))
+    return re.compile(f"[{marks}]{{{_MARKS + 1},}}")
+
+
+_MARKS = 8  # combining marks on one letter; no script needs more
 
 
 def encoded_proportion(text: str) -> float:

@@ -2,10 +2,11 @@
 
 import json
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, TextIO
 
 from seas_data.tables import TABLES, policy
-from seas_data.text import masked, printable
+from seas_data.text import escape_json, masked, printable
 
 # Free-text columns whose content is shown: labels, reasons and other short texts that describe a row.
 _SHOWN = {
@@ -36,7 +37,8 @@ def format_cell(column: str, value: Any, reveal: bool) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
+        value = float(value)
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
     if isinstance(value, list) and all(isinstance(part, str | int) for part in value):
         text = ", ".join(str(part) for part in value)
@@ -51,28 +53,43 @@ def to_scalar(value: Any) -> Any:
     """Return a value that one field of a CSV file can hold: nested values as JSON, dates in ISO 8601."""
     if isinstance(value, list | dict):
         return to_json(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return value if value is None or isinstance(value, str | int | float) else _convert(value)
 
 
 def to_json(value: Any, *, ascii_only: bool = False) -> str:
-    """Return a value as JSON: dates in ISO 8601, durations in seconds, NaN and infinities as null."""
+    """Return a value as JSON: dates in ISO 8601, durations in seconds, decimals exact, NaN and infinities as null.
+
+    Characters that could act on a terminal are escaped, which leaves the data the same.
+    """
     try:
-        return json.dumps(value, ensure_ascii=ascii_only, default=_convert, allow_nan=False)
-    except ValueError:  # NaN or an infinity, which JSON cannot express
-        return json.dumps(_replace_non_finite(value), ensure_ascii=ascii_only, default=_convert, allow_nan=False)
+        return escape_json(json.dumps(value, ensure_ascii=ascii_only, default=_convert, allow_nan=False))
+    except ValueError:  # NaN, an infinity or a decimal, which the encoder of Python cannot express
+        return escape_json(_encode(value, ascii_only))
 
 
-def _replace_non_finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
+def is_unicode(stream: TextIO) -> bool:
+    """Return whether every text can be written to ``stream``; in-memory streams have no encoding."""
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")
+
+
+def _encode(value: Any, ascii_only: bool) -> str:
+    if isinstance(value, float) and value - value != 0:
+        return "null"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, dict):
-        return {name: _replace_non_finite(part) for name, part in value.items()}
+        fields = (f"{_encode(str(name), ascii_only)}: {_encode(part, ascii_only)}" for name, part in value.items())
+        return f"{{{', '.join(fields)}}}"
     if isinstance(value, list):
-        return [_replace_non_finite(part) for part in value]
-    return value
+        return f"[{', '.join(_encode(part, ascii_only) for part in value)}]"
+    return json.dumps(value, ensure_ascii=ascii_only, default=_convert)
 
 
 def _convert(value: Any) -> str | float:
+    if isinstance(value, Decimal):
+        raise ValueError("a decimal")
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):

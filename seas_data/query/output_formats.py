@@ -7,13 +7,13 @@ are for programs and hold the values unchanged, except that on a terminal contro
 import csv
 import io
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import polars as pl
 
 from seas_data import markdown
 from seas_data.errors import SeasDataError
-from seas_data.query.cells import format_cell, to_json, to_scalar
+from seas_data.query.cells import format_cell, is_unicode, to_json, to_scalar
 from seas_data.query.text_table import write_table
 from seas_data.text import printable
 
@@ -48,14 +48,19 @@ def _write_csv(frame: pl.DataFrame, stream: TextIO, reveal: bool) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([convert(name) for name in frame.columns])
     for row in frame.iter_rows():
-        writer.writerow([convert(to_scalar(value)) for value in row])
+        cells = [convert(to_scalar(value)) for value in row]
+        if not is_unicode(stream) and not all(str(cell).isascii() for cell in cells):
+            raise SeasDataError(
+                f"standard output is {stream.encoding}, which lacks characters of the rows; set PYTHONIOENCODING=utf-8"
+            )
+        writer.writerow(cells)
 
 
 def _write_json(frame: pl.DataFrame, stream: TextIO, reveal: bool) -> None:
     stream.write("[")
     for number, row in enumerate(frame.iter_rows(named=True)):
         # On a terminal only ASCII: JSON then escapes every character that could act on it.
-        stream.write((",\n" if number else "\n") + to_json(row, ascii_only=stream.isatty()))
+        stream.write((",\n" if number else "\n") + to_json(row, ascii_only=stream.isatty() or not is_unicode(stream)))
     stream.write("\n]\n" if frame.height else "]\n")
 
 
@@ -64,9 +69,21 @@ def _write_parquet(frame: pl.DataFrame, stream: TextIO, reveal: bool) -> None:
         raise SeasDataError("parquet cannot be written to a terminal; redirect it to a file: --format parquet > FILE")
     stream.flush()
     content = io.BytesIO()
-    frame.write_parquet(content)
+    empty = [name for name, kind in frame.schema.items() if _has_empty_struct(kind)]
+    texts = (
+        pl.Series(name, [None if each is None else to_json(each) for each in frame[name].to_list()], pl.String)
+        for name in empty
+    )
+    frame.with_columns(texts).write_parquet(content)
     stream.buffer.write(content.getvalue())
     stream.buffer.flush()
+
+
+def _has_empty_struct(kind: pl.DataType) -> bool:
+    """Return whether a type has a struct without fields, which Parquet cannot store."""
+    if isinstance(kind, pl.Struct):
+        return not kind.fields or any(_has_empty_struct(cast(pl.DataType, field.dtype)) for field in kind.fields)
+    return isinstance(kind, pl.List | pl.Array) and _has_empty_struct(cast(pl.DataType, kind.inner))
 
 
 def _write_markdown(frame: pl.DataFrame, stream: TextIO, reveal: bool) -> None:

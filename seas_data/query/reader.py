@@ -19,6 +19,9 @@ imports nothing of the package, so that it starts in a fraction of a second.
 
 import contextlib
 import json
+import math
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +29,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # The nodes of a parsed query that only read. COPY, INSERT, UPDATE and DELETE have nodes of their own.
 _READING = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
@@ -34,6 +38,8 @@ _TABLE_FUNCTIONS = {
     *("duckdb_columns", "duckdb_views", "duckdb_functions", "duckdb_keywords"),
 }
 _RESULT_FRACTION = 4  # a result may take a quarter of the memory, since the caller has to hold it too
+GRACE = 3.0  # seconds for the reader to start, and to stop by itself
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _BATCH = 20_000  # rows; the texts of one batch must stay under 2 GB
 
 
@@ -51,6 +57,8 @@ class Request:
     parameters: dict[str, Any]
     seconds: float
     memory: int
+    exact: bool = False
+    """Whether decimals stay decimals; otherwise they become floats, as the package's own queries expect."""
 
 
 def run_query(request: Request) -> pa.Table:
@@ -92,7 +100,9 @@ def run_queries(
             try:
                 _check_is_select(connection, query)
                 results.append(
-                    _to_plain_types(_execute(connection, replace(request, query=query, parameters=parameters)))
+                    _to_plain_types(
+                        _execute(connection, replace(request, query=query, parameters=parameters)), request.exact
+                    )
                 )
             except RefusedError as problem:
                 results.append(RefusedError(str(problem)))  # the raised error would keep the connection alive
@@ -196,24 +206,27 @@ def timeout_message(seconds: float) -> str:
     return f"the query was stopped because it ran for more than {seconds:g} seconds; select fewer rows"
 
 
-def _to_plain_types(table: pa.Table) -> pa.Table:
+def _to_plain_types(table: pa.Table, exact: bool = False) -> pa.Table:
     """Return the result with column types that Polars has, and unique column names."""
     names: list[str] = []
+    table = _temporal_texts(table)
     for name in table.column_names:
         number = 1
         while (unique := name if number == 1 else f"{name}_{number}") in names:
             number += 1
         names.append(unique)
-    columns = [_to_plain_type(name, table.column(position)) for position, name in enumerate(names)]
+    columns = [_to_plain_type(name, table.column(position), exact) for position, name in enumerate(names)]
     return pa.table(dict(zip(names, columns, strict=True)))
 
 
-def _to_plain_type(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _to_plain_type(name: str, column: pa.ChunkedArray, exact: bool) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_decimal(kind):
         # sum(bigint) is a HUGEINT, which arrives as a decimal; one with a scale becomes a float
         with contextlib.suppress(pa.ArrowInvalid):
-            return column.cast(pa.int64() if kind.scale == 0 else pa.float64())
+            return column.cast(pa.int64() if kind.scale == 0 else kind if exact else pa.float64())
+        if exact:
+            return column
         return column.cast(pa.float64())
     if pa.types.is_dictionary(kind):
         return column.cast(kind.value_type)
@@ -222,6 +235,46 @@ def _to_plain_type(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if _is_unsupported(kind):
         raise RefusedError(f"column {name} has a type that no output format supports; cast it: {name}::varchar")
     return column
+
+
+def _temporal_texts(table: pa.Table) -> pa.Table:
+    """Return ``table`` with columns as text that hold an infinite date or time, or one outside of the years 1 to 9999.
+
+    Python has no such values.
+    """
+    outside = [at for at, column in enumerate(table.columns) if any(map(_is_outside, column.chunks))]
+    if not outside:
+        return table
+    with contextlib.closing(duckdb.connect(":memory:", config={"python_enable_replacements": False})) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for at in outside:
+            connection.register("result", pa.table({"value": table.column(at)}))
+            texts = connection.sql("select value::varchar as value from result").to_arrow_table(_BATCH)
+            table = table.set_column(at, table.column_names[at], texts.column(0))
+    return table
+
+
+def _is_outside(values: pa.Array) -> bool:
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date32(kind):
+        per_day = 1 if pa.types.is_date32(kind) else 86_400 * _UNITS[kind.unit]
+        found = pc.min_max(values.view(pa.int32() if per_day == 1 else pa.int64())).as_py()
+        if found["min"] is None:
+            return False
+        first, last = _FIRST_DAY * per_day, (_LAST_DAY + 1) * per_day - 1
+        return bool(found["min"] < max(first, 1 - _INFINITE) or found["max"] > min(last, _INFINITE - 1))
+    if pa.types.is_map(kind):
+        return _is_outside(values.keys) or _is_outside(values.items)
+    if pa.types.is_struct(kind):
+        return any(map(_is_outside, values.flatten()))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _is_outside(values.flatten())
+    return False
+
+
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_INFINITE = 2**63 - 1  # and its negative: DuckDB's infinite times
+_FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31
 
 
 def _is_unsupported(kind: pa.DataType) -> bool:
@@ -247,7 +300,7 @@ def _first_paragraph(problem: Exception) -> str:
 def main() -> None:
     """Run the query of the request on standard input, within limits of the operating system."""
     request = Request(**json.load(sys.stdin))
-    set_limits(request.memory)
+    set_limits(request.memory, request.seconds)
     try:
         table = run_query(request)
     except RefusedError as problem:
@@ -264,14 +317,23 @@ def main() -> None:
         stream.write_table(table)
 
 
-def set_limits(memory: int) -> None:
-    """Limit this process to ``memory`` bytes, no core dumps and no bytes written to files."""
+def set_limits(memory: int, seconds: float) -> None:
+    """Limit this process to ``memory`` bytes, the processor time of ``seconds`` and the life of its parent.
+
+    It also writes no core dumps and no bytes to files.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)  # Linux; elsewhere the limits below end it
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        processor = math.ceil((seconds + GRACE) * (os.cpu_count() or 1))  # DuckDB uses every processor
+        resource.setrlimit(resource.RLIMIT_CPU, (processor, processor))
 
 
 def to_json(request: Request) -> str:

@@ -8,9 +8,11 @@ faster. In both, DuckDB binds parameters to ``$name``; values are never inserted
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +25,6 @@ from seas_data.text import printable
 
 SECONDS = 60.0
 MEMORY = "4GB"
-_GRACE = 3.0  # for the reader to start, and to stop by itself
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -34,24 +35,30 @@ def run_untrusted(
     *,
     seconds: float = SECONDS,
     memory: str = MEMORY,
+    exact: bool = False,
 ) -> pl.DataFrame:
     """Return the result of one untrusted SELECT over the tables in ``shards`` (Parquet files of each table).
 
     The query reads only those files and writes nothing. It is stopped after ``seconds``, or when its process uses more
-    than ``memory``. Raises SeasDataError if the query is refused, fails or is stopped.
+    than ``memory``. With ``exact``, decimals and integers
+    of more than 64 bits stay decimals instead of floats. Raises SeasDataError if the query is refused, fails or is
+    stopped.
     """
-    request = _make_request(shards, [query], seconds, memory, parameters)
+    _require_text([query, *(value for value in (parameters or {}).values() if isinstance(value, str))])
+    request = replace(_make_request(shards, [query], seconds, memory, parameters), exact=exact)
     try:
         process = subprocess.run(
             [sys.executable, "-P", "-X", "utf8", str(reader.__file__)],
             input=reader.to_json(request).encode(),
             capture_output=True,
-            timeout=seconds + _GRACE,
+            timeout=seconds + reader.GRACE,
             env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise SeasDataError(reader.timeout_message(seconds)) from None
+    if process.returncode == -signal.SIGXCPU:
+        raise SeasDataError(reader.timeout_message(seconds))
     if process.returncode < 0:  # killed by its limit, by the kernel's out-of-memory killer, or by a crash
         raise SeasDataError(reader.memory_message(request.memory))
     if process.returncode:
@@ -65,6 +72,17 @@ def run_untrusted(
     if refused := json.loads(process.stdout[:start]).get("refused"):
         raise SeasDataError(printable(refused))
     return _to_frame(pa.ipc.open_stream(pa.py_buffer(memoryview(process.stdout)[start:])).read_all())
+
+
+def _require_text(given: Iterable[str]) -> None:
+    """Raise SeasDataError unless every text can be encoded: bytes of the command line that are not UTF-8 cannot."""
+    for each in given:
+        try:
+            each.encode()
+        except UnicodeEncodeError as problem:
+            raise SeasDataError(
+                f"the query or a parameter is not UTF-8 text (character {problem.start + 1}); write it in UTF-8"
+            ) from None
 
 
 def run_trusted(shards: dict[str, list[Path]], query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
@@ -127,7 +145,8 @@ def _make_request(
     absolute = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
     return reader.Request(
         views=views.create_statements(absolute, variables=any(map(macros.needs_variables, queries))),
-        paths=[path for paths in absolute.values() for path in paths],
+        # DuckDB checks the pattern of a view and then each file that it matches.
+        paths=[form for paths in absolute.values() for path in paths for form in {path, views.literal_path(path)}],
         query=queries[0] if queries else "",
         parameters=parameters or {},
         seconds=seconds,

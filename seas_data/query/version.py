@@ -38,13 +38,14 @@ class Version(store_version.Version):
 
         return datasets.Dataset(self.table(name).to_arrow(compat_level=pl.CompatLevel.oldest()))
 
-    def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
+    def sql(self, query: str, parameters: Mapping[str, object] | None = None, *, exact: bool = False) -> pl.DataFrame:
         """Return the result of one SELECT over the version's tables. The query may be untrusted.
 
         It runs in a separate process that can only read the tables, and is stopped when it exceeds its time or memory
-        limit. Raises SeasDataError if the query is refused, fails or is stopped.
+        limit. With ``exact``, decimals stay decimals instead of floats.
+        Raises SeasDataError if the query is refused, fails or is stopped.
         """
-        return sql.run_untrusted(self.paths(), query, dict(parameters or {}))
+        return sql.run_untrusted(self.paths(), query, dict(parameters or {}), exact=exact)
 
     def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """Return the result of one of the package's own queries: as ``sql``, but in this process."""

@@ -16,10 +16,12 @@ Files are listed one by one, never by a glob pattern: shards are shared between 
 of other versions. ``macros`` has the macros.
 """
 
+import re
 from typing import Any
 
 import polars as pl
 
+from seas_data.errors import SeasDataError
 from seas_data.query import macros
 from seas_data.store.stages import RUNS
 from seas_data.tables import LABELS, TABLES, empty
@@ -171,9 +173,24 @@ def duckdb_script(shards: dict[str, list[str]]) -> str:
 
 
 def _scan(paths: list[str]) -> str:
-    files = ", ".join(_quote_text(path) for path in paths)
+    files = ", ".join(_quote_text(literal_path(path)) for path in paths)
     # By name, because shards of later versions may have more columns. A folder called x=1 is not a hive partition.
     return f"select * from read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+
+
+def literal_path(path: str) -> str:
+    """Return the pattern for DuckDB that matches ``path`` alone: DuckDB reads ``*``, ``?`` and ``[`` as wildcards.
+
+    Raises SeasDataError if ``path`` also has a backslash, which a pattern cannot express.
+    """
+    if not _WILDCARD.search(path):
+        return path
+    if "\\" in path:
+        raise SeasDataError(f"{path} has a backslash and one of * ? [ in its name, so it cannot be queried; rename it")
+    return _WILDCARD.sub(r"[\g<0>]", path)
+
+
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 def _empty_view(schema: pl.Schema) -> str:
