@@ -13,6 +13,7 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
+    echo,
     open_version,
     print_json,
 )
@@ -50,7 +51,6 @@ def sql(
     """
     from seas_data.query import library, listing, output_formats
     from seas_data.resources import folder
-    from seas_data.store import files
 
     output = "json" if as_json else output
     queries = library.load(folder("sql"))
@@ -63,9 +63,24 @@ def sql(
         chosen = library.get(queries, name)
         text, values = chosen.sql, chosen.values(parameter or [])
     else:
-        text = query if query is not None else files.read_text(Path(str(file)))
+        text = query if query is not None else _read_query(Path(str(file)))
         values = library.parse_parameters(parameter or [])
-    output_formats.write_frame(open_version(workspace, version).sql(text, values), output, sys.stdout, reveal=reveal)
+    output_formats.write_frame(
+        open_version(workspace, version).sql(text, values, exact=True), output, sys.stdout, reveal=reveal
+    )
+
+
+def _read_query(path: Path) -> str:
+    from seas_data.store import files
+
+    if path.exists() and not path.is_file():
+        raise SeasDataError(f"{path} is not a regular file; write the SELECT to a file, or pass it with -q")
+    if path.is_file() and path.stat().st_size > _LONGEST_QUERY:
+        raise SeasDataError(f"{path} is larger than {_LONGEST_QUERY:,} bytes, so it is no query; check its name")
+    return files.read_text(path)
+
+
+_LONGEST_QUERY = 1_000_000  # bytes
 
 
 @commands.command()
@@ -92,7 +107,7 @@ def report(
     opened = open_version(workspace, version, at)
     write_report(opened, output, against=open_version(workspace, against) if against else None, with_text=with_text)
     warning = "; it contains prompt texts, so do not publish it" if with_text else ""
-    print(f"Wrote the report of {opened.name} to {output} ({output.stat().st_size / 1e6:.1f} MB){warning}.")
+    echo(f"Wrote the report of {opened.name} to {output} ({output.stat().st_size / 1e6:.1f} MB){warning}.")
 
 
 @commands.command()
@@ -123,10 +138,10 @@ def explore(
         )
         return
     rest = f"; {atlas.without_coordinates:,} have no vector and are left out" if atlas.without_coordinates else ""
-    print(
+    echo(
         f"Wrote {atlas.rows:,} kept prompts of {opened.name}, with their texts, to {atlas.path}{rest}.\nOpen it with:\n"
     )
-    print(f"  {atlas.command}")
+    echo(f"  {atlas.command}")
 
 
 @commands.command()
@@ -155,13 +170,13 @@ def review(
     if responses:
         chosen = reviews.sample_responses(opened, sample)
         reviews.write_sheet(chosen, output, reviews.RESPONSE_COLUMNS, reviews.RESPONSE_INPUTS)
-        print(
+        echo(
             f"Wrote {chosen.height} responses of {opened.name} to {output}; "
             f"fill it in, then run: seas-data judge --gold {output}"
         )
         return
     chosen = reviews.sample_prompts(opened.table("kept"), sample)
     reviews.write_sheet(chosen, output)
-    print(
+    echo(
         f"Wrote {chosen.height} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides."
     )

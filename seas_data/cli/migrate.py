@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seas_data.cli.shared import JsonOption, print_json
+from seas_data.cli.shared import JsonOption, echo, print_json
 
 commands = typer.Typer()
 
@@ -33,11 +33,11 @@ def migrate(
         print_json(content | {"copied": result.copied, "recomputed": result.recomputed, "left": result.left})
         return
     terminal.print_records([{**each, "old_digest": each["old_digest"][:12]} for each in versions])
-    print(f"\n{new} holds these versions with the same rows; {old} is unchanged.")
+    echo(f"\n{new} holds these versions with the same rows; {old} is unchanged.")
     for names, text in (
         (result.copied, "Also copied"),
         (result.recomputed, "Not copied, because they are computed again when needed"),
         (result.left, "Not copied, because they are not part of a workspace"),
     ):
         if names:
-            print(f"{text}: {', '.join(names)}.")
+            echo(f"{text}: {', '.join(names)}.")

@@ -14,6 +14,7 @@ from seas_data.cli.shared import (
     VersionOption,
     WorkspaceOption,
     command_listing,
+    echo,
     open_version,
     print_json,
 )
@@ -58,9 +59,9 @@ def checkout(
         summary = {"version": opened.name, "profile": profile, "digest": manifest.digest, "rows": manifest.rows()}
         print_json(summary | {"full_digest": manifest.full_digest, "withheld": withheld})
         return
-    print(f"Wrote {opened.name} ({profile}) to {folder}. Load it with datasets.load_dataset({str(folder)!r}).")
+    echo(f"Wrote {opened.name} ({profile}) to {folder}. Load it with datasets.load_dataset({str(folder)!r}).")
     if manifest.withheld:
-        print(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json lists them with the reasons.")
+        echo(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json lists them with the reasons.")
 
 
 @commands.command(cls=_CommandWithChecks)
@@ -130,13 +131,13 @@ def _compare(version: str, path: Path, current: str, as_json: bool) -> None:
     if as_json:
         print_json({"version": version, "current": not differences, "differences": differences})
     elif differences:
-        print(
+        echo(
             f"{path} is out of date for {version} ({len(differences)} lines differ); update it with: seas-data card "
             f"{version} -o {path}"
         )
-        print("\n".join(differences))
+        echo("\n".join(differences))
     else:
-        print(f"{path} is up to date for {version}.")
+        echo(f"{path} is up to date for {version}.")
     if differences:
         raise typer.Exit(1)
 
@@ -245,8 +246,8 @@ def pull(
         print_json(summary | {"profile": version.manifest.profile, "recipe": str(result.recipe)})
         return
     action = "Pulled" if result.new else "Already in the workspace:"
-    print(f"{action} {version.name} ({version.manifest.profile}), digest {version.digest}, in {workspace}.")
-    print(f"Its recipe is {result.recipe}; the commands and servers in it run only with --trust.")
+    echo(f"{action} {version.name} ({version.manifest.profile}), digest {version.digest}, in {workspace}.")
+    echo(f"Its recipe is {result.recipe}; the commands and servers in it run only with --trust.")
 
 
 @commands.command()

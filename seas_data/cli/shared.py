@@ -1,6 +1,7 @@
 """Options and helpers that several commands share."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ from typer.core import TyperCommand
 
 from seas_data import registry
 from seas_data.errors import SeasDataError
+from seas_data.text import printable
 
 if TYPE_CHECKING:
     from seas_data.query.version import Version
@@ -68,4 +70,12 @@ def recipe_changes(given: list[str] | None, trust: bool) -> list[str]:
 
 def print_json(content: Any) -> None:
     """Print ``content`` as one JSON document to standard output."""
-    print(json.dumps(content, ensure_ascii=False, default=str))
+    from seas_data.query.cells import is_unicode, to_json
+
+    plain = json.loads(json.dumps(content, default=str))
+    print(to_json(plain, ascii_only=not is_unicode(sys.stdout)))
+
+
+def echo(text: str = "") -> None:
+    """Print ``text`` to standard output, with control characters of its lines made visible."""
+    print("\n".join(map(printable, text.split("\n"))))

@@ -12,6 +12,7 @@ from seas_data.cli.shared import (
     TrustOption,
     VersionOption,
     command_listing,
+    echo,
     open_version,
     print_json,
     recipe_changes,
@@ -52,7 +53,7 @@ def attack(
         _open_context(recipe, recipe_changes(change, trust), folder, red, target), folder, prompts
     )
     sent = found["attacks"]["reason"].null_count()
-    print(
+    echo(
         f"Wrote {found['attacks'].height} attacks, {sent} of them sent to the target, and "
         f"{found['responses'].height} responses to {folder}."
     )
@@ -99,7 +100,7 @@ def judge(
         print_json(counts.to_dicts())
         return
     for (name, measure), rows in counts.group_by("judge", "measure", maintain_order=True):
-        print(f"{name}, {measure}: {', '.join(f'{n} {each}' for each, n in rows.select('class', 'rows').iter_rows())}")
+        echo(f"{name}, {measure}: {', '.join(f'{n} {each}' for each, n in rows.select('class', 'rows').iter_rows())}")
 
 
 def _measure_judges(path: Path, workspace: Path, version: str | None, output: Path | None, as_json: bool) -> None:
@@ -119,14 +120,14 @@ def _measure_judges(path: Path, workspace: Path, version: str | None, output: Pa
         tables = {name: frame.to_dicts() for name, frame in frames.items()}
         print_json({"version": judged.name, "gold": found.name, "unknown_responses": found.unknown_responses, **tables})
         return
-    print(f"{judged.name} compared with the gold set {found.name}")
+    echo(f"{judged.name} compared with the gold set {found.name}")
     if found.unknown_responses:
-        print(
+        echo(
             f"{found.unknown_responses} responses of the gold set are left out because no judge of {judged.name} "
             "judged them."
         )
     for title, table in found.tables().items():
-        print(f"\n{title}")
+        echo(f"\n{title}")
         terminal.print_records(table.to_dicts())
 
 
@@ -161,7 +162,7 @@ def pairs(
         if as_json:
             print_json(told)
         else:
-            print(told["statement"])
+            echo(told["statement"])
         return
     if recipe is None or folder is None:
         raise SeasDataError("pass a recipe and a folder of tables, or a file with --from")
@@ -173,7 +174,7 @@ def pairs(
         print_json({name: frame.height for name, frame in made.items()})
         return
     for name, frame in made.items():
-        print(f"Wrote {frame.height} rows of {name} to {folder}.")
+        echo(f"Wrote {frame.height} rows of {name} to {folder}.")
 
 
 @commands.command()
@@ -197,7 +198,7 @@ def train(
     standalone.run_training(
         _open_context(recipe, recipe_changes(change, trust), folder, red, target), folder, role, output
     )
-    print(f"Wrote the model to {output}.")
+    echo(f"Wrote the model to {output}.")
 
 
 @commands.command()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from seas_data.cli.shared import echo
 from seas_data.query import headline
 from seas_data.query.text_table import write_table
 from seas_data.text import masked, printable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def print_records(entries: list[dict[str, Any]]) -> None:
     """Print records as a table, one per line."""
     if not entries:
-        print("no rows")
+        echo("no rows")
         return
     shortened = [entry | {"digest": entry["digest"][:12]} if "digest" in entry else entry for entry in entries]
     write_table(shortened[0], (entry.values() for entry in shortened))
@@ -26,12 +27,12 @@ def print_version(content: dict[str, Any]) -> None:
     """Print the result of ``summary.describe_version``."""
     tags = f" ({', '.join(content['tags'])})" if content["tags"] else ""
     parent = f", after {content['parent']}" if content["parent"] else ""
-    print(f"{content['version']}{tags}{parent}: recipe {content['recipe'].get('name')}, digest {content['digest']}\n")
+    echo(f"{content['version']}{tags}{parent}: recipe {content['recipe'].get('name')}, digest {content['digest']}\n")
     if content["matrix"]:
         _print_matrix(content["matrix"])
-        print()
+        echo()
     _print_figures(content["figures"], content["parent"])
-    print()
+    echo()
     before = content["kinds_before"]
     write_table(
         ("kept, by kind", "rows", *([f"since {content['parent']}"] if before else [])),
@@ -40,9 +41,9 @@ def print_version(content: dict[str, Any]) -> None:
             for kind, rows in content["kinds"].items()
         ),
     )
-    print()
+    echo()
     write_table(("kept, by split", "rows"), content["splits"].items())
-    print()
+    echo()
     write_table(
         ("decided by", "decision", "reason", "rows"),
         ((row["step"], row["decision"], row["reason"], row["rows"]) for row in content["decisions"]),
@@ -51,17 +52,17 @@ def print_version(content: dict[str, Any]) -> None:
 
 def print_loop(content: dict[str, Any]) -> None:
     """Print the result of ``summary.describe_loop`` and the commands to run next."""
-    print(f"{content['version']}, after iteration {content['iteration']}: digest {content['digest']}\n")
+    echo(f"{content['version']}, after iteration {content['iteration']}: digest {content['digest']}\n")
     _print_matrix(content["matrix"])
-    print()
+    echo()
     write_table(
         content["frontier"][0] if content["frontier"] else (),
         (row.values() for row in content["frontier"]),
         title="Safety and its cost, on prompts held out from training",
     )
     for statement in content["statements"]:
-        print(printable(statement))
-    print(
+        echo(printable(statement))
+    echo(
         "\nNext: seas-data sql target-sets; seas-data sql attack-success-by-type; seas-data sql pairs-by-role; "
         "seas-data log"
     )
@@ -77,7 +78,7 @@ def print_checks(results: "Sequence[CheckResult]") -> None:
             ids = ", ".join(printable(name) for name in each.ids[:_MAXIMUM_IDS])
             rest = len(each.ids) - _MAXIMUM_IDS
             more = f", and {rest} more (use --json for all)" if rest > 0 else ""
-            print(f"{each.name}: {len(each.ids)} failing: {ids}{more}")
+            echo(f"{each.name}: {len(each.ids)} failing: {ids}{more}")
 
 
 _MAXIMUM_IDS = 10
@@ -121,7 +122,7 @@ def _format_rate(figure: dict[str, Any] | None) -> str:
 def print_diff(changes: dict[str, Any], before: str, after: str) -> None:
     """Print the result of ``explain.diff_versions``."""
     rows = changes["rows"]
-    print(f"{before} -> {after}: {rows['before']:,} -> {rows['after']:,} prompts")
+    echo(f"{before} -> {after}: {rows['before']:,} -> {rows['after']:,} prompts")
     titles = {
         "added": f"kept rows added in {after}",
         "reasons": "new rows that were dropped, by reason",
@@ -131,18 +132,18 @@ def print_diff(changes: dict[str, Any], before: str, after: str) -> None:
     }
     for name, title in titles.items():
         frame: pl.DataFrame = changes[name]
-        print(f"\n{title}: {int(frame['rows'].sum()) if 'rows' in frame.columns else frame.height:,}")
+        echo(f"\n{title}: {int(frame['rows'].sum()) if 'rows' in frame.columns else frame.height:,}")
         if frame.height:
             write_table(frame.columns, frame.head(20).iter_rows())
         if frame.height > 20:
-            print(f"... and {frame.height - 20:,} more rows: use --json")
+            echo(f"... and {frame.height - 20:,} more rows: use --json")
 
 
 def print_prompts(prompts: list[dict[str, Any]], *, reveal: bool) -> None:
     """Print the result of ``explain.describe_prompt`` for each prompt."""
     for number, content in enumerate(prompts):
         if number:
-            print()
+            echo()
         _print_prompt(content, reveal=reveal)
 
 
@@ -184,7 +185,7 @@ def _print_prompt(content: dict[str, Any], *, reveal: bool) -> None:
     if not reveal:
         lines.append(("", "use --reveal to show the whole text"))
     for name, value in lines:
-        print(f"{name:<13}{printable(value)}".rstrip())
+        echo(f"{name:<13}{printable(value)}".rstrip())
 
 
 def _format_labels(prompt: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from seas_data.cli.shared import (
     VersionArgument,
     VersionOption,
     WorkspaceOption,
+    echo,
     open_version,
     print_json,
     recipe_changes,
@@ -77,11 +78,11 @@ def build(
         terminal.print_loop(summary.describe_loop(built.version))
     elif built.new:
         _show(built.version, False)
-        print('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
+        echo('\nNext: seas-data sql --list; seas-data sql drop-reasons-by-source; seas-data why "A PROMPT"')
     else:
-        print(f"Nothing changed; {built.version.name} is up to date. {built.message}".rstrip())
+        echo(f"Nothing changed; {built.version.name} is up to date. {built.message}".rstrip())
     if built.account is not None and not as_json:
-        print("\n" + "\n".join(account_lines(built.account)))
+        echo("\n" + "\n".join(account_lines(built.account)))
 
 
 @commands.command()
@@ -101,7 +102,7 @@ def log(workspace: WorkspaceOption = WORKSPACE, version: VersionOption = None, a
     elif entries:
         terminal.print_records(entries)
     else:
-        print("no versions yet; create one with: seas-data build RECIPE")
+        echo("no versions yet; create one with: seas-data build RECIPE")
 
 
 @commands.command()
@@ -207,7 +208,7 @@ def verify(
     if problems:
         raise opened.damage_error(problems)
     if not as_json:
-        print(f"{', '.join(names)}: all files are intact.")
+        echo(f"{', '.join(names)}: all files are intact.")
 
 
 @commands.command()
@@ -223,4 +224,4 @@ def tag(
     """
     from seas_data.store import open_workspace
 
-    print(f"Tagged {open_workspace(workspace).tag(version, name).version} as {name}.")
+    echo(f"Tagged {open_workspace(workspace).tag(version, name).version} as {name}.")

@@ -35,6 +35,7 @@ def write_report(version: Version, path: Path, *, against: Version | None = None
     the page names. Raises SeasDataError if the extra ``report`` is not installed.
     """
     write_text(path, render_report(version, against=against, with_text=with_text))
+    path.chmod(0o600)
 
 
 def render_report(version: Version, *, against: Version | None = None, with_text: bool = False) -> str:

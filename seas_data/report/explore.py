@@ -59,6 +59,7 @@ def write_atlas(version: Version, folder: Path, *, neighbours: int = NEIGHBOURS)
     kept = int(version.select("select count(*) as rows from kept").item())
     path = folder / FILE
     write_parquet(path, rows)
+    path.chmod(0o600)
     return AtlasFile(path, rows.height, kept - rows.height, open_command(path))
 
 

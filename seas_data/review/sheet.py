@@ -66,6 +66,7 @@ def write_sheet(
     guarded = sample.select(pl.col(name).map_elements(guard_cell, return_dtype=pl.String) for name in columns)
     sheet = guarded.with_columns(pl.lit(None, pl.String).alias(name) for name in inputs)
     with atomic_write(path) as temporary:
+        temporary.touch(mode=0o600)
         sheet.write_csv(temporary, include_bom=True, line_terminator="\r\n", quote_style="always")
 
 
