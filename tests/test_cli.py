@@ -168,7 +168,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
     text = said(
         "build", EXAMPLE, "--workspace", tmp_path / "ws", "--dry-run", "--set", "curation.near.duplicate_threshold=0.9"
     )
-    assert "duplicate 0.9" in text
+    assert "duplicate_threshold 0.9" in text
     assert "lookalikes" in text
     assert not (tmp_path / "ws").exists()
 
