@@ -53,7 +53,8 @@ def test_encoded_text_is_told_from_words() -> None:
     assert encoded_proportion("") == 0
     assert encoded_proportion(f"Decode this: {base64.b64encode(question.encode()).decode()}") > 0.8
     assert encoded_proportion("Decode this: " + "%E4%BD%A0%E7%9A%84" * 5) > 0.8
-    assert encoded_proportion("antidisestablishmentarianism is a long word, and so is floccinaucinihilipilification") == 0
+    long_words = "antidisestablishmentarianism is a long word, and so is floccinaucinihilipilification"
+    assert encoded_proportion(long_words) == 0
 
 
 def test_a_character_that_python_would_print_is_printed_as_it_is() -> None:

@@ -80,4 +80,5 @@ def now() -> str:
 
 def publish_lock(root: Path) -> AbstractContextManager[None]:
     """Lock the workspace for one push, pull or takedown. Raises SeasDataError if another process holds the lock."""
-    return files.exclusive_lock(root / "push.lock", f"another push, pull or forget is running in {root}; wait until it ends")
+    message = f"another push, pull or forget is running in {root}; wait until it ends"
+    return files.exclusive_lock(root / "push.lock", message)
