@@ -186,7 +186,7 @@ TOO_MUCH = {
 def test_a_runaway_is_stopped_by_time(
     name: str, shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "_GRACE", 0.5)
+    monkeypatch.setattr(sql.reader, "GRACE", 0.5)
     before, started = state(tmp_path), time.monotonic()
     with pytest.raises(SeasDataError, match=r"^the query was stopped because it ran for more than 1 seconds"):
         sql.run_untrusted(shards, TOO_LONG[name], seconds=1)
@@ -220,7 +220,7 @@ def test_the_process_that_answers_can_write_no_file_and_knows_no_token(
     spy = tmp_path / "spy.py"
     spy.write_text(
         "import json, os, resource, sys\nsys.path.insert(0, os.environ['PYTHONPATH'])\n"
-        "from seas_data.query import reader\nreader.set_limits(10**9)\n"
+        "from seas_data.query import reader\nreader.set_limits(10**9, 60)\n"
         "try:\n    open('left', 'wb', 0).write(b'x')\n    wrote = True\nexcept OSError:\n    wrote = False\n"
         "print(json.dumps({'refused': f'wrote {wrote} token {os.environ.get(\"HF_TOKEN\")}'}))\n"
     )
