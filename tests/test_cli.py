@@ -161,7 +161,7 @@ def test_checkout_is_a_folder_that_the_ecosystem_opens(at: list[str], tmp_path: 
         assert connection.execute("select count(*) from kept where role = 'training'").fetchone() == (kept,)
     finally:
         os.chdir(here)
-    assert "exists already" in refused("checkout", "v0", folder, *at)
+    assert "already exists" in refused("checkout", "v0", folder, *at)
 
 
 def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_wrong_recipe_is_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["show", "v9"], "no version or tag v9; there are v0"),
+        (["show", "v9"], "no version or tag v9; its versions are v0"),
         (["why", "no prompt says this"], "no prompt of v0 has this id or text"),
         (["sql", "no-such-query"], "no-such-query"),
         (["sql"], "pass one of: the name of a query"),
@@ -303,7 +303,7 @@ def test_verify_names_a_damaged_file_once_for_all_versions(made: Path, tmp_path:
 
 def test_a_folder_that_is_no_workspace_is_one_sentence(tmp_path: Path) -> None:
     for command in (["log"], ["show"], ["verify"], ["sql", "rows-by-type"], ["why", "x"], ["review"]):
-        assert "is not a workspace; make one with: seas-data build" in refused(*command, "--workspace", tmp_path / "ws")
+        assert "is not a workspace; create one with: seas-data build" in refused(*command, "--workspace", tmp_path / "ws")
 
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seas_data as sd
+from seas_data.errors import SeasDataError
 from seas_data.review import sheet as review
 from seas_data.review.response_index import index_responses
 from seas_data.sources.csv import parse_csv
@@ -107,7 +108,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SeasDataError, match="No space"):
         review.write_sheet(prompts(a1=2), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["review.csv"]

@@ -510,7 +510,7 @@ def test_a_row_dropped_because_of_a_later_test_is_not_a_leak(copy: Copy) -> None
     gone = {"prompt_id": row, "version": "v2", "step": "contamination", "decision": "drop", "reason": "contaminated"}
     drop = pl.DataFrame([gone | {"witness_id": held} | dict.fromkeys(("score", "threshold", "detail"))])
     copy.rewrite("decisions", lambda frame: pl.concat([frame, drop.select(frame.columns)], how="vertical_relaxed"))
-    assert failed(copy) == {}
+    assert failed(copy).keys() <= {"contents"}  # the defect is planted in place, so the row's id no longer fits
 
 
 @pytest.mark.parametrize("reason", ["manual", "contaminated"])
