@@ -303,7 +303,8 @@ def test_verify_names_a_damaged_file_once_for_all_versions(made: Path, tmp_path:
 
 def test_a_folder_that_is_no_workspace_is_one_sentence(tmp_path: Path) -> None:
     for command in (["log"], ["show"], ["verify"], ["sql", "rows-by-type"], ["why", "x"], ["review"]):
-        assert "is not a workspace; create one with: seas-data build" in refused(*command, "--workspace", tmp_path / "ws")
+        message = "is not a workspace; create one with: seas-data build"
+        assert message in refused(*command, "--workspace", tmp_path / "ws")
 
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
