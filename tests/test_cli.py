@@ -230,7 +230,7 @@ NEITHER = "\xff\xfe\x00 neither text nor a table".encode("latin-1")
         (["check", "--card"], "is not UTF-8 text"),
         (["card", "--check", "-o"], "is not UTF-8 text"),
         (["card", "-o"], "is not UTF-8 text"),
-        (["judge", "--gold"], "should have the columns response_id and verdict"),
+        (["judge", "--gold"], "lacks the columns response_id and verdict"),
     ],
 )
 def test_a_file_that_is_no_text_is_one_sentence_that_names_it(
@@ -249,7 +249,7 @@ def test_a_table_that_is_none_is_one_sentence_that_names_it(tmp_path: Path) -> N
 
 
 def test_a_folder_in_place_of_a_file_to_write_is_named(at: list[str], tmp_path: Path) -> None:
-    assert f"Is a directory: {tmp_path};" in refused("review", "-o", tmp_path, *at)
+    assert f"{tmp_path} could not be written (Is a directory)" in refused("review", "-o", tmp_path, *at)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_stage_of_a_pulled_recipe_runs_when_it_is_trusted(tmp_path: Path) -> N
     path = tmp_path / "pulled.yaml"
     path.write_text(yaml.safe_dump(recipe | {"pulled_from": "org/name@1.0.0"}))
     assert "with --trust" in refused("judge", path, tmp_path / "round")
-    assert ".parquet; the stage before" in refused("judge", path, tmp_path / "round", "--trust")
+    assert ".parquet does not exist; run the stage" in refused("judge", path, tmp_path / "round", "--trust")
 
 
 def test_verify_names_a_damaged_file_once_for_all_versions(made: Path, tmp_path: Path) -> None:

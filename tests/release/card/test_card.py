@@ -225,9 +225,9 @@ def test_the_command_writes_checks_and_says_what_differs(made: Path, tmp_path: P
 def test_a_card_that_is_not_text_gives_a_message(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_bytes(b"# Caf\xe9\n")
-    with pytest.raises(SeasDataError, match="not text in UTF-8"):
+    with pytest.raises(SeasDataError, match="not UTF-8 text"):
         card.find_differences(page, "fresh")
-    with pytest.raises(SeasDataError, match="not text in UTF-8"):
+    with pytest.raises(SeasDataError, match="not UTF-8 text"):
         card.write("fresh", page)
 
 

@@ -301,6 +301,16 @@ def in_a_prompt(words: str) -> Plant:
     return plant
 
 
+def in_a_label(words: str) -> Plant:
+    """Plant ``words`` in a column that no id or digest covers."""
+
+    def plant(copy: Copy) -> None:
+        here = pl.col("prompt_id") == idle(copy)
+        copy.rewrite("prompts", put("source_style", f"Soup, see {words}", here))
+
+    return plant
+
+
 def response_as_prompt(copy: Copy) -> None:
     """Call a pair of the target a red one, and its sides prompts: their words are still the target's."""
     row = copy.version.select("select * from pairs where role = 'red' order by pair_id limit 1")
@@ -466,7 +476,7 @@ def test_a_stale_card_is_stopped_by_the_card_check_alone(copy: Copy) -> None:
 
 def test_the_card_check_expects_only_waived_checks_that_fail(copy: Copy) -> None:
     waivers = {"secrets": "invented keys", "splits": "in case they fail"}
-    in_a_prompt(KEY)(copy)
+    in_a_label(KEY)(copy)
     card = cards.dataset_card(copy.version, "public", {"secrets": "invented keys"})
     assert set(failed(copy, card=card)) == {"secrets", "card"}
     assert set(failed(copy, card=card, waivers=waivers)) == {"secrets"}
@@ -476,7 +486,7 @@ def test_the_card_check_expects_only_waived_checks_that_fail(copy: Copy) -> None
 
 
 def test_the_commands_take_waivers(copy: Copy, tmp_path: Path) -> None:
-    in_a_prompt(KEY)(copy)
+    in_a_label(KEY)(copy)
     page, at = str(tmp_path / "README.md"), ["--workspace", str(copy.root)]
     overruled = ["--allow", "secrets", "--because", "invented keys", "--allow", "splits", "--because", "in case"]
     run = CliRunner().invoke
@@ -606,7 +616,7 @@ def test_the_exit_status_states_the_result(copy: Copy) -> None:
 
 
 def test_a_waiver_needs_a_reason(copy: Copy) -> None:
-    in_a_prompt(KEY)(copy)
+    in_a_label(KEY)(copy)
     lost_split(copy)
     found = checks.run(copy.version)
     for allowed in ({}, {"secrets": "an invented key"}, {"secrets": " ", "splits": "as it is"}):
