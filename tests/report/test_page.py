@@ -271,7 +271,7 @@ def test_an_exported_table_runs_no_formula(hostile: Opened) -> None:
     with page.expect_download() as download:
         page.locator("#q-flow").get_by_role("button", name="Export CSV").click()
     rows = list(csv.reader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
-    assert rows[0] == ["source", "outcome", "fate", "rows"]
+    assert rows[0] == ["source", "outcome", "detail", "rows"]
     assert len(rows) > 10
     assert "'=HYPERLINK" in "".join(row[0] for row in rows)
     assert not [cell for row in rows for cell in row if cell and cell[0] in "=+-@\t\r"]

@@ -160,8 +160,8 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
     )
     assert sql.run_trusted(shards, QUERIES["leaks"].sql).rows() == [
         ("groups in more than one split", 1),
-        ("prompts of train with the same text as one that is held out", 1),
+        ("train prompts with the text of a held-out prompt", 1),
         ("test prompts in pairs, demonstrations or training seeds", 3),
-        ("prompts of the over-refusal test there", 1),
-        ("prompts of held-out sets there", 1),
+        ("over-refusal test prompts in pairs, demonstrations or training seeds", 1),
+        ("prompts of held-out sources in pairs, demonstrations or training seeds", 1),
     ]
