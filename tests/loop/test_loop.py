@@ -277,7 +277,7 @@ def test_standalone_stages_write_the_same_kind_of_tables(workspace: Path, last: 
 
     models = ("--red", workspace / "models" / "R0", "--target", workspace / "models" / "T0")
     run("attack", recipe, folder, "--prompts", prompts, *models, "--set", "loop.seeds_per_iteration=8")
-    assert "keeper: " in run("judge", recipe, folder)
+    assert "keeper, verdict: " in run("judge", recipe, folder)
     made = json.loads(run("pairs", recipe, folder, "--json"))
     assert made["pairs"] > 0
     roles = {name: set(pl.read_parquet(folder / f"{name}.parquet")["role"]) for name in ("pairs", "unpaired")}
