@@ -81,7 +81,7 @@ class HarmlessCandidates(StrictModel):
     """Where the prompts of harmless pairs come from."""
 
     prompts_per_iteration: int = Field(default=500, ge=0)
-    """Harmless prompts of `train` that the target responds to, drawn anew in each iteration."""
+    """Harmless prompts of `train` that the target responds to, drawn again in each iteration."""
     judge: str | None = None
     """A judge of prompts. Attacks that it calls harmless and the target refused join as harmless prompts."""
     reviewed_only: bool = True

@@ -66,7 +66,7 @@ def table_rule(table: str, profile: Profile, found: Iterable[str] = ()) -> Rule 
     """
     schema = TABLES.get(table)
     if schema is None:
-        return None if profile == "gated" else Rule(f"{table} is no table of the schema", absent=True)
+        return None if profile == "gated" else Rule(f"{table} is not a table of the schema", absent=True)
     columns = policy.of_schema(schema)
     columns |= {name: Policy() for name in found if name not in columns}
     keys = policy.row_id(schema) + schema.primary_key()
