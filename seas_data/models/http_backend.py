@@ -168,8 +168,9 @@ class HttpBackend:
                 on_done(len(new))
 
             try:
-                async with open_batches:
-                    await asyncio.gather(*map(answer, batch.requests))
+                async with open_batches, asyncio.TaskGroup() as group:  # the first failure cancels the other requests
+                    for request in batch.requests:
+                        group.create_task(answer(request))
             except BaseException:
                 batch.store(folder, rows)
                 raise
@@ -190,7 +191,7 @@ class HttpBackend:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(answer_batch(client, batch)) for batch in batches]
             except BaseExceptionGroup as problems:
-                raise problems.exceptions[0] from None
+                raise _first_problem(problems) from None
             client.require_answers()
         return [task.result() for task in tasks]
 
@@ -339,6 +340,13 @@ class HttpBackend:
         if data is None or not isinstance(data, list):
             return ""
         return json.dumps([{name: _plain(entry.get(name)) for name in _MODEL_FIELDS} for entry in named[:1]])
+
+
+def _first_problem(problem: BaseException) -> BaseException:
+    """Return the first exception of nested groups: that which ended the run."""
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
 
 
 def _plain(value: Any) -> str | int | None:

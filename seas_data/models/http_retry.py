@@ -60,14 +60,6 @@ class RequestLostError(Exception):
     """The server failed on this request, or the connection broke."""
 
 
-class RequestRefusedError(Exception):
-    """The server rejects this request; ``outcome`` says how."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-
-
 class RetryingClient:
     """Client of one server: sends a limited number of requests at a time and retries by the policy of this module."""
 
@@ -96,6 +88,7 @@ class RetryingClient:
         self._answered = answered
         self._reached = False
         self._forbidden: list[Outcome] = []
+        self._ended: SeasDataError | None = None
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | FailedRequest:
         """Send ``body`` until it is answered, refused or lost for good.
@@ -103,56 +96,53 @@ class RetryingClient:
         Raises SeasDataError if the address or key is wrong, no credit is left, the server stays unavailable, or it
         forbids or loses every request.
         """
-        attempts = 0
+        lost = 0
+
+        async def send() -> dict[str, Any] | FailedRequest:
+            nonlocal lost
+            async with self._slots:
+                if self._ended is not None:  # while this request waited for its slot
+                    raise self._ended
+                self.check_alive()
+                outcome = await self._exchange(path, body)
+                lost += outcome.action == "retry"
+                return self._settle(outcome, last=lost >= MAX_ATTEMPTS)
 
         def is_transient(problem: Exception) -> float | bool:
-            nonlocal attempts
             if isinstance(problem, ServerUnavailableError):
-                return min(problem.retry_after, self.max_wait_seconds)
-            attempts += isinstance(problem, RequestLostError)
-            return isinstance(problem, RequestLostError) and attempts < MAX_ATTEMPTS
+                return problem.retry_after
+            return isinstance(problem, RequestLostError)
 
-        def on_wait(problem: Exception, seconds: float) -> None:
-            if isinstance(problem, ServerUnavailableError):
-                self._record_unavailable(problem, seconds)
-
-        try:
-            reply = await with_retries_async(
-                lambda: self._send(path, body),
-                is_transient=is_transient,
-                backoff=BACKOFF,
-                on_wait=on_wait,
-                sleep=self.sleep,
-                clock=self.clock,
-            )
-        except RequestRefusedError as problem:
-            return self._record_refused(problem.outcome)
-        except RequestLostError as problem:
-            self._record_lost(problem)
-            return FailedRequest(str(problem), refused=False)
-        self._record_available()
-        self._answered = True
-        return reply
+        return await with_retries_async(
+            send, is_transient=is_transient, backoff=BACKOFF, sleep=self.sleep, clock=self.clock
+        )
 
     def require_answers(self) -> None:
         """Raise SeasDataError if the server forbade requests and answered none."""
         if self._forbidden and not self._answered:
-            raise self._end(self._forbidden[0])
+            raise end_error(self._shown_url, self._forbidden[0])
 
-    async def _send(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Send once; return the JSON of the reply or raise the kind of failure."""
-        async with self._slots:
-            self.check_alive()
-            outcome = await self._exchange(path, body)
+    def _settle(self, outcome: Outcome, last: bool) -> dict[str, Any] | FailedRequest:
+        """Return what a request came to, or raise the kind of failure; ``last``: whether a lost request is given up.
+
+        Runs while the request has its slot: a decision to end the run holds before any other request gets the slot.
+        """
         if outcome.action == "read" and outcome.content is not None:
+            self._record_available()
+            self._answered = True
             return dict(outcome.content)
         if outcome.action == "end":
-            raise self._end(outcome)
+            raise self._end(end_error(self._shown_url, outcome))
         if outcome.action == "wait":
-            raise ServerUnavailableError(outcome.reason, outcome.retry_after)
+            seconds = min(outcome.retry_after, self.max_wait_seconds)
+            self._record_unavailable(outcome.reason, seconds)
+            raise ServerUnavailableError(outcome.reason, seconds)
         if outcome.action == "retry":
-            raise RequestLostError(outcome.reason)
-        raise RequestRefusedError(outcome)
+            if not last:
+                raise RequestLostError(outcome.reason)
+            self._record_lost(outcome.reason)
+            return FailedRequest(outcome.reason, refused=False)
+        return self._record_refused(outcome)
 
     async def _exchange(self, path: str, body: dict[str, Any]) -> Outcome:
         """Send once, and read the reply within the limits of time and size."""
@@ -175,8 +165,10 @@ class RetryingClient:
             return http_outcomes.classify_failure(problem, self.secret, reached=self._reached)
         return http_outcomes.classify_reply(reply.status_code, reply.headers, bytes(content), self.secret)
 
-    def _end(self, outcome: Outcome) -> SeasDataError:
-        return end_error(self._shown_url, outcome)
+    def _end(self, problem: SeasDataError) -> SeasDataError:
+        """Record that the run ends with ``problem``: no further request is sent."""
+        self._ended = self._ended or problem
+        return self._ended
 
     def _record_available(self) -> None:
         if self._unavailable_since is not None and self._last_report >= self._unavailable_since:
@@ -189,30 +181,26 @@ class RetryingClient:
             return FailedRequest(outcome.reason, refused=True, filtered=outcome.action == "filter")
         self._forbidden.append(outcome)
         if len(self._forbidden) >= MAX_FORBIDDEN and not self._answered:
-            raise self._end(outcome)
+            raise self._end(end_error(self._shown_url, outcome))
         return FailedRequest(outcome.reason, refused=False)
 
-    def _record_lost(self, problem: RequestLostError) -> None:
+    def _record_lost(self, reason: str) -> None:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= MAX_LOST_IN_A_ROW:
-            raise SeasDataError(
-                f"the server at {self._shown_url} answered none of the last {MAX_LOST_IN_A_ROW} requests ({problem}); "
-                f"fix it and {RERUN}"
-            )
+            problem = f"answered none of the last {MAX_LOST_IN_A_ROW} requests ({reason})"
+            raise self._end(SeasDataError(f"the server at {self._shown_url} {problem}; fix it and {RERUN}"))
 
-    def _record_unavailable(self, problem: ServerUnavailableError, seconds: float) -> None:
+    def _record_unavailable(self, reason: str, seconds: float) -> None:
         now = self.clock()
         if self._unavailable_since is None:
             self._unavailable_since = now
         waited = now - self._unavailable_since
         if waited >= self.max_wait_seconds:
-            raise SeasDataError(
-                f"the server at {self._shown_url} has been unavailable for {waited:.0f} seconds ({problem}); start it "
-                f"and {RERUN}"
-            )
+            problem = f"has been unavailable for {waited:.0f} seconds ({reason})"
+            raise self._end(SeasDataError(f"the server at {self._shown_url} {problem}; start it and {RERUN}"))
         if now - self._last_report >= REPORT_SECONDS:
             self._last_report = now
-            announce_wait(self._shown_url, str(problem), self.max_wait_seconds - waited, seconds)
+            announce_wait(self._shown_url, reason, self.max_wait_seconds - waited, seconds)
 
 
 def get(

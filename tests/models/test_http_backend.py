@@ -353,19 +353,26 @@ def test_a_part_in_which_all_failed_is_not_kept(tmp_path: Path) -> None:
             assert ask(url, tmp_path / str(number), count=5)["text"].null_count() == 0
 
 
-def test_credit_that_runs_out_ends_the_run_and_keeps_the_answers_so_far(tmp_path: Path) -> None:
-    paid, credit = [0], [6]
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("repetition", range(3))
+def test_credit_that_runs_out_ends_the_run_and_keeps_the_answers_so_far(
+    tmp_path: Path, concurrency: int, repetition: int
+) -> None:
+    credit, lock = [6], threading.Lock()
 
     def answer(body: dict[str, Any], _: int) -> Reply:
-        paid[0] += 1
-        return completion(body) if paid[0] <= credit[0] else (402, {}, {"error": {"message": "no credit"}})
+        with lock:
+            credit[0] -= 1
+        return completion(body) if credit[0] >= 0 else (402, {}, {"error": {"message": "no credit"}})
 
     with server(answer) as (url, seen):
         with pytest.raises(SeasDataError, match="no credit"):
-            ask(url, tmp_path, count=30, concurrency=1)
+            ask(url, tmp_path, count=30, concurrency=concurrency)
         asked, credit[0] = len(seen.bodies), 99
-        assert ask(url, tmp_path, count=30, concurrency=1)["error"].null_count() == 30
-        assert len(seen.bodies) == asked + 24, "six were answered before"
+        assert asked == 7 if concurrency == 1 else 7 <= asked < 30, "one request learns that no credit is left"
+        assert ask(url, tmp_path, count=30, concurrency=concurrency)["error"].null_count() == 30
+        again = len(seen.bodies) - asked
+        assert again == 24 if concurrency == 1 else 24 <= again < 30, "the answers that were paid for are kept"
 
 
 def test_one_forbidden_prompt_is_a_failed_row(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The retry policy for model servers, with a transport and a clock of the test."""
 
 import asyncio
+import random
 import socket
 import ssl
 from collections.abc import Iterator
@@ -189,3 +190,47 @@ def test_a_host_that_was_reached_before_is_waited_for() -> None:
     failure.__cause__ = socket.gaierror(-3, "Temporary failure in name resolution")
     assert post(iter([200, failure, 200]), clock, count=2) == [{"choices": []}] * 2
     assert len(clock.waits) == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("answered", [0, 5, 20])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (402, "asks for payment"),
+        (403, "does not permit"),
+        (500, "answered none of the last 20"),
+        (503, "has been unavailable"),
+    ],
+)
+def test_no_request_is_sent_once_the_run_ends(
+    monkeypatch: pytest.MonkeyPatch, concurrency: int, answered: int, status: int, words: str
+) -> None:
+    """Requests that wait for their turn are not sent, even if nothing cancels them."""
+    draw, clock = random.Random(answered), Clock()
+    sent, sent_at_end = [0], list[int]()
+
+    class NotedError(SeasDataError):
+        def __init__(self, message: str) -> None:
+            sent_at_end.append(sent[0])
+            super().__init__(message)
+
+    monkeypatch.setattr(http_retry, "SeasDataError", NotedError)
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        sent[0] += 1
+        succeeds = sent[0] <= answered and status != 403
+        for _turn in range(draw.randrange(4)):
+            await asyncio.sleep(0)
+        return httpx.Response(200, json={"choices": []}) if succeeds else httpx.Response(status, json={"error": "no"})
+
+    async def run() -> list[object]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http_client:
+            client = RetryingClient(
+                http_client, URL, concurrency=concurrency, max_wait_seconds=20, sleep=clock.sleep, clock=clock
+            )
+            return await asyncio.gather(*[client.post("/", {}) for _ in range(60)], return_exceptions=True)
+
+    outcomes = asyncio.run(run())
+    assert any(isinstance(each, NotedError) and words in str(each) for each in outcomes)
+    assert sent[0] == sent_at_end[0], "nothing was sent after the decision"
