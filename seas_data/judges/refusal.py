@@ -15,7 +15,7 @@ import polars as pl
 
 from seas_data.judges.answers import final_answer
 from seas_data.judges.frames import require_answers, to_requests
-from seas_data.judges.guards.base import Refusal
+from seas_data.judges.guards.guard import Refusal
 from seas_data.models.chat_template import Message
 from seas_data.models.protocol import Generator, PromptFormat, greedy_sampling
 from seas_data.recipe import JudgeRefusal

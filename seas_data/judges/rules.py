@@ -24,7 +24,7 @@ from seas_data.folding import (
     shows_nothing,
 )
 from seas_data.judges.frames import VERDICT_COLUMNS
-from seas_data.judges.guards.base import Subject
+from seas_data.judges.guards.guard import Subject
 from seas_data.recipe import JudgePatterns, JudgeRules
 
 

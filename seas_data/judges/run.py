@@ -12,7 +12,7 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.judges import guard, refusal, rules
+from seas_data.judges import refusal, rules, run_guard
 from seas_data.judges.frames import VERDICT_COLUMNS
 from seas_data.judges.guards import GUARDS, Subject, load_guard
 from seas_data.models.protocol import Generator
@@ -39,7 +39,7 @@ def check(judges: Sequence[Judge], models: Mapping[str, ModelInProcess | ModelHt
                 f"{', '.join(models) or '(none)'}"
             )
         if isinstance(judge, JudgeGuard):
-            guard.check(judge, models[judge.model])
+            run_guard.check(judge, models[judge.model])
 
 
 def gives_verdicts(judge: Judge) -> bool:
@@ -159,5 +159,5 @@ def _judge(
     if isinstance(judge, JudgeRules):
         return rules.judge_rows(rows, judge, subject)
     if isinstance(judge, JudgeGuard):
-        return guard.judge_rows(rows, judge, generators[judge.model], folder, subject)
+        return run_guard.judge_rows(rows, judge, generators[judge.model], folder, subject)
     return refusal.judge_rows(rows, judge, generators[judge.model], folder)

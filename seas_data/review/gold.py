@@ -31,7 +31,7 @@ from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.query.version import Version
 from seas_data.review.response_index import CELL, index_responses, judge_outputs
 from seas_data.review.sheet import RESPONSE_STRATA
-from seas_data.sources.raw import list_faults
+from seas_data.sources.raw_rows import list_faults
 from seas_data.sources.sheets import read_sheet
 from seas_data.store import files
 

@@ -26,7 +26,7 @@ from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.sources.files import MAX_BYTES, decode_file
 from seas_data.sources.jsonl import InvalidLineError, iterate_records
-from seas_data.sources.raw import is_valid_unicode, label_as_text, list_faults, row_digest
+from seas_data.sources.raw_rows import is_valid_unicode, label_as_text, list_faults, row_digest
 from seas_data.text import content_id, printable
 
 MAX_UNREADABLE_PROPORTION: Final = 0.01

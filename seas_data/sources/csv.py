@@ -20,7 +20,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.files import decode_file, file_name
 from seas_data.sources.formats import SourceFormat
-from seas_data.sources.raw import (
+from seas_data.sources.raw_rows import (
     CONFLICT_MARKER,
     FIELDS,
     Fault,

@@ -8,7 +8,7 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Columns, Source
 from seas_data.sources.formats import FOLDER, SourceFormat
-from seas_data.sources.raw import RawRows, check_columns, columns_by_field, raw_from_arrow
+from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, raw_from_arrow
 
 
 def read_folder(path: Path, source: Source) -> RawRows:

@@ -14,7 +14,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.registry import Registry
 from seas_data.sources.files import file_name
-from seas_data.sources.raw import RawRows
+from seas_data.sources.raw_rows import RawRows
 
 FOLDER: Final = "folder"
 """The input of a format that reads folders."""

@@ -12,7 +12,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.datasets_folder import raw_from_dataset
 from seas_data.sources.formats import HUB, SourceFormat
-from seas_data.sources.raw import RawRows
+from seas_data.sources.raw_rows import RawRows
 
 
 def download_file(source: Source) -> Path:

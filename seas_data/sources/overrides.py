@@ -11,7 +11,7 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.sources.csv import Record
-from seas_data.sources.raw import is_valid_unicode, list_faults
+from seas_data.sources.raw_rows import is_valid_unicode, list_faults
 from seas_data.sources.sheets import read_sheet
 from seas_data.tables.taxonomy import KINDS, TYPES, canonical
 

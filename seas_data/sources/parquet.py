@@ -13,7 +13,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.files import MAX_BYTES
 from seas_data.sources.formats import SourceFormat
-from seas_data.sources.raw import RawRows, check_columns, columns_by_field, raw_from_arrow
+from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, raw_from_arrow
 
 
 def read_parquet(path: Path, source: Source) -> RawRows:

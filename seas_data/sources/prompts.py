@@ -15,7 +15,7 @@ from seas_data import progress, tables
 from seas_data.recipe import Source, Strip
 from seas_data.recipe.languages import normalize_language
 from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_language
-from seas_data.sources.raw import FIELDS, RawRows
+from seas_data.sources.raw_rows import FIELDS, RawRows
 from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
 

@@ -12,7 +12,7 @@ from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.csv import parse_csv, split_record
-from seas_data.sources.raw import CONFLICT_MARKER
+from seas_data.sources.raw_rows import CONFLICT_MARKER
 
 
 def read(tmp_path: Path, content: str | bytes, name: str = "set.csv", **keys: object) -> sources.SourceRows:

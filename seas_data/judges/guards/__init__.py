@@ -1,6 +1,6 @@
 """Guards: safety classifiers, one file per family, registered as entry points of the group ``seas_data.guards``.
 
-To add a guard, write a module with a ``Guard`` (``base.py``) and register it in ``pyproject.toml``, here or in another
+To add a guard, write a module with a ``Guard`` (``guard.py``) and register it in ``pyproject.toml``, here or in another
 distribution. The name of the entry point is the guard's name in recipes::
 
     [project.entry-points."seas_data.guards"]
@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import ValidationError, validate_call
 
 from seas_data.errors import SeasDataError
-from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Subject, to_messages
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Subject, to_messages
 from seas_data.recipe import JudgeGuard
 from seas_data.recipe.judges import GUARDS_GROUP
 from seas_data.registry import Registry

@@ -11,7 +11,7 @@ Source: github.com/ibm-granite/granite-guardian, evaluation/models.
 import re
 from typing import Final
 
-from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Subject, to_messages
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Subject, to_messages
 from seas_data.models.chat_template import Message
 from seas_data.models.protocol import PromptFormat, VerdictTokens
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from seas_data.judges.guards import categories
-from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Subject
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Subject
 from seas_data.models.protocol import PromptFormat, VerdictTokens
 
 _HAZARDS_2: Final = (

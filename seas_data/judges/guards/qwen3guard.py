@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, Literal
 
 from seas_data.judges.guards import categories
-from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Refusal, Subject
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Refusal, Subject
 from seas_data.models.protocol import PromptFormat, VerdictTokens
 
 CATEGORIES: Final = {

@@ -10,7 +10,7 @@ Source: the model card of google/shieldgemma-2b (policies as published there), a
 from typing import Final
 
 from seas_data.judges.guards import categories
-from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Subject
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Subject
 from seas_data.models.protocol import PromptFormat, VerdictTokens
 
 CATEGORIES: Final = {

@@ -10,7 +10,7 @@ Source: github.com/allenai/wildguard, wildguard/utils.py and wildguard.py.
 import re
 from typing import Final
 
-from seas_data.judges.guards.base import UNPARSED, Guard, Parsed, Question, Refusal, Subject, Verdict
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Refusal, Subject, Verdict
 from seas_data.models.protocol import PromptFormat, VerdictTokens
 
 TEXT: Final = """<|user|>

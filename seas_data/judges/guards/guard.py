@@ -3,6 +3,8 @@
 An output has exactly the form that the guard's makers published, or it is *unparsed*, which counts as neither safe nor
 unsafe. Parsers elsewhere search for ``unsafe`` anywhere in the output and call everything else safe, so malformed
 output passes as safe.
+
+To add a guard, write a module beside this one with a parser and a ``Guard``, and register it in ``pyproject.toml``.
 """
 
 from collections.abc import Callable, Sequence
