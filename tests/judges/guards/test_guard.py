@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.judges.guard import check
 from seas_data.judges.guards import GUARDS
+from seas_data.judges.run_guard import check
 from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
 
 
