@@ -110,6 +110,7 @@ def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) 
         assert re.search(rf"{row['type']} +{row['rows']}\b", table)
 
 
+@pytest.mark.slow
 def test_every_query_of_the_library_runs_on_the_example(at: list[str], example: Path) -> None:
     names = [row["name"] for row in json.loads(said("sql", "--list", *at, "--format", "json"))]
     assert sorted(names) == sorted(QUERIES)

@@ -75,6 +75,7 @@ def check_whole(workspace: Path, digest: str) -> None:
     assert not (workspace / "stages").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_build_goes_on_and_ends_in_the_same_digest(example: Path, tmp_path: Path) -> None:
     check_kills(example, tmp_path, kills=3)
 
@@ -103,6 +104,7 @@ def test_a_damaged_shard_is_named_and_stops_a_build_on_it(example: Path, tmp_pat
     assert path.stem in process.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after(example: Path, tmp_path: Path) -> None:
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -119,6 +121,7 @@ def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after(example: Path, 
     assert finish(workspace) == open_workspace(example).manifest().digest
 
 
+@pytest.mark.slow
 def test_of_two_builds_at_once_one_is_told_to_wait(example: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     builds = [start(workspace), start(workspace)]

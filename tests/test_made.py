@@ -61,6 +61,7 @@ def test_every_id_leads_somewhere(what: str, version: Version) -> None:
     assert version.select(f"select count(*) from ({LOST[what]})").item() == 0
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same(version: Version, tmp_path: Path) -> None:
     program = "import pathlib, sys; from tests import made; print(made.workspace(pathlib.Path(sys.argv[1])).digest)"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(CHECKOUT)}

@@ -27,6 +27,7 @@ def candidates(version: Version) -> list[str]:
     return version.sql(query)["prompt_id"].to_list()
 
 
+@pytest.mark.slow
 def test_refused_attacks_that_a_judge_calls_harmless_join_with_a_flag(first: Version) -> None:
     rows = first.sql(
         "select prompts.kind, prompts.type, attacks.model, splits.split, "
@@ -73,6 +74,7 @@ def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory
     return folder, confirmed
 
 
+@pytest.mark.slow
 def test_only_reviewed_harmless_prompts_are_sent_to_the_target(
     first: Version, reviewed: tuple[Path, list[str]]
 ) -> None:

@@ -191,6 +191,7 @@ def test_too_few_pairs_end_an_iteration_with_a_statement(untrained: Version) -> 
 
 
 @pytest.mark.parametrize("change", ["pairs.mode=mart", "loop.update=sft"], ids=["mart", "sft"])
+@pytest.mark.slow
 def test_ablations_train_on_demonstrations(change: str, workspace: Path, tmp_path: Path) -> None:
     root = with_first_models(tmp_path / "ws", workspace)
     version = build(small("loop.iterations=1", change), root).version
@@ -247,6 +248,7 @@ def check_kills(root: Path, line_counts: list[int], undisturbed: Version, *chang
     assert not (root / "stages").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_iteration_resumes_and_ends_with_the_same_tables(
     workspace: Path, untrained: Version, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_resumed_run_gives_the_rows_of_an_undisturbed_one(
     assert len(calls) == 3, "a stored part is never computed again"
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_rows(tiny: Path, requests: pl.DataFrame, tmp_path: Path) -> None:
     code = f"""
 import polars as pl

@@ -43,6 +43,7 @@ def settings(tiny: Path, **changes: Any) -> ModelHttp:
     return ModelHttp(**{"backend": "http", "model": str(tiny), "serve": COMMAND, "concurrency": 4} | changes)
 
 
+@pytest.mark.slow
 def test_the_server_gives_the_same_rows_as_the_transformers_backend(tiny: Path, tmp_path: Path) -> None:
     greedy = Sampling(temperature=0, top_p=1, max_new_tokens=6)
     requests = create_requests(6)

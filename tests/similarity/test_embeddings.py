@@ -192,6 +192,7 @@ def test_vectors_do_not_depend_on_how_texts_are_grouped_into_runs(tmp_path):
         assert matrix.tobytes() == halves.matrices[key].tobytes()
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     texts = [sentence(1 + number % 40, number) for number in range(120)]
     script = textwrap.dedent(f"""

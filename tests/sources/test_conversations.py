@@ -359,7 +359,7 @@ RECORDS = st.one_of(
 
 
 @pytest.mark.parametrize("read", [read_preferences, read_instructions])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(records=st.lists(RECORDS, max_size=5))
 def test_rows_and_set_aside_rows_are_the_records_of_the_file(
     read: Callable[[Path], ConversationRows], records: list[str]
@@ -377,7 +377,7 @@ def test_rows_and_set_aside_rows_are_the_records_of_the_file(
             assert all(turn["content"].strip() for turns in found.rows[name] for turn in turns)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_give_rows_or_one_sentence(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -74,6 +74,7 @@ def check_equal(one: Path, other: Path) -> None:
         assert path.read_bytes() == (other / path.name).read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_a_killed_preference_training_ends_in_the_same_weights_and_figures(
     base: Path, pairs: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -95,6 +96,7 @@ def test_killed_adapters_end_in_the_same_weights_and_figures(base: Path, pairs: 
     check_equal(*undisturbed_and_resumed("dpo", base, pairs, settings, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_kill_between_the_last_update_and_the_model_changes_nothing(
     base: Path, pairs: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -204,6 +204,7 @@ def test_a_card_whose_marks_are_damaged_is_refused(damage: str, text: str) -> No
         card.merge(text.replace(damage, "gone", 1), text)
 
 
+@pytest.mark.slow
 def test_the_command_writes_checks_and_says_what_differs(made: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke
     page = tmp_path / "README.md"

@@ -474,6 +474,7 @@ def test_a_stale_card_is_stopped_by_the_card_check_alone(copy: Copy) -> None:
     assert found["card"].ids
 
 
+@pytest.mark.slow
 def test_the_card_check_expects_only_waived_checks_that_fail(copy: Copy) -> None:
     waivers = {"secrets": "invented keys", "splits": "in case they fail"}
     in_a_label(KEY)(copy)
@@ -485,6 +486,7 @@ def test_the_card_check_expects_only_waived_checks_that_fail(copy: Copy) -> None
     assert checks.select_waived(checks.run(copy.version), waivers) == {"secrets": "invented keys"}
 
 
+@pytest.mark.slow
 def test_the_commands_take_waivers(copy: Copy, tmp_path: Path) -> None:
     in_a_label(KEY)(copy)
     page, at = str(tmp_path / "README.md"), ["--workspace", str(copy.root)]

@@ -107,6 +107,7 @@ def test_what_does_not_hang_on_it_stays_byte_for_byte(mine: Path) -> None:
         assert new.join(old, on=keys, how="anti", nulls_equal=True).is_empty(), table
 
 
+@pytest.mark.slow
 def test_the_checks_find_no_more_wrong_than_before(mine: Path) -> None:
     from seas_data.release import checks
 
