@@ -51,3 +51,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests import made
 
     return shared_workspace(tmp_path_factory, "made", lambda root: made.workspace(root))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many examples of the docs are run, and why the others are not."""
+    from tests.docs.test_examples import PAGES
+
+    examples = [(page, block) for page in PAGES for block in page.examples]
+    left_out = [(page, block) for page, block in examples if block.not_run is not None]
+    slow = sum(page.slow for page, block in examples if block.not_run is None)
+    run = len(examples) - len(left_out)
+    terminalreporter.write_line(
+        f"Examples in the docs: {run} run ({slow} of them in test-slow), {len(left_out)} not run"
+    )
+    if terminalreporter.config.get_verbosity() > 0:
+        for page, block in left_out:
+            terminalreporter.write_line(f"  {page.path.relative_to(CHECKOUT)}:{block.line}: {block.not_run}")

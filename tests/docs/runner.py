@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +42,9 @@ class Folder:
         elif block.not_run is None:
             printed = self._run_python(block) if block.kind == "python" else _run_lines(block.content)
             if block.output is not None and not outputs_match(block.output, printed, varies=block.varies):
-                raise ExampleError(f"line {block.line}: the page shows\n{block.output}\nand the example prints\n{printed}")
+                raise ExampleError(
+                    f"line {block.line}: the page shows\n{block.output}\nand the example prints\n{printed}"
+                )
 
     def _run_python(self, block: Block) -> str:
         out = io.StringIO()
@@ -90,7 +93,9 @@ def _run_lines(content: str) -> str:
             with _environment(variables):
                 ended = called(*words[1:])
             if ended.returncode:
-                raise ExampleError(f"{line}\nended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+                raise ExampleError(
+                    f"{line}\nended with {ended.returncode}:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}"
+                )
             printed += ended.stdout
         elif words:
             printed += _run_in_shell(line, {})
@@ -113,7 +118,7 @@ def _run_in_shell(script: str, variables: dict[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def _environment(variables: dict[str, str]):  # type: ignore[no-untyped-def]
+def _environment(variables: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
     os.environ.update(variables)
     try:
