@@ -54,10 +54,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many examples of the docs are run, and why the others are not."""
-    from tests.docs.test_examples import PAGES
+    """After tests of the docs, say how many of their examples are run, and why the others are not."""
+    reports = [report for each in terminalreporter.stats.values() for report in each]
+    if not any(getattr(report, "nodeid", "").startswith("tests/docs/") for report in reports):
+        return
+    from tests.docs.blocks import read_pages
 
-    examples = [(page, block) for page in PAGES for block in page.examples]
+    examples = [(page, block) for page in read_pages() for block in page.examples]
     left_out = [(page, block) for page, block in examples if block.not_run is not None]
     slow = sum(page.slow for page, block in examples if block.not_run is None)
     run = len(examples) - len(left_out)

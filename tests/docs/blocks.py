@@ -1,7 +1,7 @@
 """Fenced blocks of the documentation, and the HTML comments that say how to run them.
 
 Blocks of Python and of shell commands are examples and are run, in the order of the page, in one folder. An unlabelled
-block is a shell example if its first line runs ``seas-data``. The block that directly follows an example, if it is
+block is a shell example if one of its lines runs ``seas-data``. The block that directly follows an example, if it is
 unlabelled or labelled ``text``, is the example's output. Comments, which readers do not see:
 
     <!-- examples: made -->           what the page starts from: example (the default), made, empty; hub adds a stand-in
@@ -20,6 +20,9 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from tests.conftest import CHECKOUT
+
+COMMAND = re.compile(r"^(?:\w+=\S+ )*seas-data ", re.MULTILINE)
 SHELL = {"sh", "bash", "console", "shell"}
 COMMENT = re.compile(r"<!--\s*(examples|setup|not run|slow|varies|file)\b:?\s*(.*?)\s*-->", re.DOTALL)
 
@@ -93,9 +96,15 @@ def read_page(path: Path) -> Page:
     return Page(path, start, slow, tuple(blocks))
 
 
+def read_pages() -> list[Page]:
+    """Return the pages of the project: the README, the docs and the page of the query library."""
+    top = [*sorted(CHECKOUT.glob("*.md")), *sorted(CHECKOUT.glob("docs/**/*.md")), CHECKOUT / "sql" / "README.md"]
+    return [read_page(path) for path in top]
+
+
 def _kind(language: str, content: str) -> str | None:
     if language == "python":
         return "python"
-    if language in SHELL or (language == "" and re.match(r"(?:\w+=\S+ )*seas-data ", content)):
+    if language in SHELL or (language == "" and COMMAND.search(content)):
         return "shell"
     return None

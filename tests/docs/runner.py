@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.conftest import CHECKOUT
 from tests.docs.blocks import Block
 from tests.program import called
 
-CHECKOUT = Path(__file__).parents[2]
 OPERATOR = re.compile(r"[|><;&$`]|\bfor\b")
 VARIABLE = re.compile(r"(\w+)=(\S*)\Z")
 NUMBER = re.compile(r"\b[0-9a-f]{12,}\b|\d[\d,]*(?:\.\d+)?")

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import Page, read_page
-from tests.docs.runner import CHECKOUT, Folder, outputs_match, prepare
+from tests.conftest import CHECKOUT
+from tests.docs.blocks import Page, read_page, read_pages
+from tests.docs.runner import Folder, outputs_match, prepare
 from tests.release.conftest import hub  # noqa: F401  (a fixture)
 
-PAGES = [
-    read_page(path)
-    for path in (*sorted(CHECKOUT.glob("*.md")), *sorted(CHECKOUT.glob("docs/**/*.md")), CHECKOUT / "sql" / "README.md")
-]
+PAGES = read_pages()
 
 
 def cases() -> Iterator[object]:
