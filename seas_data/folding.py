@@ -78,7 +78,7 @@ def fold_width(text: str) -> str:
     """Return ``text`` with full-width letters, digits and punctuation as ASCII ones, if it is written in an East Asian
     script: there, both widths are ordinary. Elsewhere full-width letters are a disguise and stay.
     """
-    if text.isascii() or not _WIDE.search(text) or not any(map(is_written_without_blanks, text)):
+    if text.isascii() or not _WIDE.search(text) or not is_written_without_blanks(text):
         return text
     return text.translate(_WIDTHS)
 
@@ -111,9 +111,9 @@ def scripts_without_blanks() -> str:
     return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _tables()["without_blanks"])
 
 
-def is_written_without_blanks(character: str) -> bool:
-    """Return whether ``character`` belongs to a script that is written without blanks between words, such as Han."""
-    return any(first <= ord(character) <= last for first, last in _tables()["without_blanks"])
+def is_written_without_blanks(text: str) -> bool:
+    """Return whether ``text`` has a character of a script that is written without blanks between words, such as Han."""
+    return _without_blanks_pattern().search(text) is not None
 
 
 def _fold(text: str) -> str:
@@ -144,6 +144,11 @@ def _ignorable_table() -> dict[int, str | None]:
 @cache
 def _look_alike_table() -> dict[int, str]:
     return {ord(character): latin for character, latin in _tables()["look_alikes"].items()}
+
+
+@cache
+def _without_blanks_pattern() -> re.Pattern[str]:
+    return re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _tables()["without_blanks"]) + "]")
 
 
 @cache
