@@ -13,11 +13,11 @@ from typing import Final, get_args
 
 import polars as pl
 
-from seas_data.judges.answers import final_answer
 from seas_data.judges.frames import require_answers, to_requests
 from seas_data.judges.guards.guard import Refusal
 from seas_data.models.chat_template import Message
 from seas_data.models.protocol import Generator, PromptFormat, greedy_sampling
+from seas_data.models.thinking import read_final_answer
 from seas_data.recipe import JudgeRefusal
 
 CLASSES: Final[tuple[Refusal, ...]] = get_args(Refusal)
@@ -86,7 +86,7 @@ def parse(text: str) -> Refusal | None:
     A reply must name exactly one class, with its own number or none, as its first or last line: a class mentioned in
     passing ("this is no full_refusal") does not count.
     """
-    reply = (final_answer(text) or "").strip().lower()
+    reply = (read_final_answer(text) or "").strip().lower()
     mentions = _CLASS.findall(reply)
     classes = {name for _, name in mentions}
     if len(classes) != 1 or any(number not in ("", _NUMBERS[name]) for number, name in mentions):

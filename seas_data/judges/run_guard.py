@@ -7,11 +7,11 @@ from pathlib import Path
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.judges.answers import final_answer
 from seas_data.judges.frames import VERDICT_COLUMNS, require_answers, to_requests
 from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard
 from seas_data.models.control_tokens import neutralise, report
 from seas_data.models.protocol import Generator, greedy_sampling
+from seas_data.models.thinking import read_final_answer
 from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
 
 
@@ -68,7 +68,7 @@ def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Sub
     """Return the verdict of each answer to one question; of a guard that ``thinks`` only the final answer is read."""
 
     def parse(text: str | None) -> Parsed:
-        answer = final_answer(text) if thinks and text is not None else text
+        answer = read_final_answer(text) if thinks and text is not None else text
         return UNPARSED if answer is None else guard.parse(answer, subject)
 
     parsed_texts = {text: parse(text) for text in answers["text"].unique().to_list()}

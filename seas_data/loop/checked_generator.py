@@ -80,7 +80,10 @@ class AnswerCounts:
         """Return the counts as one line."""
         line = f"{self.answered} answered, {self.cut_off} cut off, {self.filtered} refused by a filter, "
         line += f"{self.failed} failed" + (f" ({'; '.join(self.reasons)})" if self.failed else "")
-        line += f"; {self.thinking} with thinking" if self.thinking else ""
+        if self.thinking:
+            line += f"; {self.thinking} with thinking, which is not judged"
+            rare = self.thinking < (self.answered + self.cut_off + self.filtered) / 2
+            line += " (few: such tags may hide text; set thinking: keep if this model does not think)" if rare else ""
         return line + (f"; noted: {'; '.join(self.notes)}" if self.notes else "")
 
 

@@ -2,26 +2,22 @@
 
 Batches are planned from the complete list of requests, the same way each time. Each batch is computed whole, with its
 own seed, and stored atomically under a key of everything that determines it. A resumed run therefore computes only the
-missing batches and ends with the rows of an undisturbed run. Each file carries a digest of its key and content.
+missing batches and ends with the rows of an undisturbed run. Each file carries a digest of its name and content.
 """
 
 import hashlib
 import io
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
-from seas_data.store.files import atomic_write
-
-_DIGEST_BYTES: Final = 32
+from seas_data.store.files import read_verified, write_with_digest
 
 
 def plan_batches(
@@ -59,40 +55,25 @@ def batch_seed(sampling: Sampling, row_keys: Sequence[str]) -> int:
 
 
 def read_batch(folder: Path, key: str) -> pl.DataFrame | None:
-    """Return the rows stored under ``key``, or None.
+    """Return the rows stored under ``key``, or None if there are none or their file is damaged.
 
-    A file whose digest does not match its content and name is renamed to ``.damaged``; its rows are generated again.
+    A damaged file is named on standard error; its rows are generated again and replace it.
     """
-    path = folder / f"{key}.part"
-    try:
-        stored = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-    if digest != _digest(key, content):
-        path.replace(path.with_suffix(".damaged"))
-        print(f"{path} is damaged; its answers are generated again.", file=sys.stderr)
-        return None
-    return pl.read_ipc(io.BytesIO(content)).match_to_schema(ANSWER_SCHEMA)
+    content = read_verified(folder / f"{key}.part", "its answers are generated again")
+    return None if content is None else pl.read_ipc(io.BytesIO(content)).match_to_schema(ANSWER_SCHEMA)
 
 
 def write_batch(folder: Path, key: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Store ``rows`` (the columns of ``ANSWER_SCHEMA``) atomically under ``key`` with their digest; return ``rows``."""
     buffer = io.BytesIO()
     rows.write_ipc(buffer, compression="zstd")
-    content = buffer.getvalue()
-    with atomic_write(folder / f"{key}.part") as temporary:
-        temporary.write_bytes(_digest(key, content) + content)
+    write_with_digest(folder / f"{key}.part", buffer.getvalue())
     return rows
 
 
 def concat_batches(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Return the rows of all batches, sorted by request and sample."""
     return pl.concat([ANSWER_SCHEMA.to_frame(), *batches]).sort("request_id", "sample")
-
-
-def _digest(key: str, content: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + content).digest()
 
 
 def _hash(content: object) -> str:

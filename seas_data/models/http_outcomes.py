@@ -246,7 +246,8 @@ def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool) -> Choi
     if any(each is not None and secret and secret in each for each in raw):
         notes.append("the server's key, masked")
     if text is not None and not keep:
-        text, inner = split_thinking(text)
+        text, inner, unusual = split_thinking(text)
+        notes += [unusual] if unusual else []
         thinking = thinking if inner is None else inner if thinking is None else f"{thinking}\n\n{inner}"
     elif text is not None:
         text, thinking = join_thinking(text, thinking), None

@@ -1,24 +1,36 @@
 """Thinking: the part of an answer in which a model reasons before it answers, split from the answer."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 _NAMES: Final = r"think|thinking|thought|thoughts|reasoning|reflection|seed:think"
 _OPENING: Final = re.compile(rf"\s*(?:<({_NAMES})>|\[(THINK)\])", re.IGNORECASE)
 _CLOSING: Final = re.compile(rf"</(?:{_NAMES})>|\[/THINK\]", re.IGNORECASE)
+_OPENING_ANYWHERE: Final = re.compile(rf"<(?:{_NAMES})>|\[THINK\]", re.IGNORECASE)
 _CHANNEL: Final = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary|final)\b[^<]*<\|message\|>"
 )
 _CHANNEL_END: Final = re.compile(r"<\|(?:end|return|call)\|>")
+LONE_CLOSING: Final = "thinking that ends with a lone closing tag"
 
 
-def split_thinking(text: str) -> tuple[str, str | None]:
-    """Return the answer in ``text`` and the thinking before it (None without any).
+class Split(NamedTuple):
+    """An answer and the thinking before it."""
+
+    answer: str
+    thinking: str | None = None
+    """None without any."""
+    note: str | None = None
+    """What is unusual about the thinking."""
+
+
+def split_thinking(text: str) -> Split:
+    """Split the thinking before an answer from it.
 
     Thinking is a block of tags (``<think>``, ``<reasoning>``, ``[THINK]`` ...) at the beginning, or several, or the
     channels of the harmony format. A closing tag alone ends thinking too, because some chat templates open it in the
-    prompt. Thinking that does not end was cut off: the answer is then empty. Tags later in the text are part of the
-    answer.
+    prompt; a note says so, because a model that does not think could hide text that way. Thinking that does not end was
+    cut off: the answer is then empty. Tags later in the text are part of the answer.
     """
     if _CHANNEL.match(text):
         return _split_channels(text)
@@ -28,16 +40,26 @@ def split_thinking(text: str) -> tuple[str, str | None]:
         closing = _CLOSING.search(rest, opening.end())
         if closing is None:
             thinking.append(rest[opening.end() :])
-            return "", _join(thinking)
+            return Split("", _join(thinking))
         thinking.append(rest[opening.end() : closing.start()])
         rest = rest[closing.end() :]
-    closing = None if thinking else _CLOSING.search(rest)
-    if closing is not None:
-        head = rest[: closing.start()]
-        if not re.search(rf"<({_NAMES})>|\[THINK\]", head, re.IGNORECASE):
-            thinking.append(head)
-            rest = rest[closing.end() :]
-    return (rest.lstrip(), _join(thinking)) if thinking else (text, None)
+    if thinking:
+        return Split(rest.lstrip(), _join(thinking))
+    closing = _CLOSING.search(rest)
+    if closing is None or _OPENING_ANYWHERE.search(rest, 0, closing.start()):
+        return Split(text)
+    return Split(rest[closing.end() :].lstrip(), _join([rest[: closing.start()]]), LONE_CLOSING)
+
+
+def read_final_answer(text: str) -> str | None:
+    """Return the answer of a judge after its thinking, or None if that is unclear.
+
+    It is unclear if the thinking does not end or a tag of thinking is left in the answer.
+    """
+    answer, thinking, _ = split_thinking(text)
+    if thinking is not None and not answer:
+        return None
+    return None if _OPENING_ANYWHERE.search(answer) or _CLOSING.search(answer) or "<|channel|>" in answer else answer
 
 
 def join_thinking(answer: str, thinking: str | None) -> str:
@@ -45,7 +67,7 @@ def join_thinking(answer: str, thinking: str | None) -> str:
     return answer if thinking is None else f"<think>\n{thinking}\n</think>\n\n{answer}"
 
 
-def _split_channels(text: str) -> tuple[str, str | None]:
+def _split_channels(text: str) -> Split:
     answer, thinking, rest = "", list[str](), text
     while match := _CHANNEL.match(rest):
         ending = _CHANNEL_END.search(rest, match.end())
@@ -57,7 +79,7 @@ def _split_channels(text: str) -> tuple[str, str | None]:
         thinking.append(content)
     else:
         answer = rest.lstrip()
-    return answer, _join(thinking) if thinking else None
+    return Split(answer, _join(thinking) if thinking else None)
 
 
 def _join(blocks: list[str]) -> str:

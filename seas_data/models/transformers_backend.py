@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, token_probability
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
-from seas_data.models.thinking import split_thinking
+from seas_data.models.thinking import Split, split_thinking
 from seas_data.progress import bar, hide_library_bars
 from seas_data.recipe import ModelInProcess
 
@@ -181,18 +181,18 @@ class TransformersBackend:
         texts = self.tokenizer.batch_decode(
             [answer[:count] for answer, count in zip(answers, tokens, strict=True)], skip_special_tokens=True
         )
-        parts = [(text, None) if self.settings.thinking == "keep" else split_thinking(text) for text in texts]
+        parts = [Split(text) if self.settings.thinking == "keep" else split_thinking(text) for text in texts]
         return pl.DataFrame(
             {
                 "request_id": [row.request_id for row in batch],
                 "sample": [row.sample for row in batch],
-                "text": [text for text, _ in parts],
+                "text": [part.answer for part in parts],
                 "finish_reason": np.where(ended.any(1), "stop", "length").tolist(),
                 "tokens": tokens,
                 "error": [None] * len(batch),
                 "score": scores,
-                "thinking": [thinking for _, thinking in parts],
-                "note": [None] * len(batch),
+                "thinking": [part.thinking for part in parts],
+                "note": [part.note for part in parts],
             },
             strict=False,
         ).cast(ANSWER_SCHEMA)

@@ -22,6 +22,16 @@ def test_each_request_is_counted_once_with_its_reason() -> None:
     assert count_answers(answers()).total == 0
 
 
+def test_thinking_is_counted_and_doubtful_where_few_answers_have_it() -> None:
+    rows = answers(stop=10).with_row_index()
+    few, most = (
+        count_answers(rows.with_columns(thinking=pl.when(pl.col("index") < number).then(pl.lit("velorin"))))
+        for number in (2, 9)
+    )
+    assert "2 with thinking, which is not judged (few: such tags may hide text" in few.describe()
+    assert most.describe().endswith("; 9 with thinking, which is not judged")
+
+
 @pytest.mark.parametrize(
     ("failed", "answered", "stops"),
     [(0, 5, False), (1, 5, False), (1, 0, True), (2, 5, True), (5, 95, False), (6, 94, True)],

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seas_data.models.thinking import split_thinking
+from seas_data.models.thinking import read_final_answer, split_thinking
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,39 @@ from seas_data.models.thinking import split_thinking
     ],
 )
 def test_thinking_before_an_answer_is_split_off(text: str, answer: str, thinking: str | None) -> None:
-    assert split_thinking(text) == (answer, thinking)
+    assert split_thinking(text)[:2] == (answer, thinking)
+
+
+def test_a_lone_closing_tag_is_noted() -> None:
+    assert split_thinking("velorin</think>blue").note == "thinking that ends with a lone closing tag"
+    assert split_thinking("<think>velorin</think>blue").note is None
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("safe", "safe"),
+        ("<think>unsafe?</think>\nsafe", "safe"),
+        ("unsafe?</think>safe", "safe"),
+        ("[THINK]unsafe?[/THINK]safe", "safe"),
+        ("<seed:think>unsafe?</seed:think>safe", "safe"),
+        ("<|channel|>analysis<|message|>unsafe?<|end|><|start|>assistant<|channel|>final<|message|>safe", "safe"),
+        ("<think>safe", None),
+        ("safe</think>", None),
+        ("<think>a</think>b</think>safe", None),
+        ("<think>a</think>safe<think>unsafe", None),
+        ("safe <thoughts>unsafe", None),
+        ("<|channel|>analysis<|message|>safe", None),
+    ],
+)
+def test_the_final_answer_of_a_judge_has_no_tag_of_thinking(text: str, answer: str | None) -> None:
+    assert read_final_answer(text) == answer
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "[THINK]", "<|channel|>", "final", "<|message|>", "a", " "])))
 def test_no_character_of_an_answer_is_lost_or_doubled(parts: list[str]) -> None:
     text = "".join(parts)
-    answer, thinking = split_thinking(text)
+    answer, thinking, _ = split_thinking(text)
     assert text.rstrip().endswith(answer.rstrip())
     assert (thinking or "").replace("\n\n", "").count("a") + answer.count("a") <= text.count("a")
     if thinking is None:
