@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := embedder,train,serving,dev
 DEMO := demo-workspace
 
-.PHONY: demo test test-slow check clean
+.PHONY: demo test test-slow fuzz check clean
 
 demo: .venv/installed
 	rm -rf $(DEMO)
@@ -24,6 +24,10 @@ test: .venv/installed
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
+
+# A million mutated inputs for everything that reads what comes from outside. The same seed gives the same inputs.
+fuzz: .venv/installed
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m tests.fuzz --inputs 1000000 --seed 1
 
 check: .venv/installed
 	$(BIN)/ruff check .

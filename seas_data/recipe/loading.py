@@ -14,6 +14,8 @@ from seas_data.text import printable
 
 _LONGEST_VALUE = 300
 """More of a value than this is not shown in a message."""
+_LONGEST_PHRASE = 1_000
+_MAX_LISTED = 10
 
 
 def load(path: Path, changes: list[str] | None = None) -> Recipe:
@@ -36,7 +38,7 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
         loaded = Recipe.model_validate(content, context=context)
         loaded.digest()
     except ValidationError as problem:
-        raise SeasDataError(f"{path}: {_explain(problem, content)}") from problem
+        raise SeasDataError(f"{path}: {printable(_explain(problem, content))}") from problem
     except RecursionError as problem:
         raise SeasDataError(f"{path}: the keys or a regular expression are nested too deep") from problem
     except UnicodeEncodeError as problem:
@@ -136,12 +138,14 @@ def _parse_value(change: str) -> tuple[list[str], Any]:
     """Return the key and the value of a change ``a.b=value``."""
     key, equals, value = change.partition("=")
     if not equals or not key:
-        raise SeasDataError(f"--set {change[:200]} should have the form a.b=value")
+        raise SeasDataError(f"--set {printable(change[:200])} should have the form a.b=value")
     try:
         parsed = _parse_yaml(value)
     except ValueError as problem:
         reason = " ".join(str(problem).split())[:200]
-        raise SeasDataError(f"--set {change[:200]}: {value[:200]!r} is not a YAML value: {reason}") from problem
+        raise SeasDataError(
+            f"--set {printable(change[:200])}: {value[:200]!r} is not a YAML value: {reason}"
+        ) from problem
     return key.split("."), parsed
 
 
@@ -151,7 +155,10 @@ def _apply_change(content: dict[str, Any], change: str) -> None:
     for parent in parents:
         child = {} if section.get(parent) is None else section[parent]
         if not isinstance(child, dict):
-            raise SeasDataError(f"--set {change}: {parent} is a value, not a section, so it has no keys to set")
+            raise SeasDataError(
+                f"--set {printable(change[:200])}: {printable(parent[:200])} is a value, not a section, so it has no "
+                "keys to set"
+            )
         # A YAML alias is the same mapping object as its anchor. Copy it so that the anchor does not change.
         section[parent] = dict(child)
         section = section[parent]
@@ -159,12 +166,14 @@ def _apply_change(content: dict[str, Any], change: str) -> None:
 
 
 def _explain(problem: ValidationError, content: dict[str, Any]) -> str:
-    """Return one phrase for each error with its key and what is allowed. List each unset variable once."""
+    """Return one phrase for each error with its key and what is allowed, ten at most. List each unset variable once."""
     errors = {
         error["msg"] if error["type"] == "unset" else number: _message(dict(error), content)
         for number, error in reversed(list(enumerate(problem.errors())))
     }
-    return "; ".join(reversed(errors.values()))
+    listed = [each[:_LONGEST_PHRASE] for each in reversed(errors.values())]
+    more = [f"and {len(listed) - _MAX_LISTED} more"] if len(listed) > _MAX_LISTED else []
+    return "; ".join([*listed[:_MAX_LISTED], *more])
 
 
 def _message(error: dict[str, Any], content: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def load_key(root: Path) -> bytes:
             f"{path} could not be read or created ({problem.strerror}); a public release needs it for the pseudonyms "
             "of reviewers, so give yourself access to the workspace"
         ) from problem
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SeasDataError(
             f"{path} is damaged; restore it from a copy, or remove it to give all reviewers new pseudonyms"
         ) from None

@@ -31,7 +31,7 @@ from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.query.version import Version
 from seas_data.review.response_index import CELL, index_responses, judge_outputs
 from seas_data.review.sheet import RESPONSE_STRATA
-from seas_data.sources.raw_rows import list_faults
+from seas_data.sources.raw_rows import is_valid_unicode, list_faults
 from seas_data.sources.sheets import read_sheet
 from seas_data.store import files
 
@@ -114,6 +114,9 @@ def read_gold(path: Path) -> pl.DataFrame:
             faults.append(f"{location}: {record.fault}")
             continue
         row = dict(zip(header, record.fields, strict=True))
+        if not is_valid_unicode("".join(row[name] for name in ("response_id", *allowed))):
+            faults.append(f"{location}: bytes that are not UTF-8; save the file as UTF-8")
+            continue
         given = {name: row[name].casefold().replace(" ", "_") or None for name in allowed}
         faults += [
             f"{location}: {name} should be {', '.join(allowed[name])} or empty"

@@ -24,8 +24,9 @@ import pyarrow.parquet as pq
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.sources.files import MAX_BYTES, decode_file
+from seas_data.sources.files import decode_file
 from seas_data.sources.jsonl import InvalidLineError, iterate_records
+from seas_data.sources.parquet_size import require_bounded_parquet
 from seas_data.sources.raw_rows import is_valid_unicode, label_as_text, list_faults, row_digest
 from seas_data.text import content_id, printable
 
@@ -365,10 +366,8 @@ def _parquet_records(
     path: Path, names: tuple[str, ...]
 ) -> Iterator[tuple[int, str, dict[str, Any] | InvalidLineError]]:
     with pq.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(at) for at in range(file.metadata.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > MAX_BYTES:
-            raise SeasDataError(f"{path} has more than {MAX_BYTES:,} bytes of rows; split it")
         available = [name for name in file.schema_arrow.names if name in names]
+        require_bounded_parquet(path, available)
         others = dict.fromkeys(name for name in file.schema_arrow.names if name not in names)
         number = 0
         for batch in file.iter_batches(batch_size=4096, columns=available):

@@ -21,8 +21,8 @@ MAX_BYTES: Final = 4 << 30
 """A file with more bytes than this, after decompression, is refused."""
 MAX_RATIO: Final = 200
 """A compressed file that unpacks to more than this many times its size is refused as a decompression bomb."""
-_RATIO_FROM: Final = 16 << 20
-"""Below this many bytes the ratio is not looked at: a small file of equal rows compresses well."""
+RATIO_FROM: Final = 16 << 20
+"""Up to this many bytes the ratio is not looked at: a small file of equal rows compresses well."""
 _CHUNK: Final = 1 << 20
 
 COMPRESSED_ENDINGS: Final = (".gz", ".zst", ".zstd", ".bz2", ".xz")
@@ -114,7 +114,7 @@ def _decompress(path: Path, content: bytes, kind: str, opener: Callable[[IO[byte
         with opener(io.BytesIO(content)) as stream:
             while chunk := stream.read(_CHUNK):
                 total += len(chunk)
-                if total > MAX_BYTES or (total > _RATIO_FROM and total > MAX_RATIO * len(content)):
+                if total > MAX_BYTES or (total > RATIO_FROM and total > MAX_RATIO * len(content)):
                     raise SeasDataError(
                         f"{path} unpacks to more than {total:,} bytes from {len(content):,}, which looks like a "
                         f"decompression bomb; if it is none, unpack it yourself and give the unpacked file"

@@ -247,7 +247,7 @@ def _fields(
         values = [label_as_text(content.get(names[field])) if field in names else None for field in FIELDS]
     except RecursionError:
         raise InvalidLineError("unreadable", _TOO_LONG_OR_DEEP) from None
-    if "\\u" in line and not all(value is None or is_valid_unicode(value) for value in values):
+    if ("\\u" in line or not line.isascii()) and not all(value is None or is_valid_unicode(value) for value in values):
         raise InvalidLineError("undecodable", "an unpaired surrogate")
     text, row_id, risk, style, kind, language = values
     return text, row_id, risk, style, kind, language

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
-from seas_data.sources.files import MAX_BYTES
 from seas_data.sources.formats import SourceFormat
+from seas_data.sources.parquet_size import require_bounded_parquet
 from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, raw_from_arrow
 
 
@@ -23,14 +23,7 @@ def read_parquet(path: Path, source: Source) -> RawRows:
         file = pq.ParquetFile(path)
         check_columns(columns, file.schema_arrow.names)
         names = list(dict.fromkeys(columns_by_field(columns).values()))
-        size = sum(
-            file.metadata.row_group(group).column(at).total_uncompressed_size
-            for group in range(file.metadata.num_row_groups)
-            for at in range(file.metadata.num_columns)
-            if file.schema.column(at).path.partition(".")[0] in {name.partition(".")[0] for name in names}
-        )
-        if size > MAX_BYTES:
-            raise SeasDataError(f"{path} has {size:,} bytes of text, and at most {MAX_BYTES:,} are read; split it")
+        require_bounded_parquet(path, names)
         return raw_from_arrow(file.read(columns=names), columns, path.name)
     except (pa.ArrowException, OSError) as problem:
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]

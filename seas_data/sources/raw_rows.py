@@ -68,23 +68,30 @@ def raw_from_arrow(table: pa.Table, columns: Columns, location: str) -> RawRows:
     """
     names = columns_by_field(columns)
     texts = table[names["text"]]
-    kind = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
+    kind = _value_type(texts.type)
     if not (_is_text(kind) or pa.types.is_null(kind)):
         raise SeasDataError(f"column {names['text']!r} holds {kind}, not text; set columns.text to another")
     number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
     fields, invalid = [], pl.repeat(False, table.num_rows, dtype=pl.Boolean, eager=True)
+    undecodable = invalid
     for field, name in names.items():
         values, faulty = _as_text(table[name])
         fields.append(values.alias(field))
         invalid = invalid | faulty
+        undecodable = undecodable | faulty if _is_text(_value_type(table[name].type)) else undecodable
     missing = [pl.lit(None, pl.String).alias(field) for field in FIELDS if field not in names]
-    rows = pl.DataFrame(fields).with_columns(number.alias("ordinal"), number.alias("line"), *missing)
+    rows = pl.DataFrame(fields).with_columns(
+        number.alias("ordinal"), number.alias("line"), undecodable.alias("undecodable"), *missing
+    )
     bad = rows.filter(invalid)
     digests = [row_digest(json.dumps(row)) for row in bad.select("ordinal", *FIELDS).rows()]
     detail = "a value of a column cannot be written as text, such as a date beyond the calendar"
-    faults = bad.select("ordinal", "line").with_columns(
-        pl.lit("unreadable").alias("reason"),
-        pl.lit(detail).alias("detail"),
+    faults = bad.select(
+        "ordinal",
+        "line",
+        pl.when("undecodable").then(pl.lit("undecodable")).otherwise(pl.lit("unreadable")).alias("reason"),
+        pl.when("undecodable").then(pl.lit("a text that is not UTF-8")).otherwise(pl.lit(detail)).alias("detail"),
+    ).with_columns(
         pl.Series("row_digest", digests, dtype=pl.String),
     )
     return RawRows(location, rows.filter(~invalid).select(*ROW_SCHEMA), faults)
@@ -141,12 +148,18 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
 def _as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
     """Return the values as text, and which of them could not be converted."""
     kind = column.type
     valid = pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
     if pa.types.is_dictionary(kind):
         return _as_text(column.cast(kind.value_type))
+    if _is_text(kind) and not _is_utf_8(column):  # Arrow reads it without checking, and Polars panics
+        return _each_as_text(column)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_duration(kind):
         return _each_as_text(column)
     if pa.types.is_temporal(kind):
@@ -161,6 +174,14 @@ def _as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
         except pl.exceptions.PolarsError:  # a time zone that Polars does not know: the time in UTC
             return texts, valid
     return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
+
+
+def _is_utf_8(column: pa.ChunkedArray) -> bool:
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _each_as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:

@@ -6,6 +6,7 @@ nobody can test there which text was taken down.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -95,8 +96,11 @@ def _read_digests(root: Path) -> tuple[str, list[str]]:
         return secrets.token_hex(16), []
     try:
         content = json.loads(path.read_bytes())
-        return str(content["salt"]), [str(digest) for digest in content["digests"]]
-    except (ValueError, KeyError, TypeError):
+        salt, digests = str(content["salt"]), [str(digest) for digest in content["digests"]]
+        if not all(re.fullmatch("[0-9a-f]+", each) for each in (salt, *digests)):
+            raise ValueError
+        return salt, digests
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise SeasDataError(
             f"{path} is damaged; restore it from a copy, or texts that were taken down may be added again"
         ) from None

@@ -79,3 +79,11 @@ def test_pulled_recipe_reads_a_path_that_the_command_line_gives(tmp_path: Path) 
     loaded = load(tmp_path, BASE + PULLED, "sources.v.path=/data/v.jsonl")
     assert loaded.sources["v"].path == "/data/v.jsonl"
     assert load(tmp_path, BASE + PULLED).sources["v"].path == str(tmp_path / "v.jsonl")
+
+
+def test_message_about_many_faults_is_one_line_of_bounded_length(tmp_path: Path) -> None:
+    keys = "".join(f'"a{number}\\n": {"x" * 500}\n' for number in range(200))
+    with pytest.raises(SeasDataError, match=r"and 190 more$") as caught:
+        load(tmp_path, BASE + keys)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 12_000

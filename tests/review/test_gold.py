@@ -316,3 +316,10 @@ def test_the_commands_give_the_sheet_and_take_it_back(made: Path, version: Versi
     assert told["gold"] == json.loads(json.loads(figures.read_text())[0]["facets"])["gold"]
     with pytest.raises(SeasDataError, match="--gold"):
         said("judge")
+
+
+def test_bytes_that_are_not_utf_8_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "gold.csv"
+    path.write_bytes(b"response_id,prompt,response,verdict\na,x \xff,y,safe\nb\xff,x,y,safe\n")
+    with pytest.raises(SeasDataError, match=r"gold.csv:3: bytes that are not UTF-8; save the file as UTF-8$"):
+        gold.read_gold(path)

@@ -159,3 +159,9 @@ def test_a_file_of_objects_is_read_whole_or_not_at_all(tmp_path: Path, content: 
     path.write_bytes(content)
     with pytest.raises(SeasDataError, match=message):
         read_jsonl_frame(path)
+
+
+def test_half_a_surrogate_pair_in_a_wrapped_list_costs_its_row(tmp_path: Path) -> None:
+    found = read(tmp_path, b'{"data": [{"prompt": "a door"}, {"prompt": "a \\ud800 lamp"}]}')
+    assert found.prompts["text"].to_list() == ["a door"]
+    assert faults(found) == [("set.jsonl:2", "undecodable")]

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import datasets
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from seas_data import sources
@@ -76,3 +79,35 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(SeasDataError, match=r"source set: .*set\.parquet cannot be read as Parquet"):
         read(path)
+
+
+def test_text_that_is_not_utf_8_costs_its_row(tmp_path: Path) -> None:
+    texts = pa.array([b"a door", b"a \xff lamp", b"a key"], pa.binary()).view(pa.string())
+    labels = pa.array([b"x", b"y", b"\xed\xa0\x80"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"prompt": texts, "tags": labels}), tmp_path / "set.parquet")
+    found = read(tmp_path / "set.parquet", columns={"risk": "tags"})
+    assert found.prompts["text"].to_list() == ["a door"]
+    assert found.set_aside["reason"].to_list() == ["undecodable", "undecodable"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_many_rows_that_share_one_long_text_are_refused_before_they_are_read(tmp_path: Path, nested: bool) -> None:
+    """100 rows of 10 MB, which dictionary encoding stores once: a file of a kilobyte."""
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), pa.array(["a" * 10_000_000]))
+    table = pa.table({"prompt": pa.array(["b"] * 100), "tags": texts})
+    if nested:
+        table = table.set_column(1, "tags", pa.ListArray.from_arrays(pa.array(range(101), pa.int32()), texts))
+    path = tmp_path / "set.parquet"
+    pq.write_table(table, path, store_schema=False, dictionary_pagesize_limit=1 << 30, compression="zstd")
+    with pytest.raises(SeasDataError, match=r"has 100 rows of 1,0\d\d,.* decompression bomb; if it is none, save"):
+        read(path, columns={"risk": "tags"})
+    assert read(path, columns={}).prompts.height == 100, "a column that is not read does not count"
+
+
+def test_twenty_million_equal_rows_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    indices = pa.array(np.zeros(20_000_000, np.int32))
+    texts = pa.DictionaryArray.from_arrays(indices, pa.array(["a door"]))
+    path = tmp_path / "set.parquet"
+    pq.write_table(pa.table({"prompt": texts}), path, store_schema=False, compression="zstd")
+    with pytest.raises(SeasDataError, match=r"has 20,000,000 rows of .* decompression bomb"):
+        read(path, columns={})

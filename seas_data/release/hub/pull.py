@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from pydantic import ValidationError
@@ -31,6 +32,7 @@ from seas_data.release import publish_log
 from seas_data.release.hub.remote import Remote, RemoteFile
 from seas_data.release.publish_log import PublishLogEntry
 from seas_data.release.visibility import PROFILES
+from seas_data.sources.parquet_size import is_parquet_bomb
 from seas_data.store import Manifest, Shard, Workspace, files, formats, open_workspace
 from seas_data.store.stages import RUNS
 from seas_data.store.workspace import is_tag_name, manifest_faults, version_number
@@ -195,15 +197,16 @@ def _find_fault(path: Path, table: str, shard: Shard) -> str | None:
     if files.sha256(path) != shard.sha256:
         return "does not match its SHA-256"
     try:
-        rows = pq.ParquetFile(path).metadata.num_rows
+        if pq.ParquetFile(path).metadata.num_rows != shard.rows:
+            return f"does not hold rows of the table {table}"
+        if is_parquet_bomb(path):
+            return "unpacks to far more than its size"
         tables.check_shard(table, path)
         ids = tables.read(table, path, _id_columns(table))
     except SeasDataError:
         return f"does not hold rows of the table {table}"
-    except (OSError, ValueError, pl.exceptions.PolarsError):
+    except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError):
         return "is not a Parquet file"
-    if rows != shard.rows:
-        return f"does not hold rows of the table {table}"
     if not all(column.str.contains("^[0-9a-f]{24}$").all() for column in ids):
         return "has malformed ids"
     return None

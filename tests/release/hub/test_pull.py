@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from seas_data.errors import SeasDataError
@@ -239,7 +242,9 @@ def test_a_gated_repository_names_the_page_to_request_access(
     assert pull("org/set@1.0.0", tmp_path / "ws2").new
 
 
-def swap(repository: Repository, table: str, content: bytes, *, named: str | None = None) -> None:
+def swap(
+    repository: Repository, table: str, content: bytes, *, named: str | None = None, rows: int | None = None
+) -> None:
     """Put another file in the place of a table's first shard; ``named``: under this SHA-256, in the manifest too."""
     manifest = json.loads(repository.content("manifest.json"))
     shard = shard_of(manifest, table)
@@ -247,7 +252,7 @@ def swap(repository: Repository, table: str, content: bytes, *, named: str | Non
     if named is None:  # the storage itself gives other bytes than it says
         repository.large[shard["sha256"]] = content.ljust(shard["bytes"], b"x")[: shard["bytes"]]
         return
-    shard |= {"sha256": named, "bytes": len(content)}
+    shard |= {"sha256": named, "bytes": len(content), "rows": shard["rows"] if rows is None else rows}
     repository.large[named] = content
     manifest["digest"] = Manifest.model_validate(manifest).computed_digest()
     repository.commit(
@@ -296,5 +301,32 @@ def test_a_file_of_other_rows_is_refused(hub: Hub, mine: Path, tmp_path: Path, w
     with pytest.raises(
         SeasDataError, match=r"is not a Parquet file|does not hold rows of the table prompts|has malformed ids"
     ):
+        pull("org/set", tmp_path / "ws2")
+    assert not list((tmp_path / "ws2").rglob("shards/*/*"))
+
+
+@pytest.mark.parametrize("what", ["one long text", "equal rows"])
+def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(
+    hub: Hub, mine: Path, tmp_path: Path, what: str
+) -> None:
+    """Dictionary encoding stores equal values once: 100 texts of 10 MB, or five million rows, in a few kilobytes."""
+    pushed(mine)
+    repository = hub.repository("datasets", "org/set")
+    stored = json.loads(repository.content("manifest.json"))["tables"]["prompts"][0]["sha256"]
+    row = pq.read_table(io.BytesIO(repository.large[stored])).slice(0, 1)
+    texts = pa.array(["a" * 10_000_000 if what == "one long text" else "a"])
+    count = 100 if what == "one long text" else 5_000_000
+    columns = {
+        name: pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), texts)
+        if name == "text"
+        else pa.nulls(count, row.schema.field(name).type)
+        for name in row.column_names
+    }
+    output = io.BytesIO()
+    pq.write_table(pa.table(columns), output, store_schema=False, dictionary_pagesize_limit=1 << 30)
+    content = output.getvalue()
+    assert len(content) < 1_000_000
+    swap(repository, "prompts", content, named=hashlib.sha256(content).hexdigest(), rows=count)
+    with pytest.raises(SeasDataError, match=r"tables/prompts/.* unpacks to far more than its size, so nothing"):
         pull("org/set", tmp_path / "ws2")
     assert not list((tmp_path / "ws2").rglob("shards/*/*"))
