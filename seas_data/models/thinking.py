@@ -35,20 +35,20 @@ def split_thinking(text: str) -> Split:
     if _CHANNEL.match(text):
         return _split_channels(text)
     thinking: list[str] = []
-    rest = text
-    while opening := _OPENING.match(rest):
-        closing = _CLOSING.search(rest, opening.end())
+    at = 0
+    while opening := _OPENING.match(text, at):
+        closing = _CLOSING.search(text, opening.end())
         if closing is None:
-            thinking.append(rest[opening.end() :])
+            thinking.append(text[opening.end() :])
             return Split("", _join(thinking))
-        thinking.append(rest[opening.end() : closing.start()])
-        rest = rest[closing.end() :]
+        thinking.append(text[opening.end() : closing.start()])
+        at = closing.end()
     if thinking:
-        return Split(rest.lstrip(), _join(thinking))
-    closing = _CLOSING.search(rest)
-    if closing is None or _OPENING_ANYWHERE.search(rest, 0, closing.start()):
+        return Split(text[at:].lstrip(), _join(thinking))
+    closing = _CLOSING.search(text)
+    if closing is None or _OPENING_ANYWHERE.search(text, 0, closing.start()):
         return Split(text)
-    return Split(rest[closing.end() :].lstrip(), _join([rest[: closing.start()]]), LONE_CLOSING)
+    return Split(text[closing.end() :].lstrip(), _join([text[: closing.start()]]), LONE_CLOSING)
 
 
 def read_final_answer(text: str) -> str | None:
@@ -68,17 +68,17 @@ def join_thinking(answer: str, thinking: str | None) -> str:
 
 
 def _split_channels(text: str) -> Split:
-    answer, thinking, rest = "", list[str](), text
-    while match := _CHANNEL.match(rest):
-        ending = _CHANNEL_END.search(rest, match.end())
-        content = rest[match.end() : ending.start() if ending else len(rest)]
-        rest = rest[ending.end() :] if ending else ""
+    answer, thinking, at = "", list[str](), 0
+    while match := _CHANNEL.match(text, at):
+        ending = _CHANNEL_END.search(text, match.end())
+        content = text[match.end() : ending.start() if ending else len(text)]
+        at = ending.end() if ending else len(text)
         if match[1] == "final":
-            answer = content + rest
+            answer = content + text[at:]
             break
         thinking.append(content)
     else:
-        answer = rest.lstrip()
+        answer = text[at:].lstrip()
     return Split(answer, _join(thinking) if thinking else None)
 
 

@@ -13,9 +13,8 @@ from typing import Any
 import polars as pl
 
 from seas_data.judges import refusal, rules
-from seas_data.judges.answers import final_answer
 from seas_data.judges.guards import GUARDS, Guard
-from seas_data.models.thinking import join_thinking, split_thinking
+from seas_data.models.thinking import join_thinking, read_final_answer, split_thinking
 from seas_data.recipe import JudgePatterns, JudgeRules
 from tests.fuzz.engine import Target
 from tests.fuzz.mutations import TOKENS, mutate_text
@@ -72,7 +71,7 @@ def check_guard(text: str, folder: Path, *, name: str, guard: Guard) -> int:
     """Parse ``text`` as an output about a response and about a prompt, with and without thinking."""
     for subject in ("response", "prompt"):
         form = _SAFE_FORMS.get(f"{name}/{subject}") or _SAFE_FORMS.get(name) or _SAFE_FORMS["llama-guard"]
-        for read in (text, final_answer(text)):
+        for read in (text, read_final_answer(text)):
             if read is None:
                 continue
             parsed = guard.parse(read, subject)  # type: ignore[arg-type]
@@ -98,7 +97,7 @@ def check_refusal(text: str, folder: Path) -> int:
 
 def check_thinking(text: str, folder: Path) -> int:
     """Split ``text``: both parts are taken from it, and the answer of cut-off thinking is empty."""
-    answer, thinking = split_thinking(text)
+    answer, thinking, _ = split_thinking(text)
     assert thinking is not None or answer == text
     assert len(answer) + len(thinking or "") <= len(text) + 2 * text.count(">") + 2 * text.count("]")
     if "<|channel|>" not in text:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +66,11 @@ def test_no_character_of_an_answer_is_lost_or_doubled(parts: list[str]) -> None:
     assert (thinking or "").replace("\n\n", "").count("a") + answer.count("a") <= text.count("a")
     if thinking is None:
         assert answer == text
+
+
+@pytest.mark.parametrize("block", ["<think>a</think>", "<|channel|>analysis<|message|>a<|end|>"])
+def test_three_megabytes_of_blocks_are_split_in_time_that_grows_with_its_length(block: str) -> None:
+    text = block * (3_000_000 // len(block))
+    started = time.process_time()
+    assert split_thinking(f"{text}b").answer == "b"
+    assert time.process_time() - started < 2
