@@ -58,4 +58,8 @@ SET_ASIDE_REASONS = (
     "unknown_language",
     "repeated",
     "forgotten",
+    "not_text",  # a turn is an image, audio or another thing that is not text
+    "never_sent",  # an attack in a log that did not reach the target
+    "unfinished",  # the log broke off before the attempt was over
+    "not_target",  # a conversation in a log with another model than the target: the attacker, a judge
 )
