@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 
-def bar(total: int, description: str, unit: str = "rows") -> "tqdm[None]":
+def bar(total: int | None, description: str, unit: str = "rows") -> "tqdm[None]":
     """Return a bar with the rate and the remaining time: a context manager with ``update(n)``.
+
+    ``total`` is None if it is unknown; then there is no remaining time.
 
     Piped output gets a line every ten seconds instead of a moving bar.
     """

@@ -13,6 +13,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe
 from seas_data.sources import overrides
 from seas_data.sources.account import Account, describe_source, require_readable
+from seas_data.sources.answers import AnswerTables
 from seas_data.store import takedown
 from seas_data.store.takedown import Takedowns
 from seas_data.store.version import Version
@@ -20,11 +21,33 @@ from seas_data.tables.taxonomy import KINDS, RISK_CATEGORIES, type_of
 
 
 @dataclass(frozen=True)
+class Answers:
+    """Answers and verdicts: the tables ``responses``, ``verdicts`` and ``checkpoints``."""
+
+    responses: pl.DataFrame
+    verdicts: pl.DataFrame
+    checkpoints: pl.DataFrame
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Return the tables by name."""
+        return {"responses": self.responses, "verdicts": self.verdicts, "checkpoints": self.checkpoints}
+
+
+ANSWER_KEYS = {"responses": ["response_id"], "verdicts": ["response_id", "judge"], "checkpoints": ["model"]}
+"""The columns that identify a row of each of these tables."""
+
+
+def no_answers() -> Answers:
+    """Return the tables without rows."""
+    return Answers(**{name: tables.empty(name) for name in ANSWER_KEYS})
+
+
+@dataclass(frozen=True)
 class Earlier:
     """State of the parent version that a new version extends; all frames are empty without a parent.
 
     Each frame is the table of that name; ``kept`` are the kept rows of ``prompts``, ``manual`` the decisions with the
-    reason ``manual``, ``takedowns`` what was taken down.
+    reason ``manual``, ``takedowns`` what was taken down; of ``answers`` only what identifies a row.
     """
 
     prompts: pl.DataFrame
@@ -36,6 +59,7 @@ class Earlier:
     splits: pl.DataFrame
     clusters: pl.DataFrame
     takedowns: Takedowns
+    answers: Answers
 
 
 @dataclass(frozen=True)
@@ -45,7 +69,8 @@ class Incoming:
     ``prompts`` and ``set_aside``: rows of the recipe's sources that the parent version does not have. ``decisions`` and
     ``relabels``: manual decisions that are not recorded yet (``decisions`` without ``version``). ``manual_keeps`` and
     ``manual_drops``: ids of all prompts that people keep and drop, from ``manual_decisions``.
-    ``account``: what became of all rows of the sources, new or not.
+    ``account``: what became of all rows of the sources, new or not. ``answers``: answers and verdicts of the sources
+    that the parent version does not have.
     """
 
     prompts: pl.DataFrame
@@ -55,15 +80,19 @@ class Incoming:
     manual_keeps: pl.Series
     manual_drops: pl.Series
     account: Account = field(default_factory=Account)
+    answers: Answers = field(default_factory=no_answers)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing new to build a version from."""
-        return not any(frame.height for frame in (self.prompts, self.set_aside, self.decisions, self.relabels))
+        return not any(frame.height for frame in (*self._rows(), *self.answers.frames().values()))
+
+    def _rows(self) -> tuple[pl.DataFrame, ...]:
+        return self.prompts, self.set_aside, self.decisions, self.relabels
 
     def digest(self) -> str:
-        """Return the SHA-256 of all frames."""
+        """Return the SHA-256 of all frames that curation depends on."""
         hasher = hashlib.sha256()
-        for frame in (self.prompts, self.set_aside, self.decisions, self.relabels):
+        for frame in self._rows():
             hasher.update(json.dumps(frame.rows(), ensure_ascii=True, default=str).encode())
         for ids in (self.manual_keeps, self.manual_drops):
             hasher.update(json.dumps(ids.to_list()).encode())
@@ -76,6 +105,7 @@ def read_earlier(parent: Version | None) -> Earlier:
         names = ("prompts", "set_aside", "templates", "wrappers", "splits", "clusters")
         return Earlier(
             takedowns=takedown.no_takedowns(),
+            answers=no_answers(),
             kept=tables.empty("prompts"),
             manual=tables.empty("decisions"),
             **{name: tables.empty(name) for name in names},
@@ -90,6 +120,7 @@ def read_earlier(parent: Version | None) -> Earlier:
         splits=parent.table("splits"),
         clusters=parent.table("clusters"),
         takedowns=takedown.load_takedowns(parent),
+        answers=Answers(**{name: parent.table(name, columns) for name, columns in ANSWER_KEYS.items()}),
     )
 
 
@@ -120,6 +151,7 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
             f"{recipe.overrides} names the prompt {unknown['prompt_id'][0]}, which is in no source of the recipe "
             f"({unknown.height} such rows); take prompt ids from `seas-data review` or `seas-data why TEXT`"
         )
+    answers = _new_answers([each.answers for each in sources_rows.values()], pl.concat([earlier.prompts, new]), earlier)
     relabelled = _apply_labels(earlier.prompts, new_overrides)
     recorded = _select_newest(earlier.manual).select("prompt_id", "decision", "detail")
     manual_keeps, manual_drops = manual_decisions(earlier.manual, new_overrides)
@@ -141,7 +173,23 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
                 for name, each in sources_rows.items()
             }
         ),
+        answers=answers,
     )
+
+
+def _new_answers(found: list[AnswerTables], prompts: pl.DataFrame, earlier: Earlier) -> Answers:
+    """Return the answers to ``prompts`` that ``earlier`` does not have and that were not taken down."""
+    joined = {name: pl.concat([tables.empty(name), *(getattr(each, name) for each in found)]) for name in ANSWER_KEYS}
+    responses = joined["responses"].join(prompts, on="prompt_id", how="semi")
+    responses = responses.filter(~pl.col("response_id").is_in(earlier.takedowns.response_ids.implode()))
+    kept = {
+        "responses": responses,
+        "verdicts": joined["verdicts"].join(responses, on="response_id", how="semi"),
+        "checkpoints": joined["checkpoints"].join(responses, on="model", how="semi").unique("model"),
+    }
+    known = earlier.answers.frames()
+    new = {name: kept[name].join(known[name], on=key, how="anti").sort(key) for name, key in ANSWER_KEYS.items()}
+    return Answers(**new)
 
 
 def manual_decisions(manual: pl.DataFrame, new_overrides: pl.DataFrame | None = None) -> tuple[pl.Series, pl.Series]:

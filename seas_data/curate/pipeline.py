@@ -42,7 +42,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     """Return the rows that this version adds to each table; the caller fills the column ``version``.
 
     Output tables: ``prompts``, ``set_aside``, ``decisions``, ``relabels``, ``templates``, ``splits``, ``clusters``,
-    ``wrappers``, ``embeddings``, ``metrics``.
+    ``wrappers``, ``embeddings``, ``metrics``, and unchanged ``responses``, ``verdicts``, ``checkpoints`` of sources.
 
     Raises SeasDataError if rows that must stay together would be on different sides of the split.
     """
@@ -129,6 +129,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     return {
         "prompts": pl.concat([dropped, new_kept]).sort("prompt_id"),
         "set_aside": incoming.set_aside,
+        **incoming.answers.frames(),
         "decisions": _versionless(
             "decisions", pl.concat([each.select(empty_decisions().columns) for each in decisions])
         ),

@@ -65,6 +65,7 @@ def attacks_to_prompts(attacks: pl.DataFrame, kind: str, label_source: str) -> p
         attacks.with_columns(
             pl.Series("difficulty", difficulties, dtype=pl.String),
             pl.Series("text_digest", [text_digest(text) for text in attacks["text"]], dtype=pl.String),
+            goal=pl.lit(None),
             kind=pl.lit(kind),
             label_source=pl.lit(label_source),
             label_probability=pl.lit(None),

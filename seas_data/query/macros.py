@@ -65,7 +65,10 @@ _VARIABLES: Final = {
             (select min(judge) from verdicts where refusal is not null),
             (select min(facets ->> 'judge') from metrics where name = 'over_refusal')
         )""",
-    "targets": "select list(model order by length(model), model) from (select distinct model from responses)",
+    # Targets that a log names come before those of the loop, which are the newest.
+    "targets": """
+        select list(model order by regexp_full_match(model, 'T[0-9]+'), length(model), model)
+        from (select distinct model from responses)""",
 }
 _JUDGE_OF = "coalesce(nullif(name, ''), getvariable('judge'))"
 _REFUSAL_JUDGE_OF = "coalesce(nullif(name, ''), getvariable('refusal_judge'))"

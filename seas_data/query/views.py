@@ -92,7 +92,8 @@ select
     prompts.source
 from prompts join splits using (prompt_id) anti join attacks using (prompt_id)
 """
-# iteration: for train, the iteration in which the prompt was answered; otherwise that of the newer of the two models.
+# iteration: 0 for an answer that a source brought; for train, the iteration in which the prompt was answered; otherwise
+# that of the newer of the two models.
 # unit_id: rows of one unit are not independent (``metrics.intervals.design_effect``).
 _ANSWERS = """
 select
@@ -103,6 +104,7 @@ select
     target_prompts.red_team,
     target_prompts.prompt_set,
     case
+        when responses.source is not null then 0
         when target_prompts.prompt_set = 'train'
             then coalesce(target_prompts.iteration, try_cast(substr(responses.model, 2) as integer) + 1)
         else greatest(
@@ -152,7 +154,7 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -
     the macros of judges and targets have no defaults (``macros.needs_variables``).
     """
     sources = {name: _empty_view(empty(name).schema) for name in TABLES} | {"runs": _empty_view(pl.Schema(RUNS))}
-    sources |= {name: _scan(paths) for name, paths in shards.items() if paths}
+    sources |= {name: _scan(paths) + _missing_columns(name) for name, paths in shards.items() if paths}
     columns = ",\n    ".join(
         f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
     )
@@ -176,6 +178,11 @@ def _scan(paths: list[str]) -> str:
     files = ", ".join(_quote_text(literal_path(path)) for path in paths)
     # By name, because shards of later versions may have more columns. A folder called x=1 is not a hive partition.
     return f"select * from read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+
+
+def _missing_columns(table: str) -> str:
+    """Return the end of a query that adds the columns of ``table`` that older files lack, as nulls."""
+    return f" union all by name {_empty_view(empty(table).schema)}" if table in TABLES else ""
 
 
 def literal_path(path: str) -> str:

@@ -6,6 +6,7 @@ The key ``base`` names a recipe in the same folder whose keys this recipe change
 path is read from the environment. Paths are not part of the recipe's digest; the rows that are read from them are.
 """
 
+from seas_data.recipe.answers import Answers, LogSettings
 from seas_data.recipe.curation import (
     Clusters,
     Contamination,
@@ -36,6 +37,7 @@ from seas_data.recipe.sources import Columns, Source, Strip
 from seas_data.recipe.training import Training, TrainingDpo, TrainingLora, TrainingSettings, TrainingSft
 
 __all__ = [
+    "Answers",
     "Attack",
     "Clusters",
     "Columns",
@@ -53,6 +55,7 @@ __all__ = [
     "JudgeRules",
     "Labels",
     "Limits",
+    "LogSettings",
     "Loop",
     "LoopModel",
     "LoopSampling",

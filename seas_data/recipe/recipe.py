@@ -54,18 +54,26 @@ class Recipe(StrictModel):
     judges: list[Judge] = []
     """The judges of responses and prompts."""
     pairs: Pairs = Pairs()
-    """The pairs that the two models are trained on."""
+    """The pairs that the two models are trained on. Without a loop: the pairs of the answers that sources bring, if the
+    key is given."""
     training: Training = Training()
     """The settings of each training."""
     release: Release = Release()
     """Requirements of a release."""
+
+    @property
+    def pairs_from_sources(self) -> bool:
+        """Return whether pairs are made of the answers that sources bring: `pairs` is given, and there is no loop."""
+        brought = any(source.brings_answers for source in self.sources.values())
+        return self.loop is None and "pairs" in self.model_fields_set and brought
 
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data without what does not change its rows: the content of its digest.
 
         Paths are reduced to names, and the number of iterations is left out.
         """
-        left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS if self.loop is None else set())
+        used = {"pairs", "training"} if self.pairs_from_sources else set()
+        left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS - used if self.loop is None else set())
         content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
         for source in content["sources"].values():
             del source["max_unreadable_proportion"]  # it decides whether a build stops, and changes no row

@@ -1,10 +1,11 @@
 """Recipe keys of sources: where prompts are read from and what the columns mean."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from seas_data.recipe.answers import Answers, LogSettings
 from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.paths import RecipePath
@@ -27,6 +28,8 @@ class Columns(StrictModel):
     """The value that `kind_map` maps to a kind."""
     language: str | None = None
     """The language (ISO 639 code, BCP 47 tag or English name), or a text that `language_pattern` extracts it from."""
+    goal: str | None = None
+    """The plain request, where the source keeps it apart from the text that was sent."""
 
 
 class Strip(StrictModel):
@@ -55,14 +58,24 @@ class Source(StrictModel):
     """Commit of the Hub dataset (7 to 40 hex digits). Required, so that the same recipe reads the same rows."""
     format: str | None = None
     """Name of the source format, such as `jsonl` or `csv`. Null: the format that reads the ending of the file."""
+    log: str | None = None
+    """Name of the log format, such as `garak`: the source is the log of a red-team tool, with prompts, answers and
+    verdicts."""
+    log_options: LogSettings = LogSettings()
+    """What the log does not say itself."""
+    answers: Answers | None = None
+    """Columns of answers and verdicts in a JSONL, CSV or Parquet file. Null: the source has prompts only."""
+    target: str | None = None
+    """Name of the target that answered, in place of the one that the log or `answers.model` gives."""
     encoding: str = "utf-8"
     """Text encoding of a JSONL or CSV file."""
     columns: Columns = Columns()
     """The source's column for each field of a prompt."""
     kind: Literal["adversarial", "harmless", "general"] | None = None
-    """Kind of all prompts of the source."""
+    """Kind of all prompts of the source; those of a log are adversarial unless it or `kind_map` is given."""
     kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
-    """Kinds by the values of `columns.kind`; a value may end with `*`. In place of `kind`."""
+    """Kinds by the values of `columns.kind`, or by the category of a log; a value may end with `*`. In place of
+    `kind`."""
     risk_map: str | dict[str, str] | None = None
     """The name of a map of the taxonomy, or risk categories by the values of `columns.risk`."""
     style_map: str | dict[str, str] | None = None
@@ -87,6 +100,13 @@ class Source(StrictModel):
     strip: Strip | None = None
     """A fixed wrapper that is removed from every row."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_log_defaults(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or content.get("log") is None or content.keys() & {"kind", "kind_map"}:
+            return content
+        return {**content, "kind": "adversarial"}
+
     @model_validator(mode="after")
     def _check_location_and_kind(self) -> "Source":
         if (self.path is None) == (self.hub is None):
@@ -99,17 +119,46 @@ class Source(StrictModel):
             raise ValueError(f"revision should be a commit, 7 to 40 hex digits: {self.revision} may move to other rows")
         if self.file is not None and (self.hub is None or self.config is not None or self.split is not None):
             raise ValueError("file is a file of a hub dataset, in place of config and split")
+        if self.log is not None:
+            return self._check_log()
         if (self.kind is None) == (self.kind_map is None):
             raise ValueError("give either kind, or columns.kind with kind_map")
         if self.kind_map is not None and self.columns.kind is None:
             raise ValueError("kind_map needs columns.kind")
+        if self.log_options != LogSettings():
+            raise ValueError("log_options needs log")
+        if self.target is not None and self.answers is None:
+            raise ValueError("target needs log or answers")
+        if self.answers is not None and self.answers.model is None and self.target is None:
+            raise ValueError("answers need the name of the target that gave them: give target, or answers.model")
         return self
+
+    def _check_log(self) -> "Source":
+        if self.columns != Columns() or self.answers is not None or self.format is not None or self.strip is not None:
+            raise ValueError("log reads the fields of the tool, in place of columns, answers, format and strip")
+        if self.hub is not None and self.file is None:
+            raise ValueError("log reads a file; of a hub dataset, give file")
+        if (self.kind is None) == (self.kind_map is None):
+            raise ValueError("give either kind or kind_map")
+        return self
+
+    @property
+    def brings_answers(self) -> bool:
+        """Return whether the source may have answers and verdicts beside its prompts."""
+        return self.log is not None or self.answers is not None
 
     @field_validator("format")
     @classmethod
     def _check_format(cls, value: str | None) -> str | None:
         if value is not None and value not in (known := names("seas_data.formats")):
             raise ValueError(f"there is no source format {value!r}; set it to one of {', '.join(known)}")
+        return value
+
+    @field_validator("log")
+    @classmethod
+    def _check_log_format(cls, value: str | None) -> str | None:
+        if value is not None and value not in (known := names("seas_data.logs")):
+            raise ValueError(f"there is no log format {value!r}; set it to one of {', '.join(known)}")
         return value
 
     @field_validator("language")

@@ -2,16 +2,25 @@
 
 ``formats`` is the registry of source formats; ``jsonl``, ``csv``, ``parquet``, ``datasets_folder`` and ``hub`` are the
 formats of this package, one file each. A format reads a source into ``raw`` rows; ``prompts`` turns raw rows into
-prompts. A problem with a row becomes a row of ``set_aside``; a problem with a whole source raises SeasDataError.
+prompts. ``logs`` has the readers of the logs of red-team tools; ``answer_columns`` reads answers from plain files and
+``answers`` turns both into responses and verdicts. A problem with a row becomes a row of ``set_aside``; a problem with
+a whole source raises SeasDataError.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources import hub
+from seas_data.sources.answer_columns import read_answers, require_columns
+from seas_data.sources.answers import AnswerRows, build_answers
 from seas_data.sources.formats import select_format
+from seas_data.sources.logs.attempts import collect_records
+from seas_data.sources.logs.formats import LOG_FORMATS
+from seas_data.sources.logs.records import LogOptions
 from seas_data.sources.prompts import SourceRows, build_prompts
+from seas_data.sources.raw_rows import RawRows
 
 __all__ = ["MAX_CHARACTERS", "SourceRows", "read_source"]
 
@@ -27,9 +36,36 @@ def read_source(name: str, source: Source, *, max_characters: int = MAX_CHARACTE
     """
     try:
         path = _location(source)
-        return build_prompts(name, source, select_format(path, source).read(path, source), max_characters)
+        if source.log is not None:
+            raw, answers = _read_log(path, source, source.log)
+            return _with_answers(name, source, build_prompts(name, source, raw, max_characters), answers)
+        raw = select_format(path, source).read(path, source)
+        require_columns(source, raw)
+        found = build_prompts(name, source, raw, max_characters)
+        if source.answers is None:
+            return found
+        return _with_answers(name, source, found, read_answers(source.answers, source, raw, found.ordinals))
     except (SeasDataError, OSError) as problem:
         raise SeasDataError(f"source {name}: {problem}") from problem
+
+
+def _read_log(path: Path, source: Source, name: str) -> tuple[RawRows, AnswerRows]:
+    """Read a log. Raises SeasDataError if the source gives an option that its reader does not use."""
+    log, given = LOG_FORMATS.load(name), source.log_options
+    if unused := sorted(given.model_fields_set - set(log.options)):
+        used = f"it uses {', '.join(log.options)}" if log.options else "it uses none"
+        raise SeasDataError(f"log_options has {unused[0]}, which the reader of {name} logs does not use; {used}")
+    options = LogOptions(
+        scorers=tuple(given.scorers),
+        unsafe_values={judge: tuple(values) for judge, values in given.unsafe_values.items()},
+        safe_values={judge: tuple(values) for judge, values in given.safe_values.items()},
+        threshold=given.threshold,
+    )
+    return collect_records(log.read(path, options), path.name)
+
+
+def _with_answers(name: str, source: Source, found: SourceRows, answers: AnswerRows) -> SourceRows:
+    return replace(found, answers=build_answers(name, source, found.ordinals, answers))
 
 
 def _location(source: Source) -> Path:

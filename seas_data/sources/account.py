@@ -32,6 +32,12 @@ class SourceAccount:
     detected: int
     corrected: int
     unmapped: dict[str, dict[str, int]]
+    shared: int = 0
+    """Rows with the text of an earlier row, whose prompt they share."""
+    answers: int = 0
+    answers_without_text: int = 0
+    verdicts: dict[str, int] = field(default_factory=dict)
+    """Numbers of verdicts by what they are: safe, unsafe, unparsed, or refusal class only."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Account:
 def require_readable(name: str, source: Source, found: SourceRows) -> None:
     """Raise SeasDataError if a source gives no row, or more rows than allowed could not be read or mapped."""
     counts = _counts(found.set_aside["reason"])
-    total = found.prompts.height + found.set_aside.height
+    total = found.prompts.height + found.shared + found.set_aside.height
     unread = sum(counts.get(reason, 0) for reason in UNREAD_REASONS)
     where = source.path or f"{source.hub}@{source.revision}"
     if found.prompts.is_empty() and unread == total:
@@ -72,14 +78,19 @@ def require_readable(name: str, source: Source, found: SourceRows) -> None:
 
 def describe_source(source: Source, found: SourceRows, forgotten: int = 0) -> SourceAccount:
     """Return what became of the rows of a source. ``forgotten``: the number of its prompts that were taken down."""
+    answers = found.answers
     return SourceAccount(
-        rows=found.prompts.height + found.set_aside.height,
+        rows=found.prompts.height + found.shared + found.set_aside.height,
         prompts=found.prompts.height - forgotten,
         set_aside=_counts(found.set_aside["reason"]) | ({"forgotten": forgotten} if forgotten else {}),
         languages=_counts(found.prompts["language"].fill_null("unknown")),
         detected=found.detected,
         corrected=found.corrected,
-        unmapped=_unmapped(source, found.prompts),
+        unmapped=_unmapped(source, found.prompts) | ({"verdict": answers.unmapped} if answers.unmapped else {}),
+        shared=found.shared,
+        answers=answers.responses.height,
+        answers_without_text=answers.responses["text"].null_count(),
+        verdicts=_counts(answers.verdicts["verdict"].fill_null("refusal class only")),
     )
 
 
@@ -88,12 +99,16 @@ def account_lines(account: Account) -> list[str]:
     parts = account.sources.values()
     rows, prompts = sum(each.rows for each in parts), sum(each.prompts for each in parts)
     noun = "source" if len(account.sources) == 1 else "sources"
-    lines = [f"Read {rows:,} rows of {len(account.sources)} {noun}: {prompts:,} prompts, {rows - prompts:,} set aside."]
+    shared = sum(each.shared for each in parts)
+    repeats = f" {shared:,} more rows to the same prompts," if shared else ""
+    aside = rows - prompts - shared
+    lines = [f"Read {rows:,} rows of {len(account.sources)} {noun}: {prompts:,} prompts,{repeats} {aside:,} set aside."]
     lines += [
         f"  {name}: set aside {_join(each.set_aside)} of {each.rows:,} rows"
         for name, each in account.sources.items()
         if each.set_aside
     ]
+    lines += [_answers_line(name, each) for name, each in account.sources.items() if each.answers]
     for name, each in account.sources.items():
         lines += [
             f"  {name}: {sum(values.values()):,} rows have a {label} that maps to nothing: {_join(values, _VALUES)}"
@@ -119,6 +134,11 @@ def account_lines(account: Account) -> list[str]:
             f"no embedder reads them: {_join(account.not_embeddable, _VALUES)}."
         )
     return lines
+
+
+def _answers_line(name: str, each: SourceAccount) -> str:
+    without = f" ({each.answers_without_text:,} without a text)" if each.answers_without_text else ""
+    return f"  {name}: {each.answers:,} answers{without}; verdicts: {_join(each.verdicts) or 'none'}"
 
 
 def not_embeddable_reasons(decisions: pl.DataFrame) -> dict[str, int]:

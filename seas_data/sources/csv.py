@@ -29,6 +29,7 @@ from seas_data.sources.raw_rows import (
     check_columns,
     columns_by_field,
     is_valid_unicode,
+    more_columns,
     raw_rows,
     row_digest,
 )
@@ -64,9 +65,12 @@ def read_csv(path: Path, source: Source) -> RawRows:
     """Read the file. Raise SeasDataError if it has no header or lacks a column that the source names."""
     delimiter = "\t" if file_name(path).endswith((".tsv", ".tab")) else None
     header, records = parse_csv(decode_file(path, source.encoding), delimiter)
-    check_columns(source.columns, header)
+    more = more_columns(source)
+    check_columns(source.columns, header, more)
     positions = {field: header.index(name) for field, name in columns_by_field(source.columns).items()}
+    at = [header.index(name) for name in more]
     rows: list[Row] = []
+    others: list[tuple[str | None, ...]] = []
     faults: list[Fault] = []
     for ordinal, (line, text, fields, fault) in enumerate(records, start=1):
         if not is_valid_unicode(text):
@@ -80,7 +84,8 @@ def read_csv(path: Path, source: Source) -> RawRows:
             values = [fields[positions[field]] if field in positions else None for field in FIELDS]
             prompt, row_id, risk, style, kind, language = values
             rows.append((ordinal, line, prompt, row_id or None, risk or None, style or None, kind, language or None))
-    return raw_rows(path.name, rows, faults)
+            others.append(tuple(fields[position] or None for position in at))
+    return raw_rows(path.name, rows, faults, others, more)
 
 
 def parse_csv(text: str, delimiter: str | None = None, *, grammar_only: bool = False) -> tuple[list[str], list[Record]]:

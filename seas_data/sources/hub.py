@@ -41,7 +41,7 @@ def read_hub(path: Path, source: Source) -> RawRows:
         dataset = datasets.load_dataset(repository, source.config, split=source.split, revision=revision)
     except Exception as problem:  # errors of the library, of the client and of any dataset builder
         raise _download_error(source, problem) from problem
-    return raw_from_dataset(dataset, source.columns, source.split, path.as_posix())
+    return raw_from_dataset(dataset, source, path.as_posix())
 
 
 def _full_revision(source: Source) -> tuple[str, str]:

@@ -32,6 +32,7 @@ from seas_data.sources.raw_rows import (
     is_valid_unicode,
     label_as_text,
     list_faults,
+    more_columns,
     raw_rows,
     row_digest,
 )
@@ -190,7 +191,9 @@ def _position(text: str, at: int) -> str:
 def read_jsonl(path: Path, source: Source) -> RawRows:
     """Read the file. Raise SeasDataError if no row of it has a column that the source names."""
     names = columns_by_field(source.columns)
+    more = more_columns(source)
     rows: list[Row] = []
+    others: list[tuple[str | None, ...]] = []
     faults: list[Fault] = []
     keys: dict[str, None] = {}
     for ordinal, (number, text, content, error) in enumerate(
@@ -199,14 +202,16 @@ def read_jsonl(path: Path, source: Source) -> RawRows:
         if content is not None:
             keys.update(dict.fromkeys(content))
             try:
-                rows.append((ordinal, number, *_fields(content, names, text)))
+                fields, other = _fields(content, names, text), _values(content, more, text)
+                rows.append((ordinal, number, *fields))
+                others.append(other)
             except InvalidLineError as field_error:
                 error = field_error
         if error is not None:
             faults.append((ordinal, number, error.reason, error.detail, row_digest(text)))
     if keys:
-        check_columns(source.columns, keys)
-    return raw_rows(path.name, rows, faults)
+        check_columns(source.columns, keys, more)
+    return raw_rows(path.name, rows, faults, others, more)
 
 
 def read_jsonl_frame(path: Path) -> pl.DataFrame:
@@ -243,14 +248,20 @@ def _fields(
     text = content[names["text"]]
     if text is not None and not isinstance(text, str):
         raise InvalidLineError("unreadable", f"{names['text']!r} is a JSON {_JSON_TYPES[type(text)]}, not text")
+    values = _values(content, [names.get(field) for field in FIELDS], line)
+    text, row_id, risk, style, kind, language = values
+    return text, row_id, risk, style, kind, language
+
+
+def _values(content: dict[str, Any], names: Iterable[str | None], line: str) -> tuple[str | None, ...]:
+    """Return the values of the keys ``names`` as text. Raise InvalidLineError if one cannot be."""
     try:
-        values = [label_as_text(content.get(names[field])) if field in names else None for field in FIELDS]
+        values = tuple(None if name is None else label_as_text(content.get(name)) for name in names)
     except RecursionError:
         raise InvalidLineError("unreadable", _TOO_LONG_OR_DEEP) from None
     if ("\\u" in line or not line.isascii()) and not all(value is None or is_valid_unicode(value) for value in values):
         raise InvalidLineError("undecodable", "an unpaired surrogate")
-    text, row_id, risk, style, kind, language = values
-    return text, row_id, risk, style, kind, language
+    return values
 
 
 _DECODER = json.JSONDecoder()

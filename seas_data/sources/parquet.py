@@ -13,7 +13,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.parquet_size import require_bounded_parquet
-from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, raw_from_arrow
+from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, more_columns, raw_from_arrow
 
 
 def read_parquet(path: Path, source: Source) -> RawRows:
@@ -21,10 +21,11 @@ def read_parquet(path: Path, source: Source) -> RawRows:
     columns = source.columns
     try:
         file = pq.ParquetFile(path)
-        check_columns(columns, file.schema_arrow.names)
-        names = list(dict.fromkeys(columns_by_field(columns).values()))
+        more = more_columns(source)
+        check_columns(columns, file.schema_arrow.names, more)
+        names = list(dict.fromkeys([*columns_by_field(columns).values(), *more]))
         require_bounded_parquet(path, names)
-        return raw_from_arrow(file.read(columns=names), columns, path.name)
+        return raw_from_arrow(file.read(columns=names), columns, path.name, more)
     except (pa.ArrowException, OSError) as problem:
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise SeasDataError(f"{path} cannot be read as Parquet: {reason}") from problem

@@ -7,17 +7,21 @@ the mapped ones, so that another map can be tried without reading the source aga
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
 from seas_data import progress, tables
 from seas_data.recipe import Source, Strip
 from seas_data.recipe.languages import normalize_language
+from seas_data.sources.answers import AnswerTables, no_answers
 from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_language
 from seas_data.sources.raw_rows import FIELDS, RawRows
 from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
+
+ORDINALS: Final = {"ordinal": pl.Int64(), "prompt_id": pl.String(), "source_id": pl.String()}
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,24 @@ class SourceRows:
     """Number of prompts whose language was detected because the source states none."""
     corrected: int = 0
     """Number of prompts with another language than the source states (``check_language``)."""
+    shared: int = 0
+    """Number of rows with the text of an earlier row, whose prompt they share: they are more answers to it."""
+    answers: AnswerTables = field(default_factory=no_answers)
+    """The answers and verdicts that the source brings."""
+    ordinals: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=ORDINALS))
+    """The prompt of each row: ordinal, prompt_id, source_id (that of the row)."""
 
 
 def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) -> SourceRows:
     """Turn each row of ``raw`` into a prompt, or set it aside.
 
-    Reasons: empty, too_long, unknown_kind, unknown_language, repeated.
+    Reasons: empty, too_long, unknown_kind, unknown_language, repeated. In a source that brings answers, rows with the
+    same text share the prompt of the first.
     """
     rows = raw.rows.with_columns(
         _strip_wrapper(source.strip).alias("text"),
         pl.coalesce(pl.col("id").replace("", None), pl.col("ordinal").cast(pl.String)).alias("source_id"),
+        _goals(source, raw),
         _kinds(source, raw.rows).alias("prompt_kind"),
         _extract_languages(source, raw.rows["language"]).alias("stated_language"),
     )
@@ -65,8 +77,10 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) 
     )
     rows = rows.with_columns(reason.alias("reason")).with_columns(detail.alias("detail"))
     accepted = _with_ids(name, rows.filter(pl.col("reason").is_null()))
+    if source.brings_answers:
+        accepted = accepted.with_columns(pl.col("prompt_id").first().over("text"))
     first = pl.col("prompt_id").is_first_distinct()
-    repeated = accepted.filter(~first).with_columns(
+    repeated = accepted.filter(~first & (not source.brings_answers)).with_columns(
         pl.lit("repeated").alias("reason"),
         pl.format("id {} with the same text", _printable("source_id")).alias("detail"),
     )
@@ -77,7 +91,18 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) 
         set_aside=tables.cast("set_aside", _set_aside(name, raw, rejected)),
         detected=detected,
         corrected=corrected,
+        shared=accepted.height - distinct.height - repeated.height,
+        ordinals=accepted.select(ORDINALS.keys()),
     )
+
+
+def _goals(source: Source, raw: RawRows) -> pl.Series:
+    """Return the goal of each row."""
+    if "goal" in raw.rows.columns:  # of a log
+        return raw.rows["goal"]
+    if source.columns.goal is None or raw.more is None:
+        return pl.repeat(None, raw.rows.height, dtype=pl.String, eager=True).alias("goal")
+    return raw.more[source.columns.goal].alias("goal")
 
 
 def _strip_wrapper(wrapper: Strip | None) -> pl.Expr:
@@ -118,6 +143,7 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFra
         "prompt_id",
         "text",
         "text_digest",
+        "goal",
         pl.col("prompt_kind").alias("kind"),
         "risk_category",
         "attack_style",
@@ -208,14 +234,11 @@ def _map_values(values: pl.Series, translate: Callable[[str], str | None]) -> pl
 
 def _set_aside(name: str, raw: RawRows, rejected: pl.DataFrame) -> pl.DataFrame:
     digests = [content_id("row", *row) for row in rejected.select(FIELDS).iter_rows()]
-    rows = rejected.select("ordinal", "line", "reason", "detail").with_columns(
-        pl.Series("row_digest", digests, dtype=pl.String)
-    )
-    return (
-        pl.concat([raw.faults, rows.select(raw.faults.columns)])
-        .sort("ordinal")
-        .with_columns(pl.lit(name).alias("source"), pl.format("{}:{}", pl.lit(raw.location), "line").alias("location"))
-    )
+    rows = rejected.with_columns(pl.Series("row_digest", digests, dtype=pl.String))
+    both = pl.concat([raw.faults, rows.select(raw.faults.columns)]).sort("ordinal")
+    if "location" not in both.columns:
+        both = both.with_columns(location=pl.format("{}:{}", pl.lit(raw.location), "line"))
+    return both.with_columns(source=pl.lit(name))
 
 
 def _printable(column: str) -> pl.Expr:

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from seas_data.errors import SeasDataError
-from seas_data.recipe import Columns
+from seas_data.recipe import Columns, Source
 from seas_data.text import printable
 
 FIELDS = ("text", "id", "risk", "style", "kind", "language")
@@ -43,28 +43,44 @@ Fault = tuple[int, int, str, str, str]
 class RawRows:
     """The rows of a source: ``rows`` (``ROW_SCHEMA``) and the unreadable ``faults`` (``FAULT_SCHEMA``).
 
-    ``location`` names the file or dataset in the locations of set-aside rows.
+    ``location`` names the file or dataset in the locations of set-aside rows. ``more``: the columns of ``more_columns``
+    as strings, for the rows of ``rows``; None if the source names none, or the format cannot read them.
     """
 
     location: str
     rows: pl.DataFrame
     faults: pl.DataFrame
+    more: pl.DataFrame | None = None
 
 
-def raw_rows(location: str, rows: list[Row], faults: list[Fault]) -> RawRows:
-    """Return ``rows`` and ``faults`` as frames."""
+def raw_rows(
+    location: str,
+    rows: list[Row],
+    faults: list[Fault],
+    more: list[tuple[str | None, ...]] | None = None,
+    names: Iterable[str] = (),
+) -> RawRows:
+    """Return ``rows``, ``faults`` and ``more``, whose columns are ``names``, as frames."""
+    names = tuple(names)
     return RawRows(
         location,
         pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row"),
         pl.DataFrame(faults, schema=FAULT_SCHEMA, orient="row"),
+        pl.DataFrame(more, schema=dict.fromkeys(names, pl.String()), orient="row") if more and names else None,
     )
 
 
-def raw_from_arrow(table: pa.Table, columns: Columns, location: str) -> RawRows:
+def more_columns(source: Source) -> tuple[str, ...]:
+    """Return the columns that a source names besides those of ``FIELDS``: of the goal, and of answers and verdicts."""
+    goal = [source.columns.goal] if source.columns.goal is not None else []
+    return tuple(dict.fromkeys([*goal, *(source.answers.columns() if source.answers is not None else [])]))
+
+
+def raw_from_arrow(table: pa.Table, columns: Columns, location: str, more: Iterable[str] = ()) -> RawRows:
     """Return the rows of a typed table. The text column must hold text; other columns are converted to text.
 
-    Input columns: those that ``columns`` names. A row whose label cannot be converted, such as a date beyond the
-    calendar, is a fault. Raises SeasDataError if the text column holds another type.
+    Input columns: those that ``columns`` names, and ``more``. A row whose label cannot be converted, such as a date
+    beyond the calendar, is a fault. Raises SeasDataError if the text column holds another type.
     """
     names = columns_by_field(columns)
     texts = table[names["text"]]
@@ -77,6 +93,12 @@ def raw_from_arrow(table: pa.Table, columns: Columns, location: str) -> RawRows:
     for field, name in names.items():
         values, faulty = _as_text(table[name])
         fields.append(values.alias(field))
+        invalid = invalid | faulty
+        undecodable = undecodable | faulty if _is_text(_value_type(table[name].type)) else undecodable
+    others: list[pl.Series] = []
+    for name in more:
+        values, faulty = _as_text(table[name])
+        others.append(values.alias(name))
         invalid = invalid | faulty
         undecodable = undecodable | faulty if _is_text(_value_type(table[name].type)) else undecodable
     missing = [pl.lit(None, pl.String).alias(field) for field in FIELDS if field not in names]
@@ -94,7 +116,8 @@ def raw_from_arrow(table: pa.Table, columns: Columns, location: str) -> RawRows:
     ).with_columns(
         pl.Series("row_digest", digests, dtype=pl.String),
     )
-    return RawRows(location, rows.filter(~invalid).select(*ROW_SCHEMA), faults)
+    rest = pl.DataFrame(others).filter(~invalid) if others else None
+    return RawRows(location, rows.filter(~invalid).select(*ROW_SCHEMA), faults, rest)
 
 
 def columns_by_field(columns: Columns) -> dict[str, str]:
@@ -102,10 +125,10 @@ def columns_by_field(columns: Columns) -> dict[str, str]:
     return {field: name for field in FIELDS if (name := getattr(columns, field)) is not None}
 
 
-def check_columns(columns: Columns, available: Iterable[str]) -> None:
+def check_columns(columns: Columns, available: Iterable[str], more: Iterable[str] = ()) -> None:
     """Raise SeasDataError if the source lacks a column that the recipe names, or has it twice."""
     available = list(available)
-    named = sorted(set(columns_by_field(columns).values()))
+    named = sorted({*columns_by_field(columns).values(), *more})
     if missing := [name for name in named if name not in available]:
         close = {
             name: [each for each in available if each.strip().casefold() == name.strip().casefold()] for name in missing

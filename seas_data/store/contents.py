@@ -39,8 +39,8 @@ def find_mismatches(workspace: Workspace, *manifests: Manifest) -> list[Mismatch
     found = []
     for table, shard in shards:
         if table in _IDS:
-            columns = ["text_digest"] * (table == "prompts") + list(_columns(table))
-            rows = tables.read(table, workspace.shard_path(table, shard), columns)
+            columns = dict.fromkeys((*(["text_digest"] * (table == "prompts")), *_columns(table)))
+            rows = tables.read(table, workspace.shard_path(table, shard), list(columns))
             if ids := _mismatching(table, rows):
                 found.append(Mismatch(table, shard, ids))
     return found
@@ -48,37 +48,40 @@ def find_mismatches(workspace: Workspace, *manifests: Manifest) -> list[Mismatch
 
 _IS_OF_A_SOURCE = pl.col("model").is_null() & (pl.col("source_id") != "forgotten")
 """Other prompts are attacks; the id of a row at its source is cleared if it quotes a text that was taken down."""
-_IDS: dict[str, tuple[str, str, tuple[str, ...], pl.Expr]] = {
-    "prompts": ("prompt_id", "prompt", ("source", "source_id", "text"), _IS_OF_A_SOURCE),
-    "attacks": ("prompt_id", "attack", ("seed_id", "settings_id", "number", "text"), pl.lit(True)),
-    "responses": ("response_id", "response", ("prompt_id", "settings_id", "sample"), pl.lit(True)),
-    "pairs": (
-        "pair_id",
-        "pair",
-        ("role", "iteration", "seed_id", "prompt_id", "chosen_id", "rejected_id"),
-        pl.col("source").is_null(),
+_PAIR = ("role", "iteration", "seed_id", "prompt_id", "chosen_id", "rejected_id")
+_DEMONSTRATION = ("role", "iteration", "seed_id", "prompt_id", "completion_id")
+_IS_LOGGED = pl.col("source").is_not_null() & pl.col("source_id").is_not_null() & pl.col("text").is_not_null()
+"""Of other responses of a source, the id covers a text that was taken down or withheld."""
+_IDS: dict[str, tuple[str, str, list[tuple[tuple[str, ...], pl.Expr]]]] = {
+    "prompts": ("prompt_id", "prompt", [(("source", "source_id", "text"), _IS_OF_A_SOURCE)]),
+    "attacks": ("prompt_id", "attack", [(("seed_id", "settings_id", "number", "text"), pl.lit(True))]),
+    "responses": (
+        "response_id",
+        "response",
+        [
+            (("prompt_id", "settings_id", "sample"), pl.col("source").is_null()),
+            (("prompt_id", "source", "source_id", "model", "text"), _IS_LOGGED),
+        ],
     ),
-    "demonstrations": (
-        "demonstration_id",
-        "demonstration",
-        ("role", "iteration", "seed_id", "prompt_id", "completion_id"),
-        pl.lit(True),
-    ),
+    "pairs": ("pair_id", "pair", [(_PAIR, pl.col("source").is_null())]),
+    "demonstrations": ("demonstration_id", "demonstration", [(_DEMONSTRATION, pl.lit(True))]),
 }
-"""For each table its id, the id's kind and columns, and which rows have an id of this kind."""
+"""For each table its id, the id's kind, and the columns of the id for the rows that have one of these columns."""
 
 
 def _columns(table: str) -> dict[str, None]:
-    key, _, parts, has_id = _IDS[table]
-    return dict.fromkeys((key, *parts, *has_id.meta.root_names()))
+    key, _, ids = _IDS[table]
+    return dict.fromkeys((key, *(name for parts, has_id in ids for name in (*parts, *has_id.meta.root_names()))))
 
 
 def _mismatching(table: str, rows: pl.DataFrame) -> tuple[str, ...]:
-    key, kind, parts, has_id = _IDS[table]
-    if "text" in rows.columns:
+    key, kind, ids = _IDS[table]
+    if table in ("prompts", "attacks"):
         rows = rows.drop_nulls("text")  # a release withholds some texts
-    identified = rows.filter(has_id)
-    wrong = set(identified.filter(identified[key] != row_ids(kind, identified, *parts))[key])
+    wrong: set[str] = set()
+    for parts, has_id in ids:
+        identified = rows.filter(has_id)
+        wrong |= set(identified.filter(identified[key] != row_ids(kind, identified, *parts))[key])
     if "text_digest" in rows.columns:
         digests = pl.Series([text_digest(text) for text in rows["text"]], dtype=pl.String)
         wrong |= set(rows.filter(rows["text_digest"] != digests)[key])

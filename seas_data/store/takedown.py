@@ -27,20 +27,24 @@ class Takedowns:
     """What was taken down: the ids of tombstones, and the workspace's salt with the salted digests of texts."""
 
     ids: pl.Series
+    response_ids: pl.Series
     salt: str
     digests: frozenset[str]
 
 
 def no_takedowns() -> Takedowns:
     """Return the takedowns of a workspace without any."""
-    return Takedowns(pl.Series("prompt_id", [], dtype=pl.String), "", frozenset())
+    return Takedowns(
+        pl.Series("prompt_id", [], dtype=pl.String), pl.Series("response_id", [], dtype=pl.String), "", frozenset()
+    )
 
 
 def load_takedowns(version: Version) -> Takedowns:
     """Return the takedowns of ``version`` and its workspace. Raises SeasDataError if ``forgotten.json`` is damaged."""
-    ids = version.table("tombstones", ["prompt_id"])["prompt_id"].drop_nulls().sort()
+    tombstones = version.table("tombstones", ["prompt_id", "response_id"])
+    ids, response_ids = (tombstones[name].drop_nulls().sort() for name in ("prompt_id", "response_id"))
     salt, digests = _read_digests(version.workspace.root)
-    return Takedowns(ids, salt, frozenset(digests))
+    return Takedowns(ids, response_ids, salt, frozenset(digests))
 
 
 def split_taken_down(prompts: pl.DataFrame, takedowns: Takedowns) -> tuple[pl.DataFrame, pl.DataFrame]:

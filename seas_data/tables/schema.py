@@ -101,6 +101,14 @@ class Prompts(dy.Schema):
         'Equal for texts that count as the same: the first 24 hex digits of the SHA-256 of the JSON ["text",TEXT] '
         "(UTF-8, without blanks). TEXT is the prompt in NFC, case-folded, its white space collapsed to single blanks.",
     )
+    goal = _text(
+        "public",
+        "The plain request, where the source keeps it apart from the text that was sent.",
+        nullable=True,
+        where="role <> 'holdout'",
+        because="requests of holdout sets are other people's tests, and stay out of what models are trained on",
+        takedown="row",
+    )
     kind = _one_of(
         "public", "adversarial: an attack; harmless: looks like one and should be answered; general: neither.", *KINDS
     )
@@ -300,6 +308,9 @@ class Responses(dy.Schema):
         nullable=True,
         because="a server's words may quote the prompt and name its account",
     )
+    source = _id("public", "The source that brought the response; null for one that the loop asked for.", nullable=True)
+    source_id = _text("public", "The id of the attempt in that source, and the number of the answer.", nullable=True)
+    location = _text("public", "File and line, or file and record, of the response in that source.", nullable=True)
 
 
 class Settings(dy.Schema):
@@ -314,12 +325,12 @@ class Settings(dy.Schema):
 class Checkpoints(dy.Schema):
     """The models: what each was made from, how, and the SHA-256 of its files."""
 
-    model = _id("public", "The model: R0, T0, R1, ...", primary_key=True)
+    model = _id("public", "The model: R0, T0, R1, ..., or a target by its name in a log.", primary_key=True)
     role = _one_of("public", "red or target.", "red", "target")
     iteration = _integer("public", "The iteration that trained it.")
-    digest = _id("public", "The SHA-256 of its files.")
+    digest = _id("public", "The SHA-256 of its files; null for a target that a log names.", nullable=True)
     parent = _id("public", "The model that it was trained from.", _MODEL, nullable=True)
-    method = _one_of("public", "How it was made.", "given", "sft", "dpo", "unchanged")
+    method = _one_of("public", "How it was made; logged: a log names it.", "given", "sft", "dpo", "unchanged", "logged")
     rows = _count("public", "How many rows it was trained on.")
     statement = _text("public", "Why it is unchanged.", nullable=True)
 

@@ -59,7 +59,7 @@ def test_recipes_that_come_with_the_package_load(name: str, monkeypatch: pytest.
         ("sources.vaults.licens=MIT", "sources.vaults.licens is not a key (did you mean licence?)"),
         (
             "sources.vaults.columns.txt=a",
-            "sources.vaults.columns.txt is not a key (did you mean text?); allowed keys: id",
+            "sources.vaults.columns.txt is not a key (did you mean text?); allowed keys: goal, id",
         ),
         ("curation.near.duplicate=0.9", "curation.near.duplicate is not a key (did you mean duplicate_threshold?)"),
         (

@@ -209,13 +209,14 @@ _PARTS = (
     union all select distinct 'demonstrations', role, source from demonstrations where source is not null
     """,
     """
-    with writers as (select model from attacks union select model from responses union select model from prompts),
+    with writers as (select model from attacks union select model from responses where source is null
+        union select model from prompts),
     roles as (select distinct role from checkpoints semi join writers using (model))
     select role, bool_or(method in ('sft', 'dpo')) as trained
     from checkpoints semi join roles using (role) group by role
     """,
     """
-    select distinct judge from verdicts
+    select distinct judge from verdicts join responses using (response_id) where responses.source is null
     union select substr(label_source, 7) from prompts where label_source like 'judge:%'
     """,
 )

@@ -13,7 +13,8 @@ WITHHELD = "withheld"
 # Words in the name of an option, such as api_key, extra-headers or apiKey. A number (batch_tokens) is not a secret.
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization"}
 _SECRET |= {"header", "headers", "cookie", "cookies", "credential", "credentials"}
-_FREE_KEYS = {"options", "extra_body", "trl_options"}  # the recipe keys below which any key is allowed
+# The recipe keys below which any key is allowed.
+_FREE_KEYS = {"options", "extra_body", "trl_options", "unsafe_values", "safe_values"}
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 LIKE_A_SECRET = re.compile(
     r"\b(?:api_org|sk|rk|pk|hf|gh[pousr]|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}"
