@@ -100,7 +100,7 @@ def account_lines(account: Account) -> list[str]:
     rows, prompts = sum(each.rows for each in parts), sum(each.prompts for each in parts)
     noun = "source" if len(account.sources) == 1 else "sources"
     shared = sum(each.shared for each in parts)
-    repeats = f" {shared:,} more rows to the same prompts," if shared else ""
+    repeats = f" {shared:,} more {'row' if shared == 1 else 'rows'} to the same prompts," if shared else ""
     aside = rows - prompts - shared
     lines = [f"Read {rows:,} rows of {len(account.sources)} {noun}: {prompts:,} prompts,{repeats} {aside:,} set aside."]
     lines += [

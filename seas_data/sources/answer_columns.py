@@ -61,7 +61,7 @@ def read_answers(answers: Answers, source: Source, raw: RawRows, ordinals: pl.Da
     return AnswerRows(
         distinct.select(
             "ordinal",
-            "answer",
+            pl.col("answer").cast(pl.Int64),
             pl.format("{}/{}", "attempt", pl.int_range(pl.len()).over("attempt")).alias("source_id"),
             "location",
             "model",
@@ -70,7 +70,7 @@ def read_answers(answers: Answers, source: Source, raw: RawRows, ordinals: pl.Da
             detail=pl.lit(None, pl.String),
         ),
         verdicts.select(VERDICTS.keys()),
-        dict(sorted(verdicts.filter("is_unmapped").group_by("raw").len().iter_rows())),
+        dict(sorted(verdicts.filter("is_unmapped").group_by("value").len().iter_rows())),
     )
 
 
@@ -124,8 +124,10 @@ def _select_slot(answers: Answers, rows: pl.DataFrame, slot: _Slot) -> pl.DataFr
 def _number_answers(found: pl.DataFrame) -> pl.DataFrame:
     """Add ``answer``, the same for rows that are verdicts of different judges on one answer."""
     key = ["attempt", "prompt_id", "place", "model", "sample", "text"]
-    again = pl.int_range(pl.len()).over([*key, "judge"])
-    return found.with_columns(again=again).with_columns(answer=pl.int_range(pl.len()).first().over([*key, "again"]))
+    again = pl.int_range(pl.len()).over([*key, "judge"]).alias("again")
+    return (
+        found.with_columns(again).with_row_index("row").with_columns(answer=pl.col("row").first().over([*key, "again"]))
+    )
 
 
 def _verdicts(answers: Answers, found: pl.DataFrame) -> pl.DataFrame:
@@ -138,6 +140,7 @@ def _verdicts(answers: Answers, found: pl.DataFrame) -> pl.DataFrame:
     return rows.select(
         pl.col("answer").cast(pl.Int64),
         "judge",
+        "value",
         verdict=pl.when(pl.col("text").is_not_null() & mapped.is_not_null())
         .then(mapped)
         .when("judges_harm")

@@ -84,7 +84,8 @@ def take_down(root: Path, ids: list[str], because: str) -> Takedown:
         record_texts(root, texts.filter("is_taken_down")["text"])
         name = f"v{int(before.name[1:]) + 1}"
         shards, lost = _rewrite_shards(workspace, before.manifest, removal)
-        tombstones, set_aside = _build_tombstones(removal, name, because), _build_set_aside(before, removal)
+        gone = pl.concat([removal.responses_taken_down, _logged(before, removal)]).unique().sort()
+        tombstones, set_aside = _build_tombstones(removal, gone, name, because), _build_set_aside(before, removal)
         for table, rows in {"tombstones": tombstones, "set_aside": set_aside}.items():
             if rows.height:
                 shards[table] = [*shards.get(table, []), workspace.write_shard(table, rows)]
@@ -165,9 +166,16 @@ def _rewrite_wrappers(
     return shards, lost
 
 
-def _build_tombstones(removal: Removal, version: str, because: str) -> pl.DataFrame:
+def _logged(before: Version, removal: Removal) -> pl.Series:
+    """Return the removed responses to prompts that stay, which a later build would read in their source again."""
+    rows = before.select("select response_id, prompt_id from responses where source is not null")
+    removed = pl.col("response_id").is_in(removal.responses.implode())
+    return rows.filter(removed & ~pl.col("prompt_id").is_in(removal.prompts.implode()))["response_id"]
+
+
+def _build_tombstones(removal: Removal, responses: pl.Series, version: str, because: str) -> pl.DataFrame:
     rows = [{"prompt_id": each, "response_id": None} for each in removal.prompts_taken_down]
-    rows += [{"prompt_id": None, "response_id": each} for each in removal.responses_taken_down]
+    rows += [{"prompt_id": None, "response_id": each} for each in responses]
     shape = {"prompt_id": pl.String, "response_id": pl.String}
     frame = pl.DataFrame(rows, schema=shape).with_columns(version=pl.lit(version), because=pl.lit(because.strip()))
     return tables.cast("tombstones", pl.concat([tables.empty("tombstones"), frame], how="diagonal"))
