@@ -9,7 +9,8 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -99,6 +100,61 @@ def decode_file(path: Path, encoding: str) -> str:
         raise SeasDataError(f"{path} is not {encoding}: {problem}; set encoding to that of the file") from problem
 
 
+@contextmanager
+def open_stream(path: Path) -> Iterator[IO[bytes]]:
+    """Open the file for reading as a stream, decompressed if it is gzip, zstd, bzip2 or xz.
+
+    A file of any size can be read, because it is not held in memory. Raises SeasDataError if the file is not a regular
+    file, or another kind than text, and, while it is read, if it is damaged or cut off or looks like a decompression
+    bomb.
+    """
+    if not path.is_file():
+        raise SeasDataError(f"{path} is not a regular file; give a file")
+    with path.open("rb") as file:
+        start = file.read(16)
+        file.seek(0)
+        for mark, kind in _OTHER_KINDS.items():
+            if start.startswith(mark):
+                raise SeasDataError(f"{path} is {kind}")
+        found = next(((kind, opener) for mark, (kind, opener) in _OPENERS.items() if start.startswith(mark)), None)
+        if found is None:
+            yield file
+            return
+        kind, opener = found
+        yield io.BufferedReader(_Unpacked(opener(file), path, kind), _CHUNK)
+
+
+class _Unpacked(io.RawIOBase):
+    """A decompressed stream that raises SeasDataError where its file is damaged or looks like a decompression bomb."""
+
+    def __init__(self, stream: IO[bytes], path: Path, kind: str) -> None:
+        self._stream, self._path, self._kind = stream, path, kind
+        self._most = max(_RATIO_FROM, MAX_RATIO * path.stat().st_size)
+        self._total = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            chunk = self._stream.read(len(buffer))
+        except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as problem:
+            raise _damaged(self._path, self._kind, problem) from problem
+        self._total += len(chunk)
+        if self._total > self._most:
+            raise SeasDataError(
+                f"{self._path} unpacks to more than {self._most:,} bytes, which looks like a decompression bomb; if it "
+                f"is none, unpack it yourself and give the unpacked file"
+            )
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+def _damaged(path: Path, kind: str, problem: Exception) -> SeasDataError:
+    reason = " ".join(str(problem).split()) or type(problem).__name__
+    return SeasDataError(f"{path} is a {kind} file that is damaged or cut off ({reason}); get it again")
+
+
 def _looks_like_utf_16(content: bytes) -> bool:
     """Return whether most bytes in even or in odd places of a text without a byte-order mark are NUL."""
     start = content[:1_000]
@@ -121,6 +177,5 @@ def _decompress(path: Path, content: bytes, kind: str, opener: Callable[[IO[byte
                     )
                 chunks.append(chunk)
     except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as problem:
-        reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise SeasDataError(f"{path} is a {kind} file that is damaged or cut off ({reason}); get it again") from problem
+        raise _damaged(path, kind, problem) from problem
     return b"".join(chunks)

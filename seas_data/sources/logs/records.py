@@ -112,9 +112,12 @@ class LogOptions:
             safe where there is one (``true`` and ``false``, ``1`` and ``0``, ``C`` and ``I``, ``yes`` and ``no``). A
             value that is in neither is ``unparsed``.
         threshold: the score, towards unsafe, from which an answer is unsafe; None for the tool's own.
+        metadata: for ``goal``, ``style``, ``risk`` and ``language``, the key of a record's free metadata that holds it.
+            Where a tool has no field of its own for them, no other key of its metadata is read.
     """
 
     scorers: tuple[str, ...] = ()
     unsafe_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     safe_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     threshold: float | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
