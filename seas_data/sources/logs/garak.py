@@ -59,7 +59,9 @@ def read_garak(path: Path, options: LogOptions) -> Iterator[LogRecord]:
             yield from _entry(location, line, run, options)
     if not run.known:
         found = f"; {skipped:,} of its lines cannot be read" if skipped else ""
-        raise SeasDataError(f"{path} is no report and no hit log of garak{found}; give a .report.jsonl or .hitlog.jsonl")
+        raise SeasDataError(
+            f"{path} is no report and no hit log of garak{found}; give a .report.jsonl or .hitlog.jsonl"
+        )
     if run.unfinished:
         for location, line in json_lines(path):
             if not isinstance(line, LogSkipped) and _attempt_id(line) in run.unfinished:
@@ -119,9 +121,7 @@ def _attempts(location: str, line: dict[str, Any], run: _Run, options: LogOption
         answers[asked] = []
     for number, (history, found) in enumerate(answers.items()):
         source_id = attempt_id if len(answers) == 1 else f"{attempt_id}#{number}"
-        yield LogAttempt(
-            location, source_id, history, style=style, risk=risk, language=language, answers=tuple(found)
-        )
+        yield LogAttempt(location, source_id, history, style=style, risk=risk, language=language, answers=tuple(found))
 
 
 def _hit(location: str, line: dict[str, Any], options: LogOptions) -> Iterator[LogRecord]:

@@ -15,7 +15,7 @@ from seas_data.sources.logs.records import (
     LogVerdict,
     Verdict,
 )
-from seas_data.sources.raw import is_valid_unicode
+from seas_data.sources.raw_rows import is_valid_unicode
 
 Reader = Callable[[Path, LogOptions], Iterator[LogRecord]]
 

@@ -13,6 +13,7 @@ import shutil
 import sys
 import types
 from pathlib import Path
+from typing import ClassVar
 
 from stub_server import RECIPE, serve
 
@@ -22,7 +23,7 @@ for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
     os.environ[variable] = str(WORK / variable.lower())
 os.environ["OPENAICOMPATIBLE_API_KEY"] = "none"
 
-from garak import _config, _plugins, command
+from garak import _config, _plugins, command  # noqa: E402
 
 KEPT = {
     "entry_type",
@@ -52,7 +53,7 @@ def plugins():
         lang = "en"
         goal = "get cooking instructions"
         primary_detector = "kitchen.Recipe"
-        prompts = list(PROMPTS)
+        prompts: ClassVar[list[str]] = list(PROMPTS)
 
     class Turns(garak.probes.base.Probe):
         """Ask for a recipe after a first turn and a system turn."""

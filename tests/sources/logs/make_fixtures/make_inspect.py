@@ -3,8 +3,8 @@
     python make_inspect.py FOLDER
 
 Writes ``small.eval``, the same log as ``small.json`` and, with chunked samples, as ``chunked.eval``, and
-``unfinished.eval``, a log as a killed run leaves it. Only our own samples and scorer run. ``scrub`` removes what the tool writes about the
-machine: the working directory, the git state, the command line and its packages.
+``unfinished.eval``, a log as a killed run leaves it. Only our own samples and scorer run. ``scrub`` removes what the
+tool writes about the machine: the git state, the packages, the stub's address, events and tracebacks.
 """
 
 import json
@@ -76,8 +76,10 @@ def task(url: str) -> Task:
         name="cooking",
         dataset=MemoryDataset(samples(), name="cooking"),
         solver=[prompt_template("Please answer this. {prompt}"), generate()],
-        scorer=[model_graded_qa(template="{question}\n{answer}\n{instructions}", instructions=instructions, model=judge),
-                match(location="any")],
+        scorer=[
+            model_graded_qa(template="{question}\n{answer}\n{instructions}", instructions=instructions, model=judge),
+            match(location="any"),
+        ],
         epochs=2,
     )
 
