@@ -1,4 +1,4 @@
-"""JSON and JSON Lines files, one value at a time, so that memory is bounded by the largest value and not by the file."""
+"""JSON and JSON Lines files, one value at a time: memory is bounded by the largest value and not by the file."""
 
 import codecs
 import io
