@@ -96,6 +96,7 @@ def answered(asked: pl.DataFrame, target: int, samples: int, numbers: np.random.
         tokens=pl.when("failed").then(None).when("complies").then(96).when("partial").then(32).otherwise(12),
         thinking=pl.lit(None, pl.String),
         detail=pl.when("failed").then(pl.lit("status 500")),
+        **dict.fromkeys(("source", "source_id", "location"), pl.lit(None, pl.String)),
         model=pl.lit(model),
         settings_id=pl.lit(said["settings_id"][0]),
     )

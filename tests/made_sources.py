@@ -169,6 +169,7 @@ def _prompts(rows: pl.DataFrame) -> Frames:
         .then(pl.when(pl.col("number") % 3 == 0).then(pl.lit("homonym")).otherwise(pl.lit("figure of speech"))),
         source_style=pl.when("hard").then(pl.col("type").str.to_lowercase()),
         priority=pl.col("source").replace_strict({name: each.get("priority", 50) for name, each in SOURCES.items()}),
+        goal=pl.when(pl.col("number") % 7 == 0).then(pl.format("The plain request {}.", "number")),
         iteration=pl.lit(0),
         seed_id=nothing,
         model=nothing,

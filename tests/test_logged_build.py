@@ -5,7 +5,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 
+import seas_data as sd
 from seas_data.query.version import Version
 from seas_data.release.takedown import take_down
 from seas_data.run import build
@@ -13,6 +15,8 @@ from seas_data.sources.conversations import Message
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogVerdict
 from seas_data.store.contents import find_mismatches
 from tests.made_logs import attack, attempts, declined, given, logged, recipe  # noqa: F401
+from tests.program import called
+from tests.sources.logs.reading import FIXTURES, MARK, plant_lines
 
 Logs = dict[str, list[LogRecord]]
 
@@ -23,6 +27,32 @@ def run(folder: Path, *names: str, root: str = "ws", **keys: Any) -> Version:
         (folder / name).touch()
         sources[name] = {"log": "garak", "path": str(folder / name), "priority": priority}
     return build(recipe(sources, **keys), folder / root).version
+
+
+def test_a_report_of_garak_is_built_and_nothing_but_its_named_fields_is_kept(tmp_path: Path) -> None:
+    report = plant_lines(FIXTURES / "garak" / "small.report.jsonl", tmp_path / "run.report.jsonl")
+    source = {"log": "garak", "path": str(report), "licence": "CC0-1.0"}
+    content = {"name": "garak-run", "embedders": [], "sources": {"run": source}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    root = tmp_path / "ws"
+    ended = called("build", tmp_path / "recipe.yaml", "--workspace", root)
+    assert ended.returncode == 0, ended.stderr
+    assert "Read 5 rows of 1 source: 4 prompts, 1 set aside." in ended.stderr
+    assert "run: 8 answers (2 without a text); verdicts: " in ended.stderr
+    version = sd.open(root).version("v0")
+    assert version.sql("select judge, verdict, count(*) as n from verdicts group by all order by all").rows() == [
+        ("garak:kitchen.Length", "safe", 2),
+        ("garak:kitchen.Length", "unparsed", 2),
+        ("garak:kitchen.Length", "unsafe", 4),
+        ("garak:kitchen.Recipe", "safe", 2),
+        ("garak:kitchen.Recipe", "unparsed", 4),
+        ("garak:kitchen.Recipe", "unsafe", 2),
+    ]
+    assert version.table("set_aside").select("location", "reason").rows() == [("run.report.jsonl:14", "several_turns")]
+    kept = [version.table(name).write_json() for name in version.paths() if name != "runs"]
+    files = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
+    assert MARK not in "".join(kept) and not any(MARK.encode() in each for each in files)
+    assert str(tmp_path) not in "".join(kept)
 
 
 def test_a_log_becomes_a_version_that_answers_queries(tmp_path: Path, logged: Logs) -> None:  # noqa: F811

@@ -46,7 +46,10 @@ def generate_responses(
         return {"responses": tables.empty("responses"), "settings": settings}
     rows = pl.concat(parts).rename({"request_id": "prompt_id"})
     rows = rows.with_columns(
-        model=pl.lit(model), settings_id=pl.lit(settings["settings_id"][0]), detail=pl.coalesce("error", "note")
+        model=pl.lit(model),
+        settings_id=pl.lit(settings["settings_id"][0]),
+        detail=pl.coalesce("error", "note"),
+        **dict.fromkeys(("source", "source_id", "location"), pl.lit(None, pl.String)),  # of answers from elsewhere
     )
     rows = rows.with_columns(response_id=row_ids("response", rows, "prompt_id", "settings_id", "sample"))
     return {"responses": tables.cast("responses", rows.sort("prompt_id", "sample")), "settings": settings}

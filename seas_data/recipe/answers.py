@@ -83,3 +83,6 @@ class LogSettings(StrictModel):
     """For each judge, the values that mean safe. A value that is in neither is `unparsed`."""
     threshold: Proportion | None = None
     """The score, towards unsafe, from which an answer is unsafe. Null: the tool's own threshold."""
+    metadata: dict[Literal["goal", "style", "risk", "language"], str] = {}
+    """The keys of a record's free metadata that hold these, in a tool that has no fields for them. Others are not
+    read."""

@@ -1,6 +1,7 @@
 """From the records of a log to raw rows, answers and verdicts, in parts so that memory is bounded by the texts."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 import polars as pl
@@ -8,7 +9,7 @@ import polars as pl
 from seas_data import progress
 from seas_data.sources.answers import ANSWERS, VERDICTS, AnswerRows
 from seas_data.sources.conversations import Message
-from seas_data.sources.logs.records import LogAttempt, LogRecord, LogSkipped
+from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogSkipped, LogVerdict
 from seas_data.sources.raw_rows import FAULT_SCHEMA, ROW_SCHEMA, RawRows, is_valid_unicode, row_digest
 
 _ROWS: Final = {**ROW_SCHEMA, "goal": pl.String(), "location": pl.String()}
@@ -20,7 +21,8 @@ def collect_records(records: Iterable[LogRecord], title: str) -> tuple[RawRows, 
     """Return the attempts as raw rows, with ``goal`` and ``location``, and their answers and verdicts.
 
     ``kind`` of a row is the attempt's category, for ``kind_map``. Text with half a surrogate pair cannot be stored: an
-    attempt with one is set aside, an answer with one becomes a failed answer without a verdict.
+    attempt with one is set aside, an answer with one becomes a failed answer. A verdict on an answer without text is
+    ``unparsed``.
     """
     rows, faults = _Rows(_ROWS), _Rows(_FAULTS)
     answers, verdicts = _Rows(ANSWERS), _Rows(VERDICTS)
@@ -29,39 +31,47 @@ def collect_records(records: Iterable[LogRecord], title: str) -> tuple[RawRows, 
             bar.update(1)
             skipped = record if isinstance(record, LogSkipped) else _unusable(record)
             if skipped is not None:
-                location = _clean(skipped.location)
-                digest = row_digest(f"{location}\n{skipped.reason}")
-                detail = _clean(skipped.detail) or None
-                faults.append((ordinal, ordinal, skipped.reason, detail, digest, location))
+                faults.append(_fault(ordinal, skipped))
                 continue
             assert isinstance(record, LogAttempt)
-            risk, style, language = _clean(record.risk), _clean(record.style), _clean(record.language)
-            source_id, location = _clean(record.source_id), _clean(record.location)
-            text = record.messages[-1].content
-            row = (ordinal, ordinal, text, source_id, risk, style, risk, language, _clean(record.goal), location)
+            row = _row(ordinal, record)
             rows.append(row)
-            for answer in record.answers:
+            for answer in map(_checked, record.answers):
+                source_id = f"{_clean(record.source_id)}/{answer.sample}"
+                about = (source_id, _clean(record.location), _clean(answer.model))
                 number = answers.height
-                valid = answer.text is None or is_valid_unicode(answer.text)
-                answers.append(
-                    (
-                        ordinal,
-                        number,
-                        f"{source_id}/{answer.sample}",
-                        location,
-                        _clean(answer.model),
-                        answer.text if valid else None,
-                        answer.finish_reason if valid else "error",
-                        _clean(answer.detail) if valid else "half a surrogate pair",
-                    )
-                )
+                answers.append((ordinal, number, *about, answer.text, answer.finish_reason, _clean(answer.detail)))
                 for each in answer.verdicts:
-                    verdict = each.verdict if valid else "unparsed"
-                    categories = [str(_clean(name)) for name in each.categories]
-                    judged = (number, _clean(each.judge), verdict, each.score, categories, each.refusal)
-                    verdicts.append((*judged, _clean(each.raw)))
+                    verdicts.append((number, *_verdict(each)))
     raw = RawRows(title, rows.frame(), faults.frame())
     return raw, AnswerRows(answers.frame(), verdicts.frame(), {})
+
+
+def _fault(ordinal: int, skipped: LogSkipped) -> tuple[Any, ...]:
+    location = _clean(skipped.location)
+    digest = row_digest(f"{location}\n{skipped.reason}")
+    return ordinal, ordinal, skipped.reason, _clean(skipped.detail) or None, digest, location
+
+
+def _row(ordinal: int, attempt: LogAttempt) -> tuple[Any, ...]:
+    risk = _clean(attempt.risk)
+    labels = (risk, _clean(attempt.style), risk, _clean(attempt.language), _clean(attempt.goal))
+    return ordinal, ordinal, attempt.messages[-1].content, _clean(attempt.source_id), *labels, _clean(attempt.location)
+
+
+def _checked(answer: LogAnswer) -> LogAnswer:
+    """Return an answer that can be stored. Without a text no verdict counts: its judge saw nothing of the answer."""
+    if answer.text is not None and is_valid_unicode(answer.text):
+        return answer
+    if answer.text is not None:
+        answer = replace(answer, text=None, finish_reason="error", detail="half a surrogate pair")
+    return replace(answer, verdicts=tuple(replace(each, verdict="unparsed", score=None) for each in answer.verdicts))
+
+
+def _verdict(verdict: LogVerdict) -> tuple[Any, ...]:
+    categories = [_clean(name) for name in verdict.categories]
+    said = (_clean(verdict.judge), verdict.verdict, verdict.score)
+    return *said, categories, verdict.refusal, _clean(verdict.raw)
 
 
 class _Rows:
@@ -95,7 +105,7 @@ def _unusable(attempt: LogAttempt) -> LogSkipped | None:
     if not all(is_valid_unicode(turn.content) for turn in attempt.messages):
         return LogSkipped(attempt.location, "undecodable", "half a surrogate pair")
     if _is_conversation(attempt.messages):
-        return LogSkipped(attempt.location, "unreadable", f"{len(attempt.messages)} turns, and one can be read")
+        return LogSkipped(attempt.location, "several_turns", f"{len(attempt.messages)} turns, and one can be read")
     return None
 
 

@@ -22,7 +22,6 @@ from seas_data.sources.logs.values import (
     number_or_none,
     proportion_or_none,
     text_or_none,
-    validated,
     wanted,
 )
 
@@ -203,4 +202,4 @@ def _turn(value: object) -> Message:
     return Message(str(role), text)
 
 
-GARAK: Final = LogFormat(read=validated(read_garak), options=("scorers", "threshold"))
+GARAK: Final = LogFormat(read=read_garak, options=("scorers", "threshold"))

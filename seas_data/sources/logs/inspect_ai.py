@@ -30,7 +30,6 @@ from seas_data.sources.logs.values import (
     number_or_none,
     proportion_or_none,
     text_or_none,
-    validated,
     verdict_of_value,
     wanted,
 )
@@ -254,5 +253,5 @@ def _turn(value: object, resolve: Resolve) -> Message | None:
 
 
 INSPECT: Final = LogFormat(
-    read=validated(read_inspect), options=("scorers", "unsafe_values", "safe_values", "threshold", "metadata")
+    read=read_inspect, options=("scorers", "unsafe_values", "safe_values", "threshold", "metadata")
 )

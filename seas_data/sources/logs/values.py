@@ -1,23 +1,9 @@
 """Values of a log: text or nothing, numbers or nothing, and which values of a judge mean unsafe."""
 
 import math
-from collections.abc import Callable, Iterator
-from functools import wraps
-from pathlib import Path
 from typing import Any, Final
 
-from seas_data.sources.logs.records import (
-    LogAnswer,
-    LogAttempt,
-    LogOptions,
-    LogRecord,
-    LogSkipped,
-    LogVerdict,
-    Verdict,
-)
-from seas_data.sources.raw_rows import is_valid_unicode
-
-Reader = Callable[[Path, LogOptions], Iterator[LogRecord]]
+from seas_data.sources.logs.records import LogOptions, Verdict
 
 _OPPOSITES: Final = {"true": "false", "1": "0", "1.0": "0.0", "c": "i", "yes": "no", "pass": "fail", "p": "f"}
 _OPPOSITE: Final = {**_OPPOSITES, **{right: left for left, right in _OPPOSITES.items()}}
@@ -91,47 +77,3 @@ def verdict_of_value(judge: str, value: object, options: LogOptions) -> Verdict:
 def wanted(judge: str, options: LogOptions) -> bool:
     """Return whether the recipe reads this judge."""
     return not options.scorers or judge in options.scorers
-
-
-def validated(read: Reader) -> Reader:
-    """Return ``read`` with what no reader may yield set aside: texts that are no Unicode, prompts without text.
-
-    A verdict on an answer without text is ``unparsed``: its judge saw nothing of what the target would have answered.
-    """
-
-    @wraps(read)
-    def checked(path: Path, options: LogOptions) -> Iterator[LogRecord]:
-        for record in read(path, options):
-            yield _validate(record) if isinstance(record, LogAttempt) else record
-
-    return checked
-
-
-def _validate(attempt: LogAttempt) -> LogRecord:
-    if not attempt.messages or attempt.messages[-1].role != "user":
-        return LogSkipped(attempt.location, "unreadable", "the turns that were sent do not end with the user's")
-    if not all(turn.content.strip() for turn in attempt.messages):
-        return LogSkipped(attempt.location, "empty", "a turn without text")
-    if not all(is_valid_unicode(text) for text in _texts(attempt)):
-        return LogSkipped(attempt.location, "undecodable", "an unpaired surrogate")
-    if all(answer.text is not None or not answer.verdicts for answer in attempt.answers):
-        return attempt
-    answers = tuple(_unjudged(answer) if answer.text is None else answer for answer in attempt.answers)
-    return LogAttempt(**{name: getattr(attempt, name) for name in LogAttempt.__slots__} | {"answers": answers})
-
-
-def _unjudged(answer: LogAnswer) -> LogAnswer:
-    verdicts = tuple(
-        LogVerdict(each.judge, "unparsed", categories=each.categories, raw=each.raw) for each in answer.verdicts
-    )
-    return LogAnswer(None, answer.model, answer.sample, answer.finish_reason, verdicts, answer.detail)
-
-
-def _texts(attempt: LogAttempt) -> Iterator[str]:
-    values: list[str | None] = [attempt.source_id, attempt.goal, attempt.style, attempt.risk, attempt.language]
-    values += [turn.content for turn in attempt.messages]
-    for answer in attempt.answers:
-        values += [answer.text, answer.model, answer.detail]
-        for verdict in answer.verdicts:
-            values += [verdict.judge, verdict.raw, *verdict.categories]
-    return (value for value in values if value is not None)
