@@ -129,7 +129,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], path: Path, kind: str) -> None:
         self._stream, self._path, self._kind = stream, path, kind
-        self._most = max(_RATIO_FROM, MAX_RATIO * path.stat().st_size)
+        self._most = max(RATIO_FROM, MAX_RATIO * path.stat().st_size)
         self._total = 0
 
     def readable(self) -> bool:
