@@ -60,7 +60,7 @@ def _read_log(path: Path, source: Source, name: str) -> tuple[RawRows, AnswerRow
         unsafe_values={judge: tuple(values) for judge, values in given.unsafe_values.items()},
         safe_values={judge: tuple(values) for judge, values in given.safe_values.items()},
         threshold=given.threshold,
-        metadata=dict(given.metadata),
+        metadata={str(name): key for name, key in given.metadata.items()},
     )
     return collect_records(log.read(path, options), path.name)
 

@@ -5,6 +5,7 @@ the same judge again is the next answer. Wide columns are read as if each were a
 """
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -78,9 +79,9 @@ def _slots(answers: Answers) -> list[_Slot]:
     texts = answers.response if isinstance(answers.response, list) else [answers.response]
     if not isinstance(answers.verdict, dict):
         name = _at(answers.verdict, 0) or answers.refusal
-        columns = (answers.verdict, answers.score, answers.category)
+        verdict, score, category = answers.verdict, answers.score, answers.category
         return [
-            _Slot(place, text, name, *(_at(each, place) for each in columns), answers.refusal)
+            _Slot(place, text, name, _at(verdict, place), _at(score, place), _at(category, place), answers.refusal)
             for place, text in enumerate(texts)
         ]
     found = [
@@ -160,7 +161,7 @@ def _normal(column: str) -> pl.Expr:
     return pl.col(column).str.strip_chars().str.to_lowercase().str.replace(r"^(\d+)\.0+$", "$1")
 
 
-def _normal_keys(mapping: dict[str, str]) -> dict[str, str]:
+def _normal_keys(mapping: Mapping[str, str]) -> dict[str, str]:
     keys = pl.DataFrame({"key": list(mapping)}, schema={"key": pl.String}).select(_normal("key"))["key"]
     return dict(zip(keys, mapping.values(), strict=True))
 
