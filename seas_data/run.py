@@ -1,12 +1,12 @@
 """Build with the plan's checks, the sandbox, and the loop with its models and judges attached.
 
-``build.py`` is the pipeline and imports none of these; this module passes them in.
+``build_version.py`` is the pipeline and imports none of these; this module passes them in.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from seas_data import build as pipeline
+from seas_data import build_version as pipeline
 from seas_data import plan
 from seas_data.curate.pipeline import Frames
 from seas_data.query.version import Version

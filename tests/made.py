@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from seas_data import pairs, tables
-from seas_data.build import write_shards
+from seas_data.build_version import write_shards
 from seas_data.curate.outcome import build_decisions
 from seas_data.loop.attack_quality import describe_joined_attacks
 from seas_data.loop.attacks import add_language, mark_set_aside

@@ -15,6 +15,7 @@ with exit status 2. Each command imports heavy libraries itself, so that the oth
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -30,6 +31,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from seas_data import __version__
+
+        print(f"seas-data {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Build, version, query and release adversarial and ambiguous-harmless safety datasets."""
+
+
 groups = (versions, analysis, release, stages, migrate)
 for group in groups:
     app.add_typer(group.commands)

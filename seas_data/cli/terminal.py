@@ -120,7 +120,7 @@ def _format_rate(figure: dict[str, Any] | None) -> str:
 
 
 def print_diff(changes: dict[str, Any], before: str, after: str) -> None:
-    """Print the result of ``explain.diff_versions``."""
+    """Print the result of ``Version.diff``."""
     rows = changes["rows"]
     echo(f"{before} -> {after}: {rows['before']:,} -> {rows['after']:,} prompts")
     titles = {

@@ -147,9 +147,8 @@ def diff(
     import polars as pl
 
     from seas_data.cli import terminal
-    from seas_data.query import explain
 
-    changes = explain.diff_versions(open_version(workspace, before), open_version(workspace, after))
+    changes = open_version(workspace, before).diff(open_version(workspace, after))
     if as_json:
         print_json(
             {name: part.to_dicts() if isinstance(part, pl.DataFrame) else part for name, part in changes.items()}

@@ -1,21 +1,13 @@
-"""A version as users see it: its tables as frames or datasets, and SQL over them.
-
-import seas_data as sd
-
-version = sd.open("workspace").version("v0")
-version.table("kept")                                   # a Polars frame
-version.dataset("kept")                                 # a datasets.Dataset
-version.sql("select type, count(*) from kept group by 1")
-"""
+"""A version as users see it: its tables as frames or datasets, SQL over them, and its difference from another one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from seas_data.query import sql
+from seas_data.query import differences, sql
 from seas_data.store import Workspace, open_workspace
 from seas_data.store import version as store_version
 
@@ -50,6 +42,11 @@ class Version(store_version.Version):
     def select(self, query: str, parameters: Mapping[str, object] | None = None) -> pl.DataFrame:
         """Return the result of one of the package's own queries: as ``sql``, but in this process."""
         return sql.run_trusted(self.paths(), query, dict(parameters or {}))
+
+    def diff(self, later: "Version") -> dict[str, Any]:
+        """Return what ``later`` has more, less and otherwise than this version; see ``differences.compare_rows``."""
+        rows = [version.select(differences.PROMPT_ROWS) for version in (self, later)]
+        return differences.compare_rows(*rows)
 
 
 def open(path: Path | str = "workspace") -> "OpenWorkspace":

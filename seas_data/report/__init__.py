@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.query import explain, headline, library, sql
+from seas_data.query import differences, headline, library, sql
 from seas_data.query.version import Version
 from seas_data.resources import folder
 from seas_data.store.files import write_text
@@ -72,7 +72,7 @@ def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topi
     listed = sections.order_queries(library.load(folder("sql")))
     queries = [(query.sql, query.values(list(given))) for query, given in listed]
     *results, points, rows = sql.run_each(
-        version.paths(), [*queries, (cluster_map.POINTS_QUERY, {}), (explain.PROMPT_ROWS, {})], _MATERIALISED
+        version.paths(), [*queries, (cluster_map.POINTS_QUERY, {}), (differences.PROMPT_ROWS, {})], _MATERIALISED
     )
 
     topics = {name: sections.Topic(name, title, []) for name, title in sections.TITLES.items()}
@@ -91,7 +91,7 @@ def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topi
             topics["overview"].tiles = overview.build_tiles(result, before, against.name if against else None)
     if against is not None:
         changed = overview.changes_frame(
-            explain.compare_rows(against.select(explain.PROMPT_ROWS), _require_frame(rows))
+            differences.compare_rows(against.select(differences.PROMPT_ROWS), _require_frame(rows))
         )
         question = f"Which rows were added, dropped and relabelled in {version.name}?"
         topics["overview"].sections.insert(

@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 import seas_data as sd
 from seas_data import report
 from seas_data.errors import SeasDataError
-from seas_data.query import explain, headline, library, sql
+from seas_data.query import headline, library, sql
 from seas_data.query.version import Version
 from seas_data.report import chart_marks, cluster_map, flow, overview, page, sections
 from seas_data.resources import folder
@@ -418,7 +418,7 @@ def test_a_count_that_fell_to_nothing_is_told_and_one_that_never_was_is_not() ->
 
 def test_changes_since_the_parent_are_counted(made: Path) -> None:
     opened = sd.open(made)
-    changed = overview.changes_frame(explain.diff_versions(opened.version("v1"), opened.version("v2")))
+    changed = overview.changes_frame(opened.version("v1").diff(opened.version("v2")))
     added = int(changed.filter(change="added")["rows"].sum())
     before, after = opened.version("v1").table("kept"), opened.version("v2").table("kept")
     assert added == after.join(before, on="prompt_id", how="anti").height > 0

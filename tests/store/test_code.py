@@ -65,7 +65,7 @@ def test_a_new_file_of_a_room_counts_and_bytecode_does_not(package: Path) -> Non
         ("from seas_data import recipe as recipes, tables", {"recipe", "tables"}),
         ("from seas_data import (\n    pairs,\n    text,\n)", {"pairs", "text"}),
         ("from seas_data.store.files import sha256", {"store"}),
-        ("def f():\n    import seas_data.build as pipeline", {"build"}),
+        ("def f():\n    import seas_data.build_version as pipeline", {"build_version"}),
     ],
 )
 def test_every_form_of_import_is_followed(tmp_path: Path, source: str, rooms: set[str]) -> None:
