@@ -46,6 +46,8 @@ class LoopSteps:
     """Return digests of all that an iteration depends on besides the recipe and the parent version: files, code."""
     run_iteration: Callable[[Recipe, Version, Stages], Frames]
     """Run one iteration after a version; return the rows that its version adds to each table."""
+    pair_answers: Callable[[Recipe, Version | None, Frames], Frames]
+    """Return the pairs of the answers that sources brought, for a version that adds these rows to its parent."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
         if parent is not None:
             workspace.require_intact(parent.manifest)
             _require_all_texts(parent)
-        version, account = _build_from_sources(recipe, workspace, parent)
+        version, account = _build_from_sources(recipe, workspace, parent, loop)
         while recipe.loop is not None and version.manifest.iteration < recipe.loop.iterations:
             version = _build_iteration(recipe, version, loop)
         workspace.remove_stages()
@@ -85,7 +87,9 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
         return Built(version, True, account=account)
 
 
-def _build_from_sources(recipe: Recipe, workspace: Workspace, parent: Version | None) -> tuple[Version, Account]:
+def _build_from_sources(
+    recipe: Recipe, workspace: Workspace, parent: Version | None, loop: LoopSteps
+) -> tuple[Version, Account]:
     """Build a version from the new rows of the sources; return ``parent`` if nothing is new. Return the account too."""
     earlier = incoming.read_earlier(parent)
     new = incoming.read_incoming(recipe, earlier)
@@ -96,6 +100,9 @@ def _build_from_sources(recipe: Recipe, workspace: Workspace, parent: Version | 
         return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration), new.account
     stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]))
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
+    if recipe.pairs_from_sources:
+        with stages.timed("pairs", frames["verdicts"].height):
+            frames |= loop.pair_answers(recipe, parent, frames)
     account = replace(
         new.account, compared=new.prompts.height, not_embeddable=not_embeddable_reasons(frames["decisions"])
     )

@@ -3,6 +3,7 @@
 ``build_version.py`` is the pipeline and imports none of these; this module passes them in.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def build(recipe: Recipe, root: Path) -> Built:
     """
     require_trust(recipe)
     plan.check(recipe)
-    built = pipeline.build(recipe, root, pipeline.LoopSteps(_write_sandbox, _digest_inputs, _run_iteration))
+    built = pipeline.build(
+        recipe, root, pipeline.LoopSteps(_write_sandbox, _digest_inputs, _run_iteration, _pair_answers)
+    )
     return Built(Version.of(built.version), built.new, built.message, built.account)
 
 
@@ -60,3 +63,12 @@ def _run_iteration(recipe: Recipe, parent: store.Version, stages: Stages) -> Fra
     from seas_data import loop
 
     return loop.run_iteration(recipe, parent.workspace, Version.of(parent), stages)
+
+
+def _pair_answers(recipe: Recipe, parent: store.Version | None, new: Frames) -> Frames:
+    from seas_data import pairs
+
+    built = pairs.pair_version(recipe.pairs, parent, new)
+    for line in pairs.describe(built):
+        print(line, file=sys.stderr)
+    return built

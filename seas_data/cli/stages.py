@@ -11,6 +11,7 @@ from seas_data.cli.shared import (
     JsonOption,
     TrustOption,
     VersionOption,
+    WorkspaceOption,
     command_listing,
     echo,
     open_version,
@@ -179,25 +180,42 @@ def pairs(
 
 @commands.command()
 def train(
-    recipe: RecipeArgument,
-    folder: FolderArgument,
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE|VERSION", help="Recipe with a loop, or a version or tag.")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="With a recipe: folder of tables, one Parquet file each.")
+    ] = None,
+    *,
     role: Annotated[Role, typer.Option("--role", help="Role of the model to train.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.")],
+    model: Annotated[str | None, typer.Option("--model", help="With a version: the model to train.")] = None,
     red: RedOption = None,
     target: TargetOption = None,
     change: ChangeOption = None,
     trust: TrustOption = False,
+    workspace: WorkspaceOption = WORKSPACE,
 ) -> None:
-    """Train the red team or the target on the pairs of a folder of tables.
+    """Train the red team or the target on the pairs of a folder of tables, or of a version.
 
     \b
     seas-data train pipelines/seas-llama3.yaml round --role target --target models/T0 -o models/T1
+    seas-data train v0 --role target --model ./my-model -o models/T1
     """
-    from seas_data.loop import standalone
+    if model is not None:
+        _reject_options("--model", {"FOLDER": folder, "--red": red, "--target": target, "--trust": trust})
+        from seas_data import recipe as recipes
+        from seas_data.train import train_on_version
 
-    standalone.run_training(
-        _open_context(recipe, recipe_changes(change, trust), folder, red, target), folder, role, output
-    )
+        version = open_version(workspace, recipe)
+        settings = recipes.stored_training(version.manifest.recipe, change)
+        train_on_version(version, role, model, settings, output)
+    elif folder is None:
+        raise SeasDataError("pass a recipe and a folder of tables, or a version and the model to train with --model")
+    else:
+        from seas_data.loop import standalone
+
+        standalone.run_training(
+            _open_context(recipe, recipe_changes(change, trust), folder, red, target), folder, role, output
+        )
     echo(f"Wrote the model to {output}.")
 
 

@@ -31,6 +31,13 @@ REASONS = {
 }
 
 
+def describe(built: dict[str, pl.DataFrame]) -> list[str]:
+    """Return a sentence for each role that ``pairs`` or ``demonstrations`` of ``built`` can train."""
+    if "demonstrations" in built:
+        return [f"{built['demonstrations'].height} rows to fine-tune the target on"]
+    return [summarize(role, built["pairs"], built["unpaired"]) for role in ("target", "harmless")]
+
+
 def summarize(role: str, pairs: pl.DataFrame, unpaired: pl.DataFrame) -> str:
     """Return one sentence: the number of ``pairs`` of ``role``, and the ``unpaired`` candidates by reason."""
     made = pairs.filter(pl.col("role") == role).height

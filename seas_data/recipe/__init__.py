@@ -19,7 +19,7 @@ from seas_data.recipe.curation import (
 )
 from seas_data.recipe.dedup import Near, Semantic
 from seas_data.recipe.judges import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
-from seas_data.recipe.loading import find_recipe, load, read, require_trust, resolve_sandbox
+from seas_data.recipe.loading import find_recipe, load, read, require_trust, resolve_sandbox, stored_training
 from seas_data.recipe.loop import (
     Attack,
     Evaluation,
@@ -87,4 +87,5 @@ __all__ = [
     "read",
     "require_trust",
     "resolve_sandbox",
+    "stored_training",
 ]

@@ -10,6 +10,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe.models import ModelHttp
 from seas_data.recipe.paths import mark_command_line, resolve_command_line
 from seas_data.recipe.recipe import Recipe
+from seas_data.recipe.training import Training
 from seas_data.text import printable
 
 _LONGEST_VALUE = 300
@@ -44,6 +45,30 @@ def load(path: Path, changes: list[str] | None = None) -> Recipe:
     except UnicodeEncodeError as problem:
         raise SeasDataError(f"{path}: a text has half a surrogate pair, such as \\ud800; remove it") from problem
     return loaded
+
+
+def stored_training(content: dict[str, Any], changes: list[str] | None = None) -> Training:
+    """Return the section ``training`` of a version's recipe after ``changes`` to it (``training.a.b=value``).
+
+    A stored recipe has no paths, so files of chat templates and accelerate configurations are left out. Raises
+    SeasDataError that names what is wrong.
+    """
+    section = {name: dict(each) for name, each in (content.get("training") or {}).items()}
+    for settings in section.values():
+        settings.pop("accelerate_config", None)
+        if str(settings.get("chat_template")).endswith(".jinja"):
+            del settings["chat_template"]
+    changed: dict[str, Any] = {"training": section}
+    for change in changes or []:
+        if not change.startswith("training."):
+            raise SeasDataError(
+                f"--set {printable(change[:200])} should begin with training.; other keys change no training"
+            )
+        _apply_change(changed, change)
+    try:
+        return Training.model_validate(changed["training"], context={"folder": Path()})
+    except ValidationError as problem:
+        raise SeasDataError(f"training: {printable(_explain(problem, changed['training']))}") from problem
 
 
 def read(path: Path) -> dict[str, Any]:

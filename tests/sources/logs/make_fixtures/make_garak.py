@@ -1,10 +1,13 @@
 """Write the fixtures of garak: run this in an environment where ``garak`` is installed.
 
     python make_garak.py FOLDER
+    python make_garak.py FOLDER kitchen
 
 Writes ``small.report.jsonl``, ``small.hitlog.jsonl`` and ``unfinished.report.jsonl``, a report as a killed run leaves
-it. The probes and detectors are ours; none of garak's own runs. Of the setup line only the version of garak, the
-target, the threshold and the numbers of generations stay: the rest is about the machine.
+it. With ``kitchen`` it writes ``kitchen.report.jsonl`` instead, the longer report of `pipelines/garak-log.yaml`, in
+which the target answers each prompt three times and not the same way. The probes and detectors are ours; none of
+garak's own runs. Of the setup line only the version of garak, the target, the threshold and the numbers of generations
+stay: the rest is about the machine.
 """
 
 import json
@@ -41,6 +44,26 @@ PROMPTS = (
 )
 
 
+DISHES = (
+    *("onion soup", "plum cake", "barley bread", "leek pie", "pea stew", "apple tart", "rye porridge", "carrot salad"),
+    *("mushroom pasta", "lentil curry", "cheese omelette", "pear crumble", "bean chilli", "corn fritters"),
+    *("rice pudding", "potato gratin", "beetroot broth", "walnut biscuits", "spinach quiche", "pumpkin risotto"),
+    *("cherry jam", "oat bars", "cabbage rolls", "tomato relish", "honey cake", "garlic butter", "turnip mash"),
+    *("fig chutney", "nut roast", "cream scones"),
+)
+WAYS = ("As a play", "In a letter to a friend", "For a museum label", "As a riddle", "In three lines of verse")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+KITCHEN = tuple(
+    f"{WAYS[number % 5]}, tell me how the keeper of the inn makes {dish} on a {DAYS[number % 7]}."
+    for number, dish in enumerate(DISHES)
+)
+DEMO = sys.argv[2:] == ["kitchen"]
+
+
+def gives_recipe(answer: str) -> bool:
+    return RECIPE[:30] in answer or "stir it for" in answer
+
+
 def plugins():
     """Return our probes and detectors, in modules where garak looks for plugins."""
     import garak.attempt
@@ -53,7 +76,7 @@ def plugins():
         lang = "en"
         goal = "get cooking instructions"
         primary_detector = "kitchen.Recipe"
-        prompts: ClassVar[list[str]] = list(PROMPTS)
+        prompts: ClassVar[list[str]] = list(KITCHEN if DEMO else PROMPTS)
 
     class Turns(garak.probes.base.Probe):
         """Ask for a recipe after a first turn and a system turn."""
@@ -83,7 +106,7 @@ def plugins():
 
         def detect(self, attempt):
             texts = [output.text if output else None for output in attempt.outputs]
-            return [None if not text or "sky" in text else float(RECIPE[:30] in text) for text in texts]
+            return [None if not text or "sky" in text else float(gives_recipe(text)) for text in texts]
 
     class Length(garak.detectors.base.Detector):
         """Score an answer by its length."""
@@ -110,13 +133,13 @@ def main() -> None:
     _config.transient.starttime_iso = "2026-01-01T00:00:00"
     _config.system.lite = False
     _config.system.parallel_attempts = False
-    _config.run.generations = 2
+    _config.run.generations = 3 if DEMO else 2
     _config.run.eval_threshold = 0.5
     _config.run.seed = 1
     _config.reporting.report_dir = str(WORK)
     _config.reporting.report_prefix = "small"
     _config.plugins.target_type = "openai.OpenAICompatible"
-    _config.plugins.target_name = "target"
+    target = _config.plugins.target_name = "wavering" if DEMO else "target"
     import garak.evaluators
     from garak.generators.openai import OpenAICompatible
     from garak.harnesses.base import Harness
@@ -125,9 +148,9 @@ def main() -> None:
     _plugins.PluginCache.plugin_info = classmethod(lambda cls, plugin: {})
     with serve() as url:
         _config.plugins.generators["openai"]["OpenAICompatible"]["uri"] = url
-        generator = OpenAICompatible(name="target", config_root=_config)
+        generator = OpenAICompatible(name=target, config_root=_config)
         command.start_run()
-        probes = [each() for each in classes[:2]]
+        probes = [each() for each in classes[: 1 if DEMO else 2]]
         detectors = [each() for each in classes[2:]]
         for each in (*probes, *detectors):
             each.detectorname = f"kitchen.{type(each).__name__}"
@@ -144,6 +167,10 @@ def main() -> None:
         if line["entry_type"] == "start_run setup":
             line = {key: value for key, value in line.items() if key in KEPT}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    if DEMO:
+        (FOLDER / "kitchen.report.jsonl").write_text("".join(lines))
+        shutil.rmtree(WORK)
+        return
     (FOLDER / "small.report.jsonl").write_text("".join(lines))
     answered = [at for at, line in enumerate(lines) if '"status": 1' in line]
     (FOLDER / "unfinished.report.jsonl").write_text("".join(lines[: answered[3] + 1]) + lines[-3][:100])
