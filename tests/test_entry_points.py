@@ -1,7 +1,7 @@
 """Every entry point that this checkout declares can be loaded, whatever an older installation still lists."""
 
 import tomllib
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,18 @@ DECLARED = [
 @pytest.mark.parametrize("entry", DECLARED, ids=lambda entry: f"{entry.group}:{entry.name}")
 def test_a_declared_entry_point_can_be_loaded(entry: EntryPoint) -> None:
     entry.load()
+
+
+def test_the_installation_knows_every_declared_entry_point() -> None:
+    installed = {
+        (each.group, each.name, each.value)
+        for group in {e.group for e in DECLARED}
+        for each in entry_points(group=group)
+    }
+    missing = [
+        f"{each.group}: {each.name}" for each in DECLARED if (each.group, each.name, each.value) not in installed
+    ]
+    assert not missing, "entry points take effect on installation: run `pip install --editable .`"
 
 
 def test_each_group_has_entries() -> None:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.sources.files import decode_file
+from seas_data.sources.compression import decode_file
 from seas_data.sources.jsonl import InvalidLineError, iterate_records
 from seas_data.sources.parquet_size import require_bounded_parquet
 from seas_data.sources.raw_rows import is_valid_unicode, label_as_text, list_faults, row_digest

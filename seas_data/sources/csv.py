@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
-from seas_data.sources.files import decode_file, file_name
+from seas_data.sources.compression import decode_file, file_name
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw_rows import (
     CONFLICT_MARKER,

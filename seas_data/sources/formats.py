@@ -13,7 +13,7 @@ from typing import Final
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.registry import Registry
-from seas_data.sources.files import file_name
+from seas_data.sources.compression import file_name
 from seas_data.sources.raw_rows import RawRows
 
 FOLDER: Final = "folder"

@@ -19,7 +19,7 @@ import polars as pl
 from seas_data import progress
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
-from seas_data.sources.files import decode_file
+from seas_data.sources.compression import decode_file
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw_rows import (
     CONFLICT_MARKER,

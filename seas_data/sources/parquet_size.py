@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.files import MAX_BYTES, MAX_RATIO, RATIO_FROM
+from seas_data.sources.compression import MAX_BYTES, MAX_RATIO, RATIO_FROM
 
 _BYTES_PER_VALUE: Final = 8
 

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
+from seas_data.sources.compression import decode_file
 from seas_data.sources.csv import Record, parse_csv
-from seas_data.sources.files import decode_file
 
 # What a spreadsheet computes (`=`, `+`, `-`, `@`, also after a tab or return) or reads as a number (ids of digits, with
 # an `e` as an exponent). Apostrophes of the text itself are guarded too, so that the guard can be removed again.

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
-from seas_data.sources.files import MAX_RATIO
+from seas_data.sources.compression import MAX_RATIO
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.raw_rows import (
     FIELDS,

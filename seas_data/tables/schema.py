@@ -4,7 +4,8 @@ Rows never change and decisions are rows: a version holds each of these tables a
 ``text.content_id`` hashes.
 
 Each column states its visibility (``public``, ``gated`` or ``never``) and what it is. To add a column, add a
-line, nullable because older shards lack it, and write it where the table's rows are made. Until it is declared
+line, nullable because older shards lack it, and write it where the table's rows are made (for ``prompts``:
+``sources/prompts.py`` and ``loop/joined_prompts.py``). Until it is declared
 ``public`` it is in no public file (``policy.py``). ``python -m seas_data.tables docs/tables.md`` updates the docs.
 """
 

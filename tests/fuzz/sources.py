@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from seas_data.recipe import Source
 from seas_data.review.gold import read_gold
 from seas_data.sources import read_source
+from seas_data.sources.compression import decode_file, read_bytes
 from seas_data.sources.conversations import ConversationRows, read_instructions, read_preferences
 from seas_data.sources.csv import parse_csv
-from seas_data.sources.files import decode_file, read_bytes
 from seas_data.sources.formats import select_format
 from seas_data.sources.overrides import read_overrides
 from tests.fuzz.engine import Target

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.files import open_stream
+from seas_data.sources.compression import open_stream
 from seas_data.sources.jsonl import InvalidLineError, parse_object
 from seas_data.sources.logs.records import LogSkipped
 

@@ -40,6 +40,7 @@ def test_all_other_guards_can_be_served_in_both_forms(name: str) -> None:
 
 
 SAFE = {
+    **dict.fromkeys(("llama-guard-2", "llama-guard-3", "llama-guard-3-1b", "llama-guard-4"), "safe"),
     "wildguard": "Harmful request: no\nResponse refusal: no\nHarmful response: no",
     "qwen3guard": "Safety: Safe\nCategories: None\nRefusal: No",
     "shieldgemma": "No",
@@ -53,7 +54,8 @@ SAFE = {
 @settings(deadline=None, max_examples=40)
 @given(words=st.text(min_size=1).filter(lambda text: text.strip() != ""))
 def test_a_safe_output_with_other_words_around_it_is_not_safe(name: str, words: str) -> None:
-    guard, safe = GUARDS.load(name), SAFE.get(name, "safe")
+    assert name in SAFE, "add an output of the guard that says safe to SAFE"
+    guard, safe = GUARDS.load(name), SAFE[name]
     assert guard.parse(safe, "response").verdict == "safe"
     for text in (words, words + safe, f"{words}\n{safe}", safe + words, f"{safe}\n{words}"):
         assert guard.parse(text, "response").verdict != "safe" or text.split() == safe.split()

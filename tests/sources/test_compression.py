@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
-from seas_data.sources import files
+from seas_data.sources import compression
 from seas_data.sources.account import require_readable
 from seas_data.tables.taxonomy import RISK_CATEGORIES
 
@@ -117,7 +117,7 @@ def test_decompression_bomb_is_refused(tmp_path: Path, compress: object) -> None
 
 
 def test_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    monkeypatch.setattr(compression, "MAX_BYTES", 100)
     with pytest.raises(SeasDataError, match="at most 100 are read"):
         read(tmp_path, "set.jsonl", LINES)
     with pytest.raises(SeasDataError, match="looks like a decompression bomb"):
