@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from seas_data import yaml_text
 from seas_data.errors import SeasDataError
 from seas_data.recipe.models import ModelHttp
 from seas_data.recipe.paths import mark_command_line, resolve_command_line
@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        content = _parse_yaml(path.read_text(encoding="utf-8"))
+        content = yaml_text.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SeasDataError(f"there is no recipe at {path}; packaged recipes: {_packaged_names()}") from None
     except (OSError, ValueError) as problem:
@@ -98,20 +98,6 @@ def _mapping(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SeasDataError(f"{path} is not a recipe: it should be a mapping with the keys name and sources")
     return content
-
-
-def _parse_yaml(text: str) -> Any:
-    """Return the value of ``text``. Raise ValueError if it is not YAML, or holds an impossible date or number."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as problem:
-        raise ValueError(str(problem)) from problem
-    except RecursionError as problem:
-        raise ValueError("it is nested too deep") from problem
-    except (ValueError, AttributeError, KeyError, TypeError, OverflowError) as problem:  # 2024-02-30, !!bool "a"
-        known = isinstance(problem, ValueError | OverflowError)
-        reason = str(problem).partition(":")[0] if known else "a value does not fit its tag"
-        raise ValueError(f"{reason}; put text that looks like a date or a number between quotes") from problem
 
 
 def _merged(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +151,7 @@ def _parse_value(change: str) -> tuple[list[str], Any]:
     if not equals or not key:
         raise SeasDataError(f"--set {printable(change[:200])} should have the form a.b=value")
     try:
-        parsed = _parse_yaml(value)
+        parsed = yaml_text.load(value)
     except ValueError as problem:
         reason = " ".join(str(problem).split())[:200]
         raise SeasDataError(

@@ -1,10 +1,12 @@
 """The size that the rows of a Parquet file have in memory, bounded before they are read.
 
 A file of a few kilobytes can hold 100 rows that share one text of 100 MB, or 20 million equal rows: dictionary and
-run-length encoding store equal values once, and the metadata counts them once.
+run-length encoding store equal values once, and delta encoding stores equal beginnings once. The metadata counts them
+as they are stored.
 """
 
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ from seas_data.errors import SeasDataError
 from seas_data.sources.compression import MAX_BYTES, MAX_RATIO, RATIO_FROM
 
 _BYTES_PER_VALUE: Final = 8
+_BATCH_BYTES: Final = 64 << 20
 
 
 def require_bounded_parquet(path: Path, columns: Collection[str] | None = None) -> None:
@@ -37,31 +40,47 @@ def is_parquet_bomb(path: Path) -> bool:
 
 
 def _require_bounded(path: Path, file: pq.ParquetFile, columns: Collection[str] | None) -> None:
-    metadata, total = file.metadata, 0
-    texts: dict[str, int] = {}
+    metadata, total, most = file.metadata, 0, 0
+    lengths: list[Iterator[int]] = []
     for at in range(metadata.num_columns):
-        name = file.schema.column(at).path
-        if columns is not None and name.partition(".")[0] not in {each.partition(".")[0] for each in columns}:
+        column = file.schema.column(at)
+        if columns is not None and column.path.partition(".")[0] not in {each.partition(".")[0] for each in columns}:
             continue
         chunks = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)]
-        total += sum(each.total_uncompressed_size + _BYTES_PER_VALUE * each.num_values for each in chunks)
-        if chunks and chunks[0].physical_type == "BYTE_ARRAY" and any(each.has_dictionary_page for each in chunks):
-            texts[name] = sum(each.total_uncompressed_size * each.num_values for each in chunks)
+        width = max(_BYTES_PER_VALUE, column.length)
+        total += sum(each.total_uncompressed_size + width * each.num_values for each in chunks)
+        if column.physical_type != "BYTE_ARRAY":
+            continue
+        # No text is longer than its chunk, so its texts together have at most this many bytes. Small files end here.
+        bound = sum(each.total_uncompressed_size * each.num_values for each in chunks)
+        if any("DELTA_BYTE_ARRAY" in each.encodings for each in chunks):
+            longest = max(each.total_uncompressed_size for each in chunks)
+            lengths.append(_prefixed_lengths(path, column.path, max(1, _BATCH_BYTES // longest)))
+            total += bound if column.max_repetition_level else 0  # one row of a list may hold all of them
+        elif any(each.has_dictionary_page for each in chunks):
+            lengths.append(_dictionary_lengths(path, column.path))
+        else:
+            continue
+        most += bound
     _require(path, total, metadata.num_rows)
-    # The product of a chunk's size and its values is more than its texts can have, so small files end here.
-    if sum(texts.values()) > RATIO_FROM:
-        for length in _text_lengths(path, list(texts)):
-            total += length
-            _require(path, total, metadata.num_rows)
+    for length in chain(*lengths) if most > RATIO_FROM else ():
+        total += length
+        _require(path, total, metadata.num_rows)
 
 
-def _text_lengths(path: Path, names: list[str]) -> Iterator[int]:
-    """Yield the total length of the texts of each column in each row group, without expanding their dictionary."""
-    with pq.ParquetFile(path, read_dictionary=names) as file:
+def _dictionary_lengths(path: Path, name: str) -> Iterator[int]:
+    """Yield the total length of the texts of a column in each row group, without expanding their dictionary."""
+    with pq.ParquetFile(path, read_dictionary=[name]) as file:
         for group in range(file.metadata.num_row_groups):
-            for name in names:
-                for chunk in file.read_row_group(group, columns=[name]).column(0).chunks:
-                    yield _length(chunk)
+            for chunk in file.read_row_group(group, columns=[name]).column(0).chunks:
+                yield _length(chunk)
+
+
+def _prefixed_lengths(path: Path, name: str, rows: int) -> Iterator[int]:
+    """Yield the size of ``rows`` rows at a time of a column whose texts are stored without their common prefixes."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(rows, columns=[name], use_threads=False):
+            yield batch.nbytes
 
 
 def _length(values: pa.Array) -> int:

@@ -120,13 +120,13 @@ def _fault_of_message(message: str) -> str:
     return f"a message of {len(message)} characters: {message[:80]!r}" if len(message) > 12_000 else ""
 
 
-def run_targets(counts: dict[str, int], seed: int, processes: int) -> dict[str, Result]:
-    """Give inputs 0 to ``counts[name]`` to each target ``name``, in ``processes`` worker processes."""
-    results = {name: Result() for name in counts}
+def run_targets(numbers: dict[str, range], seed: int, processes: int) -> dict[str, Result]:
+    """Give the inputs ``numbers[name]`` to each target ``name``, in ``processes`` worker processes."""
+    results = {name: Result() for name in numbers}
     batches = iter(
-        (name, range(start, min(start + _BATCH, count)))
-        for name, count in counts.items()
-        for start in range(0, count, _BATCH)
+        (name, range(start, min(start + _BATCH, each.stop)))
+        for name, each in numbers.items()
+        for start in range(each.start, each.stop, _BATCH)
     )
     waiting: list[tuple[str, range]] = []
     idle = [_Worker(seed) for _ in range(processes)]

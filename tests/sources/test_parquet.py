@@ -111,3 +111,27 @@ def test_twenty_million_equal_rows_are_refused_before_they_are_read(tmp_path: Pa
     pq.write_table(pa.table({"prompt": texts}), path, store_schema=False, compression="zstd")
     with pytest.raises(SeasDataError, match=r"has 20,000,000 rows of .* decompression bomb"):
         read(path, columns={})
+
+
+@pytest.mark.parametrize("kind", ["fixed length", "common prefix", "common prefix in a list"])
+def test_long_values_that_another_encoding_stores_once_are_refused_before_they_are_read(
+    tmp_path: Path, kind: str
+) -> None:
+    text = "a" * 1_000_000
+    values = pa.array([text.encode()] * 400, pa.binary(len(text))) if kind == "fixed length" else pa.array([text] * 400)
+    if kind == "common prefix in a list":
+        values = pa.ListArray.from_arrays(pa.array([0, *range(1, 401)], pa.int32()), values)
+    encoded = {} if kind == "fixed length" else {"column_encoding": "DELTA_BYTE_ARRAY", "use_dictionary": False}
+    path = tmp_path / "set.parquet"
+    table = pa.table({"prompt": pa.array(["b"] * 400), "tags": values})
+    pq.write_table(table, path, store_schema=False, compression="zstd", **encoded)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(SeasDataError, match=r"has 400 rows of .* decompression bomb"):
+        read(path, columns={"risk": "tags"})
+
+
+def test_texts_without_their_common_prefixes_are_read(tmp_path: Path) -> None:
+    texts = [f"{'the same beginning ' * 9}{number}" for number in range(2_000)]
+    path = tmp_path / "set.parquet"
+    pq.write_table(pa.table({"prompt": texts}), path, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
+    assert read(path, columns={}).prompts["text"].to_list() == texts

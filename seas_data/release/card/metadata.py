@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
+from seas_data import yaml_text
 from seas_data.errors import SeasDataError
 from seas_data.markdown import line
 from seas_data.release.licences.table import find_licence
@@ -112,8 +113,8 @@ def split(card: str) -> tuple[dict[str, Any], str]:
     if found is None:
         return {}, card
     try:
-        content = yaml.safe_load(found.group(2))
-    except (yaml.YAMLError, ValueError) as problem:  # ValueError: an impossible date such as 2024-13-45
+        content = yaml_text.load(found.group(2))
+    except ValueError as problem:
         details = line(" ".join(str(problem).split()))
         raise SeasDataError(f"the metadata of the card is not valid YAML ({details}); fix or remove it") from None
     if content is not None and not isinstance(content, dict):

@@ -1,0 +1,32 @@
+"""YAML from outside, such as a recipe or the metadata of a card, read in bounded time."""
+
+from typing import Any, Final
+
+import yaml
+
+MAX_CHARACTERS: Final = 1 << 20
+_MAX_BRACKETS: Final = 32
+"""PyYAML compares each token with the brackets around it, so deep nesting costs minutes."""
+
+
+class _Loader(yaml.SafeLoader):
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 (the name in PyYAML)
+        if self.flow_level >= _MAX_BRACKETS:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass)
+
+
+def load(text: str) -> Any:
+    """Return the value of ``text``. Raise ValueError if it is not YAML, too long or too deep, or has a faulty value."""
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are read")
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as problem:
+        raise ValueError(str(problem)) from problem
+    except RecursionError as problem:
+        raise ValueError("it is nested too deep") from problem
+    except (ValueError, AttributeError, KeyError, TypeError, OverflowError) as problem:  # 2024-02-30, !!bool "a"
+        known = isinstance(problem, ValueError | OverflowError)
+        reason = str(problem).partition(":")[0] if known else "a value does not fit its tag"
+        raise ValueError(f"{reason}; put text that looks like a date or a number between quotes") from problem
