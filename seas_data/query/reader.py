@@ -49,9 +49,13 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """The views to create, the files they may read, the query with its parameters, and its limits (seconds; bytes)."""
+    """The views to create, the files they may read, the query with its parameters, and its limits (seconds; bytes).
+
+    ``variables``: the statements that set the variables which the query needs.
+    """
 
     views: list[str]
+    variables: list[str]
     paths: list[str]
     query: str
     parameters: dict[str, Any]
@@ -63,70 +67,116 @@ class Request:
 
 def run_query(request: Request) -> pa.Table:
     """Return the result of the request's query. Raises RefusedError."""
-    (result,) = run_queries(request, [(request.query, request.parameters)])
+    with contextlib.closing(Reader(request)) as opened:
+        (result,) = opened.run([(request.query, request.parameters)], variables=request.variables)
     if isinstance(result, RefusedError):
         raise result
     return result
 
 
-def run_queries(
-    request: Request, queries: Sequence[tuple[str, dict[str, Any]]], materialised: Sequence[str] = ()
-) -> list[pa.Table | RefusedError]:
-    """Return the results of several queries, each with its parameters, on one connection.
+class Reader:
+    """A closed connection to the views of a request, on which one query after another runs.
 
-    The views ``materialised`` are computed once for all queries and kept in memory. The result of a query that fails is
-    its error. Raises RefusedError if no query can be run.
+    Raises RefusedError if a view cannot be created. Threads must take turns.
     """
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            # The rest is for what DuckDB does not count: intermediate values of functions and the result itself.
-            "memory_limit": f"{request.memory * 3 // 4}B",
-            "temp_directory": "",
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-            "python_enable_replacements": False,
-            "python_scan_all_frames": False,
-        },
-    )
-    with contextlib.closing(connection):
-        _create_views(connection, request)
-        for view in materialised:  # a temporary table takes precedence over the view of the same name
-            with _translate_errors(request):
-                connection.execute(f'create temp table "{view}" as from main."{view}"')
-        results: list[pa.Table | RefusedError] = []
-        for query, parameters in queries:
-            try:
-                _check_is_select(connection, query)
-                results.append(
-                    _to_plain_types(
-                        _execute(connection, replace(request, query=query, parameters=parameters)), request.exact
-                    )
-                )
-            except RefusedError as problem:
-                results.append(RefusedError(str(problem)))  # the raised error would keep the connection alive
-        return results
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._has_variables = False
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                # The rest is for what DuckDB does not count: intermediate values of functions and the result itself.
+                "memory_limit": f"{request.memory * 3 // 4}B",
+                "temp_directory": "",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                "python_enable_replacements": False,
+                "python_scan_all_frames": False,
+            },
+        )
+        try:
+            _create_views(self._connection, request)
+        except RefusedError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def run(
+        self,
+        queries: Sequence[tuple[str, dict[str, Any]]],
+        materialised: Sequence[str] = (),
+        variables: Sequence[str] = (),
+    ) -> list[pa.Table | RefusedError]:
+        """Return the results of several queries, each with its parameters.
+
+        The views ``materialised`` are computed once for all queries and kept in memory until the end. ``variables``:
+        the statements that set variables; they run once for each reader. The result of a query that fails is its error.
+        Raises RefusedError if no query can be run.
+        """
+        connection = self._connection
+        if variables and not self._has_variables:
+            _execute_all(connection, variables)
+            self._has_variables = True
+        try:
+            for view in materialised:  # a temporary table takes precedence over the view of the same name
+                with _translate_errors(self._request):
+                    connection.execute(f'create temp table "{view}" as from main."{view}"')
+            return [self._run_one(query, parameters) for query, parameters in queries]
+        finally:
+            for view in materialised:
+                with contextlib.suppress(duckdb.Error):
+                    connection.execute(f'drop table if exists temp."{view}"')
+
+    def _run_one(self, query: str, parameters: dict[str, Any]) -> pa.Table | RefusedError:
+        request = replace(self._request, query=query, parameters=parameters)
+        try:
+            _check_is_select(self._connection, query)
+            return _to_plain_types(_execute(self._connection, request), request.exact)
+        except RefusedError as problem:
+            return RefusedError(str(problem))  # the raised error would keep the connection alive
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, request: Request) -> None:
-    try:
-        for view in request.views:
-            connection.execute(view)
-    except (duckdb.IOException, duckdb.InvalidInputException) as problem:
-        raise RefusedError(
-            f"a file of the version could not be read ({_first_paragraph(problem)}); run: seas-data verify"
-        ) from problem
+    _execute_all(connection, request.views)
     connection.execute("set allowed_paths = $paths", {"paths": request.paths})
     connection.execute("set enable_external_access = false")
     connection.execute("set max_execution_time = $milliseconds", {"milliseconds": int(request.seconds * 1000)})
     connection.execute("set enable_progress_bar = false")  # it would be written to standard output
+    connection.execute("set enable_external_file_cache = false")  # a kept reader holds no content of files
     connection.execute("set TimeZone = 'UTC'")  # the same result on every machine
     connection.execute("set lock_configuration = true")
 
 
+def _execute_all(connection: duckdb.DuckDBPyConnection, statements: Sequence[str]) -> None:
+    """Execute statements that read the version's files. Raises RefusedError if a file is damaged or missing."""
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    except (duckdb.IOException, duckdb.InvalidInputException) as problem:
+        raise RefusedError(
+            f"a file of the version could not be read ({_first_paragraph(problem)}); run: seas-data verify"
+        ) from problem
+
+
+_ACCEPTED: set[str] = set()
+"""Queries that were found to be one SELECT that only reads, which depends on their text alone."""
+_MAX_ACCEPTED = 1000
+
+
 def _check_is_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     """Raise RefusedError unless ``query`` is one SELECT that only reads."""
+    if query not in _ACCEPTED:
+        _parse_select(connection, query)
+        if len(_ACCEPTED) < _MAX_ACCEPTED:
+            _ACCEPTED.add(query)
+
+
+def _parse_select(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     try:
         given = connection.extract_statements(query)
     except duckdb.Error as problem:

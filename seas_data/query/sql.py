@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,13 +119,57 @@ def run_each(
     """
     request = _make_request(shards, [query for query, _ in queries], SECONDS, MEMORY)
     try:
-        tables = reader.run_queries(request, queries, materialised)
+        tables = _READERS.run(request, queries, materialised)
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
     return [
         SeasDataError(printable(str(each))) if isinstance(each, reader.RefusedError) else _to_frame(each)
         for each in tables
     ]
+
+
+class _Readers:
+    """Readers that stay open, because a command often runs many queries on the same one or two versions.
+
+    A reader is used again only for the same views of the same unchanged files, and closed once a query failed on it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._open: dict[object, reader.Reader] = {}
+
+    def run(
+        self, request: reader.Request, queries: Sequence[tuple[str, dict[str, object]]], materialised: Sequence[str]
+    ) -> list[pa.Table | reader.RefusedError]:
+        """Return the results as ``reader.Reader.run`` does."""
+        key = (tuple(request.views), request.seconds, request.memory, tuple(map(_state, request.paths)))
+        with self._lock:
+            opened = self._open.pop(key, None) or reader.Reader(request)
+            try:
+                results = opened.run(queries, materialised, request.variables)
+            except BaseException:
+                opened.close()
+                raise
+            if any(isinstance(result, reader.RefusedError) for result in results):
+                opened.close()
+                return results
+            self._open[key] = opened
+            while len(self._open) > self._limit:
+                self._open.pop(next(iter(self._open))).close()
+        return results
+
+
+_READERS = _Readers(2)
+
+
+def _state(path: str) -> tuple[int, ...] | None:
+    """Return what changes when the file at ``path`` does; None if there is none."""
+    try:
+        about = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 def _to_frame(table: pa.Table) -> pl.DataFrame:
@@ -144,7 +189,8 @@ def _make_request(
 ) -> reader.Request:
     absolute = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
     return reader.Request(
-        views=views.create_statements(absolute, variables=any(map(macros.needs_variables, queries))),
+        views=views.create_statements(absolute, variables=False),
+        variables=macros.set_variables() if any(map(macros.needs_variables, queries)) else [],
         # DuckDB checks the pattern of a view and then each file that it matches.
         paths=[form for paths in absolute.values() for path in paths for form in {path, views.literal_path(path)}],
         query=queries[0] if queries else "",

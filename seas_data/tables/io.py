@@ -1,8 +1,10 @@
 """Frames in and out of the tables: ``cast`` for rows that are written, ``read`` for shards."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+import dataframely as dy
 import dataframely.exc
 import polars as pl
 
@@ -27,7 +29,12 @@ def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
 
 def empty(table: str) -> pl.DataFrame:
     """Return ``table`` without rows: the columns and types of its schema."""
-    return TABLES[table].create_empty()
+    return _empty(TABLES[table]).clone()
+
+
+@cache
+def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
+    return schema.create_empty()
 
 
 def read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:

@@ -114,6 +114,27 @@ def test_what_cannot_be_held_is_said_in_one_sentence(shards: Shards) -> None:
         sql.run_all(shards, [("select 1", {})], ("prompts",))
 
 
+def test_a_second_query_reads_a_file_that_changed_since_the_first(shards: Shards) -> None:
+    """Readers stay open between queries; what they read is what the files hold now."""
+    query = "select prompt_id from prompts order by all"
+    first = sql.run_trusted(shards, query)
+    assert sql.run_trusted(shards, query).equals(first)
+    path = shards["prompts"][0]
+    rows = pl.read_parquet(path, glob=False)
+    rows.with_columns(prompt_id="z" + pl.col("prompt_id")).write_parquet(path)
+    assert sql.run_trusted(shards, query)["prompt_id"].str.starts_with("z").any()
+    path.unlink()
+    with pytest.raises(SeasDataError, match=r"could not be read .*seas-data verify"):
+        sql.run_trusted(shards, query)
+
+
+def test_what_was_materialised_for_some_queries_is_gone_after_them(shards: Shards) -> None:
+    listed = ("select count(*) as n from duckdb_columns() where table_name = 'kept' and not internal", {})
+    ((before,),) = sql.run_all(shards, [listed])[0].rows()
+    sql.run_all(shards, [("from kept", {})], ("kept",))
+    assert sql.run_all(shards, [listed])[0].rows() == [(before,)]
+
+
 def test_what_an_error_quotes_from_the_query_cannot_act_on_the_terminal() -> None:
     with pytest.raises(SeasDataError) as refusal:
         sql.run_untrusted({}, 'select "\x1b[31m\u202e\n" from kept')
