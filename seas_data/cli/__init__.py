@@ -3,7 +3,7 @@
     versions    build, log, show, why, diff, verify, tag
     analysis    sql, report, explore, review
     stages      attack, judge, pairs, train, evaluate
-    release     check, card, checkout, push, pull, forget
+    release     check, card, checkout, export, push, pull, forget
     migrate     migrate
 
 A new command goes into the file of its group; a new group is a new file and one name in ``groups`` below.

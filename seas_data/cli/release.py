@@ -64,6 +64,39 @@ def checkout(
         echo(f"{len(manifest.withheld)} shards are withheld or redacted; manifest.json lists them with the reasons.")
 
 
+@commands.command()
+def export(
+    version: VersionArgument = None,
+    *,
+    tool: Annotated[str, typer.Option("--to", help="pyrit, promptfoo, inspect, harmbench or garak.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write; its owner alone can read it.")],
+    split: Annotated[str, typer.Option("--split", help="train, test or harmless; never holdout.")] = "test",
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the kept prompts of a split as the file that a red-team tool loads.
+
+    \b
+    seas-data export v0 --to pyrit -o seeds.yaml
+    seas-data export v0 --to inspect --split harmless -o look-alikes.jsonl
+    """
+    from dataclasses import asdict
+
+    from seas_data.release.export import export as write
+
+    opened = open_version(workspace, version, at)
+    made = write(opened, tool, output, split)
+    if as_json:
+        print_json({"version": opened.name, "tool": tool, "split": split, "file": output} | asdict(made))
+        return
+    echo(f"Wrote {made.written} prompts of the split {split} of {opened.name} to {output}, for {tool}.")
+    if made.conversations:
+        echo(f"{made.conversations} conversations are left out: {tool} takes prompts of one turn.")
+    if made.without_text:
+        echo(f"{made.without_text} prompts are left out: the release withholds their texts.")
+
+
 @commands.command(cls=_CommandWithChecks)
 def card(
     version: VersionArgument = None,

@@ -84,16 +84,16 @@ asked as (
 
 _JUDGED = f"""
 {_ASKED}
-select response_id, judge, prompt_id, asked.text as prompt, split, kind, type, difficulty, source, iteration, seed_id,
-    red_team, responses.model, responses.sample, finish_reason, tokens, settings_id, verdict, categories, score, refusal
+select response_id, judge, prompt_id, asked.text as prompt, split, kind, type, difficulty, asked.source, iteration,
+    seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id, verdict, categories, score, refusal
 from verdicts join responses using (response_id) join asked using (prompt_id)
 order by prompt_id, response_id, judge
 """
 
 _RESPONSES = f"""
 {_ASKED}
-select response_id, prompt_id, asked.text as prompt, responses.text as response, split, kind, type, difficulty, source,
-    iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id
+select response_id, prompt_id, asked.text as prompt, responses.text as response, split, kind, type, difficulty,
+    asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id
 from responses join asked using (prompt_id)
 order by prompt_id, response_id
 """

@@ -83,10 +83,10 @@ def test_a_public_pair_is_of_role_red_and_whole(table: str, data: st.DataObject)
 @settings(max_examples=30, deadline=None)
 def test_a_public_prompt_has_its_text_unless_it_is_a_holdout_or_of_no_known_role(frame: pl.DataFrame) -> None:
     held = redact("prompts", frame, "public")
-    assert held.drop("text").equals(frame.drop("text"))
+    assert held.drop("text", "goal").equals(frame.drop("text", "goal"))
     of_known_role = (pl.col("role") != "holdout").fill_null(False)
     assert held.filter(of_known_role).equals(frame.filter(of_known_role))
-    assert SECRET not in texts(held.filter(~of_known_role).select("text"))
+    assert SECRET not in texts(held.filter(~of_known_role).select("text", "goal"))
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -102,7 +102,7 @@ def test_redacting_twice_is_redacting_once_and_gated_is_everything(table: str, d
 def test_what_the_public_profile_withholds() -> None:
     found = {each["table"]: each["what"] for each in profile.withheld("public")}
     assert found == {
-        "prompts": "text, names in label_source",
+        "prompts": "text, goal, names in label_source",
         "decisions": "detail",
         "relabels": "because, names in label_source",
         "responses": "text, thinking, detail",
