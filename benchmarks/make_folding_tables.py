@@ -83,7 +83,8 @@ def main() -> None:
     """Write the tables."""
     folds = {each: str(icu.UnicodeString(each).foldCase()) for each in characters()}
     tables: dict[str, Any] = {
-        "source": f"ICU {icu.ICU_VERSION}, Unicode {icu.UNICODE_VERSION}; Unicode License V3",
+        "source": f"Unicode {icu.UNICODE_VERSION}, from ICU {icu.ICU_VERSION}",
+        "license": "Unicode-3.0; the text is in LICENSES/Unicode-3.0.txt",
         "unicode": icu.UNICODE_VERSION,
         "ignorable": ranges([ord(each) for each in characters() if is_ignorable(each)]),
         "without_blanks": ranges([ord(each) for each in characters() if script(each) in SPOKEN_WITHOUT_BLANKS]),

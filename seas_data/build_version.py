@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from seas_data import folding
 from seas_data import recipe as recipes
 from seas_data.curate import incoming
 from seas_data.curate.pipeline import Frames, curate
@@ -125,7 +126,8 @@ def _commit(
     name = "v0" if parent is None else f"v{int(parent.name[1:]) + 1}"
     with stages.timed("write", sum(frame.height for frame in frames.values())):
         manifest = write_shards(workspace, recipe, parent, name, frames, iteration)
-    tools = json.dumps({tool: installed(tool) for tool in (*_TOOLS, *(_LOOP_TOOLS if iteration else ()))})
+    names = (*_TOOLS, *(_LOOP_TOOLS if iteration else ()))
+    tools = json.dumps({"folding": folding.version()} | {tool: installed(tool) for tool in names})
     return Version(workspace, workspace.commit(manifest, stages.runs(name, tools)))
 
 
@@ -148,6 +150,7 @@ def write_shards(
         recipe=recipe.canonical(),
         recipe_digest=recipe.digest(),
         tables=shards,
+        folding=folding.version(),
     )
 
 
@@ -175,7 +178,7 @@ def _require_all_texts(parent: Version) -> None:
 
 def _key(recipe: Recipe, parent: Version | None, inputs: list[str]) -> str:
     """Return one name for everything that the stages depend on; ``inputs`` are digests of their inputs and code."""
-    parts = [formats.STAGES, _row_settings(recipe), parent.digest if parent else None, *inputs]
+    parts = [formats.STAGES, folding.version(), _row_settings(recipe), parent.digest if parent else None, *inputs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -11,36 +11,34 @@
 ========================  =============================================================================================
 
 Invisible are the characters that Unicode lets a display ignore (zero-width and bidi characters, soft hyphens, variation
-selectors, tags, fillers), controls, and the blank Braille pattern. The Unicode tables are pinned: those of
-``folding.json`` (Unicode 17.0, taken from ICU by ``benchmarks/make_folding_tables.py``) and those of unicodedata2, not
-those of the Python release, so a text has the same folded form everywhere. The folded form of a plain ASCII text is its
-``text.normalise``.
+selectors, tags, fillers), controls, and the blank Braille pattern. The Unicode tables are pinned (``unicode_tables``)
+and not those of the Python release, so a text has the same folded form everywhere. The folded form of a plain ASCII
+text is its ``text.normalise``.
 """
 
-import json
 import re
 from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-import unicodedata2
 
 from seas_data.text import content_id
+from seas_data.unicode_tables import compose_compatibly, tables, versions
 
 VERSION: Final = "1"
-"""Changes with the folded forms: with the rules, ``folding.json`` or unicodedata2's version of Unicode."""
+"""Changes with the folded forms: with the rules here, or with the tables of ``unicode_tables``."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LOOSE_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _WIDTHS: Final = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
+_NOT_PLAIN: Final = re.compile(r"[^\t-\r\x1c-~]")
 _WIDE: Final = re.compile("[\uff01-\uff5e\u3000]")
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 _PAYLOAD: Final = re.compile("[\U000e0000-\U000e007f]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}")
 
 
-def unicode_version() -> str:
-    """Return the versions of the Unicode tables: of case, invisible characters and look-alikes, and of NFKC."""
-    return f"{_tables()['unicode']}, NFKC {unicodedata2.unidata_version}"
+def version() -> str:
+    """Return the version of the folded forms, as a version of a workspace records it: of the rules and the tables."""
+    return f"{VERSION} ({versions()})"
 
 
 def fold(text: str) -> str:
@@ -70,8 +68,8 @@ def remove_disguise(text: str) -> str:
     """Return ``text`` in NFKC and without invisible characters; case and white space stay."""
     if text.isascii() and text.isprintable():
         return text
-    normal = unicodedata2.normalize("NFKC", _SURROGATE.sub("\ufffd", text))
-    return str(unicodedata2.normalize("NFKC", normal.translate(_ignorable_table())))
+    normal = compose_compatibly(_SURROGATE.sub("\ufffd", text))
+    return compose_compatibly(normal.translate(_ignorable_table()))
 
 
 def fold_width(text: str) -> str:
@@ -84,8 +82,18 @@ def fold_width(text: str) -> str:
 
 
 def leak_digest(text: str) -> str:
-    """Return the id of ``fold_look_alikes(text)``: of a plain ASCII text, its ``text.text_digest``."""
+    """Return the id of ``fold_look_alikes(text)``: of plain ASCII, without control characters, its ``text_digest``."""
     return content_id("text", fold_look_alikes(text))
+
+
+def leak_digests(prompts: pl.DataFrame) -> pl.Series:
+    """Return the leak digest of each text.
+
+    Input columns: ``text``, ``text_digest``.
+    """
+    rows = prompts.select("text", "text_digest").iter_rows()
+    digests = [leak_digest(text) if _NOT_PLAIN.search(text) else digest for text, digest in rows]
+    return pl.Series("leak_digest", digests, dtype=pl.String)
 
 
 def is_blank(text: str) -> bool:
@@ -108,7 +116,7 @@ def has_hidden_payload(text: str) -> bool:
 
 def scripts_without_blanks() -> str:
     """Return the letters of scripts written without blanks between words, as the inside of a character class."""
-    return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _tables()["without_blanks"])
+    return "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in tables()["without_blanks"])
 
 
 def is_written_without_blanks(text: str) -> bool:
@@ -119,39 +127,33 @@ def is_written_without_blanks(text: str) -> bool:
 def _fold(text: str) -> str:
     text = _SURROGATE.sub("\ufffd", text)
     while True:
-        folded = unicodedata2.normalize("NFKC", unicodedata2.normalize("NFKC", text).translate(_fold_table()))
+        folded = compose_compatibly(compose_compatibly(text).translate(_fold_table()))
         if folded == text:  # a text needs one pass, and a few exotic ones need two
             return " ".join(folded.split())
         text = folded
 
 
 @cache
-def _tables() -> dict[str, Any]:
-    tables: dict[str, Any] = json.loads(Path(__file__).with_name("folding.json").read_text(encoding="utf-8"))
-    return tables
-
-
-@cache
 def _fold_table() -> dict[int, str | None]:
-    return {ord(character): fold for character, fold in _tables()["casefold"].items()} | _ignorable_table()
+    return {ord(character): fold for character, fold in tables()["casefold"].items()} | _ignorable_table()
 
 
 @cache
 def _ignorable_table() -> dict[int, str | None]:
-    return {code: None for first, last in _tables()["ignorable"] for code in range(first, last + 1)}
+    return {code: None for first, last in tables()["ignorable"] for code in range(first, last + 1)}
 
 
 @cache
 def _look_alike_table() -> dict[int, str]:
-    return {ord(character): latin for character, latin in _tables()["look_alikes"].items()}
+    return {ord(character): latin for character, latin in tables()["look_alikes"].items()}
 
 
 @cache
 def _without_blanks_pattern() -> re.Pattern[str]:
-    return re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _tables()["without_blanks"]) + "]")
+    return re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in tables()["without_blanks"]) + "]")
 
 
 @cache
 def _invisible_pattern() -> str:
-    ranges = "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in _tables()["ignorable"])
+    ranges = "".join(f"\\x{{{first:x}}}-\\x{{{last:x}}}" for first, last in tables()["ignorable"])
     return rf"\A[\s\x1c-\x1f{ranges}]*\z"

@@ -10,10 +10,12 @@ import json
 import re
 import unicodedata
 
+from seas_data import unicode_tables
+
 
 def normalise(text: str) -> str:
     """Return ``text`` in NFC, case-folded and with white space collapsed; texts equal in this form are duplicates."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    return " ".join(unicode_tables.fold_case(unicode_tables.compose(text)).split())
 
 
 def content_id(kind: str, *parts: str | int | None) -> str:
@@ -57,7 +59,8 @@ def escape_json(document: str) -> str:
 @functools.cache
 def _mark_runs() -> re.Pattern[str]:
     """Return the pattern of runs of combining marks that are so long that they cover the lines around them."""
-    marks = "".join(re.escape(c) for c in map(chr, range(0x300, 0xE01F0)) if unicodedata.category(c) in ("Mn", "Me"))
+    codes = (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0))  # the planes with marks
+    marks = "".join(re.escape(c) for c in map(chr, codes) if unicodedata.category(c) in ("Mn", "Me"))
     return re.compile(f"[{marks}]{{{_MARKS + 1},}}")
 
 

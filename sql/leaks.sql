@@ -17,7 +17,7 @@ with trained as (
     select unnest(example_ids) from seeds where split = 'train'
 ),
 held_out as (
-    select splits.prompt_id, splits.split, prompts.text_digest
+    select splits.prompt_id, splits.split, coalesce(prompts.leak_digest, prompts.text_digest) as leak_digest
     from splits join prompts using (prompt_id)
     where splits.split <> 'train'
 ),
@@ -28,9 +28,10 @@ leaks as (
         group by group_id having count(distinct split) > 1
     )
     union all
+    -- Equal leak digests: the same text, disguised or not. Rows of older workspaces have their text's digest only.
     select 2, 'train prompts with the text of a held-out prompt', count(distinct prompt_id)
     from splits join kept using (prompt_id)
-    where split = 'train' and text_digest in (select text_digest from held_out)
+    where split = 'train' and coalesce(leak_digest, text_digest) in (select leak_digest from held_out)
     union all
     select 3, 'test prompts in pairs, demonstrations or training seeds', count(distinct prompt_id)
     from held_out where split = 'test' and prompt_id in (select prompt_id from trained)

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.outcome import build_decisions
+from seas_data.folding import leak_digest
 from seas_data.tables.ids import row_ids
 from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from seas_data.text import content_id, text_digest
@@ -140,6 +141,7 @@ def _texts(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         prompt_id=row_ids("prompt", rows, "source", "source_id", "text"),
         text_digest=pl.Series([text_digest(text) for text in rows["text"]], dtype=pl.String),
+        leak_digest=pl.Series([leak_digest(text) for text in rows["text"]], dtype=pl.String),
         kept=pl.col("drop") < 0,
     )
 

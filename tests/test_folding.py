@@ -1,20 +1,26 @@
+import hashlib
+import re
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seas_data import folding, unicode_tables
 from seas_data.folding import (
     fold,
     fold_look_alikes,
     has_hidden_payload,
     is_blank,
+    leak_digest,
+    leak_digests,
     scripts_without_blanks,
     shows_nothing,
-    unicode_version,
+    version,
 )
-from seas_data.text import normalise
+from seas_data.text import normalise, text_digest
 
 PLAIN = "what is in the box?"
 
@@ -111,9 +117,52 @@ def test_runs_of_tags_and_variation_selectors_are_payloads() -> None:
         assert not has_hidden_payload(text)
 
 
-def test_unicode_version_is_pinned() -> None:
-    assert unicode_version() == "17.0, NFKC 18.0.0"
-    assert fold("\ua7da") == "\ua7db", "a letter of Unicode 16"
+def test_unicode_tables_are_pinned() -> None:
+    assert version() == "1 (Unicode 17.0, composition 18.0.0)"
+    assert fold("\ua7da") == normalise("\ua7da") == "\ua7db", "a letter of Unicode 16"
+
+
+def test_the_version_changes_with_the_tables() -> None:
+    content = (Path(folding.__file__).with_name("folding.json")).read_bytes()
+    found = (folding.VERSION, hashlib.sha256(content).hexdigest()[:16])
+    assert found == ("1", "b160507d022953cc"), "folded forms have changed: raise folding.VERSION"
+
+
+@pytest.mark.parametrize("letter", ["\u01c4", "\u1e9e", "\u0130", "\ufb03", "\u13a0", "\U0001e900", "\U00010400"])
+def test_letters_fold_as_in_every_python_release(letter: str) -> None:
+    assert unicode_tables.fold_case(f"a{letter}\ua7da") == f"a{letter.casefold()}\ua7db"
+
+
+@pytest.mark.parametrize(
+    "text", ["a plain\tquestion?\r\n\x0b\x1cNext", "\x00null", "\x7f", "Stra\xdfe", "", "\x1b[1mbold"]
+)
+def test_the_digest_of_plain_ascii_is_both(text: str) -> None:
+    row = pl.DataFrame({"text": [text], "text_digest": [text_digest(text)]})
+    assert leak_digests(row).to_list() == [leak_digest(text)]
+
+
+def test_data_of_unicode_names_its_licence() -> None:
+    tables, root = unicode_tables.tables(), Path(__file__).parent.parent
+    assert tables["unicode"] == "17.0" and "Unicode-3.0" in tables["license"]
+    assert "folding.json" in (root / "NOTICE").read_text()
+    assert (root / "LICENSES/Unicode-3.0.txt").read_text().startswith("UNICODE LICENSE V3")
+
+
+OLDER = {"store/takedown.py"}
+"""Finds takedowns by the digests that an older release recorded."""
+
+
+@pytest.mark.parametrize("package", ["curate", "similarity", "sources", "judges", "pairs", "store", "folding.py"])
+def test_decisions_ask_no_tables_of_the_python_release(package: str) -> None:
+    """Letters, digits and case of texts come from ``unicode_tables``, so that Python releases decide alike."""
+    folder = Path(folding.__file__).parent
+    path = folder / package
+    for module in path.rglob("*.py") if path.is_dir() else [path]:
+        if module.relative_to(folder).as_posix() in OLDER:
+            continue
+        code = module.read_text(encoding="utf-8")
+        found = re.findall(r"import unicodedata\b|\.is(?:alpha|alnum|digit|numeric|upper|lower|title)\(", code)
+        assert not found, (module.name, found)
 
 
 def test_folding_is_fast() -> None:

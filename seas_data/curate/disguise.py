@@ -18,17 +18,16 @@ def flag_disguised(prompts: pl.DataFrame, earlier: pl.Series) -> pl.DataFrame:
     the witness is the plainest of these rows, which is not flagged. ``hidden_payload``: the text carries data in
     invisible characters. Rows of ``earlier`` versions were flagged in their own version.
 
-    Input columns: ``prompt_id``, ``text``.
+    Input columns: ``prompt_id``, ``text``, ``leak_digest``.
     Output columns: ``outcome.DECISION_COLUMNS`` (step ``edges``).
     """
-    texts = prompts["text"].to_list()
-    rows = prompts.select("prompt_id").with_columns(
-        normal=pl.Series([normalise(fold_width(text)) for text in texts], dtype=pl.String),
-        folded=pl.Series([fold_look_alikes(text) for text in texts], dtype=pl.String),
-        hides=pl.Series([has_hidden_payload(text) for text in texts], dtype=pl.Boolean),
-    )
     new = ~pl.col("prompt_id").is_in(earlier.implode())
-    several = rows.filter(pl.col("normal").n_unique().over("folded") > 1)
+    hides = pl.Series([has_hidden_payload(text) for text in prompts["text"]], dtype=pl.Boolean)
+    copies = prompts.select("prompt_id", "text", "leak_digest").filter(pl.len().over("leak_digest") > 1)
+    several = copies.with_columns(
+        normal=pl.Series([normalise(fold_width(text)) for text in copies["text"]], dtype=pl.String),
+        folded=pl.Series([fold_look_alikes(text) for text in copies["text"]], dtype=pl.String),
+    ).filter(pl.col("normal").n_unique().over("folded") > 1)
     plainest = (
         several.with_columns(changed=pl.struct("normal", "folded").map_elements(_count_changes, return_dtype=pl.Int64))
         .sort("folded", "changed", "prompt_id")
@@ -40,7 +39,7 @@ def flag_disguised(prompts: pl.DataFrame, earlier: pl.Series) -> pl.DataFrame:
         [
             build_decisions(disguised.sort("prompt_id"), step="edges", decision="flag", reason="disguised"),
             build_decisions(
-                rows.filter(new, "hides").sort("prompt_id"), step="edges", decision="flag", reason="hidden_payload"
+                prompts.filter(new, hides).sort("prompt_id"), step="edges", decision="flag", reason="hidden_payload"
             ),
         ]
     )

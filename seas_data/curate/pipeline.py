@@ -29,6 +29,7 @@ from seas_data.curate.templates.detect import detect_templates
 from seas_data.curate.templates.request_ids import assign_request_ids
 from seas_data.curate.validity import drop_invalid
 from seas_data.errors import SeasDataError
+from seas_data.folding import leak_digests
 from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.recipe import Recipe
 from seas_data.recipe import Templates as TemplateSettings
@@ -50,7 +51,9 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     # Only new keeps restore a dropped row: older ones were applied in their version, or refused as a bridge.
     new_keeps = incoming.decisions.filter(decision="keep")["prompt_id"]
     restored = earlier.prompts.filter(_is_in(new_keeps)).join(earlier.kept, on="prompt_id", how="anti")
-    prompts = pl.concat([earlier.kept, restored, incoming.prompts]).filter(~_is_in(incoming.manual_drops))
+    older = pl.concat([earlier.kept, restored])
+    older = older.with_columns(leak_digests(older))  # an older version may have folded otherwise, or not at all
+    prompts = pl.concat([older, incoming.prompts]).filter(~_is_in(incoming.manual_drops))
     prompts = prompts.sort("prompt_id")
     decisions = [incoming.decisions]
 
@@ -80,7 +83,8 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder)
     if recipe.embedders:
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
-    decisions.append(flag_disguised(training, earlier_ids))
+    hidden = flag_disguised(training, earlier_ids)
+    decisions.append(hidden)
     edges = stages.run("edges", items.items.height, lambda: vars(find_edges(items, embedded_items, settings)))
     with stages.timed("requests", training.height):
         request_pairs = edges["requests"].filter(is_duplicate(settings))
@@ -101,6 +105,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
             earlier=earlier_ids,
             manual_keeps=incoming.manual_keeps,
             bridges=bridges,
+            disguised=hidden.filter(reason="disguised")["prompt_id"] if settings.drop_disguised else None,
         )
         resolved = resolve_label_conflicts(training, selected.kept, earlier_ids)
         decisions += [selected.decisions, resolved.decisions]

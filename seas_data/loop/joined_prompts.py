@@ -7,6 +7,7 @@ judge of prompts calls harmless join as harmless prompts, for a person to review
 import polars as pl
 
 from seas_data import pairs, tables
+from seas_data.folding import leak_digest
 from seas_data.loop.attacks import select_valid
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.verdicts import count_unsafe_by_prompt, judge_prompts
@@ -65,6 +66,7 @@ def attacks_to_prompts(attacks: pl.DataFrame, kind: str, label_source: str) -> p
         attacks.with_columns(
             pl.Series("difficulty", difficulties, dtype=pl.String),
             pl.Series("text_digest", [text_digest(text) for text in attacks["text"]], dtype=pl.String),
+            pl.Series("leak_digest", [leak_digest(text) for text in attacks["text"]], dtype=pl.String),
             goal=pl.lit(None),
             kind=pl.lit(kind),
             label_source=pl.lit(label_source),

@@ -16,7 +16,8 @@ def select_held_out(prompts: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame
     ``prompts`` and ``splits`` are the tables of a version. A dropped prompt has no split; one of role ``holdout`` is
     held out even then, because dropping it as a duplicate does not make its text trainable.
 
-    Output columns: prompt_id, text_digest, leak_digest (of ``folding``; null where ``prompts`` has no text).
+    Output columns: prompt_id, text_digest, leak_digest (of ``folding``; where a release withholds the text, that of the
+    table, if it has one).
     """
     elsewhere = splits.filter(pl.col("split") != "train").select("prompt_id")
     rows = prompts.filter(pl.col("role") == "holdout").select("prompt_id")
@@ -49,6 +50,7 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
 
 
 def _leak_digests(prompts: pl.DataFrame) -> pl.Series:
-    if "text" not in prompts.columns:
-        return pl.Series([None] * prompts.height, dtype=pl.String)
-    return pl.Series([None if text is None else leak_digest(text) for text in prompts["text"]], dtype=pl.String)
+    stored = prompts["leak_digest"].to_list() if "leak_digest" in prompts.columns else [None] * prompts.height
+    texts = prompts["text"].to_list() if "text" in prompts.columns else [None] * prompts.height
+    digests = [given if text is None else leak_digest(text) for text, given in zip(texts, stored, strict=True)]
+    return pl.Series(digests, dtype=pl.String)

@@ -32,9 +32,10 @@ def _describe_manifest(workspace: Workspace, name: str) -> dict[str, Any]:
 def describe_version(version: Version) -> dict[str, Any]:
     """Return a summary of a version.
 
-    Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``tables`` (rows of each), ``recipe``, ``tags``, ``kept``,
-    ``kinds`` and ``splits`` (kept rows of each), ``kinds_before`` (of the parent), ``decisions`` (rows by step,
-    decision and reason), ``figures`` (``headline.compare_figures`` with the parent) and ``matrix`` (the result of the
+    Keys: ``version``, ``digest``, ``parent``, ``iteration``, ``folding`` (the version of the folded forms), ``tables``
+    (rows of each), ``recipe``, ``tags``, ``kept``, ``kinds`` and ``splits`` (kept rows of each), ``kinds_before`` (of
+    the parent), ``decisions`` (rows by step, decision and reason), ``figures`` (``headline.compare_figures`` with the
+    parent) and ``matrix`` (the result of the
     query attack-success-matrix).
     """
     manifest = version.manifest
@@ -52,6 +53,7 @@ def describe_version(version: Version) -> dict[str, Any]:
         "digest": manifest.digest,
         "parent": manifest.parent,
         "iteration": manifest.iteration,
+        "folding": manifest.folding,
         "tables": manifest.rows(),
         "recipe": manifest.recipe,
         "tags": [tag for tag, of in version.workspace.tags().items() if of == manifest.version],

@@ -111,6 +111,9 @@ class Curation(StrictModel):
     """Near duplicates. Null: only exact duplicates are dropped."""
     semantic: Semantic | None = Semantic()
     """Semantic duplicates. Null: none are looked for."""
+    drop_disguised: bool = False
+    """Whether a row that equals a kept one only in disguise (look-alike letters, other widths, invisible characters) is
+    dropped. Otherwise it is flagged, kept and on the side of the split of the plain text."""
     labels: Labels = Labels()
     """Inferred types."""
     clusters: Clusters = Clusters()

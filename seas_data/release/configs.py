@@ -63,7 +63,7 @@ _ASKED = """
 with withdrawn as (
     select dropped.prompt_id
     from dropped left join splits as witness on witness.prompt_id = dropped.witness_id
-    where dropped.reason not in ('exact_duplicate', 'near_duplicate', 'semantic_duplicate', 'template_cap')
+    where dropped.reason not in ('exact_duplicate', 'disguised', 'near_duplicate', 'semantic_duplicate', 'template_cap')
         or witness.split <> 'train'
 ),
 written as (

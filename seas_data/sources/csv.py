@@ -34,6 +34,7 @@ from seas_data.sources.raw_rows import (
     row_digest,
 )
 from seas_data.text import printable
+from seas_data.unicode_tables import category, is_alphanumeric
 
 MAX_LINES = 500
 """A field with more lines than this is taken for an unclosed quote."""
@@ -261,7 +262,13 @@ def _frequent(counts: Counter[str]) -> frozenset[str]:
 
 
 def _shape(value: str) -> str:
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", value[:40]))
+    value = value[:40]
+    if not value.isascii():
+        value = "".join(
+            each if each.isascii() else "0" if category(each) == "Nd" else "a" if is_alphanumeric(each) else each
+            for each in value
+        )
+    return re.sub("[A-Za-z]+", "a", re.sub("[0-9]+", "0", value))
 
 
 def _without_cr(line: str) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 
 from seas_data import progress
 from seas_data.recipe.languages import normalize_language
+from seas_data.unicode_tables import category
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -52,7 +53,7 @@ def detect_languages(texts: pl.Series, name: str, min_probability: float = MIN_P
     with progress.bar(texts.len(), f"detecting languages of {name}") as bar:
         for text in texts:
             start = text[:_CHARACTERS]
-            has_letter = any(character.isalpha() for character in start)
+            has_letter = any(category(character).startswith("L") for character in start)
             language, probability = detector.classify(start) if has_letter else ("", 0.0)
             languages.append(language if probability >= min_probability else None)
             bar.update(1)

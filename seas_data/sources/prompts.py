@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from seas_data import progress, tables
+from seas_data.folding import leak_digests
 from seas_data.recipe import Source, Strip
 from seas_data.recipe.languages import normalize_language
 from seas_data.sources.answers import AnswerTables, no_answers
@@ -119,7 +120,7 @@ def _kinds(source: Source, rows: pl.DataFrame) -> pl.Series:
 
 
 def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Add ``prompt_id`` and ``text_digest``."""
+    """Add ``prompt_id``, ``text_digest`` and ``leak_digest``."""
     ids: list[str] = []
     digests: list[str] = []
     with progress.bar(rows.height, f"reading {name}") as bar:
@@ -127,9 +128,10 @@ def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
             ids += [content_id("prompt", name, source_id, text) for source_id, text in part.iter_rows()]
             digests += [text_digest(text) for text in part["text"]]
             bar.update(part.height)
-    return rows.with_columns(
+    rows = rows.with_columns(
         pl.Series("prompt_id", ids, dtype=pl.String), pl.Series("text_digest", digests, dtype=pl.String)
     )
+    return rows.with_columns(leak_digests(rows))
 
 
 def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
@@ -143,6 +145,7 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFra
         "prompt_id",
         "text",
         "text_digest",
+        "leak_digest",
         "goal",
         pl.col("prompt_kind").alias("kind"),
         "risk_category",

@@ -8,6 +8,7 @@ nobody can test there which text was taken down.
 import json
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def split_taken_down(prompts: pl.DataFrame, takedowns: Takedowns) -> tuple[pl.Da
         forgotten = [
             any(
                 _salted_digest(takedowns.salt, digest) in takedowns.digests
-                for digest in {given, content_id("text", fold(text)), leak_digest(text)}
+                for digest in {given, _unpinned_digest(text), content_id("text", fold(text)), leak_digest(text)}
             )
             for given, text in prompts.select("text_digest", "text").iter_rows()
         ]
@@ -108,6 +109,11 @@ def _read_digests(root: Path) -> tuple[str, list[str]]:
         raise SeasDataError(
             f"{path} is damaged; restore it from a copy, or texts that were taken down may be added again"
         ) from None
+
+
+def _unpinned_digest(text: str) -> str:
+    """Return the ``text_digest`` by the tables of the Python release, as it was before the tables were pinned."""
+    return content_id("text", " ".join(unicodedata.normalize("NFC", text).casefold().split()))
 
 
 def _salted_digest(salt: str, digest: str) -> str:

@@ -65,6 +65,8 @@ class Manifest(BaseModel):
     recipe: dict[str, Any]
     recipe_digest: str
     tables: dict[str, list[Shard]]
+    folding: str | None = None
+    """The version of the folded forms by which its texts were compared (``folding.version``); older ones lack it."""
     digest: str = ""
     profile: str | None = None
     full_digest: str | None = None
@@ -72,7 +74,9 @@ class Manifest(BaseModel):
     withheld: list[Withheld] = []
 
     def computed_digest(self) -> str:
-        """Return the SHA-256 of the format, the parent's digest, the recipe, the shards and the release fields."""
+        """Return the SHA-256 of the format, the parent's digest, the recipe, the shards, the version of the folded
+        forms and the release fields.
+        """
         content: dict[str, Any] = {
             "format": self.format,
             "iteration": self.iteration,
@@ -80,13 +84,16 @@ class Manifest(BaseModel):
             "recipe": self.recipe,
             "tables": {name: [shard.sha256 for shard in shards] for name, shards in self.tables.items()},
         }
+        if self.folding is not None:
+            content["folding"] = self.folding
         if self.profile is not None:
             content |= self.model_dump(mode="json", include=_RELEASE_FIELDS)
         return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def to_json(self) -> str:
         """Return the manifest as the text of its file."""
-        content = self.model_dump(mode="json", exclude=_RELEASE_FIELDS if self.profile is None else None)
+        absent = (_RELEASE_FIELDS if self.profile is None else set()) | ({"folding"} if self.folding is None else set())
+        content = self.model_dump(mode="json", exclude=absent)
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     def rows(self) -> dict[str, int]:

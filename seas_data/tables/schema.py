@@ -102,6 +102,11 @@ class Prompts(dy.Schema):
         'Equal for texts that count as the same: the first 24 hex digits of the SHA-256 of the JSON ["text",TEXT] '
         "(UTF-8, without blanks). TEXT is the prompt in NFC, case-folded, its white space collapsed to single blanks.",
     )
+    leak_digest = _id(
+        "public",
+        "Equal for texts that are the same without their disguise: as text_digest, of the folded text.",
+        nullable=True,
+    )
     goal = _text(
         "public",
         "The plain request, where the source keeps it apart from the text that was sent.",

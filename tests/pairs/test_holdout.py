@@ -29,6 +29,9 @@ def test_disguised_copies_of_held_out_prompts_are_held_out() -> None:
     texts = ["wh\u0430t is in the box?", "what is\u200b in the box?", "\uff57hat is in the box?", "what is in it?"]
     asked = pl.DataFrame({"prompt_id": ["cyrillic", "zero-width", "wide", "other"], "text": texts})
     assert find_held_out(asked, held_out).to_list() == ["cyrillic", "wide", "zero-width"]
+    withheld = prompts.with_columns(text=pl.lit(None, pl.String), leak_digest="text_digest")
+    held_out = select_held_out(withheld, pl.DataFrame(schema={"prompt_id": pl.String, "split": pl.String}))
+    assert find_held_out(asked, held_out).to_list() == ["cyrillic", "wide", "zero-width"], "in a public release, too"
 
 
 def test_every_reason_has_its_words() -> None:

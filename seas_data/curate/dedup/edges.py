@@ -15,7 +15,8 @@ payload - whole text         no edge                        with a plain text: t
 A pair of payloads becomes one duplicate edge per template that contains both, but a single request edge.
 
 Two texts that are equal only in their folded form (``disguise``) are ``related``, too, so a disguised copy is on the
-side of the plain text; and so is a text with a hidden payload and whatever resembles it.
+side of the plain text; with ``curation.drop_disguised`` they are duplicates (``disguised``). A text with a hidden
+payload and whatever resembles it are always ``related``.
 
 Two more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them on
 one side of the split and drops neither. *The same request as another attack*: embeddings capture the request and hardly
@@ -36,13 +37,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.dedup.items import Items
-from seas_data.folding import fold_look_alikes, has_hidden_payload
+from seas_data.folding import has_hidden_payload
 from seas_data.recipe import Curation
 from seas_data.similarity import cosine_neighbours, near_duplicates
 from seas_data.similarity.cosine_neighbours import Pairs
 from seas_data.similarity.embeddings import Embedded
 
-EDGE_REASONS = pl.Enum(["exact_duplicate", "near_duplicate", "semantic_duplicate", "related"])
+EDGE_REASONS = pl.Enum(["exact_duplicate", "disguised", "near_duplicate", "semantic_duplicate", "related"])
 """The measures, the surest first, and ``related``: pairs over a duplicate threshold that are not duplicates."""
 
 _PAIR_COLUMNS: dict[str, pl.DataType] = {
@@ -116,7 +117,7 @@ def edge_threshold(settings: Curation, level: Literal["duplicate", "group"] = "d
 
     Float32 because scores are: as a Float64, 0.7 is greater than the Float32 nearest to it.
     """
-    thresholds = {"exact_duplicate": 1.0}
+    thresholds = {"exact_duplicate": 1.0, "disguised": 1.0}
     for reason, measure in (("near_duplicate", settings.near), ("semantic_duplicate", settings.semantic)):
         if measure is not None:
             # Duplicates always share a group, even if the group threshold is the higher one.
@@ -244,23 +245,37 @@ def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, setting
 
 
 def _add_disguised(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.DataFrame:
-    """Return ``pairs`` with a related pair for each unit whose text differs from an earlier one only by a disguise."""
-    texts = items.items["text"].head(items.units.height)
-    folded = pl.DataFrame({"folded": [fold_look_alikes(text) for text in texts]}, {"folded": pl.String})
-    disguised = (
-        folded.with_row_index("right")
-        .with_columns(left=pl.col("right").first().over("folded"))
-        .filter(pl.col("left") != pl.col("right"))
-        .select(
-            pl.col("left", "right").cast(pl.Int64),
-            reason=pl.lit("related", dtype=EDGE_REASONS),
-            score=pl.lit(1.0, dtype=pl.Float32),
-        )
-    )
+    """Return ``pairs`` with those of units whose texts differ only by a disguise.
+
+    Each is related to the first of them. If the settings drop disguised copies, all pairs of them are duplicates, but
+    those with a hidden payload.
+    """
+    units = items.units.select("leak_digest", text=items.items["text"].head(items.units.height))
+    copies = units.with_row_index("unit").filter(pl.len().over("leak_digest") > 1)
+    hides = pl.Series("hides", [has_hidden_payload(text) for text in copies["text"]], dtype=pl.Boolean)
+    copies = copies.with_columns(hides)
+    first = copies.select("leak_digest", pl.col("unit").first().over("leak_digest"))
+    related = _pair_units(first.unique(maintain_order=True), copies, "related")
+    plain = copies.filter(pl.lit(settings.drop_disguised), ~pl.col("hides"))
+    disguised = pl.concat([_pair_units(plain, plain, "disguised"), related])
+    disguised = disguised.unique(["left", "right"], keep="first", maintain_order=True)
     key, together = ["left", "right"], must_stay_together(settings)
     ordered = pairs.with_columns(left=pl.min_horizontal(key), right=pl.max_horizontal(key))
-    new = disguised.join(ordered.filter(together), on=key, how="anti", maintain_order="left")
+    found = ordered.filter(together).join(disguised.select(*key, copy="reason"), on=key)
+    stays = found.filter((pl.col("reason") != "related") | (pl.col("copy") == "related"))
+    new = disguised.join(stays, on=key, how="anti", maintain_order="left")
     return pl.concat([ordered.join(new, on=key, how="anti", maintain_order="left"), new])
+
+
+def _pair_units(first: pl.DataFrame, second: pl.DataFrame, reason: str) -> pl.DataFrame:
+    """Return the pairs of units with one leak digest: the first is of ``first``, the other, later, of ``second``."""
+    pairs = first.join(second, on="leak_digest", maintain_order="left_right")
+    return pairs.filter(pl.col("unit") < pl.col("unit_right")).select(
+        left=pl.col("unit").cast(pl.Int64),
+        right=pl.col("unit_right").cast(pl.Int64),
+        reason=pl.lit(reason, dtype=EDGE_REASONS),
+        score=pl.lit(1.0, dtype=pl.Float32),
+    )
 
 
 def _find_requests(items: Items, similar: pl.DataFrame) -> pl.DataFrame:

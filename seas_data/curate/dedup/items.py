@@ -19,8 +19,8 @@ class Items:
     """The units and items of a set of prompts.
 
     ``units``: one row per distinct normalised text, sorted by ``prompt_id`` (its representative), with ``text_digest``,
-    ``template_id`` and ``attack_style`` (or null), ``earlier`` (all its rows are of earlier versions) and
-    ``payload_item`` (UInt32, the row of ``items`` with its payload, or null). The whole text of unit i is item i.
+    ``leak_digest``, ``template_id`` and ``attack_style`` (or null), ``earlier`` (all its rows are of earlier versions)
+    and ``payload_item`` (UInt32, the row of ``items`` with its payload, or null). The whole text of unit i is item i.
     ``items``: ``text``, ``language``, ``earlier``; the whole text of each unit, then each distinct normalised payload
     (in the spelling and language of its first unit). ``embeddings.embed_texts`` takes this frame.
     """
@@ -35,8 +35,8 @@ def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Se
     ``templates`` may contain plain prompts with nulls. ``earlier``: ids of rows of earlier versions; two of those are
     not compared again.
 
-    Input columns: of ``prompts``: ``prompt_id``, ``text``, ``text_digest``, ``language``, ``attack_style``; of
-    ``templates``: ``prompt_id``, ``template_id``, ``payload``.
+    Input columns: of ``prompts``: ``prompt_id``, ``text``, ``text_digest``, ``leak_digest``, ``language``,
+    ``attack_style``; of ``templates``: ``prompt_id``, ``template_id``, ``payload``.
     Output columns: see ``Items``.
     """
     ids = pl.Series([], dtype=pl.String) if earlier is None else earlier
@@ -45,6 +45,7 @@ def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Se
             "prompt_id",
             "text",
             "text_digest",
+            "leak_digest",
             "language",
             "attack_style",
             earlier=pl.col("prompt_id").is_in(ids.implode()),
@@ -71,7 +72,7 @@ def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Se
     return Items(
         units=units.join(
             payloads.select("normal", "payload_item"), on="normal", how="left", maintain_order="left"
-        ).select("prompt_id", "text_digest", "template_id", "attack_style", "earlier", "payload_item"),
+        ).select("prompt_id", "text_digest", "leak_digest", "template_id", "attack_style", "earlier", "payload_item"),
         items=pl.concat(
             [
                 units.select("text", "language", "earlier"),

@@ -29,6 +29,7 @@ _NODE = ["text_digest", "adversarial", "template_id"]
 _KEPT, _BRIDGE, _FULL = -1, -2, -3  # outcome of a node; a value >= 0 is the row of its edge to a kept neighbour
 _DETAILS = {
     "exact_duplicate": "the same text",
+    "disguised": "the same text, disguised",
     "near_duplicate": "alike by characters",
     "semantic_duplicate": "alike by meaning",
     "related": "alike in wrapper or request",
@@ -44,6 +45,7 @@ def select(
     earlier: pl.Series | None = None,
     manual_keeps: pl.Series | None = None,
     bridges: pl.DataFrame | None = None,
+    disguised: pl.Series | None = None,
 ) -> Outcome:
     """Return the rows of ``prompts`` to keep, with a decision for each dropped row and for each contrast pair.
 
@@ -51,7 +53,8 @@ def select(
     versions and ``manual_keeps`` (ids that a person keeps) are never dropped, but count towards their template's limit.
     ``bridges``: rows without an allowed side of the split, from ``find_bridges``; unless they duplicate a kept row,
     they are dropped as ``split_bridge``. A bridge that a person keeps is always dropped as ``split_bridge``, because it
-    would leak the test set; this is the only reason that overrides a manual keep.
+    would leak the test set; this is the only reason that overrides a manual keep. ``disguised``: ids that rank last, so
+    that the plain text is kept.
 
     Input columns: of ``prompts``: ``prompt_id``, ``text_digest``, ``kind``, ``priority``; of ``edges``: ``prompt_id``,
     ``neighbour_id``, ``reason`` (``edges.EDGE_REASONS``), ``score``; of ``templates``: ``prompt_id``, ``template_id``.
@@ -62,7 +65,7 @@ def select(
     if manual_keeps is not None:
         refused_keeps = bridge_rows.filter(pl.col("prompt_id").is_in(manual_keeps.implode()))
         manual_keeps = manual_keeps.filter(~manual_keeps.is_in(refused_keeps["prompt_id"].implode()))
-    rows = _ranked(prompts, templates, earlier, manual_keeps)
+    rows = _ranked(prompts, templates, earlier, manual_keeps, disguised)
     nodes = (
         rows.group_by(_NODE, maintain_order=True)
         .agg(pl.col("prompt_id", "unit").first(), pl.col("frozen").sum())
@@ -112,7 +115,11 @@ def select(
 
 
 def _ranked(
-    prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series | None, manual_keeps: pl.Series | None
+    prompts: pl.DataFrame,
+    templates: pl.DataFrame,
+    earlier: pl.Series | None,
+    manual_keeps: pl.Series | None,
+    disguised: pl.Series | None,
 ) -> pl.DataFrame:
     """Return the rows in rank order with the columns the pass needs; ``unit`` numbers the texts."""
 
@@ -128,10 +135,14 @@ def _ranked(
             adversarial=pl.col("kind") == "adversarial",
             earlier=is_in(earlier),
             manual_keeps=is_in(manual_keeps),
+            disguised=is_in(disguised),
         )
         .join(templates.select("prompt_id", "template_id"), on="prompt_id", how="left")
         .with_columns(frozen=pl.col("earlier") | pl.col("manual_keeps"))
-        .sort("earlier", "manual_keeps", "priority", "prompt_id", descending=[True, True, False, False])
+        .sort(
+            *("earlier", "manual_keeps", "disguised", "priority", "prompt_id"),
+            descending=[True, True, False, False, False],
+        )
     )
 
 

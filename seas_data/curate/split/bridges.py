@@ -14,6 +14,7 @@ from seas_data.recipe import Curation
 
 _LINKS = {
     "text_digest": "the same text as",
+    "disguised": "the same text, disguised, as",
     "near_duplicate": "alike by characters to",
     "semantic_duplicate": "alike by meaning to",
     "related": "alike in wrapper or request to",

@@ -15,12 +15,13 @@ import numpy as np
 from seas_data.curate.templates import winnowing
 from seas_data.curate.templates.shared_segments import Segments, find_gaps, find_spans
 from seas_data.text import normalise
+from seas_data.unicode_tables import is_alphanumeric
 
 _ROWS_PER_CHUNK = 10_000
 _SEPARATORS = " \t\r\n:;,|-–—="
 _ENDING_SEPARATORS = _SEPARATORS.replace("=", "")  # Base64 may end with =.
 _PAIRS = tuple(zip("([{<«“‘\"'`", ")]}>»”’\"'`", strict=True))
-_APOSTROPHE = re.compile(r"(?<=\w)'(?=\w)")
+_APOSTROPHE = re.compile("(?<=(.))'(?=(.))")
 
 
 def extract_payloads(texts: Sequence[str], segments: Sequence[Segments]) -> list[str | None]:
@@ -46,7 +47,7 @@ def _join_pieces(pieces: Sequence[str]) -> str | None:
     for piece in kept:
         distinct.setdefault(normalise(piece), piece)
     payload = " ".join(piece for piece in distinct.values() if piece)
-    return payload if any(character.isalnum() for character in payload) else None
+    return payload if any(map(is_alphanumeric, payload)) else None
 
 
 def trim_piece(piece: str, *, left: bool, right: bool) -> str:
@@ -66,7 +67,7 @@ def trim_piece(piece: str, *, left: bool, right: bool) -> str:
 
 
 def _strip_unpaired(piece: str, opening: str, closing: str) -> str:
-    marks = _APOSTROPHE.sub("", piece) if opening == "'" else piece
+    marks = _APOSTROPHE.sub(_drop_in_words, piece) if opening == "'" else piece
     opened, closed = marks.count(opening), marks.count(closing)
     if opening == closing:
         encloses, start_dangles, end_dangles = opened == 2, opened % 2 == 1, opened % 2 == 1
@@ -82,3 +83,8 @@ def _strip_unpaired(piece: str, opening: str, closing: str) -> str:
     if ends and end_dangles:
         return piece[:-1]
     return piece
+
+
+def _drop_in_words(apostrophe: re.Match[str]) -> str:
+    """Return nothing for an apostrophe between letters, which is no quote."""
+    return "" if all(is_alphanumeric(beside) or beside == "_" for beside in apostrophe.groups()) else "'"

@@ -12,12 +12,14 @@ All texts here are folded (``winnowing.fold``).
 import math
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seas_data.curate.templates import winnowing
 from seas_data.curate.templates.winnowing import WINDOW_CHARACTERS
+from seas_data.unicode_tables import is_alphanumeric
 
 Segments = tuple[str, ...]
 Span = tuple[int, int]
@@ -32,10 +34,9 @@ _MAX_SAMPLE = 400
 _MIN_PART_SHARED = 0.95
 _PART_CHARACTERS = 5
 _MAX_PART_SAMPLE = 100
-_SIGN = re.compile(r"""[^\w\s.,:;?!%'"’“”()-]""")
+_ORDINARY_PUNCTUATION = frozenset("""_.,:;?!%'"’“”()-""")
 _CLOSING_MARK = re.compile("^[.?!。？！…]+")
-_WORD_END = re.compile("[^\\W_]{1,20}$")
-_WORD_START = re.compile("^[^\\W_]{1,20}")
+_MAX_WORD_CHARACTERS = 20
 _LAST_SPACED_SCRIPT = "\u0dff"  # From Thai on, many scripts have no spaces between words.
 
 
@@ -134,15 +135,24 @@ def _remove_request_ends(sample: Sequence[str], segments: Segments) -> Segments:
         before = {view[places[index][0] - 1] for view, places in found if places[index][0]}
         after = {view[places[index][1]] for view, places in found if places[index][1] < len(view)}
         if _is_letter(segment[0]) and any(map(_is_letter, before)):
-            segment = _WORD_START.sub("", segment)
+            segment = segment[_count_letters(segment) :]
         if _is_letter(segment[-1:]) and any(map(_is_letter, after)):
-            segment = _WORD_END.sub("", segment)
+            segment = segment[: len(segment) - _count_letters(segment[::-1])]
         whole.append(_CLOSING_MARK.sub("", segment) if before else segment)
     return tuple(segment for segment in whole if segment.strip())
 
 
 def _is_letter(character: str) -> bool:
-    return character.isalnum() and character <= _LAST_SPACED_SCRIPT
+    return bool(character) and is_alphanumeric(character) and character <= _LAST_SPACED_SCRIPT
+
+
+def _count_letters(text: str) -> int:
+    """Return the number of letters and digits that ``text`` starts with, at most those of a long word."""
+    return sum(1 for _ in takewhile(is_alphanumeric, text[:_MAX_WORD_CHARACTERS]))
+
+
+def _is_sign(character: str) -> bool:
+    return not (is_alphanumeric(character) or character.isspace() or character in _ORDINARY_PUNCTUATION)
 
 
 def _find_small_parts(texts: Sequence[str]) -> Segments:
@@ -155,5 +165,5 @@ def _find_small_parts(texts: Sequence[str]) -> Segments:
         if sum(reference[start:end] in text for text in texts) >= min_count:
             joins = bool(candidates) and candidates[-1][1] == end - 1
             candidates.append((candidates.pop()[0] if joins else start, end))
-    signed = [(start, end) for start, end in candidates if _SIGN.search(reference[start:end])]
+    signed = [(start, end) for start, end in candidates if any(map(_is_sign, reference[start:end]))]
     return _remove_request_ends(texts, _choose_in_order(texts, reference, signed, min_count))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seas_data import progress
 from seas_data.similarity.shingles import mix_bits
+from seas_data.unicode_tables import fold_case
 
 WINDOW_CHARACTERS = 24
 WINDOWS_PER_RUN = 8
@@ -138,7 +139,7 @@ def _sliding(values: NDArray[np.uint64], extreme: np.ufunc) -> NDArray[np.uint64
 def _fold_character(character: str) -> int:
     if character.isspace():
         return ord(" ")
-    return ord(folded) if len(folded := character.casefold()) == 1 else ord(character)
+    return ord(folded) if len(folded := fold_case(character)) == 1 else ord(character)
 
 
 def _powers(base: int, count: int) -> NDArray[np.uint64]:

@@ -33,6 +33,7 @@ WORDS = {
     "unchanged": "unchanged",
     "red": "red team",
     "exact_duplicate": "exact duplicate",
+    "disguised": "disguised copy",
     "near_duplicate": "near duplicate",
     "semantic_duplicate": "semantic duplicate",
     "template_cap": "too many rows with one wrapper",

@@ -23,7 +23,7 @@ def find_leaks(candidate: Candidate) -> Finding:
 
 
 _ASSIGNED = """
-select prompt_id, text, text_digest, kind = 'adversarial' as adversarial, role, split,
+select prompt_id, text, text_digest, leak_digest, kind = 'adversarial' as adversarial, role, split,
     prompt_id in (select prompt_id from kept) as kept
 from prompts left join splits using (prompt_id)
 """

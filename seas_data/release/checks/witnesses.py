@@ -21,7 +21,7 @@ with witnesses as (
     union all select prompt_id from tombstones
 )
 select prompt_id as id from dropped anti join witnesses on witness_id = witnesses.id
-where reason in ('exact_duplicate', 'near_duplicate', 'semantic_duplicate', 'contaminated')
+where reason in ('exact_duplicate', 'disguised', 'near_duplicate', 'semantic_duplicate', 'contaminated')
 """
 
 CHECK = Check(

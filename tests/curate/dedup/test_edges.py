@@ -15,6 +15,7 @@ from seas_data.curate.dedup.edges import (
     restrict_to_kept,
 )
 from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddable
+from seas_data.folding import leak_digest
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise, text_digest
 from tests.curate.settings import curation
@@ -29,8 +30,10 @@ LAMP = "which lamp is best for reading small print at night"
 
 def prompts(*texts: tuple[str, str], styles: dict[str, str] = {}) -> pl.DataFrame:  # noqa: B006
     return pl.DataFrame(
-        [(name, text, text_digest(text), "en", styles.get(name)) for name, text in texts],
-        schema=dict.fromkeys(("prompt_id", "text", "text_digest", "language", "attack_style"), pl.String),
+        [(name, text, text_digest(text), leak_digest(text), "en", styles.get(name)) for name, text in texts],
+        schema=dict.fromkeys(
+            ("prompt_id", "text", "text_digest", "leak_digest", "language", "attack_style"), pl.String
+        ),
         orient="row",
     )
 

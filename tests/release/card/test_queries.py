@@ -137,11 +137,18 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
         "d": ("harmless", "3"),
         "e": ("holdout", "4"),
     }
-    splits |= {"f": ("train", "5"), "g": ("test", "6")}
-    digests = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "5", "g": "6"}
+    splits |= {"f": ("train", "5"), "g": ("test", "6"), "disguised": ("train", "7")}
+    digests = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "5", "g": "6", "disguised": "7"}
+    leaks = {"disguised": "2", "b": "2"}  # rows of older workspaces have none
     shards = store(
         tmp_path,
-        prompts=table("prompts", *({"prompt_id": each, "text_digest": digest} for each, digest in digests.items())),
+        prompts=table(
+            "prompts",
+            *(
+                {"prompt_id": each, "text_digest": digest, "leak_digest": leaks.get(each)}
+                for each, digest in digests.items()
+            ),
+        ),
         splits=table("splits", *({"prompt_id": e, "split": s, "group_id": g} for e, (s, g) in splits.items())),
         pairs=table(
             "pairs",
@@ -160,7 +167,7 @@ def test_each_leak_is_counted_in_its_own_line(tmp_path: Path) -> None:
     )
     assert sql.run_trusted(shards, QUERIES["leaks"].sql).rows() == [
         ("groups in more than one split", 1),
-        ("train prompts with the text of a held-out prompt", 1),
+        ("train prompts with the text of a held-out prompt", 2),
         ("test prompts in pairs, demonstrations or training seeds", 3),
         ("over-refusal test prompts in pairs, demonstrations or training seeds", 1),
         ("prompts of held-out sources in pairs, demonstrations or training seeds", 1),

@@ -353,6 +353,30 @@ def test_a_disguised_copy_of_a_forgotten_text_is_refused(example: Path, tmp_path
     ]
 
 
+def test_takedowns_recorded_before_the_tables_were_pinned_still_hold(tmp_path: Path) -> None:
+    import unicodedata
+
+    from seas_data import folding
+    from seas_data.store import takedown
+    from seas_data.text import content_id, text_digest
+
+    text = "how is the letter \ua7da written on the garden door"  # of Unicode 16: Python 3.11 folds it otherwise
+    older = content_id("text", " ".join(unicodedata.normalize("NFC", text).casefold().split()))
+    digests = [takedown._salted_digest("salt", older)]
+    takedowns = takedown.Takedowns(pl.Series([], dtype=pl.String), "salt", frozenset(digests))
+    rows = pl.DataFrame({"prompt_id": ["another id", "other"], "source": "more", "text": [text, "which lamp is best"]})
+    rows = rows.with_columns(text_digest=pl.Series([text_digest(each) for each in rows["text"]]))
+    kept, refused = takedown.split_taken_down(rows, takedowns)
+    assert kept["prompt_id"].to_list() == ["other"] and refused["reason"].to_list() == ["forgotten"]
+    takedown.record_texts(tmp_path, [text])
+    salt = json.loads((tmp_path / "forgotten.json").read_text())["salt"]
+    recorded = json.loads((tmp_path / "forgotten.json").read_text())["digests"]
+    assert {
+        takedown._salted_digest(salt, text_digest(text)),
+        takedown._salted_digest(salt, folding.leak_digest(text)),
+    } == {*recorded}
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage" * 40, "flipped", "part of another name"])
 def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path, content: bytes | str) -> None:
     version = versions.open(mine).version()
