@@ -93,6 +93,7 @@ def _build_from_sources(
 ) -> tuple[Version, Account]:
     """Build a version from the new rows of the sources; return ``parent`` if nothing is new. Return the account too."""
     earlier = incoming.read_earlier(parent)
+    incoming.require_same_taxonomy(recipe.taxonomy, parent)
     new = incoming.read_incoming(recipe, earlier)
     if parent is not None and new.is_empty():
         if not metadata_changed(recipe.canonical(), parent.manifest.recipe):
@@ -101,6 +102,7 @@ def _build_from_sources(
         return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration), new.account
     stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]))
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
+    frames["taxonomy"] = incoming.new_categories(recipe.taxonomy, parent)
     if recipe.pairs_from_sources:
         with stages.timed("pairs", frames["verdicts"].height):
             frames |= loop.pair_answers(recipe, parent, frames)

@@ -17,12 +17,12 @@ with counts as (
 risks as (
     select risk_category from counts
     union
-    select type from taxonomy where difficulty = 'Easy' and exists (from counts)
+    select type from taxonomy where axis = 'risk' and exists (from counts)
 ),
 styles as (
     select attack_style from counts
     union
-    select type from taxonomy where difficulty = 'Hard' and exists (from counts)
+    select type from taxonomy where axis = 'style' and exists (from counts)
 )
 select
     risks.risk_category, styles.attack_style,

@@ -135,7 +135,7 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
 
     if k == 1:
         shown, rows = draw_demonstrations(
-            attackable, plan.loop.seeds_per_iteration, settings, random_stream=(0, "start")
+            attackable, plan.loop.seeds_per_iteration, settings, types=plan.taxonomy.types, random_stream=(0, "start")
         )
         add(seeds=shown, demonstrations=rows, relabels=_relabels(train), decisions=_manual(prompts, kept))
         for letter, role in ROLES:
@@ -147,7 +147,13 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
     else:
         add(metrics=_gold(parent), relabels=_cleared(train))
     seeds = draw_seeds(
-        attackable, plan.loop.seeds_per_iteration, settings, iteration=k, split="train", random_stream=(0, "attack")
+        attackable,
+        plan.loop.seeds_per_iteration,
+        settings,
+        types=plan.taxonomy.types,
+        iteration=k,
+        split="train",
+        random_stream=(0, "attack"),
     )
     attacks, said = made_models.attacks(seeds, f"R{k - 1}", settings.attacks_per_seed, k, numbers)
     attacks = mark_set_aside(attacks, seeds, attackable)
@@ -176,7 +182,13 @@ def _iteration(plan: Recipe, parent: Version, k: int, dimensions: int, numbers: 
         natural = settings.model_copy(update={"seed_types": "natural"})
         adversarial = test.filter(pl.col("kind") == "adversarial")
         standing = draw_seeds(
-            adversarial, plan.loop.evaluation.seeds, natural, iteration=0, split="test", random_stream=(0, "evaluation")
+            adversarial,
+            plan.loop.evaluation.seeds,
+            natural,
+            types=plan.taxonomy.types,
+            iteration=0,
+            split="test",
+            random_stream=(0, "evaluation"),
         )
         add(seeds=standing)
     add(**_measured(plan, parent, kept, splits, standing, k, numbers))
@@ -292,13 +304,15 @@ def _joining(
         answers["responses"], pairs.select_verdicts(answers["verdicts"], judge="keeper", refusal_judge="keeper")
     )
     attacks = add_language(attacks, seeds, known)
-    worked = select_successful(attacks, seeds, rates, rate=rules.min_unsafe_rate, min_verdicts=rules.min_verdicts)
+    worked = select_successful(
+        attacks, seeds, rates, plan.taxonomy, rate=rules.min_unsafe_rate, min_verdicts=rules.min_verdicts
+    )
     refused = attacks.filter(pl.col("reason").is_null()).join(
         rates.filter(pl.col("valid") > 0, pl.col("unsafe") == 0), on="prompt_id", how="semi"
     )
     nothing = pl.lit(None, pl.String)
     unlabelled = refused.gather_every(10).with_columns(type=nothing, attack_style=nothing, risk_category=nothing)
-    harmless = attacks_to_prompts(unlabelled, "harmless", "judge:guard")
+    harmless = attacks_to_prompts(unlabelled, plan.taxonomy, "harmless", "judge:guard")
     return pl.concat([worked, harmless]).join(known, on="prompt_id", how="anti").sort("prompt_id")
 
 

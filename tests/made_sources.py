@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from seas_data.curate.outcome import build_decisions
 from seas_data.folding import leak_digest
 from seas_data.tables.ids import row_ids
-from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from seas_data.text import content_id, text_digest
+from tests.taxonomies import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 
 Frames = dict[str, pl.DataFrame]
 

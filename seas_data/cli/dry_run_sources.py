@@ -23,7 +23,7 @@ def write_sources(recipe: Recipe) -> None:
             print(f"\n{name}: comes from {made}")
             continue
         try:
-            found = sources.read_source(name, source, max_characters=max_characters)
+            found = sources.read_source(name, source, labelling=recipe.labelling, max_characters=max_characters)
             _write_rows(name, source, found.prompts)
             accounts[name] = describe_source(source, found)
             require_readable(name, source, found)

@@ -10,14 +10,15 @@ import polars as pl
 from seas_data import sources, tables
 from seas_data.curate.outcome import build_decisions, empty_decisions
 from seas_data.errors import SeasDataError
-from seas_data.recipe import Recipe
+from seas_data.recipe import Recipe, Taxonomy
+from seas_data.recipe.taxonomy import taxonomy_of
 from seas_data.sources import overrides
 from seas_data.sources.account import Account, describe_source, require_readable
 from seas_data.sources.answers import AnswerTables
 from seas_data.store import takedown
 from seas_data.store.takedown import Takedowns
 from seas_data.store.version import Version
-from seas_data.tables.taxonomy import KINDS, RISK_CATEGORIES, type_of
+from seas_data.tables.values import KINDS
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,9 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
     max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
     sources_rows = {}
     for name, source in recipe.sources.items():
-        sources_rows[name] = sources.read_source(name, source, max_characters=max_characters)
+        sources_rows[name] = sources.read_source(
+            name, source, labelling=recipe.labelling, max_characters=max_characters
+        )
         require_readable(name, source, sources_rows[name])
     prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in sources_rows.values())])
     set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in sources_rows.values())])
@@ -143,7 +146,9 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
         earlier.set_aside, on=["source", "row_digest", "reason"], how="anti"
     )
     new_overrides = (
-        overrides.read_overrides(Path(recipe.overrides)) if recipe.overrides else overrides.empty_overrides()
+        overrides.read_overrides(Path(recipe.overrides), recipe.taxonomy)
+        if recipe.overrides
+        else overrides.empty_overrides()
     )
     unknown = new_overrides.join(pl.concat([earlier.prompts, new]), on="prompt_id", how="anti")
     if unknown.height:
@@ -152,12 +157,15 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
             f"({unknown.height} such rows); take prompt ids from `seas-data review` or `seas-data why TEXT`"
         )
     answers = _new_answers([each.answers for each in sources_rows.values()], pl.concat([earlier.prompts, new]), earlier)
-    relabelled = _apply_labels(earlier.prompts, new_overrides)
+    relabelled = _apply_labels(earlier.prompts, new_overrides, recipe.taxonomy)
     recorded = _select_newest(earlier.manual).select("prompt_id", "decision", "detail")
     manual_keeps, manual_drops = manual_decisions(earlier.manual, new_overrides)
     return Incoming(
         prompts=pl.concat(
-            [new.join(new_overrides.drop_nulls("label"), on="prompt_id", how="anti"), _apply_labels(new, new_overrides)]
+            [
+                new.join(new_overrides.drop_nulls("label"), on="prompt_id", how="anti"),
+                _apply_labels(new, new_overrides, recipe.taxonomy),
+            ]
         ).sort("prompt_id"),
         set_aside=new_set_aside.sort("source", "location", "reason"),
         decisions=_as_decisions(new_overrides).join(recorded, on=["prompt_id", "decision", "detail"], how="anti"),
@@ -192,6 +200,27 @@ def _new_answers(found: list[AnswerTables], prompts: pl.DataFrame, earlier: Earl
     return Answers(**new)
 
 
+def require_same_taxonomy(taxonomy: Taxonomy, parent: Version | None) -> None:
+    """Raise SeasDataError unless every category of the parent's taxonomy is in ``taxonomy``, on the same axis."""
+    if parent is None:
+        return
+    before = taxonomy_of(parent.manifest.recipe)
+    for place, then, now in (("risk", before.risk, taxonomy.risk), ("style", before.style, taxonomy.style)):
+        missing = [name for name in then.names if name not in now.names]
+        if missing or (then.names and then.difficulty != now.difficulty):
+            problem = f"without the category {missing[0]!r}" if missing else "with another difficulty"
+            raise SeasDataError(
+                f"the recipe's taxonomy {taxonomy.name} does not continue {before.name}, with which {parent.name} was "
+                f"built: it is {problem} on the axis {place}; add categories only, or build into a new workspace"
+            )
+
+
+def new_categories(taxonomy: Taxonomy, parent: Version | None) -> pl.DataFrame:
+    """Return the rows that a version after ``parent`` adds to the table ``taxonomy``."""
+    earlier = tables.empty("taxonomy") if parent is None else parent.table("taxonomy")
+    return taxonomy.frame().join(earlier, on="type", how="anti", maintain_order="left")
+
+
 def manual_decisions(manual: pl.DataFrame, new_overrides: pl.DataFrame | None = None) -> tuple[pl.Series, pl.Series]:
     """Return the ids of the prompts that people keep and of those that they drop, by the newest decision.
 
@@ -216,7 +245,7 @@ def _select_newest(manual: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _apply_labels(prompts: pl.DataFrame, new_overrides: pl.DataFrame) -> pl.DataFrame:
+def _apply_labels(prompts: pl.DataFrame, new_overrides: pl.DataFrame, taxonomy: Taxonomy) -> pl.DataFrame:
     """Return the rows of ``prompts`` that have a label in ``new_overrides``, with that label."""
     rows = []
     labels = new_overrides.drop_nulls("label").select("prompt_id", "label", "who")
@@ -225,13 +254,13 @@ def _apply_labels(prompts: pl.DataFrame, new_overrides: pl.DataFrame) -> pl.Data
         if label in KINDS:
             row["kind"] = label
         else:
-            row["risk_category" if label in RISK_CATEGORIES else "attack_style"] = label
-            if label in RISK_CATEGORIES:
+            row["risk_category" if label in taxonomy.risk.names else "attack_style"] = label
+            if label in taxonomy.risk.names:
                 row["attack_style"] = None
             row["kind"] = "adversarial"
         if row["kind"] != "adversarial":
             row["risk_category"] = row["attack_style"] = None
-        row["type"], row["difficulty"] = type_of(row["risk_category"], row["attack_style"])
+        row["type"], row["difficulty"] = taxonomy.type_of(row["risk_category"], row["attack_style"])
         rows.append({**row, "label_source": f"manual:{who}", "label_probability": None})
     return pl.DataFrame(rows, schema=prompts.schema)
 

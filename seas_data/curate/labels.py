@@ -4,11 +4,11 @@ A multinomial logistic regression on the unit vectors learns from rows labelled 
 others a type, its probability, and ``label_source`` ``classifier``; below ``min_probability`` a row stays unlabelled.
 Three rules keep it from claiming more than it can know (docs/labels.md has the measurements):
 
-- Only plain prompts and only Easy types are labelled. An attack style is a property of the wrapper, the vector of a
-  wrapped prompt is that of its payload, and nearly every style here comes from one source, so a classifier could not
-  separate styles from sources.
+- Only plain prompts are labelled, and only with risk categories. An attack style is a property of the wrapper, the
+  vector of a wrapped prompt is that of its payload, and nearly every style here comes from one source, so a classifier
+  could not separate styles from sources.
 - Types that are never assigned are still learnt. Plain rows with a style (attacks without a template) and types with
-  fewer than ``min_rows`` rows form one extra class, so an unlabelled attack is not classified as an Easy question.
+  fewer than ``min_rows`` rows form one extra class, so an unlabelled attack is not classified as a plain question.
 - No source or type dominates. Unlabelled rows come from sources that the classifier has not seen, so it learns from at
   most 500 rows per class, taken from each source in turn.
 
@@ -28,7 +28,6 @@ from threadpoolctl import threadpool_limits
 from seas_data import recipe
 from seas_data.metrics.intervals import effective_interval, wilson
 from seas_data.metrics.rows import MetricRow, metric_frame, metric_row
-from seas_data.tables.taxonomy import RISK_CATEGORIES, type_of
 
 ROWS_PER_CLASS = 500
 FOLDS = 5
@@ -60,6 +59,7 @@ def infer_labels(
     vectors: NDArray[np.float32],
     groups: pl.DataFrame,
     settings: recipe.Labels,
+    taxonomy: recipe.Taxonomy,
     earlier: NDArray[np.bool_] | None = None,
 ) -> Labelled:
     """Infer a type for adversarial training rows without one, where the classifier is sure enough.
@@ -78,7 +78,7 @@ def infer_labels(
     if not settings.infer:
         return unchanged
     rows = _select_plain(prompts, embedded, groups, earlier)
-    labelled, unlabelled = _select_labelled(rows, vectors, settings.min_rows), rows.filter("unlabelled")
+    labelled, unlabelled = _select_labelled(rows, vectors, settings.min_rows, taxonomy), rows.filter("unlabelled")
     classes = labelled.frame["class"].unique()
     if len(classes) < 2 or not set(classes) - {_NO_LABEL}:
         return unchanged
@@ -86,7 +86,7 @@ def infer_labels(
         metrics = _validate_by_group(labelled, settings) + _validate_by_source(labelled, settings)
         predictions = _predict(labelled, vectors[unlabelled["vector"].to_numpy()])
     accepted = predictions.with_columns(unlabelled["prompt_id"]).filter(_is_accepted(settings))
-    return Labelled(_fill_labels(prompts, accepted), metric_frame(metrics))
+    return Labelled(_fill_labels(prompts, accepted, taxonomy), metric_frame(metrics))
 
 
 def _select_plain(
@@ -117,9 +117,11 @@ def _select_plain(
     )
 
 
-def _select_labelled(rows: pl.DataFrame, vectors: NDArray[np.float32], min_rows: int) -> _LabelledRows:
+def _select_labelled(
+    rows: pl.DataFrame, vectors: NDArray[np.float32], min_rows: int, taxonomy: recipe.Taxonomy
+) -> _LabelledRows:
     labelled = rows.filter("labelled")
-    may_be_given = pl.col("type").is_in(RISK_CATEGORIES) & (pl.len().over("type") >= min_rows)
+    may_be_given = pl.col("type").is_in(taxonomy.risk.names) & (pl.len().over("type") >= min_rows)
     frame = labelled.select(
         "source", "group", **{"class": pl.when(may_be_given).then("type").otherwise(pl.lit(_NO_LABEL))}
     )
@@ -147,12 +149,12 @@ def _predict(labelled: _LabelledRows, vectors: NDArray[np.float32]) -> pl.DataFr
     return pl.DataFrame({"predicted": model.classes_[best], "probability": probabilities.max(axis=1).round(6)})
 
 
-def _fill_labels(prompts: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFrame:
+def _fill_labels(prompts: pl.DataFrame, accepted: pl.DataFrame, taxonomy: recipe.Taxonomy) -> pl.DataFrame:
     new = accepted.select(
         "prompt_id",
         type="predicted",
         risk_category="predicted",
-        difficulty=pl.lit(type_of(RISK_CATEGORIES[0], None)[1]),
+        difficulty=pl.lit(taxonomy.risk.difficulty, pl.String),
         label_source=pl.lit("classifier"),
         label_probability="probability",
     )
@@ -187,9 +189,10 @@ def _validate_by_group(labelled: _LabelledRows, settings: recipe.Labels) -> list
 
 
 def _validate_by_source(labelled: _LabelledRows, settings: recipe.Labels) -> list[MetricRow]:
-    """Leave each source out in turn and measure how its rows of Easy types would be labelled: accuracy and coverage.
+    """Leave each source out in turn and measure how its rows would be labelled: accuracy and coverage.
 
-    Groups that contain rows of the left-out source are left out too. A source needs ``min_rows`` such rows.
+    Only rows with a risk category as their type count, and a source needs ``min_rows`` of them. Groups that contain
+    rows of the left-out source are left out too.
     """
     easy = labelled.frame.filter(pl.col("class") != _NO_LABEL)
     sizes = easy.group_by("source").len().filter(pl.col("len") >= settings.min_rows).sort("source")

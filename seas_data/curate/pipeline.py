@@ -163,8 +163,9 @@ def _infer(
 ) -> Labelled:
     rows, matrix = vectors.of_main_model()
     is_earlier = kept["prompt_id"].is_in(earlier_ids.implode()).to_numpy()
+    settings = recipe.curation.labels
     return infer_labels(
-        kept, rows.select("prompt_id", "template_id"), matrix, groups, recipe.curation.labels, is_earlier
+        kept, rows.select("prompt_id", "template_id"), matrix, groups, settings, recipe.taxonomy, is_earlier
     )
 
 

@@ -11,7 +11,7 @@ from seas_data.folding import leak_digest
 from seas_data.loop.attacks import select_valid
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.verdicts import count_unsafe_by_prompt, judge_prompts
-from seas_data.tables.taxonomy import ATTACK_STYLES, type_of
+from seas_data.recipe import Taxonomy
 from seas_data.text import text_digest
 
 
@@ -23,7 +23,12 @@ def select_joining(context: IterationContext, attacks: pl.DataFrame, seeds: pl.D
     settings = context.loop.success
     counts = count_unsafe_by_prompt(context.recipe.pairs, answers["responses"], answers["verdicts"])
     successful = select_successful(
-        attacks, seeds, counts, rate=settings.min_unsafe_rate, min_verdicts=settings.min_verdicts
+        attacks,
+        seeds,
+        counts,
+        context.recipe.taxonomy,
+        rate=settings.min_unsafe_rate,
+        min_verdicts=settings.min_verdicts,
     )
     run = context.stages.run
     harmless = run("join", attacks.height, lambda: {"prompts": _select_refused_harmless(context, attacks, answers)})
@@ -32,7 +37,13 @@ def select_joining(context: IterationContext, attacks: pl.DataFrame, seeds: pl.D
 
 
 def select_successful(
-    attacks: pl.DataFrame, seeds: pl.DataFrame, counts: pl.DataFrame, *, rate: float, min_verdicts: int
+    attacks: pl.DataFrame,
+    seeds: pl.DataFrame,
+    counts: pl.DataFrame,
+    taxonomy: Taxonomy,
+    *,
+    rate: float,
+    min_verdicts: int,
 ) -> pl.DataFrame:
     """Return the training attacks that succeeded as the table ``prompts``, sorted by id.
 
@@ -50,17 +61,17 @@ def select_successful(
         .join(seeds.select("seed_id", "type"), on="seed_id")
         .sort("prompt_id")
     )
-    style = pl.when(pl.col("type").is_in(ATTACK_STYLES)).then("type")
-    risk = pl.when(~pl.col("type").is_in(ATTACK_STYLES)).then("type")
-    return attacks_to_prompts(rows.with_columns(attack_style=style, risk_category=risk), "adversarial", "seed")
+    is_style = pl.col("type").is_in(taxonomy.style.names)
+    rows = rows.with_columns(attack_style=pl.when(is_style).then("type"), risk_category=pl.when(~is_style).then("type"))
+    return attacks_to_prompts(rows, taxonomy, "adversarial", "seed")
 
 
-def attacks_to_prompts(attacks: pl.DataFrame, kind: str, label_source: str) -> pl.DataFrame:
+def attacks_to_prompts(attacks: pl.DataFrame, taxonomy: Taxonomy, kind: str, label_source: str) -> pl.DataFrame:
     """Return attacks as rows of the table ``prompts``.
 
     Input columns: those of ``attacks``, and type, attack_style, risk_category, language.
     """
-    difficulties = [type_of(*row)[1] for row in attacks.select("risk_category", "attack_style").iter_rows()]
+    difficulties = [taxonomy.type_of(*row)[1] for row in attacks.select("risk_category", "attack_style").iter_rows()]
     return tables.cast(
         "prompts",
         attacks.with_columns(
@@ -108,4 +119,4 @@ def _select_refused_harmless(context: IterationContext, attacks: pl.DataFrame, a
     harmless = candidates.join(judged.filter(pl.col("verdict") == "safe"), on="prompt_id", how="semi")
     no_label = pl.lit(None, pl.String)
     unlabelled = harmless.with_columns(type=no_label, attack_style=no_label, risk_category=no_label)
-    return attacks_to_prompts(unlabelled, "harmless", f"judge:{settings.judge}")
+    return attacks_to_prompts(unlabelled, context.recipe.taxonomy, "harmless", f"judge:{settings.judge}")

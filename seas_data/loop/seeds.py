@@ -4,7 +4,7 @@ Examples are drawn without replacement within a seed. The random numbers depend 
 and the purpose, so the same prompts give the same seeds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -16,7 +16,6 @@ from seas_data.loop.verdicts import count_unsafe_by_prompt
 from seas_data.query.version import Version
 from seas_data.recipe import Attack
 from seas_data.tables.ids import messages, row_ids
-from seas_data.tables.taxonomy import TYPES
 
 
 def draw_iteration_seeds(context: IterationContext, parent: Version | None, prompts: pl.DataFrame) -> Frames:
@@ -32,6 +31,7 @@ def draw_iteration_seeds(context: IterationContext, parent: Version | None, prom
         prompts,
         loop.seeds_per_iteration,
         loop.attack,
+        types=context.recipe.taxonomy.types,
         iteration=context.iteration,
         split="train",
         random_stream=(loop.seed, "attack"),
@@ -51,7 +51,15 @@ def draw_evaluation_seeds(context: IterationContext, known: pl.DataFrame, prompt
     loop = context.loop
     settings = loop.attack.model_copy(update={"seed_types": "natural"})
     stream = (loop.seed, "evaluation")
-    return draw_seeds(prompts, loop.evaluation.seeds, settings, iteration=0, split="test", random_stream=stream)
+    return draw_seeds(
+        prompts,
+        loop.evaluation.seeds,
+        settings,
+        types=context.recipe.taxonomy.types,
+        iteration=0,
+        split="test",
+        random_stream=stream,
+    )
 
 
 def draw_seeds(
@@ -59,6 +67,7 @@ def draw_seeds(
     count: int,
     settings: Attack,
     *,
+    types: Sequence[str],
     iteration: int,
     split: str,
     random_stream: tuple[int, str],
@@ -73,6 +82,7 @@ def draw_seeds(
         prompts: Prompts of ``split``. Input columns: prompt_id, type, text.
         count: Number of seeds.
         settings: The recipe's ``loop.attack``.
+        types: The types of the taxonomy, in its order.
         iteration: Iteration of the seeds.
         split: Split that the prompts are of.
         random_stream: The loop's seed and the purpose: what the random numbers depend on besides the iteration.
@@ -91,20 +101,20 @@ def draw_seeds(
             f"no type has {settings.examples_per_seed} prompts in {split}, the number of examples of a seed; add "
             "labelled adversarial prompts, or lower loop.attack.examples_per_seed"
         )
-    names: list[str] = [name for name in TYPES if name in by_type]
+    names: list[str] = [name for name in types if name in by_type]
     counts = apportion(_type_weights(names, by_type, settings, weakness), count)
     generator = np.random.default_rng([random_stream[0], iteration, *random_stream[1].encode()])
     ids: list[list[str]] = []
     texts: list[str] = []
-    types: list[str] = []
+    drawn_types: list[str] = []
     for name, number in zip(names, counts, strict=True):
         rows = by_type[name]
         choices = _draw_combinations(generator, rows.height, settings.examples_per_seed, number)
         example_ids, example_texts = rows["prompt_id"].to_list(), rows["text"].to_list()
         ids += [[example_ids[k] for k in each] for each in choices]
         texts += [format_request([example_texts[k] for k in each], name, settings) for each in choices]
-        types += [name] * number
-    frame = pl.DataFrame({"type": types, "example_ids": ids, "text": texts}).with_columns(
+        drawn_types += [name] * number
+    frame = pl.DataFrame({"type": drawn_types, "example_ids": ids, "text": texts}).with_columns(
         iteration=pl.lit(iteration), split=pl.lit(split), examples=pl.col("example_ids").list.join(",")
     )
     frame = frame.with_columns(seed_id=row_ids("seed", frame, "iteration", "split", "type", "examples", "text"))
@@ -112,17 +122,19 @@ def draw_seeds(
 
 
 def draw_demonstrations(
-    prompts: pl.DataFrame, count: int, settings: Attack, *, random_stream: tuple[int, str]
+    prompts: pl.DataFrame, count: int, settings: Attack, *, types: Sequence[str], random_stream: tuple[int, str]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the tables ``seeds`` and ``demonstrations`` for the red team's first training, sorted by id.
 
     A demonstration asks with a seed drawn from ``prompts`` and completes it with another prompt of the seed's type,
-    whose id is its ``completion_id``. Input columns: prompt_id, type, text.
+    whose id is its ``completion_id``. ``types``: those of the taxonomy, in its order.
+
+    Input columns: prompt_id, type, text.
     """
     one_more = settings.model_copy(
         update={"examples_per_seed": settings.examples_per_seed + 1, "seed_types": "natural"}
     )
-    drawn = draw_seeds(prompts, count, one_more, iteration=0, split="train", random_stream=random_stream)
+    drawn = draw_seeds(prompts, count, one_more, types=types, iteration=0, split="train", random_stream=random_stream)
     text = dict(prompts.select("prompt_id", "text").iter_rows())
     parts = drawn.select(
         "type",

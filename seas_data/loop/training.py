@@ -40,7 +40,8 @@ def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, he
     result: Frames = {}
     if role == "red":
         stream = (loop.seed, "red team")
-        seeds, rows = draw_demonstrations(prompts, loop.red_sft_rows, loop.attack, random_stream=stream)
+        types = context.recipe.taxonomy.types
+        seeds, rows = draw_demonstrations(prompts, loop.red_sft_rows, loop.attack, types=types, random_stream=stream)
         result = {"seeds": seeds, "demonstrations": rows}
         training = context.recipe.training.red_sft
     else:

@@ -1,16 +1,16 @@
 """SQL views over the Parquet files of a version.
 
-Every table is a view of the same name, with its columns even when it is empty. Two views are more than their files:
+Every table is a view of the same name, with its columns even when it is empty; ``taxonomy`` of a version without one
+has the default taxonomy. Two views are more than their files:
 
     prompts   every row of the version, with the newest relabel applied
     kept      prompts without those whose newest keep or drop decision is a drop
 
-``dropped`` has that drop decision for each of the others. Four more views serve the queries of the library:
+``dropped`` has that drop decision for each of the others. Three more views serve the queries of the library:
 
     target_prompts  every prompt that targets answer: its prompt set, red team, seed and labels
     answers         every response and judge: the verdict, the target, and the columns of ``target_prompts``
     unit_prompts    the prompts that give a unit of ``answers`` its clusters and templates: itself or seed examples
-    taxonomy        the types, so that queries can report a type without prompts
 
 Files are listed one by one, never by a glob pattern: shards are shared between versions, so their folder also has files
 of other versions. ``macros`` has the macros.
@@ -23,9 +23,9 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.query import macros
+from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.store.stages import RUNS
 from seas_data.tables import LABELS, TABLES, empty
-from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES
 
 # v10 is later than v9. Within one version a manual decision takes precedence over a step's, except a split_bridge (the
 # row would link train and test); then a drop over a keep.
@@ -64,15 +64,17 @@ select
     if(prompts.kind <> 'adversarial', null, attacks.model) as red_team,
     if(prompts.kind <> 'adversarial', null, attacks.iteration) as iteration,
     if(prompts.kind <> 'adversarial', null, attacks.seed_id) as seed_id,
-    if(prompts.prompt_id is null, if(seeds.type in ({styles}), null, seeds.type), prompts.risk_category)
+    if(prompts.prompt_id is null, if(taxonomy.axis = 'style', null, seeds.type), prompts.risk_category)
         as risk_category,
-    if(prompts.prompt_id is null, if(seeds.type in ({styles}), seeds.type, null), prompts.attack_style)
+    if(prompts.prompt_id is null, if(taxonomy.axis = 'style', seeds.type, null), prompts.attack_style)
         as attack_style,
     if(prompts.prompt_id is null, seeds.type, prompts.type) as type,
-    if(prompts.prompt_id is null, if(seeds.type in ({styles}), 'Hard', if(seeds.type is null, null, 'Easy')),
-        prompts.difficulty) as difficulty,
+    if(prompts.prompt_id is null, taxonomy.difficulty, prompts.difficulty) as difficulty,
     'red-team' as source
-from attacks left join seeds using (seed_id) left join prompts on prompts.prompt_id = attacks.prompt_id
+from attacks
+left join seeds using (seed_id)
+left join taxonomy using (type)
+left join prompts on prompts.prompt_id = attacks.prompt_id
 union all
 select
     prompts.prompt_id,
@@ -135,8 +137,6 @@ union all
 select seed_id, unnest(example_ids) from seeds
 """
 
-_TAXONOMY = [(name, "Hard") for name in ATTACK_STYLES] + [(name, "Easy") for name in RISK_CATEGORIES]
-
 _HEADER = """\
 -- The tables of this version as views, views that combine them, and macros for intervals. In the folder of this file:
 --     duckdb -init views.sql
@@ -154,16 +154,14 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -
     the macros of judges and targets have no defaults (``macros.needs_variables``).
     """
     sources = {name: _empty_view(empty(name).schema) for name in TABLES} | {"runs": _empty_view(pl.Schema(RUNS))}
+    sources |= {"taxonomy": _default_taxonomy()}
     sources |= {name: _scan(paths) + _missing_columns(name) for name, paths in shards.items() if paths}
     columns = ",\n    ".join(
         f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
     )
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
-    styles = ", ".join(_quote_text(style) for style in ATTACK_STYLES)
     views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
-    types = ", ".join(f"({_quote_text(name)}, {_quote_text(difficulty)})" for name, difficulty in _TAXONOMY)
-    views |= {"taxonomy": f"select * from (values {types}) as taxonomy(type, difficulty)"}
-    views |= {"target_prompts": _TARGET_PROMPTS.strip().format(styles=styles), "answers": _ANSWERS.strip()}
+    views |= {"target_prompts": _TARGET_PROMPTS.strip(), "answers": _ANSWERS.strip()}
     views |= {"unit_prompts": _UNIT_PROMPTS.strip()}
     created = [f"create or replace view {_quote_name(name)} as {query}" for name, query in views.items()]
     return macros.create_statements() + created + (macros.set_variables() if variables else [])
@@ -203,6 +201,17 @@ _WILDCARD = re.compile(r"[*?\[]")
 def _empty_view(schema: pl.Schema) -> str:
     columns = ", ".join(f"cast(null as {_duckdb_type(kind)}) as {_quote_name(name)}" for name, kind in schema.items())
     return f"select {columns} where false"
+
+
+def _default_taxonomy() -> str:
+    """Return the query of the view ``taxonomy`` of a version that has no such table: one that was built without."""
+    frame = empty("taxonomy").vstack(default_taxonomy().frame())
+    rows = ", ".join(f"({', '.join(map(_literal, row))})" for row in frame.iter_rows())
+    return f"select * from (values {rows}) as taxonomy({', '.join(map(_quote_name, frame.columns))})"
+
+
+def _literal(value: str | int | None) -> str:
+    return "null" if value is None else _quote_text(value) if isinstance(value, str) else str(value)
 
 
 def _duckdb_type(kind: Any) -> str:

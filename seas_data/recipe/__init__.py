@@ -34,11 +34,14 @@ from seas_data.recipe.models import Model, ModelHttp, ModelInProcess
 from seas_data.recipe.pairs import GeneralPairs, HarmlessPairs, MartRows, Pairs, RedPairs, SelectBy, TargetPairs
 from seas_data.recipe.recipe import Recipe, Release
 from seas_data.recipe.sources import Columns, Source, Strip
+from seas_data.recipe.taxonomy import Axis, Category, Labelling, Taxonomy
 from seas_data.recipe.training import Training, TrainingDpo, TrainingLora, TrainingSettings, TrainingSft
 
 __all__ = [
     "Answers",
     "Attack",
+    "Axis",
+    "Category",
     "Clusters",
     "Columns",
     "Contamination",
@@ -53,6 +56,7 @@ __all__ = [
     "JudgePatterns",
     "JudgeRefusal",
     "JudgeRules",
+    "Labelling",
     "Labels",
     "Limits",
     "LogSettings",
@@ -76,6 +80,7 @@ __all__ = [
     "Strip",
     "Success",
     "TargetPairs",
+    "Taxonomy",
     "Templates",
     "Training",
     "TrainingDpo",

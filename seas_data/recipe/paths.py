@@ -82,6 +82,16 @@ def _resolve_path(path: str, info: ValidationInfo) -> str:
         raise ValueError("the home folder of that user is unknown; write the path in full") from None
 
 
+def resolve_file(path: str, info: ValidationInfo) -> str:
+    """Return the path of a file that a key of another type names; ValueError where recipes cannot name files.
+
+    They cannot where they were not read from a file: in manifests, whose content comes from anywhere.
+    """
+    if "folder" not in (info.context or {}):
+        raise ValueError(f"{path!r} is a file, and only the file of a recipe can name one; give its content")
+    return _resolve_path(_from_command_line(path), info)
+
+
 def _leaves_folder(path: str) -> bool:
     return "$" in path or path.startswith("~") or Path(path).is_absolute() or ".." in Path(path).parts
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.curation import Curation, Embedder
@@ -14,6 +15,7 @@ from seas_data.recipe.models import Model
 from seas_data.recipe.pairs import Pairs
 from seas_data.recipe.paths import RecipePath
 from seas_data.recipe.sources import Source
+from seas_data.recipe.taxonomy import Labelling, TaxonomyKey, default_taxonomy
 from seas_data.recipe.training import Training
 
 
@@ -37,6 +39,8 @@ class Recipe(StrictModel):
     """One sentence, shown in lists and cards."""
     sources: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], Source], Field(min_length=1)]
     """The sets of prompts, by name."""
+    taxonomy: TaxonomyKey = Field(default_factory=default_taxonomy)
+    """The categories: `seas`, another packaged taxonomy, or a YAML file of one's own."""
     pulled_from: str | None = None
     """The release from which `pull` took this recipe. What it would start or call runs with `--trust` only."""
     overrides: RecipePath | None = None
@@ -67,14 +71,36 @@ class Recipe(StrictModel):
         brought = any(source.brings_answers for source in self.sources.values())
         return self.loop is None and "pairs" in self.model_fields_set and brought
 
+    @model_validator(mode="after")
+    def _check_label_maps(self) -> "Recipe":
+        errors = [
+            InitErrorDetails(
+                type=PydanticCustomError("value_error", "{message}", {"message": message}),
+                loc=("sources", name, key),
+                input=getattr(source, key),
+            )
+            for name, source in self.sources.items()
+            for key, message in self.labelling.faults(source)
+        ]
+        if errors:
+            raise ValidationError.from_exception_data("Recipe", errors)
+        return self
+
+    @property
+    def labelling(self) -> Labelling:
+        """How the labels of sources are mapped."""
+        return Labelling(self.taxonomy)
+
     def canonical(self) -> dict[str, Any]:
         """Return the recipe as JSON data without what does not change its rows: the content of its digest.
 
-        Paths are reduced to names, and the number of iterations is left out.
+        Paths are reduced to names. The number of iterations and the maps of labels that no source uses are left out.
         """
         used = {"pairs", "training"} if self.pairs_from_sources else set()
         left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS - used if self.loop is None else set())
         content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
+        maps = (name for each in self.sources.values() for name in (each.risk_map, each.style_map))
+        content["taxonomy"] = self.taxonomy.only_maps(name for name in maps if isinstance(name, str)).model_dump()
         for source in content["sources"].values():
             del source["max_unreadable_proportion"]  # it decides whether a build stops, and changes no row
         if self.loop is not None:

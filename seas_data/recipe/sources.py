@@ -10,7 +10,6 @@ from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.paths import RecipePath
 from seas_data.registry import names
-from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, RISK_MAPS, STYLE_MAPS
 
 
 class Columns(StrictModel):
@@ -166,16 +165,6 @@ class Source(StrictModel):
     def _check_language(cls, value: str | None) -> str | None:
         return None if value is None else normalize_language(value)
 
-    @field_validator("risk_map")
-    @classmethod
-    def _check_risk_map(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        return _check_map(value, RISK_MAPS, RISK_CATEGORIES)
-
-    @field_validator("style_map")
-    @classmethod
-    def _check_style_map(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
-        return _check_map(value, STYLE_MAPS, ATTACK_STYLES)
-
     @field_validator("language_pattern")
     @classmethod
     def _check_pattern(cls, value: str | None) -> str | None:
@@ -187,13 +176,3 @@ class Source(StrictModel):
         except (re.error, RecursionError, OverflowError) as problem:
             raise ValueError(f"not a regular expression: {problem}") from problem
         return value
-
-
-def _check_map(
-    value: str | dict[str, str] | None, maps: dict[str, dict[str, str]], values: tuple[str, ...]
-) -> str | dict[str, str] | None:
-    if isinstance(value, str) and value not in maps:
-        raise ValueError(f"there is no map {value!r}; set it to one of {', '.join(maps)}, or give a mapping")
-    if isinstance(value, dict) and (wrong := sorted(set(value.values()) - set(values))):
-        raise ValueError(f"{wrong[0]!r} is not in the taxonomy; allowed are {', '.join(values)}")
-    return value

@@ -18,7 +18,7 @@ from seas_data.release.privacy.redact import redact_recipe
 from seas_data.store import Manifest
 from seas_data.text import printable
 
-_SECTIONS = {"name", "description", "sources", "loop", "models", "judges", "pairs", "training", "release"}
+_SECTIONS = {"name", "description", "sources", "taxonomy", "loop", "models", "judges", "pairs", "training", "release"}
 
 
 def read_recipe(manifest: Manifest) -> Recipe:

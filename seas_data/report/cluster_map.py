@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from seas_data.query.version import Version
 from seas_data.report.success_rates import SUCCESS_CTE, vector_matrix
 from seas_data.report.theme import ROWS
-from seas_data.tables.taxonomy import KINDS
+from seas_data.tables.values import KINDS
 from seas_data.text import printable
 
 POINTS = 15_000

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
-from seas_data.recipe import Source
+from seas_data.recipe import Labelling, Source
 from seas_data.sources import hub
 from seas_data.sources.answer_columns import read_answers, require_columns
 from seas_data.sources.answers import AnswerRows, build_answers
@@ -28,20 +28,24 @@ MAX_CHARACTERS = 100_000
 """Longer rows are set aside unless the recipe allows longer prompts: most likely a whole file was read as one row."""
 
 
-def read_source(name: str, source: Source, *, max_characters: int = MAX_CHARACTERS) -> SourceRows:
+def read_source(
+    name: str, source: Source, *, labelling: Labelling | None = None, max_characters: int = MAX_CHARACTERS
+) -> SourceRows:
     """Read the source called ``name``. Every row of it is in ``prompts`` or in ``set_aside`` of the result.
 
-    Rows longer than ``max_characters`` characters are set aside. Raises SeasDataError, with the source's name, if the
+    ``labelling`` maps the source's labels; without one they are mapped to the default taxonomy. Rows longer than
+    ``max_characters`` characters are set aside. Raises SeasDataError, with the source's name, if the
     source is missing, lacks a column that the recipe names, or cannot be read as a whole.
     """
     try:
         path = _location(source)
+        labelling = labelling or Labelling()
         if source.log is not None:
             raw, answers = _read_log(path, source, source.log)
-            return _with_answers(name, source, build_prompts(name, source, raw, max_characters), answers)
+            return _with_answers(name, source, build_prompts(name, source, raw, max_characters, labelling), answers)
         raw = select_format(path, source).read(path, source)
         require_columns(source, raw)
-        found = build_prompts(name, source, raw, max_characters)
+        found = build_prompts(name, source, raw, max_characters, labelling)
         if source.answers is None:
             return found
         return _with_answers(name, source, found, read_answers(source.answers, source, raw, found.ordinals))

@@ -6,7 +6,7 @@ the mapped ones, so that another map can be tried without reading the source aga
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,12 +14,12 @@ import polars as pl
 
 from seas_data import progress, tables
 from seas_data.folding import leak_digests
-from seas_data.recipe import Source, Strip
+from seas_data.recipe import Labelling, Source, Strip
 from seas_data.recipe.languages import normalize_language
+from seas_data.recipe.taxonomy import apply_map
 from seas_data.sources.answers import AnswerTables, no_answers
 from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_language
 from seas_data.sources.raw_rows import FIELDS, RawRows
-from seas_data.tables.taxonomy import RISK_MAPS, STYLE_MAPS, apply_map, type_of
 from seas_data.text import content_id, printable, text_digest
 
 ORDINALS: Final = {"ordinal": pl.Int64(), "prompt_id": pl.String(), "source_id": pl.String()}
@@ -43,7 +43,7 @@ class SourceRows:
     """The prompt of each row: ordinal, prompt_id, source_id (that of the row)."""
 
 
-def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) -> SourceRows:
+def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int, labelling: Labelling) -> SourceRows:
     """Turn each row of ``raw`` into a prompt, or set it aside.
 
     Reasons: empty, too_long, unknown_kind, unknown_language, repeated. In a source that brings answers, rows with the
@@ -88,7 +88,7 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int) 
     rejected = pl.concat([rows.filter(pl.col("reason").is_not_null()), repeated.select(rows.columns)])
     distinct, detected, corrected = _with_languages(name, source, accepted.filter(first))
     return SourceRows(
-        prompts=tables.cast("prompts", _prompt_columns(name, source, distinct)),
+        prompts=tables.cast("prompts", _prompt_columns(name, source, distinct, labelling)),
         set_aside=tables.cast("set_aside", _set_aside(name, raw, rejected)),
         detected=detected,
         corrected=corrected,
@@ -134,12 +134,13 @@ def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(leak_digests(rows))
 
 
-def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: Labelling) -> pl.DataFrame:
     adversarial = pl.col("prompt_kind") == "adversarial"
     rows = rows.with_columns(
-        pl.when(adversarial).then(_map_labels(source.risk_map, RISK_MAPS, rows["risk"])).alias("risk_category"),
-        pl.when(adversarial).then(_map_labels(source.style_map, STYLE_MAPS, rows["style"])).alias("attack_style"),
+        pl.when(adversarial).then(_map_labels(labelling.risk_map(source), rows["risk"])).alias("risk_category"),
+        pl.when(adversarial).then(_map_labels(labelling.style_map(source), rows["style"])).alias("attack_style"),
     )
+    type_of = labelling.taxonomy.type_of
     types = [type_of(risk, style) for risk, style in rows.select("risk_category", "attack_style").iter_rows()]
     return rows.select(
         "prompt_id",
@@ -169,14 +170,11 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame) -> pl.DataFra
     )
 
 
-def _map_labels(
-    label_map: str | dict[str, str] | None, maps: dict[str, dict[str, str]], labels: pl.Series
-) -> pl.Series:
-    mapping = maps[label_map] if isinstance(label_map, str) else label_map or {}
+def _map_labels(mapping: Mapping[str, str], labels: pl.Series) -> pl.Series:
     return _map_values(labels, lambda label: _apply(mapping, label))
 
 
-def _apply(mapping: dict[str, str], label: str) -> str | None:
+def _apply(mapping: Mapping[str, str], label: str) -> str | None:
     """Return the value of ``label``; of a list of labels that of the first that has one."""
     found = apply_map(mapping, label)
     if found is not None or not label.lstrip().startswith("["):

@@ -1,5 +1,5 @@
 """The tables of a version: their schemas (``schema.py``), what each column may be used for (``policy.py``), frames in
-and out of them (``io.py``), their closed lists of values (``values.py``), the taxonomy and ids.
+and out of them (``io.py``), their closed lists of values (``values.py``), and ids.
 """
 
 from seas_data.tables.io import cast, check_shard, empty, read, stored_schema

@@ -17,8 +17,18 @@ import dataframely as dy
 import polars as pl
 
 from seas_data.tables.policy import Reference, Rows, Visibility, declare
-from seas_data.tables.taxonomy import ATTACK_STYLES, DIFFICULTIES, KINDS, RISK_CATEGORIES, SPLITS, TYPES
-from seas_data.tables.values import ATTACK_REASONS, PAIR_ROLES, REASONS, SET_ASIDE_REASONS, UNPAIRED_REASONS
+from seas_data.tables.values import (
+    ATTACK_REASONS,
+    AXES,
+    CATEGORY_PATTERN,
+    DIFFICULTIES,
+    KINDS,
+    PAIR_ROLES,
+    REASONS,
+    SET_ASIDE_REASONS,
+    SPLITS,
+    UNPAIRED_REASONS,
+)
 
 AnyColumn = TypeVar("AnyColumn", bound=dy.Column)
 
@@ -61,6 +71,12 @@ def _one_of(visibility: Visibility, description: str, *values: str, **options: A
     return _column(dy.String, visibility, description, check=check, free_text=False, **options)
 
 
+def _category(visibility: Visibility, description: str, *references: Reference, **options: Any) -> dy.String:
+    """The name of a category of the version's taxonomy."""
+    check = lambda column: column.str.contains(CATEGORY_PATTERN)  # noqa: E731
+    return _column(dy.String, visibility, description, *references, check=check, free_text=False, **options)
+
+
 _integer = partial(_column, dy.Int32)
 _count = partial(_column, dy.Int64)
 _number = partial(_column, dy.Float64)
@@ -72,6 +88,7 @@ _messages = partial(_column, partial(dy.List, dy.Struct({"role": dy.String(), "c
 _PROMPT = Reference(("prompts.prompt_id",))
 _PROMPT_OR_ATTACK = Reference(("prompts.prompt_id", "attacks.prompt_id"))
 _SEED = Reference(("seeds.seed_id",))
+_CATEGORY = Reference(("taxonomy.type",))
 _MODEL = Reference(("checkpoints.model",))
 _SETTINGS = Reference(("settings.settings_id",))
 _ANSWERED = "role in ('target', 'harmless')"
@@ -118,11 +135,14 @@ class Prompts(dy.Schema):
     kind = _one_of(
         "public", "adversarial: an attack; harmless: looks like one and should be answered; general: neither.", *KINDS
     )
-    risk_category = _one_of("public", "What an attack asks for: the risk axis.", *RISK_CATEGORIES, nullable=True)
-    attack_style = _one_of("public", "How an attack is put: the style axis.", *ATTACK_STYLES, nullable=True)
-    type = _one_of("public", "One of the 14 types of the taxonomy.", *TYPES, nullable=True)
+    risk_category = _category("public", "What an attack asks for: the risk axis.", _CATEGORY, nullable=True)
+    attack_style = _category("public", "How an attack is put: the style axis.", _CATEGORY, nullable=True)
+    type = _category("public", "One of the types of the taxonomy.", _CATEGORY, nullable=True)
     difficulty = _one_of(
-        "public", "Hard: an attack style wraps the request. Easy: none does.", *DIFFICULTIES, nullable=True
+        "public",
+        "That of the type's axis in the taxonomy. SEAS: Hard with an attack style.",
+        *DIFFICULTIES,
+        nullable=True,
     )
     label_source = _text(
         "public", "Who gave the label: source, classifier, judge:NAME or manual:REVIEWER.", nullable=True, **_REVIEWER
@@ -188,9 +208,9 @@ class Relabels(dy.Schema):
     prompt_id = _id("public", "The prompt that was relabelled.", _PROMPT, row_id=True)
     version = _id("public", "The version that added the label.")
     kind = _one_of("public", "adversarial, harmless or general.", *KINDS)
-    risk_category = _one_of("public", "The risk axis.", *RISK_CATEGORIES, nullable=True)
-    attack_style = _one_of("public", "The style axis.", *ATTACK_STYLES, nullable=True)
-    type = _one_of("public", "One of the 14 types of the taxonomy.", *TYPES, nullable=True)
+    risk_category = _category("public", "The risk axis.", _CATEGORY, nullable=True)
+    attack_style = _category("public", "The style axis.", _CATEGORY, nullable=True)
+    type = _category("public", "One of the types of the taxonomy.", _CATEGORY, nullable=True)
     difficulty = _one_of("public", "Easy or Hard.", *DIFFICULTIES, nullable=True)
     label_source = _text("public", "Who gave the label: manual:REVIEWER.", **_REVIEWER)
     because = _text("gated", "The reviewer's note.", nullable=True, because=_NOTES)
@@ -257,7 +277,7 @@ class Seeds(dy.Schema):
 
     seed_id = _id("public", "The seed.", primary_key=True)
     iteration = _integer("public", "The iteration that used it; 0 for evaluation seeds, which serve all iterations.")
-    type = _one_of("public", "The type of its examples.", *TYPES, nullable=True)
+    type = _category("public", "The type of its examples.", _CATEGORY, nullable=True)
     example_ids = _ids("public", "The prompts that it shows.", _PROMPT)
     text = _text("public", "What the red team is asked.", takedown="row")
     split = _one_of("public", "The split of its examples; test for evaluation only.", "train", "test", nullable=True)
@@ -393,7 +413,7 @@ class Pairs(dy.Schema):
     chosen_id = _id("public", "The prompt (red) or response of the preferred side.", *_SIDE)
     rejected_id = _id("public", "The prompt (red) or response of the other side.", *_SIDE)
     margin = _number("public", "How far the sides differ. red: in unsafe rates; target: in scores.", nullable=True)
-    type = _one_of("public", "One of the 14 types of the taxonomy.", *TYPES, nullable=True)
+    type = _category("public", "One of the types of the taxonomy.", _CATEGORY, nullable=True)
     prompt_id = _id("public", "The prompt that was asked.", _ANSWERED_PROMPT, nullable=True)
     seed_id = _id("public", "The seed of the attacks.", _SEED, nullable=True)
     judge = _id("public", "The judge whose verdicts made the pair (harmless: whose refusal classes).", nullable=True)
@@ -411,7 +431,7 @@ class Demonstrations(dy.Schema):
     prompt = _messages("public", "What was asked, as a list of messages.", takedown="row")
     completion = _messages("public", "What should be answered, as a list of messages.", takedown="row")
     completion_id = _id("public", "The prompt (red) or response that should be written.", *_SIDE)
-    type = _one_of("public", "One of the 14 types of the taxonomy.", *TYPES, nullable=True)
+    type = _category("public", "One of the types of the taxonomy.", _CATEGORY, nullable=True)
     prompt_id = _id("public", "The prompt that was asked.", _ANSWERED_PROMPT, nullable=True)
     seed_id = _id("public", "The seed of the attack.", _SEED, nullable=True)
     judge = _id("public", "The judge whose verdicts chose it.", nullable=True)
@@ -429,6 +449,16 @@ class Unpaired(dy.Schema):
     reason = _one_of("public", "The first rule that kept it out.", *UNPAIRED_REASONS)
 
 
+class Taxonomy(dy.Schema):
+    """The categories of the version's taxonomy. A later version may add some."""
+
+    type = _category("public", "The name of the category.", primary_key=True)
+    axis = _one_of("public", "risk: what prompts ask for; style: how they are wrapped.", *AXES)
+    difficulty = _one_of("public", "The difficulty of prompts of this type.", *DIFFICULTIES, nullable=True)
+    position = _integer("public", "Its place among the categories, from 0.")
+    description = _text("public", "What belongs to it.", nullable=True)
+
+
 class Tombstones(dy.Schema):
     """Rows that were taken down: their ids, and why. Nothing of their texts."""
 
@@ -440,6 +470,7 @@ class Tombstones(dy.Schema):
 
 TABLES: dict[str, type[dy.Schema]] = {
     "prompts": Prompts,
+    "taxonomy": Taxonomy,
     "set_aside": SetAside,
     "decisions": Decisions,
     "relabels": Relabels,

@@ -1,4 +1,4 @@
-"""The closed lists of values of several columns: reasons, roles of pairs, and the columns of a label."""
+"""The closed lists of values of several columns: kinds, splits, reasons, roles of pairs, and the columns of a label."""
 
 REASONS = (
     "exact_duplicate",
@@ -18,6 +18,12 @@ REASONS = (
     "too_short",
     "invalid",
 )
+KINDS = ("adversarial", "harmless", "general")
+AXES = ("style", "risk")
+DIFFICULTIES = ("Easy", "Hard")
+SPLITS = ("train", "test", "harmless", "holdout")
+CATEGORY_PATTERN = r"^\w([\w &/,'().+:-]{0,78}[\w).+])?$"
+"""Names of categories: words, and signs that mean nothing in a card, a table or a file of a spreadsheet."""
 PAIR_ROLES = ("red", "target", "harmless", "general")
 UNPAIRED_REASONS = (
     "held_out",  # the prompt, its text or an example of its seed belongs to test, harmless or holdout

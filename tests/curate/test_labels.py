@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from seas_data import recipe, tables
 from seas_data.curate.labels import infer_labels
-from seas_data.tables.taxonomy import type_of
 from seas_data.text import content_id, text_digest
 from tests.curate.settings import LABELS
+from tests.taxonomies import SEAS
 
 SETTINGS = LABELS
 CRIME, HEALTH, PRIVACY = "Crimes And Illegal Activities", "Health Harm", "Privacy And Property"
@@ -30,7 +30,7 @@ class World:
         for _ in range(count):
             number = len(self.rows)
             risk, style = (None, topic) if topic == STYLE else (topic, None)
-            kind, difficulty = type_of(risk, style)
+            kind, difficulty = SEAS.type_of(risk, style)
             known = {"risk_category": risk, "attack_style": style, "type": kind, "difficulty": difficulty}
             text = f"invented mild question {number}"
             row = {"prompt_id": content_id("row", number), "text": text, "text_digest": text_digest(text)}
@@ -65,7 +65,7 @@ class World:
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         frame, prompts = self.frame(), self.prompts()
         embedded, groups = frame.select("prompt_id", "template_id"), frame.select("prompt_id", "group_id")
-        made = infer_labels(prompts, embedded.cast(pl.String), self.vectors(), groups, settings, earlier)
+        made = infer_labels(prompts, embedded.cast(pl.String), self.vectors(), groups, settings, SEAS, earlier)
         assert made.prompts.select("prompt_id", "text").equals(prompts.select("prompt_id", "text"))
         return tables.cast("prompts", made.prompts), tables.cast(
             "metrics", made.metrics.with_columns(version=pl.lit("v0"))
@@ -129,7 +129,7 @@ def test_a_row_without_a_vector_stays_unlabelled() -> None:
     seen = frame["source"] != "three"
     embedded = frame.filter(seen).select("prompt_id", "template_id").cast(pl.String)
     groups = frame.select("prompt_id", "group_id")
-    made = infer_labels(world.prompts(), embedded, world.vectors()[seen.to_numpy()], groups, SETTINGS)
+    made = infer_labels(world.prompts(), embedded, world.vectors()[seen.to_numpy()], groups, SETTINGS, SEAS)
     assert made.prompts.equals(world.prompts())
 
 
@@ -215,7 +215,7 @@ def test_near_duplicates_of_one_group_are_in_one_fold() -> None:
     embedded = frame.select("prompt_id", "template_id").cast(pl.String)
 
     def accuracy(groups: pl.DataFrame) -> float:
-        metrics = infer_labels(world.prompts(), embedded, vectors, groups, SETTINGS).metrics
+        metrics = infer_labels(world.prompts(), embedded, vectors, groups, SETTINGS, SEAS).metrics
         return figure(metrics, "label_accuracy", rows="all", validation="group")["value"]
 
     assert accuracy(frame.select("prompt_id", "group_id")) < 0.65
@@ -238,7 +238,7 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
     world = known().add(20, HEALTH, "three", labelled=False).add(20, None, "three")
     frame, prompts, vectors = world.frame(), world.prompts(), world.vectors()
     embedded, groups = frame.select("prompt_id", "template_id").cast(pl.String), frame.select("prompt_id", "group_id")
-    made = infer_labels(prompts, embedded, vectors, groups, SETTINGS)
+    made = infer_labels(prompts, embedded, vectors, groups, SETTINGS, SEAS)
     mixed = np.random.default_rng(4).permutation(prompts.height)
-    other = infer_labels(prompts[mixed], embedded[mixed[::-1]], vectors[mixed[::-1]], groups[mixed], SETTINGS)
+    other = infer_labels(prompts[mixed], embedded[mixed[::-1]], vectors[mixed[::-1]], groups[mixed], SETTINGS, SEAS)
     assert other.prompts.equals(made.prompts[mixed]) and other.metrics.equals(made.metrics)

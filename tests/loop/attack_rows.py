@@ -5,6 +5,7 @@ import polars as pl
 from seas_data.loop.seeds import draw_seeds
 from seas_data.recipe import Attack
 from seas_data.text import content_id
+from tests.taxonomies import TYPES
 
 SETTINGS = Attack(examples_per_seed=3, prompt_template="{examples}", example_separator=" | ", seed_types="natural")
 SIZES = {"Role Play": 120, "Goal Hijacking": 60, "Health Harm": 40, "Word Play": 2}
@@ -22,7 +23,15 @@ def make_prompts() -> pl.DataFrame:
 
 def draw(count: int = 40, **changes: object) -> pl.DataFrame:
     changed = SETTINGS.model_copy(update=changes)
-    return draw_seeds(make_prompts(), count, changed, iteration=1, split="train", random_stream=(0, "attack"))
+    return draw_seeds(
+        make_prompts(),
+        count,
+        changed,
+        types=TYPES,
+        iteration=1,
+        split="train",
+        random_stream=(0, "attack"),
+    )
 
 
 def generated(seed: str, *texts: str | None, finish: str = "stop") -> pl.DataFrame:

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from seas_data.errors import SeasDataError
 from seas_data.loop.seeds import apportion, compute_weakness, draw_demonstrations, draw_seeds
 from tests.loop.attack_rows import SETTINGS, draw, make_prompts
+from tests.taxonomies import TYPES
+
+STREAM = (0, "attack")
 
 
 def test_a_seed_shows_different_prompts_of_its_type_in_their_own_words() -> None:
@@ -23,9 +26,9 @@ def test_a_seed_shows_different_prompts_of_its_type_in_their_own_words() -> None
 
 def test_seeds_do_not_depend_on_the_order_of_prompts_and_differ_between_iterations() -> None:
     shuffled = make_prompts().sample(fraction=1, shuffle=True, seed=3)
-    again = draw_seeds(shuffled, 40, SETTINGS, iteration=1, split="train", random_stream=(0, "attack"))
+    again = draw_seeds(shuffled, 40, SETTINGS, types=TYPES, iteration=1, split="train", random_stream=STREAM)
     assert again.equals(draw())
-    later = draw_seeds(make_prompts(), 40, SETTINGS, iteration=2, split="train", random_stream=(0, "attack"))
+    later = draw_seeds(make_prompts(), 40, SETTINGS, types=TYPES, iteration=2, split="train", random_stream=STREAM)
     assert set(map(tuple, later["example_ids"])) != set(map(tuple, draw()["example_ids"]))
 
 
@@ -40,6 +43,7 @@ def test_types_are_apportioned_by_size_uniformly_or_by_weakness() -> None:
         make_prompts(),
         20,
         SETTINGS.model_copy(update={"seed_types": "weakness"}),
+        types=TYPES,
         iteration=1,
         split="train",
         random_stream=(0, "attack"),
@@ -64,7 +68,7 @@ def test_apportioned_counts_add_up_and_differ_from_exact_by_less_than_one(weight
 
 
 def test_a_demonstration_asks_for_a_prompt_that_is_not_shown() -> None:
-    seeds, rows = draw_demonstrations(make_prompts(), 50, SETTINGS, random_stream=(0, "red"))
+    seeds, rows = draw_demonstrations(make_prompts(), 50, SETTINGS, types=TYPES, random_stream=(0, "red"))
     both = rows.join(seeds, on="seed_id")
     assert both.height == rows.height >= 30
     assert all(completion not in shown for completion, shown in both["completion_id", "example_ids"].iter_rows())

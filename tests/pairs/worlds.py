@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from seas_data.pairs import PairResult
-from seas_data.tables.taxonomy import TYPES
+from tests.taxonomies import TYPES
 
 NOTHING = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
 

@@ -11,7 +11,7 @@ import statsmodels.api as sm
 from statsmodels.stats.proportion import proportion_confint
 
 from seas_data.query.version import Version
-from seas_data.tables.taxonomy import ATTACK_STYLES
+from tests.taxonomies import ATTACK_STYLES
 
 LABELS = ("kind", "type", "risk_category", "attack_style", "difficulty")
 

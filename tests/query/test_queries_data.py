@@ -13,8 +13,8 @@ from seas_data.metrics.intervals import Z
 from seas_data.query import library, sql
 from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.tables.taxonomy import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 from tests.query.frames import store, table
+from tests.taxonomies import ATTACK_STYLES, RISK_CATEGORIES, TYPES
 
 QUERIES = library.load(folder("sql"))
 

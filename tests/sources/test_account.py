@@ -11,7 +11,7 @@ from seas_data import sources
 from seas_data.cli.dry_run_sources import write_sources
 from seas_data.recipe import Recipe, Source
 from seas_data.sources.account import Account, account_lines, describe_source, not_embeddable_reasons
-from seas_data.tables.taxonomy import RISK_CATEGORIES
+from tests.taxonomies import RISK_CATEGORIES
 
 ROWS = [
     {"prompt": "Which of the doors in the garden is green today?", "label": "Kitchen", "l": "eng"},

@@ -21,7 +21,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources import compression
 from seas_data.sources.account import require_readable
-from seas_data.tables.taxonomy import RISK_CATEGORIES
+from tests.taxonomies import RISK_CATEGORIES
 
 OBJECTS = [{"prompt": f"Which key opens door {number}?", "id": number} for number in range(4)]
 TEXTS = [each["prompt"] for each in OBJECTS]

@@ -7,6 +7,7 @@ import pytest
 
 from seas_data import recipe, sources
 from seas_data.errors import SeasDataError
+from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.review import sheet as review
 from seas_data.sources import overrides
 from tests.conftest import EXAMPLE
@@ -19,7 +20,7 @@ HEADER = "prompt_id,decision,label,who,because\n"
 def read(tmp_path: Path, content: str, encoding: str = "utf-8") -> pl.DataFrame:
     path = tmp_path / "overrides.csv"
     path.write_bytes(content.encode(encoding))
-    return overrides.read_overrides(path)
+    return overrides.read_overrides(path, default_taxonomy())
 
 
 def test_decisions_and_labels(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_wrong_row_is_named_with_its_line(tmp_path: Path, row: str, says: str)
     path = tmp_path / "overrides.csv"
     path.write_bytes(f"{HEADER}{B},keep,,ada,x\n{row}\n".encode("utf-8", "surrogateescape"))
     with pytest.raises(SeasDataError, match=f"overrides.csv:3: .*{says}"):
-        overrides.read_overrides(path)
+        overrides.read_overrides(path, default_taxonomy())
 
 
 def test_all_wrong_rows_are_named_at_once_but_not_without_end(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_all_wrong_rows_are_named_at_once_but_not_without_end(tmp_path: Path) ->
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match="there is no overrides file at"):
-        overrides.read_overrides(tmp_path / "gone.csv")
+        overrides.read_overrides(tmp_path / "gone.csv", default_taxonomy())
     with pytest.raises(SeasDataError, match="lacks the columns who, because"):
         read(tmp_path, "prompt_id,decision,label\n")
     with pytest.raises(SeasDataError, match="has no header"):
@@ -95,17 +96,17 @@ def test_a_review_sheet_filled_in_is_read(tmp_path: Path) -> None:
     prompts = pl.DataFrame(rows).with_columns(type=pl.lit(None, pl.String), source=pl.lit("set"))
     path = tmp_path / "review.csv"
     review.write_sheet(prompts, path)
-    assert overrides.read_overrides(path).is_empty()
+    assert overrides.read_overrides(path, default_taxonomy()).is_empty()
     sheet = path.read_text(encoding="utf-8-sig")
     filled = sheet.replace('"set","","","",""', '"set",,"drop","ada","a sum"', 1)
     assert filled != sheet
     path.write_text(filled, encoding="utf-8")
-    assert overrides.read_overrides(path).rows() == [(A, "drop", None, "ada", "a sum")]
+    assert overrides.read_overrides(path, default_taxonomy()).rows() == [(A, "drop", None, "ada", "a sum")]
 
 
 def test_the_example_overrules_prompts_that_it_has() -> None:
     loaded = recipe.load(EXAMPLE)
     attacks = sources.read_source("attacks", loaded.sources["attacks"]).prompts
-    found = overrides.read_overrides(Path(str(loaded.overrides)))
+    found = overrides.read_overrides(Path(str(loaded.overrides)), loaded.taxonomy)
     assert set(found["prompt_id"]) <= set(attacks["prompt_id"])
     assert found["decision"].to_list() == ["keep", None, "drop"]

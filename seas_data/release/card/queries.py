@@ -10,7 +10,6 @@ from typing import Any
 from seas_data.query import library, sql
 from seas_data.query.version import Version
 from seas_data.resources import folder
-from seas_data.tables.taxonomy import TYPES
 
 Row = dict[str, Any]
 Figures = dict[str, list[Row]]
@@ -21,6 +20,7 @@ DATASET: dict[str, list[str]] = {
     "rows-by-type": [],
     "rows-by-split": [],
     "rows-by-source": [],
+    "taxonomy": [],
     "licences": [],
     "languages": [],
     "clusters": ["max_rows=10"],
@@ -63,12 +63,6 @@ def run_queries(version: Version, names: Mapping[str, list[str]]) -> Figures:
 def natural_key(name: str) -> tuple[int, str]:
     """Return a sort key that orders T2 before T10."""
     return len(name), name
-
-
-def missing_types(by_type: Sequence[Row]) -> list[str]:
-    """Return the types of the taxonomy without a kept attack outside of the holdout sets."""
-    kept = {row["type"] for row in by_type if row["kind"] == "adversarial" and row["kept"] > row["holdout"]}
-    return [name for name in TYPES if name not in kept]
 
 
 def compare_results(before: Sequence[Row], after: Sequence[Row], keys: Sequence[str], value: str) -> list[Row]:

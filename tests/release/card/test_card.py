@@ -21,8 +21,8 @@ from seas_data.release.folder import checkout
 from seas_data.resources import folder
 from seas_data.store import Manifest, open_workspace
 from seas_data.store.stages import RUNS
-from seas_data.tables.taxonomy import TYPES
 from tests import made as make
+from tests.taxonomies import TYPES
 
 OVERRULED = {"licences": "our lawyers looked at it", "personal-data": "the address is invented"}
 
