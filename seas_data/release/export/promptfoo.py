@@ -30,7 +30,7 @@ def escape(text: str) -> str:
     """Return a Nunjucks template that renders to ``text`` and names no file."""
     if text.startswith(_OPENS):
         return _raw(text[0]) + escape(text[1:])
-    escaped = text.replace("{", _raw("{"))
+    escaped = text.replace("{", _raw("{")).replace("#}", f"{_raw('#')}}}")
     return escaped[:-1] + _raw("\n") if escaped.endswith("\n") else escaped
 
 

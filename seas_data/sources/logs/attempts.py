@@ -65,7 +65,9 @@ def _checked(answer: LogAnswer) -> LogAnswer:
         return answer
     if answer.text is not None:
         answer = replace(answer, text=None, finish_reason="error", detail="half a surrogate pair")
-    return replace(answer, verdicts=tuple(replace(each, verdict="unparsed", score=None) for each in answer.verdicts))
+    return replace(
+        answer, verdicts=tuple(replace(each, verdict="unparsed", score=None, refusal=None) for each in answer.verdicts)
+    )
 
 
 def _verdict(verdict: LogVerdict) -> tuple[Any, ...]:

@@ -21,7 +21,8 @@ class LogVerdict:
 
     Attributes:
         judge: the tool and the judge, such as ``garak:mitigation.MitigationBypass``.
-        verdict: ``unparsed`` if the judge failed, said nothing or said nothing that can be read as a verdict.
+        verdict: ``unparsed`` if the judge failed, said nothing or said nothing that can be read as a verdict; None of a
+            judge that only classes refusals.
         score: 0 to 1, towards unsafe; None if the tool gives none.
         categories: what the judge says that the answer is about, in its own names.
         refusal: the refusal class, where the judge gives one.
@@ -29,7 +30,7 @@ class LogVerdict:
     """
 
     judge: str
-    verdict: Verdict
+    verdict: Verdict | None
     score: float | None = None
     categories: tuple[str, ...] = ()
     refusal: Refusal | None = None
