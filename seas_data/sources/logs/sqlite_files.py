@@ -54,7 +54,7 @@ def open_sqlite(path: Path) -> Iterator[SqliteFile]:
         beside = path.with_name(path.name + ending)
         if beside.exists() and beside.stat().st_size:
             raise SeasDataError(
-                f"{path} has rows that are still in {beside.name}: its tool runs or was killed; close it, or write them "
+                f"{path} has rows that are still in {beside.name}: close its tool, or write them "
                 f'into the file with: sqlite3 {path.name} "pragma wal_checkpoint(truncate)"'
             )
     address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
