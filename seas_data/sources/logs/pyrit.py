@@ -10,8 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from seas_data.errors import SeasDataError
 from seas_data.sources.conversations import Message
 from seas_data.sources.logs.formats import LogFormat
@@ -36,6 +34,7 @@ from seas_data.sources.logs.values import (
     verdict_of_value,
     wanted,
 )
+from seas_data.sources.logs.yaml_files import read_yaml
 
 OUTCOME: Final = "outcome"
 """The judge of PyRIT's own verdict on an attack: success is unsafe, failure is safe."""
@@ -54,7 +53,6 @@ _ROLES: Final = {
 _OUTCOMES: Final[dict[str, Verdict]] = {"success": "unsafe", "failure": "safe"}
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "filter"}
 _REFUSAL_SCORER: Final = "SelfAskRefusalScorer"
-_MAX_YAML: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,15 +233,7 @@ def _answer(piece: dict[str, Any], attack: _Attack, memory: _Memory, key: str) -
 
 def _seeds(path: Path) -> Iterator[LogRecord]:
     """Yield the seeds of a dataset: prompts without answers. A value with parameters is a template, not a prompt."""
-    if path.stat().st_size > _MAX_YAML:
-        raise SeasDataError(f"{path} has more than {_MAX_YAML:,} bytes, too many for a seed dataset; split it")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_WithoutAliases)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as problem:
-        reason = " ".join(str(problem).split())[:200]
-        raise SeasDataError(
-            f"{path} is no memory and no seed dataset of PyRIT ({reason}); correct the file"
-        ) from problem
+    content = read_yaml(path, "seed dataset of PyRIT")
     if not isinstance(content, dict) or not isinstance(content.get("seeds", content.get("prompts")), list):
         raise SeasDataError(f"{path} is no seed dataset of PyRIT: it has no list seeds; give a dataset or a memory")
     for number, value in enumerate(content.get("seeds", content.get("prompts"))):
@@ -261,15 +251,6 @@ def _seeds(path: Path) -> Iterator[LogRecord]:
             risk = next(iter(labels(seed.get("harm_categories", content.get("harm_categories")))), None)
             source_id = identifier(seed.get("id")) or str(number)
             yield LogAttempt(location, source_id, (Message("user", text),), risk=risk)
-
-
-class _WithoutAliases(yaml.SafeLoader):
-    """A safe loader that refuses aliases, with which a small file can stand for a huge one."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            raise yaml.YAMLError("it has aliases")
-        return super().compose_node(parent, index)
 
 
 PYRIT: Final = LogFormat(read=read_pyrit, options=("scorers", "unsafe_values", "safe_values", "threshold"))

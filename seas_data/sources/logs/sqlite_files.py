@@ -54,8 +54,8 @@ def open_sqlite(path: Path) -> Iterator[SqliteFile]:
         beside = path.with_name(path.name + ending)
         if beside.exists() and beside.stat().st_size:
             raise SeasDataError(
-                f"{path} has rows that are still in {beside.name}: close its tool, or write them "
-                f'into the file with: sqlite3 {path.name} "pragma wal_checkpoint(truncate)"'
+                f"{path} has rows that are still in {beside.name}: close its tool, or write them into the file with: "
+                f'sqlite3 {path.name} "pragma wal_checkpoint(truncate)"'
             )
     address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
     try:
@@ -66,7 +66,6 @@ def open_sqlite(path: Path) -> Iterator[SqliteFile]:
         connection.text_factory = lambda value: value.decode(errors="surrogateescape")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        connection.execute("pragma trusted_schema = off")
         yield SqliteFile(connection, path)
     except sqlite3.Error as problem:
         raise _unreadable(path, problem) from problem

@@ -69,6 +69,7 @@ def config(url: str) -> dict:
 def scrub(text: str, folder: Path) -> str:
     """Return ``text`` without paths, the port of the stub and the name of the host."""
     text = text.replace(str(folder), "folder").replace(os.uname().nodename, "host")
+    text = re.sub(r"\(file:///[^)]*\)|(?:file://)?/[\w./-]*/node_modules/[\w./@:-]*", "(tool)", text)
     return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:1", text)
 
 
