@@ -236,7 +236,7 @@ def _seeds(path: Path) -> Iterator[LogRecord]:
     content = read_yaml(path, "seed dataset of PyRIT")
     if not isinstance(content, dict) or not isinstance(content.get("seeds", content.get("prompts")), list):
         raise SeasDataError(f"{path} is no seed dataset of PyRIT: it has no list seeds; give a dataset or a memory")
-    for number, value in enumerate(content.get("seeds", content.get("prompts"))):
+    for number, value in enumerate(items(content.get("seeds", content.get("prompts")))):
         location, seed = f"{path.name}:seeds/{number}", mapping(value)
         text, kind = seed.get("value"), seed.get("data_type", content.get("data_type", "text"))
         if not isinstance(text, str):
