@@ -114,6 +114,9 @@ class Curation(StrictModel):
     drop_disguised: bool = False
     """Whether a row that equals a kept one only in disguise (look-alike letters, other widths, invisible characters) is
     dropped. Otherwise it is flagged, kept and on the side of the split of the plain text."""
+    separate_negations: bool = True
+    """Whether two similar texts of which one negates the other (safe, not safe, unsafe) are related instead of
+    duplicates, so that neither is dropped."""
     labels: Labels = Labels()
     """Inferred types."""
     clusters: Clusters = Clusters()

@@ -18,12 +18,12 @@ Two texts that are equal only in their folded form (``disguise``) are ``related`
 side of the plain text; with ``curation.drop_disguised`` they are duplicates (``disguised``). A text with a hidden
 payload and whatever resembles it are always ``related``.
 
-Two more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them on
-one side of the split and drops neither. *The same request as another attack*: embeddings capture the request and hardly
-its form, so a question and the same question with "begin with: Of course" have almost one vector; a semantic duplicate
-must have the same attack style, or both none. *Different requests in nearly identical wrappers*: as whole texts, two
-long stories that differ in a sentence make all their prompts similar; prompts of two templates are duplicates only if
-their payloads are.
+Three more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them
+on one side of the split and drops neither. *Negations*: one text negates the other (``negation``). *The same request as
+another attack*: embeddings capture the request and hardly its form, so a question and the same question with "begin
+with: Of course" have almost one vector; a semantic duplicate must have the same attack style, or both none. *Different
+requests in nearly identical wrappers*: as whole texts, two long stories that differ in a sentence make all their
+prompts similar; prompts of two templates are duplicates only if their payloads are.
 
 Every edge reaches the group threshold of its measure, which keeps two prompts on one side of the split; edges that also
 reach the duplicate threshold (``is_duplicate``) can cause a drop.
@@ -37,6 +37,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.dedup.items import Items
+from seas_data.curate.dedup.negation import find_negations
 from seas_data.folding import has_hidden_payload
 from seas_data.recipe import Curation
 from seas_data.similarity import cosine_neighbours, near_duplicates
@@ -219,7 +220,7 @@ def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, setting
 
     ``same``: the pairs of items that reach a duplicate threshold.
     """
-    texts = items.items["text"].head(items.units.height)
+    texts, languages = (items.items[name].head(items.units.height) for name in ("text", "language"))
     hidden = pl.Series("hidden", [has_hidden_payload(text) for text in texts], dtype=pl.Boolean)
     units = items.units.select("attack_style", "template_id", hidden, payload="payload_item").with_row_index("unit")
     ends = (
@@ -240,8 +241,14 @@ def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, setting
     ).fill_null(False)
     hides = pl.col("hidden") | pl.col("hidden_right")
     is_related = is_duplicate(settings) & (other_attack | other_request | hides)
-    related = pl.when(is_related).then(pl.lit("related", dtype=EDGE_REASONS)).otherwise("reason").alias("reason")
-    return ends.with_columns(related).select(pl.col(name).cast(kind) for name, kind in _PAIR_COLUMNS.items())
+    related = pl.lit("related", dtype=EDGE_REASONS)
+    marked = ends.with_columns(reason=pl.when(is_related).then(related).otherwise("reason"))
+    if settings.separate_negations:
+        duplicates = marked.with_row_index("pair").filter(is_duplicate(settings))
+        negated = duplicates.filter(find_negations(duplicates, texts, languages))["pair"]
+        is_negated = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(negated.implode())
+        marked = marked.with_columns(reason=pl.when(is_negated).then(related).otherwise("reason"))
+    return marked.select(pl.col(name).cast(kind) for name, kind in _PAIR_COLUMNS.items())
 
 
 def _add_disguised(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.DataFrame:
