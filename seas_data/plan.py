@@ -8,9 +8,10 @@ import re
 
 from seas_data.errors import SeasDataError
 from seas_data.judges import run as judges
+from seas_data.models import checkpoint, checkpoint_files
 from seas_data.recipe import Loop, ModelHttp, Pairs, Recipe
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
-from seas_data.recipe.paths import is_local_path
+from seas_data.recipe.paths import SANDBOX, is_local_path
 
 
 def check(recipe: Recipe) -> None:
@@ -28,6 +29,7 @@ def check(recipe: Recipe) -> None:
     _check_reward_model(recipe)
     check_trainable(recipe, recipe.loop)
     _check_files(recipe, recipe.loop)
+    check_model_folders(recipe, recipe.loop)
 
 
 def check_models_and_judges(recipe: Recipe, loop: Loop) -> None:
@@ -126,6 +128,18 @@ def _check_files(recipe: Recipe, loop: Loop) -> None:
         raise SeasDataError(
             "general pairs come from loop.preferences, which is not set; set it, or set pairs.general: null"
         )
+
+
+def check_model_folders(recipe: Recipe, loop: Loop) -> None:
+    """Raise SeasDataError if a local folder of a model that ``loop`` runs in this process cannot be loaded."""
+    names = [loop.red_team.model, loop.target.model, *(judge.model for judge in recipe.judges if judge.model)]
+    if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward_model is not None:
+        names.append(recipe.pairs.mart.reward_model)
+    for name in dict.fromkeys(names):
+        model = recipe.models[name]
+        if isinstance(model, ModelHttp) or not is_local_path(model.model) or model.model.startswith(SANDBOX):
+            continue
+        checkpoint_files.require_loadable(checkpoint.resolve_folder(model.model, model.revision))
 
 
 def _is_commit(revision: str | None) -> bool:

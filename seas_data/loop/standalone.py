@@ -85,6 +85,7 @@ def run_attack(context: IterationContext, folder: Path, prompts: Path) -> Frames
         ids = [content_id("prompt", "file", text) for text in rows["text"]]
         rows = rows.with_columns(pl.Series("prompt_id", ids, dtype=pl.String))
     rows = rows.select("prompt_id", "type", "text", "kind").unique("prompt_id", keep="first").sort("prompt_id")
+    plan.check_model_folders(context.recipe, context.loop)
     adversarial, harmless = rows.filter(pl.col("kind") == "adversarial"), rows.filter(pl.col("kind") == "harmless")
     drawn = draw_iteration_seeds(context, None, adversarial)
     written = generate_training_attacks(context, drawn["seeds"], adversarial)

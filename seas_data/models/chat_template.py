@@ -27,7 +27,7 @@ def load_tokenizer(model: str, revision: str | None = None, template: str | None
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as problem:
+    except Exception as problem:  # the tokenizers library raises no narrower class
         raise SeasDataError(
             f"the tokenizer of {model} cannot be loaded: {_first_line(problem)}; check the model's name and files"
         ) from problem

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, checkpoint, generation_cache, transformers_backend
+from seas_data.models.checkpoint_files import require_loadable
+from seas_data.models.loading import require_vocabulary
 from seas_data.models.protocol import PromptFormat
 from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess
@@ -42,8 +44,10 @@ def _rate(settings: ModelInProcess, texts: pl.DataFrame) -> NDArray[np.float64]:
     from transformers import AutoModelForSequenceClassification
 
     folder = checkpoint.resolve_folder(settings.model, settings.revision)
+    require_loadable(folder)
     tokenizer = chat_template.load_tokenizer(str(folder), template=settings.chat_template)
     model = transformers_backend.load(folder, settings, AutoModelForSequenceClassification)
+    require_vocabulary(model, tokenizer, settings.model)
     if model.config.num_labels != 1:
         raise SeasDataError(
             f"{settings.model} has {model.config.num_labels} outputs, and a reward model has one; name another model"

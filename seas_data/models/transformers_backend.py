@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, token_probability
+from seas_data.models.checkpoint_files import require_loadable
+from seas_data.models.loading import load_weights, require_vocabulary
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
 from seas_data.models.thinking import Split, split_thinking
-from seas_data.progress import bar, hide_library_bars
+from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess
 
 if TYPE_CHECKING:
@@ -47,8 +49,10 @@ class TransformersBackend:
         self.name = name
         self.settings = settings
         self.folder = checkpoint.resolve_folder(settings.model, settings.revision)
+        require_loadable(self.folder)
         self.tokenizer = chat_template.load_tokenizer(str(self.folder), template=settings.chat_template)
         self.model = load(self.folder, settings)
+        require_vocabulary(self.model, self.tokenizer, settings.model)
         self.end_ids = chat_template.end_token_ids(self.tokenizer, self.model.generation_config.eos_token_id)
         _reset_generation_config(self.model)
 
@@ -239,8 +243,7 @@ def free_memory() -> None:
 def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "PreTrainedModel":
     """Load the checkpoint in ``folder`` as ``model_class`` of transformers, or as the class that it names.
 
-    Using the named class lets guards that also read images load. Raises SeasDataError if the checkpoint cannot be
-    loaded or there is no GPU for ``device: cuda``.
+    Raises SeasDataError if the checkpoint cannot be loaded or there is no GPU for ``device: cuda``.
     """
     import torch
 
@@ -248,30 +251,8 @@ def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "Pr
         raise SeasDataError(f"{settings.model} has device: cuda, and there is no GPU; set device: auto")
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
-    try:
-        model_class = model_class or _checkpoint_class(folder)
-        with hide_library_bars():
-            model = model_class.from_pretrained(
-                folder, dtype=torch.bfloat16 if half else torch.float32, trust_remote_code=False
-            )
-    except (OSError, ValueError, KeyError) as problem:
-        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise SeasDataError(
-            f"the model {settings.model} cannot be loaded: {reason}; check the checkpoint's files"
-        ) from problem
+    model = load_weights(folder, settings.model, torch.bfloat16 if half else torch.float32, model_class)
     return model.to("cuda" if on_gpu else "cpu").eval()
-
-
-def _checkpoint_class(folder: Path) -> Any:
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    name = (config.architectures or [""])[0]
-    if not name.endswith("ForConditionalGeneration"):
-        return transformers.AutoModelForCausalLM
-    if not hasattr(transformers, name):
-        raise ValueError(f"transformers has no {name}")
-    return getattr(transformers, name)
 
 
 def _reset_generation_config(model: "PreTrainedModel") -> None:

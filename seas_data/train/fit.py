@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from seas_data import progress
 from seas_data.errors import SeasDataError
+from seas_data.models.loading import load_weights
 from seas_data.recipe import TrainingLora, TrainingSettings
 from seas_data.store import files
 from seas_data.train import rows
@@ -108,7 +109,7 @@ def load_model(model: str, settings: TrainingSettings) -> Any:
     from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if settings.lora is not None and in_bf16(settings) else torch.float32
-    return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+    return load_weights(model, model, dtype, AutoModelForCausalLM)
 
 
 def lora_config(lora: TrainingLora | None) -> Any:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from seas_data.errors import SeasDataError
 from seas_data.metrics.rows import metric_frame
 from seas_data.models import checkpoint
+from seas_data.models.checkpoint_files import require_loadable
 from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.store import files
 from seas_data.train import rows, training_metrics
@@ -79,6 +80,8 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
     if known.exists() and json.loads(known.read_text(encoding="utf-8"))["key"] == key:
         return True
     shutil.rmtree(job.work, ignore_errors=True)
+    if Path(job.model).is_dir():
+        require_loadable(Path(job.model))
     checked = rows.check_rows(table, job.method, job.model, job.settings)
     if left_out := int(checked.counts["too_long"]):
         limit = job.settings.max_length
