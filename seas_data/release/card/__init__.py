@@ -93,12 +93,13 @@ def merge(existing: str, current: str) -> str:
 
     Raises SeasDataError unless ``existing`` has one begin line and one end line after it, or neither.
     """
-    other_metadata, body = metadata.split(_normalise_newlines(existing))
+    existing = _normalise_newlines(existing)
+    _, body = metadata.split(existing)
     current_metadata, current_body = metadata.split(current)
     before, _, after = _parts(body)
     _, part, _ = _parts(current_body)
     whole = f"{before.rstrip()}\n\n{part}\n\n{after.lstrip()}".strip() + "\n"
-    return f"---\n{metadata.dump(metadata.merge(other_metadata, current_metadata))}---\n\n{whole}"
+    return f"---\n{metadata.update(existing, current_metadata)}---\n\n{whole}"
 
 
 def write(current: str, path: Path) -> None:

@@ -18,6 +18,8 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from seas_data import yaml_text
 from seas_data.errors import SeasDataError
 from seas_data.markdown import line
+from seas_data.release import configs
+from seas_data.release.card import metadata_text
 from seas_data.release.licences.table import find_licence
 
 ARXIV = "2408.02632"
@@ -40,6 +42,8 @@ MANAGED = (
     "pipeline_tag",
 )
 """The keys that derive from the data. ``tags`` are combined, and an existing ``pretty_name`` is kept."""
+_LISTS_OF_CONFIGS = ("configs", "dataset_info")
+"""Managed by entry: those of configs that are not ours are kept."""
 _GATE = ("extra_gated_prompt", "extra_gated_fields", "extra_gated_button_content")
 """Managed if the release is gated; otherwise the publisher may have added a gate."""
 
@@ -94,14 +98,28 @@ def hub_ids(names: Iterable[str | None]) -> list[str]:
     return sorted({name for name in names if name is not None and re.fullmatch(pattern, name, re.ASCII)})
 
 
-def dump(content: Mapping[str, Any]) -> str:
+def dump(content: Mapping[str, Any] | list[Any]) -> str:
     """Return ``content`` without None as YAML, with keys in order and each text on one line."""
-    present = {key: value for key, value in content.items() if value is not None}
+    if isinstance(content, Mapping):
+        present: Any = {key: value for key, value in content.items() if value is not None}
+    else:
+        present = content
     written = yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10**9)
     if yaml.safe_load(written) == present:
         return written
     # PyYAML reads some characters, such as U+0085, as white space but writes them as letters.
     return yaml.safe_dump(present, sort_keys=False, allow_unicode=False, width=10**9)
+
+
+def update(card: str, current: Mapping[str, Any]) -> str:
+    """Return the metadata of ``card``, as YAML, updated with the metadata ``current`` of the version.
+
+    What does not change keeps its text. Raises SeasDataError as ``split`` does.
+    """
+    existing, _ = split(card)
+    found = REGEX_YAML_BLOCK.search(card)
+    merged = merge(existing, current)
+    return metadata_text.update(found.group(2), existing, merged, dump) if found and existing else dump(merged)
 
 
 def split(card: str) -> tuple[dict[str, Any], str]:
@@ -127,9 +145,27 @@ def merge(existing: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, 
     managed = {*MANAGED, *(key for key in _GATE if key in current)}
     unmanaged = {key: value for key, value in existing.items() if key not in managed}
     merged = {**current, **unmanaged}
-    merged["tags"] = combine(current.get("tags"), existing.get("tags"))
-    order = [*current, *(key for key in merged if key not in current)]
-    return {key: merged[key] for key in order if merged[key] not in (None, [])}
+    merged["tags"] = combine(existing.get("tags"), current.get("tags"))
+    for key in _LISTS_OF_CONFIGS:
+        merged[key] = _merge_configs(existing.get(key), current.get(key))
+    order = [*existing, *(key for key in merged if key not in existing)]
+    return {key: merged[key] for key in order if key in merged and merged[key] not in (None, [])}
+
+
+def _merge_configs(existing: object, current: Any) -> list[Any]:
+    """Return the entries of ``existing`` with ours in their current form; those of other configs stay as they are.
+
+    If one of the others is the default, ours is not: a repository has one default config.
+    """
+    ours = {each["config_name"]: each for each in current or []}
+    held = combine(existing, None)
+    names = [str(each.get("config_name", "default")) if isinstance(each, dict) else None for each in held]
+    own = {*ours, *(config.name for config in configs.CONFIGS)}
+    others = [each for each, name in zip(held, names, strict=True) if name not in own]
+    if any(isinstance(each, dict) and each.get("default") for each in others):
+        ours = {name: {key: each[key] for key in each if key != "default"} for name, each in ours.items()}
+    kept = [ours.get(str(name)) if name in own else each for each, name in zip(held, names, strict=True)]
+    return combine([each for each in kept if each is not None], list(ours.values()))
 
 
 def differences(existing: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
