@@ -58,6 +58,8 @@ def _check_judges(recipe: Recipe, loop: Loop) -> None:
             f"no judge gives verdicts ({_join(refusal_judges)} only classify refusals); add a guard, or rules with "
             "unsafe"
         )
+    if recipe.pairs.judges:
+        raise SeasDataError("pairs.judges is for recipes without a loop; name one judge in pairs.judge")
     _check_choice("pairs.judge", recipe.pairs.judge, verdict_judges, "give verdicts")
     _check_choice("pairs.refusal_judge", recipe.pairs.refusal_judge, refusal_judges, "classify refusals")
     prompt_judge = loop.harmless.judge

@@ -76,25 +76,43 @@ def pair_answers(
         raise SeasDataError("pairs.mart.reward_model needs a loop; remove it: full answers are then used")
     brought = responses.filter(pl.col("source").is_not_null())
     judged = verdicts.join(brought, on="response_id", how="semi")
-    judged = _only(judged, resolve_judge(judged, settings.judge), resolve_refusal_judge(judged, settings.refusal_judge))
-    logged = brought.join(prompts, on="prompt_id", how="semi")
-    attacks = prompts.filter(pl.col("kind") == "adversarial").select("prompt_id", "text", "type")
-    harmless = prompts.filter(pl.col("kind") == "harmless").select("prompt_id", "text")
-    common: dict[str, Any] = {"iteration": _ITERATION, "held_out": held_out}
+    judges = [resolve_judge(judged, name) for name in settings.judges or [settings.judge]]
+    refusal_judge = resolve_refusal_judge(judged, settings.refusal_judge)
+    logged = brought.join(prompts, on="prompt_id", how="semi").join(
+        _first_judges(judged, judges), on="response_id", how="left"
+    )
+    one = settings.model_copy(update={"judge": None, "refusal_judge": None})
     results: list[PairResult] = []
-    for _, answers in sorted(logged.partition_by("model", as_dict=True).items()):
-        theirs = judged.join(answers, on="response_id", how="semi")
-        if settings.mode == "mart":
-            results.append(mart_target(attacks, answers, theirs, settings, **common))
-            continue
-        results.append(target_pairs(attacks, answers, theirs, settings, **common))
-        if settings.harmless is not None:
-            results.append(harmless_pairs(harmless, answers, theirs, settings, **common))
+    for (_, judge), answers in sorted(logged.partition_by("model", "judge", as_dict=True).items(), key=str):
+        theirs = _only(judged.join(answers, on="response_id", how="semi"), judge, refusal_judge)
+        results += _pair_one_target(prompts, answers.drop("judge"), theirs, one, held_out)
     made = "demonstrations" if settings.mode == "mart" else "pairs"
     return {
         made: pl.concat([tables.empty(made), *(each.pairs for each in results)]),
         "unpaired": pl.concat([tables.empty("unpaired"), *(each.unpaired for each in results)]),
     }
+
+
+def _pair_one_target(
+    prompts: pl.DataFrame, answers: pl.DataFrame, verdicts: pl.DataFrame, settings: Pairs, held_out: pl.DataFrame
+) -> list[PairResult]:
+    """Return the pairs or demonstrations of one target's answers, with the verdicts of one judge."""
+    attacks = prompts.filter(pl.col("kind") == "adversarial").select("prompt_id", "text", "type")
+    harmless = prompts.filter(pl.col("kind") == "harmless").select("prompt_id", "text")
+    common: dict[str, Any] = {"iteration": _ITERATION, "held_out": held_out}
+    if settings.mode == "mart":
+        return [mart_target(attacks, answers, verdicts, settings, **common)]
+    results = [target_pairs(attacks, answers, verdicts, settings, **common)]
+    if settings.harmless is not None:
+        results.append(harmless_pairs(harmless, answers, verdicts, settings, **common))
+    return results
+
+
+def _first_judges(verdicts: pl.DataFrame, judges: list[str | None]) -> pl.DataFrame:
+    """Return, of each response, the first of ``judges`` that judged it. Output columns: response_id, judge."""
+    order = pl.DataFrame({"judge": judges}, schema={"judge": pl.String}).with_row_index("order")
+    rows = verdicts.filter(pl.col("verdict").is_not_null()).join(order, on="judge").sort("order")
+    return rows.unique("response_id", keep="first", maintain_order=True).select("response_id", "judge")
 
 
 def _only(verdicts: pl.DataFrame, judge: str | None, refusal_judge: str | None) -> pl.DataFrame:

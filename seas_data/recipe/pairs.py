@@ -117,6 +117,9 @@ class Pairs(StrictModel):
     fine-tuning in place of pairs."""
     judge: str | None = None
     """The judge whose verdicts are used, if there are several."""
+    judges: list[str] = []
+    """Without a loop, in place of `judge`: several judges, such as those of two logs. An answer counts by the first of
+    them that judged it, and a pair compares answers that one judge judged."""
     refusal_judge: str | None = None
     """The judge whose refusal classes are used, if there are several."""
     red: RedPairs = RedPairs()
@@ -142,3 +145,9 @@ class Pairs(StrictModel):
             for key, default in REFERENCE_PAIRS.items()
         }
         return content | defaults
+
+    @model_validator(mode="after")
+    def _check_judges(self) -> "Pairs":
+        if self.judge is not None and self.judges:
+            raise ValueError("give either judge or judges")
+        return self

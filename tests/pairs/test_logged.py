@@ -173,3 +173,26 @@ def test_a_held_out_text_under_another_id_is_in_no_pair() -> None:
     held_out = pairs.select_held_out(elsewhere.head(1), tables.empty("splits"))
     both = pairs.pair_answers(PROMPTS, responses, verdicts, Pairs(), held_out=held_out)
     assert both["pairs"].is_empty() and set(both["unpaired"]["reason"]) == {"held_out"}
+
+
+def test_answers_of_two_logs_are_paired_by_the_judge_of_each() -> None:
+    rows: list[tuple[str | None, ...]] = [
+        ("a", "1", "m", "No.", "j", "safe", None),
+        ("a", "2", "m", "Stir.", "j", "unsafe", None),
+        ("c", "3", "m", "Never.", "k", "safe", None),
+        ("c", "4", "m", "Bake.", "k", "unsafe", None),
+        ("c", "4", "m", "Bake.", "j", "unparsed", None),
+        ("c", "5", "m", "Boil.", "k", "unsafe", None),
+        ("c", "6", "m", "Fry.", "q", "unsafe", None),
+    ]
+    responses, verdicts = answer_frames(rows)
+    prompts = PROMPTS.with_columns(prompt_id=pl.Series(["a", "c"]), kind=pl.lit("adversarial"))
+    both = pairs.pair_answers(prompts, responses, verdicts, Pairs(judges=["k", "j"]), held_out=NOTHING_HELD_OUT)
+    found = both["pairs"].sort("judge").select("judge", "chosen_id", "rejected_id").rows()
+    assert found == [("j", "1", "2"), ("k", "3", "4")]
+    assert both["unpaired"].sort("candidate_id").select("candidate_id", "reason").rows() == [
+        ("5", "outranked"),
+        ("6", "unjudged"),
+    ]
+    with pytest.raises(ValueError, match="give either judge or judges"):
+        Pairs(judge="j", judges=["k"])
