@@ -62,12 +62,17 @@ def test_two_logs_become_pairs_a_model_and_a_release(tmp_path: Path, monkeypatch
     train = version.table("splits").filter(split="train")
     assert pairs.join(train, on="prompt_id", how="anti").is_empty()
 
-    texts = pl.concat(
-        [pairs.select(text=pl.col(side).list.first().struct.field("content")) for side in ("prompt", "chosen")]
-    )
-    words = sorted({word for text in texts["text"] for word in re.findall(r"\w+", text.lower())})
+    contents = [pairs.select(pl.col(side).list.first().struct.field("content")) for side in ("prompt", "chosen")]
+    words = sorted({word for text in pl.concat(contents)["content"] for word in re.findall(r"\w+", text.lower())})
     write_model(
-        tmp_path / "tiny", layers=1, seed=0, hidden=32, heads=2, intermediate=64, positions=256, vocabulary=words
+        tmp_path / "tiny",
+        layers=1,
+        seed=0,
+        hidden=32,
+        heads=2,
+        intermediate=64,
+        positions=256,
+        vocabulary=words,
     )
     small = ("max_length=200", "device=cpu", "gradient_checkpointing=false", "epochs=1", "learning_rate=1e-3")
     changes = [part for each in small for part in ("--set", f"training.target.{each}")]
@@ -78,8 +83,8 @@ def test_two_logs_become_pairs_a_model_and_a_release(tmp_path: Path, monkeypatch
 
     checked = called("check", "v0", *root)
     assert checked.returncode == 0, checked.stdout
-    done("checkout", "v0", tmp_path / "release", *root)
+    done("checkout", "v0", tmp_path / "release", "--profile", "gated", *root)
     import datasets
 
-    released = datasets.load_dataset(str(tmp_path / "release"), "target_pairs", split="train", cache_dir=str(tmp_path))
+    released = datasets.load_dataset(str(tmp_path / "release"), "pairs-target", split="train", cache_dir=str(tmp_path))
     assert len(released) == pairs.height
