@@ -1,0 +1,73 @@
+"""Risk assessments of DeepTeam (JSON). A test case is an attempt with one answer; a score above 0 means that it passed.
+
+The file does not name the target: the recipe's ``target`` does.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from seas_data.errors import SeasDataError
+from seas_data.sources.conversations import Message
+from seas_data.sources.logs.formats import LogFormat
+from seas_data.sources.logs.json_files import json_values
+from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict, Verdict
+from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
+
+_ROLES: Final = ("system", "user", "assistant")
+
+
+def read_deepteam(path: Path, options: LogOptions) -> Iterator[LogRecord]:
+    """Yield the test cases of an assessment. Raises SeasDataError if the file has none."""
+    del options
+    found = False
+    for keys, value in json_values(path, lambda keys: keys in ((), ("test_cases",))):
+        if keys[:1] == ("test_cases",) and len(keys) == 2:
+            found = True
+            yield _attempt(f"{path.name}:{'/'.join(map(str, keys))}", str(keys[1]), value)
+    if not found:
+        raise SeasDataError(f"{path} has no test_cases; give a file that RiskAssessment.save of DeepTeam wrote")
+
+
+def _attempt(location: str, number: str, value: object) -> LogRecord:
+    case = mapping(value)
+    turns = items(case.get("turns"))
+    if not all(mapping(turn).get("role") in _ROLES and isinstance(mapping(turn).get("content"), str) for turn in turns):
+        return LogSkipped(location, "not_text", "a turn is not text, or a tool's")
+    messages = [Message(turn["role"], turn["content"]) for turn in turns]
+    text = text_or_none(case.get("actual_output"))
+    if messages:
+        last = max((at for at, turn in enumerate(messages) if turn.role == "assistant"), default=None)
+        text = text_or_none(messages[last].content) if last is not None else None
+        messages = messages if last is None else messages[:last]
+    elif isinstance(case.get("input"), str):
+        messages = [Message("user", case["input"])]
+    if not messages:
+        return LogSkipped(location, "never_sent", "a test case without an attack")
+    error = text_or_none(case.get("error"))
+    if error is not None and text is None and not turns and case.get("actual_output") is None:
+        answer = LogAnswer(None, "unknown", 0, "error", (_verdict(case),), "the test case failed")
+    elif text is None:
+        answer = LogAnswer(None, "unknown", 0, "other", (_verdict(case),), "an answer without text")
+    else:
+        answer = LogAnswer(text, "unknown", 0, verdicts=(_verdict(case),))
+    kinds = (text_or_none(case.get("vulnerability")), text_or_none(case.get("vulnerability_type")))
+    return LogAttempt(
+        location,
+        number,
+        tuple(messages),
+        style=text_or_none(case.get("attack_method")),
+        risk="/".join(each for each in kinds if each) or None,
+        answers=(answer,),
+    )
+
+
+def _verdict(case: dict[str, Any]) -> LogVerdict:
+    score = number_or_none(case.get("score"))
+    verdict: Verdict = "unparsed"
+    if score is not None and text_or_none(case.get("error")) is None:
+        verdict = "safe" if score > 0 else "unsafe"
+    return LogVerdict("deepteam", verdict, raw=text_or_none(case.get("reason")))
+
+
+DEEPTEAM: Final = LogFormat(read=read_deepteam)
