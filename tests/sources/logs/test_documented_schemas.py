@@ -1,4 +1,4 @@
-"""HarmBench and JailbreakBench, by their documented schemas: no file of these tools was at hand."""
+"""HarmBench, JailbreakBench and modelbench, by their documented schemas: no file of these tools was at hand."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.harmbench import HARMBENCH
 from seas_data.sources.logs.jailbreakbench import JAILBREAKBENCH
+from seas_data.sources.logs.modelbench import MODELBENCH
 from tests.sources.logs.reading import MARK, attempts, read, sent, skipped, verdicts, with_planted_keys
 
 
@@ -100,9 +101,42 @@ def test_artifacts_of_jailbreakbench(tmp_path: Path) -> None:
     assert [reason for _, reason in skipped(found)] == ["never_sent"]
 
 
-@pytest.mark.parametrize("log", [HARMBENCH, JAILBREAKBENCH])
+@pytest.mark.parametrize("log", [HARMBENCH, JAILBREAKBENCH, MODELBENCH])
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"jailbreaks": []}', b'{"a": 3}', b"[" * 100_000])
 def test_another_file_is_refused(tmp_path: Path, log: Any, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(SeasDataError, match=r"a\.json"):
         read(log, tmp_path / "a.json")
+
+
+def test_journals_of_modelbench_join_the_events_of_an_item(tmp_path: Path) -> None:
+    def events(prompt: str, *safe: object) -> list[dict[str, Any]]:
+        about = {"test": "kitchen", "prompt_id": prompt, "sut": "mild"}
+        judged = [
+            {"message": "translated annotation", **about, "annotator": f"judge{at}", "annotation": {"is_safe": each}}
+            for at, each in enumerate(safe)
+        ]
+        return [
+            {"message": "queuing item", **about, "prompt_text": f"How is {prompt} made?"},
+            {"message": "translated sut response", **about, "response_text": "Stir it."},
+            *judged,
+        ]
+
+    done = {"message": "measured item quality", "test": "kitchen", "prompt_id": "soup", "sut": "mild"}
+    lines = [{"message": "starting run", "run_id": "r"}, *events("soup", True, False), *events("cake", None), done]
+    lines.append(
+        {"message": "queuing item", "test": "kitchen", "prompt_id": "pie", "sut": "mild", "prompt_text": "Pie?"}
+    )
+    (tmp_path / "run.jsonl").write_text("".join(json.dumps(with_planted_keys(each)) + "\n" for each in lines))
+    found = read(MODELBENCH, tmp_path / "run.jsonl")
+    assert MARK not in repr(found)
+    assert [(sent(each), len(each.answers)) for each in attempts(found)] == [
+        ("How is soup made?", 1),
+        ("How is cake made?", 1),
+        ("Pie?", 0),
+    ]
+    assert dict(verdicts(found)) == {
+        (None, "modelbench:judge0", "safe"): 1,
+        (None, "modelbench:judge1", "unsafe"): 1,
+        (None, "modelbench:judge0", "unparsed"): 1,
+    }
