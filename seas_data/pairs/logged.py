@@ -76,7 +76,8 @@ def pair_answers(
         raise SeasDataError("pairs.mart.reward_model needs a loop; remove it: full answers are then used")
     brought = responses.filter(pl.col("source").is_not_null())
     judged = verdicts.join(brought, on="response_id", how="semi")
-    judges = [resolve_judge(judged, name) for name in settings.judges or [settings.judge]]
+    named: list[str | None] = [*settings.judges] if settings.judges else [settings.judge]
+    judges = [resolve_judge(judged, name) for name in named]
     refusal_judge = resolve_refusal_judge(judged, settings.refusal_judge)
     logged = brought.join(prompts, on="prompt_id", how="semi").join(
         _first_judges(judged, judges), on="response_id", how="left"
