@@ -13,7 +13,7 @@ from typing import Final, get_args
 
 import polars as pl
 
-from seas_data.judges.frames import require_answers, to_requests
+from seas_data.judges.frames import answer_details, require_answers, to_requests
 from seas_data.judges.guards.guard import Refusal
 from seas_data.models.chat_template import Message
 from seas_data.models.protocol import Generator, PromptFormat, greedy_sampling
@@ -50,11 +50,13 @@ def judge_rows(rows: pl.DataFrame, judge: JudgeRefusal, generator: Generator, fo
     """Return the refusal class of each row.
 
     Input columns: ``request_id``, ``prompt``, ``response``.
-    Output columns: ``request_id`` and ``VERDICT_COLUMNS``, where only ``refusal`` and ``raw`` are not null.
+    Output columns: ``request_id`` and ``VERDICT_COLUMNS``, of which ``refusal``, ``raw`` and ``detail`` may have values.
 
     Raises SeasDataError if the model answers no request.
     """
-    contents = [to_messages(prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
+    texts = rows.select("request_id", "prompt", "response").rows()
+    contents = [to_messages(prompt, response) for _, prompt, response in texts]
+    changed = [key for key, *parts in texts if any(_TAGS.search(part) for part in parts)]
     requests = to_requests(rows, "messages", contents)
     sampling = greedy_sampling(MAX_NEW_TOKENS + judge.thinking_tokens)
     answers = generator.generate(requests, sampling, 1, folder, judge.label, PromptFormat(contents_as_text=True))
@@ -70,6 +72,7 @@ def judge_rows(rows: pl.DataFrame, judge: JudgeRefusal, generator: Generator, fo
         score=pl.lit(None, pl.Float64),
         refusal=pl.Series(classes, dtype=pl.String),
         raw="text",
+        detail=answer_details(answers, changed),
     )
 
 

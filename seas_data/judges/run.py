@@ -15,6 +15,7 @@ from seas_data.errors import SeasDataError
 from seas_data.judges import refusal, rules, run_guard
 from seas_data.judges.frames import VERDICT_COLUMNS
 from seas_data.judges.guards import GUARDS, Subject, load_guard
+from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.protocol import Generator
 from seas_data.recipe import Judge, JudgeGuard, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
 from seas_data.text import content_id
@@ -116,9 +117,10 @@ def judge_prompts(
 def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
     """Return how many responses each judge put into each class; those it could not classify are ``unparsed``.
 
-    Input columns: ``judge``, ``verdict``, ``refusal``.
+    Input columns: ``judge``, ``verdict``, ``refusal``, ``detail``.
     Output columns: ``judge``, ``measure`` (verdict, refusal: what a judge does not give has no rows), ``class`` and
-    ``rows``; every class of a measure has a row.
+    ``rows``; every class of a measure has a row. The measure ``control tokens`` counts the rows whose texts were
+    ``neutralised``, if there are any.
     """
     rows = []
     for judge in judges:
@@ -131,6 +133,8 @@ def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFra
         for measure, classes in measures.items():
             counts = dict(own.group_by(pl.col(measure).fill_null("unparsed")).len().rows())
             rows += [(judge.label, measure, name, counts.get(name, 0)) for name in classes]
+        if neutralised := int(own["detail"].str.contains(NEUTRALISED, literal=True).sum()):
+            rows.append((judge.label, "control tokens", "neutralised", neutralised))
     return pl.DataFrame(rows, ["judge", "measure", "class", "rows"], orient="row")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.judges.frames import VERDICT_COLUMNS, require_answers, to_requests
+from seas_data.judges.frames import VERDICT_COLUMNS, answer_details, require_answers, to_requests
 from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard
 from seas_data.models.control_tokens import neutralise, report
 from seas_data.models.protocol import Generator, greedy_sampling
@@ -46,9 +46,13 @@ def judge_rows(
     """
     guard = load_guard(judge)
     texts = rows.select("prompt", "response").rows()
+    changed: list[str] = []
     if guard.bare_text:  # the guard's own markers are in the same text, so the model cannot tell them apart
         neutral = [tuple(None if each is None else neutralise(each) for each in row) for row in texts]
-        report(judge.label, sum(before != after for before, after in zip(texts, neutral, strict=True)), len(texts))
+        changed = [
+            key for key, old, new in zip(rows["request_id"].to_list(), texts, neutral, strict=True) if old != new
+        ]
+        report(judge.label, len(changed), len(texts))
         texts = neutral
     contents = [guard.to_input(prompt, response) for prompt, response in texts]
     requests = to_requests(rows, "text" if guard.bare_text else "messages", contents)
@@ -58,13 +62,15 @@ def judge_rows(
         progress = " ".join([judge.label, *question.categories])
         prompt_format = replace(question.prompt_format, contents_as_text=not guard.bare_text)
         answers = generator.generate(requests, sampling, 1, folder, progress, prompt_format)
-        verdicts.append(
-            _parse(require_answers(answers, judge.label), guard, question, subject, judge.thinking_tokens > 0)
-        )
+        answers = require_answers(answers, judge.label)
+        details = answer_details(answers, changed)
+        verdicts.append(_parse(answers, details, guard, question, subject, judge.thinking_tokens > 0))
     return _combine(verdicts)
 
 
-def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Subject, thinks: bool) -> pl.DataFrame:
+def _parse(
+    answers: pl.DataFrame, details: pl.Series, guard: Guard, question: Question, subject: Subject, thinks: bool
+) -> pl.DataFrame:
     """Return the verdict of each answer to one question; of a guard that ``thinks`` only the final answer is read."""
 
     def parse(text: str | None) -> Parsed:
@@ -73,12 +79,13 @@ def _parse(answers: pl.DataFrame, guard: Guard, question: Question, subject: Sub
 
     parsed_texts = {text: parse(text) for text in answers["text"].unique().to_list()}
     rows = []
-    for request_id, text, reason, score in answers.select("request_id", "text", "finish_reason", "score").rows():
+    columns = answers.select("request_id", "text", "finish_reason", "score", details)
+    for request_id, text, reason, score, detail in columns.rows():
         cut_off = reason != "stop" and not (reason == "length" and guard.max_new_tokens == 1)
         parsed = UNPARSED if cut_off else parsed_texts[text]
         categories = [*parsed.categories, *(question.categories if parsed.verdict == "unsafe" else ())]
         parsed_score = score if parsed.verdict != "unparsed" else None
-        rows.append((request_id, parsed.verdict, categories, parsed_score, parsed.refusal, text))
+        rows.append((request_id, parsed.verdict, categories, parsed_score, parsed.refusal, text, detail))
     return pl.DataFrame(rows, {"request_id": pl.String(), **VERDICT_COLUMNS}, orient="row")
 
 
@@ -102,6 +109,8 @@ def _combine(verdicts: Sequence[pl.DataFrame]) -> pl.DataFrame:
             .otherwise(pl.col("score").max()),
             refusal=pl.col("refusal").first(),
             raw=pl.col("raw").str.join("\n"),
+            detail=pl.col("detail").drop_nulls().unique(maintain_order=True).str.join("; "),
         )
         .select("request_id", *VERDICT_COLUMNS)
+        .with_columns(detail=pl.when(pl.col("detail") != "").then("detail"))
     )

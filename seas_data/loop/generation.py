@@ -8,6 +8,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.loop.attacks import build_attacks
 from seas_data.loop.context import Frames, IterationContext
+from seas_data.models.protocol import PromptFormat
 from seas_data.tables.ids import messages, row_ids
 
 
@@ -30,18 +31,21 @@ def generate_responses(
     """Generate responses of the target ``model``; return ``responses`` and ``settings``.
 
     ``prompts`` are frames (prompt_id, text), each with the number of responses to every prompt. Prompts with the same
-    id in one frame are sent once.
+    id in one frame are sent once. Control tokens in prompts are read as such if ``target.as_deployed``.
     """
     sampling = context.sampling("target")
+    as_deployed = context.loop.target.as_deployed
     parts: list[pl.DataFrame] = []
     with context.open_model(model) as generator:
-        settings = settings_row(model, generator.digest, sampling.model_dump() | generator.backend_settings)
+        how = sampling.model_dump() | generator.backend_settings | ({} if as_deployed else {"as_deployed": False})
+        settings = settings_row(model, generator.digest, how)
         for number, (rows, samples) in enumerate(prompts):
             requests = _to_requests(rows.unique("prompt_id"), "prompt_id")
             if requests.is_empty():
                 continue
             cache = context.cache_folder(f"{label} {number}")
-            parts.append(generator.generate(requests, sampling, samples, cache, f"{model} answers"))
+            prompt_format = PromptFormat(contents_as_text=not as_deployed)
+            parts.append(generator.generate(requests, sampling, samples, cache, f"{model} answers", prompt_format))
     if not parts:
         return {"responses": tables.empty("responses"), "settings": settings}
     rows = pl.concat(parts).rename({"request_id": "prompt_id"})

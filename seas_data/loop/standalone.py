@@ -37,7 +37,7 @@ from seas_data.store.stages import Stages
 from seas_data.text import content_id
 
 _HARMLESS = "harmless.parquet"
-_ADDED = {"responses": ("thinking", "detail", "source", "source_id", "location")}
+_ADDED = {"responses": ("thinking", "detail", "source", "source_id", "location"), "verdicts": ("detail",)}
 """Columns that folders of earlier releases lack."""
 
 

@@ -1,14 +1,14 @@
 """Control tokens in texts: an untrusted text must not close its own turn and open another one.
 
-A tokenizer reads ``<|eot_id|>`` in a text as the token that ends a turn. For judges, ``tokenize_as_text`` reads the
-template's own control tokens as such and those in the contents as plain text. Where a server tokenises,
-``neutralise`` puts a blank into each of them.
+A tokenizer reads ``<|eot_id|>`` in a text as the token that ends a turn. For judges, reward models and training,
+``tokenize_as_text`` reads the template's own control tokens as such and those in the contents as plain text. Where a
+server tokenises, ``neutralise`` puts a blank into each of them.
 """
 
 import re
 import sys
-from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Collection, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,31 +22,51 @@ if TYPE_CHECKING:
 TokenIds = NDArray[np.int64]
 Conversation = Sequence[chat_template.Message]
 
+NEUTRALISED: Final = "control tokens in the text, each with a blank inside"
+"""The note of an answer to a text that was neutralised."""
 _NAMES: Final = (
     r"s|bos|eos|pad|unk|cls|sep|mask|begin|end|start|stop|user|assistant|model|human|bot|agent|system|tool|developer|"
     r"(?:start|end|begin)_of_(?:turn|text|role|image|conversation|sentence)|end_of_utterance|im_start|im_end|eot|eom|"
-    r"think|tool_call|tool_response|(?:BEGIN|END) CONVERSATION"
+    r"think|tool_call|tool_response|(?:BEGIN|END) (?:CONVERSATION|UNSAFE CONTENT CATEGORIES)|"
+    r"unused\d+|extra_id_\d+|fim_(?:prefix|middle|suffix|pad)|image|image_soft_token"
+)
+_BRACKETED: Final = (
+    r"INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID|THINK|MODEL_SETTINGS|IMG|"
+    r"IMG_BREAK|IMG_END|PREFIX|MIDDLE|SUFFIX|AUDIO|BEGIN_AUDIO|control_\d+"
 )
 _CONTROL: Final = re.compile(
-    rf"<(?=[|\uff5c][^<>\n]{{1,60}}[|\uff5c]>|/?(?:{_NAMES})>|/?SYS>>)|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|"
-    r"TOOL_CALLS|TOOL_RESULTS|THINK)\])",
-    re.IGNORECASE,
+    rf"<[|\uff5c][^<>\n]{{1,60}}[|\uff5c]>|</?(?:{_NAMES})>|<</?SYS>>|\[/?(?:{_BRACKETED})\]", re.IGNORECASE
 )
 _MARKUP: Final = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]|<\|.*\|>")
 _MASK: Final = "\ue000"
 
 
-def neutralise(text: str) -> str:
-    """Return ``text`` with a blank inside each control token of the common chat templates: ``< |eot_id|>``."""
-    return _CONTROL.sub(lambda match: f"{match[0]} ", text)
+class TokenizedText(NamedTuple):
+    """A rendered conversation as a model reads it."""
+
+    text: str
+    ids: TokenIds
+    control_tokens: bool = False
+    """Whether contents hold control tokens, which are read as text."""
+    neutralised: bool = False
+    """Whether these got a blank inside, because the template hides where the contents are."""
 
 
-def neutralise_conversation(messages: Conversation, prompt_format: PromptFormat) -> list[chat_template.Message]:
+def neutralise(text: str, tokens: Collection[str] = ()) -> str:
+    """Return ``text`` with a blank inside (``< |eot_id|>``) each control token of common templates and of ``tokens``."""
+    for token in sorted(tokens, key=len, reverse=True):
+        text = text.replace(token, _split(token))
+    return _CONTROL.sub(lambda match: _split(match[0]), text)
+
+
+def neutralise_conversation(
+    messages: Conversation, prompt_format: PromptFormat, tokens: Collection[str] = ()
+) -> list[chat_template.Message]:
     """Return ``messages`` with their contents neutralised, but for the judge's own instructions."""
     own = prompt_format.own_contents
     return [
-        {**message, "content": message["content"] if message["content"] in own else neutralise(message["content"])}
-        for message in messages
+        {**each, "content": each["content"] if each["content"] in own else neutralise(each["content"], tokens)}
+        for each in messages
     ]
 
 
@@ -62,33 +82,85 @@ def report(name: str, changed: int, total: int) -> None:
 
 def tokenize_as_text(
     tokenizer: "PreTrainedTokenizerBase", conversations: Sequence[Conversation], prompt_format: PromptFormat
-) -> tuple[list[str], list[TokenIds]]:
+) -> list[TokenizedText]:
     """Return the rendered text and the token ids of each conversation; control tokens in contents are read as text.
 
     Only tokens inside contents change; contents in ``prompt_format.own_contents`` keep theirs. If a template alters
-    contents in a way that hides where they are, the contents are neutralised first.
+    contents in a way that hides where they are, or the tokenizer does not report where its tokens are, the contents are
+    neutralised first. With ``prompt_format.contents_as_text``, so is a marker that the template writes as plain text,
+    such as ``<END CONVERSATION>``, because no token tells the template's from that of a content.
     """
+    if not tokenizer.is_fast:
+        return _tokenize_neutralised(tokenizer, conversations, prompt_format)
     control = control_token_ids(tokenizer)
+    given = conversations
+    if prompt_format.contents_as_text:
+        conversations = [_break_markers(tokenizer, each, prompt_format, {*control.values()}) for each in given]
     contents = sorted(
         {message["content"] for each in conversations for message in each} - {*prompt_format.own_contents}
     )
     known = control.keys() - {tokenizer.unk_token_id}
     masked = {content: _mask(content, ids, offsets, known) for content, ids, offsets in _encode(tokenizer, contents)}
     texts = chat_template.render_conversations(tokenizer, conversations, prompt_format)
-    tokens = [ids for _, ids, _ in _encode(tokenizer, texts)]
+    broken_markers = [new is not old for new, old in zip(conversations, given, strict=True)]
+    result = [
+        TokenizedText(text, ids, neutralised=changed)
+        for (text, ids, _), changed in zip(_encode(tokenizer, texts), broken_markers, strict=True)
+    ]
     for place, conversation in enumerate(conversations):
-        changed = {m["content"] for m in conversation if masked.get(m["content"], m["content"]) != m["content"]}
-        if not changed:
+        if all(masked.get(message["content"], message["content"]) == message["content"] for message in conversation):
             continue
         hidden = [{**m, "content": masked.get(m["content"], m["content"])} for m in conversation]
         (mask,) = chat_template.render_conversations(tokenizer, [hidden], prompt_format)
         found = _read_masked_as_text(tokenizer, texts[place], mask, control)
-        if found is None:
-            broken = [{**m, "content": _break(m["content"], masked)} for m in conversation]
-            texts[place : place + 1] = chat_template.render_conversations(tokenizer, [broken], prompt_format)
-            ((_, found, _),) = _encode(tokenizer, [texts[place]])
-        tokens[place] = found
-    return texts, tokens
+        if found is not None:
+            result[place] = TokenizedText(texts[place], found, True, neutralised=broken_markers[place])
+            continue
+        broken = [{**m, "content": _break(m["content"], masked)} for m in conversation]
+        rendered = chat_template.render_conversations(tokenizer, [broken], prompt_format)
+        ((text, ids, _),) = _encode(tokenizer, rendered)
+        result[place] = TokenizedText(text, ids, control_tokens=True, neutralised=True)
+    return result
+
+
+def _break_markers(
+    tokenizer: "PreTrainedTokenizerBase", conversation: Conversation, prompt_format: PromptFormat, control: Set[str]
+) -> Conversation:
+    """Return ``conversation`` with a blank inside each marker that its template writes as plain text, if any."""
+    found = {marker for each in conversation for marker in _CONTROL.findall(each["content"])} - control
+    if not found:
+        return conversation
+    own = prompt_format.own_contents
+    empty = [{**each, "content": each["content"] if each["content"] in own else "x"} for each in conversation]
+    (template,) = chat_template.render_conversations(tokenizer, [empty], prompt_format)
+    written = {marker.upper() for marker in found if marker.upper() in template.upper()}
+    if not written:
+        return conversation
+
+    def split(match: re.Match[str]) -> str:
+        return _split(match[0]) if match[0].upper() in written else match[0]
+
+    return [
+        {**each, "content": each["content"] if each["content"] in own else _CONTROL.sub(split, each["content"])}
+        for each in conversation
+    ]
+
+
+def _split(token: str) -> str:
+    return f"{token[0]} {token[1:]}"
+
+
+def _tokenize_neutralised(
+    tokenizer: "PreTrainedTokenizerBase", conversations: Sequence[Conversation], prompt_format: PromptFormat
+) -> list[TokenizedText]:
+    neutral = [neutralise_conversation(each, prompt_format) for each in conversations]
+    changed = [new != list(old) for new, old in zip(neutral, conversations, strict=True)]
+    texts = chat_template.render_conversations(tokenizer, neutral, prompt_format)
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    return [
+        TokenizedText(text, np.asarray(each, np.int64), each_changed, each_changed)
+        for text, each, each_changed in zip(texts, ids, changed, strict=True)
+    ]
 
 
 def control_token_ids(tokenizer: "PreTrainedTokenizerBase") -> dict[int, str]:
@@ -129,6 +201,8 @@ def _as_text(tokenizer: "PreTrainedTokenizerBase", text: str, control: Mapping[i
 
 def _mask(content: str, ids: TokenIds, offsets: Sequence[tuple[int, int]], control: Set[int]) -> str:
     """Return ``content`` with the visible characters of its control tokens replaced by a private character."""
+    if control.isdisjoint(ids.tolist()):
+        return content
     characters = list(content)
     for number, (start, end) in zip(ids.tolist(), offsets, strict=True):
         if number in control:

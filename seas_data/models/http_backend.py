@@ -23,16 +23,15 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.models import (
-    chat_template,
-    control_tokens,
     generation_cache,
     http_outcomes,
     http_retry,
     token_probability,
 )
 from seas_data.models.http_outcomes import Choice
+from seas_data.models.http_requests import Request, create_requests
 from seas_data.models.http_retry import FailedRequest, RetryingClient, ServerUnavailableError, hide_password
-from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
+from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
 from seas_data.text import content_id
@@ -44,18 +43,11 @@ _MODEL_FIELDS: Final = ("id", "root", "owned_by", "max_model_len")
 
 
 @dataclass(frozen=True)
-class _Request:
-    request_id: str
-    key: str
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class _Batch:
     """Requests that are cached together, and what is stored of their answers."""
 
     key: str
-    requests: Sequence[_Request]
+    requests: Sequence[Request]
     stored: pl.DataFrame | None
 
     def stored_samples(self) -> dict[str, set[int]]:
@@ -92,6 +84,7 @@ class HttpBackend:
         self._secret = _read_key(settings.api_key_env)
         self._one_at_a_time = False
         self._other_models: set[str] = set()
+        self._accepts_ids: bool | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -121,7 +114,7 @@ class HttpBackend:
         Raises SeasDataError if the server stays unavailable, refuses the key or does not have the model.
         """
         prompt_format = prompt_format or PromptFormat()
-        pending = self._to_requests(requests, sampling, prompt_format)
+        pending = create_requests(self.name, self.settings, requests, sampling, prompt_format)
         batches = [pending[start : start + BATCH_ROWS] for start in range(0, len(pending), BATCH_ROWS)]
         extra = json.dumps(self.settings.extra_body, sort_keys=True)
         model = f"{self.digest} {self.settings.endpoint} {extra} {self.settings.thinking} {samples}"
@@ -154,6 +147,7 @@ class HttpBackend:
     ) -> list[pl.DataFrame]:
         """Return the answers to all batches. What is new of a batch is stored when it is complete or the run ends."""
         settings = self.settings
+        self._first_ids = asyncio.Lock()
         open_batches = asyncio.Semaphore(-(-settings.concurrency // BATCH_ROWS) + 1)
 
         async def answer_batch(client: RetryingClient, batch: _Batch) -> pl.DataFrame:
@@ -161,9 +155,12 @@ class HttpBackend:
             on_done(sum(map(len, stored.values())))
             rows: list[tuple[Any, ...]] = []
 
-            async def answer(request: _Request) -> None:
+            async def answer(request: Request) -> None:
                 missing = sorted(set(range(samples)) - stored.get(request.request_id, set()))
-                new = await self._answer(client, request, missing, sampling, prompt_format)
+                if not missing:
+                    return
+                ask = self._answer if request.without_ids is None else self._answer_with_ids
+                new = await ask(client, request, missing, sampling, prompt_format)
                 rows.extend(new)
                 on_done(len(new))
 
@@ -195,10 +192,42 @@ class HttpBackend:
             client.require_answers()
         return [task.result() for task in tasks]
 
+    async def _answer_with_ids(
+        self,
+        client: RetryingClient,
+        request: Request,
+        missing: list[int],
+        sampling: Sampling,
+        prompt_format: PromptFormat,
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a request that has token ids; if the server does not accept these, it is sent as text.
+
+        Such requests are sent one at a time until it is known whether the server accepts token ids.
+        """
+        assert request.without_ids is not None
+        if self._accepts_ids is None:
+            async with self._first_ids:
+                if self._accepts_ids is None:
+                    rows = await self._answer(client, request, missing, sampling, prompt_format)
+                    if _are_answered(rows):
+                        self._accepts_ids = True
+                        return rows
+                    rows = await self._answer(client, request.without_ids, missing, sampling, prompt_format)
+                    if _are_answered(rows):
+                        self._accepts_ids = False
+                        print(
+                            f"The server at {hide_password(self.url)} does not accept token ids; control tokens of "
+                            "chat templates in texts get a blank inside, so that they are read as text.",
+                            file=sys.stderr,
+                        )
+                    return rows
+        request = request if self._accepts_ids else request.without_ids
+        return await self._answer(client, request, missing, sampling, prompt_format)
+
     async def _answer(
         self,
         client: RetryingClient,
-        request: _Request,
+        request: Request,
         missing: list[int],
         sampling: Sampling,
         prompt_format: PromptFormat,
@@ -217,7 +246,7 @@ class HttpBackend:
                 refused_several = True
                 continue
             if isinstance(reply, FailedRequest):
-                failed = Choice(None, "filter" if reply.filtered else "error", reply.reason)
+                failed = Choice(None, "filter" if reply.filtered else "error", reply.reason, note=request.note)
                 return rows + [_to_row(request, sample, failed) for sample in missing]
             self._one_at_a_time |= refused_several
             new = self._read_reply(request, missing, reply, count, prompt_format)
@@ -227,7 +256,7 @@ class HttpBackend:
 
     def _read_reply(
         self,
-        request: _Request,
+        request: Request,
         missing: list[int],
         reply: dict[str, Any],
         count: int,
@@ -251,54 +280,9 @@ class HttpBackend:
             score = None
             if verdict_tokens is not None and choice.kind == "answer":
                 score = token_probability.compute_choice_score(verdict_tokens, reply["choices"][number])
-            notes = [note for note in (choice.note, f"answered as {model}" if model else None) if note]
+            notes = [note for note in (request.note, choice.note, f"answered as {model}" if model else None) if note]
             rows.append(_to_row(request, sample, replace(choice, note="; ".join(notes) or None), tokens, score))
         return rows
-
-    def _to_requests(self, requests: pl.DataFrame, sampling: Sampling, prompt_format: PromptFormat) -> list[_Request]:
-        column, settings = get_content_column(requests), self.settings
-        requests = requests.sort("request_id")
-        contents = requests[column].to_list()
-        if column == "text" and settings.endpoint == "chat":
-            raise SeasDataError(f"{self.name} is sent bare texts, which a chat cannot carry; set endpoint: completions")
-        if column == "messages" and prompt_format.contents_as_text:
-            contents = self._neutralise(contents, prompt_format)
-        field = "messages" if settings.endpoint == "chat" else "prompt"
-        if column == "messages" and settings.endpoint == "completions":
-            source = settings.tokenizer or settings.model
-            tokenizer = chat_template.load_tokenizer(source, template=settings.chat_template)
-            texts = chat_template.render_conversations(tokenizer, contents, prompt_format)
-            contents = [chat_template.strip_bos(tokenizer, text) for text in texts]
-        elif column == "messages" and prompt_format.typed_content:
-            contents = [chat_template.to_typed_content(messages) for messages in contents]
-        common: dict[str, Any] = {
-            "model": settings.model,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_new_tokens,
-        }
-        if prompt_format.template_kwargs and settings.endpoint == "chat":
-            common["chat_template_kwargs"] = dict(prompt_format.template_kwargs)
-        if prompt_format.verdict_tokens is not None:
-            common |= {"logprobs": True, "top_logprobs": 20} if settings.endpoint == "chat" else {"logprobs": 5}
-        bodies = [
-            {name: value for name, value in (common | {field: each} | settings.extra_body).items() if value is not None}
-            for each in contents
-        ]
-        texts = [each if isinstance(each, str) else json.dumps(each) for each in contents]
-        return [
-            _Request(request_id, generation_cache.row_key(request_id, 0, text), body)
-            for request_id, text, body in zip(requests["request_id"], texts, bodies, strict=True)
-        ]
-
-    def _neutralise(
-        self, conversations: list[list[chat_template.Message]], prompt_format: PromptFormat
-    ) -> list[list[chat_template.Message]]:
-        """Return the conversations with neutralised contents, and say how many changed."""
-        neutral = [control_tokens.neutralise_conversation(each, prompt_format) for each in conversations]
-        changed = sum(before != after for before, after in zip(conversations, neutral, strict=True))
-        control_tokens.report(self.name, changed, len(neutral))
-        return neutral
 
     def _client(self) -> httpx.AsyncClient:
         settings = self.settings
@@ -376,8 +360,13 @@ def _read_key(variable: str | None) -> str | None:
     return key
 
 
+def _are_answered(rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Return whether a request has rows of ``ANSWER_SCHEMA`` and none of them failed."""
+    return all(reason != "error" for _, _, _, reason, *_ in rows)
+
+
 def _to_row(
-    request: _Request, sample: int, choice: Choice, tokens: int | None = None, score: float | None = None
+    request: Request, sample: int, choice: Choice, tokens: int | None = None, score: float | None = None
 ) -> tuple[Any, ...]:
     """Return a row of ``ANSWER_SCHEMA``."""
     counted = tokens if choice.kind != "failure" else None

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat_template, checkpoint, generation_cache, transformers_backend
+from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, transformers_backend
 from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import require_vocabulary
 from seas_data.models.protocol import PromptFormat
@@ -58,8 +58,8 @@ def _rate(settings: ModelInProcess, texts: pl.DataFrame) -> NDArray[np.float64]:
         [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
         for prompt, response in texts.rows()
     ]
-    rendered = chat_template.render_conversations(tokenizer, conversations, PromptFormat(generation_prompt=False))
-    tokens = [np.asarray(ids, np.int64) for ids in tokenizer(rendered, add_special_tokens=False)["input_ids"]]
+    prompt_format = PromptFormat(generation_prompt=False)
+    tokens = [each.ids for each in control_tokens.tokenize_as_text(tokenizer, conversations, prompt_format)]
     lengths = np.array([len(ids) for ids in tokens], np.int64)
     fitting = np.flatnonzero(lengths <= longest)
     rewards = np.full(len(tokens), np.nan)

@@ -40,6 +40,8 @@ class Row:
     sample: int
     key: str
     tokens: NDArray[np.int64]
+    note: str | None = None
+    """What was changed in the request's text."""
 
 
 class TransformersBackend:
@@ -114,20 +116,23 @@ class TransformersBackend:
         column = get_content_column(requests)
         requests = requests.sort("request_id")
         contents = requests[column].to_list()
-        if column == "text":
-            texts = [prompt_format.bos + text for text in contents]
-            tokens = _tokenize(self.tokenizer, texts)
-        elif prompt_format.contents_as_text and self.tokenizer.is_fast:
-            texts, tokens = control_tokens.tokenize_as_text(self.tokenizer, contents, prompt_format)
+        if column == "messages" and prompt_format.contents_as_text:
+            read = control_tokens.tokenize_as_text(self.tokenizer, contents, prompt_format)
+            texts = [each.text for each in read]
+            tokens = [each.ids for each in read]
+            notes = [control_tokens.NEUTRALISED if each.neutralised else None for each in read]
         else:
-            if prompt_format.contents_as_text:
-                contents = [control_tokens.neutralise_conversation(each, prompt_format) for each in contents]
-            texts = chat_template.render_conversations(self.tokenizer, contents, prompt_format)
+            if column == "text":
+                texts = [prompt_format.bos + text for text in contents]
+            else:
+                texts = chat_template.render_conversations(self.tokenizer, contents, prompt_format)
             tokens = _tokenize(self.tokenizer, texts)
+            notes = [None] * len(texts)
         rows, failed = [], []
-        for request_id, text, ids in zip(requests["request_id"], texts, tokens, strict=True):
+        for request_id, text, ids, note in zip(requests["request_id"], texts, tokens, notes, strict=True):
             if 0 < len(ids) < self.max_positions:
-                rows += [Row(request_id, n, generation_cache.row_key(request_id, n, text), ids) for n in range(samples)]
+                keys = [generation_cache.row_key(request_id, number, text) for number in range(samples)]
+                rows += [Row(request_id, number, key, ids, note) for number, key in enumerate(keys)]
             else:
                 reason = f"the request has {len(ids)} tokens; the model holds {self.max_positions} with the answer"
                 failed += [(request_id, n, None, "error", None, reason, *[None] * 3) for n in range(samples)]
@@ -196,7 +201,10 @@ class TransformersBackend:
                 "error": [None] * len(batch),
                 "score": scores,
                 "thinking": [part.thinking for part in parts],
-                "note": [part.note for part in parts],
+                "note": [
+                    "; ".join(note for note in (row.note, part.note) if note) or None
+                    for row, part in zip(batch, parts, strict=True)
+                ],
             },
             strict=False,
         ).cast(ANSWER_SCHEMA)

@@ -27,6 +27,7 @@ from seas_data.recipe.loop import (
     Loop,
     LoopModel,
     LoopSampling,
+    LoopTarget,
     Sandbox,
     Success,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "Loop",
     "LoopModel",
     "LoopSampling",
+    "LoopTarget",
     "MartRows",
     "Model",
     "ModelHttp",

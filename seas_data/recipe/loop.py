@@ -97,6 +97,14 @@ class LoopModel(StrictModel):
     """Whether that checkpoint is first fine-tuned (`sft`, as in the paper) or used unchanged (`given`)."""
 
 
+class LoopTarget(LoopModel):
+    """The model that is attacked and made safer."""
+
+    as_deployed: bool = True
+    """Whether control tokens of chat templates in prompts are sent as they are, as in a deployment that does not filter
+    them. False: the target reads them as text. `settings.sampling` records false."""
+
+
 class Loop(StrictModel):
     """The self-evolving loop: red team and target train against each other, and each iteration adds a version."""
 
@@ -108,7 +116,7 @@ class Loop(StrictModel):
     """Seeds drawn in each iteration. The red team gets one prompt for each."""
     red_team: LoopModel = LoopModel(model="red")
     """The model that writes attacks."""
-    target: LoopModel = LoopModel(model="target")
+    target: LoopTarget = LoopTarget(model="target")
     """The model that responds to them."""
     instructions: RecipePath | None = None
     """Data of the target's first fine-tuning: a JSONL or Parquet file with prompt and completion, or messages, in the

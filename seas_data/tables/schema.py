@@ -397,6 +397,12 @@ class Verdicts(dy.Schema):
         because="what a judge wrote may quote the response",
         takedown="row",
     )
+    detail = _text(
+        "gated",
+        "Why the verdict is unparsed (cut off, or the request failed), or what was changed in the judged texts.",
+        nullable=True,
+        because="a server's words may quote the prompt and name its account",
+    )
 
 
 class Pairs(dy.Schema):

@@ -39,7 +39,9 @@ def dpo(
 
 
 def make_trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
-    """Return the DPOTrainer for ``dataset``. Input columns: prompt, chosen, rejected.
+    """Return the DPOTrainer for ``dataset``. Input columns: prompt_ids, chosen_ids, rejected_ids.
+
+    TRL's own preparation is left out, because it reads control tokens in texts as such.
 
     The reference model is loaded from the job's ``reference`` folder. Without one, TRL loads it again under the name
     that the model was loaded from, not from the weights in memory, so a job names models and never holds objects. With
@@ -48,6 +50,12 @@ def make_trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -
     from trl import DPOConfig, DPOTrainer
 
     from seas_data.train import fit
+
+    class TokenizedDPOTrainer(DPOTrainer):  # type: ignore[misc]  # TRL is untyped here
+        """A DPOTrainer for a dataset that is tokenised already, which only the SFTTrainer accepts by itself."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
 
     settings = job.settings
     assert isinstance(settings, TrainingDpo)
@@ -61,7 +69,7 @@ def make_trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -
         precompute_ref_log_probs=settings.precompute_ref_log_probs,
     )
     other = job.reference is not None and job.reference != job.model
-    return DPOTrainer(
+    return TokenizedDPOTrainer(
         model=fit.load_model(job.model, settings),
         ref_model=fit.load_model(str(job.reference), settings) if other else None,
         args=arguments,

@@ -27,7 +27,10 @@ from seas_data.train.job import Job, prepared_rows, write_report
 
 _COMPLETE = "whole"
 """Marks a checkpoint that was written completely."""
-_NEVER = ("trust_remote_code", "model_init_kwargs", "push_to_hub", "report_to", "output_dir")
+_NEVER = (
+    *("trust_remote_code", "model_init_kwargs", "push_to_hub", "report_to", "output_dir"),
+    *("assistant_only_loss", "chat_template_path"),  # the trainer gets token ids
+)
 
 
 def fit(job: Job, make_trainer: Callable[..., Any]) -> None:

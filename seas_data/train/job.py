@@ -30,7 +30,7 @@ from seas_data.train import rows, training_metrics
 REPORT = "training.json"
 """File in a finished model folder: its job, key and metrics."""
 CONFIGURATIONS = Path(__file__).parent / "configurations"
-_JOB, _ROWS, _COUNTS = "job.json", "rows.arrow", "counts.json"
+_JOB, _ROWS, _COUNTS = "job.json", "tokens.arrow", "counts.json"
 
 
 class Job(BaseModel):
@@ -77,7 +77,7 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
     if job.output.exists():
         raise SeasDataError(f"{job.output} exists and is not a finished training; choose another folder")
     known = job.work / _JOB
-    if known.exists() and json.loads(known.read_text(encoding="utf-8"))["key"] == key:
+    if (job.work / _ROWS).exists() and known.exists() and json.loads(known.read_text(encoding="utf-8"))["key"] == key:
         return True
     shutil.rmtree(job.work, ignore_errors=True)
     if Path(job.model).is_dir():
@@ -93,7 +93,13 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
             "trainer cuts them off",
             file=sys.stderr,
         )
-    rows.write_arrow(job.work / _ROWS, checked.rows)
+    if found := int(checked.counts.get("control_tokens", 0)):
+        print(
+            f"{found} rows hold control tokens of the chat template, such as <|im_end|>, in their texts; they are "
+            "trained on as plain text",
+            file=sys.stderr,
+        )
+    rows.write_arrow(job.work / _ROWS, checked.tokens)
     files.write_text(job.work / _COUNTS, json.dumps(checked.counts))
     files.write_text(known, json.dumps({"key": key, "job": job.model_dump(mode="json")}))
     return True

@@ -1,12 +1,12 @@
 """Checks of training rows before the trainer starts, for problems that the trainer ignores.
 
-The trainer silently drops a row whose prompt fills ``max_length``: here it is left out and counted, and so is a pair
-whose sides differ only after ``max_length``, where the trainer cuts them off. Pairs with equal sides are refused,
-because they teach nothing. A model without a chat template is refused, and so is one whose template
-does not end an answer with a stop token, because it would never learn to stop.
+Rows are tokenised here, so that control tokens in their texts are read as text (``tokens``). The trainer silently drops
+a row whose prompt fills ``max_length``: here it is left out and counted, and so is a pair whose sides differ only after
+``max_length``, where the trainer cuts them off. Pairs with equal sides are refused, because they teach nothing. A model
+without a chat template is refused, and so is one whose template does not end an answer with a stop token, because it
+would never learn to stop.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template
@@ -22,6 +21,7 @@ from seas_data.models.protocol import PromptFormat
 from seas_data.recipe import TrainingSettings
 from seas_data.store import files
 from seas_data.tables.ids import messages
+from seas_data.train.tokens import tokenize_rows
 
 SIDES = {"sft": ("completion",), "dpo": ("chosen", "rejected")}
 _MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
@@ -37,12 +37,15 @@ class CheckedRows:
 
     Attributes:
         rows: prompt and each side, as lists of messages.
+        tokens: the same rows as the trainer gets them; see ``RowTokens.to_trainer_rows``.
         counts: rows, too_long and same_cut_off (left out: the prompt fills max_length; the sides are equal within it),
-            cut_off (longer than max_length), and the mean number of tokens of the prompt and each side. same_cut_off
-            only if there are any.
+            cut_off (longer than max_length), the mean number of tokens of the prompt and each side, and control_tokens
+            (rows with control tokens in their texts, left out or not). same_cut_off and control_tokens only if there
+            are any.
     """
 
     rows: pl.DataFrame
+    tokens: pl.DataFrame
     counts: dict[str, float]
 
 
@@ -57,20 +60,17 @@ def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingS
         _refuse_equal_sides(rows)
     _require_rows(rows.height, settings.min_rows, left_out=0)
     tokenizer = load_tokenizer(model, settings)
-    prompts = rows["prompt"].to_list()
-    prompt_tokens, _ = _count_tokens(tokenizer, prompts, settings.max_length, open_end=True)
-    counted = {
-        side: _count_tokens(tokenizer, _join_messages(prompts, rows[side].to_list()), settings.max_length)
-        for side in SIDES[method]
-    }
-    whole = {side: lengths for side, (lengths, _) in counted.items()}
-    _require_stop_token(tokenizer, model, prompts[0] + rows[SIDES[method][0]][0].to_list())
+    tokens = tokenize_rows(tokenizer, rows, SIDES[method])
+    prompt_tokens = np.array([len(ids) for ids in tokens.prompts], np.int64)
+    whole = {side: np.array([len(ids) for ids in each], np.int64) for side, each in tokens.whole.items()}
+    _require_stop_token(tokenizer, model, rows["prompt"][0].to_list() + rows[SIDES[method][0]][0].to_list())
     fits = prompt_tokens < settings.max_length
     too_long = int((~fits).sum())
     same = np.zeros_like(fits)
     if method == "dpo":
-        (_, chosen), (_, rejected) = counted["chosen"], counted["rejected"]
-        same = fits & np.array([one == other for one, other in zip(chosen, rejected, strict=True)], dtype=bool)
+        cut = slice(settings.max_length)
+        sides = zip(tokens.whole["chosen"], tokens.whole["rejected"], strict=True)
+        same = fits & np.array([np.array_equal(one[cut], other[cut]) for one, other in sides], dtype=bool)
         fits &= ~same
     _require_rows(int(fits.sum()), settings.min_rows, left_out=too_long, same=int(same.sum()))
     longest = np.max(list(whole.values()), axis=0)
@@ -80,9 +80,11 @@ def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingS
         **({"same_cut_off": int(same.sum())} if same.any() else {}),
         "cut_off": int((fits & (longest > settings.max_length)).sum()),
         "tokens_prompt": float(prompt_tokens[fits].mean()),
-        **{f"tokens_{side}": float((tokens - prompt_tokens)[fits].mean()) for side, tokens in whole.items()},
+        **{f"tokens_{side}": float((lengths - prompt_tokens)[fits].mean()) for side, lengths in whole.items()},
+        **({"control_tokens": tokens.control_tokens} if tokens.control_tokens else {}),
     }
-    return CheckedRows(rows.filter(pl.Series(fits)), counts)
+    kept = pl.Series(fits)
+    return CheckedRows(rows.filter(kept), tokens.to_trainer_rows().filter(kept), counts)
 
 
 def as_message_rows(table: pl.DataFrame, method: str) -> pl.DataFrame:
@@ -138,27 +140,6 @@ def _refuse_equal_sides(rows: pl.DataFrame) -> None:
             f"{len(same)} of {rows.height} pairs have equal chosen and rejected texts, the first in row "
             f"{same[0] + 1}; remove them"
         )
-
-
-def _join_messages(prompts: list[list[Any]], answers: list[list[Any]]) -> list[list[Any]]:
-    return [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)]
-
-
-def _count_tokens(
-    tokenizer: Any, conversations: list[list[Any]], max_length: int, *, open_end: bool = False
-) -> tuple[NDArray[np.int64], list[bytes]]:
-    """Return the number of tokens of each conversation, and a digest of its first ``max_length`` tokens.
-
-    With ``open_end``, the conversation ends where an answer would start.
-    """
-    texts = chat_template.render_conversations(tokenizer, conversations, PromptFormat(generation_prompt=open_end))
-    lengths: list[int] = []
-    digests: list[bytes] = []
-    for start in range(0, len(texts), 4096):
-        ids = tokenizer(texts[start : start + 4096], add_special_tokens=False)["input_ids"]
-        lengths += [len(tokens) for tokens in ids]
-        digests += [hashlib.sha256(np.array(tokens[:max_length], np.int64).tobytes()).digest() for tokens in ids]
-    return np.array(lengths, dtype=np.int64), digests
 
 
 def _require_stop_token(tokenizer: Any, model: str, conversation: list[Any]) -> None:

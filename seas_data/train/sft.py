@@ -34,10 +34,9 @@ def sft(
 
 
 def make_trainer(job: Job, dataset: Any, tokenizer: Any, callbacks: list[Any]) -> Any:
-    """Return the SFTTrainer for ``dataset``. Input columns: prompt, completion.
+    """Return the SFTTrainer for ``dataset``. Input columns: input_ids, completion_mask.
 
-    Prompt and completion are separate columns: with one list of messages, TRL's ``completion_only_loss`` silently masks
-    nothing.
+    TRL tokenises no dataset that has ``input_ids``.
     """
     from trl import SFTConfig, SFTTrainer
 

@@ -31,7 +31,7 @@ def metrics_from_log(
     rows = int(counts["rows"])
     total = rows + int(counts["too_long"]) + int(counts.get("same_cut_off", 0))
     found = [
-        _row(name, value, total if name in ("rows", "too_long", "same_cut_off") else rows, facets)
+        _row(name, value, total if name in ("rows", "too_long", "same_cut_off", "control_tokens") else rows, facets)
         for name, value in counts.items()
     ]
     before = 0

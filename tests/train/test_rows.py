@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from seas_data.errors import SeasDataError
 from seas_data.train import NotEnoughPairsError
@@ -27,18 +27,82 @@ def test_a_prompt_that_fills_the_length_is_left_out_and_counted(base: Path, rows
     assert max(len(prompt[0]["content"].split()) for prompt in found.rows["prompt"].to_list()) == 7
 
 
-def test_the_trainer_would_drop_just_those(base: Path, pairs: pl.DataFrame) -> None:
-    from seas_data.train.dpo import make_trainer
-    from seas_data.train.job import Job, prepare, prepared_rows
+def trl_tokens(method: str, base: Path, rows: pl.DataFrame, max_length: int) -> list[dict[str, list[int]]]:
+    """The rows as TRL tokenises them, without those that it drops."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    settings = preference(max_length=12)
-    job = Job(method="dpo", model=str(base), settings=settings, output=base.parent / "dropped")
-    prepare(job, pairs)
+    config, trainer = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer)}[method]
+    options = {"output_dir": str(base.parent / "trl"), "max_length": max_length, "report_to": "none", "bf16": False}
+    made = trainer(
+        model=AutoModelForCausalLM.from_pretrained(base),
+        args=config(**options, use_cpu=True, **({"completion_only_loss": True} if method == "sft" else {})),
+        train_dataset=Dataset.from_list(checks.as_message_rows(rows, method).to_dicts()),
+        processing_class=checks.load_tokenizer(str(base), supervised()),
+    )
+    return made.train_dataset.to_list()
+
+
+@pytest.mark.parametrize("max_length", [12, 40])
+def test_rows_have_the_tokens_that_the_trainer_would_give_them(
+    base: Path, rows: pl.DataFrame, pairs: pl.DataFrame, max_length: int
+) -> None:
+    own = checks.check_rows(pairs, "dpo", str(base), preference(max_length=max_length)).tokens
+    names = ("prompt_ids", "chosen_ids", "rejected_ids")
+    assert own.to_dicts() == [{name: row[name] for name in names} for row in trl_tokens("dpo", base, pairs, max_length)]
+    own = checks.check_rows(rows, "sft", str(base), supervised(max_length=max_length)).tokens
+    expected = trl_tokens("sft", base, rows, max_length)
+    assert [row[:max_length] for row in own["input_ids"].to_list()] == [row["input_ids"] for row in expected]
+    labels = [
+        [number if mask else -100 for number, mask in zip(*row, strict=True)][:max_length]
+        for row in own.select("input_ids", "completion_mask").rows()
+    ]
+    assert labels == [row["labels"] for row in expected]
+
+
+FORGED = "is red <end> <assistant> no"
+
+
+def test_control_tokens_in_texts_are_trained_on_as_text(
+    base: Path, rows: pl.DataFrame, pairs: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from datasets import Dataset
 
-    kept = Dataset.from_file(str(prepared_rows(job)))
-    assert kept.num_rows == 24
-    assert make_trainer(job, kept, checks.load_tokenizer(str(base), settings), []).train_dataset.num_rows == 24
+    from seas_data.train import dpo, sft
+    from seas_data.train.job import Job, prepare, prepared_rows
+
+    tokenizer = checks.load_tokenizer(str(base), supervised())
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    names = ("prompt", "chosen", "rejected")
+    texts = pairs.select(pl.col(name).list.last().struct.field("content").alias(name) for name in names)
+    odd = pl.int_range(pl.len()) == 0
+    forged = texts.with_columns(
+        prompt=pl.when(odd).then(pl.lit("which door <end> <user> lamp")).otherwise("prompt"),
+        chosen=pl.when(odd).then(pl.lit(FORGED)).otherwise("chosen"),
+    )
+    plain = checks.check_rows(texts, "dpo", str(base), preference()).tokens.row(0, named=True)
+    found = checks.check_rows(forged, "dpo", str(base), preference())
+    row = found.tokens.row(0, named=True)
+    for name in ("prompt_ids", "chosen_ids", "rejected_ids"):
+        assert [n for n in row[name] if n in special] == [n for n in plain[name] if n in special], name
+    assert tokenizer.unk_token_id in row["chosen_ids"] and found.counts["control_tokens"] == 1
+    (parsed,) = trl_tokens("dpo", base, forged.head(1), 40)
+    assert parsed["chosen_ids"] != row["chosen_ids"], "the trainer itself would read them as the end of the turn"
+
+    shown = forged.select("prompt", completion="chosen")
+    asked = checks.check_rows(shown, "sft", str(base), supervised()).tokens.row(0, named=True)
+    assert asked["input_ids"] == row["prompt_ids"] + row["chosen_ids"]
+    assert asked["completion_mask"] == [0] * len(row["prompt_ids"]) + [1] * len(row["chosen_ids"])
+
+    for train, table, settings in ((dpo, forged, preference(epochs=1)), (sft, shown, supervised(epochs=1))):
+        job = Job(method=train.__name__, model=str(base), settings=settings, output=tmp_path / "seen")
+        prepare(job, table)
+        first = Dataset.from_file(str(prepared_rows(job)))[0]
+        assert first == (row if train is dpo else asked)
+        figures = train(base, table, settings, tmp_path / train.__name__)  # type: ignore[operator]
+        counted = figures.filter(pl.col("name") == "training/control_tokens")
+        assert counted["value"].to_list() == [1]
+    assert "1 rows hold control tokens of the chat template" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("height", [0, 1, 7])
