@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from seas_data.text import printable
+
 
 def bar(total: int | None, description: str, unit: str = "rows") -> "tqdm[None]":
     """Return a bar with the rate and the remaining time: a context manager with ``update(n)``.
@@ -18,7 +20,7 @@ def bar(total: int | None, description: str, unit: str = "rows") -> "tqdm[None]"
     interactive = sys.stderr.isatty()
     return tqdm(
         total=total,
-        desc=description,
+        desc=printable(description),
         unit=f" {unit}",
         delay=2,
         mininterval=0.2 if interactive else 10,

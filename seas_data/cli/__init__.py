@@ -15,16 +15,41 @@ with exit status 2. Each command imports heavy libraries itself, so that the oth
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from seas_data.cli import analysis, migrate, release, stages, versions
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
 
+_ClickException = typer.BadParameter.__mro__[
+    2
+]  # the base class of all errors in arguments, which typer does not export
+
+
+class _Group(TyperGroup):
+    """The program: errors in arguments, which quote these, are printed with control characters made visible."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
+        try:
+            status = super().main(*args, standalone_mode=False, **options)
+        except _ClickException as problem:
+            message = io.StringIO()
+            problem.show(file=message)  # type: ignore[attr-defined]
+            say(message.getvalue(), end="")
+            status = problem.exit_code  # type: ignore[attr-defined]
+        except typer.Abort:
+            say("Aborted!")
+            status = 1
+        sys.exit(status or 0)
+
+
 app = typer.Typer(
     name="seas-data",
+    cls=_Group,
     help="Build, version, query and release adversarial and ambiguous-harmless safety datasets.",
     no_args_is_help=True,
     add_completion=False,
@@ -87,10 +112,10 @@ def main() -> None:
 
 
 def _interrupted() -> None:
-    print("Interrupted; the same command resumes.", file=sys.stderr)
+    say("Interrupted; the same command goes on.")
     sys.exit(130)
 
 
 def _fail(message: str) -> None:
-    print(f"error: {printable(message)}", file=sys.stderr)
+    say(f"error: {printable(message)}")
     sys.exit(2)

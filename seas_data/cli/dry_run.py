@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from seas_data.cli.dry_run_sources import write_sources
+from seas_data.console import echo
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
 from seas_data.text import printable
@@ -13,7 +14,7 @@ from seas_data.text import printable
 
 def write_plan(recipe: Recipe) -> None:
     """Print the plan of a recipe: the settings of each curation step, its loop, and the first rows of its sources."""
-    print(f"{recipe.name}: {printable(recipe.description)}\n")
+    echo(f"{recipe.name}: {printable(recipe.description)}\n")
     write_table(
         ("source", "from", "kind", "language", "licence", "role", "priority"),
         (
@@ -31,7 +32,7 @@ def write_plan(recipe: Recipe) -> None:
             for name, source in recipe.sources.items()
         ),
     )
-    print()
+    echo()
     write_table(
         ("step", "settings"),
         (
@@ -40,24 +41,24 @@ def write_plan(recipe: Recipe) -> None:
         ),
     )
     embedders = ", ".join(f"{printable(each.model)} for {'/'.join(each.languages)}" for each in recipe.embedders)
-    print(f"\nembedders: {embedders or 'none'}")
+    echo(f"\nembedders: {embedders or 'none'}")
     if recipe.loop is not None:
         _print_loop(recipe, recipe.loop)
     write_sources(recipe)
-    print("Dry run: nothing was built.")
+    echo("Dry run: nothing was built.")
 
 
 def _print_loop(recipe: Recipe, loop: Loop) -> None:
     """Print the plan of the loop: models, judges, pairs and trainings."""
     attacks = loop.seeds_per_iteration * loop.attack.attacks_per_seed
     responses = loop.attack.responses_per_attack
-    print(
+    echo(
         f"\nloop: {loop.iterations} iterations, each of {loop.seeds_per_iteration:,} seeds x "
         f"{loop.attack.attacks_per_seed} attacks x {responses} responses: {attacks:,} attacks and "
         f"{attacks * responses:,} responses to judge"
     )
     rows = f"at most {loop.evaluation.max_prompts:,} rows" if loop.evaluation.max_prompts else "all rows"
-    print(
+    echo(
         f"evaluation: {loop.evaluation.seeds:,} seeds x {loop.evaluation.attacks_per_seed} attacks x "
         f"{loop.evaluation.responses_per_prompt} responses for each red team and target, and {rows} of each set\n"
     )
@@ -83,21 +84,21 @@ def _print_loop(recipe: Recipe, loop: Loop) -> None:
             for name, model in recipe.models.items()
         ),
     )
-    print()
+    echo()
     write_table(
         ("judge", "by", "model"),
         ((each.label, each.by, each.model) for each in recipe.judges),
     )
-    print()
+    echo()
     mart = recipe.pairs.mode == "mart"
     roles = ("mart",) if mart else ("red", "target", "harmless", "general")
     write_table(
         (f"pairs, mode {recipe.pairs.mode}", "settings"),
         ((role, _format_settings(getattr(recipe.pairs, role))) for role in roles),
     )
-    print()
+    echo()
     _print_trainings(recipe, loop, fine_tuned=mart or loop.update == "sft")
-    print()
+    echo()
 
 
 def _print_trainings(recipe: Recipe, loop: Loop, *, fine_tuned: bool) -> None:

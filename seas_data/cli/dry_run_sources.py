@@ -3,6 +3,7 @@
 import polars as pl
 
 from seas_data import sources
+from seas_data.console import echo
 from seas_data.errors import SeasDataError
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Recipe, Source
@@ -20,7 +21,7 @@ def write_sources(recipe: Recipe) -> None:
     for name, source in recipe.sources.items():
         if source.hub is not None or str(source.path).startswith(SANDBOX):
             made = "the Hub, which a dry run does not call" if source.hub is not None else "the sandbox"
-            print(f"\n{name}: comes from {made}")
+            echo(f"\n{name}: comes from {made}")
             continue
         try:
             found = sources.read_source(name, source, labelling=recipe.labelling, max_characters=max_characters)
@@ -28,14 +29,14 @@ def write_sources(recipe: Recipe) -> None:
             accounts[name] = describe_source(source, found)
             require_readable(name, source, found)
         except SeasDataError as problem:
-            print(f"\nA build would stop here: {printable(str(problem))}")
+            echo(f"\nA build would stop here: {printable(str(problem))}")
     if accounts:
-        print("\n" + "\n".join(account_lines(Account(accounts))))
+        echo("\n" + "\n".join(account_lines(Account(accounts))))
 
 
 def _write_rows(name: str, source: Source, prompts: pl.DataFrame) -> None:
     columns = source.columns
-    print(f"\n{name}: the first of {prompts.height:,} prompts")
+    echo(f"\n{name}: the first of {prompts.height:,} prompts")
     rows = []
     for row in prompts.head(_ROWS).iter_rows(named=True):
         risk, style = row["source_risk"], row["source_style"]

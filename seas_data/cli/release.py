@@ -18,6 +18,7 @@ from seas_data.cli.shared import (
     open_version,
     print_json,
 )
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ def forget(
 
 def _confirm(question: str) -> bool:
     """Ask for confirmation on standard error, because standard output is for results."""
-    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)
+    say(f"{question} [y/N]: ", end="")
     return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
 

@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperCommand
 
 from seas_data import registry
+from seas_data.console import echo as echo
 from seas_data.errors import SeasDataError
-from seas_data.text import printable
 
 if TYPE_CHECKING:
     from seas_data.query.version import Version
@@ -74,8 +74,3 @@ def print_json(content: Any) -> None:
 
     plain = json.loads(json.dumps(content, default=str))
     print(to_json(plain, ascii_only=not is_unicode(sys.stdout)))
-
-
-def echo(text: str = "") -> None:
-    """Print ``text`` to standard output, with control characters of its lines made visible."""
-    print("\n".join(map(printable, text.split("\n"))))

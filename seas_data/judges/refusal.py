@@ -50,7 +50,7 @@ def judge_rows(rows: pl.DataFrame, judge: JudgeRefusal, generator: Generator, fo
     """Return the refusal class of each row.
 
     Input columns: ``request_id``, ``prompt``, ``response``.
-    Output columns: ``request_id`` and ``VERDICT_COLUMNS``, of which ``refusal``, ``raw`` and ``detail`` may have values.
+    Output columns: ``request_id`` and ``VERDICT_COLUMNS``, of which ``refusal``, ``raw`` and ``detail`` have values.
 
     Raises SeasDataError if the model answers no request.
     """

@@ -110,7 +110,9 @@ def judge_prompts(
     """
     rows = prompts.select(id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
     able = [judge for judge in judges if not isinstance(judge, JudgeRefusal)]
-    verdicts = _judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}).drop("refusal")
+    verdicts = (
+        _judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}).drop("refusal", "detail")
+    )
     return verdicts.filter(pl.col("verdict").is_not_null()).sort("prompt_id", "judge")
 
 

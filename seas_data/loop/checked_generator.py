@@ -1,7 +1,6 @@
 """What became of the requests to a model: a line for every stage, and the end of the run if too many failed."""
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.models.protocol import Generator, PromptFormat, Sampling
 from seas_data.text import printable
@@ -52,7 +52,7 @@ class CheckedGenerator:
         answers = self.generator.generate(requests, sampling, samples, folder, label, prompt_format)
         counts = count_answers(answers)
         if counts.total:
-            print(f"{label}: {counts.describe()}", file=sys.stderr)
+            say(f"{label}: {counts.describe()}")
         require_few_failures(counts, label, self.max_failed_proportion)
         return answers
 

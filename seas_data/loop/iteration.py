@@ -5,7 +5,6 @@ generation is cached by batch and training by its own checkpoints. So a killed b
 with the same tables.
 """
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import pairs, tables
+from seas_data.console import say
 from seas_data.curate import incoming
 from seas_data.curate.incoming import Earlier, Incoming
 from seas_data.curate.outcome import build_decisions
@@ -67,7 +67,7 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     train = select_split(earlier, "train")
     context = IterationContext(recipe, workspace, stages, iteration, parent.table("checkpoints"))
     _check_training_files(context)
-    print(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}", file=sys.stderr)
+    say(f"\niteration {iteration}: R{iteration - 1} against T{iteration - 1}")
 
     results = [] if iteration > 1 else _start_models(context, train, held_out)
     context = _with_new_checkpoints(context, results)
@@ -196,7 +196,7 @@ def _attack_and_train(
     target = run("train target", target_rows.height, lambda: update_model(context, "target", target_rows))
     for trained in (red, target):
         if statement := trained["checkpoints"]["statement"][0]:
-            print(statement, file=sys.stderr)
+            say(statement)
     joining = select_joining(context, attack_rows.add_language(attacks, seeds, adversarial), seeds, answers)
     return [drawn, written, answered, judged, built, red, target], joining["prompts"]
 
@@ -246,7 +246,7 @@ def _print_training_rows(built: Frames) -> None:
     if "pairs" not in built:
         rows = built["demonstrations"]
         for role, count in rows.group_by("role").len().sort("role").iter_rows():
-            print(f"{count} rows to fine-tune the {role} on", file=sys.stderr)
+            say(f"{count} rows to fine-tune the {role} on")
         return
     for role in ("red", "target", "harmless"):
-        print(pairs.summarize(role, built["pairs"], built["unpaired"]), file=sys.stderr)
+        say(pairs.summarize(role, built["pairs"], built["unpaired"]))

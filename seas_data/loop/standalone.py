@@ -11,12 +11,12 @@ a version, as Parquet files with their names, so the output of one stage can be 
 next. The folder also has ``harmless.parquet`` (prompt_id, text): the harmless prompts that the target was sent.
 """
 
-import sys
 from pathlib import Path
 
 import polars as pl
 
 from seas_data import plan, sandbox, tables
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
 from seas_data.loop.context import Frames, IterationContext
@@ -103,10 +103,7 @@ def run_judges(context: IterationContext, folder: Path) -> Frames:
 
 def run_pairs(context: IterationContext, folder: Path) -> Frames:
     """Build pairs, or MART's demonstrations, from the folder's attacks, responses and verdicts, and write them."""
-    print(
-        "Nothing is held out: a folder has no splits, so every prompt of its file counts as one of train.",
-        file=sys.stderr,
-    )
+    say("Nothing is held out: a folder has no splits, so every prompt of its file counts as one of train.")
     held_out = pl.DataFrame(schema={"prompt_id": pl.String, "text_digest": pl.String})
     answers = {"responses": _read(folder, "responses"), "verdicts": _read(folder, "verdicts")}
     attacks, seeds = _read(folder, "attacks"), _read(folder, "seeds")

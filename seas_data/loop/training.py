@@ -4,11 +4,11 @@ With too few rows a model stays as it is under its next name, and its row in ``c
 """
 
 import shutil
-import sys
 
 import polars as pl
 
 from seas_data import models, train
+from seas_data.console import say
 from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.seeds import draw_demonstrations
@@ -70,10 +70,9 @@ def drop_held_out_instructions(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl
     dropped = find_held_out(texts.drop_nulls(), held_out)
     kept = rows.filter(~pl.col("row").cast(pl.String).is_in(dropped.implode())).drop("row")
     if len(dropped):
-        print(
+        say(
             f"{len(dropped)} of {rows.height} instructions are dropped: they have the text of a prompt of test, "
-            "harmless or holdout",
-            file=sys.stderr,
+            "harmless or holdout"
         )
     return kept
 

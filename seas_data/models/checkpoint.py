@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
+from seas_data.hub_token import check_hub_token
 from seas_data.recipe.paths import is_local_path
 from seas_data.store.files import sha256
 from seas_data.text import printable
@@ -76,6 +77,7 @@ def resolve_folder(model: str, revision: str | None) -> Path:
         return Path(model)
     from huggingface_hub import snapshot_download
 
+    check_hub_token()
     try:
         folder = snapshot_download(model, revision=revision, allow_patterns=list(FILE_PATTERNS))
     except Exception as problem:  # the client raises its own errors, httpx's and the system's

@@ -6,13 +6,13 @@ server tokenises, ``neutralise`` puts a blank into each of them.
 """
 
 import re
-import sys
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seas_data.console import say
 from seas_data.models import chat_template
 from seas_data.models.protocol import PromptFormat
 
@@ -53,7 +53,7 @@ class TokenizedText(NamedTuple):
 
 
 def neutralise(text: str, tokens: Collection[str] = ()) -> str:
-    """Return ``text`` with a blank inside (``< |eot_id|>``) each control token of common templates and of ``tokens``."""
+    """Return ``text`` with a blank inside (``< |eot_id|>``) each control token of common templates, and ``tokens``."""
     for token in sorted(tokens, key=len, reverse=True):
         text = text.replace(token, _split(token))
     return _CONTROL.sub(lambda match: _split(match[0]), text)
@@ -73,10 +73,9 @@ def neutralise_conversation(
 def report(name: str, changed: int, total: int) -> None:
     """Say on standard error how many texts for the model ``name`` were neutralised, if any."""
     if changed:
-        print(
+        say(
             f"{changed} of {total} texts for {name} hold control tokens of chat templates, such as <|eot_id|>; each "
-            "got a blank inside, so that it is read as text.",
-            file=sys.stderr,
+            "got a blank inside, so that it is read as text."
         )
 
 

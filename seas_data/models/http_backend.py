@@ -10,7 +10,6 @@ server returns fewer, the rest is requested again, and if it refuses several, th
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import polars as pl
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.models import (
     generation_cache,
@@ -129,10 +129,9 @@ class HttpBackend:
             )
             answers = generation_cache.concat_batches(answered)
         if sampling.temperature > 0 and samples > 1 and _samples_are_equal(answers):
-            print(
+            say(
                 f"The server at {hide_password(self.url)} gave each request the same text {samples} times, so it does "
-                "not sample; see docs/judges.md, Servers.",
-                file=sys.stderr,
+                "not sample; see docs/judges.md, Servers."
             )
         return answers
 
@@ -215,10 +214,9 @@ class HttpBackend:
                     rows = await self._answer(client, request.without_ids, missing, sampling, prompt_format)
                     if _are_answered(rows):
                         self._accepts_ids = False
-                        print(
+                        say(
                             f"The server at {hide_password(self.url)} does not accept token ids; control tokens of "
-                            "chat templates in texts get a blank inside, so that they are read as text.",
-                            file=sys.stderr,
+                            "chat templates in texts get a blank inside, so that they are read as text."
                         )
                     return rows
         request = request if self._accepts_ids else request.without_ids
@@ -269,10 +267,9 @@ class HttpBackend:
         model = http_outcomes.read_model(reply, self.settings.model, self._secret)
         if model is not None and model not in self._other_models:
             self._other_models.add(model)
-            print(
+            say(
                 f"The server at {hide_password(self.url)} answers as the model {model}, not {self.settings.model}; "
-                "if that is another model, correct model or the server.",
-                file=sys.stderr,
+                "if that is another model, correct model or the server."
             )
         verdict_tokens = prompt_format.verdict_tokens
         rows = []
@@ -320,7 +317,7 @@ class HttpBackend:
         named = [entry for entry in entries if entry.get("id") == self.settings.model]
         if others := [str(entry["id"]) for entry in entries if isinstance(entry.get("id"), str)] if not named else []:
             names = http_outcomes.clean(", ".join(others[:5]), self._secret)
-            print(f"The server at {shown} does not list the model {self.settings.model} ({names}).", file=sys.stderr)
+            say(f"The server at {shown} does not list the model {self.settings.model} ({names}).")
         if data is None or not isinstance(data, list):
             return ""
         return json.dumps([{name: _plain(entry.get(name)) for name in _MODEL_FIELDS} for entry in named[:1]])

@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.models import http_outcomes
 from seas_data.models.http_outcomes import Outcome
@@ -172,7 +172,7 @@ class RetryingClient:
 
     def _record_available(self) -> None:
         if self._unavailable_since is not None and self._last_report >= self._unavailable_since:
-            print(f"The server at {self._shown_url} is available again.", file=sys.stderr)
+            say(f"The server at {self._shown_url} is available again.")
         self._unavailable_since, self._lost_in_a_row = None, 0
 
     def _record_refused(self, outcome: Outcome) -> FailedRequest:
@@ -258,11 +258,9 @@ def announce_wait(url: str, reason: str, left: float, asked: float = 0.0) -> Non
     """Print what is waited for, until when, and how to change it."""
     until = (datetime.now() + timedelta(seconds=min(max(left, 0), 10**8))).strftime("%H:%M:%S")
     wait = f" It asks to wait {asked:.0f} seconds." if asked > 2 * BACKOFF.longest else ""
-    print(
+    say(
         f"The server at {url} is unavailable ({reason}).{wait} Waiting for it until {until} ({max(left, 0):.0f} "
-        "seconds); start it, or correct url or max_wait_seconds of its model in the recipe.",
-        file=sys.stderr,
-        flush=True,
+        "seconds); start it, or correct url or max_wait_seconds of its model in the recipe."
     )
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.models import supervise
 from seas_data.retry import Backoff, with_retries
@@ -75,10 +76,9 @@ def run_server(command: list[str], model: str, folder: Path, *, max_wait_seconds
     arguments = build_arguments(command, model, port)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "serve.log"
-    print(
+    say(
         f"Serving: {printable(shlex.join(arguments))}\nWaiting up to {max_wait_seconds:.0f} seconds (max_wait_seconds) "
-        f"for it to start; its output is in {printable(str(log))}.",
-        file=sys.stderr,
+        f"for it to start; its output is in {printable(str(log))}."
     )
     with log.open("wb") as output:
         process = subprocess.Popen(

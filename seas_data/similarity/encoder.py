@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
+from seas_data.hub_token import check_hub_token
 from seas_data.progress import bar
 from seas_data.recipe import Embedder
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
@@ -101,6 +102,7 @@ def _model_folder(embedder: Embedder) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    check_hub_token()
     name = embedder.model if "/" in embedder.model else f"sentence-transformers/{embedder.model}"
     try:
         return Path(snapshot_download(name, revision=embedder.revision, allow_patterns=list(_MODEL_FILES)))

@@ -11,7 +11,6 @@ prompt, or a side that is not one answer, are set aside.
 
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seas_data import tables
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.sources.compression import decode_file
 from seas_data.sources.jsonl import InvalidLineError, iterate_records
@@ -78,10 +78,9 @@ class ConversationRows:
     def print_set_aside(self) -> None:
         """Print how many records were set aside, why and where; nothing if there are none."""
         if self.set_aside.height:
-            print(
+            say(
                 f"{self.set_aside.height:,} of {self.rows.height + self.set_aside.height:,} rows of {self.path} are "
-                f"set aside: {_describe(self.set_aside)}",
-                file=sys.stderr,
+                f"set aside: {_describe(self.set_aside)}"
             )
 
 

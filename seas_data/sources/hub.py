@@ -9,6 +9,7 @@ with its line), or a config and split, which `datasets` loads. Prefer files wher
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
+from seas_data.hub_token import check_hub_token
 from seas_data.recipe import Source
 from seas_data.sources.datasets_folder import raw_from_dataset
 from seas_data.sources.formats import HUB, SourceFormat
@@ -46,6 +47,7 @@ def read_hub(path: Path, source: Source) -> RawRows:
 
 def _full_revision(source: Source) -> tuple[str, str]:
     """Return the repository and the full commit hash."""
+    check_hub_token()
     repository, revision = str(source.hub), str(source.revision)
     if len(revision) == 40:
         return repository, revision

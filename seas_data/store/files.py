@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 
 TEMPORARY = ".unfinished-"
@@ -91,7 +91,7 @@ def read_verified(path: Path, consequence: str) -> bytes | None:
 
 def warn_of_damage(path: Path, consequence: str, problem: str = "is damaged") -> None:
     """Print that the file at ``path``, which can be made again, has a ``problem``, and the ``consequence``."""
-    print(f"{path} {problem}; {consequence}", file=sys.stderr)
+    say(f"{path} {problem}; {consequence}")
 
 
 def _content_digest(path: Path, content: bytes) -> bytes:

@@ -13,7 +13,6 @@ import io
 import json
 import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
+from seas_data.console import say
 from seas_data.store import files
 from seas_data.store.code import code_digest
 
@@ -61,7 +61,7 @@ class Stages:
         if stored is not None:
             record, frames = stored
             self._records.append(record)
-            print(f"{_line(record)}, reused", file=sys.stderr)
+            say(f"{_line(record)}, reused")
             return frames
         shutil.rmtree(folder, ignore_errors=True)
         digests = {}
@@ -86,7 +86,7 @@ class Stages:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         record = {"stage": name, "started": started, "seconds": seconds, "rows": rows, "peak_megabytes": peak}
         self._records.append(record)
-        print(_line(record), file=sys.stderr)
+        say(_line(record))
 
     def runs(self, version: str, tools: str) -> pl.DataFrame:
         """Return the records so far as the table ``runs``; ``tools`` is a JSON object of the versions of the tools."""

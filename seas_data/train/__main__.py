@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.sources.jsonl import read_jsonl_frame
 from seas_data.train import job as jobs
@@ -21,7 +22,7 @@ def main() -> None:
     try:
         _run(jobs.load_job(path), prepared=path.is_dir())
     except SeasDataError as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}")
         raise SystemExit(2) from problem
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.metrics.rows import metric_frame
 from seas_data.models import checkpoint
@@ -85,19 +86,17 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
     checked = rows.check_rows(table, job.method, job.model, job.settings)
     if left_out := int(checked.counts["too_long"]):
         limit = job.settings.max_length
-        print(f"{left_out} rows left out: their prompts fill max_length ({limit} tokens)", file=sys.stderr)
+        say(f"{left_out} rows left out: their prompts fill max_length ({limit} tokens)")
     if same := int(checked.counts.get("same_cut_off", 0)):
         limit = job.settings.max_length
-        print(
+        say(
             f"{same} pairs left out: their chosen and rejected are equal up to max_length ({limit} tokens), where the "
-            "trainer cuts them off",
-            file=sys.stderr,
+            "trainer cuts them off"
         )
     if found := int(checked.counts.get("control_tokens", 0)):
-        print(
+        say(
             f"{found} rows hold control tokens of the chat template, such as <|im_end|>, in their texts; they are "
-            "trained on as plain text",
-            file=sys.stderr,
+            "trained on as plain text"
         )
     rows.write_arrow(job.work / _ROWS, checked.tokens)
     files.write_text(job.work / _COUNTS, json.dumps(checked.counts))

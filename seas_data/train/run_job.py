@@ -1,12 +1,12 @@
 """Running a training job from its rows to its model folder, in this process or with a launcher."""
 
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.train.job import Job, launch_command, prepare, publish, report
 
@@ -33,7 +33,7 @@ def run_job(job: Job, table: pl.DataFrame, make_trainer: MakeTrainer, *, replace
 
 def _launch(job: Job) -> None:
     command = launch_command(job)
-    print(f"starting {' '.join(command)}", file=sys.stderr)
+    say(f"starting {' '.join(command)}")
     status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
     if status != 0:
         raise SeasDataError(

@@ -8,7 +8,6 @@ a server or a library is put on one line, cut, and cleared of anything that look
 import json
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
@@ -17,7 +16,9 @@ from urllib.parse import urlsplit
 import httpx2
 from huggingface_hub import constants, errors, get_token
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
+from seas_data.hub_token import check_hub_token
 from seas_data.release.privacy.redact import LIKE_A_SECRET
 from seas_data.retry import Backoff, with_retries
 from seas_data.text import printable
@@ -36,6 +37,7 @@ _EXPLAINED = (errors.OfflineModeIsEnabled, errors.EntryNotFoundError)
 @contextmanager
 def hub_errors(repository: str, kind: Kind = "dataset") -> Iterator[None]:
     """Raise SeasDataError with a message about ``repository`` for whatever the Hub's client raises in the block."""
+    check_hub_token()
     try:
         with _quiet_client():
             yield
@@ -141,7 +143,7 @@ def _is_transient(problem: Exception) -> float | bool:
 
 
 def _report_wait(_: Exception, seconds: float) -> None:
-    print(f"the Hub is not responding; retrying in {seconds:.0f} s", file=sys.stderr)
+    say(f"the Hub is not responding; retrying in {seconds:.0f} s")
 
 
 def _root_cause(problem: BaseException) -> BaseException:

@@ -1,5 +1,6 @@
 """Terminal and JSON output of push and takedown. Text from outside is escaped for the terminal."""
 
+from seas_data.console import echo
 from seas_data.query.text_table import write_table
 from seas_data.release.hub.push import PushResult
 from seas_data.release.takedown import Takedown
@@ -17,22 +18,22 @@ def print_push(name: str, result: PushResult, *, tag: str | None) -> None:
         ]
         write_table(("change", "file", "bytes"), [*files, *(("deleted", path, None) for path in plan.deleted)])
         for line in plan.card:
-            print(f"card     {line}")
-        print(
+            echo(f"card     {line}")
+        echo(
             f"{name} to {result.url}: {len(plan.new)} files new, {len(plan.changed)} changed, {len(plan.deleted)} "
             f"deleted, {len(plan.same)} unchanged; {len(plan.unmanaged)} files of others stay. Upload: at most "
             f"{plan.upload_bytes:,} bytes. Dry run: nothing was pushed."
         )
         return
     if plan.is_empty:
-        print(f"{result.url} is up to date; nothing was uploaded.")
+        echo(f"{result.url} is up to date; nothing was uploaded.")
     else:
-        print(
+        echo(
             f"Pushed {name} to {result.url}, commit {result.commit[:7]}: {len(plan.new)} files new, "
             f"{len(plan.changed)} changed, {len(plan.deleted)} deleted, {len(plan.same)} unchanged."
         )
     if tag:
-        print(f"Tag: {tag}.")
+        echo(f"Tag: {tag}.")
 
 
 def push_json(result: PushResult, *, tag: str | None) -> dict[str, object]:
@@ -53,27 +54,27 @@ def push_json(result: PushResult, *, tag: str | None) -> dict[str, object]:
 def print_takedown(result: Takedown, workspace: str) -> None:
     """Print what a takedown removed, and what still contains it."""
     removed = ", ".join(f"{table} {rows:,}" for table, rows in result.rows.items() if rows)
-    print(f"{result.version.name} no longer contains them; rows removed: {removed}.")
-    print(f"Taken down, with everything that contains their text: {_few([*result.prompts, *result.responses])}.")
+    echo(f"{result.version.name} no longer contains them; rows removed: {removed}.")
+    echo(f"Taken down, with everything that contains their text: {_few([*result.prompts, *result.responses])}.")
     if result.alike:
-        print(
+        echo(
             f"Similar rows that stay: {_few(result.alike)}. Read them with seas-data why, and take them down too if "
             "needed."
         )
     if result.versions:
-        print(
+        echo(
             f"Still in {', '.join(result.versions)} of {workspace}: to remove it for good, push {result.version.name}, "
             f"pull it into a new workspace, and delete {workspace}."
         )
     for each in result.published:
-        print(f"Still in {printable(each)}: delete that tag, and squash the history or delete the repository.")
+        echo(f"Still in {printable(each)}: delete that tag, and squash the history or delete the repository.")
     if result.unknown:
-        print(
+        echo(
             f"Unknown, because they are not in this workspace: {_few(result.unknown)}. Pull each of them and search it "
             "with seas-data why."
         )
     if result.models:
-        print(f"Trained on it: {_few(result.models)}. Train these models again to remove it from their weights.")
+        echo(f"Trained on it: {_few(result.models)}. Train these models again to remove it from their weights.")
 
 
 def _few(names: list[str]) -> str:

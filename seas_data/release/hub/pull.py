@@ -12,7 +12,6 @@ repository, because the next build would continue from a version of somebody els
 
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import yaml
 from pydantic import ValidationError
 
 from seas_data import tables
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe
@@ -174,7 +174,7 @@ def _require_space(root: Path, missing: list[tuple[str, Shard]]) -> None:
 def _download(remote: Remote, commit: str, staged: Path, missing: list[tuple[str, Shard]]) -> None:
     """Download the shards that the workspace does not have, and verify them."""
     size = sum(shard.bytes for _, shard in missing)
-    print(f"downloading {len(missing)} files ({size / 1e6:,.1f} MB) from {remote.name}", file=sys.stderr)
+    say(f"downloading {len(missing)} files ({size / 1e6:,.1f} MB) from {remote.name}")
     for other in staged.parent.glob("*"):
         if other != staged:
             shutil.rmtree(other, ignore_errors=True)

@@ -10,7 +10,6 @@ one profile: when it is made public its whole history is, including what an earl
 """
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.release import publish_log
@@ -180,7 +180,7 @@ def _commit(remote: Remote, info: RepositoryInfo, plan: PushPlan, payload: Paylo
     """Upload new and changed files, commit them, and return the commit."""
     paths = sorted({**plan.new, **plan.changed})
     additions = [CommitOperationAdd(path, payload.folder / path) for path in paths]
-    print(f"uploading {len(paths)} files ({plan.upload_bytes / 1e6:,.1f} MB) to {remote.name}", file=sys.stderr)
+    say(f"uploading {len(paths)} files ({plan.upload_bytes / 1e6:,.1f} MB) to {remote.name}")
     first = {each.upload_info.sha256: each for each in reversed(additions)}
     repeated = [each for each in additions if first[each.upload_info.sha256] is not each]  # a shard that is a config
     for group in (list(first.values()), repeated):
