@@ -1,5 +1,17 @@
-"""Entry point of ``python -m seas_data``, which is the command ``seas-data``."""
+"""Entry point of the command ``seas-data``, also as ``python -m seas_data``."""
 
-from seas_data.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line. An interrupt while it is still being loaded ends the program as a later one does."""
+    try:
+        from seas_data.cli import main as run
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on.", file=sys.stderr)
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -82,8 +82,8 @@ def _require_text(given: Iterable[str]) -> None:
             each.encode()
         except UnicodeEncodeError as problem:
             raise SeasDataError(
-                f"the query or a parameter is not UTF-8 text (character {problem.start + 1}); write it in UTF-8, or set "
-                "PYTHONUTF8=1"
+                f"the query or a parameter is not UTF-8 text (character {problem.start + 1}); write it in UTF-8, or "
+                "set PYTHONUTF8=1"
             ) from None
 
 
