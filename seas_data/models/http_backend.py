@@ -10,7 +10,8 @@ server returns fewer, the rest is requested again, and if it refuses several, th
 import asyncio
 import json
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -78,9 +79,12 @@ class HttpBackend:
         *,
         checkpoint_digest: str | None = None,
         check_alive: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name, self.settings, self.url = name, settings, url.rstrip("/")
         self._checkpoint_digest, self._check_alive = checkpoint_digest, check_alive
+        self._sleep, self._clock = sleep, clock
         self._secret = _read_key(settings.api_key_env)
         self._one_at_a_time = False
         self._other_models: set[str] = set()
@@ -182,6 +186,8 @@ class HttpBackend:
                 secret=self._secret,
                 answered=any(batch.stored is not None for batch in batches),
                 check_alive=self._check_alive,
+                sleep=self._sleep,
+                clock=self._clock,
             )
             try:
                 async with asyncio.TaskGroup() as group:

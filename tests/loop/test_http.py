@@ -93,12 +93,12 @@ def test_a_loop_continues_with_another_max_wait_and_when_its_server_is_available
         answered.append(json.dumps(body))
         return said(body, before)
 
-    def say(text: str, **how: Any) -> None:
-        print(text, **how)
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
         if "is unavailable" in text:
             reported.set()
 
-    monkeypatch.setattr(http_retry, "print", say, raising=False)
+    monkeypatch.setattr(http_retry, "say", say)
     monkeypatch.setattr(http_retry, "BACKOFF", Backoff(first=0.05, longest=10))
 
     def serve() -> None:

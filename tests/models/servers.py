@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Reply = tuple[int, dict[str, str], Any] | None
-"""Status, headers and content; None drops the connection."""
+Reply = tuple[int, dict[str, str], Any] | Callable[[BaseHTTPRequestHandler], None] | None
+"""Status, headers and content; a function that writes the reply itself, after which the connection is closed; None
+drops the connection."""
 
 
 @dataclass
@@ -75,7 +76,9 @@ def server(
             reply = answer(body, before)
             with seen.lock:
                 seen.at_once -= 1
-            if reply is None:
+            if callable(reply):
+                reply(self)
+            if reply is None or callable(reply):
                 self.close_connection = True
                 self.connection.close()
                 return
