@@ -37,8 +37,6 @@ from seas_data.store.stages import Stages
 from seas_data.text import content_id
 
 _HARMLESS = "harmless.parquet"
-_ADDED = {"responses": ("thinking", "detail", "source", "source_id", "location"), "verdicts": ("detail",)}
-"""Columns that folders of earlier releases lack."""
 
 
 def open_context(recipe: Recipe, folder: Path, red: str | None = None, target: str | None = None) -> IterationContext:
@@ -160,9 +158,7 @@ def _read(folder: Path, table: str) -> pl.DataFrame:
     path = folder / f"{table}.parquet"
     if not path.exists():
         raise SeasDataError(f"{path} does not exist; run the stage that writes it first (see: seas-data --help)")
-    rows = read_rows(str(path), ())
-    added = [name for name in _ADDED.get(table, ()) if name not in rows.columns]
-    return tables.cast(table, rows.with_columns(pl.lit(None, pl.String).alias(name) for name in added))
+    return tables.cast(table, read_rows(str(path), ()))
 
 
 def _write(folder: Path, frames: Frames) -> Frames:

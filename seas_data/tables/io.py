@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import dataframely as dy
 import dataframely.exc
@@ -11,13 +12,18 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.tables.schema import TABLES
 
+_ADDED: Final = {"responses": ("thinking", "detail", "source", "source_id", "location"), "verdicts": ("detail",)}
+"""Nullable columns that rows written by hand, by other programs or by earlier releases lack."""
+
 
 def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return ``frame`` with exactly the columns of ``table``, in order and typed.
+    """Return ``frame`` with exactly the columns of ``table``, in order and typed. Columns that were added are null.
 
-    Raises SeasDataError if a column is missing or the values do not fit the schema.
+    Raises SeasDataError if another column is missing or the values do not fit the schema.
     """
     schema = TABLES[table]
+    added = [name for name in _ADDED.get(table, ()) if name not in frame.columns]
+    frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in added)
     missing = [name for name in schema.column_names() if name not in frame.columns]
     if missing:
         raise SeasDataError(f"table {table} lacks the columns {', '.join(missing)}")
