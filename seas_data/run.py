@@ -3,12 +3,12 @@
 ``build_version.py`` is the pipeline and imports none of these; this module passes them in.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from seas_data import build_version as pipeline
 from seas_data import plan
+from seas_data.console import say
 from seas_data.curate.pipeline import Frames
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, require_trust, resolve_sandbox
@@ -70,5 +70,5 @@ def _pair_answers(recipe: Recipe, parent: store.Version | None, new: Frames) -> 
 
     built = pairs.pair_version(recipe.pairs, parent, new)
     for line in pairs.describe(built):
-        print(line, file=sys.stderr)
+        say(line)
     return built

@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from seas_data.cli import analysis, migrate, release, stages, versions
-from seas_data.console import say
+from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
 
@@ -62,7 +62,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from seas_data import __version__
 
-        print(f"seas-data {__version__}")
+        echo(f"seas-data {__version__}")
         raise typer.Exit
 
 
