@@ -25,22 +25,22 @@ from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
 
-_ClickException = typer.BadParameter.__mro__[
-    2
-]  # the base class of all errors in arguments, which typer does not export
+# The base class of all errors in arguments, which typer does not export.
+_ArgumentError: Any = typer.BadParameter.__mro__[2]
 
 
 class _Group(TyperGroup):
     """The program: errors in arguments, which quote these, are printed with control characters made visible."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program and end it with its exit status."""
         try:
-            status = super().main(*args, standalone_mode=False, **options)
-        except _ClickException as problem:
+            status = super().main(*args, **(options | {"standalone_mode": False}))
+        except _ArgumentError as problem:
             message = io.StringIO()
-            problem.show(file=message)  # type: ignore[attr-defined]
+            problem.show(file=message)
             say(message.getvalue(), end="")
-            status = problem.exit_code  # type: ignore[attr-defined]
+            status = problem.exit_code
         except typer.Abort:
             say("Aborted!")
             status = 1
