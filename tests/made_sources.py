@@ -164,6 +164,7 @@ def _prompts(rows: pl.DataFrame) -> Frames:
         type=pl.when(typed).then("type"),
         difficulty=pl.when("hard").then(pl.lit("Hard")).when(typed).then(pl.lit("Easy")),
         label_source=pl.when(guessed).then(pl.lit("classifier")).when(typed).then(pl.lit("source")),
+        hazard=pl.when(~pl.col("hard") & (pl.col("number") % 2 == 0)).then(pl.lit("ncr")),
         label_probability=pl.when(guessed).then(0.6 + pl.col("number") % 40 / 100),
         source_risk=pl.when(typed & ~pl.col("hard") & ~guessed)
         .then(pl.col("type").str.to_lowercase())

@@ -82,6 +82,7 @@ def attacks_to_prompts(attacks: pl.DataFrame, taxonomy: Taxonomy, kind: str, lab
             kind=pl.lit(kind),
             label_source=pl.lit(label_source),
             label_probability=pl.lit(None),
+            hazard=pl.lit(None, pl.String),
             source=pl.lit("red-team"),
             source_risk=pl.lit(None),
             source_style=pl.lit(None),

@@ -6,11 +6,12 @@ has the default taxonomy. Two views are more than their files:
     prompts   every row of the version, with the newest relabel applied
     kept      prompts without those whose newest keep or drop decision is a drop
 
-``dropped`` has that drop decision for each of the others. Three more views serve the queries of the library:
+``dropped`` has that drop decision for each of the others. Four more views serve the queries of the library:
 
     target_prompts  every prompt that targets answer: its prompt set, red team, seed and labels
     answers         every response and judge: the verdict, the target, and the columns of ``target_prompts``
     unit_prompts    the prompts that give a unit of ``answers`` its clusters and templates: itself or seed examples
+    judged_hazards  the MLCommons hazards that the categories of verdicts stand for, by the crosswalk
 
 Files are listed one by one, never by a glob pattern: shards are shared between versions, so their folder also has files
 of other versions. ``macros`` has the macros.
@@ -23,6 +24,7 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.query import macros
+from seas_data.recipe.crosswalk import VERDICT_SET, hazard_maps
 from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.store.stages import RUNS
 from seas_data.tables import LABELS, TABLES, empty
@@ -162,7 +164,7 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
     views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
     views |= {"target_prompts": _TARGET_PROMPTS.strip(), "answers": _ANSWERS.strip()}
-    views |= {"unit_prompts": _UNIT_PROMPTS.strip()}
+    views |= {"unit_prompts": _UNIT_PROMPTS.strip(), "judged_hazards": _judged_hazards()}
     created = [f"create or replace view {_quote_name(name)} as {query}" for name, query in views.items()]
     return macros.create_statements() + created + (macros.set_variables() if variables else [])
 
@@ -208,6 +210,13 @@ def _default_taxonomy() -> str:
     frame = empty("taxonomy").vstack(default_taxonomy().frame())
     rows = ", ".join(f"({', '.join(map(_literal, row))})" for row in frame.iter_rows())
     return f"select * from (values {rows}) as taxonomy({', '.join(map(_quote_name, frame.columns))})"
+
+
+def _judged_hazards() -> str:
+    rows = ", ".join(
+        f"({_quote_text(label)}, {_quote_text(code)})" for label, code in hazard_maps()[VERDICT_SET].items()
+    )
+    return f"select * from (values {rows}) as judged_hazards(category, hazard)"
 
 
 def _literal(value: str | int | None) -> str:

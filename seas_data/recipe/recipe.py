@@ -99,8 +99,9 @@ class Recipe(StrictModel):
         used = {"pairs", "training"} if self.pairs_from_sources else set()
         left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS - used if self.loop is None else set())
         content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
-        maps = (name for each in self.sources.values() for name in (each.risk_map, each.style_map))
-        content["taxonomy"] = self.taxonomy.only_maps(name for name in maps if isinstance(name, str)).model_dump()
+        content["taxonomy"] = self.labelling.used_maps(self.sources.values()).model_dump()
+        for name, source in self.sources.items():
+            content["sources"][name]["hazard_map"] = dict(self.labelling.hazard_map(source)) or None
         for source in content["sources"].values():
             del source["max_unreadable_proportion"]  # it decides whether a build stops, and changes no row
         if self.loop is not None:

@@ -79,6 +79,9 @@ class Source(StrictModel):
     """The name of a map of the taxonomy, or risk categories by the values of `columns.risk`."""
     style_map: str | dict[str, str] | None = None
     """The name of a map of the taxonomy, or attack styles by the values of `columns.style`."""
+    hazard_map: str | dict[str, str] | None = None
+    """The name of a set of the crosswalk, or MLCommons hazards by the values of `columns.risk`. Null: the set that
+    `risk_map` names, if there is one."""
     licence: str | None = None
     """SPDX identifier of the source's licence. Null: the source states none."""
     language: str | None = None

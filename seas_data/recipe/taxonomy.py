@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, mo
 
 from seas_data import tables, yaml_text
 from seas_data.recipe.base import StrictModel
+from seas_data.recipe.crosswalk import hazard_maps, hazards
 from seas_data.recipe.paths import resolve_file
 from seas_data.recipe.sources import Source
 from seas_data.resources import folder
@@ -39,6 +40,8 @@ class Category(StrictModel):
     """What belongs to it, in one sentence."""
     aliases: list[Annotated[str, Field(min_length=1, max_length=80)]] = []
     """Other names and codes of it, for labels that people give."""
+    hazards: list[str] = []
+    """The MLCommons hazards of its prompts. Where categories have some, sets of the crosswalk are maps too."""
 
 
 class Axis(StrictModel):
@@ -93,6 +96,12 @@ class Taxonomy(StrictModel):
                 raise ValueError(f"a category cannot be called {label!r}; the word has another meaning in queries")
         if not labels:
             raise ValueError("it has no category; add some to risk or style")
+        codes = Counter(code for axis in (self.style, self.risk) for each in axis.categories for code in each.hazards)
+        for code, count in codes.items():
+            if code not in hazards():
+                raise ValueError(f"{code!r} is not an MLCommons hazard; allowed are {', '.join(hazards())}")
+            if count > 1:
+                raise ValueError(f"the hazard {code!r} belongs to more than one category; leave it to one of them")
         for place, axis in (("risk", self.risk), ("style", self.style)):
             for name, mapping in axis.maps.items():
                 if wrong := unknown_values(mapping, axis):
@@ -134,15 +143,6 @@ class Taxonomy(StrictModel):
         axes = (self.style.known_labels() | self.risk.known_labels()).items()
         return next((name for known, name in axes if fold_label(known) == folded), None)
 
-    def only_maps(self, used: Iterable[str]) -> "Taxonomy":
-        """Return the taxonomy with only the maps whose names are in ``used``."""
-        names = set(used)
-        axes = {
-            place: axis.model_copy(update={"maps": {name: each for name, each in axis.maps.items() if name in names}})
-            for place, axis in (("risk", self.risk), ("style", self.style))
-        }
-        return self.model_copy(update=axes)
-
 
 def fold_label(label: str) -> str:
     """Return ``label`` without differences of case, and with single blanks for ``_`` and white space."""
@@ -164,7 +164,7 @@ def unknown_values(mapping: Mapping[str, str], axis: Axis) -> list[str]:
 
 @dataclass(frozen=True)
 class Labelling:
-    """How the labels of sources become categories."""
+    """How the labels of sources become categories and hazards."""
 
     taxonomy: Taxonomy = field(default_factory=lambda: default_taxonomy())
 
@@ -181,11 +181,31 @@ class Labelling:
         found = (
             ("risk_map", self._fault(source.risk_map, self.taxonomy.risk)),
             ("style_map", self._fault(source.style_map, self.taxonomy.style)),
+            ("hazard_map", _hazard_fault(source.hazard_map)),
         )
         return [(key, message) for key, message in found if message]
 
+    def hazard_map(self, source: Source) -> Mapping[str, str]:
+        """Return the MLCommons hazards by the source's labels: by default those of the set that ``risk_map`` names."""
+        if isinstance(source.hazard_map, dict):
+            return source.hazard_map
+        name = source.hazard_map or source.risk_map
+        return hazard_maps().get(name, {}) if isinstance(name, str) else {}
+
+    def used_maps(self, sources: Iterable[Source]) -> Taxonomy:
+        """Return the taxonomy with the maps that ``sources`` name, and no others."""
+        names = {name for each in sources for name in (each.risk_map, each.style_map) if isinstance(name, str)}
+        axes = {
+            place: axis.model_copy(update={"maps": self._named(axis, names - {self.taxonomy.name})})
+            for place, axis in (("risk", self.taxonomy.risk), ("style", self.taxonomy.style))
+        }
+        return self.taxonomy.model_copy(update=axes)
+
+    def _named(self, axis: Axis, names: set[str]) -> dict[str, dict[str, str]]:
+        return {name: each for name, each in self._maps(axis).items() if name in names}
+
     def _maps(self, axis: Axis) -> dict[str, dict[str, str]]:
-        return {self.taxonomy.name: axis.known_labels()} | axis.maps
+        return _crosswalk_maps(axis) | {self.taxonomy.name: axis.known_labels()} | axis.maps
 
     def _find(self, given: str | dict[str, str] | None, axis: Axis) -> Mapping[str, str]:
         if not axis.categories:
@@ -200,6 +220,25 @@ class Labelling:
         if isinstance(given, dict) and (wrong := unknown_values(given, axis)):
             return f"{wrong[0]!r} is not in the taxonomy; allowed are {', '.join(axis.names)}"
         return None
+
+
+def _crosswalk_maps(axis: Axis) -> dict[str, dict[str, str]]:
+    """Return a map for each set of the crosswalk, by the hazards of the categories; none if they have no hazards."""
+    by_hazard = {hazard: each.name for each in axis.categories for hazard in each.hazards}
+    if not by_hazard:
+        return {}
+    return {
+        name: {label: by_hazard[hazard] for label, hazard in labels.items() if hazard in by_hazard}
+        for name, labels in hazard_maps().items()
+    }
+
+
+def _hazard_fault(given: str | dict[str, str] | None) -> str | None:
+    if isinstance(given, str) and given not in hazard_maps():
+        return f"the crosswalk has no set {given!r}; set it to one of {', '.join(hazard_maps())}, or give a mapping"
+    if isinstance(given, dict) and (wrong := sorted(set(given.values()) - set(hazards()))):
+        return f"{wrong[0]!r} is not a hazard; allowed are {', '.join(hazards())}"
+    return None
 
 
 @cache

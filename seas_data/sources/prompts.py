@@ -139,6 +139,7 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: La
     rows = rows.with_columns(
         pl.when(adversarial).then(_map_labels(labelling.risk_map(source), rows["risk"])).alias("risk_category"),
         pl.when(adversarial).then(_map_labels(labelling.style_map(source), rows["style"])).alias("attack_style"),
+        pl.when(adversarial).then(_map_labels(labelling.hazard_map(source), rows["risk"])).alias("hazard"),
     )
     type_of = labelling.taxonomy.type_of
     types = [type_of(risk, style) for risk, style in rows.select("risk_category", "attack_style").iter_rows()]
@@ -151,6 +152,7 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: La
         pl.col("prompt_kind").alias("kind"),
         "risk_category",
         "attack_style",
+        "hazard",
         pl.Series("type", [label for label, _ in types], dtype=pl.String),
         pl.Series("difficulty", [difficulty for _, difficulty in types], dtype=pl.String),
         pl.Series("label_source", ["source" if label else None for label, _ in types], dtype=pl.String),

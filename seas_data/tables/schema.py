@@ -144,6 +144,7 @@ class Prompts(dy.Schema):
         *DIFFICULTIES,
         nullable=True,
     )
+    hazard = _category("public", "The MLCommons hazard, by the crosswalk; null where unknown.", nullable=True)
     label_source = _text(
         "public", "Who gave the label: source, classifier, judge:NAME or manual:REVIEWER.", nullable=True, **_REVIEWER
     )
