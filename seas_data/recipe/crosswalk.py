@@ -37,7 +37,7 @@ def load_crosswalk() -> tuple[Row, ...]:
 
 @cache
 def hazard_maps() -> dict[str, dict[str, str]]:
-    """Return, for each set of the crosswalk, the hazards by label. A label without one hazard of its own is left out."""
+    """Return the hazards by label of each set of the crosswalk. Labels without one hazard of their own are left out."""
     maps: dict[str, dict[str, str]] = {row.set: {} for row in load_crosswalk()}
     for row in load_crosswalk():
         if row.relation in ("exact", "narrower"):

@@ -8,7 +8,7 @@ from sklearn.metrics import cohen_kappa_score, confusion_matrix
 
 import seas_data as sd
 from seas_data.metrics import intervals
-from seas_data.query import library
+from seas_data.query import library, sql
 from seas_data.query.version import Version
 from seas_data.resources import folder
 from tests.query import loop_rows
@@ -208,4 +208,39 @@ def test_tokens_of_a_turn_are_those_of_the_version_that_played_it(tmp_path: Path
     assert answer.select("version", "model", "tokens", "tokens_per_second").rows() == [
         ("v2", "R0", 10, 5.0),
         ("v10", "R1", 20, 5.0),
+    ]
+
+
+def test_asked_against_judged_counts_each_category_of_an_unsafe_response(tmp_path: Path) -> None:
+    verdicts = (
+        ("a1", "unsafe", ["Non-Violent Crimes", "Privacy"]),
+        ("a2", "unsafe", ["Non-Violent Crimes"]),
+        ("b1", "unsafe", ["Jailbreak"]),
+        ("b2", "safe", []),
+        ("b3", "unparsed", None),
+        ("b4", "unsafe", []),
+    )
+    about = {"source": "s", "kind": "adversarial", "role": "training"}
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", {"prompt_id": "a", "hazard": "ncr"} | about, {"prompt_id": "b"} | about),
+        splits=table("splits", *({"prompt_id": prompt, "split": "train"} for prompt in "ab")),
+        responses=table(
+            "responses", *({"response_id": key, "prompt_id": key[0], "model": "T0"} for key, _, _ in verdicts)
+        ),
+        verdicts=table(
+            "verdicts",
+            *(
+                {"response_id": key, "judge": "guard", "verdict": verdict, "categories": categories}
+                for key, verdict, categories in verdicts
+            ),
+        ),
+    )
+    query = library.load(folder("sql"))["asked-against-judged"]
+    found = sql.run_all(shards, [(query.sql, query.values([]))])[0]
+    assert found.rows() == [
+        ("guard", "ncr", "Non-Violent Crimes", 2, True),
+        ("guard", "ncr", "Privacy", 1, False),
+        ("guard", "unknown", "Jailbreak", 1, None),
+        ("guard", "unknown", "none", 1, None),
     ]

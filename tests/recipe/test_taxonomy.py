@@ -93,7 +93,7 @@ def test_a_file_is_relative_to_the_recipe_and_its_content_is_in_the_digest(tmp_p
     assert before.taxonomy.types == ["Desserts", "Soups & Stews"]
     assert before.taxonomy.canonical("SWEET") == "Desserts"
     again = Recipe.model_validate(before.canonical())
-    assert again.taxonomy == before.taxonomy.only_maps([]) and again.digest() == before.digest()
+    assert again.taxonomy == before.labelling.used_maps([]) and again.digest() == before.digest()
     renamed = COOKING | {"risk": {"categories": [{"name": "Desserts"}, {"name": "Soups"}]}}
     assert recipes.load(written(tmp_path, renamed)).digest() != before.digest()
 
@@ -117,6 +117,28 @@ def test_labels_that_are_in_terms_of_the_taxonomy_need_no_map(tmp_path: Path) ->
     }
 
 
+def test_the_sets_of_the_crosswalk_are_maps_where_categories_have_hazards() -> None:
+    labelled = {"path": "set.jsonl", "kind": "adversarial", "risk_map": "catqa"}
+    loaded = Recipe.model_validate(RECIPE | {"taxonomy": "llama-guard-3", "sources": {"set": labelled}})
+    found = loaded.labelling.risk_map(loaded.sources["set"])
+    assert found["Tailored Financial Advice / Tax planning"] == "Specialized Advice"
+    assert "Illegal Activity / Drug" not in found
+    again = Recipe.model_validate(loaded.canonical())
+    assert again.digest() == loaded.digest() and again.taxonomy.risk.maps == {"catqa": found}
+
+
+def test_the_hazards_of_a_source_are_those_of_the_set_that_its_map_names() -> None:
+    source = {"path": "set.jsonl", "kind": "adversarial", "columns": {"text": "text"}}
+    for keys in ({"risk_map": "alert"}, {"hazard_map": "alert"}, {"hazard_map": {"crime_tax": "ncr"}}):
+        loaded = Recipe.model_validate(RECIPE | {"sources": {"set": source | keys}})
+        assert loaded.labelling.hazard_map(loaded.sources["set"])["crime_tax"] == "ncr"
+        again = Recipe.model_validate(loaded.canonical())
+        assert again.labelling.hazard_map(again.sources["set"])["crime_tax"] == "ncr"
+        assert again.digest() == loaded.digest()
+    plain = Recipe.model_validate(RECIPE)
+    assert not plain.labelling.hazard_map(plain.sources["set"])
+
+
 def test_a_map_to_an_axis_that_the_taxonomy_leaves_empty_maps_nothing() -> None:
     labelling = Labelling(Taxonomy.model_validate(COOKING))
     for style_map in ("s-eval", {"a": "Role Play"}):
@@ -135,6 +157,14 @@ def test_a_map_to_an_axis_that_the_taxonomy_leaves_empty_maps_nothing() -> None:
         (
             {"sources": {"set": RECIPE["sources"]["set"] | {"risk_map": "s-eval"}}},  # type: ignore[index]
             "sources.set.risk_map: there is no map 's-eval'; set it to one of cooking, kitchen",
+        ),
+        (
+            {"sources": {"set": RECIPE["sources"]["set"] | {"hazard_map": "food"}}},  # type: ignore[index]
+            "sources.set.hazard_map: the crosswalk has no set 'food'; set it to one of ailuminate",
+        ),
+        (
+            {"sources": {"set": RECIPE["sources"]["set"] | {"hazard_map": {"a": "fire"}}}},  # type: ignore[index]
+            "sources.set.hazard_map: 'fire' is not a hazard; allowed are vcr",
         ),
     ],
 )
@@ -158,6 +188,11 @@ def test_what_is_wrong_with_a_taxonomy_key_is_named(tmp_path: Path, change: dict
         ({"categories": [{"name": "a\nb"}]}, "risk.categories.0.name: String should match pattern"),
         ({"categories": [{"name": 1}]}, "risk.categories.0.name: Input should be a valid string"),
         ({"categories": [{"name": "A"}], "maps": {"m": {"b": "B"}}}, "risk.maps.m: 'B' is not a category of risk"),
+        ({"categories": [{"name": "A", "hazards": ["xyz"]}]}, "'xyz' is not an MLCommons hazard; allowed are vcr"),
+        (
+            {"categories": [{"name": "A", "hazards": ["vcr"]}, {"name": "B", "hazards": ["vcr"]}]},
+            "the hazard 'vcr' belongs to more than one category",
+        ),
         ({"categories": [{"name": "A"}], "difficulty": "Medium"}, "risk.difficulty: Input should be 'Easy' or 'Hard'"),
         ([], "risk"),
     ],
