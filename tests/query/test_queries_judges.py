@@ -226,7 +226,8 @@ def test_asked_against_judged_counts_each_category_of_an_unsafe_response(tmp_pat
         prompts=table("prompts", {"prompt_id": "a", "hazard": "ncr"} | about, {"prompt_id": "b"} | about),
         splits=table("splits", *({"prompt_id": prompt, "split": "train"} for prompt in "ab")),
         responses=table(
-            "responses", *({"response_id": key, "prompt_id": key[0], "model": "T0"} for key, _, _ in verdicts)
+            "responses",
+            *({"response_id": key, "prompt_id": key[0], "model": "T0", "sample": 0} for key, _, _ in verdicts),
         ),
         verdicts=table(
             "verdicts",
