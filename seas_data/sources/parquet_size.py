@@ -27,6 +27,7 @@ def require_bounded_parquet(path: Path, columns: Collection[str] | None = None) 
     ``columns``: the columns that are read; all of them by default. Texts are counted as often as they occur.
     """
     with pq.ParquetFile(path) as file:
+        _require_whole_metadata(path, file, columns)
         _require_bounded(path, file, columns)
 
 
@@ -37,6 +38,26 @@ def is_parquet_bomb(path: Path) -> bool:
     except SeasDataError:
         return True
     return False
+
+
+def _require_whole_metadata(path: Path, file: pq.ParquetFile, columns: Collection[str] | None) -> None:
+    """Read one row of each row group: that raises OSError if its metadata are damaged; looking at them would abort.
+
+    Texts are read with their dictionary, so that they are not expanded.
+    """
+    stored = [file.schema.column(at) for at in range(file.metadata.num_columns)]
+    texts = [column.path for column in stored if column.physical_type == "BYTE_ARRAY"]
+    try:
+        _read_first_rows(path, columns, texts)
+    except OSError:  # also of delta encoding, which has no dictionary
+        _read_first_rows(path, columns, [])
+
+
+def _read_first_rows(path: Path, columns: Collection[str] | None, texts: list[str]) -> None:
+    names = None if columns is None else list(columns)
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        for group in range(file.metadata.num_row_groups):
+            next(file.iter_batches(1, row_groups=[group], columns=names, use_threads=False), None)
 
 
 def _require_bounded(path: Path, file: pq.ParquetFile, columns: Collection[str] | None) -> None:

@@ -1,5 +1,6 @@
 """Parquet files, folders written by `datasets`, and what their typed columns become."""
 
+import contextlib
 from pathlib import Path
 
 import datasets
@@ -12,6 +13,7 @@ import pytest
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.parquet_size import require_bounded_parquet
 
 FRAME = pl.DataFrame(
     {
@@ -135,3 +137,14 @@ def test_texts_without_their_common_prefixes_are_read(tmp_path: Path) -> None:
     path = tmp_path / "set.parquet"
     pq.write_table(pa.table({"prompt": texts}), path, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY")
     assert read(path, columns={}).prompts["text"].to_list() == texts
+
+
+def test_damaged_metadata_of_a_column_are_an_error(tmp_path: Path) -> None:
+    """Arrow ends the process if they are looked at before a row is read."""
+    path = tmp_path / "set.parquet"
+    pq.write_table(pa.table({"prompt": ["a door"]}), path, store_schema=False)
+    content = path.read_bytes()
+    for at in range(len(content) - 8 - int.from_bytes(content[-8:-4], "little"), len(content) - 8):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        with contextlib.suppress(SeasDataError, OSError, pa.ArrowException):
+            require_bounded_parquet(path)
