@@ -4,7 +4,6 @@ The text is kept unchanged, except for a fixed wrapper that the recipe names. Th
 the mapped ones, so that another map can be tried without reading the source again.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.taxonomy import apply_map
 from seas_data.sources.answers import AnswerTables, no_answers
 from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_language
+from seas_data.sources.listed_labels import list_labels
 from seas_data.sources.raw_rows import FIELDS, RawRows
 from seas_data.text import content_id, printable, text_digest
 
@@ -177,15 +177,8 @@ def _map_labels(mapping: Mapping[str, str], labels: pl.Series) -> pl.Series:
 
 
 def _apply(mapping: Mapping[str, str], label: str) -> str | None:
-    """Return the value of ``label``; of a list of labels that of the first that has one."""
-    found = apply_map(mapping, label)
-    if found is not None or not label.lstrip().startswith("["):
-        return found
-    try:
-        labels = json.loads(label)
-    except (ValueError, RecursionError):
-        return None
-    values = (apply_map(mapping, each) for each in labels if isinstance(each, str))
+    """Return the value of ``label``; of several labels (``list_labels``) that of the first that has one."""
+    values = (apply_map(mapping, each) for each in (label, label.strip(), *list_labels(label)))
     return next((value for value in values if value is not None), None)
 
 

@@ -301,6 +301,38 @@ def test_label_that_is_a_list_maps_by_its_first_element_with_a_mapping(tmp_path:
     assert found.prompts["source_risk"][0] == '["Nothing", "Kitchen", "Garden"]'
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        ["Kitchen"],
+        '["Kitchen"]',
+        "['Nothing', 'Kitchen']",
+        "[\"it's\", 'Kitchen']",
+        {"Nothing": False, "Kitchen": True},
+        {"Nothing": 0, "Kitchen": 1},
+        "{'Garden': False, 'Kitchen': True}",
+        {"label": "Kitchen"},
+        [{"label": "Kitchen"}],
+        [["Kitchen"]],
+        " Kitchen\n",
+    ],
+)
+def test_label_in_a_list_or_an_object_is_found(label: object, tmp_path: Path) -> None:
+    keys = {"kind": "adversarial", "columns": {"risk": "label"}}
+    risk_map = {"Kitchen": RISK_CATEGORIES[0], "Garden": RISK_CATEGORIES[1]}
+    found = read(tmp_path, "set.jsonl", json.dumps({"prompt": "a", "label": label}), **keys, risk_map=risk_map)
+    assert found.prompts["risk_category"].to_list() == [RISK_CATEGORIES[0]]
+
+
+@pytest.mark.parametrize(
+    "label", ["[", "{'", "['Nothing'", "[" * 20_000, "['" * 4_000, "\\'" * 4_000, {"Kitchen": False}]
+)
+def test_label_in_a_broken_or_overlong_list_maps_to_nothing(label: object, tmp_path: Path) -> None:
+    keys = {"kind": "adversarial", "columns": {"risk": "label"}, "risk_map": {"Kitchen": RISK_CATEGORIES[0]}}
+    found = read(tmp_path, "set.jsonl", json.dumps({"prompt": "a", "label": label}), **keys)
+    assert found.prompts["risk_category"].to_list() == [None]
+
+
 values = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8), st.none(), st.integers(), st.booleans()
 )
