@@ -32,6 +32,13 @@ _LOOSE_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0
 _WIDTHS: Final = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
 _NOT_PLAIN: Final = re.compile(r"[^\t-\r\x1c-~]")
 _WIDE: Final = re.compile("[\uff01-\uff5e\u3000]")
+_LATIN: Final = "abcdefghijklmnopqrstuvwxyz"
+_SMALL_CAPITALS: Final = (
+    "\u1d00\u0299\u1d04\u1d05\u1d07\ua730\u0262\u029c\u026a\u1d0a\u1d0b\u029f\u1d0d"  # a to m
+    "\u0274\u1d0f\u1d18\ua7af\u0280\ua731\u1d1b\u1d1c\u1d20\u1d21\u028f\u1d22"  # n to z; there is no x
+)
+_ENCLOSED: Final = (0x1F150, 0x1F170)
+"""First letters of the white letters in black circles and squares, which NFKC does not change, unlike others."""
 _FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
 _PAYLOAD: Final = re.compile("[\U000e0000-\U000e007f]|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2}")
 
@@ -55,9 +62,10 @@ def fold(text: str) -> str:
 def fold_look_alikes(text: str) -> str:
     """Return ``fold(text)`` with letters that look like Latin ones replaced by them, and without loose marks.
 
-    The look-alikes are those of Unicode TR 39 for letters. A loose mark is a combining mark that forms no letter, such
-    as a stroke through a letter. Texts that are equal in ``fold`` are equal here. ASCII letters are never replaced (TR
-    39 also takes ``rn`` for ``m`` and ``0`` for ``O``), so plain ASCII texts keep their form.
+    The look-alikes are those of Unicode TR 39 for letters, small capitals, and letters in circles and squares. A loose
+    mark is a combining mark that forms no letter, such as a stroke through a letter. Texts that are equal in ``fold``
+    are equal here. ASCII letters are never replaced (TR 39 also takes ``rn`` for ``m`` and ``0`` for ``O``), so plain
+    ASCII texts keep their form.
     """
     if text.isascii():
         return fold(text)
@@ -145,7 +153,10 @@ def _ignorable_table() -> dict[int, str | None]:
 
 @cache
 def _look_alike_table() -> dict[int, str]:
-    return {ord(character): latin for character, latin in tables()["look_alikes"].items()}
+    shapes = {ord(shape): letter for shape, letter in zip(_SMALL_CAPITALS, _LATIN.replace("x", ""), strict=True)}
+    for first in _ENCLOSED:
+        shapes |= {first + number: letter for number, letter in enumerate(_LATIN)}
+    return {ord(character): latin for character, latin in tables()["look_alikes"].items()} | shapes
 
 
 @cache

@@ -61,6 +61,9 @@ def test_disguised_text_folds_to_the_plain_one(text: str) -> None:
         ("wh\u0430t is in th\u0435 b\u043eх?", PLAIN),  # Cyrillic
         ("WHАT IS IN ТНЕ ВОХ?", PLAIN),
         ("w\u0336h\u0336a\u0336t is in the box?", PLAIN),
+        ("ᴡʜᴀᴛ ɪꜱ ɪɴ ᴛʜᴇ ʙᴏx?", PLAIN),  # small capitals
+        ("🅦🅗🅐🅣 🅘🅢 🅘🅝 🅣🅗🅔 🅑🅞🅧?", PLAIN),
+        ("🆆🅷🅰🆃 🅸🆂 🅸🅽 🆃🅷🅴 🅱🅾🆇?", PLAIN),
         ("schӧne grüße", "schöne grüsse"),
         ("ѕсhӧnе grüβe", "schöne grüsse"),
     ],

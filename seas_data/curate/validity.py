@@ -11,7 +11,8 @@ from seas_data.folding import shows_nothing
 from seas_data.recipe import Limits
 
 REPLACEMENT_CHARACTER = "\ufffd"
-_SYMBOLS = r"[\p{L}\p{N}\p{Extended_Pictographic}\x{1f1e6}-\x{1f1ff}]"  # the range are the letters of flags
+_SYMBOLS = r"[\p{L}\p{N}\p{Extended_Pictographic}\x{249c}-\x{24e9}\x{1f110}-\x{1f1ff}]"
+"""Letters, digits, emoji, and letters in brackets, circles, squares and flags, which Unicode counts as symbols."""
 
 
 def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:

@@ -60,6 +60,10 @@ class Message(NamedTuple):
     content: str
 
 
+_PROMPTS: Final = ("prompt", "conversations", "question", "instruction")
+_ANSWERS: Final = ("completion", "messages", "conversations", "output", "response", "answer")
+
+
 @dataclass(frozen=True)
 class ConversationRows:
     """The rows of a file, and the records that could not become one.
@@ -87,13 +91,14 @@ class ConversationRows:
 def read_preferences(path: str | Path) -> ConversationRows:
     """Read preference pairs. Output columns: source, source_id, prompt, chosen, rejected.
 
-    A row needs ``chosen`` and ``rejected``. ``prompt`` (or ``conversations``, the turns before them) may be left out if
-    both hold the whole conversation. Without ``source_id``, the id is a digest of the row, and a repeated row is set
-    aside; without ``source``, the source is ``preferences``.
+    A row needs ``chosen`` and ``rejected``. ``prompt`` (or ``conversations``, the turns before them, ``question`` or
+    ``instruction``) may be left out if both hold the whole conversation. ``system`` is a system message before it.
+    Without ``source_id``, the id is a digest of the row, and a repeated row is set aside; without ``source``, it is
+    ``preferences``.
 
     Raises SeasDataError if the file cannot be read, gives no row, or has too many unreadable rows.
     """
-    names = ("source", "source_id", "prompt", "conversations", "chosen", "rejected")
+    names = ("source", "source_id", *_PROMPTS, "input", "system", "chosen", "rejected")
     return _read(Path(path), "preferences", names, ("chosen", "rejected"), _preference)
 
 
@@ -101,19 +106,20 @@ def read_instructions(path: str | Path) -> ConversationRows:
     """Read instructions with their responses. Output columns: prompt, completion.
 
     A row has ``prompt`` and ``completion``, or the whole conversation in ``messages`` or ``conversations``, whose last
-    turn is the response to imitate.
+    turn is the response to imitate; or ``question`` or ``instruction`` (with ``input``) and ``output``, ``response`` or
+    ``answer``. ``system`` is a system message before it.
 
     Raises SeasDataError if the file cannot be read, gives no row, or has too many unreadable rows.
     """
-    names = ("prompt", "completion", "messages", "conversations")
+    names = (*_PROMPTS, "input", "system", *_ANSWERS)
     return _read(Path(path), "instructions", names, ("completion",), _instruction)
 
 
 def _preference(record: dict[str, Any]) -> dict[str, Any]:
-    prompt = _prompt(record, "prompt") or _prompt(record, "conversations")
+    prompt = _prompt(record, _PROMPTS)
     chosen, rejected = _messages(record, "chosen", "assistant"), _messages(record, "rejected", "assistant")
     shared, (chosen, rejected) = _split(prompt, {"chosen": chosen, "rejected": rejected})
-    row = {"prompt": shared, "chosen": chosen, "rejected": rejected}
+    row = {"prompt": _with_system(record, shared), "chosen": chosen, "rejected": rejected}
     source_id, source = record.get("source_id"), label_as_text(record.get("source"))
     if source_id is None:
         source_id = content_id("preference", json.dumps(row, ensure_ascii=False))
@@ -125,14 +131,11 @@ def _preference(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _instruction(record: dict[str, Any]) -> dict[str, Any]:
-    if record.get("completion") is not None:
-        answer, name = _messages(record, "completion", "assistant"), "completion"
-        prompt = _prompt(record, "prompt")
-    else:
-        name = next((each for each in ("messages", "conversations") if record.get(each) is not None), "completion")
-        answer, prompt = _messages(record, name, "assistant"), []
+    name = next((each for each in _ANSWERS if record.get(each) is not None), "completion")
+    answer = _messages(record, name, "assistant")
+    prompt = [] if name in ("messages", "conversations") else _prompt(record, ("prompt", "question", "instruction"))
     shared, (answer,) = _split(prompt, {name: answer})
-    return {"prompt": shared, "completion": answer}
+    return {"prompt": _with_system(record, shared), "completion": answer}
 
 
 def _split(prompt: list[Message], sides: dict[str, list[Message]]) -> tuple[list[Message], list[list[Message]]]:
@@ -209,9 +212,23 @@ def _check_prompt(prompt: list[Message]) -> None:
         raise InvalidLineError("unreadable", "the turns of the prompt do not alternate")
 
 
-def _prompt(record: dict[str, Any], name: str) -> list[Message]:
-    """Return the turns of the prompt column ``name``; none if the row has no such value."""
-    return [] if record.get(name) is None else _messages(record, name, "user")
+def _prompt(record: dict[str, Any], names: tuple[str, ...]) -> list[Message]:
+    """Return the turns of the first of the columns ``names`` that the row has; an instruction's input follows it."""
+    name = next((each for each in names if record.get(each) is not None), None)
+    if name is None:
+        return []
+    turns = _messages(record, name, "user")
+    if name == "instruction" and str(record.get("input") or "").strip():
+        text = "\n\n".join(turn.content for turn in (turns[-1], *_messages(record, "input", "user")))
+        turns = [*turns[:-1], turns[-1]._replace(content=text)]
+    return turns
+
+
+def _with_system(record: dict[str, Any], prompt: list[Message]) -> list[Message]:
+    """Return ``prompt`` after the system message of the row's own column, if it has one."""
+    if prompt[0].role == "system" or not str(record.get("system") or "").strip():
+        return prompt
+    return [*_messages(record, "system", "system"), *prompt]
 
 
 def _messages(record: dict[str, Any], name: str, role: str) -> list[Message]:

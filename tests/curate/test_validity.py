@@ -17,6 +17,13 @@ def run(*texts: str, role: str = "training", **limits: int) -> Outcome:
 
 
 @pytest.mark.parametrize(
+    "text", ["\u24d1\u24e1\u24d4\u24d0\u24d3", "\u249c\u249d\u249e", "\U0001f171\U0001f17e", "\U0001f1e9\U0001f1ea!"]
+)
+def test_letters_in_circles_brackets_squares_and_flags_are_text(text: str) -> None:
+    assert run(text, min_characters=1).kept.height == 1
+
+
+@pytest.mark.parametrize(
     ("text", "decision"),
     [
         ("ab", ("too_short", 2.0, 3.0, None)),

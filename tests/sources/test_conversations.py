@@ -310,7 +310,22 @@ INSTRUCTIONS: dict[str, dict[str, Any]] = {
     "ShareGPT": {
         "conversations": [{"from": "human", "value": "What is a door?"}, {"from": "gpt", "value": "A way in."}]
     },
+    "Alpaca": {"instruction": "What is a door?", "input": "", "output": "A way in."},
+    "question and answer": {"question": "What is a door?", "answer": "A way in.", "system": None},
 }
+
+
+def test_columns_of_a_system_message_and_of_an_input_are_read(tmp_path: Path) -> None:
+    asked = {"instruction": "What is it?", "input": "A door.", "system": "Be brief."}
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is it?\n\nA door."}]
+    pair = read_preferences(write(tmp_path, {**asked, "chosen": "A way in.", "rejected": "No."}))
+    assert messages(pair)["prompt"] == prompt
+    whole = {"system": "Be brief.", "chosen": [QUESTION, CHOSEN], "rejected": [QUESTION, CHOSEN]}
+    assert messages(read_preferences(write(tmp_path, whole)))["prompt"] == [prompt[0], QUESTION]
+    assert messages(read_instructions(write(tmp_path, {**asked, "output": "A way in."})))["prompt"] == prompt
+    own = {"role": "system", "content": "Sing."}
+    turns = {"system": "Be brief.", "messages": [own, QUESTION, CHOSEN]}
+    assert messages(read_instructions(write(tmp_path, turns)))["prompt"] == [own, QUESTION]
 
 
 @pytest.mark.parametrize("shape", INSTRUCTIONS)
