@@ -253,7 +253,7 @@ class HttpBackend:
                 failed = Choice(None, "filter" if reply.filtered else "error", reply.reason, note=request.note)
                 return rows + [_to_row(request, sample, failed) for sample in missing]
             self._one_at_a_time |= refused_several
-            new = self._read_reply(request, missing, reply, count, prompt_format)
+            new = self._read_reply(request, missing, reply, count, prompt_format, sampling.max_new_tokens)
             rows += new
             missing = missing[len(new) :]
         return rows
@@ -265,8 +265,12 @@ class HttpBackend:
         reply: dict[str, Any],
         count: int,
         prompt_format: PromptFormat,
+        most_tokens: int,
     ) -> list[tuple[Any, ...]]:
-        """Return the rows of a reply to ``count`` of the ``missing`` samples: one at least."""
+        """Return the rows of a reply to ``count`` of the ``missing`` samples: one at least.
+
+        An answer of ``most_tokens`` tokens was cut off if the server does not say why it ended.
+        """
         keep = self.settings.thinking == "keep"
         choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep)
         tokens = http_outcomes.read_tokens(reply)
@@ -280,6 +284,9 @@ class HttpBackend:
         verdict_tokens = prompt_format.verdict_tokens
         rows = []
         for number, (sample, choice) in enumerate(zip(missing, choices, strict=False)):
+            if tokens is not None and tokens >= most_tokens and choice.kind == "answer":
+                silent = not reply["choices"][number].get("finish_reason")
+                choice = replace(choice, finish_reason="length") if silent else choice
             score = None
             if verdict_tokens is not None and choice.kind == "answer":
                 score = token_probability.compute_choice_score(verdict_tokens, reply["choices"][number])

@@ -24,7 +24,7 @@ Action = Literal["read", "retry", "fail", "filter", "forbid", "wait", "end"]
 refused by a filter; forbid: a failed row, or the end of the run if the server forbids everything; wait: the server is
 unavailable; end: the end of the run."""
 
-WAIT_STATUS: Final = (429, 502, 503, 504, 529)
+WAIT_STATUS: Final = (429, 502, 503, 504, 521, 522, 523, 529)
 RETRY_STATUS: Final = (408, 409, 425)
 """The statuses of 400 to 499 that are about the moment, not about the request. Those from 500 are retried too."""
 END_STATUS: Final = {
@@ -54,14 +54,19 @@ _WAIT_CODES: Final = {"rate_limit_exceeded", "rate_limit_error", "overloaded_err
 _FILTER_CODES: Final = {
     *("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked"),
     *("data_inspection_failed", "datainspectionfailed", "content_filtered", "prohibited_content"),
+    *("moderation", "content_moderation", "moderation_error"),
 }
-_STOP_REASONS: Final = {"", "stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed"}
+_STOP_REASONS: Final = {
+    *("", "stop", "stopped", "eos", "eos_token", "stop_sequence", "end", "end_turn", "complete", "completed"),
+    *("finish", "finished", "done"),
+}
 _LENGTH_REASONS: Final = {
-    *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
+    *("length", "max_length", "max_tokens", "max_output_tokens", "max_new_tokens", "token_limit", "error_limit"),
+    *("model_length", "model_context_window_exceeded"),
 }
 _FILTER_REASONS: Final = {
     *("content_filter", "content_filtered", "refusal", "safety", "prohibited_content", "blocklist", "recitation"),
-    *("guardrail_intervened", "sensitive", "spii"),
+    *("guardrail_intervened", "sensitive", "spii", "error_toxic", "image_safety", "model_armor"),
 }
 _FAILED_REASONS: Final = {
     *("error", "abort", "aborted", "cancelled", "canceled", "failed", "insufficient_system_resource", "network_error"),
@@ -226,7 +231,8 @@ def _classify_status(status: int, content: Any, headers: Mapping[str, str], reas
     if status == 451 or codes & _FILTER_CODES:
         return Outcome("filter", reason)
     if status in WAIT_STATUS or codes & _WAIT_CODES:
-        return Outcome("wait", reason, read_retry_after(headers.get("retry-after")))
+        seconds = read_retry_after(headers.get("retry-after"))
+        return Outcome("wait", reason, max(seconds, read_retry_after(headers.get("retry-after-ms")) / 1000))
     if 400 <= status < 500 and status not in RETRY_STATUS:
         return Outcome("fail", reason)
     return Outcome("retry", reason)
@@ -236,7 +242,7 @@ def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool) -> Choi
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     given = choice.get("finish_reason")
-    reason = given.lower() if isinstance(given, str) else "" if given is None else None
+    reason = _normalise_reason(given) if isinstance(given, str) else "" if given is None else None
     text, refusal, thinking = _read_content(message, choice)
     notes = []
     raw = (text, refusal, thinking)
@@ -268,11 +274,18 @@ def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool) -> Choi
     return Choice(text, "other", None, thinking, "; ".join([f"finish reason {shown}", *notes]))
 
 
+def _normalise_reason(reason: str) -> str:
+    """Return a finish reason as the sets above have it: servers write STOP, content-filter and FinishReason.STOP."""
+    return re.sub(r"^finish_?reason[._]", "", reason.strip().lower().replace("-", "_"))
+
+
 def _read_content(message: dict[str, Any], choice: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
     """Return the text, the refusal and the thinking of a choice, each None if it has none."""
     texts: list[str] = []
     thoughts = [
-        each for key in ("reasoning_content", "reasoning") if isinstance(each := message.get(key), str) and each
+        each
+        for key in ("reasoning_content", "reasoning", "thinking")
+        if isinstance(each := message.get(key), str) and each
     ]
     refusals = [each] if isinstance(each := message.get("refusal"), str) and each else []
     content = message.get("content", choice.get("text"))
@@ -287,6 +300,8 @@ def _read_content(message: dict[str, Any], choice: dict[str, Any]) -> tuple[str 
                 refusals.append(part["refusal"])
             elif isinstance(part.get("text"), str):
                 texts.append(part["text"])
+            elif isinstance(part.get("text"), dict) and isinstance(part["text"].get("value"), str):
+                texts.append(part["text"]["value"])
     text = "".join(texts) if texts else None
     return text, "".join(refusals) or None, thoughts[0] if len(set(thoughts)) == 1 else "\n\n".join(thoughts) or None
 

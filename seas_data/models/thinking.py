@@ -4,9 +4,13 @@ import re
 from typing import Final, NamedTuple
 
 _NAMES: Final = r"think|thinking|thought|thoughts|reasoning|reflection|seed:think"
-_OPENING: Final = re.compile(rf"\s*(?:<({_NAMES})>|\[(THINK)\])", re.IGNORECASE)
-_CLOSING: Final = re.compile(rf"</(?:{_NAMES})>|\[/THINK\]", re.IGNORECASE)
-_OPENING_ANYWHERE: Final = re.compile(rf"<(?:{_NAMES})>|\[THINK\]", re.IGNORECASE)
+_OPENING_TAG: Final = (
+    rf"<(?:{_NAMES})(?:\s[^<>]{{0,80}})?>|\[THINK\]|\u25c1think\u25b7|<\|(?:begin_of_thought|START_THINKING)\|>"
+)
+_CLOSING_TAG: Final = rf"</(?:{_NAMES})>|\[/THINK\]|\u25c1/think\u25b7|<\|(?:end_of_thought|END_THINKING)\|>"
+_OPENING: Final = re.compile(rf"[\s\ufeff\u200b-\u200d\u2060]*(?:{_OPENING_TAG})", re.IGNORECASE)
+_CLOSING: Final = re.compile(_CLOSING_TAG, re.IGNORECASE)
+_OPENING_ANYWHERE: Final = re.compile(_OPENING_TAG, re.IGNORECASE)
 _CHANNEL: Final = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary|final)\b[^<]*<\|message\|>"
 )

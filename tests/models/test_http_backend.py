@@ -487,3 +487,12 @@ def test_thinking_is_a_column_of_its_own(tmp_path: Path) -> None:
         kept = ask(url, tmp_path, count=2, thinking="keep")
     assert set(split["text"]) == {"blue"} and set(split["thinking"]) == {"velorin"}
     assert set(kept["text"]) == {"<think>velorin</think>blue"} and kept["thinking"].null_count() == 2
+
+
+def test_an_answer_of_all_tokens_without_a_finish_reason_was_cut_off(tmp_path: Path) -> None:
+    def answer(body: dict[str, Any], _: int) -> Reply:
+        choice = {"message": {"content": "blue"}, "finish_reason": None}
+        return 200, {}, {"choices": [choice], "usage": {"completion_tokens": body["max_tokens"]}}
+
+    with server(answer) as (url, _):
+        assert set(ask(url, tmp_path, count=2)["finish_reason"]) == {"length"}

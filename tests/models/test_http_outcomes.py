@@ -164,3 +164,34 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 def test_a_key_that_cannot_be_sent_is_in_no_message() -> None:
     outcome = classify_failure(httpx.LocalProtocolError("Illegal header value b'Bearer sesame'"), "sesame")
     assert outcome.action == "end" and "sesame" not in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "read"),
+    [
+        *(
+            ("FinishReason.STOP", "stop"),
+            ("FINISH_REASON_STOP", "stop"),
+            (" end_turn ", "stop"),
+            ("max_length", "length"),
+        ),
+        *(("FINISH_REASON_MAX_TOKENS", "length"), ("content-filter", "filter"), ("ERROR_TOXIC", "filter")),
+        *(("tool-calls", "other"), (["length"], "other"), ({"type": "stop"}, "other"), (5, "other")),
+    ],
+)
+def test_finish_reasons_are_read_in_the_spellings_of_servers(reason: Any, read: str) -> None:
+    (choice,) = read_choices({"choices": [{"message": {"content": "blue"}, "finish_reason": reason}]}, 1)
+    assert (choice.text, choice.finish_reason) == ("blue", read)
+
+
+@pytest.mark.parametrize(
+    "content", [{"text": "blue"}, [{"type": "output_text", "text": "blue"}], [{"text": {"value": "bl"}}, "ue"]]
+)
+def test_texts_are_read_in_the_forms_of_servers(content: Any) -> None:
+    (choice,) = read_choices({"choices": [{"message": {"content": content, "thinking": "so"}}]}, 1)
+    assert (choice.text, choice.thinking) == ("blue", "so")
+
+
+def test_waits_are_as_long_as_the_server_asks_in_milliseconds_too() -> None:
+    assert classify_reply(429, {"retry-after-ms": "20000"}, b"{}").retry_after == 20
+    assert classify_reply(521, {"retry-after": "3", "retry-after-ms": "x"}, b"").retry_after == 3

@@ -26,6 +26,12 @@ from seas_data.models.thinking import read_final_answer, split_thinking
             "a",
         ),
         ("<|channel|>analysis<|message|>cut off", "", "cut off"),
+        ("\ufeff<think>velorin</think>blue", "blue", "velorin"),
+        ("<think effort='low'>velorin</think>blue", "blue", "velorin"),
+        ("\u25c1think\u25b7velorin\u25c1/think\u25b7blue", "blue", "velorin"),
+        ("<|begin_of_thought|>velorin<|end_of_thought|>blue", "blue", "velorin"),
+        ("<|START_THINKING|>velorin", "", "velorin"),
+        ("<thinker>velorin</thinker>blue", "<thinker>velorin</thinker>blue", None),
     ],
 )
 def test_thinking_before_an_answer_is_split_off(text: str, answer: str, thinking: str | None) -> None:
