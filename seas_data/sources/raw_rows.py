@@ -185,6 +185,8 @@ def _as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
         return _each_as_text(column)
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_duration(kind):
         return _each_as_text(column)
+    if pa.types.is_decimal256(kind):  # Polars panics
+        return pl.Series(column.cast(pa.string()).to_pylist(), dtype=pl.String), valid
     if pa.types.is_temporal(kind):
         # Polars panics at a date beyond the calendar, where Arrow writes that it is out of range.
         plain = column.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) else column
@@ -196,7 +198,10 @@ def _as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
             return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
         except pl.exceptions.PolarsError:  # a time zone that Polars does not know: the time in UTC
             return texts, valid
-    return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
+    try:
+        return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
+    except pl.exceptions.PolarsError:  # bytes that are not UTF-8, or an extension type
+        return _each_as_text(column)
 
 
 def _is_utf_8(column: pa.ChunkedArray) -> bool:

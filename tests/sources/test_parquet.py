@@ -148,3 +148,23 @@ def test_damaged_metadata_of_a_column_are_an_error(tmp_path: Path) -> None:
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
         with contextlib.suppress(SeasDataError, OSError, pa.ArrowException):
             require_bounded_parquet(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([1, 10**70], pa.decimal256(76, 0)), ["1", "1" + "0" * 70]),
+        (pa.array([1, 2], pa.decimal256(70, 1)).dictionary_encode(), ["1.0", "2.0"]),
+        (pa.array([b"ab", b"\xff\xff"], pa.binary(2)), None),
+        (pa.array([b"ab", b"\xff\xff"], pa.large_binary()), None),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(["{}", "["])), ["{}", "["]),
+        (pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8())), None),
+    ],
+    ids=["decimal256", "dictionary", "fixed binary", "large binary", "json", "bool8"],
+)
+def test_ids_of_rare_types_are_texts(tmp_path: Path, values: pa.Array, expected: list[str] | None) -> None:
+    pq.write_table(pa.table({"prompt": ["a door is open", "a lamp is on"], "key": values}), tmp_path / "set.parquet")
+    found = read(tmp_path / "set.parquet", columns={"id": "key"})
+    assert found.prompts.height + found.set_aside.height == 2
+    if expected is not None:
+        assert found.prompts["source_id"].to_list() == expected
