@@ -55,6 +55,13 @@ def test_a_report_of_garak_is_built_and_nothing_but_its_named_fields_is_kept(tmp
     assert str(tmp_path) not in "".join(kept)
 
 
+def test_a_dry_run_shows_what_a_log_has(tmp_path: Path) -> None:
+    ended = called("build", "pipelines/garak-log.yaml", "--dry-run", "--workspace", tmp_path / "ws")
+    assert ended.returncode == 0, ended.stderr
+    assert "text (from garak)" in ended.stdout and "kitchen.Cooking -> nothing" in ended.stdout
+    assert "run: 90 answers; verdicts: unsafe 120, safe 60" in ended.stdout
+
+
 def test_a_log_becomes_a_version_that_answers_queries(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(30)
     version = run(tmp_path, "run")

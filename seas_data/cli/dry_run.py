@@ -21,7 +21,7 @@ def write_plan(recipe: Recipe) -> None:
             (
                 name,
                 source.path or f"{source.hub}@{source.revision}",
-                source.kind or f"by {source.columns.kind}",
+                source.kind or f"by {source.columns.kind or 'category'}",
                 source.language or f"by {source.columns.language}"
                 if source.columns.language or source.language
                 else None,
@@ -35,10 +35,7 @@ def write_plan(recipe: Recipe) -> None:
     echo()
     write_table(
         ("step", "settings"),
-        (
-            (step, ", ".join(f"{key} {value}" for key, value in settings.items()) if settings else "off")
-            for step, settings in recipe.curation.model_dump().items()
-        ),
+        ((step, _describe_step(settings)) for step, settings in recipe.curation.model_dump().items()),
     )
     embedders = ", ".join(f"{printable(each.model)} for {'/'.join(each.languages)}" for each in recipe.embedders)
     echo(f"\nembedders: {embedders or 'none'}")
@@ -46,6 +43,13 @@ def write_plan(recipe: Recipe) -> None:
         _print_loop(recipe, recipe.loop)
     write_sources(recipe)
     echo("Dry run: nothing was built.")
+
+
+def _describe_step(settings: Any) -> str:
+    """Return the settings of a step of curation; of one that is a switch whether it is on."""
+    if isinstance(settings, dict) and settings:
+        return ", ".join(f"{key} {value}" for key, value in settings.items())
+    return "on" if settings is True else "off" if not settings else str(settings)
 
 
 def _print_loop(recipe: Recipe, loop: Loop) -> None:

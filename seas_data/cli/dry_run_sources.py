@@ -45,15 +45,15 @@ def _write_rows(name: str, source: Source, prompts: pl.DataFrame) -> None:
                 masked(row["text"]),
                 row["source_id"],
                 row["kind"],
-                None if columns.risk is None else f"{_short(risk)} -> {row['risk_category'] or 'nothing'}",
-                None if columns.style is None else f"{_short(style)} -> {row['attack_style'] or 'nothing'}",
+                f"{_short(risk)} -> {row['risk_category'] or 'nothing'}" if columns.risk or source.log else None,
+                f"{_short(style)} -> {row['attack_style'] or 'nothing'}" if columns.style or source.log else None,
                 row["language"],
             )
         )
     write_table(
         (
-            f"text (from {columns.text})",
-            f"id (from {columns.id or 'row number'})",
+            f"text (from {source.log or columns.text})",
+            f"id (from {source.log or columns.id or 'row number'})",
             f"kind (from {columns.kind})" if source.kind is None else "kind",
             f"risk (from {columns.risk})" if columns.risk else "risk",
             f"style (from {columns.style})" if columns.style else "style",
