@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := embedder,train,serving,dev
 DEMO := demo-workspace
 
-.PHONY: demo test test-slow fuzz check clean
+.PHONY: demo test test-slow fuzz check docs dist clean
 
 demo: .venv/installed
 	rm -rf $(DEMO)
@@ -35,6 +35,17 @@ check: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, in site/. The warning is an announcement of the theme's makers.
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+
+# Wheel and source distribution, in dist/.
+dist: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist . > dist.log 2>&1 || { cat dist.log; exit 1; }
+	rm dist.log
+	ls dist
+
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
@@ -42,4 +53,4 @@ check: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv $(DEMO) ws-example build dist
+	rm -rf .venv $(DEMO) ws-example build dist site

@@ -15,6 +15,7 @@ class JudgeGuard(StrictModel):
     """A safety classifier that gives verdicts, prompted and parsed as its makers published it."""
 
     by: Literal["guard"]
+    """A safety classifier judges."""
     guard: str
     """One of the installed guards; `seas-data judge --help` lists them."""
     model: str
@@ -53,6 +54,7 @@ class JudgeRules(StrictModel):
     """Verdicts and refusal classes by patterns and words in a response."""
 
     by: Literal["rules"]
+    """Words and patterns judge."""
     name: str = "rules"
     """The judge's name in verdicts."""
     unsafe: JudgePatterns | None = None
@@ -85,6 +87,7 @@ class JudgeRefusal(StrictModel):
     """A model that classifies, by the XSTest protocol, whether a response answers or refuses."""
 
     by: Literal["refusal"]
+    """A chat model names the refusal class."""
     model: str
     """One of `models`."""
     name: str = "xstest"
