@@ -18,9 +18,10 @@ demo: .venv/installed
 	@echo "And the curation of a small set, with duplicates, wrappers and leaks in it:"
 	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace ws-example"
 
-# Two processes of one thread each: a file's tests stay together, for they share what was built for them.
+# Two processes of one thread each: a file's tests stay together, for they share what was built for them. The order is
+# that of tests/conftest.py, not by the number of tests.
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

@@ -11,6 +11,18 @@ CHECKOUT = Path(__file__).parent.parent
 EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
 
 
+_LONGEST = ("tests/loop/test_iteration.py", "tests/train/", "tests/release/", "tests/report/", "tests/test_cli.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest files first, so that no process is left alone with one of them at the end."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((at for at, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), len(_LONGEST))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def real() -> Path:
     """The folder of the real prompt sets; the test is skipped where there is none."""

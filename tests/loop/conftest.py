@@ -10,7 +10,7 @@ import yaml
 
 from seas_data import recipe as recipes
 from seas_data.recipe import Recipe
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, shared_workspace
 from tests.loop.test_loop import SMALL, SMOKE
 from tests.program import PROGRAM
 
@@ -79,10 +79,12 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Tests read it, or continue in a copy.
     """
     pytest.importorskip("trl", reason="needs the extra train")
-    folder = tmp_path_factory.mktemp("loop")
-    changes = [part for change in CHANGES for part in ("--set", change)]
-    command = [*PROGRAM, "build", str(write_recipe(folder)), "--workspace", str(folder / "ws"), *changes]
-    environment = install_metric(folder / "site")
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert ended.returncode == 0, ended.stderr
-    return folder
+
+    def build(root: Path) -> None:
+        changes = [part for change in CHANGES for part in ("--set", change)]
+        command = [*PROGRAM, "build", str(write_recipe(root.parent)), "--workspace", str(root), *changes]
+        environment = install_metric(root.parent / "site")
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert ended.returncode == 0, ended.stderr
+
+    return shared_workspace(tmp_path_factory, "one-iteration", build).parent

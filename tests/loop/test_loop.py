@@ -24,7 +24,7 @@ from seas_data.query.version import Version
 from seas_data.recipe import Recipe
 from seas_data.run import build
 from seas_data.store import open_workspace
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, shared_workspace
 from tests.program import PROGRAM
 
 pytest.importorskip("trl", reason="needs the extra train")
@@ -57,12 +57,17 @@ def small(*changes: str) -> Recipe:
     return recipes.load(SMOKE, [*SMALL, *changes])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of version 0 and two iterations. Tests only read it."""
-    root = tmp_path_factory.mktemp("loop") / "ws"
-    assert build(small(), root).new
-    return root
+    """A workspace of version 0 and two iterations, for slow tests. They only read it."""
+    return shared_workspace(tmp_path_factory, "two-iterations", lambda root: build(small(), root))
+
+
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)])
+def last(request: pytest.FixtureRequest) -> Version:
+    """The version after one iteration, and, in slow tests, after two."""
+    root = request.getfixturevalue("one") / "ws" if request.param == 1 else request.getfixturevalue("workspace")
+    return sd.open(root).version(f"v{request.param}")
 
 
 def with_first_models(root: Path, workspace: Path) -> Path:
@@ -73,14 +78,10 @@ def with_first_models(root: Path, workspace: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def last(workspace: Path) -> Version:
-    return sd.open(workspace).version("v2")
-
-
-def test_each_iteration_is_a_version_on_top_of_the_one_before(workspace: Path, last: Version) -> None:
+def test_each_iteration_is_a_version_on_top_of_the_one_before(last: Version) -> None:
+    workspace = last.workspace.root
     versions = [sd.open(workspace).version(name) for name in sd.open(workspace).versions()]
-    assert [each.manifest.iteration for each in versions] == [0, 1, 2]
+    assert [each.manifest.iteration for each in versions] == list(range(last.manifest.iteration + 1))
     for before, after in pairwise(versions):
         assert after.manifest.parent_digest == before.digest
         for table, shards in before.manifest.tables.items():
@@ -88,15 +89,20 @@ def test_each_iteration_is_a_version_on_top_of_the_one_before(workspace: Path, l
     frozen = "select prompt_id, split from splits where split <> 'train' order by all"
     assert last.sql(frozen).equals(versions[0].sql(frozen)), "test, harmless and holdout stay as they were"
     assert open_workspace(workspace).verify(last.manifest) == []
+
+
+@pytest.mark.slow
+def test_the_same_loop_again_builds_nothing(workspace: Path) -> None:
     again = build(small(), workspace)
     assert not again.new
-    assert again.version.digest == last.digest
+    assert again.version.digest == sd.open(workspace).version("v2").digest
 
 
 def test_every_cell_is_there_once_and_stands_on_the_same_seeds_from_test(last: Version) -> None:
+    models = range(last.manifest.iteration + 1)
     matrix = last.sql((CHECKOUT / "sql" / "attack-success-matrix.sql").read_text(), {"judge": ""})
     assert matrix.columns == ["red_team", "target", "value", "low", "high", "n"]
-    assert matrix.select("red_team", "target").rows() == [(f"R{i}", f"T{j}") for i in range(3) for j in range(3)]
+    assert matrix.select("red_team", "target").rows() == [(f"R{i}", f"T{j}") for i in models for j in models]
     assert (matrix["low"] <= matrix["value"]).all()
     assert (matrix["value"] <= matrix["high"]).all()
     seeds = last.sql(
@@ -148,10 +154,13 @@ def test_attacks_that_worked_join_as_training_prompts(last: Version) -> None:
     worked = last.sql(
         "select attacks.prompt_id, attacks.text, model, iteration from attacks join ("
         "  select prompt_id, avg((verdict = 'unsafe')::int) as rate, count(*) as n "
-        "  from responses join verdicts using (response_id) where verdict in ('safe', 'unsafe') group by 1"
+        "  from responses join verdicts using (response_id) "
+        "  where verdict in ('safe', 'unsafe') and judge = 'keeper' group by 1"
         ") using (prompt_id) where attacks.split = 'train' and reason is null and rate >= 0.3 and n >= 2"
     )
-    joined = last.sql("select prompt_id, text, model, iteration from prompts where source = 'red-team'")
+    joined = last.sql(
+        "select prompt_id, text, model, iteration from prompts where source = 'red-team' and kind = 'adversarial'"
+    )
     assert worked.height > 0
     assert joined.sort("prompt_id").equals(worked.sort("prompt_id"))
     assert set(
@@ -181,6 +190,7 @@ def untrained(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Vers
     return build(small(*UNTRAINED), root).version
 
 
+@pytest.mark.slow
 def test_too_few_pairs_end_an_iteration_with_a_statement(untrained: Version) -> None:
     version = untrained
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
@@ -257,12 +267,14 @@ def test_a_killed_iteration_resumes_and_ends_with_the_same_tables(
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments(last: Version, tmp_path: Path) -> None:
+def test_ten_kills_at_random_moments(workspace: Path, tmp_path: Path) -> None:
     moments = random.Random(10)
-    check_kills(tmp_path / "ws", [moments.randint(1, 12) for _ in range(10)], last)
+    undisturbed = sd.open(workspace).version("v2")
+    check_kills(tmp_path / "ws", [moments.randint(1, 12) for _ in range(10)], undisturbed)
 
 
-def test_standalone_stages_write_the_same_kind_of_tables(workspace: Path, last: Version, tmp_path: Path) -> None:
+def test_standalone_stages_write_the_same_kind_of_tables(one: Path, tmp_path: Path) -> None:
+    workspace, last = one / "ws", sd.open(one / "ws").version("v1")
     folder = tmp_path / "round"
     prompts = tmp_path / "prompts.jsonl"
     drawn = "select text, type, kind from kept where kind = $kind order by prompt_id limit $limit"

@@ -17,9 +17,11 @@ from seas_data.release import checks
 from seas_data.release.folder import checkout
 from seas_data.release.hub import errors as hub_errors
 from seas_data.release.hub import push as pushes
+from seas_data.release.privacy import pii
 from seas_data.release.visibility import Profile
 from seas_data.retry import Backoff
 from seas_data.store import Manifest
+from tests.conftest import shared_workspace
 from tests.hub import Hub
 
 
@@ -49,20 +51,30 @@ def mine(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def scanned(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated workspace with its texts scanned, so that checks of its copies need not scan them. Read only."""
+
+    def scan(root: Path) -> None:
+        shutil.copytree(made, root)
+        pii.find_in_release(open_versions(root).version(), "gated")
+
+    return shared_workspace(tmp_path_factory, "scanned", scan)
+
+
+@pytest.fixture(scope="session")
 def public(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The public release of the generated workspace's newest version. Tests read it and change nothing."""
-    return _release(made, tmp_path_factory.mktemp("public") / "release", "public")
+    return shared_workspace(tmp_path_factory, "public-release", lambda folder: _release(made, folder, "public"))
 
 
 @pytest.fixture(scope="session")
 def gated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The gated release of the same version."""
-    return _release(made, tmp_path_factory.mktemp("gated") / "release", "gated")
+    return shared_workspace(tmp_path_factory, "gated-release", lambda folder: _release(made, folder, "gated"))
 
 
-def _release(root: Path, folder: Path, profile: Profile) -> Path:
+def _release(root: Path, folder: Path, profile: Profile) -> None:
     checkout(open_versions(root).version(), folder, profile)
-    return folder
 
 
 class Render(Protocol):

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,14 +55,19 @@ _ROWS = {  # of the tables that the generated workspace has no rows of
 
 
 def files_with(folder: Path, text: str) -> set[str]:
-    """Return the files of a release or workspace that contain ``text``, Parquet files unpacked."""
-    found = set()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            content = str(pl.read_parquet(path).rows()) if path.suffix == ".parquet" else path.read_text("utf-8")
-            if text in content:
-                found.add(path.relative_to(folder).as_posix())
-    return found
+    """Return the files of a release that contain ``text``, Parquet files unpacked."""
+    return {name for name, content in _contents(folder).items() if text in content}
+
+
+@cache
+def _contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): str(pl.read_parquet(path).rows())
+        if path.suffix == ".parquet"
+        else path.read_text("utf-8")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def planted_in(table: str) -> str:
@@ -174,14 +180,9 @@ def test_takedown_searches_a_new_column(table: str, taken_down: SimpleNamespace)
     assert after.height > before.height // 2, "the rows stay"
 
 
-def test_a_column_that_is_not_public_is_no_column_of_a_public_config(
-    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    extend(monkeypatch, "prompts")
-    version = plant(mine, {"prompts": pl.lit(PLANTED)})
+def test_a_column_that_is_not_public_is_no_column_of_a_public_config(released: SimpleNamespace) -> None:
     for profile, listed in (("public", False), ("gated", True)):
-        folder = tmp_path / profile
-        checkout(version, folder, profile)  # type: ignore[arg-type]
+        folder = released.folder / profile
         shown = pl.read_parquet(next((folder / "data" / "prompts").glob("train-*.parquet")))
         assert ("note" in shown.columns) == listed
         assert ('"prompts/note"' in (folder / "croissant.json").read_text()) == listed
@@ -193,27 +194,24 @@ def test_the_profile_check_fails_where_redaction_forgets_a_column(mine: Path, mo
 
     extend(monkeypatch, "clusters")
     version = plant(mine, {"clusters": pl.lit("a harmless note")})
-    assert {check.name for check in checks.run(version) if not check.passed} == set()
+    candidate = checks.Candidate(version, "public")
+    assert profile_check.CHECK.find(candidate).ids == ()
     monkeypatch.setattr(profile_check, "redact", lambda table, frame, profile: frame)
-    failed = {check.name: check for check in checks.run(version) if not check.passed}
-    assert set(version.table("clusters")["prompt_id"]) <= set(failed["profile"].ids)
+    assert set(version.table("clusters")["prompt_id"]) <= set(profile_check.CHECK.find(candidate).ids)
 
 
-def test_names_and_notes_of_reviewers_are_in_no_public_file(mine: Path, tmp_path: Path) -> None:
+def test_names_and_notes_of_reviewers_are_in_no_public_file(public: Path, gated: Path) -> None:
     """The generated workspace has labels by ann and bob, their notes, and a prompt that ann dropped."""
-    version = versions.open(mine).version()
-    checkout(version, tmp_path / "public", "public")
     for text in ("manual:ann", "manual:bob", "it asks about cake", "it asks about soup", "ann: too plain"):
-        assert files_with(tmp_path / "public", text) == set()
-    checkout(version, tmp_path / "gated", "gated")
-    assert files_with(tmp_path / "gated", "manual:ann") and files_with(tmp_path / "gated", "ann: too plain")
+        assert files_with(public, text) == set()
+    assert files_with(gated, "manual:ann") and files_with(gated, "ann: too plain")
     prompts = pl.concat(
-        pl.read_parquet(path, columns=["label_source"]) for path in (tmp_path / "public/data/prompts").glob("*.parquet")
+        pl.read_parquet(path, columns=["label_source"]) for path in (public / "data/prompts").glob("*.parquet")
     )
     manual = prompts.filter(pl.col("label_source").str.starts_with("manual:"))["label_source"]
     assert manual.len() > 0
     assert manual.str.contains("^manual:reviewer-[0-9a-f]{8}$").all()
-    decisions = pl.read_parquet(next((tmp_path / "public/data/decisions").glob("*.parquet")))
+    decisions = pl.read_parquet(next((public / "data/decisions").glob("*.parquet")))
     assert decisions.filter(reason="manual")["detail"].null_count() == decisions.filter(reason="manual").height > 0
     assert decisions.filter(pl.col("reason") != "manual")["detail"].drop_nulls().len() > 0
 

@@ -88,7 +88,7 @@ def check_that_vectors_depend_on_the_text_only(loaded, company, seed):
     np.testing.assert_array_equal(found[:3], alone)
 
 
-company = st.lists(st.sampled_from([5, 6, 40, 41, 62]), max_size=80)
+company = st.lists(st.sampled_from([5, 6, 40, 41, 62]), max_size=30)
 
 
 @settings(max_examples=3, deadline=None)

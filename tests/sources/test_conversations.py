@@ -374,7 +374,7 @@ RECORDS = st.one_of(
 
 
 @pytest.mark.parametrize("read", [read_preferences, read_instructions])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(records=st.lists(RECORDS, max_size=5))
 def test_rows_and_set_aside_rows_are_the_records_of_the_file(
     read: Callable[[Path], ConversationRows], records: list[str]

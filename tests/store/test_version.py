@@ -63,7 +63,7 @@ def version_of(folder: Path, **frames: pl.DataFrame) -> Version:
     return Version(workspace, workspace.commit(manifest, pl.DataFrame(schema=store.RUNS)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(DECISIONS, max_size=12),
     st.lists(RELABELS, max_size=6, unique_by=lambda row: (row["prompt_id"], row["version"], row["because"])),

@@ -81,7 +81,7 @@ def test_preferences_are_learned_and_reported(taught: Path, pairs: pl.DataFrame,
     assert (after > before).all()
 
 
-@pytest.mark.parametrize("precompute", [False, True])
+@pytest.mark.parametrize("precompute", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_reference_is_the_model_that_is_named(
     base: Path, taught: Path, pairs: pl.DataFrame, tmp_path: Path, precompute: bool
 ) -> None:
@@ -94,6 +94,7 @@ def test_the_reference_is_the_model_that_is_named(
     assert weights(tmp_path / "self") == weights(taught)
 
 
+@pytest.mark.slow
 def test_losses_can_be_mixed(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     plain = dpo(taught, pairs, preference(logging_steps=1), tmp_path / "plain")
     mixed = dpo(
@@ -131,6 +132,7 @@ def test_adapters_are_merged_into_a_whole_model(taught: Path, pairs: pl.DataFram
     assert len(answers(output, rows)) == 32
 
 
+@pytest.mark.slow
 def test_weights_are_written_in_the_type_in_which_they_came(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     half = AutoModelForCausalLM.from_pretrained(taught, dtype=torch.bfloat16)
     half.save_pretrained(tmp_path / "half")
@@ -142,6 +144,7 @@ def test_weights_are_written_in_the_type_in_which_they_came(taught: Path, pairs:
         assert json.loads((tmp_path / name / "config.json").read_text())["use_cache"] is True
 
 
+@pytest.mark.slow
 def test_a_micro_batch_changes_memory_and_not_the_figures(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     whole = dpo(taught, pairs, preference(), tmp_path / "whole")
     parts = dpo(taught, pairs, preference(per_device_batch_size=4), tmp_path / "parts")
@@ -150,16 +153,21 @@ def test_a_micro_batch_changes_memory_and_not_the_figures(taught: Path, pairs: p
         dpo(taught, pairs, preference(per_device_batch_size=3), tmp_path / "odd")
 
 
+@pytest.mark.slow
 def test_the_prompt_is_learned_only_when_asked(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
     answer = values(sft(base, rows, supervised(logging_steps=1), tmp_path / "a"), "loss")[0]
     whole = values(sft(base, rows, supervised(logging_steps=1, completion_only=False), tmp_path / "b"), "loss")[0]
     assert answer != pytest.approx(whole, abs=1e-6)
 
 
-def test_options_reach_trl_and_no_setting_is_set_twice(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_options_reach_trl(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
     sft(base, rows, supervised(trl_options={"loss_type": "dft"}), tmp_path / "dft")
     sft(base, rows, supervised(), tmp_path / "nll")
     assert weights(tmp_path / "dft") != weights(tmp_path / "nll")
+
+
+def test_no_option_of_trl_sets_a_setting_twice(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
     for name in ("learning_rate", "trust_remote_code", "push_to_hub", "hub_token", "no_such_thing"):
         with pytest.raises(SeasDataError, match=f"options: {name}"):
             sft(base, rows, supervised(trl_options={name: 1}), tmp_path / "refused")

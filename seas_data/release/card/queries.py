@@ -50,13 +50,14 @@ _OF_MODELS = "models languages pairs-by-role judges attack-success-matrix attack
 MODEL: dict[str, list[str]] = {name: [] for name in _OF_MODELS.split()}
 """The queries of a model card."""
 
+_MATERIALISED = ("answers", "target_prompts", "kept")  # views that most queries of a dataset card use
+
 
 def run_queries(version: Version, names: Mapping[str, list[str]]) -> Figures:
     """Return the results of the queries ``names`` on ``version``, by name with ``_`` for ``-``."""
     queries = library.load(folder("sql"))
-    results = sql.run_all(
-        version.paths(), [(queries[name].sql, queries[name].values(given)) for name, given in names.items()]
-    )
+    chosen = [(queries[name].sql, queries[name].values(given)) for name, given in names.items()]
+    results = sql.run_all(version.paths(), chosen, _MATERIALISED if len(chosen) > len(MODEL) else ())
     return {name.replace("-", "_"): frame.to_dicts() for name, frame in zip(names, results, strict=True)}
 
 

@@ -15,7 +15,7 @@ from seas_data import cli, markdown
 from seas_data.errors import SeasDataError
 from seas_data.query import version
 from seas_data.query.version import Version
-from seas_data.release import card, checks
+from seas_data.release import card, checks, recipes
 from seas_data.release.card import metadata, number_formats, queries, template_functions
 from seas_data.release.folder import checkout
 from seas_data.resources import folder
@@ -33,8 +33,13 @@ def newest(made: Path) -> Version:
 
 
 @pytest.fixture(scope="module")
-def text(newest: Version) -> str:
-    return card.dataset_card(newest, "public", OVERRULED)
+def files(newest: Version) -> dict[str, str]:
+    return card.dataset_files(newest, "public", OVERRULED)
+
+
+@pytest.fixture(scope="module")
+def text(files: dict[str, str]) -> str:
+    return files[card.README]
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +88,8 @@ def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text
     ]
 
 
-def test_the_card_is_the_same_every_time(newest: Version, text: str) -> None:
-    assert card.dataset_card(newest, "public", OVERRULED) == text
-    assert card.dataset_files(newest) == card.dataset_files(newest)
+def test_the_card_is_the_same_every_time(newest: Version, files: dict[str, str]) -> None:
+    assert card.dataset_files(newest, "public", OVERRULED) == files
 
 
 def test_every_number_of_the_page_is_in_a_query_result(newest: Version, text: str) -> None:
@@ -166,8 +170,8 @@ def test_no_prompt_is_quoted(newest: Version, text: str) -> None:
             assert len(quoted) < 12 or quoted not in text
 
 
-def test_a_card_is_current_until_something_changes(newest: Version, text: str, gated_text: str) -> None:
-    assert card.differences(text, card.dataset_card(newest, "public", OVERRULED)) == []
+def test_a_card_is_current_until_something_changes(text: str, gated_text: str) -> None:
+    assert card.differences(text, text) == []
     assert card.differences("Our words.\n\n" + metadata.split(text)[1], text) != []  # no metadata
     ours = text.replace("---\n\n<!--", "thumbnail: ours.png\n---\n\n# Before\n\n<!--", 1) + "\n## Behind\n\nThanks.\n"
     assert card.differences(ours, text) == []
@@ -326,9 +330,10 @@ def test_a_pulled_public_release_shows_withheld_counts(public: Path, tmp_path: P
 
 def test_a_reason_is_not_cut(newest: Version) -> None:
     because = "They wrote to us that it may be used so, " * 20
-    page = card.dataset_card(newest, "public", {"licences": because})
-    assert table_below(page, "## Waived checks")[1] == ["`licences`", because.strip()]
-    assert "…" in card.dataset_card(newest, "public", {"licences": because * 2})
+    page = card.dataset_card(newest, "public", {"licences": because, "splits": because * 2})
+    whole, long = table_below(page, "## Waived checks")[1:]
+    assert whole == ["`licences`", because.strip()]
+    assert long[0] == "`splits`" and "…" in long[1]
 
 
 def test_an_invalid_recipe_gives_a_message(mine: Path) -> None:
@@ -336,21 +341,24 @@ def test_an_invalid_recipe_gives_a_message(mine: Path) -> None:
     newest = place.manifest()
     runs = pl.read_parquet(place.root / "runs" / f"{newest.version}.parquet")
     for part in ({"judges": "all"}, {"models": ["red"]}, {"models": {"red": 1}}, {"release": {"licences": [1]}}):
-        place.commit(newest.model_copy(update={"recipe": newest.recipe | part}), runs)
-        with pytest.raises(SeasDataError, match=f"{next(iter(part))}"):
-            card.dataset_card(version.open(mine).version())
-        with pytest.raises(SeasDataError, match="cannot be released"):
-            checks.run(version.open(mine).version())
+        invalid = place.commit(newest.model_copy(update={"recipe": newest.recipe | part}), runs)
+        with pytest.raises(SeasDataError, match=f"{next(iter(part))}.* cannot be released"):
+            recipes.read_recipe(invalid)
+    with pytest.raises(SeasDataError, match="licences"):
+        card.dataset_card(version.open(mine).version())
+    with pytest.raises(SeasDataError, match="cannot be released"):
+        checks.run(version.open(mine).version())
     odd = newest.recipe | {"curation": {"a_key_of_later": 1}, "pulled_from": "org/name"}
     place.commit(newest.model_copy(update={"recipe": odd}), runs)
     assert card.dataset_card(version.open(mine).version())
 
 
 def test_the_card_of_a_version_without_a_loop_has_no_loop_sections(example: Path) -> None:
-    page = card.dataset_card(version.open(example).version("v0"))
+    files = card.dataset_files(version.open(example).version("v0"))
+    page = files[card.README]
     assert "it contains no model outputs" in page
     assert not {"## Results", "### Judges", "### Models and settings"} & set(headings(page))
-    assert list(card.dataset_files(version.open(example).version("v0"))) == ["README.md"]
+    assert list(files) == ["README.md"]
 
 
 def test_templates_print_nothing_that_is_not_escaped() -> None:

@@ -3,13 +3,13 @@
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
-from seas_data.query import version
 from seas_data.release import card
 from seas_data.release.card import metadata
 from tests.release import hostile
@@ -20,7 +20,7 @@ PAYLOADS = {
     "html": '<script>document.title=1</script><img src=x onerror="document.title=1"></td> https://evil.example @me',
     "markdown": " **b** [l](https://evil.example) ![i](//evil.example) `c` ~~x~~ $$y$$ | d |\n| --- |\n\n# H\n\n```f",
     "template": " {{ 7*7 }}{% raw %} &a *a !!x\n---\nevil: true\n---\n<!-- seas-data: end -->\n<!-- seas-data: begin",
-    "terminal": " \x1b]8;;https://evil.example\x07h\x00\u202egnp.exe\u2066\u200b" + "x|`<" * 25_000,
+    "terminal": " \x1b]8;;https://evil.example\x07h\x00\u202egnp.exe\u2066\u200b" + "x|`<" * 1_000,
 }
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -41,29 +41,38 @@ def links(page: str) -> set[str]:
     return set(re.findall(r'(?:href|src)="([^"]*)"', PARSER.render(metadata.split(page)[1])))
 
 
-def pictures(opened: version.Version) -> dict[str, str]:
-    return {name: text for name, text in card.dataset_files(opened, "gated").items() if name != card.README}
+@dataclass(frozen=True)
+class Cards:
+    """The cards of a version that says a payload everywhere: of the dataset, of a red team and of a target."""
+
+    dataset: str
+    models: tuple[str, ...]
+    pictures: dict[str, str]
+
+
+def write_cards(made: Path, folder: Path, payload: str, waivers: dict[str, str]) -> Cards:
+    opened = hostile.workspace(made, folder, payload)
+    files = card.dataset_files(opened, "gated", waivers)
+    models = tuple(card.model_card(opened, f"{name}{payload}") for name in ("R1", "T1"))
+    return Cards(files.pop(card.README), models, files)
 
 
 @pytest.fixture(scope="module", params=PAYLOADS)
-def attacked(
-    request: pytest.FixtureRequest, made: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[version.Version, str]:
+def attacked(request: pytest.FixtureRequest, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Cards:
     payload = PAYLOADS[request.param]
-    folder = tmp_path_factory.mktemp("hostile") / "ws"
-    return hostile.workspace(made, folder, payload), payload
+    waivers = {"licences": f"because{payload}", f"name{payload}": "because"}
+    return write_cards(made, tmp_path_factory.mktemp("hostile") / "ws", payload, waivers)
 
 
 @pytest.fixture(scope="module")
-def clean(made: Path, tmp_path_factory: pytest.TempPathFactory) -> version.Version:
-    """The same version as the hostile one, with a plain word in place of the payload."""
-    return hostile.workspace(made, tmp_path_factory.mktemp("clean") / "ws", " door")
+def clean(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Cards:
+    """The cards of the same version with a plain word in place of the payload."""
+    waivers = {"licences": "because", "name": "because"}
+    return write_cards(made, tmp_path_factory.mktemp("clean") / "ws", " door", waivers)
 
 
-def test_the_dataset_card_keeps_its_shape(attacked: tuple[version.Version, str], clean: version.Version) -> None:
-    opened, payload = attacked
-    page = card.dataset_card(opened, "gated", {"licences": f"because{payload}", f"name{payload}": "because"})
-    plain = card.dataset_card(clean, "gated", {"licences": "because", "name": "because"})
+def test_the_dataset_card_keeps_its_shape(attacked: Cards, clean: Cards) -> None:
+    page, plain = attacked.dataset, clean.dataset
     assert page.count("`") > plain.count("`") + 200  # the payload is on the page, in code
     assert headings(page) == headings(plain)
     assert structure(page) == structure(plain)
@@ -74,18 +83,16 @@ def test_the_dataset_card_keeps_its_shape(attacked: tuple[version.Version, str],
     assert card.merge(page, page) == page
 
 
-def test_the_model_card_keeps_its_shape(attacked: tuple[version.Version, str], clean: version.Version) -> None:
-    opened, payload = attacked
-    for name in ("R1", "T1"):
-        page, plain = card.model_card(opened, f"{name}{payload}"), card.model_card(clean, f"{name} door")
+def test_the_model_card_keeps_its_shape(attacked: Cards, clean: Cards) -> None:
+    for page, plain in zip(attacked.models, clean.models, strict=True):
         assert structure(page) == structure(plain)
         assert len(headings(page)) == len(headings(plain))
         assert links(page) == links(plain)
         assert list(metadata.split(page)[0]) == list(metadata.split(plain)[0])
 
 
-def test_pictures_stay_pictures(attacked: tuple[version.Version, str], clean: version.Version) -> None:
-    drawn, plain = pictures(attacked[0]), pictures(clean)
+def test_pictures_stay_pictures(attacked: Cards, clean: Cards) -> None:
+    drawn, plain = attacked.pictures, clean.pictures
     assert list(drawn) == list(plain) == ["assets/attack-success.svg", "assets/course.svg"]
     for name, picture in drawn.items():
         tags = [each.tag for each in ElementTree.fromstring(picture).iter()]
@@ -97,8 +104,9 @@ def test_pictures_stay_pictures(attacked: tuple[version.Version, str], clean: ve
 def test_a_browser_shows_it_and_runs_nothing(made: Path, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     opened = hostile.workspace(made, tmp_path / "ws", PAYLOADS["html"])
-    page = PARSER.render(metadata.split(card.dataset_card(opened, "gated"))[1])
-    for name, picture in pictures(opened).items():
+    files = card.dataset_files(opened, "gated")
+    page = PARSER.render(metadata.split(files.pop(card.README))[1])
+    for name, picture in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(picture, encoding="utf-8")
     (tmp_path / "card.html").write_text(f"<meta charset=utf-8><title>card</title>{page}", encoding="utf-8")

@@ -373,3 +373,23 @@ MORE: dict[str, tuple[str, Plant]] = {
     "a telephone number": ("personal-data", in_a_prompt("+44 20 7946 0958")),
     "a token of the Hub": ("secrets", in_a_prompt("hf_" + "a1" * 17)),
 }
+
+
+def garden_secrets(copy: Copy) -> None:
+    """Write a key into the style of a row that no other defect touches."""
+    row = one(copy, f"select prompt_id from ({PLACED}) where kind = 'general' and split = 'train' order by all desc")
+    copy.rewrite("prompts", put("source_style", f"Soup, see {KEY}", pl.col("prompt_id") == row))
+
+
+# Defects that can be in one version: none touches what another one is found by.
+APART: tuple[tuple[str, Plant], ...] = (
+    ("splits", leaked_group),
+    ("held-out", example_of_test_in_seed),
+    ("witnesses", missing_witness),
+    ("references", broken_reference),
+    ("licences", model_without_licence),
+    ("personal-data", in_a_prompt("ada@orchard-garden.org")),
+    ("secrets", garden_secrets),
+    ("unparsed", unparsed_verdicts),
+    ("profile", response_as_prompt),
+)

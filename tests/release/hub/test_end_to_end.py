@@ -62,6 +62,7 @@ def is_row_for_row(root: Path, names: dict[str, str], profile: Profile, out: Pat
     assert compared > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_loaded_configs_equal_the_version_row_by_row(hub: Hub, mine: Path, tmp_path: Path) -> None:
     names = {"1.0.0": "v0", "1.1.0": "v1", "1.2.0": "v2"}

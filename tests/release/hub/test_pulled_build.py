@@ -1,8 +1,6 @@
 """Building on what was pulled: new rows meet the pulled ones, and a pulled recipe runs nothing unless trusted."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from seas_data.release.takedown import take_down
 from seas_data.run import build
 from tests.conftest import EXAMPLE
 from tests.hub import Hub
-from tests.program import PROGRAM
+from tests.program import called
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -96,24 +94,19 @@ def served(folder: Path, pulled: str | None) -> tuple[Path, Path]:
     return place, mark
 
 
-def seas_data(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, env=environment, check=False)
-
-
 def test_a_pulled_recipe_runs_a_command_only_with_trust(tmp_path: Path) -> None:
     place, mark = served(tmp_path, "org/set@1.0.0")
-    ended = seas_data("build", str(place), "--workspace", str(tmp_path / "ws"))
+    ended = called("build", place, "--workspace", tmp_path / "ws")
     assert ended.returncode == 2 and not mark.exists()
     assert "was pulled from org/set@1.0.0" in ended.stderr and "--trust" in ended.stderr and "python" in ended.stderr
     assert not (tmp_path / "ws").exists()
-    ended = seas_data("build", str(place), "--workspace", str(tmp_path / "ws"), "--trust")
+    ended = called("build", place, "--workspace", tmp_path / "ws", "--trust")
     assert mark.exists(), ended.stderr
 
 
 def test_an_own_recipe_runs_its_commands_without_trust(tmp_path: Path) -> None:
     place, mark = served(tmp_path, None)
-    seas_data("build", str(place), "--workspace", str(tmp_path / "ws"))
+    called("build", place, "--workspace", tmp_path / "ws")
     assert mark.exists()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,12 +72,30 @@ def forget_one(root: Path, prompt_id: str) -> Takedown:
     return take_down(root, [prompt_id], "asked for by its author")
 
 
-def test_nothing_of_a_forgotten_prompt_is_left(mine: Path) -> None:
-    before = versions.open(mine).version()
+@dataclass(frozen=True)
+class Forgotten:
+    """A takedown of a prompt that is shown in seeds, in a workspace where a push and a pull were killed."""
+
+    before: Version
+    prompt_id: str
+    done: Takedown
+
+
+@pytest.fixture(scope="module")
+def forgotten(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Forgotten:
+    root = Path(shutil.copytree(made, tmp_path_factory.mktemp("forgotten") / "ws"))
+    for name in ("push", "pull"):
+        (root / name / "release").mkdir(parents=True)
+        (root / name / "release" / "README.md").write_text("words")
+    before = versions.open(root).version()
     prompt_id = shown_prompt(before)
+    return Forgotten(before, prompt_id, forget_one(root, prompt_id))
+
+
+def test_nothing_of_a_forgotten_prompt_is_left(forgotten: Forgotten) -> None:
+    before, prompt_id, done = forgotten.before, forgotten.prompt_id, forgotten.done
     words = str(before.select("select text from prompts where prompt_id = $id", {"id": prompt_id})["text"][0])
     assert {"prompts", "seeds"} <= set(holding(before, words))
-    done = forget_one(mine, prompt_id)
     after = done.version
     assert after.name == "v3" and after.manifest.parent == before.name
     assert after.manifest.iteration == before.manifest.iteration
@@ -92,9 +110,8 @@ def test_nothing_of_a_forgotten_prompt_is_left(mine: Path) -> None:
     assert {"R1", "R2"} <= set(done.models)
 
 
-def test_what_does_not_hang_on_it_stays_byte_for_byte(mine: Path) -> None:
-    before = versions.open(mine).version()
-    after = forget_one(mine, shown_prompt(before)).version
+def test_what_does_not_hang_on_it_stays_byte_for_byte(forgotten: Forgotten) -> None:
+    before, after = forgotten.before, forgotten.done.version
     for table in ("metrics", "settings", "checkpoints", "set_aside"):
         old = before.manifest.tables[table]
         assert after.manifest.tables[table][: len(old)] == old
@@ -156,16 +173,18 @@ def test_of_many_responses_that_say_the_same_only_the_named_one_goes(mine: Path)
     references_are_whole(after)
 
 
-@pytest.mark.parametrize(("table", "column"), [("decisions", "detail"), ("relabels", "because"), ("clusters", "label")])
-def test_a_remark_that_quotes_the_words_goes_and_its_row_stays(mine: Path, table: str, column: str) -> None:
+def test_a_remark_that_quotes_the_words_goes_and_its_row_stays(mine: Path) -> None:
     version = versions.open(mine).version()
     prompt_id = shown_prompt(version)
     words = str(version.select("select text from prompts where prompt_id = $id", {"id": prompt_id})["text"][0])
-    before = rewritten(mine, table, column, f"like: {words}", pl.col("prompt_id") != prompt_id)
-    assert table in holding(before, words)
+    remarks = {"decisions": "detail", "relabels": "because", "clusters": "label"}
+    for table, column in remarks.items():
+        before = rewritten(mine, table, column, f"like: {words}", pl.col("prompt_id") != prompt_id)
+        assert table in holding(before, words), table
     after = forget_one(mine, prompt_id).version
     assert holding(after, words) == []
-    assert after.table(table).height > before.table(table).height // 2
+    for table in remarks:
+        assert after.table(table).height > before.table(table).height // 2, table
     assert set(after.table("kept")["prompt_id"]) <= set(before.table("kept")["prompt_id"])
 
 
@@ -199,16 +218,13 @@ def test_a_reason_that_quotes_the_words_is_refused(mine: Path) -> None:
     assert not (mine / "forgotten.json").exists()
 
 
-def test_what_a_killed_push_or_pull_left_goes(mine: Path) -> None:
-    for name in ("push", "pull"):
-        (mine / name / "release").mkdir(parents=True)
-        (mine / name / "release" / "README.md").write_text("words")
-    forget_one(mine, shown_prompt(versions.open(mine).version()))
-    assert not (mine / "push").exists() and not (mine / "pull").exists()
+def test_what_a_killed_push_or_pull_left_goes(forgotten: Forgotten) -> None:
+    root = forgotten.before.workspace.root
+    assert not (root / "push").exists() and not (root / "pull").exists()
 
 
-def test_nothing_that_is_printed_obeys_the_terminal(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done = forget_one(mine, shown_prompt(versions.open(mine).version()))
+def test_nothing_that_is_printed_obeys_the_terminal(forgotten: Forgotten, capsys: pytest.CaptureFixture[str]) -> None:
+    done = forgotten.done
     evil = "\x1b[2J\u202e"
     fields = {name: [f"R1{evil}"] for name in ("prompts", "published", "unknown", "models", "alike")}
     output.print_takedown(replace(done, **fields), "ws")
@@ -377,23 +393,25 @@ def test_takedowns_recorded_before_the_tables_were_pinned_still_hold(tmp_path: P
     } == {*recorded}
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage" * 40, "flipped", "part of another name"])
-def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path, content: bytes | str) -> None:
+def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path) -> None:
     version = versions.open(mine).version()
     prompt_id = shown_prompt(version)
-    folder = mine / "vectors" / "model"
     keys = vector_store.compute_text_keys(version.table("prompts", ["text"])["text"].drop_nulls().unique())
     for name in ("vectors", "scans", "stages"):
         shutil.rmtree(mine / name, ignore_errors=True)
-    vector_store.write_vectors(folder, keys, np.ones((len(keys), 2), np.float32))
-    (part,) = folder.iterdir()
-    whole = part.read_bytes()
-    if content == "part of another name":
-        part = part.rename(part.with_name("vectors-of-old.parquet"))
-    else:
-        part.write_bytes(whole[:-40] + b"?" + whole[-39:] if isinstance(content, str) else content)
+    parts = {}
+    for damage in ("empty", "garbage", "flipped", "part of another name"):
+        folder = mine / "vectors" / f"model {damage}"
+        vector_store.write_vectors(folder, keys, np.ones((len(keys), 2), np.float32))
+        (part,) = folder.iterdir()
+        whole = part.read_bytes()
+        if damage == "part of another name":
+            part = part.rename(part.with_name("vectors-of-old.parquet"))
+        else:
+            part.write_bytes({"empty": b"", "garbage": b"garbage" * 40}.get(damage, whole[:-40] + b"?" + whole[-39:]))
+        parts[damage] = part
     for cache in ("scans", "stages"):
         (mine / cache / "x").mkdir(parents=True)
         (mine / cache / "x" / "file.parquet").write_bytes(b"garbage")
     assert prompt_id in forget_one(mine, prompt_id).prompts
-    assert not part.exists()
+    assert [damage for damage, part in parts.items() if part.exists()] == []
