@@ -80,11 +80,14 @@ def test_files_and_text_of_others_are_kept(hub: Hub, mine: Path) -> None:
     assert "seas-data: begin" in card and "config_name: prompts" in card
     assert repository.content("notes/plan.md") == b"plan"
     assert pushed(mine, "v0").plan.is_empty
-    edited = card.replace("Words of ours.", "Other words.")
-    repository.commit("main", "edit", "", "somebody", files={"README.md": edited.encode()})
+    entry = "# a table of our own\n- config_name: extra\n  data_files: extra.csv  # by hand\n"
+    edited = card.replace("Words of ours.", "Other words.").replace("configs:\n", f"version: 1.10\nconfigs:\n{entry}")
+    repository.commit("main", "edit", "", "somebody", files={"README.md": edited.encode(), "extra.csv": b"a\nb\n"})
     pushed(mine, "v1", "1.1.0")
     card = repository.content("README.md").decode()
     assert "Other words." in card and card.count("seas-data: begin") == 1
+    assert entry in card and "version: 1.10\n" in card and "config_name: prompts" in card
+    assert repository.content("extra.csv") == b"a\nb\n"
 
 
 def test_managed_files_that_the_version_lacks_are_deleted_in_the_same_commit(hub: Hub, mine: Path) -> None:
