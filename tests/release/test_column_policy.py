@@ -15,6 +15,7 @@ from seas_data import tables
 from seas_data.query import version as versions
 from seas_data.query.version import Version
 from seas_data.release import checks
+from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
 from seas_data.release.privacy import pii
 from seas_data.release.takedown import take_down
@@ -216,7 +217,10 @@ def test_names_and_notes_of_reviewers_are_in_no_public_file(public: Path, gated:
     assert decisions.filter(pl.col("reason") != "manual")["detail"].drop_nulls().len() > 0
 
 
-def test_another_workspace_gives_other_pseudonyms_and_the_same_one_the_same(mine: Path, tmp_path: Path) -> None:
+def test_another_workspace_gives_other_pseudonyms_and_the_same_one_the_same(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders.card, "dataset_files", lambda *_: {"README.md": "a card, which takes longest"})
     version = versions.open(mine).version()
     checkout(version, tmp_path / "one", "public")
     other = Path(shutil.copytree(mine, tmp_path / "other"))

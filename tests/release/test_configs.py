@@ -197,7 +197,7 @@ def test_what_was_answered_to_a_dropped_attack_stays_only_if_its_like_is_kept_fo
     assert ids(held["decisions"]) == {"t1"}
 
 
-@pytest.mark.parametrize("name", ["v0", "v1", "v2"])
+@pytest.mark.parametrize("name", ["v0", pytest.param("v1", marks=pytest.mark.slow), "v2"])
 def test_types_are_the_same_in_every_version_even_of_tables_without_rows(
     name: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
