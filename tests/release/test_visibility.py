@@ -66,8 +66,9 @@ def test_no_text_of_a_response_is_public(frame: pl.DataFrame) -> None:
 @settings(max_examples=30, deadline=None)
 def test_nothing_that_a_judge_wrote_is_public(frame: pl.DataFrame) -> None:
     held = redact("verdicts", frame, "public")
-    assert SECRET not in texts(held.select("raw"))
-    assert held.drop("raw").equals(frame.drop("raw"))
+    withheld = ["raw", "detail"]
+    assert SECRET not in texts(held.select(withheld))
+    assert held.drop(withheld).equals(frame.drop(withheld))
 
 
 @pytest.mark.parametrize("table", ["pairs", "demonstrations"])
@@ -107,7 +108,7 @@ def test_what_the_public_profile_withholds() -> None:
         "relabels": "because, names in label_source",
         "responses": "text, thinking, detail",
         "expected": "all rows",
-        "verdicts": "raw",
+        "verdicts": "raw, detail",
         "pairs": "rows",
         "demonstrations": "rows",
     }
