@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seas_data.recipe import Source
+from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.review.gold import read_gold
 from seas_data.sources import read_source
 from seas_data.sources.compression import decode_file, read_bytes
@@ -356,7 +357,7 @@ def targets() -> list[Target]:
         Target(
             "overrides",
             partial(make_file, seeds=[OVERRIDES, GOLD]),
-            partial(check_sheet, read=read_overrides),
+            partial(check_sheet, read=partial(read_overrides, taxonomy=default_taxonomy())),
             5,
         ),
         Target("gold verdicts", partial(make_file, seeds=[GOLD]), partial(check_sheet, read=read_gold), 5),
