@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from seas_data.recipe import Recipe
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs import formats
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict
+from seas_data.sources.messages import Message
 from tests.curate.settings import curation
 
 DISHES = (

@@ -18,7 +18,8 @@ import pyarrow.json
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.jsonl import InvalidLineError, parse_object
+from seas_data.sources.jsonl import parse_object
+from seas_data.sources.raw_rows import InvalidLineError
 
 _T = TypeVar("_T")
 _BLOCK = 1 << 23  # bytes read at a time

@@ -70,6 +70,10 @@ class Source(StrictModel):
     """Text encoding of a JSONL or CSV file."""
     columns: Columns = Columns()
     """The source's column for each field of a prompt."""
+    turn: Literal["first", "last", "all"] | None = None
+    """What of a conversation (a list of messages, also as JSON, or "Human:" and "Assistant:" before its turns) is the
+    prompt: the first or last turn of the user, or all turns, joined by blank lines. Null: a text is taken as it is, and
+    of a list of messages the only user turn; one with a system turn or more user turns is unreadable."""
     kind: Literal["adversarial", "harmless", "general"] | None = None
     """Kind of all prompts of the source; those of a log are adversarial unless it or `kind_map` is given."""
     kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
@@ -136,8 +140,9 @@ class Source(StrictModel):
         return self
 
     def _check_log(self) -> "Source":
-        if self.columns != Columns() or self.answers is not None or self.format is not None or self.strip is not None:
-            raise ValueError("log reads the fields of the tool, in place of columns, answers, format and strip")
+        given = (self.answers, self.format, self.strip, self.turn)
+        if self.columns != Columns() or any(each is not None for each in given):
+            raise ValueError("log reads the fields of the tool, in place of columns, answers, format, strip and turn")
         if self.hub is not None and self.file is None:
             raise ValueError("log reads a file; of a hub dataset, give file")
         if (self.kind is None) == (self.kind_map is None):

@@ -53,7 +53,8 @@ def require_readable(name: str, source: Source, found: SourceRows) -> None:
     """Raise SeasDataError if a source gives no row, or more rows than allowed could not be read or mapped."""
     counts = _counts(found.set_aside["reason"])
     total = found.prompts.height + found.shared + found.set_aside.height
-    unread = sum(counts.get(reason, 0) for reason in UNREAD_REASONS)
+    reasons_unread = (*UNREAD_REASONS, *(["several_turns"] if source.role == "holdout" else []))
+    unread = sum(counts.get(reason, 0) for reason in reasons_unread)
     where = source.path or f"{source.hub}@{source.revision}"
     if found.prompts.is_empty() and unread == total:
         reasons = f": {_join(counts)} ({_places(found.set_aside)})" if counts else ", and the file has none"
@@ -66,9 +67,9 @@ def require_readable(name: str, source: Source, found: SourceRows) -> None:
     else:
         allowed = 0 if source.role == "holdout" else max(1, int(DEFAULT_PROPORTION * total))
     if unread > allowed:
-        counted: dict[str, int] = {reason: counts[reason] for reason in UNREAD_REASONS if reason in counts}
+        counted: dict[str, int] = {reason: counts[reason] for reason in reasons_unread if reason in counts}
         role = "holdout " if source.role == "holdout" else ""
-        places = _places(found.set_aside.filter(pl.col("reason").is_in(UNREAD_REASONS)))
+        places = _places(found.set_aside.filter(pl.col("reason").is_in(reasons_unread)))
         raise SeasDataError(
             f"source {name}: {unread:,} of {total:,} rows of {where} could not be read or mapped, and a {role}source "
             f"may have {allowed:,} such rows: {_join(counted)} ({places}); correct the file or the columns, or set "

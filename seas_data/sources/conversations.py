@@ -10,12 +10,11 @@ prompt, or a side that is not one answer, are set aside.
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
@@ -25,39 +24,17 @@ from seas_data import tables
 from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.sources.compression import decode_file
-from seas_data.sources.jsonl import InvalidLineError, iterate_records
+from seas_data.sources.jsonl import iterate_records
+from seas_data.sources.messages import MESSAGES, Message, read_messages
 from seas_data.sources.parquet_size import require_bounded_parquet
-from seas_data.sources.raw_rows import is_valid_unicode, label_as_text, list_faults, row_digest
+from seas_data.sources.raw_rows import InvalidLineError, is_valid_unicode, label_as_text, list_faults, row_digest
 from seas_data.text import content_id, printable
 
 MAX_UNREADABLE_PROPORTION: Final = 0.01
 """A file with more unreadable rows than this, and more than one, is refused. Repeated rows do not count."""
 
-ROLES: Final = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "bard": "assistant",
-    "model": "assistant",
-}
-"""Names of roles in public sets, and ours."""
-
-MESSAGES: Final = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 _MIN_REPEATED_PROMPT: Final = 12
 """A prompt with fewer characters than this, at the start of both answers, may be chance."""
-
-
-class Message(NamedTuple):
-    """A turn of a conversation; ``role`` is system, user or assistant."""
-
-    role: str
-    content: str
 
 
 _PROMPTS: Final = ("prompt", "conversations", "question", "instruction")
@@ -117,7 +94,7 @@ def read_instructions(path: str | Path) -> ConversationRows:
 
 def _preference(record: dict[str, Any]) -> dict[str, Any]:
     prompt = _prompt(record, _PROMPTS)
-    chosen, rejected = _messages(record, "chosen", "assistant"), _messages(record, "rejected", "assistant")
+    chosen, rejected = read_messages(record, "chosen", "assistant"), read_messages(record, "rejected", "assistant")
     shared, (chosen, rejected) = _split(prompt, {"chosen": chosen, "rejected": rejected})
     row = {"prompt": _with_system(record, shared), "chosen": chosen, "rejected": rejected}
     source_id, source = record.get("source_id"), label_as_text(record.get("source"))
@@ -132,7 +109,7 @@ def _preference(record: dict[str, Any]) -> dict[str, Any]:
 
 def _instruction(record: dict[str, Any]) -> dict[str, Any]:
     name = next((each for each in _ANSWERS if record.get(each) is not None), "completion")
-    answer = _messages(record, name, "assistant")
+    answer = read_messages(record, name, "assistant")
     prompt = [] if name in ("messages", "conversations") else _prompt(record, ("prompt", "question", "instruction"))
     shared, (answer,) = _split(prompt, {name: answer})
     return {"prompt": _with_system(record, shared), "completion": answer}
@@ -217,9 +194,9 @@ def _prompt(record: dict[str, Any], names: tuple[str, ...]) -> list[Message]:
     name = next((each for each in names if record.get(each) is not None), None)
     if name is None:
         return []
-    turns = _messages(record, name, "user")
+    turns = read_messages(record, name, "user")
     if name == "instruction" and str(record.get("input") or "").strip():
-        text = "\n\n".join(turn.content for turn in (turns[-1], *_messages(record, "input", "user")))
+        text = "\n\n".join(turn.content for turn in (turns[-1], *read_messages(record, "input", "user")))
         turns = [*turns[:-1], turns[-1]._replace(content=text)]
     return turns
 
@@ -228,86 +205,7 @@ def _with_system(record: dict[str, Any], prompt: list[Message]) -> list[Message]
     """Return ``prompt`` after the system message of the row's own column, if it has one."""
     if prompt[0].role == "system" or not str(record.get("system") or "").strip():
         return prompt
-    return [*_messages(record, "system", "system"), *prompt]
-
-
-def _messages(record: dict[str, Any], name: str, role: str) -> list[Message]:
-    """Return the turns in ``record[name]``; a plain text is one turn of ``role``.
-
-    Raises InvalidLineError if it is neither text nor messages, or a turn has no text.
-    """
-    if record.get(name) is None:
-        raise InvalidLineError("empty", f"there is no {name}")
-    value = record[name]
-    if isinstance(value, str):
-        value = _embedded_messages(value) or _dialogue(value, prompt=role == "user") or [Message(role, value)]
-    if isinstance(value, dict):
-        value = [value]
-    if not isinstance(value, list):
-        raise InvalidLineError("unreadable", f"{name} is a {_kind(value)}, not a text or messages")
-    turns = [turn if isinstance(turn, Message) else _message(turn, name) for turn in value]
-    turns = [turn for turn in turns if turn.role != "system" or turn.content.strip()]
-    if not turns or not all(turn.content.strip() for turn in turns):
-        raise InvalidLineError("empty", f"{name} has a turn without text" if turns else f"{name} has no turns")
-    if not all(is_valid_unicode(turn.content) for turn in turns):
-        raise InvalidLineError("undecodable", f"{name} has an unpaired surrogate")
-    return turns
-
-
-def _message(value: Any, name: str) -> Message:
-    if not isinstance(value, dict):
-        raise InvalidLineError("unreadable", f"{name} is a list of something else than messages (role, content)")
-    role = value["role"] if value.get("role") is not None else value.get("from")
-    content = value["content"] if value.get("content") is not None else value.get("value")
-    if not isinstance(role, str) or role.strip().casefold() not in ROLES:
-        shown = printable(str(role)[:40].encode(errors="replace").decode())
-        raise InvalidLineError("unreadable", f"{name} has a turn with the role {shown!r}")
-    if isinstance(content, list):
-        content = "".join(_part(part, name) for part in content)
-    if content is None:
-        content = ""
-    if not isinstance(content, str):
-        raise InvalidLineError("unreadable", f"{name} has a turn whose content is a {_kind(content)}, not text")
-    return Message(ROLES[role.strip().casefold()], content)
-
-
-def _part(part: Any, name: str) -> str:
-    if isinstance(part, str):
-        return part
-    if isinstance(part, dict) and part.get("type") in ("text", None) and isinstance(part.get("text"), str):
-        return str(part["text"])
-    raise InvalidLineError("unreadable", f"{name} has a part that is not text, such as an image")
-
-
-def _embedded_messages(text: str) -> list[Any] | None:
-    """Return the messages that ``text`` holds as JSON, as exports to CSV and Parquet write them, or None."""
-    if not text.lstrip().startswith("["):
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    pairs = (("role", "content"), ("from", "value"))
-    both = [isinstance(turn, dict) and any(a in turn and b in turn for a, b in pairs) for turn in value]
-    return value if both and all(both) else None
-
-
-def _dialogue(text: str, *, prompt: bool) -> list[Message] | None:
-    """Return the turns of a text in the form of HH-RLHF, "Human: ... Assistant: ...", or None.
-
-    A prompt may end with the "Assistant:" whose answer follows.
-    """
-    marks = list(_TURN.finditer(text))
-    if not marks or text[: marks[0].start()].strip() or marks[0][1] != "Human" or marks[-1] is marks[0]:
-        return None
-    ends = [*(mark.start() for mark in marks[1:]), len(text)]
-    turns = [
-        Message(ROLES[mark[1].casefold()], text[mark.end() : end].strip())
-        for mark, end in zip(marks, ends, strict=True)
-    ]
-    if prompt and turns[-1] == Message("assistant", ""):
-        turns.pop()
-    return turns
+    return [*read_messages(record, "system", "system"), *prompt]
 
 
 def _read(
@@ -429,11 +327,3 @@ def _describe(aside: pl.DataFrame) -> str:
         f"{', '.join(f'{reason} {count:,}' for reason, count in counts.most_common())} "
         f"({'; '.join(f'{place} {detail}' for place, detail in places)})"
     )
-
-
-def _kind(value: Any) -> str:
-    kinds = {bool: "boolean", int: "number", float: "number", dict: "object"}
-    return kinds.get(type(value), type(value).__name__)
-
-
-_TURN = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):", re.MULTILINE)

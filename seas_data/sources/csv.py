@@ -20,10 +20,12 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.compression import decode_file, file_name
 from seas_data.sources.formats import SourceFormat
+from seas_data.sources.messages import choose_turn
 from seas_data.sources.raw_rows import (
     CONFLICT_MARKER,
     FIELDS,
     Fault,
+    InvalidLineError,
     RawRows,
     Row,
     check_columns,
@@ -84,6 +86,11 @@ def read_csv(path: Path, source: Source) -> RawRows:
         else:
             values = [fields[positions[field]] if field in positions else None for field in FIELDS]
             prompt, row_id, risk, style, kind, language = values
+            try:
+                prompt = choose_turn(prompt, source.columns.text, source.turn)
+            except InvalidLineError as error:
+                faults.append((ordinal, line, error.reason, error.detail, row_digest(text)))
+                continue
             rows.append((ordinal, line, prompt, row_id or None, risk or None, style or None, kind, language or None))
             others.append(tuple(fields[position] or None for position in at))
     return raw_rows(path.name, rows, faults, others, more)

@@ -7,8 +7,9 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.arrow_rows import raw_from_arrow
 from seas_data.sources.formats import FOLDER, SourceFormat
-from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, more_columns, raw_from_arrow
+from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, more_columns
 
 
 def read_folder(path: Path, source: Source) -> RawRows:
@@ -48,7 +49,7 @@ def raw_from_dataset(dataset: Any, source: Source, location: str) -> RawRows:
             values = pl.Series(table[name].to_pylist(), dtype=pl.Int64)
             texts = values.replace_strict(dict(enumerate(label.names)), default=None, return_dtype=pl.String)
             table = table.set_column(table.column_names.index(name), name, texts.to_arrow())
-    return raw_from_arrow(table, columns, location, more)
+    return raw_from_arrow(table, source, location, more)
 
 
 DATASETS_FOLDER = SourceFormat(inputs=(FOLDER,), read=read_folder)

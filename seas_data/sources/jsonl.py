@@ -21,10 +21,12 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.compression import decode_file
 from seas_data.sources.formats import SourceFormat
+from seas_data.sources.messages import Turn, choose_turn
 from seas_data.sources.raw_rows import (
     CONFLICT_MARKER,
     FIELDS,
     Fault,
+    InvalidLineError,
     RawRows,
     Row,
     check_columns,
@@ -36,15 +38,6 @@ from seas_data.sources.raw_rows import (
     raw_rows,
     row_digest,
 )
-
-
-class InvalidLineError(Exception):
-    """A line that is not a usable JSON object: ``reason`` (unreadable or undecodable) and ``detail``."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 class Line(NamedTuple):
@@ -202,7 +195,7 @@ def read_jsonl(path: Path, source: Source) -> RawRows:
         if content is not None:
             keys.update(dict.fromkeys(content))
             try:
-                fields, other = _fields(content, names, text), _values(content, more, text)
+                fields, other = _fields(content, names, text, source.turn), _values(content, more, text)
                 rows.append((ordinal, number, *fields))
                 others.append(other)
             except InvalidLineError as field_error:
@@ -241,15 +234,18 @@ def read_jsonl_frame(path: Path) -> pl.DataFrame:
 
 
 def _fields(
-    content: dict[str, Any], names: dict[str, str], line: str
+    content: dict[str, Any], names: dict[str, str], line: str, turn: Turn | None
 ) -> tuple[str | None, str | None, str | None, str | None, str | None, str | None]:
     if names["text"] not in content:
         raise InvalidLineError("unreadable", f"no key {names['text']!r}")
-    text = content[names["text"]]
-    if text is not None and not isinstance(text, str):
-        raise InvalidLineError("unreadable", f"{names['text']!r} is a JSON {_JSON_TYPES[type(text)]}, not text")
-    values = _values(content, [names.get(field) for field in FIELDS], line)
-    text, row_id, risk, style, kind, language = values
+    value = content[names["text"]]
+    if value is not None and not isinstance(value, (str, list, dict)):
+        raise InvalidLineError("unreadable", f"{names['text']!r} is a JSON {_JSON_TYPES[type(value)]}, not text")
+    text = choose_turn(value, names["text"], turn)
+    if text is not None and not is_valid_unicode(text):
+        raise InvalidLineError("undecodable", "an unpaired surrogate")
+    others = [None if field == "text" else names.get(field) for field in FIELDS]
+    _, row_id, risk, style, kind, language = _values(content, others, line)
     return text, row_id, risk, style, kind, language
 
 

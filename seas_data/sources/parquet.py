@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.arrow_rows import raw_from_arrow
 from seas_data.sources.formats import SourceFormat
 from seas_data.sources.parquet_size import require_bounded_parquet
-from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, more_columns, raw_from_arrow
+from seas_data.sources.raw_rows import RawRows, check_columns, columns_by_field, more_columns
 
 
 def read_parquet(path: Path, source: Source) -> RawRows:
@@ -25,7 +26,7 @@ def read_parquet(path: Path, source: Source) -> RawRows:
         check_columns(columns, file.schema_arrow.names, more)
         names = list(dict.fromkeys([*columns_by_field(columns).values(), *more]))
         require_bounded_parquet(path, names)
-        return raw_from_arrow(file.read(columns=names), columns, path.name, more)
+        return raw_from_arrow(file.read(columns=names), source, path.name, more)
     except (pa.ArrowException, OSError) as problem:
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise SeasDataError(f"{path} cannot be read as Parquet: {reason}") from problem

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
-import pyarrow as pa
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Columns, Source
@@ -37,6 +36,15 @@ MAX_LISTED = 10
 
 Row = tuple[int, int, str | None, str | None, str | None, str | None, str | None, str | None]
 Fault = tuple[int, int, str, str, str]
+
+
+class InvalidLineError(Exception):
+    """A record that is not usable: ``reason`` (unreadable or undecodable) and ``detail``."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
 
 
 @dataclass(frozen=True)
@@ -74,50 +82,6 @@ def more_columns(source: Source) -> tuple[str, ...]:
     """Return the columns that a source names besides those of ``FIELDS``: of the goal, and of answers and verdicts."""
     goal = [source.columns.goal] if source.columns.goal is not None else []
     return tuple(dict.fromkeys([*goal, *(source.answers.columns() if source.answers is not None else [])]))
-
-
-def raw_from_arrow(table: pa.Table, columns: Columns, location: str, more: Iterable[str] = ()) -> RawRows:
-    """Return the rows of a typed table. The text column must hold text; other columns are converted to text.
-
-    Input columns: those that ``columns`` names, and ``more``. A row whose label cannot be converted, such as a date
-    beyond the calendar, is a fault. Raises SeasDataError if the text column holds another type.
-    """
-    names = columns_by_field(columns)
-    texts = table[names["text"]]
-    kind = _value_type(texts.type)
-    if not (_is_text(kind) or pa.types.is_null(kind)):
-        raise SeasDataError(f"column {names['text']!r} holds {kind}, not text; set columns.text to another")
-    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
-    fields, invalid = [], pl.repeat(False, table.num_rows, dtype=pl.Boolean, eager=True)
-    undecodable = invalid
-    for field, name in names.items():
-        values, faulty = _as_text(table[name])
-        fields.append(values.alias(field))
-        invalid = invalid | faulty
-        undecodable = undecodable | faulty if _is_text(_value_type(table[name].type)) else undecodable
-    others: list[pl.Series] = []
-    for name in more:
-        values, faulty = _as_text(table[name])
-        others.append(values.alias(name))
-        invalid = invalid | faulty
-        undecodable = undecodable | faulty if _is_text(_value_type(table[name].type)) else undecodable
-    missing = [pl.lit(None, pl.String).alias(field) for field in FIELDS if field not in names]
-    rows = pl.DataFrame(fields).with_columns(
-        number.alias("ordinal"), number.alias("line"), undecodable.alias("undecodable"), *missing
-    )
-    bad = rows.filter(invalid)
-    digests = [row_digest(json.dumps(row)) for row in bad.select("ordinal", *FIELDS).rows()]
-    detail = "a value of a column cannot be written as text, such as a date beyond the calendar"
-    faults = bad.select(
-        "ordinal",
-        "line",
-        pl.when("undecodable").then(pl.lit("undecodable")).otherwise(pl.lit("unreadable")).alias("reason"),
-        pl.when("undecodable").then(pl.lit("a text that is not UTF-8")).otherwise(pl.lit(detail)).alias("detail"),
-    ).with_columns(
-        pl.Series("row_digest", digests, dtype=pl.String),
-    )
-    rest = pl.DataFrame(others).filter(~invalid) if others else None
-    return RawRows(location, rows.filter(~invalid).select(*ROW_SCHEMA), faults, rest)
 
 
 def columns_by_field(columns: Columns) -> dict[str, str]:
@@ -165,61 +129,3 @@ def list_faults(faults: list[str]) -> str:
     """Return the first of ``faults`` as one phrase, and how many more there are."""
     more = f"; and {len(faults) - MAX_LISTED} more" if len(faults) > MAX_LISTED else ""
     return f"{'; '.join(faults[:MAX_LISTED])}{more}"
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
-    """Return the values as text, and which of them could not be converted."""
-    kind = column.type
-    valid = pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
-    if pa.types.is_dictionary(kind):
-        return _as_text(column.cast(kind.value_type))
-    if _is_text(kind) and not _is_utf_8(column):  # Arrow reads it without checking, and Polars panics
-        return _each_as_text(column)
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_duration(kind):
-        return _each_as_text(column)
-    if pa.types.is_decimal256(kind):  # Polars panics
-        return pl.Series(column.cast(pa.string()).to_pylist(), dtype=pl.String), valid
-    if pa.types.is_temporal(kind):
-        # Polars panics at a date beyond the calendar, where Arrow writes that it is out of range.
-        plain = column.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) else column
-        texts = pl.Series(plain.cast(pa.string()).to_pylist(), dtype=pl.String)
-        faulty = texts.str.starts_with("<value out of range").fill_null(False)
-        if faulty.any():
-            return texts.zip_with(~faulty, pl.Series([None], dtype=pl.String)), faulty
-        try:
-            return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
-        except pl.exceptions.PolarsError:  # a time zone that Polars does not know: the time in UTC
-            return texts, valid
-    try:
-        return pl.Series(pl.from_arrow(column)).cast(pl.String), valid
-    except pl.exceptions.PolarsError:  # bytes that are not UTF-8, or an extension type
-        return _each_as_text(column)
-
-
-def _is_utf_8(column: pa.ChunkedArray) -> bool:
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _each_as_text(column: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
-    texts: list[str | None] = []
-    faulty: list[bool] = []
-    for value in column:
-        try:
-            texts.append(label_as_text(value.as_py()))
-            faulty.append(False)
-        except (ValueError, OverflowError, RecursionError, pa.ArrowException):
-            texts.append(None)
-            faulty.append(True)
-    return pl.Series(texts, dtype=pl.String), pl.Series(faulty, dtype=pl.Boolean)

@@ -14,9 +14,11 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.compression import MAX_RATIO
 from seas_data.sources.formats import SourceFormat
+from seas_data.sources.messages import choose_turn
 from seas_data.sources.raw_rows import (
     FIELDS,
     Fault,
+    InvalidLineError,
     RawRows,
     Row,
     check_columns,
@@ -85,6 +87,11 @@ def _raw_rows(name: str, header: list[str], cells: Iterator[tuple[int, tuple[Any
             faults.append((ordinal, number, "undecodable", "an unpaired surrogate", digest))
         else:
             row_id, risk, style, kind, language = labels
+            try:
+                text = choose_turn(text, source.columns.text, source.turn)
+            except InvalidLineError as error:
+                faults.append((ordinal, number, error.reason, error.detail, digest))
+                continue
             rows.append((ordinal, number, text, row_id, risk, style, kind, language))
     return raw_rows(name, rows, faults)
 

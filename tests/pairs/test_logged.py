@@ -11,8 +11,8 @@ from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe import Pairs
 from seas_data.run import build
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogVerdict
+from seas_data.sources.messages import Message
 from seas_data.train.version_rows import select_rows
 from tests.made_logs import attempts, logged, recipe  # noqa: F401
 

@@ -223,7 +223,10 @@ def test_source_without_a_row_stops_the_build(tmp_path: Path, name: str, content
         check(tmp_path, content, name, role=role)
 
 
-CHAT = json.dumps({"prompt": [{"role": "user", "content": "Which door?"}]}) + "\n"
+CHAT = (
+    json.dumps({"prompt": [{"role": "user", "content": "Which door?"}, {"role": "user", "content": "Which key?"}]})
+    + "\n"
+)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_byte_order_mark_crlf_and_blank_lines_are_no_rows(tmp_path: Path) -> Non
         (b"null", "unreadable", "a JSON null, not an object"),
         (b'{"text": "x"}', "unreadable", "no key 'prompt'"),
         (b'{"prompt": 7}', "unreadable", "'prompt' is a JSON number, not text"),
-        (b'{"prompt": ["a"]}', "unreadable", "'prompt' is a JSON list, not text"),
+        (b'{"prompt": ["a"]}', "unreadable", "prompt is a list of something else than messages (role, content)"),
         (b"<<<<<<< main", "unreadable", "a merge-conflict marker"),
         (b"=======", "unreadable", "a merge-conflict marker"),
         (b"[" * 100_000, "unreadable", "JSON with a number too long or nested too deep"),

@@ -8,8 +8,8 @@ import polars as pl
 
 from seas_data import progress
 from seas_data.sources.answers import ANSWERS, VERDICTS, AnswerRows
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogSkipped, LogVerdict
+from seas_data.sources.messages import Message
 from seas_data.sources.raw_rows import FAULT_SCHEMA, ROW_SCHEMA, RawRows, is_valid_unicode, row_digest
 
 _ROWS: Final = {**ROW_SCHEMA, "goal": pl.String(), "location": pl.String()}

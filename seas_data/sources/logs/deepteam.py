@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_values
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict, Verdict
 from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
+from seas_data.sources.messages import Message
 
 _ROLES: Final = ("system", "user", "assistant")
 

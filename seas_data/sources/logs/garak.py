@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_lines
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict
@@ -24,6 +23,7 @@ from seas_data.sources.logs.values import (
     text_or_none,
     wanted,
 )
+from seas_data.sources.messages import Message
 
 _NEW, _ANSWERED, _JUDGED = 0, 1, 2
 _ENTRY_TYPES: Final = {"start_run setup", "init", "attempt", "eval", "completion", "digest", "payload_init"}

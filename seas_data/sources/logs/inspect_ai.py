@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_values
 from seas_data.sources.logs.records import (
@@ -34,6 +33,7 @@ from seas_data.sources.logs.values import (
     wanted,
 )
 from seas_data.sources.logs.zip_members import MemberError, ZipMembers, open_zip
+from seas_data.sources.messages import Message
 
 Resolve = Callable[[str], str]
 

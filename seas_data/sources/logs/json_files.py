@@ -9,8 +9,9 @@ from typing import IO, Any, Final
 
 from seas_data.errors import SeasDataError
 from seas_data.sources.compression import open_stream
-from seas_data.sources.jsonl import InvalidLineError, parse_object
+from seas_data.sources.jsonl import parse_object
 from seas_data.sources.logs.records import LogSkipped
+from seas_data.sources.raw_rows import InvalidLineError
 
 MAX_RECORD: Final = 256 << 20
 """A value with more characters than this is refused."""

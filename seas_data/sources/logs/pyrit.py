@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.conversations import Message
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.records import (
     FinishReason,
@@ -35,6 +34,7 @@ from seas_data.sources.logs.values import (
     wanted,
 )
 from seas_data.sources.logs.yaml_files import read_yaml
+from seas_data.sources.messages import Message
 
 OUTCOME: Final = "outcome"
 """The judge of PyRIT's own verdict on an attack: success is unsafe, failure is safe."""
