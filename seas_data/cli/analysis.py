@@ -17,6 +17,7 @@ from seas_data.cli.shared import (
     open_version,
     print_json,
 )
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 
 commands = typer.Typer()
@@ -65,9 +66,11 @@ def sql(
     else:
         text = query if query is not None else _read_query(Path(str(file)))
         values = library.parse_parameters(parameter or [])
-    output_formats.write_frame(
-        open_version(workspace, version).sql(text, values, exact=True), output, sys.stdout, reveal=reveal
-    )
+    result = open_version(workspace, version).sql(text, values, exact=True)
+    output_formats.write_frame(result, output, sys.stdout, reveal=reveal)
+    if name is not None and result.is_empty():
+        given = ", ".join(f"{key}={value}" for key, value in values.items())
+        say(f"{name} has no rows{f' with {given}; another value is set with --param KEY=VALUE' if given else ''}.")
 
 
 def _read_query(path: Path) -> str:

@@ -12,8 +12,11 @@ from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDp
 from seas_data.text import printable
 
 
-def write_plan(recipe: Recipe) -> None:
-    """Print the plan of a recipe: the settings of each curation step, its loop, and the first rows of its sources."""
+def write_plan(recipe: Recipe) -> bool:
+    """Print the plan of a recipe: the settings of each curation step, its loop, and the first rows of its sources.
+
+    Return whether a build would read all sources.
+    """
     echo(f"{recipe.name}: {printable(recipe.description)}\n")
     write_table(
         ("source", "from", "kind", "language", "licence", "role", "priority"),
@@ -41,8 +44,9 @@ def write_plan(recipe: Recipe) -> None:
     echo(f"\nembedders: {embedders or 'none'}")
     if recipe.loop is not None:
         _print_loop(recipe, recipe.loop)
-    write_sources(recipe)
+    readable = write_sources(recipe)
     echo("Dry run: nothing was built.")
+    return readable
 
 
 def _describe_step(settings: Any) -> str:

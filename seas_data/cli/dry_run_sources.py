@@ -14,8 +14,12 @@ from seas_data.text import masked, printable
 _ROWS = 3
 
 
-def write_sources(recipe: Recipe) -> None:
-    """Open each local source of ``recipe`` and print its first rows. What would stop a build is printed, not raised."""
+def write_sources(recipe: Recipe) -> bool:
+    """Open each local source of ``recipe`` and print its first rows. Return whether a build would read all of them.
+
+    What would stop a build is printed, not raised, so that every source is looked at.
+    """
+    readable = True
     accounts = {}
     max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
     for name, source in recipe.sources.items():
@@ -29,9 +33,11 @@ def write_sources(recipe: Recipe) -> None:
             accounts[name] = describe_source(source, found)
             require_readable(name, source, found)
         except SeasDataError as problem:
+            readable = False
             echo(f"\nA build would stop here: {printable(str(problem))}")
     if accounts:
         echo("\n" + "\n".join(account_lines(Account(accounts))))
+    return readable
 
 
 def _write_rows(name: str, source: Source, prompts: pl.DataFrame) -> None:

@@ -56,8 +56,8 @@ def build(
         plan.check(loaded)
         if as_json:
             print_json(loaded.model_dump(mode="json"))
-        else:
-            write_plan(loaded)
+        elif not write_plan(loaded):
+            raise typer.Exit(1)
         return
     from seas_data.query import summary
     from seas_data.run import build as run

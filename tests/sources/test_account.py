@@ -79,8 +79,8 @@ def test_dry_run_shows_masked_rows_and_what_became_of_each_column(
 def test_dry_run_says_what_would_stop_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
     path = tmp_path / "set.jsonl"
     path.write_text(content)
-    write_sources(plan(tmp_path, {"path": str(path), "kind": "general"}))
-    write_sources(plan(tmp_path, {"path": str(tmp_path / "gone.jsonl"), "kind": "general"}))
+    assert not write_sources(plan(tmp_path, {"path": str(path), "kind": "general"}))
+    assert not write_sources(plan(tmp_path, {"path": str(tmp_path / "gone.jsonl"), "kind": "general"}))
     assert capsys.readouterr().out.count("A build would stop here: source set: ") == 2
 
 
