@@ -144,8 +144,10 @@ def _read_parquet_blocks(path: Path, needed: tuple[str, ...]) -> Iterator[jsonl_
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
-    except pa.ArrowInvalid as problem:
+        file = pq.ParquetFile(path)
+        _ = file.schema_arrow  # decodes the names of the columns
+        return file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:
         raise SeasDataError(f"{path} is not a Parquet file: {problem}") from problem
 
 

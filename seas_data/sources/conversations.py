@@ -271,7 +271,7 @@ def _records(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, str, dic
         for line in lines:
             error = line.error or InvalidLineError("unreadable", "not a JSON object")
             yield line.number, row_digest(line.text), error if line.content is None else line.content
-    except (OSError, pa.ArrowException) as problem:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as problem:  # the last: a damaged name of a column
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise SeasDataError(f"{path} cannot be read: {reason}") from problem
 

@@ -27,7 +27,7 @@ def read_parquet(path: Path, source: Source) -> RawRows:
         names = list(dict.fromkeys([*columns_by_field(columns).values(), *more]))
         require_bounded_parquet(path, names)
         return raw_from_arrow(file.read(columns=names), source, path.name, more)
-    except (pa.ArrowException, OSError) as problem:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as problem:  # the last: a damaged name of a column
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise SeasDataError(f"{path} cannot be read as Parquet: {reason}") from problem
 

@@ -12,7 +12,9 @@ import pytest
 
 from seas_data import sources
 from seas_data.errors import SeasDataError
+from seas_data.pairs import reference
 from seas_data.recipe import Source
+from seas_data.sources.conversations import read_preferences
 from seas_data.sources.parquet_size import require_bounded_parquet
 
 FRAME = pl.DataFrame(
@@ -69,6 +71,18 @@ def test_class_labels_are_read_by_name(tmp_path: Path) -> None:
     found = read(tmp_path / "saved", kind=None, kind_map=kinds, columns={"kind": "kind"})
     assert found.prompts["kind"].to_list() == ["adversarial", "harmless"]
     assert found.set_aside["reason"].to_list() == ["unknown_kind"]
+
+
+def test_a_damaged_name_of_a_column_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "set.parquet"
+    pq.write_table(pa.table({"prompt": ["a"], "zzchosen": ["b"], "rejected": ["c"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"zzchosen", b"z\xe5chosen"))
+    with pytest.raises(SeasDataError, match=r"set\.parquet cannot be read as Parquet: 'utf-8' codec"):
+        read(path)
+    with pytest.raises(SeasDataError, match=r"set\.parquet cannot be read: 'utf-8' codec"):
+        read_preferences(path)
+    with pytest.raises(SeasDataError, match=r"set\.parquet is not a Parquet file: 'utf-8' codec"):
+        reference.read(path, "target")
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
