@@ -22,6 +22,7 @@ from seas_data.release.takedown import take_down
 from seas_data.release.visibility import PROFILES, redact, table_rule
 from seas_data.store.stages import RUNS
 from seas_data.tables import TABLES, policy
+from tests.taxonomies import SEAS
 
 KEY = "AKIA" + "GARDEN0EXAMPLE00"
 PLANTED = f"write to ada@orchard-garden.org, the key is {KEY}"
@@ -42,7 +43,8 @@ def plant(root: Path, notes: Mapping[str, pl.Expr]) -> Version:
         frames = [tables.read(table, path, columns) for path in before.paths().get(table, [])]
         frame = pl.concat([tables.empty(table), *frames])
         if frame.is_empty():
-            frame = pl.DataFrame([_ROWS[table]], schema=frame.schema)
+            rows = SEAS.frame().to_dicts() if table == "taxonomy" else [_ROWS[table]]  # all types: others refer to them
+            frame = pl.DataFrame(rows, schema=frame.schema)
         shards[table] = [before.workspace.write_shard(table, frame.with_columns(note=note))]
     name = {"version": f"v{int(before.name[1:]) + 1}", "parent": before.name, "parent_digest": before.digest}
     before.workspace.commit(before.manifest.model_copy(update=name | {"tables": shards}), pl.DataFrame(schema=RUNS))
