@@ -1,7 +1,7 @@
 -- title: Hazards asked for and categories judged
 -- question: Which category did the judges see in the unsafe responses to prompts of each MLCommons hazard? A response
 --     with several categories is counted once for each; agrees tells whether the category stands for the same hazard.
--- topic: more
+-- topic: quality
 -- parameter: prompt_set text '' "Prompt set: train, evaluation, test or a held-out source; empty for all"
 -- chart: heatmap x=category y=hazard color=responses row=judge
 with judged as (

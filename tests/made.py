@@ -90,7 +90,7 @@ def workspace(
     """
     plan = recipe(iterations=iterations, seeds=seeds, attacks=attacks, responses=responses)
     place = open_workspace(root, create=True)
-    first = made_sources.first(prompts, dimensions, seed)
+    first = made_sources.first(prompts, dimensions, seed) | {"taxonomy": plan.taxonomy.frame()}
     version = _commit(place, plan, None, first, ("contamination", "templates", "edges", "select", "split", "write"))
     for iteration in range(1, iterations + 1):
         made = _iteration(plan, version, iteration, dimensions, np.random.default_rng([seed, iteration]))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import seas_data as sd
-from seas_data import build as pipeline
+from seas_data import build_version as pipeline
 from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version

@@ -11,7 +11,7 @@ from seas_data.text import escape_json, masked, printable
 # Free-text columns whose content is shown: labels, reasons and other short texts that describe a row.
 _SHOWN = {
     *("label_source", "source_risk", "source_style", "source_id", "language", "location", "detail", "because"),
-    *("label", "finish_reason", "statement", "answer"),
+    *("label", "finish_reason", "statement", "answer", "description"),
 }
 TEXT_COLUMNS = tuple(
     dict.fromkeys(

@@ -5,7 +5,19 @@ from seas_data.tables import TABLES, policy
 
 
 def test_texts_of_prompts_and_responses_are_masked_and_labels_are_not() -> None:
-    texts = {"text", "payload", "segments", "prompt", "chosen", "rejected", "completion", "response", "thinking", "raw"}
+    texts = {
+        "text",
+        "goal",
+        "payload",
+        "segments",
+        "prompt",
+        "chosen",
+        "rejected",
+        "completion",
+        "response",
+        "thinking",
+        "raw",
+    }
     assert set(TEXT_COLUMNS) == texts
     assert format_cell("text", "one two three four five", False) == "one two three four… (23 characters)"
     assert format_cell("text", "one two three four five", True) == "one two three four five"

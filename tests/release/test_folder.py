@@ -85,7 +85,7 @@ def test_a_release_can_be_verified_on_its_own_and_names_its_version(
     assert release.manifest.parent == newest.manifest.parent
     listed = {f"tables/{table}/{s.sha256}.parquet" for table, each in release.manifest.tables.items() for s in each}
     assert {name for name in content(folder) if name.startswith("tables/")} == listed
-    redacted = ("text", "label_source", "detail")  # which the public profile withholds in some rows
+    redacted = ("text", "goal", "label_source", "detail")  # which the public profile withholds in some rows
     for table in ("kept", "decisions", "metrics"):
         rows, full_rows = (each.table(table).drop(redacted, strict=False) for each in (release, newest))
         assert rows.sort(rows.columns).equals(full_rows.sort(rows.columns))
@@ -224,6 +224,7 @@ def test_a_version_s_own_manifest_is_written_and_digested_as_ever(newest: Versio
     assert not {"profile", "full_digest", "withheld"} & written.keys()
     covered = {
         "format": written["format"],
+        "folding": written["folding"],
         "iteration": written["iteration"],
         "parent": written["parent_digest"],
         "recipe": written["recipe"],

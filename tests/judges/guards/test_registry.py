@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from seas_data import registry, tables
 from seas_data.judges.guards import GUARDS, Guard
 from seas_data.recipe import JudgeGuard
+from seas_data.sandbox.tiny import write_model
 from tests.conftest import CHECKOUT
 from tests.models.servers import completion, server
 from tests.program import PROGRAM, called
@@ -112,6 +113,9 @@ def write_table(folder: Path, name: str, rows: list[dict[str, object]]) -> None:
 
 def test_another_distribution_adds_a_guard_that_a_recipe_uses(packages: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("URL", "http://127.0.0.1:9/v1"))
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "what is the door"}\n')
+    small = {"layers": 1, "hidden": 32, "heads": 2, "intermediate": 64, "positions": 96}
+    write_model(tmp_path / "model", seed=3, vocabulary=["what", "is", "the", "door"], **small)
 
     def plan(*options: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PYTHONPATH": str(packages), "PYTHONSAFEPATH": "1", "COLUMNS": "200"}

@@ -100,16 +100,17 @@ def test_merging_replaces_managed_keys_and_keeps_others() -> None:
     assert merged == {
         "pretty_name": "Our name",
         "license": "cc-by-4.0",
-        "tags": ["safety", "red-teaming", "ours"],
+        "tags": ["ours", "safety", "red-teaming"],
         "language": ["en"],
         "thumbnail": "t.png",
         "datasets": ["org/theirs"],
         "extra_gated_heading": "Ask us",
         "extra_gated_prompt": "Who are you?",
+        "dataset_info": [{"config_name": "gone"}],
     }
     assert metadata.differences(merged, fresh) == []
     assert metadata.merge(merged, fresh) == merged
-    assert metadata.differences(there, fresh) == ["dataset_info", "language", "license", "tags"]
+    assert metadata.differences(there, fresh) == ["language", "license", "tags"]
     assert metadata.merge(there, fresh | {"extra_gated_prompt": "ours"})["extra_gated_prompt"] == "ours"
 
 

@@ -379,7 +379,7 @@ def test_takedowns_recorded_before_the_tables_were_pinned_still_hold(tmp_path: P
     text = "how is the letter \ua7da written on the garden door"  # of Unicode 16: Python 3.11 folds it otherwise
     older = content_id("text", " ".join(unicodedata.normalize("NFC", text).casefold().split()))
     digests = [takedown._salted_digest("salt", older)]
-    takedowns = takedown.Takedowns(pl.Series([], dtype=pl.String), "salt", frozenset(digests))
+    takedowns = replace(takedown.no_takedowns(), salt="salt", digests=frozenset(digests))
     rows = pl.DataFrame({"prompt_id": ["another id", "other"], "source": "more", "text": [text, "which lamp is best"]})
     rows = rows.with_columns(text_digest=pl.Series([text_digest(each) for each in rows["text"]]))
     kept, refused = takedown.split_taken_down(rows, takedowns)
