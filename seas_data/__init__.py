@@ -25,12 +25,12 @@ if TYPE_CHECKING:
         pull,
         push,
     )
+    from seas_data.build_version import Built
     from seas_data.errors import SeasDataError
     from seas_data.pairs import harmless_pairs, red_pairs, target_pairs
     from seas_data.query.version import Version, open
     from seas_data.recipe import Recipe
     from seas_data.recipe import load as load_recipe
-    from seas_data.run import Built
 
 __all__ = [
     "Built",
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Built": "seas_data.run",
+    "Built": "seas_data.build_version",
     "Recipe": "seas_data.recipe",
     "SeasDataError": "seas_data.errors",
     "Version": "seas_data.query.version",

@@ -10,16 +10,16 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from seas_data import run, tables
+from seas_data.build_version import Built
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, find_recipe, load
 from seas_data.release.checks import CheckResult
 from seas_data.release.hub.pull import PullResult
 from seas_data.release.hub.push import PushRequest, PushResult
 from seas_data.release.visibility import parse_profile
-from seas_data.run import Built
 
 
-def build(recipe: Recipe | Path | str, workspace: Path | str = "workspace") -> Built:
+def build(recipe: Recipe | Path | str, workspace: Path | str = "workspace") -> Built[Version]:
     """Build the next version of a workspace from a recipe; the newest version, if there is nothing new to build.
 
     Args:

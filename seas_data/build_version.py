@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import polars as pl
 
@@ -51,18 +51,21 @@ class LoopSteps:
     """Return the pairs of the answers that sources brought, for a version that adds these rows to its parent."""
 
 
+AnyVersion = TypeVar("AnyVersion", bound=Version)
+
+
 @dataclass(frozen=True)
-class Built:
+class Built(Generic[AnyVersion]):
     """The result of a build: the newest version, whether this build made it, and a message if it did not."""
 
-    version: Version
+    version: AnyVersion
     new: bool
     message: str = ""
     account: Account | None = None
     """What became of the rows of the sources."""
 
 
-def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built:
+def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built[Version]:
     """Build the next version of the workspace at ``root`` from ``recipe``; return the newest one if nothing is new.
 
     With a loop: one version from what is new in the sources, and one for each iteration that is still to run.

@@ -3,33 +3,21 @@
 ``build_version.py`` is the pipeline and imports none of these; this module passes them in.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from seas_data import build_version as pipeline
 from seas_data import plan
+from seas_data.build_version import Built
 from seas_data.console import say
 from seas_data.curate.pipeline import Frames
 from seas_data.query.version import Version
 from seas_data.recipe import Recipe, require_trust, resolve_sandbox
-from seas_data.sources.account import Account
 from seas_data.store import version as store
 from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
 
 
-@dataclass(frozen=True)
-class Built:
-    """The result of a build: the newest version, whether this build made it, and a message if it did not."""
-
-    version: Version
-    new: bool
-    message: str = ""
-    account: Account | None = None
-    """What became of the rows of the sources."""
-
-
-def build(recipe: Recipe, root: Path) -> Built:
+def build(recipe: Recipe, root: Path) -> Built[Version]:
     """Build the next version of the workspace at ``root`` from ``recipe``; return the newest one if nothing is new.
 
     With a loop: one version from what is new in the sources, and one for each iteration that is still to run.

@@ -28,7 +28,6 @@ from seas_data.loop.iteration import (
     judge_training_responses,
 )
 from seas_data.loop.seeds import draw_iteration_seeds
-from seas_data.loop.training import as_sft_settings
 from seas_data.loop.training_rows import build_training_rows, select_role_rows
 from seas_data.metrics import MatrixAnswers, RedTeamAttacks, compute_metrics
 from seas_data.recipe import Recipe, require_trust, resolve_sandbox
@@ -118,7 +117,7 @@ def run_training(context: IterationContext, folder: Path, role: Role, output: Pa
     rows = select_role_rows({table: _read(folder, table)}, role)
     settings = context.recipe.training.red if role == "red" else context.recipe.training.target
     if fine_tuned:
-        return train.sft(context.base_model_folder(role), rows, as_sft_settings(settings), output)
+        return train.sft(context.base_model_folder(role), rows, settings.as_sft(), output)
     return train.dpo(context.base_model_folder(role), rows, settings, output)
 
 

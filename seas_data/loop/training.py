@@ -14,7 +14,6 @@ from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.seeds import draw_demonstrations
 from seas_data.models import checkpoint as model_files
 from seas_data.pairs.holdout import find_held_out
-from seas_data.recipe import TrainingDpo, TrainingSettings, TrainingSft
 from seas_data.sources.conversations import read_instructions
 from seas_data.train import NotEnoughPairsError
 
@@ -100,7 +99,7 @@ def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> F
             metrics = train.dpo(model, rows, settings, output, reference=first, facets=facets, replace=True)
         else:
             method = "sft"
-            metrics = train.sft(model, rows, as_sft_settings(settings), output, facets=facets, replace=True)
+            metrics = train.sft(model, rows, settings.as_sft(), output, facets=facets, replace=True)
     except NotEnoughPairsError as problem:
         shutil.rmtree(output, ignore_errors=True)  # a build with other settings may have left a model there
         statement = f"{name} is {before} unchanged: {problem}"
@@ -110,11 +109,6 @@ def update_model(context: IterationContext, role: Role, rows: pl.DataFrame) -> F
     digest = model_files.compute_digest(output)
     row = checkpoint_row(name, role, context.iteration, digest, before, method, rows.height)
     return {"checkpoints": row, "metrics": metrics}
-
-
-def as_sft_settings(settings: TrainingDpo) -> TrainingSft:
-    """Return the settings of an update for supervised fine-tuning: those that both kinds of training have."""
-    return TrainingSft(**{name: getattr(settings, name) for name in TrainingSettings.model_fields})
 
 
 def _weights(context: IterationContext, role: Role, name: str) -> str:

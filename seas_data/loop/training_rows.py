@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from seas_data import pairs
+from seas_data import pairs, tables
 from seas_data.loop.attacks import select_valid
 from seas_data.loop.checkpoints import Role
 from seas_data.loop.context import Frames, IterationContext
@@ -80,5 +80,6 @@ def add_earlier_iterations(context: IterationContext, parent: Version, built: Fr
 
 def select_role_rows(rows: Frames, role: Role) -> pl.DataFrame:
     """Return the demonstrations of a role, or its pairs if there are no demonstrations."""
-    roles = ["red"] if role == "red" else ["target", "harmless", "general"]
-    return rows["demonstrations" if "demonstrations" in rows else "pairs"].filter(pl.col("role").is_in(roles))
+    return rows["demonstrations" if "demonstrations" in rows else "pairs"].filter(
+        pl.col("role").is_in(tables.PAIR_ROLES_OF[role])
+    )

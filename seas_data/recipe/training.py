@@ -124,6 +124,10 @@ class TrainingDpo(TrainingSettings):
     precompute_ref_log_probs: bool = False
     """Score all pairs with the reference model first, so that it is not kept in memory."""
 
+    def as_sft(self) -> TrainingSft:
+        """Return the settings for supervised fine-tuning in place of DPO: those that both kinds of training have."""
+        return TrainingSft(**{name: getattr(self, name) for name in TrainingSettings.model_fields})
+
     @model_validator(mode="after")
     def _check_losses(self) -> "TrainingDpo":
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):

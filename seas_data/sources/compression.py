@@ -64,16 +64,11 @@ def read_bytes(path: Path) -> bytes:
 
     Raises SeasDataError if the file is damaged, cut off, not a regular file or larger than ``MAX_BYTES``.
     """
-    if not path.is_file():
-        raise SeasDataError(f"{path} is not a regular file; give a file")
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise SeasDataError(f"{path} has {size:,} bytes, and at most {MAX_BYTES:,} are read; split it into files")
-    content = path.read_bytes()
-    for mark, (kind, opener) in _OPENERS.items():
-        if content.startswith(mark):
-            return _decompress(path, content, kind, opener)
-    return content
+    with _open(path, MAX_BYTES) as stream:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise SeasDataError(f"{path} has {size:,} bytes, and at most {MAX_BYTES:,} are read; split it into files")
+        return stream.read()
 
 
 def decode_file(path: Path, encoding: str) -> str:
@@ -108,28 +103,36 @@ def open_stream(path: Path) -> Iterator[IO[bytes]]:
     file, or another kind than text, and, while it is read, if it is damaged or cut off or looks like a decompression
     bomb.
     """
-    if not path.is_file():
-        raise SeasDataError(f"{path} is not a regular file; give a file")
-    with path.open("rb") as file:
-        start = file.read(16)
-        file.seek(0)
+    with _open(path) as stream:
+        start = stream.peek(16)
         for mark, kind in _OTHER_KINDS.items():
             if start.startswith(mark):
                 raise SeasDataError(f"{path} is {kind}")
+        yield stream
+
+
+@contextmanager
+def _open(path: Path, limit: int | None = None) -> Iterator[io.BufferedReader]:
+    """Open the file, decompressed if it is; at most ``limit`` decompressed bytes can be read."""
+    if not path.is_file():
+        raise SeasDataError(f"{path} is not a regular file; give a file")
+    with path.open("rb") as file:
+        start = file.peek(16)
         found = next(((kind, opener) for mark, (kind, opener) in _OPENERS.items() if start.startswith(mark)), None)
         if found is None:
             yield file
             return
         kind, opener = found
-        yield io.BufferedReader(_Unpacked(opener(file), path, kind), _CHUNK)
+        yield io.BufferedReader(_Unpacked(opener(file), path, kind, limit), _CHUNK)
 
 
 class _Unpacked(io.RawIOBase):
     """A decompressed stream that raises SeasDataError where its file is damaged or looks like a decompression bomb."""
 
-    def __init__(self, stream: IO[bytes], path: Path, kind: str) -> None:
+    def __init__(self, stream: IO[bytes], path: Path, kind: str, limit: int | None) -> None:
         self._stream, self._path, self._kind = stream, path, kind
-        self._most = max(RATIO_FROM, MAX_RATIO * path.stat().st_size)
+        most = max(RATIO_FROM, MAX_RATIO * path.stat().st_size)
+        self._most = most if limit is None else min(most, limit)
         self._total = 0
 
     def readable(self) -> bool:
@@ -161,21 +164,3 @@ def _looks_like_utf_16(content: bytes) -> bool:
     if len(start) < 8 or any(content.startswith(mark) for mark, _ in _BYTE_ORDER_MARKS):
         return False
     return any(start[at::2].count(0) > 0.4 * len(start) / 2 and start[1 - at :: 2].count(0) == 0 for at in (0, 1))
-
-
-def _decompress(path: Path, content: bytes, kind: str, opener: Callable[[IO[bytes]], Any]) -> bytes:
-    chunks: list[bytes] = []
-    total = 0
-    try:
-        with opener(io.BytesIO(content)) as stream:
-            while chunk := stream.read(_CHUNK):
-                total += len(chunk)
-                if total > MAX_BYTES or (total > RATIO_FROM and total > MAX_RATIO * len(content)):
-                    raise SeasDataError(
-                        f"{path} unpacks to more than {total:,} bytes from {len(content):,}, which looks like a "
-                        f"decompression bomb; if it is none, unpack it yourself and give the unpacked file"
-                    )
-                chunks.append(chunk)
-    except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as problem:
-        raise _damaged(path, kind, problem) from problem
-    return b"".join(chunks)

@@ -25,6 +25,8 @@ SPLITS = ("train", "test", "harmless", "holdout")
 CATEGORY_PATTERN = r"^\w([\w &/,'().+:-]{0,78}[\w).+])?$"
 """Names of categories: words, and signs that mean nothing in a card, a table or a file of a spreadsheet."""
 PAIR_ROLES = ("red", "target", "harmless", "general")
+PAIR_ROLES_OF = {"red": ("red",), "target": ("target", "harmless", "general")}
+"""The roles of pairs that each model is trained on."""
 UNPAIRED_REASONS = (
     "held_out",  # the prompt, its text or an example of its seed belongs to test, harmless or holdout
     "failed",  # the request failed

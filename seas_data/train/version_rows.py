@@ -5,17 +5,16 @@ from typing import Literal
 
 import polars as pl
 
+from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
-from seas_data.recipe import Training, TrainingSettings, TrainingSft
+from seas_data.recipe import Training
 from seas_data.store.version import Version
 from seas_data.train.dpo import dpo
 from seas_data.train.rows import NotEnoughPairsError
 from seas_data.train.sft import sft
 
 Role = Literal["red", "target"]
-
-_ROLES = {"red": ("red",), "target": ("target", "harmless", "general")}
 
 
 def train_on_version(version: Version, role: Role, model: str, settings: Training, output: Path) -> pl.DataFrame:
@@ -36,8 +35,7 @@ def train_on_version(version: Version, role: Role, model: str, settings: Trainin
     facets: dict[str, str | int] = {"role": role, "version": version.name}
     if table == "pairs":
         return dpo(folder, rows, update, output, facets=facets)
-    shared = {name: getattr(update, name) for name in TrainingSettings.model_fields}
-    return sft(folder, rows, TrainingSft(**shared), output, facets=facets)
+    return sft(folder, rows, update.as_sft(), output, facets=facets)
 
 
 def select_rows(version: Version, role: Role) -> tuple[str, pl.DataFrame]:
@@ -49,7 +47,7 @@ def select_rows(version: Version, role: Role) -> tuple[str, pl.DataFrame]:
         version.table("kept", ["prompt_id"]), on="prompt_id", how="anti"
     )
     for table in ("pairs", "demonstrations"):
-        rows = version.table(table).filter(pl.col("role").is_in(_ROLES[role]))
+        rows = version.table(table).filter(pl.col("role").is_in(tables.PAIR_ROLES_OF[role]))
         rows = rows.filter(~pl.col("prompt_id").is_in(gone["prompt_id"].implode()).fill_null(False))
         if rows.height:
             return table, rows

@@ -30,7 +30,7 @@ _Key = tuple[str, str, str]
 
 @dataclass
 class _Item:
-    """What the journal said so far of an item."""
+    """What the entries of the journal that were read state about an item."""
 
     location: str
     text: str | None = None
