@@ -28,6 +28,8 @@ ROLES: Final = {
     "model": "assistant",
 }
 """Names of roles in public sets, and ours."""
+KNOWN_ROLES: Final = frozenset(ROLES.values())
+"""Our names of roles."""
 
 MESSAGES: Final = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 _TURN: Final = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):", re.MULTILINE)

@@ -12,9 +12,7 @@ from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_values
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict, Verdict
 from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
-from seas_data.sources.messages import Message
-
-_ROLES: Final = ("system", "user", "assistant")
+from seas_data.sources.messages import KNOWN_ROLES, Message
 
 
 def read_deepteam(path: Path, options: LogOptions) -> Iterator[LogRecord]:
@@ -32,7 +30,9 @@ def read_deepteam(path: Path, options: LogOptions) -> Iterator[LogRecord]:
 def _attempt(location: str, number: str, value: object) -> LogRecord:
     case = mapping(value)
     turns = items(case.get("turns"))
-    if not all(mapping(turn).get("role") in _ROLES and isinstance(mapping(turn).get("content"), str) for turn in turns):
+    if not all(
+        mapping(turn).get("role") in KNOWN_ROLES and isinstance(mapping(turn).get("content"), str) for turn in turns
+    ):
         return LogSkipped(location, "not_text", "a turn is not text, or a tool's")
     messages = [Message(turn["role"], turn["content"]) for turn in turns]
     text = text_or_none(case.get("actual_output"))

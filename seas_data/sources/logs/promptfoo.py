@@ -26,12 +26,11 @@ from seas_data.sources.logs.records import (
 from seas_data.sources.logs.sqlite_files import MAGIC, json_or_none, open_sqlite
 from seas_data.sources.logs.values import identifier, items, labels, mapping, proportion_or_none, text_or_none
 from seas_data.sources.logs.yaml_files import read_yaml
-from seas_data.sources.messages import Message
+from seas_data.sources.messages import KNOWN_ROLES, Message
 
 JUDGE: Final = "promptfoo"
 _FAILED: Final = 2
 _KNOWN: Final = {"response", "gradingResult", "success"}
-_ROLES: Final = ("system", "user", "assistant")
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "filter"}
 _COLUMNS: Final = (
     *("id", "success", "score", "failure_reason", "error", "prompt", "provider", "response", "grading_result"),
@@ -130,7 +129,7 @@ def _chat(sent: str) -> tuple[Message, ...] | None:
     turns = items(value)
     if not turns or not all(isinstance(turn, dict) and "role" in turn for turn in turns):
         return (Message("user", sent),)
-    if not all(turn["role"] in _ROLES and isinstance(turn.get("content"), str) for turn in turns):
+    if not all(turn["role"] in KNOWN_ROLES and isinstance(turn.get("content"), str) for turn in turns):
         return None
     return tuple(Message(turn["role"], turn["content"]) for turn in turns)
 
