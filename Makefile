@@ -25,6 +25,7 @@ test: .venv/installed
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "hypothesis and not slow" --hypothesis-profile random
 
 # A million mutated inputs for everything that reads what comes from outside. The same seed gives the same inputs.
 fuzz: .venv/installed

@@ -4,12 +4,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
 CHECKOUT = Path(__file__).parent.parent
 EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
 
+# A change is judged by the same examples each time; `make test-slow` draws new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("random", print_blob=True)
+hypothesis.settings.load_profile("same")
 
 _LONGEST = ("tests/loop/test_iteration.py", "tests/train/", "tests/release/", "tests/report/", "tests/test_cli.py")
 

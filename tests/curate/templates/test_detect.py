@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seas_data import recipe, tables
+from seas_data import folding, recipe, tables
 from seas_data.curate.templates import winnowing
 from seas_data.curate.templates.detect import DetectedTemplates, detect_templates
 from seas_data.curate.templates.payloads import extract_payloads, trim_piece
@@ -251,7 +251,8 @@ def test_folding_collapses_white_space_and_maps_positions(texts: list[str]) -> N
         assert len(view.split()) == len(text.split())
         assert len(positions) == len(view)
         for character, position in zip(view, positions, strict=True):
-            assert character in (text[position].casefold(), text[position]) or (
+            # The pinned table, not this Python's: a newer Unicode knows more cases.
+            assert character in (folding.tables()["casefold"].get(text[position]), text[position]) or (
                 character == " " and text[position].isspace()
             )
 
