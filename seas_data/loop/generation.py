@@ -9,17 +9,18 @@ from seas_data import tables
 from seas_data.loop.attacks import build_attacks
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models.protocol import PromptFormat
-from seas_data.tables.ids import messages, row_ids
+from seas_data.tables.ids import messages, row_ids, with_system
 
 
 def generate_attacks(
     context: IterationContext, model: str, seeds: pl.DataFrame, samples: int, iteration: int, label: str
 ) -> Frames:
     """Generate ``samples`` attacks to each seed with the red team ``model``; return ``attacks`` and ``settings``."""
-    sampling = context.sampling("red")
+    sampling, system = context.sampling("red"), context.loop.red_team.system
     with context.open_model(model) as generator:
-        settings = settings_row(model, generator.digest, sampling.model_dump() | generator.backend_settings)
-        requests = _to_requests(seeds, "seed_id")
+        how = sampling.model_dump() | generator.backend_settings | _only_set(system=system)
+        settings = settings_row(model, generator.digest, how)
+        requests = _to_requests(seeds, "seed_id", system)
         generated = generator.generate(requests, sampling, samples, context.cache_folder(label), f"{model} attacks")
     rows = build_attacks(generated, seeds, model=model, iteration=iteration, settings_id=settings["settings_id"][0])
     return {"attacks": rows, "settings": settings}
@@ -31,16 +32,18 @@ def generate_responses(
     """Generate responses of the target ``model``; return ``responses`` and ``settings``.
 
     ``prompts`` are frames (prompt_id, text), each with the number of responses to every prompt. Prompts with the same
-    id in one frame are sent once. Control tokens in prompts are read as such if ``target.as_deployed``.
+    id in one frame are sent once. Each is sent after ``target.system``, if the recipe has one. Control tokens in
+    prompts are read as such if ``target.as_deployed``.
     """
     sampling = context.sampling("target")
-    as_deployed = context.loop.target.as_deployed
+    as_deployed, system = context.loop.target.as_deployed, context.loop.target.system
     parts: list[pl.DataFrame] = []
     with context.open_model(model) as generator:
-        how = sampling.model_dump() | generator.backend_settings | ({} if as_deployed else {"as_deployed": False})
+        how = sampling.model_dump() | generator.backend_settings
+        how |= _only_set(as_deployed=None if as_deployed else False, system=system)
         settings = settings_row(model, generator.digest, how)
         for number, (rows, samples) in enumerate(prompts):
-            requests = _to_requests(rows.unique("prompt_id"), "prompt_id")
+            requests = _to_requests(rows.unique("prompt_id"), "prompt_id", system)
             if requests.is_empty():
                 continue
             cache = context.cache_folder(f"{label} {number}")
@@ -67,6 +70,12 @@ def settings_row(model: str, checkpoint: str, sampling: Mapping[str, object]) ->
     return tables.cast("settings", row.with_columns(settings_id=row_ids("settings", row, *row.columns)))
 
 
-def _to_requests(rows: pl.DataFrame, id_column: str) -> pl.DataFrame:
-    """Return ``rows`` (an id, text) as the input of a generator: request_id, messages (one user message), by id."""
-    return rows.select(request_id=id_column, messages=messages("user", "text")).sort("request_id")
+def _only_set(**values: object) -> dict[str, object]:
+    """Return ``values`` without those that are None, so that a setting that is not used changes no id."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _to_requests(rows: pl.DataFrame, id_column: str, system: str | None) -> pl.DataFrame:
+    """Return ``rows`` (an id, text) as the input of a generator: request_id, messages, by id."""
+    asked = with_system(messages("user", "text"), system)
+    return rows.select(request_id=id_column, messages=asked).sort("request_id")

@@ -12,9 +12,11 @@ from seas_data.console import say
 from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.seeds import draw_demonstrations
+from seas_data.loop.training_rows import add_system_prompts
 from seas_data.models import checkpoint as model_files
 from seas_data.pairs.holdout import find_held_out
 from seas_data.sources.conversations import read_instructions
+from seas_data.tables.ids import with_system
 from seas_data.train import NotEnoughPairsError
 
 
@@ -41,6 +43,7 @@ def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, he
         stream = (loop.seed, "red team")
         types = context.recipe.taxonomy.types
         seeds, rows = draw_demonstrations(prompts, loop.red_sft_rows, loop.attack, types=types, random_stream=stream)
+        rows = add_system_prompts(rows, loop)
         result = {"seeds": seeds, "demonstrations": rows}
         training = context.recipe.training.red_sft
     else:
@@ -48,6 +51,7 @@ def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, he
         instructions.print_set_aside()
         result = {"set_aside": instructions.set_aside}
         rows = drop_held_out_instructions(instructions.rows, held_out)
+        rows = rows.with_columns(prompt=with_system(pl.col("prompt"), loop.target.system))
         training = context.recipe.training.target_sft
     output = context.model_folder(name)
     facets: dict[str, str | int] = {"role": role, "model": name, "iteration": 0}

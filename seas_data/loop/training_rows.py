@@ -10,7 +10,9 @@ from seas_data.loop.checkpoints import Role
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.verdicts import compute_rewards
 from seas_data.query.version import Version
+from seas_data.recipe import Loop
 from seas_data.sources.conversations import read_preferences
+from seas_data.tables.ids import with_system
 
 
 def build_training_rows(
@@ -37,6 +39,7 @@ def build_training_rows(
     settings, responses, verdicts = context.recipe.pairs, answers["responses"], answers["verdicts"]
     prompts = select_valid(attacks).join(seeds.select("seed_id", "type"), on="seed_id")
     common: dict[str, Any] = {"iteration": context.iteration, "held_out": held_out}
+    loop = context.loop
     if settings.mode == "mart":
         rewards = compute_rewards(context, answers, prompts)
         both = [
@@ -44,7 +47,7 @@ def build_training_rows(
             pairs.mart_target(prompts, responses, verdicts, settings, seeds=seeds, rewards=rewards, **common),
         ]
         return {
-            "demonstrations": pl.concat([each.pairs for each in both]),
+            "demonstrations": add_system_prompts(pl.concat([each.pairs for each in both]), loop),
             "unpaired": pl.concat([each.unpaired for each in both]),
         }
     results = [
@@ -61,12 +64,22 @@ def build_training_rows(
         set_aside = {"set_aside": preferences.set_aside}
         results.append(pairs.general_pairs(preferences.rows, settings, pairs=informative, **common))
     built = set_aside | {
-        "pairs": pl.concat([each.pairs for each in results]),
+        "pairs": add_system_prompts(pl.concat([each.pairs for each in results]), loop),
         "unpaired": pl.concat([each.unpaired for each in results]),
     }
     if context.loop.update == "sft":
         built["demonstrations"] = pairs.chosen_as_demonstrations(built["pairs"])
     return built
+
+
+def add_system_prompts(rows: pl.DataFrame, loop: Loop) -> pl.DataFrame:
+    """Return pairs or demonstrations with the system prompt of the model that they train, as it is asked.
+
+    A prompt with a system turn of its own keeps that. Input columns: role, prompt (messages).
+    """
+    prompt = pl.col("prompt")
+    red, target = (with_system(prompt, each.system) for each in (loop.red_team, loop.target))
+    return rows.with_columns(prompt=pl.when(pl.col("role") == "red").then(red).otherwise(target))
 
 
 def add_earlier_iterations(context: IterationContext, parent: Version, built: Frames) -> Frames:

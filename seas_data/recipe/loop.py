@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seas_data.recipe.base import Proportion, StrictModel
 from seas_data.recipe.paths import RecipePath
@@ -95,6 +95,16 @@ class LoopModel(StrictModel):
     """One of `models`: how it is run, and its first checkpoint."""
     start: Literal["sft", "given"] = "sft"
     """Whether that checkpoint is first fine-tuned (`sft`, as in the paper) or used unchanged (`given`)."""
+    system: str | None = None
+    """System prompt of the model: the first message of every request to it and of every row that it is trained on,
+    unless a prompt has a system turn of its own. `settings.sampling` records it."""
+
+    @field_validator("system")
+    @classmethod
+    def _check_system(cls, system: str | None) -> str | None:
+        if system is not None and not system.strip():
+            raise ValueError("system should have text; remove it for no system prompt")
+        return system
 
 
 class LoopTarget(LoopModel):

@@ -346,7 +346,7 @@ class Settings(dy.Schema):
     settings_id = _id("public", "The settings.", primary_key=True)
     model = _id("public", "The model.", _MODEL)
     checkpoint = _id("public", "The checkpoint's digest.")
-    sampling = _id("public", "The sampling parameters, as a JSON object.")
+    sampling = _text("public", "The sampling parameters, and the model's system prompt if any, as a JSON object.")
 
 
 class Checkpoints(dy.Schema):
