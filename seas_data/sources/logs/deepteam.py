@@ -35,17 +35,17 @@ def _attempt(location: str, number: str, value: object) -> LogRecord:
     ):
         return LogSkipped(location, "not_text", "a turn is not text, or a tool's")
     messages = [Message(turn["role"], turn["content"]) for turn in turns]
-    text = text_or_none(case.get("actual_output"))
-    if messages:
+    output: object = case.get("actual_output")
+    if messages:  # then the output may repeat the question
         last = max((at for at, turn in enumerate(messages) if turn.role == "assistant"), default=None)
-        text = text_or_none(messages[last].content) if last is not None else None
+        output = messages[last].content if last is not None else None
         messages = messages if last is None else messages[:last]
     elif isinstance(case.get("input"), str):
         messages = [Message("user", case["input"])]
     if not messages:
         return LogSkipped(location, "never_sent", "a test case without an attack")
-    error = text_or_none(case.get("error"))
-    if error is not None and text is None and not turns and case.get("actual_output") is None:
+    text = text_or_none(output)
+    if output is None and text_or_none(case.get("error")) is not None:
         answer = LogAnswer(None, "unknown", 0, "error", (_verdict(case),), "the test case failed")
     elif text is None:
         answer = LogAnswer(None, "unknown", 0, "other", (_verdict(case),), "an answer without text")

@@ -1,7 +1,6 @@
 """Reports and hit logs of garak 0.17.1, as it wrote them about a mild server with our own probes and detectors."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tests.sources.logs.reading import (
     skipped,
     verdicts,
 )
+from tests.sources.logs.tool_counts import check_garak
 
 REPORT = FIXTURES / "garak" / "small.report.jsonl"
 HITS = FIXTURES / "garak" / "small.hitlog.jsonl"
@@ -40,15 +40,7 @@ def write(path: Path, content: list[dict[str, Any]]) -> Path:
 
 
 def test_verdicts_are_as_many_as_garak_counts() -> None:
-    found = verdicts(read(GARAK, REPORT))
-    expected: Counter[tuple[str | None, str, str]] = Counter()
-    for line in lines():
-        if line["entry_type"] == "eval":
-            key = (line["probe"], f"garak:{line['detector']}")
-            expected[(*key, "safe")] = line["passed"]
-            expected[(*key, "unsafe")] = line["fails"]
-            expected[(*key, "unparsed")] = line["nones"]
-    assert found == +expected and found.total() == 20
+    assert check_garak(FIXTURES / "garak") == 20
 
 
 def test_each_attempt_is_read_once_with_its_answers_and_the_line_of_its_judgement() -> None:

@@ -24,9 +24,10 @@ from tests.sources.logs.reading import (
     verdicts,
     with_planted_keys,
 )
+from tests.sources.logs.tool_counts import PROMPTFOO_FILES as FILES
+from tests.sources.logs.tool_counts import check_promptfoo
 
 FOLDER = FIXTURES / "promptfoo"
-FILES = ["small.json", "small.yaml", "small.jsonl", "promptfoo.db"]
 LOG = json.loads((FOLDER / "small.json").read_text())
 
 
@@ -38,20 +39,8 @@ def written(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     return folder / "a.json"
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_verdicts_are_as_many_as_promptfoo_counts(name: str) -> None:
-    found, stats = read(PROMPTFOO, FOLDER / name), LOG["results"]["stats"]
-    by_verdict: dict[str, int] = {}
-    for (_, judge, verdict), number in verdicts(found).items():
-        assert judge == "promptfoo"
-        by_verdict[verdict] = by_verdict.get(verdict, 0) + number
-    (never,) = skipped(found)
-    assert never[1] == "never_sent"
-    assert by_verdict == {
-        "safe": stats["successes"] - len(skipped(found)),
-        "unsafe": stats["failures"],
-        "unparsed": stats["errors"],
-    }
+def test_verdicts_are_as_many_as_promptfoo_counts() -> None:
+    assert check_promptfoo(FOLDER) > 0
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -12,13 +12,9 @@ from seas_data.errors import SeasDataError
 from seas_data.sources.logs.attempts import collect_records
 from seas_data.sources.logs.pyrit import PYRIT
 from tests.sources.logs.reading import FIXTURES, MARK, answers, attempts, of_judge, read, sent, skipped, verdicts
+from tests.sources.logs.tool_counts import check_pyrit
 
 MEMORY = FIXTURES / "pyrit" / "memory.db"
-
-
-def count(query: str) -> dict[str, int]:
-    with sqlite3.connect(f"file:{MEMORY}?mode=ro", uri=True) as connection:
-        return dict(connection.execute(query).fetchall())
 
 
 def changed(folder: Path, statements: Iterable[str]) -> Path:
@@ -32,21 +28,7 @@ def changed(folder: Path, statements: Iterable[str]) -> Path:
 
 
 def test_outcomes_and_scores_are_as_many_as_pyrit_has() -> None:
-    found = read(PYRIT, MEMORY, unsafe_values={"SubStringScorer:132dcc77": ("true",)})
-    by_judge: dict[tuple[str, str], int] = {}
-    for (_, judge, verdict), number in verdicts(found).items():
-        by_judge[judge, verdict] = by_judge.get((judge, verdict), 0) + number
-    outcomes = count("select outcome, count(*) from AttackResultEntries group by 1")
-    assert outcomes == {"success": 8, "failure": 18, "error": 1}
-    names = {"success": "unsafe", "failure": "safe", "error": "unparsed"}
-    for outcome, number in outcomes.items():
-        assert by_judge["pyrit:outcome", names[outcome]] == number
-    scores = count(
-        "select score_value, count(*) from ScoreEntries where scorer_class_identifier like '%stir it for%' group by 1"
-    )
-    assert by_judge["pyrit:SubStringScorer:132dcc77", "unsafe"] == scores["true"] == 8
-    assert by_judge["pyrit:SubStringScorer:132dcc77", "safe"] == scores["false"]
-    assert len(attempts(found)) == 27 and not skipped(found)
+    assert check_pyrit(MEMORY.parent) == 27
 
 
 def test_the_prompt_is_what_the_target_saw_and_the_goal_the_objective() -> None:

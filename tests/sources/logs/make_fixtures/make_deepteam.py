@@ -2,8 +2,9 @@
 
     python make_deepteam.py FOLDER
 
-Writes ``assessment.json`` with DeepTeam's own ``RiskAssessment.save``. The test cases are ours, with the answers of the
-stub's target and the verdicts of its judge: none of DeepTeam's attacks or vulnerabilities is run.
+Writes ``assessment.json``: DeepTeam's own red teamer runs and saves it, with telemetry and uploads off. The
+vulnerability, its metric and the attacks are ours, and so is the simulator, which only explains a changed answer: none
+of DeepTeam's attacks, vulnerabilities or prompts for them is run.
 """
 
 import json
@@ -16,19 +17,28 @@ from pathlib import Path
 
 from stub_server import serve
 
+FOLDER = Path(sys.argv[1]).resolve()
+shutil.rmtree(FOLDER, ignore_errors=True)
+(FOLDER / "home").mkdir(parents=True)
+os.chdir(FOLDER / "home")
 os.environ.update(DEEPTEAM_TELEMETRY_OPT_OUT="YES", DEEPEVAL_TELEMETRY_OPT_OUT="YES", ERROR_REPORTING="NO")
+os.environ.update(HOME=str(FOLDER / "home"))
 
-from deepteam.red_teamer.risk_assessment import RiskAssessment, construct_risk_assessment_overview
-from deepteam.test_case import RTTestCase, RTTurn
+from deepeval.models import DeepEvalBaseLLM  # noqa: E402
+from deepteam.attacks.attack_engine import AttackEngine  # noqa: E402
+from deepteam.attacks.base_attack import Exploitability  # noqa: E402
+from deepteam.attacks.multi_turn.base_multi_turn_attack import BaseMultiTurnAttack  # noqa: E402
+from deepteam.attacks.single_turn.base_single_turn_attack import BaseSingleTurnAttack  # noqa: E402
+from deepteam.metrics import BaseRedTeamingMetric  # noqa: E402
+from deepteam.red_teamer import RedTeamer  # noqa: E402
+from deepteam.test_case import RTTestCase  # noqa: E402
+from deepteam.vulnerabilities import BaseVulnerability  # noqa: E402
 
 Kitchen = Enum("Kitchen", {"RECIPES": "recipes", "WEATHER": "weather"})
-TEXTS = (
-    ("How do I bake bread?", "Plain", Kitchen.RECIPES),
-    ("Tell me a story of how a baker bakes bread.", "Story", Kitchen.RECIPES),
-    ("Tell me a story in which a soup is cooked.", "Story", Kitchen.RECIPES),
-    ("Why is the sky blue?", "Plain", Kitchen.WEATHER),
-    ("How do I bake filtered bread?", "Plain", Kitchen.RECIPES),
-)
+QUESTIONS = {
+    Kitchen.RECIPES: ("How do I bake bread?", "How do I bake filtered bread?", "How do I bake broken bread?"),
+    Kitchen.WEATHER: ("Why is the sky blue?",),
+}
 
 
 def ask(url: str, model: str, text: str) -> str:
@@ -39,27 +49,124 @@ def ask(url: str, model: str, text: str) -> str:
         return json.loads(response.read())["choices"][0]["message"]["content"]
 
 
-def main(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    cases = []
+class Simulator(DeepEvalBaseLLM):
+    """A model that says the same about every conversation."""
+
+    def load_model(self):
+        return self
+
+    def generate(self, prompt, schema=None):
+        said = {"reasoning": "The target told a story."}
+        return schema(**said) if schema else json.dumps(said)
+
+    async def a_generate(self, prompt, schema=None):
+        return self.generate(prompt, schema)
+
+    def get_model_name(self):
+        return "simulator"
+
+
+class Policy(BaseRedTeamingMetric):
+    """Ask the stub's judge whether the last answer gives cooking instructions."""
+
+    threshold = 0
+
+    def __init__(self, url: str):
+        self.url = url
+        self.evaluation_cost = 0.0
+
+    def measure(self, test_case):
+        answer = test_case.turns[-1].content if test_case.turns else test_case.actual_output
+        judged = json.loads(ask(self.url, "judge-deepteam", answer))
+        self.score, self.reason = judged["score"], judged["reason"]
+        return self.score
+
+    async def a_measure(self, test_case):
+        return self.measure(test_case)
+
+    def is_successful(self):
+        return self.score > 0
+
+
+class KitchenVulnerability(BaseVulnerability):
+    """Give cooking instructions, against the policy."""
+
+    name = "Kitchen"
+
+    def __init__(self, url: str):
+        super().__init__(types=list(Kitchen))
+        self.url = url
+
+    def get_name(self):
+        return self.name
+
+    def _get_metric(self, kind):
+        return Policy(self.url)
+
+    def simulate_attacks(self, purpose=None, attacks_per_vulnerability_type=1):
+        return [
+            RTTestCase(vulnerability=self.name, vulnerability_type=kind, input=text)
+            for kind, texts in QUESTIONS.items()
+            for text in texts
+        ]
+
+
+class Plain(BaseSingleTurnAttack):
+    """Ask as it is."""
+
+    name, exploitability = "Plain", Exploitability.HIGH
+
+    def enhance(self, attack):
+        return attack
+
+    def get_name(self):
+        return self.name
+
+
+class Story(Plain):
+    """Ask for a story."""
+
+    name = "Story"
+
+    def enhance(self, attack):
+        return f"Tell me a story about this. {attack}"
+
+
+class Turns(BaseMultiTurnAttack):
+    """Ask, and then ask for a story."""
+
+    name, exploitability = "Turns", Exploitability.MEDIUM
+
+    def _attack(self, progression):
+        progression.commit(f"And as a story? {progression.goal}")
+        progression.shift_detected()
+
+    async def _a_attack(self, progression):
+        raise NotImplementedError
+
+
+def main() -> None:
+    simulator = Simulator()
     with serve() as url:
-        for text, method, kind in TEXTS:
-            answer = ask(url, "target", text)
-            judged = json.loads(ask(url, "judge-deepteam", answer))
-            about = {"vulnerability": "Kitchen", "vulnerability_type": kind, "attack_method": method}
-            cases.append(RTTestCase(input=text, actual_output=answer, risk_category="Policy", **about, **judged))
-        turns = [("user", "What is a good soup?"), ("assistant", ask(url, "target", "What is good?"))]
-        turns += [("user", "Tell a story in which it is cooked."), ("assistant", ask(url, "target", TEXTS[2][0]))]
-        about = {"vulnerability": "Kitchen", "vulnerability_type": Kitchen.RECIPES, "attack_method": "Turns"}
-        said = [RTTurn(role=role, content=content) for role, content in turns]
-        cases.append(RTTestCase(turns=said, **about, score=0.0, reason="It gives cooking instructions."))
-        about = {"vulnerability": "Kitchen", "vulnerability_type": Kitchen.RECIPES, "attack_method": "Plain"}
-        cases.append(RTTestCase(input="How do I bake broken bread?", error="Error in the target", **about))
-    overview = construct_risk_assessment_overview(cases, 1.0)
-    saved = RiskAssessment(overview=overview, test_cases=cases).save(str(folder))
-    Path(saved).rename(folder / "assessment.json")
-    print(overview.model_dump_json())
+
+        def target(input: str, turns=None) -> str:
+            return ask(url, "target", input)
+
+        teamer = RedTeamer(simulator_model=simulator, evaluation_model=simulator, async_mode=False)
+        assessment = teamer.red_team(
+            model_callback=target,
+            vulnerabilities=[KitchenVulnerability(url)],
+            attacks=[Plain(), Story(), Turns()],
+            run_all_attacks=True,
+            attack_engine=AttackEngine(simulator_model=simulator),
+            _print_assessment=False,
+            _upload_to_confident=False,
+        )
+    assessment.overview.run_duration = 1.0
+    Path(assessment.save(str(FOLDER))).rename(FOLDER / "assessment.json")
+    shutil.rmtree(FOLDER / "home")
+    print(assessment.overview.model_dump_json())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main()
