@@ -225,7 +225,9 @@ def push(
     ] = False,
     allow: AllowOption = None,
     because: BecauseOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be uploaded; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be uploaded; change nothing, and need no Hub.")
+    ] = False,
     workspace: WorkspaceOption = WORKSPACE,
     as_json: JsonOption = False,
 ) -> None:
@@ -248,6 +250,7 @@ def push(
         waivers=_waivers(allow, because),
         dry_run=dry_run,
         confirm=_confirm if sys.stdin.isatty() else None,
+        show_release=None if as_json else output.print_release,
     )
     chosen_profile = _profile(profile, model)
     opened = open_version(workspace, version)

@@ -34,6 +34,10 @@ _NO_CONNECTION = (httpx2.TransportError, json.JSONDecodeError)  # a proxy answer
 _EXPLAINED = (errors.OfflineModeIsEnabled, errors.EntryNotFoundError)
 
 
+class HubUnavailableError(SeasDataError):
+    """The Hub gave no answer: no connection, offline mode, or a status that means "later"."""
+
+
 @contextmanager
 def hub_errors(repository: str, kind: Kind = "dataset") -> Iterator[None]:
     """Raise SeasDataError with a message about ``repository`` for whatever the Hub's client raises in the block."""
@@ -51,7 +55,8 @@ def hub_errors(repository: str, kind: Kind = "dataset") -> Iterator[None]:
         cause = _root_cause(problem)
         if not isinstance(cause, (*_NO_CONNECTION, httpx2.HTTPError, *_EXPLAINED)):
             raise
-        raise SeasDataError(explain(cause, repository, kind)) from None
+        error = HubUnavailableError if _is_unanswered(cause) else SeasDataError
+        raise error(explain(cause, repository, kind)) from None
 
 
 def with_hub_retries(call: Callable[[], _Result]) -> _Result:
@@ -60,6 +65,12 @@ def with_hub_retries(call: Callable[[], _Result]) -> _Result:
     ``call`` must be safe to repeat: when a reply is lost, the first call may have taken effect.
     """
     return with_retries(call, is_transient=_is_transient, attempts=ATTEMPTS, backoff=BACKOFF, on_wait=_report_wait)
+
+
+def _is_unanswered(cause: BaseException) -> bool:
+    if isinstance(cause, errors.HfHubHTTPError):
+        return cause.response.status_code in _TRANSIENT_STATUS
+    return isinstance(cause, (*_NO_CONNECTION, errors.OfflineModeIsEnabled))
 
 
 def explain(problem: BaseException, repository: str, kind: Kind) -> str:

@@ -1,22 +1,40 @@
 """Terminal and JSON output of push and takedown. Text from outside is escaped for the terminal."""
 
+import sys
+
 from seas_data.console import echo
 from seas_data.query.text_table import write_table
+from seas_data.release.hub.plan import PushPlan
 from seas_data.release.hub.push import PushResult
 from seas_data.release.takedown import Takedown
 from seas_data.text import printable
 
 
+def print_release(plan: PushPlan) -> None:
+    """Print the files of the release that a dry run would push, before the Hub is asked."""
+    write_table(("file", "bytes"), plan.new.items())
+    echo(f"{len(plan.new)} files, {plan.upload_bytes:,} bytes. No check failed that is not waived.")
+    sys.stdout.flush()
+
+
 def print_push(name: str, result: PushResult, *, tag: str | None) -> None:
-    """Print the result of a push of ``name``; for a dry run, its plan."""
+    """Print the result of a push of ``name``; for a dry run, the comparison of its release with the repository."""
     plan = result.plan
+    if result.not_asked is not None:
+        unknown = "what is new, changed or deleted there, who can read it" + (
+            f", and whether {tag} is free" if tag else ""
+        )
+        echo(f"{name} to {result.url}: not asked: {unknown}. The Hub did not answer: {printable(result.not_asked)}.")
+        echo("Dry run: nothing was pushed.")
+        return
     if result.commit is None:
         files = [
             (change, *file)
             for change, group in (("new", plan.new), ("changed", plan.changed))
             for file in group.items()
         ]
-        write_table(("change", "file", "bytes"), [*files, *(("deleted", path, None) for path in plan.deleted)])
+        if len(plan.new) < len(plan.local):
+            write_table(("change", "file", "bytes"), [*files, *(("deleted", path, None) for path in plan.deleted)])
         for line in plan.card:
             echo(f"card     {line}")
         echo(
@@ -39,15 +57,18 @@ def print_push(name: str, result: PushResult, *, tag: str | None) -> None:
 def push_json(result: PushResult, *, tag: str | None) -> dict[str, object]:
     """Return the result of a push as JSON data."""
     plan = result.plan
-    return {
-        "url": result.url,
-        "commit": result.commit,
-        "tag": tag,
+    release = {path: file.size for path, file in plan.local.items()}
+    facts: dict[str, object] = {"url": result.url, "commit": result.commit, "tag": tag, "release": release}
+    if result.not_asked is not None:
+        unknown = dict.fromkeys(("new_commit", "files", "unmanaged", "bytes", "card"))
+        return facts | unknown | {"not_asked": result.not_asked}
+    return facts | {
         "new_commit": not plan.is_empty and result.commit is not None,
         "files": {"new": plan.new, "changed": plan.changed, "same": plan.same, "deleted": plan.deleted},
         "unmanaged": plan.unmanaged,
         "bytes": plan.upload_bytes,
         "card": plan.card,
+        "not_asked": None,
     }
 
 

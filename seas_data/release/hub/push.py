@@ -23,6 +23,7 @@ from seas_data.query.version import Version
 from seas_data.release import publish_log
 from seas_data.release.folder import checkout
 from seas_data.release.hub import plan as push_plan
+from seas_data.release.hub.errors import HubUnavailableError
 from seas_data.release.hub.plan import PushPlan, RemoteState
 from seas_data.release.hub.remote import Remote, RepositoryInfo, tag_conflict
 from seas_data.release.publish_log import PublishLogEntry
@@ -45,6 +46,8 @@ class PushRequest:
     dry_run: bool = False
     confirm: Callable[[str], bool] | None = None
     """Ask the person at the terminal; None if there is no terminal."""
+    show_release: Callable[[PushPlan], None] | None = None
+    """Called in a dry run with the files of the release, before the Hub is asked."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class PushResult:
     plan: PushPlan
     commit: str | None
     url: str
+    not_asked: str | None = None
+    """Why the Hub did not answer a dry run: then ``plan`` has the files of the release alone, all of them as new."""
 
 
 @dataclass(frozen=True)
@@ -72,28 +77,53 @@ class Payload:
 
 
 def push(version: Version, request: PushRequest, profile: Profile = "public") -> PushResult:
-    """Push ``version`` in ``profile``. Raises SeasDataError if a check fails or the Hub refuses."""
+    """Push ``version`` in ``profile``. Raises SeasDataError if a check fails or the Hub refuses.
+
+    A dry run needs no Hub: it shows the release, and compares it with the repository if the Hub answers at once.
+    """
     from seas_data.release import checks
 
     checks.require_names(request.waivers or {})
     require_tag(request)
     remote = Remote(request.repository)
-    remote.info()  # fail early if there is no access: the checks may take a while
+    if not request.dry_run:
+        remote.info()  # fail early if there is no access: the checks may take a while
     waived = _run_checks(version, profile, request.waivers or {})
     with publish_log.publish_lock(version.workspace.root), release_folder(version.workspace.root) as folder:
         manifest = checkout(version, folder, profile, waived, linked=True)
-        info = remote.info()
-        state = push_plan.read_remote_state(remote, info)
-        _require_same_profile(state, profile, request.repository)
-        title, message = push_plan.commit_message(manifest, state.manifest, profile, request.tag)
-        full_digest = manifest.full_digest or version.digest
-        payload = Payload(folder, title, message, profile, manifest.digest, full_digest, profile == "gated", waived)
-        tagged = info.tags.get(request.tag) if info and request.tag else None
-        if tagged is not None:
-            held = push_plan.read_manifest(remote, tagged, remote.tree(tagged))
-            if held is None or held.digest != manifest.digest:
-                raise SeasDataError(tag_conflict(str(request.tag), request.repository))
-        return deliver(version, remote, info, state, payload, request)
+
+        def compare_and_deliver(info: RepositoryInfo | None) -> PushResult:
+            state = push_plan.read_remote_state(remote, info)
+            _require_same_profile(state, profile, request.repository)
+            title, message = push_plan.commit_message(manifest, state.manifest, profile, request.tag)
+            full_digest = manifest.full_digest or version.digest
+            payload = Payload(folder, title, message, profile, manifest.digest, full_digest, profile == "gated", waived)
+            tagged = info.tags.get(request.tag) if info and request.tag else None
+            if tagged is not None:
+                held = push_plan.read_manifest(remote, tagged, remote.tree(tagged))
+                if held is None or held.digest != manifest.digest:
+                    raise SeasDataError(tag_conflict(str(request.tag), request.repository))
+            return deliver(version, remote, info, state, payload, request)
+
+        return ask_hub(remote, folder, request, compare_and_deliver)
+
+
+def ask_hub(
+    remote: Remote, folder: Path, request: PushRequest, deliver_to: Callable[[RepositoryInfo | None], PushResult]
+) -> PushResult:
+    """Read the state of the repository and call ``deliver_to`` with it.
+
+    In a dry run show the release in ``folder`` first, and ask once: without an answer, the release is the result.
+    """
+    if not request.dry_run:
+        return deliver_to(remote.info())
+    release = push_plan.make_plan(folder, remote, None, RemoteState())
+    if request.show_release is not None:
+        request.show_release(release)
+    try:
+        return deliver_to(remote.info(retry=False))
+    except HubUnavailableError as problem:
+        return PushResult(release, None, remote.url, str(problem))
 
 
 def require_tag(request: PushRequest) -> None:

@@ -14,8 +14,8 @@ from seas_data.query.version import Version
 from seas_data.release import card
 from seas_data.release.card import metadata
 from seas_data.release.hub import plan as push_plan
-from seas_data.release.hub.push import Payload, PushRequest, PushResult, deliver, release_folder, require_tag
-from seas_data.release.hub.remote import LocalFile, Remote, RemoteFile, tag_conflict
+from seas_data.release.hub.push import Payload, PushRequest, PushResult, ask_hub, deliver, release_folder, require_tag
+from seas_data.release.hub.remote import LocalFile, Remote, RemoteFile, RepositoryInfo, tag_conflict
 from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.publish_log import publish_lock
 from seas_data.store import files
@@ -53,17 +53,20 @@ def push_model(version: Version, model: str, request: PushRequest) -> PushResult
         remote = Remote(request.repository, "model")
         title = f"{model} of {version.name}"
         payload = Payload(folder, title, f"Digest: {digest}", role, digest, version.digest, role == "red", waived)
-        info = remote.info()
-        state = push_plan.read_remote_state(remote, info)
-        if state.described is not None and state.described[1] != card.model_name(model):
-            raise SeasDataError(
-                f"{request.repository} holds the model {printable(state.described[1])}, which its history would "
-                f"expose; push {model} to another repository"
-            )
-        tagged = info.tags.get(request.tag) if info and request.tag else None
-        if tagged is not None and not _holds(remote.tree(tagged), folder):
-            raise SeasDataError(tag_conflict(str(request.tag), request.repository))
-        return deliver(version, remote, info, state, payload, request)
+
+        def compare_and_deliver(info: RepositoryInfo | None) -> PushResult:
+            state = push_plan.read_remote_state(remote, info)
+            if state.described is not None and state.described[1] != card.model_name(model):
+                raise SeasDataError(
+                    f"{request.repository} holds the model {printable(state.described[1])}, which its history would "
+                    f"expose; push {model} to another repository"
+                )
+            tagged = info.tags.get(request.tag) if info and request.tag else None
+            if tagged is not None and not _holds(remote.tree(tagged), folder):
+                raise SeasDataError(tag_conflict(str(request.tag), request.repository))
+            return deliver(version, remote, info, state, payload, request)
+
+        return ask_hub(remote, folder, request, compare_and_deliver)
 
 
 def require_names(waivers: Mapping[str, str]) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, errors
 from huggingface_hub.hf_api import RepoFile
@@ -20,6 +21,8 @@ from seas_data.errors import SeasDataError
 from seas_data.release.hub.errors import Kind, hub_errors, is_status, with_hub_retries
 from seas_data.store import files
 from seas_data.text import printable
+
+_PATIENCE_SECONDS = 10.0  # that a question waits for an answer if it is asked once
 
 
 class LocalFile:
@@ -93,11 +96,19 @@ class Remote:
         """The address of its page."""
         return f"{self._api.endpoint}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
 
-    def info(self) -> RepositoryInfo | None:
-        """Return the current state of main; None if there is no such repository, or no access to it."""
+    def info(self, *, retry: bool = True) -> RepositoryInfo | None:
+        """Return the current state of main; None if there is no such repository, or no access to it.
+
+        Without ``retry``, raise HubUnavailableError at once if the Hub does not answer.
+        """
+
+        def read_info() -> Any:
+            seconds = None if retry else _PATIENCE_SECONDS
+            return self._api.repo_info(self.name, repo_type=self.kind, revision="main", timeout=seconds)
+
         with hub_errors(self.name, self.kind):
             try:
-                info = with_hub_retries(lambda: self._api.repo_info(self.name, repo_type=self.kind, revision="main"))
+                info = with_hub_retries(read_info) if retry else read_info()
             except errors.GatedRepoError:
                 raise
             except errors.RepositoryNotFoundError as problem:

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.query.version import Version
 from seas_data.release import checks, publish_log
 from seas_data.release.folder import checkout
+from seas_data.release.hub import errors as hub_errors
+from seas_data.release.hub import output
 from seas_data.release.hub import plan as push_plan
 from seas_data.release.hub import push as pushes
 from seas_data.release.hub.plan import PushPlan
@@ -118,6 +121,36 @@ def test_a_dry_run_changes_nothing(hub: Hub, mine: Path) -> None:
     assert plan.same and plan.changed["README.md"] and any(line.startswith("+") for line in plan.card)
     assert len(hub.repository("datasets", "org/set").commits) == commits
     assert not [each for each in hub.log[asked:] if each.method not in ("GET", "HEAD")]
+
+
+def test_a_dry_run_shows_the_release_before_the_hub_is_asked_once_and_needs_no_answer(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[int] = []
+
+    def show(plan: PushPlan) -> None:
+        shown.append(len(hub.log))
+        assert plan.new["manifest.json"] > 0 and len(plan.new) == len(plan.local)
+
+    pushed(mine, "v0", dry_run=True, show_release=show)
+    assert shown == [0] and hub.log
+    monkeypatch.setattr(hub_errors, "with_hub_retries", lambda call: pytest.fail("asked again"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    result = pushed(mine, "v0", "1.0.0", dry_run=True, show_release=output.print_release)
+    assert result.not_asked is not None and "could not connect to 127.0.0.1" in result.not_asked
+    output.print_push("v0", result, tag="1.0.0")
+    printed = capsys.readouterr().out
+    assert printed.index("manifest.json") < printed.index("not asked: what is new, changed or deleted")
+    assert "whether 1.0.0 is free" in printed and "nothing was pushed" in printed
+    told = output.push_json(result, tag="1.0.0")
+    assert told["release"] == result.plan.new and told["files"] is None and told["bytes"] is None
+    assert told["not_asked"] == result.not_asked
+
+
+def test_a_dry_run_reports_what_the_hub_refuses(hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "x" * 20)
+    with pytest.raises(SeasDataError, match="does not accept your token"):
+        pushed(mine, "v0", dry_run=True)
 
 
 def test_the_repository_is_gated_before_the_upload(hub: Hub, mine: Path) -> None:
