@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
@@ -17,9 +18,10 @@ import yaml
 
 import seas_data as sd
 from seas_data import recipe as recipes
-from seas_data.cli import app
+from seas_data.cli import app, terminal
 from seas_data.query import library
 from seas_data.resources import folder
+from seas_data.text import masked
 from tests.conftest import EXAMPLE
 from tests.program import PROGRAM, called
 
@@ -90,8 +92,30 @@ def test_why_tells_the_story_by_id_by_its_start_and_by_text(at: list[str]) -> No
     assert witness in by_id
     assert text not in by_id, "prompts are masked"
     assert text in said("why", prompt_id, *at, "--reveal")
+    (row,) = json.loads(said("why", prompt_id, *at, "--json"))[0]["witnesses"]
+    assert row["prompt_id"] == witness
+    shown = next(line for line in by_id.splitlines() if line.startswith("witness "))
+    assert f"{row['source']} {row['source_id']} (" in shown and masked(row["text"]) in shown
+    assert row["text"] not in by_id and row["text"] in said("why", prompt_id, *at, "--reveal")
     assert prompt_id in said("why", witness, *at), "the witness tells what it was the witness of"
     assert json.loads(said("why", prompt_id, *at, "--json"))[0]["kept"] is False
+
+
+def test_why_shows_of_a_witness_what_the_asker_may_see(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = {"a": "one two three four five \x1b[2J", "b": None}
+    witnesses = [
+        {"prompt_id": key, "source": "s", "source_id": key, "repository": None, "text": text}
+        for key, text in texts.items()
+    ]
+    same = {"version": "v0", "step": "select", "decision": "flag", "reason": "near_duplicate", "score": None}
+    decisions = [same | {"witness_id": key, "threshold": None, "detail": None} for key in ("a", "b", "c")]
+    prompt = defaultdict(lambda: None, {"prompt_id": "p", "text": "t", "kind": "general", "source": "s"})
+    rest = dict.fromkeys(("template", "split", "cluster")) | {"same_request": [], "witness_of": [], "kept": True}
+    terminal.print_prompts([{"prompt": prompt, "decisions": decisions, "witnesses": witnesses, **rest}], reveal=False)
+    printed = capsys.readouterr().out
+    assert "witness      s a (no repository stated): one two three four… (28 characters)" in printed
+    assert "witness      s b (no repository stated): (withheld from this release)" in printed
+    assert "witness      no row of this version" in printed
 
 
 def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) -> None:
@@ -185,7 +209,10 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
         (["build", str(EXAMPLE), "--set", "curation.near.duplicate_threshold=2"], "curation.near.duplicate_threshold"),
         (["build", str(EXAMPLE), "--set", "name"], "should have the form a.b=value"),
         (["build", str(EXAMPLE), "--set", "sources.general.path=gone.jsonl"], "source general: there is no"),
-        (["build", str(EXAMPLE), "--set", "sources.general.columns.text=txt"], "there is no column txt"),
+        (
+            ["build", str(EXAMPLE), "--set", "sources.general.columns.text=txt"],
+            "there is no column txt (sources.general.columns.text); there are ",
+        ),
         (["build", "public-prompts"], "$SEAS_DATA_REAL is not set"),
     ],
 )

@@ -1,6 +1,6 @@
 """Output for people: versions, differences, checks and prompts as aligned text, with control characters escaped."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -163,7 +163,11 @@ def _print_prompt(content: dict[str, Any], *, reveal: bool) -> None:
         ),
         ("labels", _format_labels(prompt)),
     ]
-    lines += [("decision", _format_decision(each)) for each in content["decisions"]]
+    witnesses = {each["prompt_id"]: each for each in content["witnesses"]}
+    for each in content["decisions"]:
+        lines.append(("decision", _format_decision(each)))
+        if each["witness_id"]:
+            lines.append(("witness", _format_witness(witnesses.get(each["witness_id"]), show)))
     if template and template["template_id"]:
         lines.append(("template", f"{template['template_id']}, shared by {template['prompts_in_template']:,} prompts"))
         lines.append(("payload", show(template["payload"] or "")))
@@ -202,6 +206,13 @@ def _format_decision(each: dict[str, Any]) -> str:
     detail = f"; {each['detail']}" if each["detail"] else ""
     verdict = f"{each['version']} {each['step']}: {each['decision']}, {each['reason']}"
     return f"{verdict}{witness}{_format_score(each['score'])}{threshold}{detail}"
+
+
+def _format_witness(witness: dict[str, Any] | None, show: Callable[[str], str]) -> str:
+    if witness is None:
+        return "no row of this version (it was taken down, or the release leaves it out)"
+    text = "(withheld from this release)" if witness["text"] is None else show(witness["text"])
+    return f"{witness['source']} {witness['source_id']} ({witness['repository'] or 'no repository stated'}): {text}"
 
 
 def _format_score(score: float | None) -> str:

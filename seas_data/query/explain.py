@@ -30,8 +30,9 @@ def find_prompts(version: Version, text_or_id: str) -> list[str]:
 def describe_prompt(version: Version, prompt_id: str) -> dict[str, Any]:
     """Return everything the version records about one prompt.
 
-    Keys: ``prompt`` (its row), ``kept``, ``decisions`` (about it), ``witness_of`` (prompts dropped or flagged because
-    of it), ``template`` (with the number of prompts that share it), ``same_request``, ``split`` and ``cluster``.
+    Keys: ``prompt`` (its row), ``kept``, ``decisions`` (about it), ``witnesses`` (the prompts that the decisions name;
+    their text is null where a release withholds it), ``witness_of`` (prompts dropped or flagged because of it),
+    ``template`` (with the number of prompts that share it), ``same_request``, ``split`` and ``cluster``.
     """
     values = {"id": prompt_id}
     return {
@@ -39,6 +40,11 @@ def describe_prompt(version: Version, prompt_id: str) -> dict[str, Any]:
         "kept": version.select("select 1 from kept where prompt_id = $id", values).height == 1,
         "decisions": version.select(
             "select * exclude prompt_id from decisions where prompt_id = $id", values
+        ).to_dicts(),
+        "witnesses": version.select(
+            "select prompt_id, source, source_id, repository, text from prompts where prompt_id in "
+            "(select witness_id from decisions where prompt_id = $id) order by prompt_id",
+            values,
         ).to_dicts(),
         "witness_of": version.select(
             "select prompt_id, decision, reason, score from decisions where witness_id = $id "

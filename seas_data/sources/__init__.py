@@ -20,7 +20,7 @@ from seas_data.sources.logs.attempts import collect_records
 from seas_data.sources.logs.formats import LOG_FORMATS
 from seas_data.sources.logs.records import LogOptions
 from seas_data.sources.prompts import SourceRows, build_prompts
-from seas_data.sources.raw_rows import RawRows
+from seas_data.sources.raw_rows import MissingColumnError, RawRows
 
 __all__ = ["MAX_CHARACTERS", "SourceRows", "read_source"]
 
@@ -49,6 +49,8 @@ def read_source(
         if source.answers is None:
             return found
         return _with_answers(name, source, found, read_answers(source.answers, source, raw, found.ordinals))
+    except MissingColumnError as problem:
+        raise problem.of_source(name) from problem
     except (SeasDataError, OSError) as problem:
         raise SeasDataError(f"source {name}: {problem}") from problem
 

@@ -6,7 +6,7 @@ A format knows a file format and nothing of the taxonomy; ``prompts`` knows the 
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -89,17 +89,41 @@ def columns_by_field(columns: Columns) -> dict[str, str]:
     return {field: name for field in FIELDS if (name := getattr(columns, field)) is not None}
 
 
+class MissingColumnError(SeasDataError):
+    """The source lacks columns that the recipe names. ``keys``: the key within the source for each such column."""
+
+    def __init__(self, keys: dict[str, str], available: Sequence[str]):
+        super().__init__(_missing_columns(keys, available))
+        self.keys = keys
+        self.available = available
+
+    def of_source(self, name: str) -> SeasDataError:
+        """Return the error with the keys of the source called ``name``."""
+        keys = {column: f"sources.{name}.{key}" for column, key in self.keys.items()}
+        return SeasDataError(f"source {name}: {_missing_columns(keys, self.available)}")
+
+
+def _missing_columns(keys: dict[str, str], available: Sequence[str]) -> str:
+    close = {name: [each for each in available if each.strip().casefold() == name.strip().casefold()] for name in keys}
+    hint = "".join(f"; did you mean {each[0]!r} instead of {name!r}?" for name, each in close.items() if each)
+    shown = list_faults([repr(printable(each[:60])) for each in available]).replace("; ", ", ")
+    named = ", ".join(f"{name} ({key})" for name, key in keys.items())
+    return f"there is no column {named}; there are {shown}{hint}"
+
+
 def check_columns(columns: Columns, available: Iterable[str], more: Iterable[str] = ()) -> None:
-    """Raise SeasDataError if the source lacks a column that the recipe names, or has it twice."""
+    """Raise SeasDataError if the source lacks a column that the recipe names, or has it twice.
+
+    ``more``: the columns of ``more_columns``.
+    """
     available = list(available)
-    named = sorted({*columns_by_field(columns).values(), *more})
+    keys = dict.fromkeys(more, "answers")
+    if columns.goal in keys:
+        keys[columns.goal] = "columns.goal"
+    keys |= {name: f"columns.{field}" for field, name in columns_by_field(columns).items()}
+    named = sorted(keys)
     if missing := [name for name in named if name not in available]:
-        close = {
-            name: [each for each in available if each.strip().casefold() == name.strip().casefold()] for name in missing
-        }
-        hint = "".join(f"; did you mean {each[0]!r} instead of {name!r}?" for name, each in close.items() if each)
-        shown = list_faults([repr(printable(each[:60])) for each in available]).replace("; ", ", ")
-        raise SeasDataError(f"there is no column {', '.join(missing)}; there are {shown}{hint}")
+        raise MissingColumnError({name: keys[name] for name in missing}, available)
     if twice := [name for name in named if available.count(name) > 1]:
         raise SeasDataError(
             f"{available.count(twice[0])} columns are called {twice[0]!r}; rename them, so that columns can name one"

@@ -128,7 +128,9 @@ def test_what_is_wrong_with_the_keys_is_said(tmp_path: Path, keys: dict[str, Any
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.jsonl", [{"q": "a", "r": "x"}])
     answers = {"response": "r", "verdict": "vv", "verdict_map": VERDICTS}
-    with pytest.raises(SeasDataError, match="source run: there is no column vv; there are 'q', 'r'"):
+    with pytest.raises(
+        SeasDataError, match=r"source run: there is no column vv \(sources\.run\.answers\); there are 'q', 'r'"
+    ):
         read(path, kind="adversarial", target="m", answers=answers)
 
 

@@ -147,7 +147,7 @@ def test_bad_bytes_cost_their_row(tmp_path: Path) -> None:
     [
         ("", "has no header"),
         ("\n\n", "has no header"),
-        ("text,id\na,1", "there is no column prompt; there are 'text', 'id'"),
+        ("text,id\na,1", r"there is no column prompt \(sources\.set\.columns\.text\); there are 'text', 'id'"),
         ("prompt,prompt\na,b", "2 columns are called 'prompt'"),
         ('prompt,"id\na,b', "has a quote inside a field"),
     ],

@@ -80,7 +80,10 @@ def test_labels_that_are_not_text_become_it(tmp_path: Path) -> None:
 
 
 def test_a_column_that_no_row_has_is_an_error_that_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(SeasDataError, match=r"source set: there is no column topic; there are 'prompt', 'label'"):
+    with pytest.raises(
+        SeasDataError,
+        match=r"source set: there is no column topic \(sources\.set\.columns\.risk\); there are 'prompt', 'label'",
+    ):
         read(tmp_path, b'{"prompt": "a"}\n{"prompt": "b", "label": "x"}', columns={"risk": "topic"})
 
 

@@ -88,7 +88,10 @@ def test_a_damaged_name_of_a_column_is_one_sentence(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "set.parquet"
     FRAME.write_parquet(path)
-    with pytest.raises(SeasDataError, match="there is no column text; there are 'prompt', 'id', 'tags', 'answer'"):
+    with pytest.raises(
+        SeasDataError,
+        match=r"there is no column text \(sources\.set\.columns\.text\); there are 'prompt', 'id', 'tags', 'answer'",
+    ):
         read(path, columns={"text": "text"})
     with pytest.raises(SeasDataError, match=r"column 'tags' holds large_list<.*>, not text"):
         read(path, columns={"text": "tags"})
