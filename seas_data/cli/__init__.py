@@ -1,7 +1,8 @@
 """The command line: parse arguments, call the package, print the result. One file per group of commands.
 
     versions    build, log, show, why, diff, verify, tag
-    analysis    sql, report, explore, review
+    analysis    sql, report, explore
+    review      review
     stages      attack, judge, pairs, train, evaluate
     release     check, card, checkout, export, push, pull, forget
     migrate     migrate
@@ -20,7 +21,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from seas_data.cli import analysis, migrate, release, stages, versions
+from seas_data.cli import analysis, migrate, release, review, stages, versions
 from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
@@ -75,7 +76,7 @@ def start(
     """Build, version, query and release adversarial and ambiguous-harmless safety datasets."""
 
 
-groups = (versions, analysis, release, stages, migrate)
+groups = (versions, analysis, review, release, stages, migrate)
 for group in groups:
     app.add_typer(group.commands)
 

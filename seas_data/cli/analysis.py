@@ -1,4 +1,4 @@
-"""Commands that analyse a version: sql, report, explore, review."""
+"""Commands that analyse a version: sql, report, explore."""
 
 import sys
 from pathlib import Path
@@ -145,41 +145,3 @@ def explore(
         f"Wrote {atlas.rows:,} kept prompts of {opened.name}, with their texts, to {atlas.path}{rest}.\nOpen it with:\n"
     )
     echo(f"  {atlas.command}")
-
-
-@commands.command()
-def review(
-    version: VersionArgument = None,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Number of rows.")] = 200,
-    responses: Annotated[
-        bool, typer.Option("--responses", help="Sample responses instead of prompts, for a gold set.")
-    ] = False,
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV file to write.")] = Path("review.csv"),
-    workspace: WorkspaceOption = WORKSPACE,
-    at: VersionOption = None,
-) -> None:
-    """Write a stratified sample for manual review: of the kept prompts, or of the responses.
-
-    A filled-in sheet of prompts can be used as a recipe's overrides. A filled-in sheet of responses, which hides the
-    judges' verdicts, is a gold set.
-
-    \b
-    seas-data review v0 --sample 200 -o review.csv
-    seas-data review v3 --responses --sample 400 -o gold.csv
-    """
-    from seas_data.review import sheet as reviews
-
-    opened = open_version(workspace, version, at)
-    if responses:
-        chosen = reviews.sample_responses(opened, sample)
-        reviews.write_sheet(chosen, output, reviews.RESPONSE_COLUMNS, reviews.RESPONSE_INPUTS)
-        echo(
-            f"Wrote {chosen.height} responses of {opened.name} to {output}; "
-            f"fill it in, then run: seas-data judge --gold {output}"
-        )
-        return
-    chosen = reviews.sample_prompts(opened.table("kept"), sample)
-    reviews.write_sheet(chosen, output)
-    echo(
-        f"Wrote {chosen.height} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides."
-    )

@@ -13,8 +13,7 @@ import polars as pl
 
 from seas_data.query.version import Version
 from seas_data.review.response_index import CELL, index_responses, response_texts
-from seas_data.sources.sheets import guard_cell
-from seas_data.store.files import atomic_write
+from seas_data.sources.sheets import guard_cell, write_cells
 from seas_data.text import content_id
 
 PROMPT_STRATA: Final = ("kind", "type", "source")
@@ -63,11 +62,9 @@ def write_sheet(
 
     The file is replaced atomically.
     """
-    guarded = sample.select(pl.col(name).map_elements(guard_cell, return_dtype=pl.String) for name in columns)
-    sheet = guarded.with_columns(pl.lit(None, pl.String).alias(name) for name in inputs)
-    with atomic_write(path) as temporary:
-        temporary.touch(mode=0o600)
-        sheet.write_csv(temporary, include_bom=True, line_terminator="\r\n", quote_style="always")
+    filled = [""] * len(inputs)
+    rows = ([*map(guard_cell, (cell or "" for cell in row)), *filled] for row in sample.select(columns).iter_rows())
+    write_cells(path, [*columns, *inputs], rows)
 
 
 def _draw(rows: pl.DataFrame, size: int, seed: int, key: str, strata: Sequence[str], weight: pl.Expr) -> pl.DataFrame:

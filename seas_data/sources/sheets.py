@@ -5,12 +5,16 @@ written with an apostrophe in front, which ``unguard_cell`` removes. A cell may 
 a thousand lines, so only the CSV grammar decides where a record ends.
 """
 
+import csv
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
 from seas_data.sources.compression import decode_file
 from seas_data.sources.csv import Record, parse_csv
+from seas_data.sources.sheet_journal import ID_COLUMNS, journal_path, read_journal
+from seas_data.store.files import atomic_write
 
 # What a spreadsheet computes (`=`, `+`, `-`, `@`, also after a tab or return) or reads as a number (ids of digits, with
 # an `e` as an exponent). Apostrophes of the text itself are guarded too, so that the guard can be removed again.
@@ -20,15 +24,71 @@ _RISKY = re.compile(r"'*(?:[=+\-@\t\r].*|\d+(?:[.,]?\d+)?(?:[eE]\d+)?\Z)", re.DO
 def read_sheet(path: Path, noun: str) -> tuple[list[str], list[Record]]:
     """Return the column names and the records of the sheet at ``path``, including broken records.
 
-    Guards are removed from cells and names. Raises SeasDataError, which calls the sheet ``noun``, if it has no header.
+    Guards are removed from cells and names, and the decisions of the sheet's journal are in their cells. Raises
+    SeasDataError, which calls the sheet ``noun``, if it has no header or its journal does not fit it.
     """
-    try:
-        header, records = parse_csv(decode_file(path, "utf-8"), grammar_only=True)
-    except SeasDataError as problem:
-        raise SeasDataError(f"{noun} {path}: {problem}") from problem
+    header, records = _parse(path, noun)
+    records = _apply_journal(path, header, records)
     return _unguard_cells(header), [
         each._replace(fields=None if each.fields is None else _unguard_cells(each.fields)) for each in records
     ]
+
+
+def fold_journal(path: Path, noun: str) -> None:
+    """Write the decisions of the journal into the cells of the sheet; all other cells stay as they are.
+
+    The journal is not changed. Raises SeasDataError, and leaves the sheet, if a row of it is broken.
+    """
+    header, records = _parse(path, noun)
+    rows = [record.fields for record in _apply_journal(path, header, records)]
+    if broken := [record for record in records if record.fields is None]:
+        raise SeasDataError(f"{noun} {path}: line {broken[0].line} is broken ({broken[0].fault}); fix it")
+    write_cells(path, header, [row for row in rows if row is not None])
+
+
+def write_cells(path: Path, header: list[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write guarded cells as a CSV with a byte-order mark that only its owner can read. It is replaced atomically."""
+    with atomic_write(path) as temporary:
+        temporary.touch(mode=0o600)
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write("\ufeff")
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+
+def _parse(path: Path, noun: str) -> tuple[list[str], list[Record]]:
+    try:
+        return parse_csv(decode_file(path, "utf-8"), grammar_only=True)
+    except SeasDataError as problem:
+        raise SeasDataError(f"{noun} {path}: {problem}") from problem
+
+
+def _apply_journal(path: Path, header: list[str], records: list[Record]) -> list[Record]:
+    """Return ``records`` with the newest decisions of the journal, guarded. A repeated row gets them the first time."""
+    decided = read_journal(path)
+    if not decided:
+        return records
+    names = _unguard_cells(header)
+    key = next((names.index(name) for name in ID_COLUMNS if name in names), None)
+    applied = []
+    for record in records:
+        cells = None
+        if record.fields is not None and key is not None:
+            cells = decided.pop(unguard_cell(record.fields[key].strip()), None)
+        if cells is None or record.fields is None:
+            applied.append(record)
+            continue
+        fields = [
+            guard_cell(cells[name]) if name in cells else cell for name, cell in zip(names, record.fields, strict=True)
+        ]
+        applied.append(record._replace(fields=fields))
+    if decided:
+        raise SeasDataError(
+            f"{journal_path(path)} has decisions on {len(decided)} rows that {path} does not have, such as "
+            f"{next(iter(decided))}; it belongs to another sheet, so restore that sheet or move the journal away"
+        )
+    return applied
 
 
 def guard_cell(cell: str) -> str:

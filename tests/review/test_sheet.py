@@ -107,7 +107,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pl.DataFrame, "write_csv", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SeasDataError, match="No space"):
         review.write_sheet(prompts(a1=2), path)
     assert path.read_bytes() == before

@@ -1,0 +1,125 @@
+"""The command review: samples for people to judge, as a sheet or in the browser."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seas_data.cli.shared import WORKSPACE, VersionArgument, VersionOption, WorkspaceOption, echo, open_version
+from seas_data.errors import SeasDataError
+
+if TYPE_CHECKING:
+    from seas_data.query.version import Version
+
+commands = typer.Typer()
+
+
+@commands.command()
+def review(
+    version: VersionArgument = None,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Number of rows.")] = 200,
+    responses: Annotated[
+        bool, typer.Option("--responses", help="Sample responses instead of prompts, for a gold set.")
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The sheet, a CSV file: written, or continued with --serve.")
+    ] = Path("review.csv"),
+    page: Annotated[bool, typer.Option("--serve", help="Review in the browser, on this machine only.")] = False,
+    who: Annotated[str | None, typer.Option("--who", help="With --serve: name of the reviewer.")] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="With --serve: port; 0 for a free one.")] = 0,
+    workspace: WorkspaceOption = WORKSPACE,
+    at: VersionOption = None,
+) -> None:
+    """Let people review a stratified sample: of the kept prompts, or of the responses, as a sheet or in the browser.
+
+    A filled-in sheet of prompts can be used as a recipe's overrides. A filled-in sheet of responses, which hides the
+    judges' verdicts, is a gold set.
+
+    \b
+    seas-data review v0 --sample 200 -o review.csv
+    seas-data review v0 --sample 200 -o ada.csv --serve --who ada
+    seas-data review v3 --responses --sample 400 -o gold.csv
+    """
+    opened = open_version(workspace, version, at)
+    if not page and (who is not None or port):
+        raise SeasDataError("--who and --port are for the page; add --serve")
+    if page:
+        _require_page()
+        name = _reviewer(who)
+        if not output.exists():
+            _write_sample(opened, sample, responses, output)
+        _serve(opened, output, responses, name, port)
+        return
+    rows = _write_sample(opened, sample, responses, output)
+    if responses:
+        echo(
+            f"Wrote {rows} responses of {opened.name} to {output}; "
+            f"fill it in, then run: seas-data judge --gold {output}"
+        )
+    else:
+        echo(f"Wrote {rows} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides.")
+
+
+def _write_sample(version: "Version", size: int, responses: bool, path: Path) -> int:
+    from seas_data.review import sheet
+    from seas_data.sources.sheet_journal import journal_path
+
+    if journal_path(path).exists():
+        raise SeasDataError(f"{path} has decisions in {journal_path(path)}; pass another sheet with -o")
+    chosen = sheet.sample_responses(version, size) if responses else sheet.sample_prompts(version.table("kept"), size)
+    if chosen.is_empty():
+        raise SeasDataError(f"{version.name} has no {'judged responses' if responses else 'kept prompts'} to review")
+    if responses:
+        sheet.write_sheet(chosen, path, sheet.RESPONSE_COLUMNS, sheet.RESPONSE_INPUTS)
+    else:
+        sheet.write_sheet(chosen, path)
+    return chosen.height
+
+
+def _require_page() -> None:
+    for name in ("starlette", "uvicorn"):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as problem:
+            raise SeasDataError(
+                f"review --serve needs {problem.name}; install it with: pip install 'seas-data[review]'"
+            ) from problem
+
+
+def _reviewer(who: str | None) -> str:
+    from seas_data.text import printable
+
+    name = " ".join((who or "").split())
+    if not name:
+        raise SeasDataError("--serve needs the name of the reviewer: add --who NAME")
+    if printable(name) != name or len(name) > 100:
+        raise SeasDataError("--who should be a name of at most 100 visible characters")
+    return name
+
+
+def _serve(version: "Version", path: Path, responses: bool, who: str, port: int) -> None:
+    from seas_data.recipe.taxonomy import taxonomy_of
+    from seas_data.review.page import app, forms, items, serve, session
+
+    form = forms.response_form() if responses else forms.prompt_form(taxonomy_of(version.manifest.recipe).types)
+    work = session.Session(path, form, who, reason=f"review of {version.name}")
+    try:
+        shown = (items.ResponseItems if responses else items.PromptItems)(version, work.ids, path)
+        review_page = app.ReviewPage(work, shown, f"{path.name}, {version.name}")
+        start = work.decided
+
+        def announce(address: str) -> None:
+            echo(
+                f"{len(work.ids):,} {form.noun}s of {version.name} in {path}, {start:,} decided. "
+                f"Open this address, which is good for one visit; stop with Ctrl+C:\n\n  {address}\n"
+            )
+            sys.stdout.flush()
+
+        with serve.Server(review_page.app(), port) as server:
+            server.run(announce)
+    finally:
+        work.close()
+    use = f"measure the judges: seas-data judge --gold {path}" if responses else "add it to the recipe's overrides"
+    echo(f"{path} has {work.decided:,} of {len(work.ids):,} decided; {use}.")

@@ -1,0 +1,243 @@
+"""The addresses of the review page. A page is one item, rendered here; forms send decisions and lead to the next item.
+
+GET /            the item at ``at``, or the first undecided one of the filter
+POST /decide     record a choice and go to the next item of the filter
+POST /undo       take back the last decision and go to its item
+POST /reveal     show texts at once from now on, or hide them again
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import parse_qs, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from seas_data.errors import SeasDataError
+from seas_data.review.page.items import Item
+from seas_data.review.page.marks import split_marks
+from seas_data.review.page.session import Session
+
+_RESOURCES = Path(__file__).parent / "resources"
+_LARGEST_FORM = 100_000  # bytes
+_LONGEST_SEARCH = 200
+
+
+class Items(Protocol):
+    """What is shown of the rows of a sheet."""
+
+    def text(self, row_id: str) -> str: ...  # noqa: D102
+    def kind(self, row_id: str) -> str: ...  # noqa: D102
+    def show(self, row_id: str) -> Item: ...  # noqa: D102
+
+
+class ReviewPage:
+    """The page for ``session``, which shows ``items``; ``title``: what is reviewed."""
+
+    def __init__(self, session: Session, items: Items, title: str) -> None:
+        self._session, self._items, self._title = session, items, title
+        self._open_at_once = False
+        loader = FileSystemLoader(_RESOURCES)
+        environment = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        environment.filters["marks"] = split_marks
+        self._template = environment.get_template("page.html.j2")
+        self._kinds = sorted({items.kind(row_id) for row_id in session.ids} - {""})
+
+    def app(self) -> Starlette:
+        """Return the ASGI application. When it stops, the session is closed."""
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            yield
+            self._session.close()
+
+        return Starlette(
+            routes=[
+                Route("/", self._show, methods=["GET"]),
+                Route("/decide", self._decide, methods=["POST"]),
+                Route("/undo", self._undo, methods=["POST"]),
+                Route("/reveal", self._reveal, methods=["POST"]),
+                Route("/page.js", _resource("page.js", "text/javascript")),
+                Route("/page.css", _resource("page.css", "text/css")),
+            ],
+            lifespan=lifespan,
+            exception_handlers={SeasDataError: self._fail, Exception: self._fail},
+        )
+
+    async def _show(self, request: Request) -> Response:
+        show, search = _filter_of(request.query_params.get("show"), request.query_params.get("search"))
+        wanted = self._filter(show, search)
+        at = _position(request.query_params.get("at"))
+        if at is not None:
+            at = min(at, len(self._session.ids) - 1)
+        else:
+            at = self._session.find(0, 1, lambda row_id: not self._session.is_decided(row_id) and wanted(row_id))
+            at = self._session.find(0, 1, wanted) if at is None else at
+        return HTMLResponse(self._render(at, show, search, wanted))
+
+    async def _decide(self, request: Request) -> Response:
+        form = await _read_form(request)
+        row_id, key = form.get("row", ""), form.get("choice", "")
+        if row_id not in self._session.positions:
+            raise SeasDataError("this item is not on the sheet; reload the page")
+        if key == "0":
+            self._session.clear(row_id)
+        else:
+            self._session.decide(row_id, key, form.get("detail", ""), form.get("note", ""))
+        show, search = _filter_of(form.get("show"), form.get("search"))
+        at = self._session.positions[row_id]
+        following = self._session.find(at + 1, 1, self._filter(show, search))
+        return _to(at if following is None or key == "0" else following, show, search)
+
+    async def _undo(self, request: Request) -> Response:
+        form = await _read_form(request)
+        row_id = self._session.undo()
+        show, search = _filter_of(form.get("show"), form.get("search"))
+        if row_id is None:
+            return _to(_position(form.get("at")) or 0, show, search)
+        return _to(self._session.positions[row_id], show, search)
+
+    async def _reveal(self, request: Request) -> Response:
+        form = await _read_form(request)
+        self._open_at_once = form.get("at_once") == "yes"
+        show, search = _filter_of(form.get("show"), form.get("search"))
+        return _to(_position(form.get("at")) or 0, show, search)
+
+    async def _fail(self, request: Request, problem: Exception) -> Response:
+        """Answer with what went wrong; the words of other errors may quote a prompt, so they are not shown."""
+        known = isinstance(problem, SeasDataError)
+        message = str(problem) if known else f"The page failed ({type(problem).__name__}); no decision was recorded."
+        return HTMLResponse(
+            self._template.render(self._common("all", "") | {"problem": message}), 400 if known else 500
+        )
+
+    def _filter(self, show: str, search: str) -> Callable[[str], bool]:
+        """Return whether a row passes the filter ``show`` and contains ``search``."""
+        session, words = self._session, search.casefold()
+
+        def wanted(row_id: str) -> bool:
+            cells = session.cells(row_id)
+            if show == "undecided" and session.is_decided(row_id):
+                return False
+            if show == "decided" and not session.is_decided(row_id):
+                return False
+            if show == "with a note" and not session.note(row_id):
+                return False
+            if show in self._kinds and self._items.kind(row_id) != show:
+                return False
+            chosen = next((each for each in session.form.choices if each.name == show), None)
+            if chosen and any(cells[name] != value for name, value in chosen.cells.items()):
+                return False
+            return not words or words in self._items.text(row_id).casefold()
+
+        return wanted
+
+    def _common(self, show: str, search: str) -> dict[str, object]:
+        session = self._session
+        left = session.seconds_left()
+        return {
+            "title": self._title,
+            "who": session.who,
+            "form": session.form,
+            "decided": session.decided,
+            "count": len(session.ids),
+            "left": None if left is None else _duration(left),
+            "show": show,
+            "search": search,
+            "filters": ["all", "undecided", "decided", "with a note", *(c.name for c in session.form.choices)],
+            "kinds": self._kinds,
+            "open_at_once": self._open_at_once,
+            "item": None,
+            "problem": None,
+        }
+
+    def _render(self, at: int | None, show: str, search: str, wanted: Callable[[str], bool]) -> str:
+        values = self._common(show, search)
+        if at is None:
+            return self._template.render(values)
+        session = self._session
+        row_id = session.ids[at]
+        links = {
+            "previous": _link(session.find(at - 1, -1, wanted), show, search),
+            "next": _link(session.find(at + 1, 1, wanted), show, search),
+            "skip": _link(
+                session.find(at + 1, 1, lambda each: not session.is_decided(each) and wanted(each)), show, search
+            ),
+        }
+        cells = session.cells(row_id)
+        made = [
+            choice.key
+            for choice in session.form.choices
+            if session.is_decided(row_id) and all(cells[name] == value for name, value in choice.cells.items())
+        ]
+        values |= {
+            "item": self._items.show(row_id),
+            "at": at + 1,
+            "links": links,
+            "cells": cells,
+            "chosen": made[-1:],
+            "note": session.note(row_id),
+            "is_decided": session.is_decided(row_id),
+        }
+        return self._template.render(values)
+
+
+def _filter_of(show: str | None, search: str | None) -> tuple[str, str]:
+    return (show or "all")[:_LONGEST_SEARCH], (search or "")[:_LONGEST_SEARCH]
+
+
+def _position(given: str | None) -> int | None:
+    """Return the position that a request names by its number from 1; None if it names none."""
+    digits = re.fullmatch(r"[0-9]{1,9}", given or "")
+    return max(int(digits[0]), 1) - 1 if digits else None
+
+
+def _link(at: int | None, show: str, search: str) -> str | None:
+    if at is None:
+        return None
+    filters = {"show": show if show != "all" else "", "search": search}
+    return "/?" + urlencode({"at": at + 1} | {name: value for name, value in filters.items() if value})
+
+
+def _to(at: int, show: str, search: str) -> Response:
+    return RedirectResponse(_link(at, show, search) or "/", 303)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "under a minute"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form. Raises SeasDataError if it is too large or no form."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _LARGEST_FORM:
+            raise SeasDataError("this form is too large; shorten the note")
+    if request.headers.get("content-type", "").split(";")[0] != "application/x-www-form-urlencoded":
+        raise SeasDataError("this is no form of the page; reload the page")
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="strict")
+    except ValueError:
+        raise SeasDataError("this form cannot be read; reload the page") from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _resource(name: str, kind: str) -> Callable[[Request], Response]:
+    content = (_RESOURCES / name).read_bytes()
+
+    def answer(_: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return answer

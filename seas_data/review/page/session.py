@@ -1,0 +1,148 @@
+"""A person at work on a sheet: decisions, undo, filters and progress. Nothing here knows of HTTP."""
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from seas_data.errors import SeasDataError
+from seas_data.review.page.forms import Form
+from seas_data.sources.raw_rows import is_valid_unicode
+from seas_data.sources.sheet_journal import Journal
+from seas_data.sources.sheets import fold_journal, read_sheet
+
+_LONGEST_NOTE = 2_000
+_LONGEST_PAUSE = 120.0  # seconds; a longer one is a break, not work on an item
+_TIMED = 30  # decisions
+
+Cells = dict[str, str]
+
+
+class Session:
+    """The sheet at ``path`` that ``who`` fills in, with the answers to ``form``.
+
+    ``ids``: the rows in the sheet's order. ``reason``: what stands in ``because`` for decisions without a note, where
+    the form needs one. Raises SeasDataError if the sheet has faults, or is open in another process, or is somebody
+    else's.
+    """
+
+    def __init__(self, path: Path, form: Form, who: str, reason: str = "") -> None:
+        self.path, self.form, self.who, self.reason = path, form, who, reason
+        self._journal, self._closed = Journal(path), False
+        try:
+            self._fold()
+            self._rows = _read(path, form)
+            self._refuse_other_names()
+        except BaseException:
+            self._journal.close()
+            raise
+        self.ids = list(self._rows)
+        self.positions = {row_id: at for at, row_id in enumerate(self.ids)}
+        self.decided = sum(self.is_decided(row_id) for row_id in self.ids)
+        self._undo: list[tuple[str, Cells]] = []
+        self._pauses: deque[float] = deque(maxlen=_TIMED)
+        self._last = time.monotonic()
+
+    def cells(self, row_id: str) -> Cells:
+        """Return what is decided on a row."""
+        return self._rows[row_id]
+
+    def is_decided(self, row_id: str) -> bool:
+        """Return whether a row is decided."""
+        return any(self._rows[row_id][name] for name in self.form.decisive)
+
+    def note(self, row_id: str) -> str:
+        """Return the note on a row."""
+        because = self._rows[row_id]["because"]
+        return "" if because == self.reason else because
+
+    def decide(self, row_id: str, key: str, detail: str = "", note: str = "") -> None:
+        """Record the choice of ``key`` on a row. Raises SeasDataError if it cannot be recorded."""
+        choice = self.form.choice(key)
+        if choice is None or (detail and detail not in self.form.options):
+            raise SeasDataError("this choice is not on the form; reload the page")
+        note = " ".join(note.split())
+        if len(note) > _LONGEST_NOTE or not is_valid_unicode(note):
+            raise SeasDataError(f"the note has more than {_LONGEST_NOTE:,} characters; shorten it")
+        cells = dict.fromkeys(self.form.inputs, "") | {self.form.detail: detail} | choice.cells
+        reason = note or (self.reason if self.form.needs_reason else "")
+        self._record(row_id, cells | {"who": self.who, "because": reason})
+
+    def clear(self, row_id: str) -> None:
+        """Record that a row is not decided."""
+        self._record(row_id, dict.fromkeys(self.form.inputs, ""))
+
+    def undo(self) -> str | None:
+        """Take back the last decision and return its row, or None if there is none of this session."""
+        if not self._undo:
+            return None
+        row_id, earlier = self._undo[-1]
+        self._write(row_id, earlier)
+        self._undo.pop()
+        return row_id
+
+    def find(self, start: int, step: int, wanted: Callable[[str], bool]) -> int | None:
+        """Return the first position from ``start`` on, in steps of 1 or -1, whose row is ``wanted``."""
+        end = len(self.ids) if step > 0 else -1
+        return next((at for at in range(start, end, step) if wanted(self.ids[at])), None)
+
+    def seconds_left(self) -> float | None:
+        """Return how long the other rows will take at the pace of the last decisions; None before the third."""
+        if len(self._pauses) < 3:
+            return None
+        return statistics.median(self._pauses) * (len(self.ids) - self.decided)
+
+    def close(self) -> None:
+        """Write the decisions into the sheet and close the journal. Closing twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._fold()
+        finally:
+            self._journal.close()
+
+    def _record(self, row_id: str, cells: Cells) -> None:
+        earlier = dict(self._rows[row_id])
+        self._write(row_id, cells)
+        self._undo.append((row_id, earlier))
+        now = time.monotonic()
+        self._pauses.append(min(now - self._last, _LONGEST_PAUSE))
+        self._last = now
+
+    def _write(self, row_id: str, cells: Cells) -> None:
+        self._journal.append(row_id, cells)
+        before = self.is_decided(row_id)
+        self._rows[row_id] = dict(cells)
+        self.decided += self.is_decided(row_id) - before
+
+    def _fold(self) -> None:
+        fold_journal(self.path, "review sheet")
+        self._journal.clear()
+
+    def _refuse_other_names(self) -> None:
+        others = {cells["who"] for cells in self._rows.values()} - {"", self.who}
+        if others:
+            raise SeasDataError(
+                f"{self.path} has decisions of {sorted(others)[0]}; pass a sheet of your own with -o, or --who with "
+                "that name to continue it"
+            )
+
+
+def _read(path: Path, form: Form) -> dict[str, Cells]:
+    """Return the cells that people fill in, by row. Raises SeasDataError if the sheet has faults."""
+    header, records = read_sheet(path, "review sheet")
+    if missing := [name for name in (form.id_column, *form.inputs) if name not in header]:
+        raise SeasDataError(f"{path} lacks the columns {', '.join(missing)}; it is no review sheet of {form.noun}s")
+    rows: dict[str, Cells] = {}
+    for record in records:
+        if record.fields is None:
+            raise SeasDataError(f"{path.name}:{record.line}: {record.fault}; fix the line")
+        row = dict(zip(header, record.fields, strict=True))
+        if row[form.id_column] in rows:
+            raise SeasDataError(f"{path.name}:{record.line}: the {form.noun} has an earlier row; keep one of them")
+        rows[row[form.id_column]] = {name: row[name] for name in form.inputs}
+    if not rows:
+        raise SeasDataError(f"{path} has no rows; write a new sheet to another path")
+    return rows
