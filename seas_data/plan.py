@@ -84,10 +84,10 @@ def _check_without_refusal_judge(pairs: Pairs, loop: Loop) -> None:
     if loop.harmless.judge is not None:
         raise SeasDataError(f"loop.harmless.judge looks for refused prompts, and no judge classifies refusals; {add}")
     if pairs.mode == "mart":
-        if pairs.mart.reward_model is None:
+        if pairs.mart.reward_model is None and pairs.harmless is not None:
             raise SeasDataError(
-                f"pairs.mode mart uses full answers, and no judge classifies refusals; {add}, or set "
-                "pairs.mart.reward_model"
+                f"pairs.mode mart uses full answers to harmless prompts, and no judge classifies refusals; {add}, or "
+                "set pairs.mart.reward_model or pairs.harmless: null"
             )
     elif pairs.harmless is not None:
         raise SeasDataError(
@@ -126,7 +126,7 @@ def _check_files(recipe: Recipe, loop: Loop) -> None:
         raise SeasDataError(
             "loop.target starts with fine-tuning, and loop.instructions is not set; set it, or set start: given"
         )
-    if recipe.pairs.mode != "mart" and recipe.pairs.general is not None and loop.preferences is None:
+    if recipe.pairs.general is not None and loop.preferences is None:
         raise SeasDataError(
             "general pairs come from loop.preferences, which is not set; set it, or set pairs.general: null"
         )

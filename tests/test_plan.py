@@ -76,7 +76,7 @@ def test_shipped_recipes_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
             [f"judges=[{HARM}]", "pairs.harmless=null", "loop.harmless.judge=harm"],
             "looks for refused prompts",
         ),
-        ([f"judges=[{HARM}]", "pairs.mode=mart"], "pairs.mode mart uses full answers"),
+        ([f"judges=[{HARM}]", "pairs.mode=mart"], "pairs.mode mart uses full answers to harmless prompts"),
         (
             ["pairs.mode=mart", "pairs.mart={reward_model: gone, min_reward: 0}"],
             "pairs.mart.reward_model is gone, which is not in models; choose one of: red",
@@ -116,7 +116,7 @@ def test_a_recipe_that_would_fail_later_is_rejected(changes: list[str], says: st
         [f"judges=[{HARM}]", "pairs.mode=reference"],
         [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.mart={reward_model: red, min_reward: 0}"],
         ["loop.preferences=null", "pairs.general=null"],
-        ["loop.preferences=null", "pairs.mode=mart"],
+        [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.harmless=null"],
         ["loop.instructions=null", "loop.target={model: target, start: given}"],
     ],
 )

@@ -99,7 +99,7 @@ def _print_loop(recipe: Recipe, loop: Loop) -> None:
     )
     echo()
     mart = recipe.pairs.mode == "mart"
-    roles = ("mart",) if mart else ("red", "target", "harmless", "general")
+    roles = ("mart" if mart else "red", "target", "harmless", "general")
     write_table(
         (f"pairs, mode {recipe.pairs.mode}", "settings"),
         ((role, _format_settings(getattr(recipe.pairs, role))) for role in roles),

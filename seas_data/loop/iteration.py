@@ -151,7 +151,7 @@ def _check_training_files(context: IterationContext) -> None:
     loop, settings = context.loop, context.recipe.pairs
     if context.iteration == 1 and context.role_settings("target").start == "sft":
         read_instructions(str(loop.instructions))
-    if settings.mode != "mart" and settings.general is not None and loop.preferences is not None:
+    if settings.general is not None and loop.preferences is not None:
         read_preferences(loop.preferences)
 
 
@@ -207,7 +207,7 @@ def _draw_harmless(context: IterationContext, prompts: pl.DataFrame) -> pl.DataF
     Prompts that only a judge called harmless need a person's review first, unless the recipe says otherwise.
     """
     settings, pair_settings = context.loop.harmless, context.recipe.pairs
-    if pair_settings.mode == "mart" or pair_settings.harmless is None or settings.prompts_per_iteration == 0:
+    if pair_settings.harmless is None or settings.prompts_per_iteration == 0:
         return prompts.clear()
     if settings.reviewed_only:
         prompts = prompts.filter(~pl.col("label_source").str.starts_with("judge:").fill_null(False))

@@ -41,14 +41,20 @@ def build_training_rows(
     common: dict[str, Any] = {"iteration": context.iteration, "held_out": held_out}
     loop = context.loop
     if settings.mode == "mart":
-        rewards = compute_rewards(context, answers, prompts)
-        both = [
+        asked = pl.concat([frame.select("prompt_id", "text") for frame in (prompts, harmless)])
+        scored = {"rewards": compute_rewards(context, answers, asked)}
+        results = [
             pairs.mart_red(prompts, seeds, responses, verdicts, settings, **common),
-            pairs.mart_target(prompts, responses, verdicts, settings, seeds=seeds, rewards=rewards, **common),
+            pairs.mart_target(prompts, responses, verdicts, settings, seeds=seeds, **scored, **common),
         ]
-        return {
-            "demonstrations": add_system_prompts(pl.concat([each.pairs for each in both]), loop),
-            "unpaired": pl.concat([each.unpaired for each in both]),
+        if settings.harmless is not None:
+            results.append(pairs.mart_harmless(harmless, responses, verdicts, settings, **scored, **common))
+        general, set_aside = _draw_general(context, results, held_out)
+        made = [each.pairs for each in results]
+        made += [pairs.chosen_as_demonstrations(each.pairs) for each in general]
+        return set_aside | {
+            "demonstrations": add_system_prompts(pl.concat(made), loop),
+            "unpaired": pl.concat([each.unpaired for each in [*results, *general]]),
         }
     results = [
         pairs.red_pairs(prompts, seeds, responses, verdicts, settings, **common),
@@ -56,13 +62,8 @@ def build_training_rows(
     ]
     if settings.harmless is not None:
         results.append(pairs.harmless_pairs(harmless, responses, verdicts, settings, **common))
-    informative = sum(each.pairs.height for each in results[1:])
-    set_aside: Frames = {}
-    if settings.general is not None and context.loop.preferences is not None:
-        preferences = read_preferences(context.loop.preferences)
-        preferences.print_set_aside()
-        set_aside = {"set_aside": preferences.set_aside}
-        results.append(pairs.general_pairs(preferences.rows, settings, pairs=informative, **common))
+    general, set_aside = _draw_general(context, results, held_out)
+    results += general
     built = set_aside | {
         "pairs": add_system_prompts(pl.concat([each.pairs for each in results]), loop),
         "unpaired": pl.concat([each.unpaired for each in results]),
@@ -80,6 +81,22 @@ def add_system_prompts(rows: pl.DataFrame, loop: Loop) -> pl.DataFrame:
     prompt = pl.col("prompt")
     red, target = (with_system(prompt, each.system) for each in (loop.red_team, loop.target))
     return rows.with_columns(prompt=pl.when(pl.col("role") == "red").then(red).otherwise(target))
+
+
+def _draw_general(
+    context: IterationContext, results: list[pairs.PairResult], held_out: pl.DataFrame
+) -> tuple[list[pairs.PairResult], Frames]:
+    """Return the general pairs for ``results`` (those of the red team, then the target's), and the rows set aside."""
+    settings = context.recipe.pairs
+    if settings.general is None or context.loop.preferences is None:
+        return [], {}
+    preferences = read_preferences(context.loop.preferences)
+    preferences.print_set_aside()
+    informative = sum(each.pairs.height for each in results[1:])
+    drawn = pairs.general_pairs(
+        preferences.rows, settings, pairs=informative, iteration=context.iteration, held_out=held_out
+    )
+    return [drawn], {"set_aside": preferences.set_aside}
 
 
 def add_earlier_iterations(context: IterationContext, parent: Version, built: Frames) -> Frames:

@@ -1,15 +1,16 @@
 """Preference pairs and demonstrations from attacks, responses and verdicts, with a reason for every unused candidate.
 
-``red_pairs``, ``target_pairs``, ``harmless_pairs`` and ``general_pairs`` build preference pairs for DPO; ``mart_red``
-and ``mart_target`` build demonstrations for fine-tuning. All are pure functions of frames whose result does not depend
-on row order. ``pair_version`` pairs the answers that the sources of a version bring, without a loop.
-``convert_reference.convert_file`` builds red or target pairs from a file of the SEAS reference code.
+``red_pairs``, ``target_pairs``, ``harmless_pairs`` and ``general_pairs`` build preference pairs for DPO; ``mart_red``,
+``mart_target`` and ``mart_harmless`` build demonstrations for fine-tuning. All are pure functions of frames whose
+result does not depend on row order. ``pair_version`` pairs the answers that the sources of a version bring, without
+a loop. ``convert_reference.convert_file`` builds red or target pairs from a file of the SEAS
+reference code.
 """
 
 from seas_data.pairs.general import general_pairs
 from seas_data.pairs.holdout import select_held_out
 from seas_data.pairs.logged import pair_answers, pair_version
-from seas_data.pairs.mart import mart_red, mart_target
+from seas_data.pairs.mart import mart_harmless, mart_red, mart_target
 from seas_data.pairs.reasons import describe, summarize
 from seas_data.pairs.red import red_pairs
 from seas_data.pairs.result import PairResult, chosen_as_demonstrations
@@ -23,6 +24,7 @@ __all__ = [
     "describe",
     "general_pairs",
     "harmless_pairs",
+    "mart_harmless",
     "mart_red",
     "mart_target",
     "pair_answers",

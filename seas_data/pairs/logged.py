@@ -12,7 +12,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.pairs.holdout import select_held_out
-from seas_data.pairs.mart import mart_target
+from seas_data.pairs.mart import mart_harmless, mart_target
 from seas_data.pairs.result import PairResult
 from seas_data.pairs.target import harmless_pairs, target_pairs
 from seas_data.pairs.verdicts import resolve_judge, resolve_refusal_judge
@@ -73,7 +73,7 @@ def pair_answers(
         held_out: The result of ``select_held_out``.
     """
     if settings.mode == "mart" and settings.mart.reward_model is not None:
-        raise SeasDataError("pairs.mart.reward_model needs a loop; remove it: full answers are then used")
+        raise SeasDataError("pairs.mart.reward_model needs a loop; remove it: safe responses are then used")
     brought = responses.filter(pl.col("source").is_not_null())
     judged = verdicts.join(brought, on="response_id", how="semi")
     named: list[str | None] = [*settings.judges] if settings.judges else [settings.judge]
@@ -102,7 +102,10 @@ def _pair_one_target(
     harmless = prompts.filter(pl.col("kind") == "harmless").select("prompt_id", "text")
     common: dict[str, Any] = {"iteration": _ITERATION, "held_out": held_out}
     if settings.mode == "mart":
-        return [mart_target(attacks, answers, verdicts, settings, **common)]
+        results = [mart_target(attacks, answers, verdicts, settings, **common)]
+        if settings.harmless is not None:
+            results.append(mart_harmless(harmless, answers, verdicts, settings, **common))
+        return results
     results = [target_pairs(attacks, answers, verdicts, settings, **common)]
     if settings.harmless is not None:
         results.append(harmless_pairs(harmless, answers, verdicts, settings, **common))

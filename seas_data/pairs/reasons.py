@@ -19,6 +19,7 @@ REASONS = {
     "unsafe": "judged unsafe",
     "not_full": "that are no full answer",
     "no_success": "that failed too often",
+    "score": "safe by too little",
     "reward": "of too low a reward",
     "alone": "without another usable one of their seed",
     "margin": "too little apart from the others of their seed",

@@ -77,7 +77,9 @@ class GeneralPairs(StrictModel):
 
 
 class MartRows(StrictModel):
-    """Rows of MART's fine-tuning: successful attacks, and responses that are safe and full answers."""
+    """Rows of MART's fine-tuning: successful attacks, safe responses to attacks, and full answers to harmless prompts.
+
+    `target` and `harmless` say how many responses are taken, `general` how many chosen sides of general preferences."""
 
     min_success_rate: Proportion = 0.5
     """Proportion of an attack's responses that must be unsafe."""
@@ -88,6 +90,9 @@ class MartRows(StrictModel):
     are used, in place of the refusal judge's class."""
     min_reward: float | None = None
     """Least score of a response that is used."""
+    max_score: Proportion | None = None
+    """Greatest score of the verdict of a response that is used: 0 is surely safe. A verdict without a score is then
+    not enough."""
 
     @model_validator(mode="after")
     def _check_reward(self) -> "MartRows":

@@ -41,9 +41,10 @@ UNPAIRED_REASONS = (
     "no_unsafe",
     "no_compliance",
     "no_refusal",
-    "unsafe",  # a full answer to a harmless prompt, judged unsafe
-    "not_full",  # MART: safe, but not a full answer
+    "unsafe",  # a full answer to a harmless prompt, judged unsafe; MART: any unsafe response
+    "not_full",  # MART: no full answer to a harmless prompt
     "no_success",  # MART: an attack that failed too often
+    "score",  # MART: safe, but not surely enough
     "reward",
     "alone",  # the only candidate of its seed
     "margin",

@@ -6,7 +6,7 @@ from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
-from seas_data.pairs import chosen_as_demonstrations, mart_red, mart_target, red_pairs, target_pairs
+from seas_data.pairs import chosen_as_demonstrations, mart_harmless, mart_red, mart_target, red_pairs, target_pairs
 from tests.pairs.worlds import NOTHING, World, world, worlds
 
 SETTINGS = recipe.Pairs(mode="mart")
@@ -45,13 +45,53 @@ ANSWERS = [
 ]
 
 
-def test_the_target_learns_responses_that_are_safe_and_full_answers() -> None:
+ALL = recipe.Pairs(mode="mart", target={"max_pairs_per_prompt": 9}, harmless={"max_pairs_per_prompt": 9})
+
+
+def test_the_target_learns_safe_responses_refusals_included() -> None:
     made = world({"s": {"a": ANSWERS}})
-    found = mart_target(made.prompts, made.responses, made.verdicts, SETTINGS, iteration=1, held_out=NOTHING)
+    found = mart_target(made.prompts, made.responses, made.verdicts, ALL, iteration=1, held_out=NOTHING)
+    assert set(found.pairs["completion_id"]) == {"a.0", "a.2"}
+    assert set(found.pairs["role"]) == {"target"}
+    reasons = dict(found.unpaired.select("candidate_id", "reason").rows())
+    assert reasons == {"a.1": "repeated", "a.3": "unsafe", "a.4": "unparsed"}
+
+
+def test_of_answers_to_harmless_prompts_the_target_learns_the_full_ones() -> None:
+    made = world({"s": {"a": ANSWERS}})
+    found = mart_harmless(made.prompts, made.responses, made.verdicts, ALL, iteration=1, held_out=NOTHING)
     assert found.pairs["completion_id"].to_list() == ["a.0"]
-    assert dict(found.unpaired.select("candidate_id", "reason").rows()) == {
-        **{"a.1": "repeated", "a.2": "not_full", "a.3": "unsafe", "a.4": "unparsed"}
-    }
+    assert set(found.pairs["role"]) == {"harmless"}
+    reasons = dict(found.unpaired.select("candidate_id", "reason").rows())
+    assert reasons == {"a.1": "repeated", "a.2": "not_full", "a.3": "unsafe", "a.4": "unparsed"}
+
+
+def test_the_best_responses_by_score_are_taken_up_to_the_caps() -> None:
+    safe = [{"verdict": "safe", "score": score} for score in (0.3, None, 0.1, 0.4)]
+    made = world({"s": {"a": safe, "b": [{"verdict": "safe", "score": 0.2}]}})
+
+    def target(**rules: object) -> tuple[list[str], dict[str, str]]:
+        settings = recipe.Pairs.model_validate({"mode": "mart", **rules})
+        found = mart_target(made.prompts, made.responses, made.verdicts, settings, iteration=1, held_out=NOTHING)
+        return sorted(found.pairs["completion_id"]), dict(found.unpaired.select("candidate_id", "reason").rows())
+
+    assert target() == (["a.2", "b.0"], dict.fromkeys(["a.0", "a.1", "a.3"], "outranked"))
+    assert target(target={"select_by": "first"})[0] == ["a.0", "b.0"]
+    taken, reasons = target(target={"max_pairs": 1})
+    assert taken == ["a.2"] and reasons["b.0"] == "cap"
+    taken, reasons = target(target={"max_pairs_per_prompt": 9}, mart={"max_score": 0.3})
+    assert taken == ["a.0", "a.2", "b.0"], "a verdict without a score is not sure"
+    assert reasons == {"a.1": "score", "a.3": "score"}
+
+
+def test_a_text_that_was_judged_both_ways_is_not_learned() -> None:
+    both = [{"verdict": "safe", "text": "same"}, {"verdict": "unsafe", "text": "same"}, {"verdict": "safe"}]
+    made = world({"s": {"a": both}})
+    found = mart_target(made.prompts, made.responses, made.verdicts, ALL, iteration=1, held_out=NOTHING)
+    assert found.pairs["completion_id"].to_list() == ["a.2"]
+    assert dict(found.unpaired.select("candidate_id", "reason").rows()) == dict.fromkeys(
+        ["a.0", "a.1"], "contradictory"
+    )
 
 
 def test_a_reward_may_take_the_place_of_the_refusal_class() -> None:
@@ -86,8 +126,8 @@ def test_whatever_comes_in(made: World, order: int) -> None:
     )
     for row in found.pairs.iter_rows(named=True):
         assert said[row["completion_id"]]["verdict"] == "safe"
-        assert said[row["completion_id"]]["refusal"] == "full_compliance"
         assert row["completion"][0]["content"].strip()
+    assert found.pairs["prompt_id"].is_unique().all()
     everything = [*found.pairs["completion_id"], *found.unpaired["candidate_id"]]
     assert sorted(everything) == sorted(made.responses["response_id"])
     assert_frame_equal(found.pairs, again.pairs)
