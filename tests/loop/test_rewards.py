@@ -41,7 +41,8 @@ def test_the_target_is_trained_on_the_safe_responses_that_reach_the_reward(tiny:
 
     def context(least: float) -> IterationContext:
         reward = f"pairs.mart={{reward_model: judge, min_reward: {least}}}"
-        changes = [f"models.judge={{model: {model.model}, device: cpu}}", "pairs.mode=mart", reward]
+        changes = [f"models.judge={{model: {model.model}, device: cpu}}", "pairs.mode=mart", "pairs.general=null"]
+        changes += ["pairs.target.max_pairs_per_prompt=9", reward]
         return IterationContext(
             recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, pl.DataFrame()
         )
