@@ -42,7 +42,7 @@ def build_training_rows(
     loop = context.loop
     if settings.mode == "mart":
         asked = pl.concat([frame.select("prompt_id", "text") for frame in (prompts, harmless)])
-        scored = {"rewards": compute_rewards(context, answers, asked)}
+        scored: dict[str, Any] = {"rewards": compute_rewards(context, answers, asked)}
         results = [
             pairs.mart_red(prompts, seeds, responses, verdicts, settings, **common),
             pairs.mart_target(prompts, responses, verdicts, settings, seeds=seeds, **scored, **common),
