@@ -3,6 +3,7 @@
 python docs/generate.py            # from the checkout; a test compares the pages with what this writes
 """
 
+import importlib
 import inspect
 import re
 import tomllib
@@ -18,8 +19,13 @@ from pydantic_core import PydanticUndefined
 
 import seas_data as sd
 from seas_data import cli
+from seas_data.judges import refusal, rules
+from seas_data.judges.guards import GUARDS
+from seas_data.metrics.registry import METRICS
 from seas_data.recipe import Recipe
+from seas_data.recipe.judges import GUARDS_GROUP
 from seas_data.release import checks
+from seas_data.sources.logs.formats import LOG_FORMATS
 from seas_data.tables import TABLES, policy
 
 DOCS = Path(__file__).parent
@@ -34,6 +40,8 @@ def pages() -> dict[str, str]:
         "reference/cli.md": cli_page(),
         "reference/recipe.md": recipe_page(),
         "reference/python.md": python_page(),
+        "reference/logs.md": logs_page(),
+        "reference/judges.md": judges_page(),
         "reference/plugins.md": plugins_page(),
         "tables.md": introduction + policy.markdown(TABLES.items()),
     }
@@ -197,32 +205,95 @@ def _signature(name: str, function: Any) -> str:
     return f"```text\n{name}{text}\n```\n"
 
 
-def _prose(value: Any) -> str:
-    text = inspect.getdoc(value) or ""
-    return re.sub(r"``([^`]+)``", r"`\1`", text).replace("\nArgs:\n", "\n**Arguments**\n\n").replace("    ", "- ")
+def _prose(value: Any, *, keep_lists: bool = False) -> str:
+    text = re.sub(r"``([^`]+)``", r"`\1`", inspect.getdoc(value) or "")
+    return text if keep_lists else text.replace("\nArgs:\n", "\n**Arguments**\n\n").replace("    ", "- ")
+
+
+def logs_page() -> str:
+    """Return a section for each log format: the docstring of its module, and the options that it uses."""
+    parts = [
+        GENERATED,
+        "# Log formats\n",
+        "The reader of a log is named by the key `log` of a source. [Logs](../logs.md) has what all readers do, and\n"
+        "[recipe keys](recipe.md#sourcesnamelog_options) the meaning of `log_options`.\n",
+    ]
+    for name, module in _entries("seas_data.logs").items():
+        options = ", ".join(f"`{each}`" for each in LOG_FORMATS.load(name).options)
+        parts += [f"## {name}\n", f"{_prose(module, keep_lists=True)}\n", f"`log_options`: {options or 'none'}.\n"]
+    return "\n".join(parts)
+
+
+def judges_page() -> str:
+    """Return what can judge: guards by family, rules, and models that classify refusals."""
+    names = _entries(GUARDS_GROUP)
+    rows = []
+    for name in names:
+        guard = GUARDS.load(name)
+        options = [] if guard.configure is None else list(inspect.signature(guard.configure).parameters)
+        cells = (guard.backends, "yes" if guard.classifies_refusals else "no", str(guard.max_new_tokens))
+        rows.append(f"| `{name}` | {' | '.join(cells)} | {', '.join(f'`{each}`' for each in options) or 'none'} |\n")
+    parts = [
+        GENERATED,
+        "# Judges\n",
+        "What a judge of a recipe can be. [Judges](../judges.md) says how verdicts are read and how far to trust\n"
+        "them, and [recipe keys](recipe.md) lists the keys of each kind.\n",
+        "## Guards\n",
+        "`by: guard`. Other distributions can add guards.\n",
+        "| guard | backends | classifies refusals | longest output, in tokens | options |\n|---|---|---|---|---|\n"
+        + "".join(rows),
+    ]
+    for module in dict.fromkeys(names.values()):
+        title, _, text = _prose(module, keep_lists=True).partition("\n")
+        title, _, what = title.rstrip(".").partition(": ")
+        parts += [f"### {title}\n", *([f"{what[0].upper()}{what[1:]}.\n"] if what else []), f"{text.strip()}\n"]
+    for title, module in (("Rules", rules), ("Refusal classes", refusal)):
+        parts += [f"## {title}\n", f"{_prose(module, keep_lists=True)}\n"]
+    return "\n".join(parts)
+
+
+def _entries(group: str) -> dict[str, types.ModuleType]:
+    """Return the module of each of this distribution's entries in a registry, by name."""
+    entries = _project()["entry-points"][group]
+    return {name: importlib.import_module(entries[name].partition(":")[0]) for name in sorted(entries)}
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
 
 
 def plugins_page() -> str:
     """Return the names in each registry; other distributions add to them by entry points."""
-    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    formats = "".join(
+        f"| `{name}` | {_cell(_prose(module).partition(chr(10) * 2)[0])} |\n"
+        for name, module in _entries("seas_data.formats").items()
+    )
+    metrics = "".join(
+        f"| `{name}` | {_cell(METRICS.load(name).description)} | "
+        f"{', '.join(f'`{each}`' for each in METRICS.load(name).facets)} |\n"
+        for name in _entries("seas_data.metrics")
+    )
+    logs, guards = (", ".join(f"`{name}`" for name in _entries(group)) for group in ("seas_data.logs", GUARDS_GROUP))
     parts = [
         GENERATED,
         "# Registries\n",
         "What can be added without a fork: a distribution names its entry in the entry point group, and the recipe,\n"
         "`--help` and messages know it.\n",
-    ]
-    for group, title, page in (
-        ("seas_data.formats", "Source formats", "../sources.md"),
-        ("seas_data.logs", "Logs of red-team tools", "../sources.md"),
-        ("seas_data.guards", "Guards", "../judges.md"),
-        ("seas_data.metrics", "Metrics", "../loop.md"),
-    ):
-        names = "".join(f"- `{name}`\n" for name in sorted(project["entry-points"][group]))
-        parts += [f"## {title}\n", f"Entry point group `{group}`. See [{page.removeprefix('../')}]({page}).\n", names]
-    parts += [
+        "## Source formats\n",
+        "Entry point group `seas_data.formats`. See [sources](../sources.md).\n",
+        f"| format | what it reads |\n|---|---|\n{formats}",
+        "## Logs of red-team tools\n",
+        f"Entry point group `seas_data.logs`: {logs}. See [log formats](logs.md).\n",
+        "## Guards\n",
+        f"Entry point group `{GUARDS_GROUP}`: {guards}. See [judges](judges.md).\n",
+        "## Metrics\n",
+        "Entry point group `seas_data.metrics`; rows of the table [`metrics`](../tables.md#metrics). See\n"
+        "[the loop](../loop.md) and [judges](../judges.md).\n",
+        f"| metric | value | facets |\n|---|---|---|\n{metrics}",
         "## Release checks\n",
-        "Entry point group `seas_data.checks`. See [release.md](../release.md).\n",
-        checks.markdown_table(),
+        "Entry point group `seas_data.checks`. See [releases](../release.md#checks).\n",
+        re.sub(r"``([^`]+)``", r"`\1`", checks.markdown_table()),
     ]
     return "\n".join(parts)
 

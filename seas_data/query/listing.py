@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from seas_data.query import sql
 from seas_data.query.library import Parameter, Query, format_value, load
 
 _START, _END = "<!-- queries -->\n", "<!-- /queries -->"
@@ -29,14 +30,16 @@ def queries_frame(queries: dict[str, Query]) -> pl.DataFrame:
 
 
 def queries_markdown(queries: dict[str, Query]) -> str:
-    """Return the queries as Markdown, one section per query."""
+    """Return the queries as Markdown, one section per query, with the columns of its result."""
+    results = sql.run_all({}, [(query.sql, query.values([])) for query in queries.values()])
     sections = []
-    for query in queries.values():
+    for query, result in zip(queries.values(), results, strict=True):
         lines = [f"### {query.name}", "", f"**{query.title}.** {query.question}", ""]
         lines += [
             f"- `--param {_format_parameter(each)}` ({', '.join(each.choices) or each.type}): {each.description}."
             for each in query.parameters.values()
         ]
+        lines.append(f"- Columns: {', '.join(f'`{name}`' for name in result.columns)}.")
         sections.append("\n".join(lines).rstrip() + "\n")
     return "\n".join(sections)
 

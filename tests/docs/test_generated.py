@@ -33,6 +33,19 @@ def test_every_key_of_a_recipe_and_every_public_name_is_described(generate: Modu
     assert "\n## find_contaminated\n" in generate.python_page()
 
 
+def test_every_log_format_says_what_it_takes_leaves_and_cannot_know(generate: ModuleType) -> None:
+    sections = generate.logs_page().split("\n## ")[1:]
+    assert len(sections) == 8
+    for section in sections:
+        assert [word for word in ("\n- Takes: ", "\n- Leaves: ", "\n- Cannot know: ") if word not in section] == []
+
+
+def test_every_guard_metric_and_check_is_listed(generate: ModuleType) -> None:
+    listed = set(re.findall(r"^\| `([\w.-]+)` \|", generate.judges_page() + generate.plugins_page(), re.MULTILINE))
+    for group in ("guards", "metrics", "checks", "formats"):
+        assert {*generate._entries(f"seas_data.{group}")} <= listed
+
+
 def links() -> list[tuple[Path, str]]:
     pages = [*CHECKOUT.glob("*.md"), *DOCS.rglob("*.md"), CHECKOUT / "sql" / "README.md"]
     found = [(page, re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))) for page in pages]

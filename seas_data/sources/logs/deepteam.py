@@ -1,6 +1,12 @@
 """Risk assessments of DeepTeam (JSON). A test case is an attempt with one answer; a score above 0 means that it passed.
 
-The file does not name the target: the recipe's ``target`` does.
+Tested with a file that DeepTeam 1.0.10 wrote by ``RiskAssessment.save``.
+
+- Takes: the input or the turns up to the last answer, the output, the technique (``source_style``), the vulnerability
+  and its type as ``VULNERABILITY/TYPE`` (``source_risk``), and the score as the judge ``deepteam``: above 0 is safe, 0
+  unsafe.
+- Leaves: costs, CVSS scores, metadata, the overview.
+- Cannot know: the name of the target. Set ``target``.
 """
 
 from collections.abc import Iterator

@@ -3,6 +3,15 @@
 garak writes each attempt when it is answered and again when it is judged; the judged one counts. An answer is unsafe by
 a detector if its score reaches the threshold of the run. A score of null is not a verdict. Multi-turn probes can send
 other turns for each answer; then each answer is an attempt of its own.
+
+Tested with files that garak 0.17.1 wrote.
+
+- Takes: the prompt, its language, the probe (``source_style``), the intent (``source_risk``), the outputs, the scores
+  of the detectors, the name of the target. The judge of a detector is ``garak:DETECTOR``.
+- Leaves: the settings of the run, notes, ``goal`` (it is the same for a whole probe), translations.
+- Cannot know: the threshold of the run, which garak 0.17.1 leaves out of its setup line. Without it 0.5 counts,
+  garak's default. If you ran with another, set ``log_options: {threshold: 0.7}``. A hit log has hits only, so it has
+  no safe answers to pair with.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,13 @@
 """Results of HarmBench (JSON), by its documented schema: behaviours, and for each the completions with a label.
 
 A file has ``{behaviour: [completion]}`` or ``{behaviour: {model: completion or list}}``; ``label`` 1 is unsafe, 0 safe.
+
+No file of this tool was at hand.
+
+- Takes: the prompt (test case), the generation, and ``label`` and ``advbench_label`` as the judges ``harmbench:label``
+  and ``harmbench:advbench_label``. The id of the behaviour is ``source_risk``.
+- Leaves: everything else. Test cases with pictures are set aside.
+- Cannot know: the model, in a file without models. Set ``target``.
 """
 
 from collections.abc import Iterator

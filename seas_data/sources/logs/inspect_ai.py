@@ -2,6 +2,15 @@
 
 Only the target's model, the sample's id, epoch, input, messages, output, scores, error and attachments are read, and of
 its metadata the keys that the recipe names. Each epoch of a sample is an attempt with one answer.
+
+Tested with files that inspect_ai 0.3.285 wrote; archives may be compressed with zstd, or unfinished.
+
+- Takes: the messages up to the last turn of the user, ``input`` as ``goal`` where it differs, the output, the scores,
+  and of ``metadata`` the keys that you name. The judge of a scorer is ``inspect:SCORER``.
+- Leaves: events, the store, usage, tool calls, what the model thought, the configuration.
+- Cannot know: which value of a scorer means unsafe; without ``unsafe_values`` or ``threshold`` every verdict is
+  ``unparsed``. Example: ``log_options: {scorers: [model_graded_qa], unsafe_values: {model_graded_qa: [C]}, metadata:
+  {risk: category}}``.
 """
 
 import json

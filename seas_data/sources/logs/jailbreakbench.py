@@ -1,4 +1,11 @@
-"""Attack artifacts of JailbreakBench (JSON), by their documented schema: ``parameters`` and ``jailbreaks``."""
+"""Attack artifacts of JailbreakBench (JSON), by their documented schema: ``parameters`` and ``jailbreaks``.
+
+No file of this tool was at hand.
+
+- Takes: ``goal``, ``prompt``, ``response``, ``category``, and ``jailbroken`` as the judge ``jailbreakbench``.
+- Leaves: everything else. An entry without a prompt was never submitted and is set aside.
+- Cannot know: what another judge would say.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -2,6 +2,13 @@
 
 A journal has one event a line; the events of an item share its test, prompt_id and sut (the target). What was asked,
 the response, and one translated annotation for each annotator make an attempt.
+
+No file of this tool was at hand.
+
+- Takes: the prompt, the response, and the annotation of each annotator as the judge ``modelbench:ANNOTATOR``
+  (``is_safe``). The test is ``source_risk``.
+- Leaves: everything else.
+- Cannot know: the answers to items that the run did not finish.
 """
 
 from collections.abc import Iterator

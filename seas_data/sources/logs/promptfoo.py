@@ -3,6 +3,16 @@
 A result is an attempt with one answer and one verdict: success is safe, a failed assertion is unsafe. A request or a
 grader that failed is not judged. Strategies that try several times say in ``redteamFinalPrompt`` what they sent last;
 the prompt of the test is then the goal. An iterative strategy without a try never reached the target.
+
+Tested with files that promptfoo 0.123.1 wrote. Prefer JSON or JSON Lines for large runs: YAML is read as a whole.
+
+- Takes: the prompt, or ``redteamFinalPrompt`` with the prompt as ``goal``; ``strategyId`` as ``source_style``;
+  ``pluginId`` as ``source_risk``; the output; ``success`` and the score of the grading as the judge ``promptfoo``; the
+  label of the provider as the model.
+- Leaves: the configuration, variables, HTTP headers, environment, author, earlier tries of an iterative strategy.
+  Results of an iterative strategy that sent nothing are set aside.
+- Cannot know: whether an assertion is about safety. Success of a test about something else, such as latency, would
+  count as safe; give a run of red-team tests.
 """
 
 import json

@@ -2,6 +2,18 @@
 
 Each conversation with the target is an attempt: its turns up to the last answer. The turns are the converted values,
 which the target saw. Conversations of the attacker and of scorers, and copies of conversations, are set aside.
+
+Tested with a memory that PyRIT 1.1.0 wrote. A memory whose last rows are in a ``-wal`` file beside it is refused,
+because an unmodified reading would miss them. Seeds with parameters are templates and are set aside; other values are
+read as they are and never rendered.
+
+- Takes: the converted values; the objective as ``goal``; converters, or else the attack, as ``source_style``; the
+  targeted harm categories as ``source_risk``; scores; the name of the model. PyRIT's own outcome is the judge
+  ``pyrit:outcome`` (success is unsafe, failure is safe). The judge of a scorer is ``pyrit:CLASS``, or
+  ``pyrit:CLASS:HASH`` where a memory has several of one class. A ``SelfAskRefusalScorer`` gives refusal classes.
+- Leaves: labels, operators, endpoints, metadata of scores, error texts. Of a conversation with several answers, the
+  last one counts. Turns that are not text are set aside.
+- Cannot know: what ``true`` of another scorer means. Say so with ``unsafe_values: {SubStringScorer: ["true"]}``.
 """
 
 from collections.abc import Iterator
