@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from seas_data.conversation import Message
 from seas_data.recipe import Recipe
 from seas_data.sources.logs import formats
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict
-from seas_data.sources.messages import Message
 from tests.curate.settings import curation
 
 DISHES = (

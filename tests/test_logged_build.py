@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 import seas_data as sd
+from seas_data.conversation import Message
 from seas_data.query.version import Version
 from seas_data.release.takedown import take_down
 from seas_data.run import build
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogVerdict
-from seas_data.sources.messages import Message
 from seas_data.store.contents import find_mismatches
 from tests.made_logs import attack, attempts, declined, given, logged, recipe  # noqa: F401
 from tests.program import called

@@ -8,19 +8,25 @@ store their score in the decision, so that a person can check it.
 The first compares folded texts (``folding.fold_look_alikes``), so full-width letters, invisible characters and letters
 of other scripts hide no copy.
 
+Of a prompt with several turns every turn is compared by itself, too: a training prompt with each of its turns, a
+holdout prompt with those that ask (``turns``).
+
 A training prompt at or over a threshold is dropped. If exactly one of the two prompts is adversarial, the pair is a
-contrast rather than a copy: the training prompt is flagged and kept. Holdout prompts are never dropped.
+contrast rather than a copy: the training prompt is flagged and kept. But the kind of a prompt is that of its last turn,
+so the copy of a turn before the last one is always dropped. Holdout prompts are never dropped.
 """
 
 import numpy as np
 import polars as pl
 
 from seas_data.curate.outcome import Outcome, build_decisions, empty_decisions
+from seas_data.curate.turns import turn_texts
 from seas_data.folding import fold_look_alikes
 from seas_data.recipe import Contamination
 from seas_data.similarity import cosine_neighbours
 from seas_data.similarity.containment import find_quotes
 from seas_data.similarity.embeddings import Embedded
+from seas_data.text import text_digest
 
 HIT_COLUMNS: dict[str, pl.DataType] = {
     "prompt_id": pl.String(),
@@ -35,18 +41,19 @@ HIT_COLUMNS: dict[str, pl.DataType] = {
 def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination) -> Outcome:
     """Drop the training rows of ``prompts`` that are too similar to a holdout row.
 
-    ``embedded``: the embeddings of ``prompts``, row for row; None skips the semantic measure. A training row has at
-    most one decision, for its best witness: a witness of its own side before one of the other, n-grams before
-    embeddings, then the highest score, the longest witness (a copy before a part of it), the lowest id.
+    ``embedded``: the embeddings of ``compared_texts(prompts)``, row for row; None skips the semantic measure. A
+    training row has at most one decision, for its best witness: a witness of its own side before one of the other,
+    n-grams before embeddings, then the highest score, the longest witness (a copy before a part of it), the lowest id.
 
-    Input columns: ``prompt_id``, ``text``, ``text_digest``, ``kind``, ``role``.
+    Input columns: ``prompt_id``, ``text``, ``text_digest``, ``kind``, ``role`` and, if there are conversations,
+    ``messages``.
     Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``contamination``).
     """
-    rows = prompts.select("prompt_id", "text", "text_digest", "role", adversarial=pl.col("kind") == "adversarial")
+    rows = compared_texts(prompts)
     hits = [find_ngram_hits(rows, settings.ngram_threshold)]
     if embedded is not None:
         hits.append(find_semantic_hits(rows, embedded, settings.semantic_threshold))
-    lengths = rows.select(witness_id="prompt_id", length=pl.col("text").str.len_chars())
+    lengths = prompts.select(witness_id="prompt_id", length=pl.col("text").str.len_chars())
     best = (
         pl.concat(hits)
         .join(lengths, on="witness_id")
@@ -65,10 +72,29 @@ def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings
     return Outcome(kept, pl.concat([empty_decisions(), drops, flags]).sort("prompt_id"))
 
 
+def compared_texts(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return the texts that are compared: those of ``prompts``, row for row, then the turns of conversations.
+
+    Output columns: ``prompt_id``, ``text``, ``text_digest``, ``role``, ``adversarial``, ``last`` (false for a turn
+    before the last one), ``language`` (if given).
+    """
+    about = prompts.select(
+        "prompt_id",
+        "role",
+        *(["language"] if "language" in prompts.columns else []),
+        adversarial=pl.col("kind") == "adversarial",
+    )
+    whole = pl.concat([about, prompts.select("text", "text_digest", last=pl.lit(True))], how="horizontal")
+    turns = turn_texts(prompts).rename({"role": "turn"}).join(about, on="prompt_id", maintain_order="left")
+    turns = turns.filter((pl.col("role") == "training") | pl.col("asks"))
+    digests = pl.Series("text_digest", [text_digest(text) for text in turns["text"]], dtype=pl.String)
+    return pl.concat([whole, turns.with_columns(digests).select(whole.columns)])
+
+
 def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Return the pairs in which a training row quotes a holdout row with a score of at least ``threshold``.
 
-    Input columns: ``prompt_id``, ``text``, ``text_digest``, ``role``, ``adversarial``.
+    Input columns: ``prompt_id``, ``text``, ``text_digest``, ``role``, ``adversarial``, ``last``.
     Output columns: ``HIT_COLUMNS``.
     """
     if rows["role"].n_unique() < 2:
@@ -88,11 +114,14 @@ def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
             "score": score,
         }
     )
-    ends = rows.select("text_digest", "prompt_id", "adversarial", "role")
+    ends = rows.select("text_digest", "prompt_id", "adversarial", "role", "last")
     return _build_hits(
         pairs.join(ends.filter(pl.col("role") == "training"), on="text_digest").join(
             ends.filter(pl.col("role") == "holdout").select(
-                witness_digest="text_digest", witness_id="prompt_id", witness_adversarial="adversarial"
+                witness_digest="text_digest",
+                witness_id="prompt_id",
+                witness_adversarial="adversarial",
+                witness_last="last",
             ),
             on="witness_digest",
         ),
@@ -104,11 +133,12 @@ def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
 def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> pl.DataFrame:
     """Return each training row's nearest holdout row of each side, if its cosine reaches ``threshold``.
 
-    Input columns: ``prompt_id``, ``role``, ``adversarial``; ``embedded`` is aligned with the rows.
+    Input columns: ``prompt_id``, ``role``, ``adversarial``, ``last``; ``embedded`` is aligned with the rows.
     Output columns: ``HIT_COLUMNS``.
     """
     hits = [pl.DataFrame(schema=HIT_COLUMNS)]
-    embedded_rows = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal").sort("prompt_id")
+    embedded_rows = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal")
+    embedded_rows = embedded_rows.sort("prompt_id", maintain_order=True)
     for model in sorted(embedded.matrices):
         vectors = embedded.matrices[model]
         training, holdout = (
@@ -126,6 +156,7 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
                 score=pl.Series(score[near]),
                 witness_id=tests["prompt_id"].gather(nearest[near]),
                 witness_adversarial=pl.lit(adversarial),
+                witness_last=tests["last"].gather(nearest[near]),
             )
             hits.append(_build_hits(pairs, threshold, "semantic"))
     return pl.concat(hits)
@@ -133,7 +164,7 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
 
 def _build_hits(pairs: pl.DataFrame, threshold: float, measure: str) -> pl.DataFrame:
     return pairs.with_columns(
-        same_side=pl.col("adversarial") == pl.col("witness_adversarial"),
+        same_side=(pl.col("adversarial") == pl.col("witness_adversarial")) | ~pl.col("last") | ~pl.col("witness_last"),
         threshold=pl.lit(threshold),
         detail=pl.lit(measure),
     ).select(pl.col(name).cast(dtype) for name, dtype in HIT_COLUMNS.items())

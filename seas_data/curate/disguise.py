@@ -7,6 +7,7 @@ split of the plain text (``dedup.edges``).
 import polars as pl
 
 from seas_data.curate.outcome import build_decisions
+from seas_data.curate.turns import turn_texts
 from seas_data.folding import fold_look_alikes, fold_width, has_hidden_payload
 from seas_data.text import normalise
 
@@ -18,11 +19,11 @@ def flag_disguised(prompts: pl.DataFrame, earlier: pl.Series) -> pl.DataFrame:
     the witness is the plainest of these rows, which is not flagged. ``hidden_payload``: the text carries data in
     invisible characters. Rows of ``earlier`` versions were flagged in their own version.
 
-    Input columns: ``prompt_id``, ``text``, ``leak_digest``.
+    Input columns: ``prompt_id``, ``text``, ``leak_digest`` and, if there are conversations, ``messages``.
     Output columns: ``outcome.DECISION_COLUMNS`` (step ``edges``).
     """
     new = ~pl.col("prompt_id").is_in(earlier.implode())
-    hides = pl.Series([has_hidden_payload(text) for text in prompts["text"]], dtype=pl.Boolean)
+    hides = pl.col("prompt_id").is_in(_find_hidden_payloads(prompts).implode())
     copies = prompts.select("prompt_id", "text", "leak_digest").filter(pl.len().over("leak_digest") > 1)
     several = copies.with_columns(
         normal=pl.Series([normalise(fold_width(text)) for text in copies["text"]], dtype=pl.String),
@@ -43,6 +44,13 @@ def flag_disguised(prompts: pl.DataFrame, earlier: pl.Series) -> pl.DataFrame:
             ),
         ]
     )
+
+
+def _find_hidden_payloads(prompts: pl.DataFrame) -> pl.Series:
+    """Return the ids of the rows with a hidden payload in their text or, of a conversation, in any turn."""
+    texts = pl.concat([prompts.select("prompt_id", "text"), turn_texts(prompts).select("prompt_id", "text")])
+    hides = pl.Series([has_hidden_payload(text) for text in texts["text"]], dtype=pl.Boolean)
+    return texts.filter(hides)["prompt_id"]
 
 
 def _count_changes(row: dict[str, str]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import tables
-from seas_data.curate.contamination import drop_contaminated
+from seas_data.curate.contamination import compared_texts, drop_contaminated
 from seas_data.curate.dedup.edges import find_edges, is_duplicate, restrict_to_kept
 from seas_data.curate.dedup.items import collect_items, flag_not_embeddable
 from seas_data.curate.dedup.select import select
@@ -27,6 +27,7 @@ from seas_data.curate.split.crossings import find_crossings
 from seas_data.curate.split.groups import build_groups
 from seas_data.curate.templates.detect import detect_templates
 from seas_data.curate.templates.request_ids import assign_request_ids
+from seas_data.curate.turns import as_compared, as_stored
 from seas_data.curate.validity import drop_invalid
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digests
@@ -58,8 +59,10 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     decisions = [incoming.decisions]
 
     prompts = _apply(drop_invalid(prompts, settings.limits), prompts, incoming.manual_keeps, decisions)
+    stored, prompts = prompts, as_compared(prompts)
     with stages.timed("embed", prompts.height):
-        embedded_texts = embeddings.embed_texts(prompts.select("text", "language"), recipe.embedders, vector_folder)
+        texts = compared_texts(prompts).select("text", "language")
+        embedded_texts = embeddings.embed_texts(texts, recipe.embedders, vector_folder)
     clean = stages.run(
         "contamination",
         prompts.height,
@@ -129,7 +132,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         _require_no_crossing(find_crossings(kept_and_holdout, splits, kept_edges, templates, settings))
 
     dropped = incoming.prompts.join(kept, on="prompt_id", how="anti")
-    new_kept = kept.filter(~_is_in(earlier.prompts["prompt_id"]))
+    new_kept = as_stored(kept.filter(~_is_in(earlier.prompts["prompt_id"])), stored)
     new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
     return {
         "prompts": pl.concat([dropped, new_kept]).sort("prompt_id"),

@@ -6,6 +6,7 @@ tested on and stay unchanged.
 
 import polars as pl
 
+from seas_data.conversation import user_text_column
 from seas_data.curate.outcome import Outcome, build_decisions
 from seas_data.folding import shows_nothing
 from seas_data.recipe import Limits
@@ -22,17 +23,19 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
     the length of the text in characters without surrounding white space, its ``threshold`` the violated limit (null for
     ``invalid``).
 
-    Input columns: ``prompt_id``, ``text``, ``role``.
+    Of a conversation the words of the user count, but for its greatest length, which is that of all turns.
+
+    Input columns: ``prompt_id``, ``text``, ``role`` and, if there are conversations, ``messages``.
     Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``invalid``).
     """
-    text = pl.col("text").str.strip_chars()
-    characters = text.str.len_chars()
+    text = (user_text_column() if "messages" in prompts.columns else pl.col("text")).str.strip_chars()
+    characters, all_characters = text.str.len_chars(), pl.col("text").str.strip_chars().str.len_chars()
     visible = text.str.replace_all(r"\s", "").str.len_chars()
     replaced = text.str.count_matches(REPLACEMENT_CHARACTER, literal=True)
     reason = (
         pl.when(characters < settings.min_characters)
         .then(pl.lit("too_short"))
-        .when(characters > settings.max_characters)
+        .when(all_characters > settings.max_characters)
         .then(pl.lit("too_long"))
         .when((replaced * 2 > visible) | ~text.str.contains(_SYMBOLS) | shows_nothing(text))
         .then(pl.lit("invalid"))
@@ -46,10 +49,15 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
     detail = pl.when(pl.col("reason") == "invalid").then(
         pl.when(replaced * 2 > visible).then(pl.lit("mostly U+FFFD")).otherwise(pl.lit("no letter, digit or emoji"))
     )
+    too_long = pl.col("reason") == "too_long"
     rows = (
-        prompts.select("prompt_id", "text", reason.alias("reason"), characters.alias("score"))
-        .filter(pl.col("reason").is_not_null() & (prompts["role"] != "holdout"))
-        .with_columns(limit.alias("threshold"), detail.alias("detail"))
+        prompts.with_columns(reason.alias("reason"))
+        .filter(pl.col("reason").is_not_null() & (pl.col("role") != "holdout"))
+        .with_columns(
+            limit.alias("threshold"),
+            detail.alias("detail"),
+            pl.when(too_long).then(all_characters).otherwise(characters).alias("score"),
+        )
     )
     kept = prompts.filter(~pl.col("prompt_id").is_in(rows["prompt_id"].implode()))
     return Outcome(kept=kept, decisions=build_decisions(rows, step="invalid", decision="drop"))

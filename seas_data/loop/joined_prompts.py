@@ -7,6 +7,7 @@ judge of prompts calls harmless join as harmless prompts, for a person to review
 import polars as pl
 
 from seas_data import pairs, tables
+from seas_data.conversation import plain_columns
 from seas_data.folding import leak_digest
 from seas_data.loop.attacks import select_valid
 from seas_data.loop.context import Frames, IterationContext
@@ -71,13 +72,16 @@ def attacks_to_prompts(attacks: pl.DataFrame, taxonomy: Taxonomy, kind: str, lab
 
     Input columns: those of ``attacks``, and type, attack_style, risk_category, language.
     """
+    text, messages = plain_columns(attacks["text"])
     difficulties = [taxonomy.type_of(*row)[1] for row in attacks.select("risk_category", "attack_style").iter_rows()]
     return tables.cast(
         "prompts",
         attacks.with_columns(
             pl.Series("difficulty", difficulties, dtype=pl.String),
-            pl.Series("text_digest", [text_digest(text) for text in attacks["text"]], dtype=pl.String),
-            pl.Series("leak_digest", [leak_digest(text) for text in attacks["text"]], dtype=pl.String),
+            text,
+            messages,
+            pl.Series("text_digest", [text_digest(each) for each in text], dtype=pl.String),
+            pl.Series("leak_digest", [leak_digest(each) for each in text], dtype=pl.String),
             goal=pl.lit(None),
             kind=pl.lit(kind),
             label_source=pl.lit(label_source),

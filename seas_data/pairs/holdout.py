@@ -1,11 +1,16 @@
 """Held-out prompts: those of ``test``, ``harmless`` and ``holdout``, matched by id and by folded text.
 
+Of a prompt with several turns, every turn may be what a held-out prompt asks (``conversation.mark_asking``).
+
 Generated attacks have new ids, so ids alone are not enough: an attack with the text of a held-out prompt is held out
 too, and so is every attack whose seed has a held-out example.
 """
 
+from collections.abc import Callable, Sequence
+
 import polars as pl
 
+from seas_data.conversation import Turn, asked_texts, every_text
 from seas_data.folding import leak_digest
 from seas_data.text import text_digest
 
@@ -17,19 +22,21 @@ def select_held_out(prompts: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFrame
     held out even then, because dropping it as a duplicate does not make its text trainable.
 
     Output columns: prompt_id, text_digest, leak_digest (of ``folding``; where a release withholds the text, that of the
-    table, if it has one).
+    table, if it has one). A conversation has more rows: for its turns without that of the system, and those that ask.
     """
     elsewhere = splits.filter(pl.col("split") != "train").select("prompt_id")
     rows = prompts.filter(pl.col("role") == "holdout").select("prompt_id")
     held_out = prompts.join(pl.concat([elsewhere, rows]), on="prompt_id", how="semi")
-    return held_out.select("prompt_id", "text_digest", leak_digest=_leak_digests(held_out))
+    texts = held_out.select("prompt_id", "text_digest", leak_digest=_leak_digests(held_out))
+    return pl.concat([texts, _digest_turns(held_out, asked_texts)])
 
 
 def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataFrame | None = None) -> pl.Series:
     """Return the sorted prompt_id values of ``prompts`` that are held out.
 
     Args:
-        prompts: Input columns: prompt_id, text (or text_digest); with ``seeds`` also seed_id.
+        prompts: Input columns: prompt_id, text (or text_digest) and, if there are conversations, messages; with
+            ``seeds`` also seed_id.
         held_out: The result of ``select_held_out``.
         seeds: With it, prompts whose seed has a held-out example are held out too. Input columns: seed_id, example_ids.
     """
@@ -42,11 +49,25 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
     prompts = prompts.with_columns(leak_digest=_leak_digests(prompts))
     keys = [key for key in ("prompt_id", "text_digest", "leak_digest") if key in held_out.columns]
     found = [prompts.join(held_out, on=key, how="semi") for key in keys]
+    turns = _digest_turns(prompts, every_text)
+    found += [turns.join(held_out, on=key, how="semi") for key in keys if key != "prompt_id"]
     if seeds is not None:
         examples = seeds.select("seed_id", pl.col("example_ids").alias("prompt_id")).explode("prompt_id")
         tainted = examples.join(held_out, on="prompt_id", how="semi")
         found.append(prompts.join(tainted, on="seed_id", how="semi"))
     return pl.concat([part.select("prompt_id") for part in found])["prompt_id"].unique().sort()
+
+
+def _digest_turns(prompts: pl.DataFrame, list_texts: Callable[[Sequence[Turn]], list[str]]) -> pl.DataFrame:
+    """Return prompt_id, text_digest and leak_digest of each of the texts that ``list_texts`` gives for the turns."""
+    rows = []
+    if "messages" in prompts.columns:
+        turns = prompts.select("prompt_id", "messages").filter(pl.col("messages").is_not_null())
+        for prompt_id, messages in turns.iter_rows():
+            rows += [(prompt_id, text_digest(text), leak_digest(text)) for text in list_texts(messages)]
+    return pl.DataFrame(
+        rows, schema=dict.fromkeys(("prompt_id", "text_digest", "leak_digest"), pl.String), orient="row"
+    )
 
 
 def _leak_digests(prompts: pl.DataFrame) -> pl.Series:

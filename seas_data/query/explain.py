@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from seas_data.conversation import every_text
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.text import text_digest
@@ -12,13 +13,23 @@ from seas_data.text import text_digest
 def find_prompts(version: Version, text_or_id: str) -> list[str]:
     """Return the ids of the prompts with this id, id prefix (at least 6 characters) or text (ignoring case).
 
+    The text may be that of one turn of a conversation.
+
     Raises SeasDataError if no prompt matches.
     """
-    ids = version.select(
+    digest = text_digest(text_or_id)
+    found = version.select(
         "select prompt_id from prompts where text_digest = $digest or prompt_id = $id "
-        "or (length($id) >= 6 and starts_with(prompt_id, $id)) order by prompt_id",
-        {"digest": text_digest(text_or_id), "id": text_or_id},
+        "or (length($id) >= 6 and starts_with(prompt_id, $id))",
+        {"digest": digest, "id": text_or_id},
     )["prompt_id"].to_list()
+    turns = version.select("select prompt_id, messages from prompts where messages is not null")
+    found += [
+        prompt_id
+        for prompt_id, messages in turns.iter_rows()
+        if any(text_digest(text) == digest for text in every_text(messages))
+    ]
+    ids = sorted(set(found))
     if not ids:
         raise SeasDataError(
             f"no prompt of {version.name} has this id or text; list the ids with: "

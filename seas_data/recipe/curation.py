@@ -114,6 +114,9 @@ class Curation(StrictModel):
     drop_disguised: bool = False
     """Whether a row that equals a kept one only in disguise (look-alike letters, other widths, invisible characters) is
     dropped. Otherwise it is flagged, kept and on the side of the split of the plain text."""
+    drop_other_system_turns: bool = False
+    """Whether a copy of a kept row, exact or similar, is dropped although their system turns differ. Otherwise both are
+    kept, share a request, and are on the same side of the split."""
     separate_negations: bool = True
     """Whether two similar texts of which one negates the other (safe, not safe, unsafe) are related instead of
     duplicates, so that neither is dropped."""

@@ -72,8 +72,8 @@ class Source(StrictModel):
     """The source's column for each field of a prompt."""
     turn: Literal["first", "last", "all"] | None = None
     """What of a conversation (a list of messages, also as JSON, or "Human:" and "Assistant:" before its turns) is the
-    prompt: the first or last turn of the user, or all turns, joined by blank lines. Null: a text is taken as it is, and
-    of a list of messages the only user turn; one with a system turn or more user turns is unreadable."""
+    prompt: the first or last turn of the user, or all turns up to the last one of the user. Null: a text is taken as it
+    is, and of a list of messages the only user turn; one with a system turn or more user turns is unreadable."""
     kind: Literal["adversarial", "harmless", "general"] | None = None
     """Kind of all prompts of the source; those of a log are adversarial unless it or `kind_map` is given."""
     kind_map: dict[str, Literal["adversarial", "harmless", "general"]] | None = None
@@ -104,7 +104,7 @@ class Source(StrictModel):
     role: Literal["training", "holdout"] = "training"
     """Models are tested on holdout prompts; training prompts too similar to them are dropped."""
     strip: Strip | None = None
-    """A fixed wrapper that is removed from every row."""
+    """A fixed wrapper that is removed from every row; of a conversation, from its last turn."""
 
     @model_validator(mode="before")
     @classmethod

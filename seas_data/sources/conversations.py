@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 
 from seas_data import tables
 from seas_data.console import say
+from seas_data.conversation import MESSAGES, Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.compression import decode_file
 from seas_data.sources.jsonl import iterate_records
-from seas_data.sources.messages import MESSAGES, Message, read_messages
+from seas_data.sources.messages import read_messages
 from seas_data.sources.parquet_size import require_bounded_parquet
 from seas_data.sources.raw_rows import InvalidLineError, is_valid_unicode, label_as_text, list_faults, row_digest
 from seas_data.text import content_id, printable

@@ -7,10 +7,9 @@ and "Assistant:" before each turn. What is in none of these shapes raises ``Inva
 
 import json
 import re
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
-import polars as pl
-
+from seas_data.conversation import Message, canonical
 from seas_data.sources.raw_rows import InvalidLineError, is_valid_unicode
 from seas_data.text import printable
 
@@ -28,28 +27,17 @@ ROLES: Final = {
     "model": "assistant",
 }
 """Names of roles in public sets, and ours."""
-KNOWN_ROLES: Final = frozenset(ROLES.values())
-"""Our names of roles."""
-
-MESSAGES: Final = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 _TURN: Final = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):", re.MULTILINE)
 
 
 Turn = Literal["first", "last", "all"]
 
 
-class Message(NamedTuple):
-    """A turn of a conversation; ``role`` is system, user or assistant."""
-
-    role: str
-    content: str
-
-
 def choose_turn(value: Any, name: str, turn: Turn | None) -> str | None:
     """Return the prompt in ``value``, the source's column ``name``: a text, or a conversation of which ``turn`` counts.
 
-    ``first`` and ``last`` are user turns; ``all`` joins all turns by blank lines, a system turn included. Without
-    ``turn`` a text is taken as it is, and of a conversation the only user turn.
+    ``first`` and ``last`` are user turns; ``all`` gives all turns up to the last one of the user as JSON, for
+    ``turns_of_json``. Without ``turn`` a text is taken as it is, and of a conversation the only user turn.
 
     Raises InvalidLineError if there is a turn that ``turn`` says nothing about, or ``value`` is no conversation.
     """
@@ -60,10 +48,23 @@ def choose_turn(value: Any, name: str, turn: Turn | None) -> str | None:
     if not users:
         raise InvalidLineError("unreadable", f"{name} has no turn of a user")
     if turn == "all":
-        return "\n\n".join(each.content for each in turns)
+        return json.dumps(check_prompt(turns[:-1] if turns[-1].role == "assistant" else turns), ensure_ascii=False)
     if turn is None and (len(users) > 1 or turns[0].role == "system"):
         raise InvalidLineError("unreadable", f"{name} is a conversation; set turn of the source to first, last or all")
     return users[-1 if turn == "last" else 0]
+
+
+def turns_of_json(text: str) -> list[Message]:
+    """Return the turns that ``choose_turn`` wrote for ``all``."""
+    return [Message(role, content) for role, content in json.loads(text)]
+
+
+def check_prompt(turns: list[Message]) -> list[Message]:
+    """Return the turns of a prompt in their canonical form. Raises InvalidLineError if they cannot be a prompt."""
+    try:
+        return canonical(turns)
+    except ValueError as problem:
+        raise InvalidLineError("several_turns", str(problem)) from None
 
 
 def read_messages(record: dict[str, Any], name: str, role: str) -> list[Message]:

@@ -1,6 +1,7 @@
 """Turn raw rows into prompts: map the source's labels to the taxonomy, assign ids, set aside rows that are not prompts.
 
-The text is kept unchanged, except for a fixed wrapper that the recipe names. The source's own labels are kept beside
+The text is kept unchanged, except for a fixed wrapper that the recipe names; of a prompt with several turns it is their
+flat rendering (``conversation``). The source's own labels are kept beside
 the mapped ones, so that another map can be tried without reading the source again.
 """
 
@@ -12,14 +13,16 @@ from typing import Final
 import polars as pl
 
 from seas_data import progress, tables
+from seas_data.conversation import prompt_id, request_column, user_text_column
 from seas_data.folding import leak_digests
-from seas_data.recipe import Labelling, Source, Strip
+from seas_data.recipe import Labelling, Source
 from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.taxonomy import apply_map
 from seas_data.sources.answers import AnswerTables, no_answers
 from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_language
 from seas_data.sources.listed_labels import list_labels
 from seas_data.sources.raw_rows import FIELDS, RawRows
+from seas_data.sources.turns import read_turns
 from seas_data.text import content_id, printable, text_digest
 
 ORDINALS: Final = {"ordinal": pl.Int64(), "prompt_id": pl.String(), "source_id": pl.String()}
@@ -49,8 +52,8 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int, 
     Reasons: empty, too_long, unknown_kind, unknown_language, repeated. In a source that brings answers, rows with the
     same text share the prompt of the first.
     """
+    raw = read_turns(source, raw)
     rows = raw.rows.with_columns(
-        _strip_wrapper(source.strip).alias("text"),
         pl.coalesce(pl.col("id").replace("", None), pl.col("ordinal").cast(pl.String)).alias("source_id"),
         _goals(source, raw),
         _kinds(source, raw.rows).alias("prompt_kind"),
@@ -59,7 +62,7 @@ def build_prompts(name: str, source: Source, raw: RawRows, max_characters: int, 
     rows = rows.with_columns(_map_values(rows["stated_language"], _normalized).alias("stated_code"))
     characters = pl.col("text").str.len_chars()
     reason = (
-        pl.when(pl.col("text").is_null() | (pl.col("text").str.strip_chars() == ""))
+        pl.when(pl.col("text").is_null() | (request_column().str.strip_chars() == ""))
         .then(pl.lit("empty"))
         .when(characters > max_characters)
         .then(pl.lit("too_long"))
@@ -106,12 +109,6 @@ def _goals(source: Source, raw: RawRows) -> pl.Series:
     return raw.more[source.columns.goal].alias("goal")
 
 
-def _strip_wrapper(wrapper: Strip | None) -> pl.Expr:
-    if wrapper is None:
-        return pl.col("text")
-    return pl.col("text").str.strip_prefix(wrapper.prefix).str.strip_suffix(wrapper.suffix)
-
-
 def _kinds(source: Source, rows: pl.DataFrame) -> pl.Series:
     if source.kind_map is None:
         return pl.repeat(source.kind, rows.height, dtype=pl.String, eager=True)
@@ -124,8 +121,8 @@ def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     ids: list[str] = []
     digests: list[str] = []
     with progress.bar(rows.height, f"reading {name}") as bar:
-        for part in rows.select("source_id", "text").iter_slices(10_000):
-            ids += [content_id("prompt", name, source_id, text) for source_id, text in part.iter_rows()]
+        for part in rows.select("source_id", "text", "messages").iter_slices(10_000):
+            ids += [prompt_id(name, *row) for row in part.iter_rows()]
             digests += [text_digest(text) for text in part["text"]]
             bar.update(part.height)
     rows = rows.with_columns(
@@ -146,6 +143,7 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: La
     return rows.select(
         "prompt_id",
         "text",
+        "messages",
         "text_digest",
         "leak_digest",
         "goal",
@@ -204,12 +202,12 @@ def _with_languages(name: str, source: Source, rows: pl.DataFrame) -> tuple[pl.D
     With ``check_language`` a detected language that is almost certain replaces the stated one; also return how often.
     """
     stated = rows["stated_code"].fill_null(source.language) if source.language else rows["stated_code"]
-    missing = stated.is_null()
-    detected = _where(missing, detect_languages(rows["text"].filter(missing), name))
+    missing, words = stated.is_null(), rows.select(user_text_column()).to_series()
+    detected = _where(missing, detect_languages(words.filter(missing), name))
     languages = stated.fill_null(detected)
     corrected = 0
     if source.check_language:
-        sure = _where(~missing, detect_languages(rows["text"].filter(~missing), name, SURE_PROBABILITY))
+        sure = _where(~missing, detect_languages(words.filter(~missing), name, SURE_PROBABILITY))
         differs = (sure != stated).fill_null(False)
         languages, corrected = sure.zip_with(differs, languages), int(differs.sum())
     return rows.with_columns(languages.alias("language")), int(missing.sum()) - languages.null_count(), corrected

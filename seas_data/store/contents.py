@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import prompt_ids, render
 from seas_data.store.workspace import Manifest, Shard, Workspace
 from seas_data.tables.ids import row_ids
 from seas_data.text import text_digest
@@ -33,7 +34,8 @@ class Mismatch:
 def find_mismatches(workspace: Workspace, *manifests: Manifest) -> list[Mismatch]:
     """Return the shards of the versions with rows whose ids or digests are not those of their content.
 
-    Covers ``text_digest`` and ``prompt_id`` of prompts, and the ids of attacks, responses, pairs and demonstrations.
+    Covers ``text_digest``, ``prompt_id`` and, of conversations, ``text`` of prompts, and the ids of attacks, responses,
+    pairs and demonstrations.
     """
     shards = {(table, shard): None for each in manifests for table, them in each.tables.items() for shard in them}
     found = []
@@ -53,7 +55,7 @@ _DEMONSTRATION = ("role", "iteration", "seed_id", "prompt_id", "completion_id")
 _IS_LOGGED = pl.col("source").is_not_null() & pl.col("source_id").is_not_null() & pl.col("text").is_not_null()
 """Of other responses of a source, the id covers a text that was taken down or withheld."""
 _IDS: dict[str, tuple[str, str, list[tuple[tuple[str, ...], pl.Expr]]]] = {
-    "prompts": ("prompt_id", "prompt", [(("source", "source_id", "text"), _IS_OF_A_SOURCE)]),
+    "prompts": ("prompt_id", "prompt", [(("source", "source_id", "text", "messages"), _IS_OF_A_SOURCE)]),
     "attacks": ("prompt_id", "attack", [(("seed_id", "settings_id", "number", "text"), pl.lit(True))]),
     "responses": (
         "response_id",
@@ -81,8 +83,11 @@ def _mismatching(table: str, rows: pl.DataFrame) -> tuple[str, ...]:
     wrong: set[str] = set()
     for parts, has_id in ids:
         identified = rows.filter(has_id)
-        wrong |= set(identified.filter(identified[key] != row_ids(kind, identified, *parts))[key])
+        ids_again = prompt_ids(identified) if table == "prompts" else row_ids(kind, identified, *parts)
+        wrong |= set(identified.filter(identified[key] != ids_again)[key])
     if "text_digest" in rows.columns:
+        turns = rows.drop_nulls("messages").select(key, "text", "messages")
+        wrong |= {row_id for row_id, text, messages in turns.iter_rows() if render(messages) != text}
         digests = pl.Series([text_digest(text) for text in rows["text"]], dtype=pl.String)
         wrong |= set(rows.filter(rows["text_digest"] != digests)[key])
     return tuple(sorted(wrong))

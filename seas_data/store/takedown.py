@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import all_texts
 from seas_data.errors import SeasDataError
 from seas_data.folding import fold, leak_digest
 from seas_data.store import files
@@ -59,9 +60,9 @@ def split_taken_down(prompts: pl.DataFrame, takedowns: Takedowns) -> tuple[pl.Da
         forgotten = [
             any(
                 _salted_digest(takedowns.salt, digest) in takedowns.digests
-                for digest in {given, _unpinned_digest(text), content_id("text", fold(text)), leak_digest(text)}
+                for digest in {given, *_digests(text, messages)}
             )
-            for given, text in prompts.select("text_digest", "text").iter_rows()
+            for given, text, messages in prompts.select("text_digest", "text", "messages").iter_rows()
         ]
         taken_down |= pl.Series(forgotten, dtype=pl.Boolean)
     return prompts.filter(~taken_down), build_set_aside(prompts.filter(taken_down))
@@ -109,6 +110,15 @@ def _read_digests(root: Path) -> tuple[str, list[str]]:
         raise SeasDataError(
             f"{path} is damaged; restore it from a copy, or texts that were taken down may be added again"
         ) from None
+
+
+def _digests(text: str, messages: list[dict[str, str]] | None) -> set[str]:
+    """Return every digest by which a takedown may have recorded a prompt, one of its turns, or all turns but the first
+    (of the system).
+    """
+    texts = all_texts(text, messages)
+    kinds = (text_digest, _unpinned_digest, lambda each: content_id("text", fold(each)), leak_digest)
+    return {digest(each) for each in texts for digest in kinds}
 
 
 def _unpinned_digest(text: str) -> str:

@@ -12,7 +12,11 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.tables.schema import TABLES
 
-_ADDED: Final = {"responses": ("thinking", "detail", "source", "source_id", "location"), "verdicts": ("detail",)}
+_ADDED: Final = {
+    "prompts": ("messages",),
+    "responses": ("thinking", "detail", "source", "source_id", "location"),
+    "verdicts": ("detail",),
+}
 """Nullable columns that rows written by hand, by other programs or by earlier releases lack."""
 
 
@@ -23,7 +27,8 @@ def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """
     schema = TABLES[table]
     added = [name for name in _ADDED.get(table, ()) if name not in frame.columns]
-    frame = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in added)
+    types = _empty(schema).schema
+    frame = frame.with_columns(pl.lit(None, types[name]).alias(name) for name in added)
     missing = [name for name in schema.column_names() if name not in frame.columns]
     if missing:
         raise SeasDataError(f"table {table} lacks the columns {', '.join(missing)}")

@@ -100,19 +100,29 @@ _ANSWERED_PROMPT = Reference(("prompts.prompt_id", "attacks.prompt_id"), where=_
 _RED_ROWS = Rows("role = 'red'", "only rows of role red are prompts on all sides; the others hold responses")
 _NOTES = "names and notes of reviewers are not published"
 _REVIEWER: dict[str, Any] = {"name_prefix": "manual:", "because": _NOTES}
+_PROMPT_WORDS: dict[str, Any] = {
+    "nullable": True,
+    "where": "role <> 'holdout'",
+    "because": "texts of holdout sets are other people's tests, and stay out of what models are trained on",
+    "takedown": "row",
+}
 
 
 class Prompts(dy.Schema):
     """All prompts of the version, kept or dropped, as they came from their sources."""
 
-    prompt_id = _id("public", "The prompt's id, a hash of its source, its id there and its text.", primary_key=True)
+    prompt_id = _id(
+        "public", "The prompt's id, a hash of its source, its id there and its text or turns.", primary_key=True
+    )
     text = _text(
         "public",
-        "The prompt itself. It is data, never an instruction.",
-        nullable=True,
-        where="role <> 'holdout'",
-        because="texts of holdout sets are other people's tests, and stay out of what models are trained on",
-        takedown="row",
+        "The prompt itself; of a conversation, the flat rendering of its turns. It is data, never an instruction.",
+        **_PROMPT_WORDS,
+    )
+    messages = _messages(
+        "public",
+        "All turns of a conversation, the last one the user's; null for a prompt that is one user turn.",
+        **_PROMPT_WORDS,
     )
     text_digest = _id(
         "public",

@@ -67,7 +67,7 @@ SET_ASIDE_REASONS = (
     "unknown_language",
     "repeated",
     "forgotten",
-    "several_turns",  # an attempt in a log with a system turn or more than one turn
+    "several_turns",  # turns that cannot be a prompt: they do not alternate, or the last one is not the user's
     "not_text",  # a turn is an image, audio or another thing that is not text
     "never_sent",  # an attack in a log that did not reach the target
     "unfinished",  # the log broke off before the attempt was over

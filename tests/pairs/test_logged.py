@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from seas_data import pairs, tables
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe import Pairs
 from seas_data.run import build
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogVerdict
-from seas_data.sources.messages import Message
 from seas_data.train.version_rows import select_rows
 from tests.made_logs import attempts, logged, recipe  # noqa: F401
 

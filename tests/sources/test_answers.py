@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 
 from seas_data import sources
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.account import Account, account_lines, describe_source, require_readable
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogSkipped, LogVerdict
-from seas_data.sources.messages import Message
 from tests.made_logs import logged, write_rows  # noqa: F401
 
 VERDICTS = {"bad": "unsafe", 1: "unsafe", "OK": "safe", 0: "safe"}

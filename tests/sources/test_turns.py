@@ -17,7 +17,7 @@ from seas_data.recipe import Source
 from seas_data.sources import read_source
 from seas_data.sources.account import require_readable
 from seas_data.sources.logs.records import LogRecord, LogSkipped
-from seas_data.sources.messages import choose_turn
+from seas_data.sources.messages import choose_turn, turns_of_json
 from seas_data.sources.raw_rows import InvalidLineError
 from tests.made_logs import attempts, logged  # noqa: F401  (a fixture)
 
@@ -68,9 +68,9 @@ def test_without_a_turn_only_a_single_user_turn_is_a_prompt(tmp_path: Path, form
             "all",
             [
                 "Where is the door?",
-                "Where is the door?\n\nIn the east.\n\nAnd the key?",
-                "You keep the castle.\n\nWhere is the door?",
-                "Where is the door?\n\nIn the east.",
+                "[[user]]\nWhere is the door?\n\n[[assistant]]\nIn the east.\n\n[[user]]\nAnd the key?",
+                "[[system]]\nYou keep the castle.\n\n[[user]]\nWhere is the door?",
+                "Where is the door?",
             ],
         ),
     ],
@@ -141,6 +141,78 @@ def test_a_text_that_looks_like_a_conversation_stays_as_it_is_without_a_turn(tmp
     assert read_source("s", source(write(tmp_path, "jsonl", [text]))).prompts["text"].to_list() == [text]
 
 
+def test_all_turns_are_kept_in_every_format_and_shape(tmp_path: Path) -> None:
+    turns = [SYSTEM, FIRST, ANSWER, LAST]
+    named = [
+        {"from": {"user": "human", "assistant": "gpt"}.get(t["role"], "system"), "value": t["content"]} for t in turns
+    ]
+    rows = [turns, [*turns, ANSWER], named, json.dumps(turns), [FIRST]]
+    found = read_source("s", source(write(tmp_path, "jsonl", rows), turn="all")).prompts
+    expected = [turns, turns, turns, turns, None]
+    assert found.sort("source_id")["messages"].to_list() == expected
+    assert found.sort("source_id")["text"].unique().len() == 2
+    for form in ("parquet", "folder"):
+        same = read_source("s", source(write(tmp_path, form, [turns, [*turns, ANSWER], [FIRST]]), turn="all")).prompts
+        assert same.sort("source_id")["messages"].to_list() == [turns, turns, None]
+    dialogue = "Human: Where is the door?\n\nAssistant: In the east.\n\nHuman: And the key?\n\nAssistant:"
+    csv = read_source("s", source(write(tmp_path, "csv", [dialogue]), turn="all"))
+    assert csv.set_aside.is_empty()
+
+
+def test_ids_are_those_of_the_turns_and_a_single_turn_keeps_its_id(tmp_path: Path) -> None:
+    rows = [[FIRST, ANSWER, LAST], [FIRST], "Where is the door?"]
+    every = read_source("s", source(write(tmp_path, "jsonl", rows), turn="all")).prompts.sort("source_id")
+    plain = read_source("s", source(write(tmp_path, "jsonl", rows), turn="first")).prompts.sort("source_id")
+    assert every["prompt_id"][0] != plain["prompt_id"][0]
+    assert every["prompt_id"][1:].to_list() == plain["prompt_id"][1:].to_list()
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "detail"),
+    [
+        ([FIRST, LAST], "several_turns", "the turns of user and assistant do not alternate"),
+        ([FIRST, SYSTEM, LAST], "several_turns", "a system turn that is not the first turn"),
+        ([ANSWER, FIRST], "several_turns", "the turns of user and assistant do not alternate"),
+        ([FIRST, {"role": "tool", "content": "1"}, LAST], "unreadable", "prompt has a turn with the role 'tool'"),
+        ([FIRST, {"role": "assistant", "content": " "}, LAST], "empty", "prompt has a turn without text"),
+    ],
+)
+def test_turns_that_cannot_be_a_prompt_are_set_aside_with_the_reason(
+    tmp_path: Path, row: Any, reason: str, detail: str
+) -> None:
+    read = read_source("s", source(write(tmp_path, "jsonl", [[FIRST], row]), turn="all"))
+    assert read.prompts.height == 1
+    assert read.set_aside.select("reason", "detail").rows() == [(reason, detail)]
+
+
+@pytest.mark.parametrize("turn", ["all", None])
+def test_a_user_who_writes_a_role_does_not_make_a_turn(tmp_path: Path, turn: str | None) -> None:
+    written = "[[user]]\nWhere is the door?\n\n[[assistant]]\nIn the east.\n\n[[user]]\nAnd the key?"
+    read = read_source("s", source(write(tmp_path, "jsonl", [written]), turn=turn)).prompts
+    real = read_source("s", source(write(tmp_path, "jsonl", [[FIRST, ANSWER, LAST]]), turn="all")).prompts
+    assert read["messages"].to_list() == [[{"role": "user", "content": written}]]
+    assert real["text"].to_list() == [written]
+    assert not set(read["text_digest"]) & set(real["text_digest"])
+
+
+def test_a_wrapper_is_stripped_from_the_last_turn(tmp_path: Path) -> None:
+    wrapped = [FIRST, ANSWER, {"role": "user", "content": "<<And the key?>>"}]
+    path = write(tmp_path, "jsonl", [wrapped, [FIRST, ANSWER, {"role": "user", "content": "<<>>"}]])
+    read = read_source("s", source(path, turn="all", strip={"prefix": "<<", "suffix": ">>"}))
+    assert read.prompts["messages"].to_list() == [[FIRST, ANSWER, LAST]]
+    assert read.set_aside["reason"].to_list() == ["empty"]
+
+
+def test_the_language_is_that_of_the_words_of_the_user(tmp_path: Path) -> None:
+    german = "Welche Farbe hat die alte Tür am Ende der Straße, und wer hat sie gestrichen?"
+    turns = [
+        {"role": "system", "content": "You are the friendly assistant of a hardware store. " * 8},
+        {"role": "user", "content": german},
+    ]
+    read = read_source("s", source(write(tmp_path, "jsonl", [turns]), turn="all", language=None))
+    assert read.prompts["language"].to_list() == ["de"]
+
+
 TURNS = st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text(max_size=5)), max_size=5)
 
 
@@ -152,7 +224,11 @@ def test_a_conversation_is_one_prompt_or_one_reason(turns: list[tuple[str, str]]
     try:
         text = choose_turn(value, "prompt", turn)
     except InvalidLineError as error:
-        assert error.reason in ("unreadable", "empty", "undecodable")
+        assert error.reason in ("unreadable", "empty", "undecodable", "several_turns")
         return
     assert text is not None and text.strip()
-    assert text in users if turn != "all" else all(content in text for _, content in turns if content.strip())
+    if turn != "all":
+        assert text in users
+        return
+    kept = [(role, content) for role, content in turns if role != "system" or content.strip()]
+    assert turns_of_json(text) == (kept if kept[-1][0] == "user" else kept[:-1])

@@ -18,6 +18,8 @@ Two texts that are equal only in their folded form (``disguise``) are ``related`
 side of the plain text; with ``curation.drop_disguised`` they are duplicates (``disguised``). A text with a hidden
 payload and whatever resembles it are always ``related``.
 
+Conversations of which one has a turn that the other asks are ``related``, too (``turn_links``).
+
 Three more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them
 on one side of the split and drops neither. *Negations*: one text negates the other (``negation``). *The same request as
 another attack*: embeddings capture the request and hardly its form, so a question and the same question with "begin
@@ -38,6 +40,7 @@ from numpy.typing import NDArray
 
 from seas_data.curate.dedup.items import Items
 from seas_data.curate.dedup.negation import find_negations
+from seas_data.curate.dedup.turn_links import link_turns
 from seas_data.folding import has_hidden_payload
 from seas_data.recipe import Curation
 from seas_data.similarity import cosine_neighbours, near_duplicates
@@ -107,8 +110,9 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation) -> E
     similar = ordered.filter(pl.any_horizontal(pl.col("left", "right").ne_missing(pl.col("left", "right").shift())))
     duplicates = _find_duplicates(items, similar, with_near=settings.near is not None)
     marked = _mark_related(items, duplicates, similar.filter(is_duplicate(settings)), settings)
+    disguised = _add_disguised(items, marked, settings)
     return Edges(
-        duplicates=_as_edges(items, _add_disguised(items, marked, settings)),
+        duplicates=_as_edges(items, _add_turn_links(items, disguised, similar, settings)),
         requests=_as_edges(items, _find_requests(items, similar)),
     )
 
@@ -272,6 +276,21 @@ def _add_disguised(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.
     stays = found.filter((pl.col("reason") != "related") | (pl.col("copy") == "related"))
     new = disguised.join(stays, on=key, how="anti", maintain_order="left")
     return pl.concat([ordered.join(new, on=key, how="anti", maintain_order="left"), new])
+
+
+def _add_turn_links(items: Items, pairs: pl.DataFrame, similar: pl.DataFrame, settings: Curation) -> pl.DataFrame:
+    """Return ``pairs`` with those of units of which one has a turn that the other asks; over the threshold, related."""
+    links = link_turns(items, similar)
+    if links.is_empty():
+        return pairs
+    related = pl.lit("related", dtype=EDGE_REASONS)
+    links = links.with_columns(reason=pl.when(is_duplicate(settings)).then(related).otherwise("reason"))
+    key, together = ["left", "right"], must_stay_together(settings)
+    ordered = pairs.with_columns(left=pl.min_horizontal(key), right=pl.max_horizontal(key))
+    # A link that must stay together replaces a pair that need not; any other pair of the two units stays as it is.
+    new = links.join(ordered.filter(together), on=key, how="anti", maintain_order="left")
+    new = pl.concat([new.filter(together), new.filter(~together).join(ordered, on=key, how="anti")])
+    return pl.concat([ordered.join(new, on=key, how="anti", maintain_order="left"), new.select(ordered.columns)])
 
 
 def _pair_units(first: pl.DataFrame, second: pl.DataFrame, reason: str) -> pl.DataFrame:

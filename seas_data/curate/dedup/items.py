@@ -2,7 +2,8 @@
 
 Rows with equal normalised text are one *unit*, represented by the row with the lowest id: a text with a thousand copies
 is compared once. The *items* are the whole text of each unit and each distinct payload that templates wrap: a thousand
-requests in each of five hundred wrappers are a thousand payloads, not half a million.
+requests in each of five hundred wrappers are a thousand payloads, not half a million. The turns of conversations are
+items too, each distinct one once.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data.curate.outcome import build_decisions
+from seas_data.curate.turns import turn_texts
+from seas_data.folding import leak_digest
 from seas_data.similarity.embeddings import Embedded
-from seas_data.text import normalise
+from seas_data.text import normalise, text_digest
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,15 @@ class Items:
     ``leak_digest``, ``template_id`` and ``attack_style`` (or null), ``earlier`` (all its rows are of earlier versions)
     and ``payload_item`` (UInt32, the row of ``items`` with its payload, or null). The whole text of unit i is item i.
     ``items``: ``text``, ``language``, ``earlier``; the whole text of each unit, then each distinct normalised payload
-    (in the spelling and language of its first unit). ``embeddings.embed_texts`` takes this frame.
+    (in the spelling and language of its first unit), then each distinct normalised turn that is not the whole text of
+    its unit. ``embeddings.embed_texts`` takes this frame.
+    ``turns``: ``item``, ``unit`` (Int64), ``asks`` (see ``curate.turns``) and ``leak_digest`` of each turn of each
+    unit.
     """
 
     units: pl.DataFrame
     items: pl.DataFrame
+    turns: pl.DataFrame
 
 
 def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Series | None = None) -> Items:
@@ -36,7 +43,8 @@ def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Se
     not compared again.
 
     Input columns: of ``prompts``: ``prompt_id``, ``text``, ``text_digest``, ``leak_digest``, ``language``,
-    ``attack_style``; of ``templates``: ``prompt_id``, ``template_id``, ``payload``.
+    ``attack_style`` and, if there are conversations, ``messages``; of ``templates``: ``prompt_id``, ``template_id``,
+    ``payload``.
     Output columns: see ``Items``.
     """
     ids = pl.Series([], dtype=pl.String) if earlier is None else earlier
@@ -69,6 +77,7 @@ def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Se
         .agg(pl.col("payload", "language").first(), pl.col("earlier").all())
         .with_row_index("payload_item", offset=units.height)
     )
+    turns, turn_items = _collect_turns(prompts, units, units.height + payloads.height)
     return Items(
         units=units.join(
             payloads.select("normal", "payload_item"), on="normal", how="left", maintain_order="left"
@@ -77,9 +86,36 @@ def collect_items(prompts: pl.DataFrame, templates: pl.DataFrame, earlier: pl.Se
             [
                 units.select("text", "language", "earlier"),
                 payloads.select("language", "earlier", text="payload").select("text", "language", "earlier"),
+                turn_items,
             ]
         ),
+        turns=turns,
     )
+
+
+def _collect_turns(prompts: pl.DataFrame, units: pl.DataFrame, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return ``turns`` and the items of the turns, which are numbered from ``first``."""
+    numbers = units.select("text_digest", "language", "earlier").with_row_index("unit")
+    turns = turn_texts(prompts).join(prompts.select("prompt_id", "text_digest"), on="prompt_id")
+    turns = turns.with_columns(
+        normal=pl.col("text").map_elements(normalise, return_dtype=pl.String),
+        turn_digest=pl.col("text").map_elements(text_digest, return_dtype=pl.String),
+        leak_digest=pl.col("text").map_elements(leak_digest, return_dtype=pl.String),
+    ).filter(pl.col("turn_digest") != pl.col("text_digest"))
+    turns = turns.join(numbers, on="text_digest").sort("unit", "normal", "text")
+    items = (
+        turns.group_by("normal", maintain_order=True)
+        .agg(pl.col("text", "language").first(), pl.col("earlier").all())
+        .with_row_index("item", offset=first)
+    )
+    rows = (
+        turns.join(items.select("normal", "item"), on="normal")
+        .group_by("item", "unit", "leak_digest")
+        .agg(pl.col("asks").any())
+        .sort("item", "unit", "leak_digest")
+    )
+    rows = rows.select(pl.col("item", "unit").cast(pl.Int64), "asks", "leak_digest")
+    return rows, items.select("text", "language", "earlier")
 
 
 def flag_not_embeddable(

@@ -10,11 +10,13 @@ the highest score, then the best rank.
 
 Rows of opposite kinds (exactly one of the two is adversarial) never drop each other, not even as exact copies: a
 harmless prompt that looks like an attack is worth more than either alone. If both are kept, they are flagged
-``contrast_pair``.
+``contrast_pair``. Nor do rows with different system turns, or only one with a system turn, unless
+``curation.drop_other_system_turns`` says so.
 
-The pass runs over *nodes* instead of rows: the rows of one text, one side (adversarial or not) and one template, which
-it cannot distinguish. A node is decided when its first row has its turn: if it is kept, its first row is kept and the
-others are exact duplicates of that row; if it is dropped, all its rows are dropped for the same reason.
+The pass runs over *nodes* instead of rows: the rows of one text, one side (adversarial or not), one template and one
+system turn, which it cannot distinguish. A node is decided when its first row has its turn: if it is kept, its first
+row is kept and the others are exact duplicates of that row; if it is dropped, all its rows are dropped for the same
+reason.
 """
 
 import numpy as np
@@ -25,7 +27,7 @@ from seas_data.curate.dedup.edges import EDGE_REASONS, edge_threshold, is_duplic
 from seas_data.curate.outcome import Outcome, build_decisions
 from seas_data.recipe import Curation
 
-_NODE = ["text_digest", "adversarial", "template_id"]
+_NODE = ["text_digest", "adversarial", "template_id", "system_digest"]
 _KEPT, _BRIDGE, _FULL = -1, -2, -3  # outcome of a node; a value >= 0 is the row of its edge to a kept neighbour
 _DETAILS = {
     "exact_duplicate": "the same text",
@@ -56,15 +58,18 @@ def select(
     would leak the test set; this is the only reason that overrides a manual keep. ``disguised``: ids that rank last, so
     that the plain text is kept.
 
-    Input columns: of ``prompts``: ``prompt_id``, ``text_digest``, ``kind``, ``priority``; of ``edges``: ``prompt_id``,
-    ``neighbour_id``, ``reason`` (``edges.EDGE_REASONS``), ``score``; of ``templates``: ``prompt_id``, ``template_id``.
+    Input columns: of ``prompts``: ``prompt_id``, ``text_digest``, ``kind``, ``priority`` and, if there are
+    conversations, ``system_digest``; of ``edges``: ``prompt_id``, ``neighbour_id``, ``reason``
+    (``edges.EDGE_REASONS``), ``score``; of ``templates``: ``prompt_id``, ``template_id``.
     Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``select``).
     """
-    bridge_rows = _or_empty(bridges)
+    given, bridge_rows = prompts, _or_empty(bridges)
     refused_keeps = bridge_rows.clear()
     if manual_keeps is not None:
         refused_keeps = bridge_rows.filter(pl.col("prompt_id").is_in(manual_keeps.implode()))
         manual_keeps = manual_keeps.filter(~manual_keeps.is_in(refused_keeps["prompt_id"].implode()))
+    if "system_digest" not in prompts.columns or settings.drop_other_system_turns:
+        prompts = prompts.with_columns(system_digest=pl.lit(None, pl.String))
     rows = _ranked(prompts, templates, earlier, manual_keeps, disguised)
     nodes = (
         rows.group_by(_NODE, maintain_order=True)
@@ -74,7 +79,7 @@ def select(
     )
     rows = rows.join(nodes.select("node", *_NODE), on=_NODE, nulls_equal=True, maintain_order="left")
     node_edges = _connect_nodes(edges, rows, nodes)
-    duplicates = node_edges.filter("same_side", is_duplicate(settings)).sort(
+    duplicates = node_edges.filter("same_side", "same_system", is_duplicate(settings)).sort(
         "second_node", "reason", "score", "first_node", descending=[False, False, True, False]
     )
     bridge_nodes = rows.join(bridge_rows, on="prompt_id", maintain_order="left").unique(
@@ -109,7 +114,7 @@ def select(
         ]
     )
     return Outcome(
-        kept=prompts.filter(pl.col("prompt_id").is_in(kept["prompt_id"].implode())),
+        kept=given.filter(pl.col("prompt_id").is_in(kept["prompt_id"].implode())),
         decisions=decisions.sort("prompt_id", "reason", "witness_id"),
     )
 
@@ -130,6 +135,7 @@ def _ranked(
         prompts.select(
             "prompt_id",
             "text_digest",
+            "system_digest",
             "priority",
             unit=pl.col("text_digest").rank("dense").cast(pl.Int64),
             adversarial=pl.col("kind") == "adversarial",
@@ -147,9 +153,11 @@ def _ranked(
 
 
 def _connect_nodes(edges: pl.DataFrame, rows: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
-    """Return similar nodes: ``first_node``, ``second_node`` (in rank order), ``reason``, ``score``, ``same_side``."""
+    """Return similar nodes: ``first_node``, ``second_node`` (in rank order), ``reason``, ``score``, ``same_side``,
+    ``same_system``.
+    """
     units = rows.select("prompt_id", "unit")
-    sides = nodes.select("unit", "node", "adversarial")
+    sides = nodes.select("unit", "node", "adversarial", "system_digest")
     pairs = (
         edges.select("prompt_id", "neighbour_id", pl.col("reason").cast(EDGE_REASONS), pl.col("score").cast(pl.Float32))
         .join(units, on="prompt_id")
@@ -164,6 +172,7 @@ def _connect_nodes(edges: pl.DataFrame, rows: pl.DataFrame, nodes: pl.DataFrame)
         "reason": pl.col("reason"),
         "score": pl.col("score"),
         "same_side": pl.col("adversarial") == pl.col("adversarial_right"),
+        "same_system": pl.col("system_digest").eq_missing(pl.col("system_digest_right")),
     }
     return pl.concat(
         [

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from seas_data.curate.turns import turn_texts
 from seas_data.folding import leak_digest
 from seas_data.pairs.holdout import find_held_out, select_held_out
 from seas_data.release.checks.check import Candidate, Check, Finding, finding
@@ -23,7 +24,7 @@ def find_leaks(candidate: Candidate) -> Finding:
 
 
 _ASSIGNED = """
-select prompt_id, text, text_digest, leak_digest, kind = 'adversarial' as adversarial, role, split,
+select prompt_id, text, messages, text_digest, leak_digest, kind = 'adversarial' as adversarial, role, split,
     prompt_id in (select prompt_id from kept) as kept
 from prompts left join splits using (prompt_id)
 """
@@ -34,8 +35,9 @@ _ATTACKS_IN_TEST = "select prompt_id as id from attacks semi join prompts using 
 def _in_training(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
     """Return the rows of train that belong to a test set, or have the same folded text and side as a row of one.
 
-    A text that is adversarial in one set and harmless in another is a contrast, which curation keeps on purpose. A row
-    that was dropped because a later test contains it keeps its split, but models are no longer trained on it.
+    A text that is adversarial in one set and harmless in another is a contrast, which curation keeps on purpose; but
+    the side of a conversation is that of its last turn, so an earlier turn may be in no test set. A row that was
+    dropped because a later test contains it keeps its split, but models are no longer trained on it.
     """
     train = rows.filter(split="train")
     sided = rows.join(held_out, on="prompt_id").select("prompt_id", "adversarial")
@@ -44,6 +46,8 @@ def _in_training(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
         same_side = held_out.join(sided.filter(adversarial=adversarial), on="prompt_id", how="semi")
         kept = train.filter("kept", adversarial=adversarial)
         found.append(find_held_out(kept, same_side))
+    earlier = turn_texts(train.filter("kept")).filter(~pl.col("last"))
+    found.append(find_held_out(earlier.select("prompt_id", "text"), held_out.select("text_digest", "leak_digest")))
     return pl.concat(found)
 
 

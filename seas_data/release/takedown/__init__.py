@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import all_texts, whole_texts
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.release import publish_log
@@ -188,7 +189,7 @@ def _build_set_aside(before: Version, removal: Removal) -> pl.DataFrame:
 
 
 def _removed_texts(before: Version, removal: Removal) -> pl.DataFrame:
-    """Return the texts of removed prompts and payloads.
+    """Return the texts of removed prompts, their turns and payloads.
 
     Output columns: text, is_taken_down (whether it is the whole text of a prompt that is taken down).
     """
@@ -197,6 +198,13 @@ def _removed_texts(before: Version, removal: Removal) -> pl.DataFrame:
         "union select prompt_id, text, true from attacks "
         "union select prompt_id, payload, false from templates where payload is not null"
     )
+    turns = before.select("select prompt_id, text, messages from prompts where messages is not null")
+    parts = [
+        (prompt_id, each, each in whole_texts(text, messages))
+        for prompt_id, text, messages in turns.iter_rows()
+        for each in all_texts(text, messages)
+    ]
+    found = pl.concat([found, pl.DataFrame(parts, schema=found.schema, orient="row")]).unique()
     found = found.filter(pl.col("prompt_id").is_in(removal.prompts.implode()))
     is_taken_down = pl.col("whole") & pl.col("prompt_id").is_in(removal.prompts_taken_down.implode())
     return found.select("text", is_taken_down=is_taken_down).sort("text", "is_taken_down")

@@ -1,7 +1,8 @@
 """Which rows a takedown removes: those that contain the text of a named row, and those that depend on them.
 
-*Taken down* are the named prompts; prompts and attacks with the same text (in normal form) or that contain the whole
-named text; and what was dropped as an exact or near duplicate of one of these. They get tombstones and never come back.
+*Taken down* are the named prompts; prompts and attacks with the same text (in normal form), also in one turn of a
+conversation or under another system turn, or that contain the whole named text; and what was dropped as an exact or
+near duplicate of one of these. They get tombstones and never come back.
 
 *Removed* with them is what depends on them: rows that were dropped because of a removed row (they have no witness any
 more; the next build judges them again if a source still has them), seeds that show a removed row, and attacks that
@@ -26,6 +27,7 @@ import dataframely as dy
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import all_texts, whole_texts
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digest
 from seas_data.query.version import Version
@@ -59,12 +61,16 @@ def find_removal(version: Version, ids: list[str]) -> Removal:
     """
     named, named_responses = _resolve_ids(version, ids)
     prompts = version.select(
-        "select prompt_id, text from prompts where text is not null union select prompt_id, text from attacks"
+        "select prompt_id, text, messages from prompts where text is not null "
+        "union all select prompt_id, text, null from attacks"
     )
-    texts = prompts.join(named.to_frame(), on="prompt_id", how="semi")["text"].unique(maintain_order=True)
+    named_prompts = prompts.join(named.to_frame(), on="prompt_id", how="semi").select("text", "messages")
+    texts = list(dict.fromkeys(text for row in named_prompts.iter_rows() for text in whole_texts(*row)))
     quotes = _long(texts)
     same = {leak_digest(text) for text in texts}
-    equal = prompts.filter(pl.Series([leak_digest(text) in same for text in prompts["text"]], dtype=pl.Boolean))
+    rows = prompts.select("text", "messages").iter_rows()
+    is_equal = [any(leak_digest(text) in same for text in all_texts(*row)) for row in rows]
+    equal = prompts.filter(pl.Series(is_equal, dtype=pl.Boolean))
     quoting = [_quoting_ids(version, table, quotes) for table in ("prompts", "attacks")]
     containing = _ids([named, equal["prompt_id"], *quoting], "prompt_id")
     dropped = version.select("select prompt_id, reason, witness_id from dropped where witness_id is not null")

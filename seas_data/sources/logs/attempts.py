@@ -7,18 +7,18 @@ from typing import Any, Final
 import polars as pl
 
 from seas_data import progress
+from seas_data.conversation import MESSAGES, Message, canonical
 from seas_data.sources.answers import ANSWERS, VERDICTS, AnswerRows
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogSkipped, LogVerdict
-from seas_data.sources.messages import Message
 from seas_data.sources.raw_rows import FAULT_SCHEMA, ROW_SCHEMA, RawRows, is_valid_unicode, row_digest
 
-_ROWS: Final = {**ROW_SCHEMA, "goal": pl.String(), "location": pl.String()}
+_ROWS: Final = {**ROW_SCHEMA, "goal": pl.String(), "location": pl.String(), "messages": MESSAGES}
 _FAULTS: Final = {**FAULT_SCHEMA, "location": pl.String()}
 _PART: Final = 20_000
 
 
 def collect_records(records: Iterable[LogRecord], title: str) -> tuple[RawRows, AnswerRows]:
-    """Return the attempts as raw rows, with ``goal`` and ``location``, and their answers and verdicts.
+    """Return the attempts as raw rows, with ``goal``, ``location`` and ``messages``, and their answers and verdicts.
 
     ``kind`` of a row is the attempt's category, for ``kind_map``. Text with half a surrogate pair cannot be stored: an
     attempt with one is set aside, an answer with one becomes a failed answer. A verdict on an answer without text is
@@ -29,13 +29,12 @@ def collect_records(records: Iterable[LogRecord], title: str) -> tuple[RawRows, 
     with progress.bar(None, f"reading {title}", "records") as bar:
         for ordinal, record in enumerate(records, start=1):
             bar.update(1)
-            skipped = record if isinstance(record, LogSkipped) else _unusable(record)
-            if skipped is not None:
-                faults.append(_fault(ordinal, skipped))
+            turns = record if isinstance(record, LogSkipped) else _turns(record)
+            if isinstance(turns, LogSkipped):
+                faults.append(_fault(ordinal, turns))
                 continue
             assert isinstance(record, LogAttempt)
-            row = _row(ordinal, record)
-            rows.append(row)
+            rows.append(_row(ordinal, record, turns))
             for answer in map(_checked, record.answers):
                 source_id = f"{_clean(record.source_id)}/{answer.sample}"
                 about = (source_id, _clean(record.location), _clean(answer.model))
@@ -53,10 +52,12 @@ def _fault(ordinal: int, skipped: LogSkipped) -> tuple[Any, ...]:
     return ordinal, ordinal, skipped.reason, _clean(skipped.detail) or None, digest, location
 
 
-def _row(ordinal: int, attempt: LogAttempt) -> tuple[Any, ...]:
+def _row(ordinal: int, attempt: LogAttempt, turns: list[Message]) -> tuple[Any, ...]:
     risk = _clean(attempt.risk)
     labels = (risk, _clean(attempt.style), risk, _clean(attempt.language), _clean(attempt.goal))
-    return ordinal, ordinal, attempt.messages[-1].content, _clean(attempt.source_id), *labels, _clean(attempt.location)
+    messages = [turn._asdict() for turn in turns] if len(turns) > 1 else None
+    place = (_clean(attempt.location), messages)
+    return ordinal, ordinal, turns[-1].content, _clean(attempt.source_id), *labels, *place
 
 
 def _checked(answer: LogAnswer) -> LogAnswer:
@@ -100,19 +101,20 @@ class _Rows:
         self._waiting = []
 
 
-def _unusable(attempt: LogAttempt) -> LogSkipped | None:
-    """Return why an attempt cannot become a prompt, or None."""
+def _turns(attempt: LogAttempt) -> list[Message] | LogSkipped:
+    """Return the turns of an attempt in their canonical form, or why it cannot become a prompt."""
     if not attempt.messages or attempt.messages[-1].role != "user":
         return LogSkipped(attempt.location, "unreadable", "the last turn is not the user's")
     if not all(is_valid_unicode(turn.content) for turn in attempt.messages):
         return LogSkipped(attempt.location, "undecodable", "half a surrogate pair")
-    if _is_conversation(attempt.messages):
-        return LogSkipped(attempt.location, "several_turns", f"{len(attempt.messages)} turns, and one can be read")
-    return None
-
-
-def _is_conversation(messages: tuple[Message, ...]) -> bool:
-    return len(messages) > 1
+    if len(attempt.messages) == 1:
+        return list(attempt.messages)
+    if not all(turn.content.strip() or turn.role == "system" for turn in attempt.messages):
+        return LogSkipped(attempt.location, "empty", "a turn without text")
+    try:
+        return canonical(attempt.messages)
+    except ValueError as problem:
+        return LogSkipped(attempt.location, "several_turns", str(problem))
 
 
 def _clean(text: str | None) -> str | None:

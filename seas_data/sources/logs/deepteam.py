@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import KNOWN_ROLES, Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_values
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict, Verdict
 from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
-from seas_data.sources.messages import KNOWN_ROLES, Message
 
 
 def read_deepteam(path: Path, options: LogOptions) -> Iterator[LogRecord]:

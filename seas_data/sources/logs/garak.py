@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_lines
@@ -32,7 +33,6 @@ from seas_data.sources.logs.values import (
     text_or_none,
     wanted,
 )
-from seas_data.sources.messages import Message
 
 _NEW, _ANSWERED, _JUDGED = 0, 1, 2
 _ENTRY_TYPES: Final = {"start_run setup", "init", "attempt", "eval", "completion", "digest", "payload_init"}

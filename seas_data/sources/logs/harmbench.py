@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_values
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict, Verdict
 from seas_data.sources.logs.values import items, mapping, text_or_none, wanted
-from seas_data.sources.messages import Message
 
 _LABELS: Final = ("label", "advbench_label")
 _VERDICTS: Final[dict[object, Verdict]] = {0: "safe", 1: "unsafe"}

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_values
@@ -42,7 +43,6 @@ from seas_data.sources.logs.values import (
     wanted,
 )
 from seas_data.sources.logs.zip_members import MemberError, ZipMembers, open_zip
-from seas_data.sources.messages import Message
 
 Resolve = Callable[[str], str]
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import json_lines
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogOptions, LogRecord, LogSkipped, LogVerdict, Verdict
 from seas_data.sources.logs.values import identifier, mapping, text_or_none, wanted
-from seas_data.sources.messages import Message
 
 _VERDICTS: Final[dict[bool, Verdict]] = {True: "safe", False: "unsafe"}
 _QUEUED, _ANSWERED, _JUDGED, _DONE = (

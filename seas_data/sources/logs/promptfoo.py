@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import KNOWN_ROLES, Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.json_files import document_keys, json_lines, json_values
@@ -36,7 +37,6 @@ from seas_data.sources.logs.records import (
 from seas_data.sources.logs.sqlite_files import MAGIC, json_or_none, open_sqlite
 from seas_data.sources.logs.values import identifier, items, labels, mapping, proportion_or_none, text_or_none
 from seas_data.sources.logs.yaml_files import read_yaml
-from seas_data.sources.messages import KNOWN_ROLES, Message
 
 JUDGE: Final = "promptfoo"
 _FAILED: Final = 2

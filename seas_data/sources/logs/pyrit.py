@@ -22,6 +22,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.formats import LogFormat
 from seas_data.sources.logs.records import (
@@ -46,7 +47,6 @@ from seas_data.sources.logs.values import (
     wanted,
 )
 from seas_data.sources.logs.yaml_files import read_yaml
-from seas_data.sources.messages import Message
 
 OUTCOME: Final = "outcome"
 """The judge of PyRIT's own verdict on an attack: success is unsafe, failure is safe."""

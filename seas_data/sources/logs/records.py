@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from seas_data.sources.messages import Message
+from seas_data.conversation import Message
 
 Verdict = Literal["safe", "unsafe", "unparsed"]
 Refusal = Literal["full_compliance", "partial_refusal", "full_refusal"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from seas_data.conversation import Message
 from seas_data.errors import SeasDataError
 from seas_data.sources.logs.garak import GARAK
 from seas_data.sources.logs.records import LogAttempt
-from seas_data.sources.messages import Message
 from tests.sources.logs.reading import (
     FIXTURES,
     MARK,
