@@ -37,18 +37,20 @@ def test_a_report_of_garak_is_built_and_nothing_but_its_named_fields_is_kept(tmp
     root = tmp_path / "ws"
     ended = called("build", tmp_path / "recipe.yaml", "--workspace", root)
     assert ended.returncode == 0, ended.stderr
-    assert "Read 5 rows of 1 source: 4 prompts, 1 set aside." in ended.stdout
-    assert "run: 8 answers (2 without a text); verdicts: " in ended.stdout
+    assert "Read 5 rows of 1 source: 5 prompts, 0 set aside." in ended.stdout
+    assert "run: 10 answers (2 without a text); verdicts: " in ended.stdout
     version = sd.open(root).version("v0")
     assert version.sql("select judge, verdict, count(*) as n from verdicts group by all order by all").rows() == [
         ("garak:kitchen.Length", "safe", 2),
         ("garak:kitchen.Length", "unparsed", 2),
-        ("garak:kitchen.Length", "unsafe", 4),
+        ("garak:kitchen.Length", "unsafe", 6),
         ("garak:kitchen.Recipe", "safe", 2),
         ("garak:kitchen.Recipe", "unparsed", 4),
-        ("garak:kitchen.Recipe", "unsafe", 2),
+        ("garak:kitchen.Recipe", "unsafe", 4),
     ]
-    assert version.table("set_aside").select("location", "reason").rows() == [("run.report.jsonl:15", "several_turns")]
+    assert version.sql(
+        "select list_transform(messages, lambda turn: turn.role) from prompts where messages is not null"
+    ).rows() == [(["system", "user", "assistant", "user"],)]
     kept = [version.table(name).write_json() for name in version.paths() if name != "runs"]
     files = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
     assert MARK not in "".join(kept) and not any(MARK.encode() in each for each in files)

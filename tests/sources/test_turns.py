@@ -127,7 +127,10 @@ def test_a_holdout_log_with_several_turns_stops_the_build(
     tmp_path: Path,
     logged: dict[str, list[LogRecord]],  # noqa: F811
 ) -> None:
-    logged["x.jsonl"] = [*attempts(3), LogSkipped("x.jsonl:9", "several_turns", "3 turns, and one can be read")]
+    logged["x.jsonl"] = [
+        *attempts(3),
+        LogSkipped("x.jsonl:9", "several_turns", "the turns of user and assistant do not alternate"),
+    ]
     (tmp_path / "x.jsonl").touch()
     training = Source.model_validate({"log": "garak", "path": str(tmp_path / "x.jsonl")})
     found = read_source("run", training)
