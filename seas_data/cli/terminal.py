@@ -155,6 +155,7 @@ def _print_prompt(content: dict[str, Any], *, reveal: bool) -> None:
     lines: list[tuple[str, str]] = [
         ("prompt", f"{prompt['prompt_id']}  {outcome}"),
         ("text", "(withheld from this release)" if prompt["text"] is None else show(prompt["text"])),
+        *([("turns", ", ".join(turn["role"] for turn in prompt["messages"]))] if prompt["messages"] else []),
         (
             "from",
             f"{prompt['source']} {prompt['source_id']} ({prompt['repository'] or 'no repository stated'}), "

@@ -23,8 +23,9 @@ def find_withheld_text(candidate: Candidate) -> Finding:
         for table, key, column in _NO_TEXT:
             shown = _redacted(candidate, table, [key, column])
             ids.extend(shown.filter(pl.col(column).is_not_null())[key])
-        prompts = _redacted(candidate, "prompts", ["prompt_id", "role", "text"])
-        ids.extend(prompts.filter(pl.col("role") == "holdout", pl.col("text").is_not_null())["prompt_id"])
+        words = ["text", "messages", "goal"]
+        held = _redacted(candidate, "prompts", ["prompt_id", "role", *words]).filter(pl.col("role") == "holdout")
+        ids.extend(held.filter(pl.any_horizontal(pl.col(words).is_not_null()))["prompt_id"])
         for table, (key, sides) in _RED_ONLY.items():
             ids.extend(_not_prompts(candidate, table, key, sides))
         ids.extend(_reviewers(candidate))
