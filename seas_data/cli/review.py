@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seas_data.cli.shared import WORKSPACE, VersionArgument, VersionOption, WorkspaceOption, echo, open_version
+from seas_data.cli.shared import (
+    WORKSPACE,
+    JsonOption,
+    VersionOption,
+    WorkspaceOption,
+    echo,
+    open_version,
+    print_json,
+)
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
@@ -18,7 +26,10 @@ commands = typer.Typer()
 
 @commands.command()
 def review(
-    version: VersionArgument = None,
+    version: Annotated[
+        str | None, typer.Argument(help="Version or tag; the newest by default. Or: merge, followed by sheets.")
+    ] = None,
+    sheets: Annotated[list[Path] | None, typer.Argument(help="With merge: the filled-in sheets of the people.")] = None,
     sample: Annotated[int, typer.Option("--sample", min=1, help="Number of rows.")] = 200,
     responses: Annotated[
         bool, typer.Option("--responses", help="Sample responses instead of prompts, for a gold set.")
@@ -28,23 +39,42 @@ def review(
     ] = Path("review.csv"),
     page: Annotated[bool, typer.Option("--serve", help="Review in the browser, on this machine only.")] = False,
     who: Annotated[str | None, typer.Option("--who", help="With --serve: name of the reviewer.")] = None,
+    settle: Annotated[
+        Path | None, typer.Option("--settle", help="With --serve: a merged sheet, to settle where people disagree.")
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="With --serve: port; 0 for a free one.")] = 0,
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let people review a stratified sample: of the kept prompts, or of the responses, as a sheet or in the browser.
 
     A filled-in sheet of prompts can be used as a recipe's overrides. A filled-in sheet of responses, which hides the
-    judges' verdicts, is a gold set.
+    judges' verdicts, is a gold set. Merge joins the sheets of several people and measures their agreement.
 
     \b
     seas-data review v0 --sample 200 -o review.csv
     seas-data review v0 --sample 200 -o ada.csv --serve --who ada
     seas-data review v3 --responses --sample 400 -o gold.csv
+    seas-data review merge ada.csv ben.csv -o both.csv
+    seas-data review v0 --settle both.csv --serve --who cy
     """
+    if version == "merge":
+        if page or settle or responses:
+            raise SeasDataError("review merge takes sheets, -o FILE and --version only")
+        _merge(sheets or [], output, workspace, at, as_json)
+        return
+    if sheets:
+        raise SeasDataError(f"{sheets[0]} is one argument too many; sheets follow the word merge")
+    if as_json:
+        raise SeasDataError("--json is for review merge")
+    if not page and (who is not None or port or settle):
+        raise SeasDataError("--who, --port and --settle are for the page; add --serve")
     opened = open_version(workspace, version, at)
-    if not page and (who is not None or port):
-        raise SeasDataError("--who and --port are for the page; add --serve")
+    if settle is not None:
+        _require_page()
+        _serve(opened, settle, _is_of_responses(settle), _reviewer(who), port, settle=True)
+        return
     if page:
         _require_page()
         name = _reviewer(who)
@@ -60,6 +90,38 @@ def review(
         )
     else:
         echo(f"Wrote {rows} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides.")
+
+
+def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as_json: bool) -> None:
+    from seas_data.cli import terminal
+    from seas_data.review import merge
+
+    merged = merge.merge_sheets(sheets)
+    version = open_version(workspace, at) if merged.of_responses and (at or workspace.exists()) else None
+    tables = merge.describe_agreement(merged, version)
+    merged.write(output)
+    if as_json:
+        counts = {"agreed": merged.agreed, "open": merged.open_rows, "single": merged.single}
+        print_json({"path": str(output), **counts, **{name: table.to_dicts() for name, table in tables.items()}})
+        return
+    for title, table in merge.display(tables).items():
+        echo(f"{title}")
+        terminal.print_records(table.to_dicts())
+        echo()
+    echo(
+        f"Wrote {output}: {merged.agreed:,} rows on which people agree, {merged.single:,} that one person decided, "
+        f"{merged.open_rows:,} to settle."
+    )
+    if merged.open_rows:
+        echo(f"Settle them with: seas-data review VERSION --settle {output} --serve --who NAME")
+
+
+def _is_of_responses(path: Path) -> bool:
+    from seas_data.sources.sheets import read_sheet
+
+    if not path.is_file():
+        raise SeasDataError(f"there is no sheet at {path}; make one with: seas-data review merge A.csv B.csv -o FILE")
+    return "response_id" in read_sheet(path, "review sheet")[0]
 
 
 def _write_sample(version: "Version", size: int, responses: bool, path: Path) -> int:
@@ -99,12 +161,13 @@ def _reviewer(who: str | None) -> str:
     return name
 
 
-def _serve(version: "Version", path: Path, responses: bool, who: str, port: int) -> None:
+def _serve(version: "Version", path: Path, responses: bool, who: str, port: int, *, settle: bool = False) -> None:
     from seas_data.recipe.taxonomy import taxonomy_of
     from seas_data.review.page import app, forms, items, serve, session
 
     form = forms.response_form() if responses else forms.prompt_form(taxonomy_of(version.manifest.recipe).types)
-    work = session.Session(path, form, who, reason=f"review of {version.name}")
+    reason = "settled" if settle else f"review of {version.name}"
+    work = session.Session(path, form, who, reason, settle=settle)
     try:
         shown = (items.ResponseItems if responses else items.PromptItems)(version, work.ids, path)
         review_page = app.ReviewPage(work, shown, f"{path.name}, {version.name}")
@@ -112,7 +175,7 @@ def _serve(version: "Version", path: Path, responses: bool, who: str, port: int)
 
         def announce(address: str) -> None:
             echo(
-                f"{len(work.ids):,} {form.noun}s of {version.name} in {path}, {start:,} decided. "
+                f"{len(work.ids):,} {form.noun}s of {version.name} {'to settle ' * settle}in {path}, {start:,} done. "
                 f"Open this address, which is good for one visit; stop with Ctrl+C:\n\n  {address}\n"
             )
             sys.stdout.flush()

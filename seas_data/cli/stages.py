@@ -116,6 +116,7 @@ def _measure_judges(path: Path, workspace: Path, version: str | None, output: Pa
         frames = {
             "agreement": found.agreement,
             "refusals": found.refusal_agreement,
+            "people": found.people,
             "corrected": found.corrected_rates,
         }
         tables = {name: frame.to_dicts() for name, frame in frames.items()}

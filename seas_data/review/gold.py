@@ -29,8 +29,10 @@ from seas_data.metrics.intervals import (
 )
 from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.query.version import Version
+from seas_data.review.agreement import measure_agreement
 from seas_data.review.response_index import CELL, index_responses, judge_outputs
 from seas_data.review.sheet import RESPONSE_STRATA
+from seas_data.review.words import WORDS, Word, as_ratings, read_words
 from seas_data.sources.raw_rows import is_valid_unicode, list_faults
 from seas_data.sources.sheets import read_sheet
 from seas_data.store import files
@@ -49,29 +51,34 @@ class GoldReport:
 
     ``name``: of the gold set, as in ``gold_name``. ``unknown_responses``: number of its responses that no judge of the
     version judged; they are left out. ``agreement``: as of ``compute_agreement``. ``refusal_agreement``: as of
-    ``compute_refusal_agreement``. ``corrected_rates``: as of ``compute_corrected_rates``. ``metrics``: as of
-    ``gold_metrics``.
+    ``compute_refusal_agreement``. ``people``: the agreement of the people behind a merged gold set, as of
+    ``agreement.measure_agreement``; empty if one person made it. ``corrected_rates``: as of
+    ``compute_corrected_rates``. ``metrics``: as of ``gold_metrics`` and ``people_metrics``.
     """
 
     name: str
     unknown_responses: int
     agreement: pl.DataFrame
     refusal_agreement: pl.DataFrame
+    people: pl.DataFrame
     corrected_rates: pl.DataFrame
     metrics: pl.DataFrame
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return tables for display by title, without empty ones."""
         rates = self.corrected_rates.filter(pl.col("gold_safe") + pl.col("gold_unsafe") > 0)
-        measures = [_with_interval(name).alias(name) for name in MEASURES]
+        measures = [with_interval(name).alias(name) for name in MEASURES]
         shown = {
             "Gold verdict, then the judge's verdict": self.agreement.select("judge", "n", *COUNTS),
             "Weighted to all responses": self.agreement.select("judge", *measures),
-            "Refusal classes": self.refusal_agreement.select("judge", "n", "same", kappa=_with_interval("kappa")),
+            "Refusal classes": self.refusal_agreement.select("judge", "n", "same", kappa=with_interval("kappa")),
+            "Agreement of the people of the gold set": self.people.select(
+                "question", "n", "people", *(with_interval(name).alias(name) for name in ("raw", "kappa", "alpha"))
+            ),
             "Attack success, observed and corrected for the judge's errors": rates.select(
                 *("judge", *RATE_KEYS, "n", "gold_safe", "gold_unsafe"),
-                rate=_with_interval("rate", "low", "high"),
-                corrected=_with_interval("corrected"),
+                rate=with_interval("rate", "low", "high"),
+                corrected=with_interval("corrected"),
             ),
         }
         return {title: table for title, table in shown.items() if table.height}
@@ -87,8 +94,9 @@ def compare_with_gold(version: Version, path: Path) -> GoldReport:
     agreement, rates = compute_agreement(compared), compute_corrected_rates(outputs, compared)
     name = gold_name(path, gold)
     unknown = gold.join(outputs, on="response_id", how="anti").height
-    metrics = gold_metrics(name, agreement, rates)
-    return GoldReport(name, unknown, agreement, compute_refusal_agreement(compared), rates, metrics)
+    people = measure_agreement(as_ratings(_read_people(path), ("verdict", "refusal")))
+    metrics = pl.concat([gold_metrics(name, agreement, rates), people_metrics(name, people)])
+    return GoldReport(name, unknown, agreement, compute_refusal_agreement(compared), people, rates, metrics)
 
 
 def read_gold(path: Path) -> pl.DataFrame:
@@ -136,6 +144,23 @@ def read_gold(path: Path) -> pl.DataFrame:
     if gold.is_empty():
         raise SeasDataError(f"no row of {path} is filled in yet; fill in the column verdict")
     return gold
+
+
+def _read_people(path: Path) -> dict[str, list[Word]]:
+    """Return what each person said of each response of a merged gold set; empty for other gold sets."""
+    header, records = read_sheet(path, "gold verdicts")
+    if WORDS not in header:
+        return {}
+    words = {}
+    for record in records:
+        row = dict(zip(header, record.fields or [""] * len(header), strict=True))
+        try:
+            words[row["response_id"]] = read_words(row[WORDS])
+        except ValueError:
+            raise SeasDataError(
+                f"{path.name}:{record.line}: the column {WORDS} is not as review merge writes it; merge again"
+            ) from None
+    return {row_id: said for row_id, said in words.items() if said}
 
 
 def gold_name(path: Path, gold: pl.DataFrame) -> str:
@@ -265,6 +290,20 @@ def gold_metrics(name: str, agreement: pl.DataFrame, rates: pl.DataFrame) -> pl.
     return metric_frame(rows)
 
 
+def people_metrics(name: str, people: pl.DataFrame) -> pl.DataFrame:
+    """Return the agreement on verdicts of the people of the gold set ``name`` as rows of ``metrics`` without version.
+
+    gold_raw_agreement, gold_kappa and gold_alpha have the facet gold; n is the number of responses that two or more
+    people judged.
+    """
+    rows = []
+    for row in people.filter((pl.col("question") == "verdict") & (pl.col("n") > 0)).iter_rows(named=True):
+        for metric, each in (("gold_raw_agreement", "raw"), ("gold_kappa", "kappa"), ("gold_alpha", "alpha")):
+            interval = {"low": row[f"{each}_low"], "high": row[f"{each}_high"]}
+            rows.append(metric_row(metric, row[each], {"gold": name}, **interval, n=row["n"]))
+    return metric_frame(rows)
+
+
 def write_metrics(metrics: pl.DataFrame, version: str, path: Path) -> None:
     """Write ``metrics`` as rows of the table ``metrics`` to ``path``: .parquet, or .json (a list of rows).
 
@@ -285,7 +324,7 @@ def _accuracy(rows: pl.DataFrame, verdict: str) -> tuple[float, float] | None:
     return weighted_proportion(known["verdict"] == verdict, known["weight"], known["cluster"]) if known.height else None
 
 
-def _with_interval(name: str, low: str | None = None, high: str | None = None) -> pl.Expr:
+def with_interval(name: str, low: str | None = None, high: str | None = None) -> pl.Expr:
     """Return the text of a measure and its interval, or null without one."""
     parts = (pl.col(each).round(3).cast(pl.String) for each in (name, low or f"{name}_low", high or f"{name}_high"))
     return pl.format("{} ({} to {})", *parts)

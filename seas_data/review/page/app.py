@@ -180,6 +180,7 @@ class ReviewPage:
         ]
         values |= {
             "item": self._items.show(row_id),
+            "words": session.words(row_id),
             "at": at + 1,
             "links": links,
             "cells": cells,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seas_data.errors import SeasDataError
 from seas_data.review.page.forms import Form
+from seas_data.review.words import QUESTIONS, WORDS, Word, describe_word, describe_words, disagree, read_words
 from seas_data.sources.raw_rows import is_valid_unicode
 from seas_data.sources.sheet_journal import Journal
 from seas_data.sources.sheets import fold_journal, read_sheet
@@ -23,17 +24,22 @@ class Session:
     """The sheet at ``path`` that ``who`` fills in, with the answers to ``form``.
 
     ``ids``: the rows in the sheet's order. ``reason``: what stands in ``because`` for decisions without a note, where
-    the form needs one. Raises SeasDataError if the sheet has faults, or is open in another process, or is somebody
-    else's.
+    the form needs one. ``settle``: the sheet is a merged one, and the rows are those on which people disagree; what
+    they said then stands in ``because`` too. Raises SeasDataError if the sheet has faults, or is open in another
+    process, or is somebody else's.
     """
 
-    def __init__(self, path: Path, form: Form, who: str, reason: str = "") -> None:
+    def __init__(self, path: Path, form: Form, who: str, reason: str = "", *, settle: bool = False) -> None:
         self.path, self.form, self.who, self.reason = path, form, who, reason
         self._journal, self._closed = Journal(path), False
         try:
             self._fold()
-            self._rows = _read(path, form)
-            self._refuse_other_names()
+            self._rows, words = _read(path, form)
+            self._words = _disputed(path, words, form) if settle else {}
+            if settle:
+                self._rows = {row_id: self._rows[row_id] for row_id in self._words}
+            else:
+                self._refuse_other_names()
         except BaseException:
             self._journal.close()
             raise
@@ -54,8 +60,13 @@ class Session:
 
     def note(self, row_id: str) -> str:
         """Return the note on a row."""
-        because = self._rows[row_id]["because"]
+        because = self._rows[row_id]["because"].removesuffix(self._said(row_id))
         return "" if because == self.reason else because
+
+    def words(self, row_id: str) -> list[tuple[str, str]]:
+        """Return what people said of a row that is to be settled: their names and words."""
+        questions = QUESTIONS[self.form.id_column]
+        return [(word["who"], describe_word(word, questions)) for word in self._words.get(row_id, [])]
 
     def decide(self, row_id: str, key: str, detail: str = "", note: str = "") -> None:
         """Record the choice of ``key`` on a row. Raises SeasDataError if it cannot be recorded."""
@@ -66,8 +77,8 @@ class Session:
         if len(note) > _LONGEST_NOTE or not is_valid_unicode(note):
             raise SeasDataError(f"the note has more than {_LONGEST_NOTE:,} characters; shorten it")
         cells = dict.fromkeys(self.form.inputs, "") | {self.form.detail: detail} | choice.cells
-        reason = note or (self.reason if self.form.needs_reason else "")
-        self._record(row_id, cells | {"who": self.who, "because": reason})
+        reason = note or (self.reason if self.form.needs_reason or self._words else "")
+        self._record(row_id, cells | {"who": self.who, "because": reason + self._said(row_id)})
 
     def clear(self, row_id: str) -> None:
         """Record that a row is not decided."""
@@ -103,6 +114,11 @@ class Session:
         finally:
             self._journal.close()
 
+    def _said(self, row_id: str) -> str:
+        """Return what follows the reason of a settled row."""
+        words = self._words.get(row_id)
+        return f" ({describe_words(words, QUESTIONS[self.form.id_column])})" if words else ""
+
     def _record(self, row_id: str, cells: Cells) -> None:
         earlier = dict(self._rows[row_id])
         self._write(row_id, cells)
@@ -130,19 +146,40 @@ class Session:
             )
 
 
-def _read(path: Path, form: Form) -> dict[str, Cells]:
-    """Return the cells that people fill in, by row. Raises SeasDataError if the sheet has faults."""
+def _read(path: Path, form: Form) -> tuple[dict[str, Cells], dict[str, str]]:
+    """Return the cells that people fill in, and those of the column ``words``, if any, by row.
+
+    Raises SeasDataError if the sheet has faults.
+    """
     header, records = read_sheet(path, "review sheet")
     if missing := [name for name in (form.id_column, *form.inputs) if name not in header]:
         raise SeasDataError(f"{path} lacks the columns {', '.join(missing)}; it is no review sheet of {form.noun}s")
     rows: dict[str, Cells] = {}
+    words: dict[str, str] = {}
     for record in records:
         if record.fields is None:
             raise SeasDataError(f"{path.name}:{record.line}: {record.fault}; fix the line")
         row = dict(zip(header, record.fields, strict=True))
-        if row[form.id_column] in rows:
+        row_id = row[form.id_column]
+        if row_id in rows:
             raise SeasDataError(f"{path.name}:{record.line}: the {form.noun} has an earlier row; keep one of them")
-        rows[row[form.id_column]] = {name: row[name] for name in form.inputs}
+        rows[row_id] = {name: row[name] for name in form.inputs}
+        if WORDS in row:
+            words[row_id] = row[WORDS]
     if not rows:
         raise SeasDataError(f"{path} has no rows; write a new sheet to another path")
-    return rows
+    return rows, words
+
+
+def _disputed(path: Path, cells: dict[str, str], form: Form) -> dict[str, list[Word]]:
+    """Return what people said of the rows on which they disagree. Raises SeasDataError if there are none."""
+    if not cells:
+        raise SeasDataError(f"{path} is no merged sheet; make one with: seas-data review merge A.csv B.csv -o FILE")
+    try:
+        words = {row_id: read_words(cell) for row_id, cell in cells.items()}
+    except ValueError:
+        raise SeasDataError(f"the column {WORDS} of {path} is not as review merge writes it; merge again") from None
+    found = {row_id: said for row_id, said in words.items() if disagree(said, QUESTIONS[form.id_column])}
+    if not found:
+        raise SeasDataError(f"nobody disagrees in {path}, so there is nothing to settle")
+    return found
