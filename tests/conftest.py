@@ -11,10 +11,16 @@ from filelock import FileLock
 CHECKOUT = Path(__file__).parent.parent
 EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
 
-# A change is judged by the same examples each time; `make test-slow` draws new ones.
+# A change is judged by the same examples each time; `make test-slow` draws new ones, and more (see ``examples``).
 hypothesis.settings.register_profile("same", derandomize=True)
-hypothesis.settings.register_profile("random", print_blob=True)
+hypothesis.settings.register_profile("random", print_blob=True, max_examples=500)
 hypothesis.settings.load_profile("same")
+
+
+def examples(count: int) -> hypothesis.settings:
+    """Return the settings of a costly property test: ``count`` examples, five times as many in `make test-slow`."""
+    return hypothesis.settings(max_examples=count * hypothesis.settings.default.max_examples // 100, deadline=None)
+
 
 _LONGEST = ("tests/loop/test_iteration.py", "tests/train/", "tests/release/", "tests/report/", "tests/test_cli.py")
 

@@ -56,7 +56,7 @@ def recipe_with(folder: Path, *, rows: list[dict[str, object]] = (), overrides: 
 def test_every_row_of_the_sources_is_a_prompt_or_set_aside(first: Version) -> None:
     folder = EXAMPLE.parent / "example"
     lines = sum(sum(1 for line in path.read_bytes().split(b"\n") if line.strip()) for path in folder.glob("*.jsonl"))
-    counts = first.sql(
+    counts = first.select(
         "select (select count(*) from prompts where source <> 'lookalikes') as prompts, "
         "(select count(*) from set_aside where source <> 'lookalikes') as set_aside"
     ).row(0)
@@ -73,7 +73,7 @@ def test_every_prompt_is_kept_in_one_split_or_dropped_for_a_reason(first: Versio
 
 
 def test_every_duplicate_has_a_kept_witness_over_its_threshold(first: Version) -> None:
-    drops = first.sql("select * from decisions where decision = 'drop' and reason like '%duplicate'")
+    drops = first.select("select * from decisions where decision = 'drop' and reason like '%duplicate'")
     assert set(drops["reason"]) == {"exact_duplicate", "near_duplicate", "semantic_duplicate"}
     kept = first.table("kept").select(pl.col("prompt_id").alias("witness_id"), "kind")
     witnessed = drops.join(kept, on="witness_id").join(first.table("prompts"), on="prompt_id", suffix="_dropped")
@@ -91,19 +91,19 @@ def test_the_example_exercises_every_step(first: Version) -> None:
     assert expected <= reasons
     assert set(first.table("splits")["split"]) == {"train", "test", "harmless", "holdout"}
     assert first.table("templates")["request_id"].drop_nulls().len() > 0
-    assert first.sql("select 1 from prompts where label_source = 'classifier'").height > 0
+    assert first.select("select 1 from prompts where label_source = 'classifier'").height > 0
 
 
 def test_holdout_rows_are_never_dropped_and_take_part_in_nothing_else(first: Version) -> None:
-    holdout = first.sql("select prompt_id from prompts where role = 'holdout'")
-    assert first.sql("select 1 from splits where split = 'holdout'").height == holdout.height
+    holdout = first.select("select prompt_id from prompts where role = 'holdout'")
+    assert first.select("select 1 from splits where split = 'holdout'").height == holdout.height
     for table in ("decisions", "templates", "clusters"):
         assert holdout.join(first.table(table), on="prompt_id").height == 0
 
 
 def test_no_group_and_no_template_is_on_two_sides(first: Version) -> None:
-    assert first.sql("select group_id from splits group by 1 having count(distinct split) > 1").height == 0
-    crossing = first.sql(
+    assert first.select("select group_id from splits group by 1 having count(distinct split) > 1").height == 0
+    crossing = first.select(
         "select template_id from templates join splits using (prompt_id) where template_id is not null "
         "group by 1 having count(distinct split) > 1"
     )
@@ -114,11 +114,11 @@ def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(
     example: Path, first: Version, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(example, tmp_path / "ws"))
-    test_row = first.sql(
+    test_row = first.select(
         "select text from kept join splits using (prompt_id) where split = 'test' and kind = 'general' "
         "order by prompt_id limit 1"
     ).item()
-    kept_row = first.sql(
+    kept_row = first.select(
         "select text from kept join splits using (prompt_id) where split = 'train' and kind = 'general' "
         "order by prompt_id limit 1"
     ).item()
@@ -139,7 +139,7 @@ def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(
         assert after.manifest.tables[table][: len(shards)] == shards
     fate = {
         row["source_id"]: (row["split"], row["reason"], row["witness_id"] is not None)
-        for row in after.sql(
+        for row in after.select(
             "select source_id, split, reason, witness_id from prompts left join splits using (prompt_id) "
             "left join (from decisions where decision = 'drop') using (prompt_id) where source = 'later'"
         ).iter_rows(named=True)
@@ -152,12 +152,12 @@ def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(
 
 def test_people_overrule_the_program_also_afterwards(example: Path, first: Version, tmp_path: Path) -> None:
     root = Path(shutil.copytree(example, tmp_path / "ws"))
-    near = first.sql("select prompt_id from decisions where reason = 'near_duplicate' order by 1 limit 1").item()
-    general = first.sql(
+    near = first.select("select prompt_id from decisions where reason = 'near_duplicate' order by 1 limit 1").item()
+    general = first.select(
         "select prompt_id from kept join splits using (prompt_id) where kind = 'general' and split = 'train' "
         "order by 1 limit 1"
     ).item()
-    attack = first.sql(
+    attack = first.select(
         "select prompt_id from kept where type = 'Goal Hijacking' and label_source = 'source' order by 1 limit 1"
     ).item()
     overrides = [
@@ -173,7 +173,9 @@ def test_people_overrule_the_program_also_afterwards(example: Path, first: Versi
     assert general not in kept
     row = after.table("prompts").row(by_predicate=pl.col("prompt_id") == attack, named=True)
     assert (row["type"], row["attack_style"], row["label_source"]) == ("Role Play", "Role Play", "manual:ben")
-    manual = after.sql("select prompt_id, decision, detail from decisions where version = 'v1' and reason = 'manual'")
+    manual = after.select(
+        "select prompt_id, decision, detail from decisions where version = 'v1' and reason = 'manual'"
+    )
     assert set(manual["decision"]) == {"keep", "drop", "flag"}
     assert "ben: it plays a part" in manual.filter(pl.col("prompt_id") == attack)["detail"].item()
     assert first.table("kept").equals(sd.open(root).version("v0").table("kept")), "v0 stands as it was"

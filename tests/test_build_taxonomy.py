@@ -67,7 +67,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
 
 
 def test_labels_are_those_of_the_recipes_own_taxonomy(version: Version) -> None:
-    found = version.sql("select type, difficulty, hazard, count(*) as n from kept group by all order by all").rows()
+    found = version.select("select type, difficulty, hazard, count(*) as n from kept group by all order by all").rows()
     assert found == [("Asked As A Poem", "Hard", "ipv", 4), ("Cooking Instructions", "Easy", "ipv", 4)]
     assert version.table("taxonomy").sort("position")["type"].to_list() == [
         "Asked As A Poem",
@@ -94,7 +94,7 @@ def test_every_category_of_the_version_is_in_its_taxonomy(version: Version) -> N
         f"select '{name}.{column}' as place, {column} as label from {name}" for name, column in places
     )
     assert len(places) > 8
-    assert version.sql(f"from ({query}) where label not in (select type from taxonomy)").is_empty()
+    assert version.select(f"from ({query}) where label not in (select type from taxonomy)").is_empty()
 
 
 def test_a_later_version_may_add_categories_and_neither_remove_nor_rename_one(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_later_version_may_add_categories_and_neither_remove_nor_rename_one(tm
     second = build(recipes.load(written(tmp_path, longer, more=2)), root).version
     assert (first.name, second.name) == ("v0", "v1")
     assert [version.table("taxonomy").height for version in (first, second)] == [3, 4]
-    assert second.sql("select count(*) as n from taxonomy where type = 'Wine'").item() == 1
+    assert second.select("select count(*) as n from taxonomy where type = 'Wine'").item() == 1
     for changed, problem in (
         (wine | {"categories": wine["categories"][::2]}, "without the category 'Menus (secret)' on the axis risk"),
         (wine | {"difficulty": "Hard"}, "with another difficulty on the axis risk"),

@@ -14,7 +14,7 @@ import pytest
 
 from seas_data.store import open_workspace
 from tests.conftest import EXAMPLE
-from tests.program import PROGRAM
+from tests.program import PROGRAM, called
 
 COMMAND = [*PROGRAM, "build", str(EXAMPLE), "--workspace"]
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -93,15 +93,13 @@ def test_a_damaged_shard_is_named_and_stops_a_build_on_it(example: Path, tmp_pat
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    process = subprocess.run(
-        [*COMMAND[:3], "verify", "--workspace", str(workspace)], capture_output=True, text=True, env=ENVIRONMENT
-    )
-    assert process.returncode == 2
-    assert path.stem in process.stderr
-    assert process.stderr.count("\n") == 1
-    process = subprocess.run([*COMMAND, str(workspace)], capture_output=True, text=True, env=ENVIRONMENT)
-    assert process.returncode == 2
-    assert path.stem in process.stderr.splitlines()[-1]
+    ended = called("verify", "--workspace", workspace)
+    assert ended.returncode == 2
+    assert path.stem in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    ended = called("build", EXAMPLE, "--workspace", workspace)
+    assert ended.returncode == 2
+    assert path.stem in ended.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -136,7 +134,7 @@ def test_of_two_builds_at_once_one_is_told_to_wait(example: Path, tmp_path: Path
 
 
 def test_the_same_recipe_again_builds_nothing(example: Path) -> None:
-    process = subprocess.run([*COMMAND, str(example), "--json"], capture_output=True, text=True, env=ENVIRONMENT)
-    assert process.returncode == 0, process.stderr
-    assert json.loads(process.stdout)["new"] is False
+    ended = called("build", EXAMPLE, "--workspace", example, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["new"] is False
     assert open_workspace(example).versions() == ["v0"]

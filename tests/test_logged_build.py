@@ -40,7 +40,7 @@ def test_a_report_of_garak_is_built_and_nothing_but_its_named_fields_is_kept(tmp
     assert "Read 5 rows of 1 source: 5 prompts, 0 set aside." in ended.stdout
     assert "run: 10 answers (2 without a text); verdicts: " in ended.stdout
     version = sd.open(root).version("v0")
-    assert version.sql("select judge, verdict, count(*) as n from verdicts group by all order by all").rows() == [
+    assert version.select("select judge, verdict, count(*) as n from verdicts group by all order by all").rows() == [
         ("garak:kitchen.Length", "safe", 2),
         ("garak:kitchen.Length", "unparsed", 2),
         ("garak:kitchen.Length", "unsafe", 6),
@@ -67,14 +67,14 @@ def test_a_dry_run_shows_what_a_log_has(tmp_path: Path) -> None:
 def test_a_log_becomes_a_version_that_answers_queries(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(30)
     version = run(tmp_path, "run")
-    assert version.sql(
+    assert version.select(
         "select verdict, count(*) as n from answers where judge = 'garak:policy.Cooking' and target = 'mild-target' "
         "group by 1 order by 1"
     ).rows() == [("safe", 30), ("unparsed", 30), ("unsafe", 30)]
-    assert version.sql("select distinct goal is not null, source_style is not null from prompts").rows() == [
+    assert version.select("select distinct goal is not null, source_style is not null from prompts").rows() == [
         (True, True)
     ]
-    assert version.sql("select distinct iteration from answers").rows() == [(0,)]
+    assert version.select("select distinct iteration from answers").rows() == [(0,)]
     assert find_mismatches(version.workspace, version.manifest) == []
     assert run(tmp_path, "run", root="again").digest == version.digest
 
@@ -98,7 +98,7 @@ def test_a_second_log_and_a_grown_log_add_their_rows_only(tmp_path: Path, logged
     assert (len(before), len(after)) == (60, 60 + 30 + 1 + 90)
     assert second.table("responses").filter(pl.col("source_id") == "again/0")["sample"].to_list() == [3]
     # The other log has the same texts: its prompts are duplicates, and their answers follow them.
-    assert second.sql("select distinct judge from answers").rows() == [("garak:policy.Cooking",)]
+    assert second.select("select distinct judge from answers").rows() == [("garak:policy.Cooking",)]
     assert second.table("checkpoints")["model"].to_list() == ["mild-target"]
 
 
@@ -135,4 +135,4 @@ def test_an_answer_that_two_words_of_a_judge_disagree_on_is_unparsed(
         *attempts(20)[2:],
     ]
     version = run(tmp_path, "run")
-    assert version.sql("select verdict from verdicts where judge = 'j'").rows() == [("unparsed",)]
+    assert version.select("select verdict from verdicts where judge = 'j'").rows() == [("unparsed",)]

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from seas_data import markdown
+from tests.conftest import examples
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -82,7 +83,7 @@ def test_a_hostile_value_does_not_change_the_structure_of_the_page(value: str, p
     assert len(shown) <= markdown.LONGEST * 6 + 2  # a control character is spelled out
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(st.text(max_size=60), st.sampled_from(PLACES))
 def test_no_value_changes_the_structure_of_the_page(value: str, place: str) -> None:
     shown = markdown.escape(value)

@@ -18,8 +18,10 @@ of other versions. ``macros`` has the macros.
 """
 
 import re
+from functools import cache
 from typing import Any
 
+import dataframely as dy
 import polars as pl
 
 from seas_data.errors import SeasDataError
@@ -156,7 +158,7 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -
     the macros of judges and targets have no defaults (``macros.needs_variables``).
     """
     sources = {name: _empty_view(empty(name).schema) for name in TABLES} | {"runs": _empty_view(pl.Schema(RUNS))}
-    sources |= {"taxonomy": _default_taxonomy()}
+    sources |= {"taxonomy": _default_taxonomy(TABLES["taxonomy"])}
     sources |= {name: _scan(paths) + _missing_columns(name) for name, paths in shards.items() if paths}
     columns = ",\n    ".join(
         f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
@@ -205,8 +207,12 @@ def _empty_view(schema: pl.Schema) -> str:
     return f"select {columns} where false"
 
 
-def _default_taxonomy() -> str:
-    """Return the query of the view ``taxonomy`` of a version that has no such table: one that was built without."""
+@cache
+def _default_taxonomy(_: type[dy.Schema]) -> str:
+    """Return the query of the view ``taxonomy`` of a version that has no such table: one that was built without.
+
+    The table's schema is the cache's key.
+    """
     frame = empty("taxonomy").vstack(default_taxonomy().frame())
     rows = ", ".join(f"({', '.join(map(_literal, row))})" for row in frame.iter_rows())
     return f"select * from (values {rows}) as taxonomy({', '.join(map(_quote_name, frame.columns))})"

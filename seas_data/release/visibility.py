@@ -67,7 +67,7 @@ def table_rule(table: str, profile: Profile, found: Iterable[str] = ()) -> Rule 
     schema = TABLES.get(table)
     if schema is None:
         return None if profile == "gated" else Rule(f"{table} is not a table of the schema", absent=True)
-    columns = policy.of_schema(schema)
+    columns = dict(policy.of_schema(schema))
     columns |= {name: Policy() for name in found if name not in columns}
     keys = policy.row_id(schema) + schema.primary_key()
     hidden = {name: each for name, each in columns.items() if not is_visible(each, profile)}

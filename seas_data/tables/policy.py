@@ -6,8 +6,10 @@ if it holds text, **free text**: it is in no public file, it is scanned, and tak
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 import dataframely as dy
@@ -74,9 +76,14 @@ def of_column(column: dy.Column) -> Policy:
     )
 
 
-def of_schema(schema: type[dy.Schema]) -> dict[str, Policy]:
+def of_schema(schema: type[dy.Schema]) -> Mapping[str, Policy]:
     """Return the policy of each column of a schema, in the schema's order."""
-    return {name: of_column(column) for name, column in schema.columns().items()}
+    return _of_schema(schema)
+
+
+@cache
+def _of_schema(schema: type[dy.Schema]) -> Mapping[str, Policy]:
+    return MappingProxyType({name: of_column(column) for name, column in schema.columns().items()})
 
 
 def public_rows(schema: type[dy.Schema]) -> Rows | None:

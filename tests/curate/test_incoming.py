@@ -109,7 +109,7 @@ def test_a_keep_does_not_bring_a_bridge_into_training(tmp_path: Path) -> None:
     """Neither in the version of the keep nor in a later one; its reason is the split, although it is a copy."""
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
-    tested = first.sql("select text from kept join splits using (prompt_id) where split <> 'train' limit 1").item()
+    tested = first.select("select text from kept join splits using (prompt_id) where split <> 'train' limit 1").item()
     more = [tested.upper(), "How tall is the clock tower by now?"]
     second = build(recipe_of(tmp_path / "1", plain=PLAIN, more=more), root).version
     copy = find_id(second, more[0])
@@ -119,7 +119,7 @@ def test_a_keep_does_not_bring_a_bridge_into_training(tmp_path: Path) -> None:
     for version in (second, third, fourth.version):
         assert copy not in kept(version)
         assert kept(version) == set(version.table("splits")["prompt_id"])
-    decisions = fourth.version.sql("select version, decision, reason from decisions order by all")
+    decisions = fourth.version.select("select version, decision, reason from decisions order by all")
     assert decisions.rows() == [
         ("v1", "drop", "exact_duplicate"),
         ("v2", "drop", "split_bridge"),

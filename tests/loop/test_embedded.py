@@ -71,7 +71,7 @@ def test_attacks_that_join_are_compared_by_meaning(
     with server(said) as (url, _):
         version = build(recipe(tmp_path, url), tmp_path / "ws").version
     assert sd.open(tmp_path / "ws").versions() == ["v0", "v1"]
-    rows = version.sql(
+    rows = version.select(
         "select text, language, vector is not null as embedded, cluster is not null as placed, decision, reason "
         "from prompts left join embeddings using (prompt_id) left join clusters using (prompt_id) "
         "left join decisions using (prompt_id) where source = 'red-team' order by text"
@@ -82,6 +82,6 @@ def test_attacks_that_join_are_compared_by_meaning(
         WRITTEN[1]: ("en", False, False, "drop", "contaminated"),
         WRITTEN[2]: ("en", True, True, None, None),
     }
-    drop = version.sql("select score, detail from decisions where reason = 'contaminated' and version = 'v1'")
+    drop = version.select("select score, detail from decisions where reason = 'contaminated' and version = 'v1'")
     assert "semantic" in json.dumps(drop.to_dicts())
-    assert version.sql("select n from metrics where name = 'novelty'")["n"].to_list() == [2]
+    assert version.select("select n from metrics where name = 'novelty'")["n"].to_list() == [2]

@@ -123,9 +123,9 @@ def test_a_loop_continues_with_another_max_wait_and_when_its_server_is_available
     assert "is available again" in errors
     assert Counter(answered) == asked, "no request is sent again"
     assert built.manifest.tables == expected.manifest.tables, "all rows are the same"
-    assert built.sql("select 1 from responses where text is null").is_empty()
+    assert built.select("select 1 from responses where text is null").is_empty()
     assert set(built.table("checkpoints")["method"]) == {"given", "unchanged"}
-    settings = built.sql("select distinct sampling ->> 'endpoint', sampling ->> 'extra_body' from settings")
+    settings = built.select("select distinct sampling ->> 'endpoint', sampling ->> 'extra_body' from settings")
     assert settings.rows() == [("chat", "{}")], "another endpoint or body gives other texts"
 
 
@@ -205,8 +205,8 @@ def test_the_loop_over_real_servers_gives_the_same_kind_of_rows(one: Path, tmp_p
     recipe = over_http(tmp_path, {"serve": COMMAND, "extra_body": draws}, "sft")
     version = build(recipe, tmp_path / "ws").version
     here = sd.open(one / "ws").version("v1")
-    digests = dict(version.sql("select model, digest from checkpoints").rows())
-    known = dict(here.sql("select model, digest from checkpoints").rows())
+    digests = dict(version.select("select model, digest from checkpoints").rows())
+    known = dict(here.select("select model, digest from checkpoints").rows())
     assert [digests[name] for name in ("R0", "T0")] == [known[name] for name in ("R0", "T0")], "equal training"
     for table in ("seeds", "attacks", "responses", "settings", "verdicts", "metrics"):
         assert version.table(table).height > 0
@@ -216,6 +216,6 @@ def test_the_loop_over_real_servers_gives_the_same_kind_of_rows(one: Path, tmp_p
     assert attacks["text"].n_unique() > attacks.height / 2, "texts are sampled"
     assert set(version.table("attacks")["finish_reason"]) <= {"stop", "length"}
     unknown = "select 1 from settings anti join checkpoints on settings.checkpoint = checkpoints.digest"
-    assert version.sql(unknown).is_empty()
-    assert version.sql("select distinct model from responses order by 1")["model"].to_list() == ["T0", "T1"]
+    assert version.select(unknown).is_empty()
+    assert version.select("select distinct model from responses order by 1")["model"].to_list() == ["T0", "T1"]
     assert set(version.table("metrics")["name"]) >= {"attack_success", "over_refusal", "validity"}

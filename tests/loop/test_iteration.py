@@ -24,12 +24,12 @@ def first(one: Path) -> Version:
 def candidates(version: Version) -> list[str]:
     """Return the prompts that only a judge calls harmless."""
     query = "select prompt_id from kept where label_source = 'judge:reader' order by 1"
-    return version.sql(query)["prompt_id"].to_list()
+    return version.select(query)["prompt_id"].to_list()
 
 
 @pytest.mark.slow
 def test_refused_attacks_that_a_judge_calls_harmless_join_with_a_flag(first: Version) -> None:
-    rows = first.sql(
+    rows = first.select(
         "select prompts.kind, prompts.type, attacks.model, splits.split, "
         "  (select count(*) from responses join verdicts using (response_id) "
         "   where responses.prompt_id = prompts.prompt_id and refusal <> 'full_compliance') as refused, "
@@ -41,7 +41,7 @@ def test_refused_attacks_that_a_judge_calls_harmless_join_with_a_flag(first: Ver
     assert set(rows.drop("refused").rows()) == {("harmless", None, "R0", "train", 1)}
     assert (rows["refused"] >= 1).all(), "at least .3 of three"
     worded = "select 1 from prompts where label_source = 'judge:reader' and regexp_matches(text, $secret)"
-    assert first.sql(worded, {"secret": r"\b(password|secret)\b"}).is_empty()
+    assert first.select(worded, {"secret": r"\b(password|secret)\b"}).is_empty()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def reviewed(one: Path, first: Version, tmp_path_factory: pytest.TempPathFactory
         sheet = csv.writer(file)
         sheet.writerow(["prompt_id", "decision", "label", "who", "because"])
         sheet.writerows([each, "", "harmless", "Ann", "it asks for nothing secret"] for each in confirmed)
-    said = dict(first.sql("select response_id, verdict from verdicts where judge = 'keeper'").rows())
+    said = dict(first.select("select response_id, verdict from verdicts where judge = 'keeper'").rows())
     drawn = review.sample_responses(first, 120)
     rows = drawn.with_columns(
         verdict=pl.Series([said[each] for each in drawn["response_id"]]).replace("unparsed", "safe"),
@@ -82,33 +82,35 @@ def test_only_reviewed_harmless_prompts_are_sent_to_the_target(
     opened = sd.open(folder / "ws")
     assert opened.versions() == ["v0", "v1", "v2", "v3"], "one for the overrides, one for the iteration"
     last = opened.version("v3")
-    labels = dict(last.sql("select prompt_id, label_source from prompts where kind = 'harmless'").rows())
+    labels = dict(last.select("select prompt_id, label_source from prompts where kind = 'harmless'").rows())
     assert [labels[each] for each in confirmed] == ["manual:Ann"]
     others = set(candidates(first)) - set(confirmed)
     assert others
     assert {labels[each] for each in others} == {"judge:reader"}
-    asked = set(last.sql("select prompt_id from responses where model = 'T1'")["prompt_id"])
+    asked = set(last.select("select prompt_id from responses where model = 'T1'")["prompt_id"])
     assert set(confirmed) <= asked
     assert not others & asked
     said = "select response_id from responses where model = 'T1' and list_contains($ids, prompt_id)"
-    answers = set(last.sql(said, {"ids": confirmed})["response_id"])
-    paired = last.sql("select unnest([chosen_id, rejected_id]) as id from pairs where role = 'harmless'")["id"]
-    unpaired = last.sql("select candidate_id from unpaired where role = 'harmless'")["candidate_id"]
+    answers = set(last.select(said, {"ids": confirmed})["response_id"])
+    paired = last.select("select unnest([chosen_id, rejected_id]) as id from pairs where role = 'harmless'")["id"]
+    unpaired = last.select("select candidate_id from unpaired where role = 'harmless'")["candidate_id"]
     assert answers <= {*paired, *unpaired}, "each is in a pair or in unpaired"
 
 
+@pytest.mark.slow
 def test_an_update_on_all_iterations_starts_from_the_first_models(reviewed: tuple[Path, list[str]]) -> None:
     folder, _ = reviewed
     last = sd.open(folder / "ws").version("v3")
     rows = {row["model"]: row for row in last.table("checkpoints").iter_rows(named=True)}
     assert (rows["R1"]["parent"], rows["T1"]["parent"]) == ("R0", "T0")
     assert (rows["R2"]["parent"], rows["T2"]["parent"]) == ("R0", "T0")
-    counts = dict(last.sql("select role = 'red', count(*) from pairs group by 1").rows())
+    counts = dict(last.select("select role = 'red', count(*) from pairs group by 1").rows())
     assert (rows["R2"]["rows"], rows["T2"]["rows"]) == (counts[True], counts[False])
-    rounds = set(last.sql("select distinct iteration from pairs")["iteration"])
+    rounds = set(last.select("select distinct iteration from pairs")["iteration"])
     assert rounds == {1, 2}
 
 
+@pytest.mark.slow
 def test_a_gold_set_in_the_recipe_adds_corrected_rates_of_earlier_versions(
     first: Version, reviewed: tuple[Path, list[str]]
 ) -> None:
@@ -123,7 +125,7 @@ def test_a_gold_set_in_the_recipe_adds_corrected_rates_of_earlier_versions(
     assert agreed["value"].to_list() == [1.0]
     cells = keeper.filter(pl.col("name") == "attack_success_corrected").drop_nulls("value")
     assert cells.height > 0
-    rates = dict(first.sql("select facets, value from metrics where name = 'attack_success'").rows())
+    rates = dict(first.select("select facets, value from metrics where name = 'attack_success'").rows())
     for facets, value in cells.select("facets", "value").rows():
         about = {name: each for name, each in json.loads(facets).items() if name != "gold"}
         if about["set"] != "train":
@@ -132,8 +134,8 @@ def test_a_gold_set_in_the_recipe_adds_corrected_rates_of_earlier_versions(
 
 
 def test_general_pairs_that_were_not_drawn_are_in_the_ledger(first: Version) -> None:
-    drawn = first.sql("select count(*) as n from pairs where role = 'general'")["n"][0]
-    left = dict(first.sql("select reason, count(*) from unpaired where role = 'general' group by 1").rows())
+    drawn = first.select("select count(*) as n from pairs where role = 'general'")["n"][0]
+    left = dict(first.select("select reason, count(*) from unpaired where role = 'general' group by 1").rows())
     assert drawn > 0
     assert left == {"cap": 60 - drawn}
 
@@ -141,5 +143,5 @@ def test_general_pairs_that_were_not_drawn_are_in_the_ledger(first: Version) -> 
 def test_a_metric_of_another_distribution_is_computed_for_each_red_team(first: Version) -> None:
     rows = first.table("metrics").filter(pl.col("name") == "attack_length").sort("facets")
     assert rows["facets"].to_list() == ['{"red_team": "R0"}', '{"red_team": "R1"}']
-    lengths = first.sql("select model, avg(length(text)) from attacks where split = 'test' group by 1 order by 1")
+    lengths = first.select("select model, avg(length(text)) from attacks where split = 'test' group by 1 order by 1")
     assert rows["value"].to_list() == pytest.approx(lengths.to_series(1).to_list())

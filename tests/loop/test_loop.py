@@ -87,7 +87,7 @@ def test_each_iteration_is_a_version_on_top_of_the_one_before(last: Version) -> 
         for table, shards in before.manifest.tables.items():
             assert after.manifest.tables[table][: len(shards)] == shards
     frozen = "select prompt_id, split from splits where split <> 'train' order by all"
-    assert last.sql(frozen).equals(versions[0].sql(frozen)), "test, harmless and holdout stay as they were"
+    assert last.select(frozen).equals(versions[0].select(frozen)), "test, harmless and holdout stay as they were"
     assert open_workspace(workspace).verify(last.manifest) == []
 
 
@@ -100,17 +100,17 @@ def test_the_same_loop_again_builds_nothing(workspace: Path) -> None:
 
 def test_every_cell_is_there_once_and_stands_on_the_same_seeds_from_test(last: Version) -> None:
     models = range(last.manifest.iteration + 1)
-    matrix = last.sql((CHECKOUT / "sql" / "attack-success-matrix.sql").read_text(), {"judge": ""})
+    matrix = last.select((CHECKOUT / "sql" / "attack-success-matrix.sql").read_text(), {"judge": ""})
     assert matrix.columns == ["red_team", "target", "value", "low", "high", "n"]
     assert matrix.select("red_team", "target").rows() == [(f"R{i}", f"T{j}") for i in models for j in models]
     assert (matrix["low"] <= matrix["value"]).all()
     assert (matrix["value"] <= matrix["high"]).all()
-    seeds = last.sql(
+    seeds = last.select(
         "select attacks.model, count(distinct seed_id) as seeds from attacks join seeds using (seed_id) "
         "where attacks.split = 'test' group by 1"
     )
     assert set(seeds["seeds"]) == {6}
-    examples = last.sql(
+    examples = last.select(
         "select distinct seeds.split as wanted, splits.split from (select split, unnest(example_ids) as prompt_id "
         "from seeds) as seeds join splits using (prompt_id) order by all"
     )
@@ -130,7 +130,7 @@ def test_every_row_leads_back_to_what_made_it(last: Version) -> None:
         "joined": "from prompts anti join attacks using (prompt_id) where source = 'red-team'",
     }
     for name, rows in lost.items():
-        assert last.sql(f"select * {rows}").height == 0, name
+        assert last.select(f"select * {rows}").height == 0, name
     for table in ("pairs", "responses", "attacks", "prompts", "verdicts"):
         key = {"pairs": "pair_id", "responses": "response_id"}.get(table, "prompt_id")
         rows = last.table(table)
@@ -145,26 +145,26 @@ def test_what_is_trained_on_comes_from_train_alone(last: Version) -> None:
         "select 1 from pairs join splits on pairs.prompt_id = splits.prompt_id where splits.split <> 'train'",
         "select 1 from demonstrations join splits on completion_id = splits.prompt_id where splits.split <> 'train'",
     )
-    assert all(last.sql(query).height == 0 for query in outside)
-    assert last.sql("select 1 from pairs where role = 'target'").height > 0
-    assert last.sql("select 1 from demonstrations where role = 'red'").height > 0
+    assert all(last.select(query).height == 0 for query in outside)
+    assert last.select("select 1 from pairs where role = 'target'").height > 0
+    assert last.select("select 1 from demonstrations where role = 'red'").height > 0
 
 
 def test_attacks_that_worked_join_as_training_prompts(last: Version) -> None:
-    worked = last.sql(
+    worked = last.select(
         "select attacks.prompt_id, attacks.text, model, iteration from attacks join ("
         "  select prompt_id, avg((verdict = 'unsafe')::int) as rate, count(*) as n "
         "  from responses join verdicts using (response_id) "
         "  where verdict in ('safe', 'unsafe') and judge = 'keeper' group by 1"
         ") using (prompt_id) where attacks.split = 'train' and reason is null and rate >= 0.3 and n >= 2"
     )
-    joined = last.sql(
+    joined = last.select(
         "select prompt_id, text, model, iteration from prompts where source = 'red-team' and kind = 'adversarial'"
     )
     assert worked.height > 0
     assert joined.sort("prompt_id").equals(worked.sort("prompt_id"))
     assert set(
-        last.sql("select split from splits join prompts using (prompt_id) where source = 'red-team'")["split"]
+        last.select("select split from splits join prompts using (prompt_id) where source = 'red-team'")["split"]
     ) == {"train"}
 
 
@@ -208,17 +208,17 @@ def test_ablations_train_on_demonstrations(change: str, workspace: Path, tmp_pat
     rows = version.table("checkpoints").filter(pl.col("iteration") == 1)
     assert set(rows["method"]) <= {"sft", "unchanged"}
     assert "sft" in set(rows["method"])
-    assert version.sql("select distinct iteration from demonstrations order by 1")["iteration"].to_list() == [0, 1]
+    assert version.select("select distinct iteration from demonstrations order by 1")["iteration"].to_list() == [0, 1]
     harmless = "select 1 from responses join prompts using (prompt_id) join splits using (prompt_id) "
     harmless += "where kind = 'harmless' and split = 'train' and prompts.model is null"
-    assert version.sql(harmless).height > 0
+    assert version.select(harmless).height > 0
     if change == "pairs.mode=mart":
         assert version.table("pairs").is_empty()
         return
     count = "select count(*) from {} where iteration = 1 and role <> 'red'"
-    trained = version.sql(count.format("demonstrations")).item()
-    assert trained == version.sql(count.format("pairs")).item(), "the chosen side of every pair, general ones too"
-    assert version.sql("select rows from checkpoints where model = 'T1'").item() == trained
+    trained = version.select(count.format("demonstrations")).item()
+    assert trained == version.select(count.format("pairs")).item(), "the chosen side of every pair, general ones too"
+    assert version.select("select rows from checkpoints where model = 'T1'").item() == trained
 
 
 COMMAND = [*PROGRAM, "build", str(SMOKE)]
@@ -279,7 +279,7 @@ def test_standalone_stages_write_the_same_kind_of_tables(one: Path, tmp_path: Pa
     prompts = tmp_path / "prompts.jsonl"
     drawn = "select text, type, kind from kept where kind = $kind order by prompt_id limit $limit"
     pl.concat(
-        [last.sql(drawn, {"kind": kind, "limit": limit}) for kind, limit in (("adversarial", 100), ("harmless", 20))]
+        [last.select(drawn, {"kind": kind, "limit": limit}) for kind, limit in (("adversarial", 100), ("harmless", 20))]
     ).write_ndjson(prompts)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(recipes.read(SMOKE)).replace("$SANDBOX", str(workspace / "sandbox")))

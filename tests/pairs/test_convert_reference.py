@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs import convert_reference, reference
 from seas_data.pairs.convert_reference import convert_file
+from tests.conftest import examples
 
 LOOSE = recipe.Pairs(
     red=recipe.RedPairs(min_margin=0, min_verdicts=1, max_length_ratio=None, near_duplicate_threshold=None),
@@ -213,7 +214,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15)
 @given(ROWS, RULES, st.randoms(use_true_random=False))
 def test_whatever_comes_in(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], rules: recipe.Pairs, chance: random.Random

@@ -40,8 +40,8 @@ def texts(version: Version) -> list[tuple[str, str, str]]:
 def test_a_safe_answer_is_preferred_to_an_unsafe_one_of_train_only(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(30)
     version = run(tmp_path, "run")
-    train = version.sql("select prompt_id, text from kept join splits using (prompt_id) where split = 'train'")
-    others = version.sql("select count(*) from splits where split <> 'train'").item()
+    train = version.select("select prompt_id, text from kept join splits using (prompt_id) where split = 'train'")
+    others = version.select("select count(*) from splits where split <> 'train'").item()
     assert others > 0 and train.height + others == 30
     assert sorted(text for text, _, _ in texts(version)) == sorted(train["text"])
     for _, chosen, rejected in texts(version):
@@ -59,7 +59,7 @@ def test_a_safe_answer_is_preferred_to_an_unsafe_one_of_train_only(tmp_path: Pat
 def test_a_pair_leads_back_to_the_line_of_the_log(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(12)
     version = run(tmp_path, "run")
-    places = version.sql(
+    places = version.select(
         "select chosen.location, rejected.location from pairs join responses chosen on chosen_id = chosen.response_id "
         "join responses rejected on rejected_id = rejected.response_id"
     )

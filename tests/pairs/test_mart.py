@@ -1,12 +1,13 @@
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
 from seas_data.pairs import chosen_as_demonstrations, mart_harmless, mart_red, mart_target, red_pairs, target_pairs
+from tests.conftest import examples
 from tests.pairs.worlds import NOTHING, World, world, worlds
 
 SETTINGS = recipe.Pairs(mode="mart")
@@ -116,7 +117,7 @@ def test_the_chosen_sides_of_pairs_can_be_fine_tuned_on_instead() -> None:
     assert_frame_equal(chosen_as_demonstrations(paired.pairs.clear()), tables.empty("demonstrations"))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(15)
 @given(worlds(), st.integers(0, 9))
 def test_whatever_comes_in(made: World, order: int) -> None:
     said = {row["response_id"]: row for row in made.verdicts.iter_rows(named=True)}

@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -10,6 +10,7 @@ from seas_data import recipe, tables
 from seas_data.errors import SeasDataError
 from seas_data.pairs import PairResult, red_pairs, summarize
 from seas_data.similarity import candidate_pairs
+from tests.conftest import examples
 from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
 from tests.similarity.definition import similarity
 
@@ -200,7 +201,7 @@ RULES = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15)
 @given(worlds(), RULES, st.integers(0, 9))
 def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> None:
     paired = red(made, rules)
@@ -228,7 +229,7 @@ def test_whatever_comes_in(made: World, rules: recipe.RedPairs, order: int) -> N
     assert_frame_equal(paired.unpaired, again.unpaired)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(12)
 @given(worlds(), st.sampled_from([0, 0.4, 1]))
 def test_a_seed_that_could_give_a_pair_gives_its_best(made: World, margin: float) -> None:
     rules = LOOSE.model_copy(update={"min_margin": margin})

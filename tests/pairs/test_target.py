@@ -10,6 +10,7 @@ from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs import PairResult, harmless_pairs, target_pairs
 from seas_data.similarity import candidate_pairs
+from tests.conftest import examples
 from tests.pairs.worlds import NOTHING, World, chosen_and_rejected, reasons, world, worlds
 
 
@@ -204,7 +205,7 @@ RULES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(15)
 @given(worlds(), RULES, st.booleans(), st.integers(0, 9))
 def test_whatever_comes_in(made: World, rules: dict[str, Any], of_harmless: bool, order: int) -> None:
     make = harmless if of_harmless else target

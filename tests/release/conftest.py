@@ -14,6 +14,7 @@ from huggingface_hub.utils import _http
 from seas_data.query.version import Version
 from seas_data.query.version import open as open_versions
 from seas_data.release import checks
+from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
 from seas_data.release.hub import errors as hub_errors
 from seas_data.release.hub import push as pushes
@@ -48,6 +49,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def mine(made: Path, tmp_path: Path) -> Path:
     """A copy of the generated workspace that a test may change."""
     return Path(shutil.copytree(made, tmp_path / "mine"))
+
+
+@pytest.fixture
+def without_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check out without the card, which takes longest."""
+    monkeypatch.setattr(folders.card, "dataset_files", lambda *_: {"README.md": "a card"})
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 from seas_data import tables
 from seas_data.query import version as versions
 from seas_data.query.version import Version
-from seas_data.release import checks
+from seas_data.release import checks, configs
 from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
 from seas_data.release.privacy import pii
@@ -77,6 +77,11 @@ def planted_in(table: str) -> str:
     return f"{PLANTED} ({table})"
 
 
+def without_card(*_: object) -> dict[str, str]:
+    """Stand in for ``card.dataset_files``, which takes longest."""
+    return {"README.md": "a card"}
+
+
 @pytest.fixture(scope="module")
 def released(made: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Releases and scans of a version with a new column in every table: before it is declared, and declared public."""
@@ -91,6 +96,7 @@ def released(made: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleName
         found = {profile: pii.find_in_release(version, profile).filter(column="note") for profile in PROFILES}
         failed = {check.name for check in checks.run(version, "gated") if not check.passed}
     with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(folders.card, "dataset_files", without_card)
         for table in TABLES:
             extend(monkeypatch, table, policy.declare("public"))
         checkout(version, folder / "declared", "public")
@@ -144,6 +150,7 @@ def test_a_column_that_may_never_leave_is_in_no_profile(table: str, monkeypatch:
 def test_a_release_withholds_what_may_never_leave(mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for table in ("prompts", "metrics"):  # of which the gated profile has a config
         extend(monkeypatch, table, policy.declare("never"))
+    monkeypatch.setattr(folders.card, "dataset_files", without_card)
     version = plant(mine, dict.fromkeys(("prompts", "metrics"), pl.lit(PLANTED)))
     manifest = checkout(version, tmp_path / "gated", "gated")
     assert files_with(tmp_path / "gated", KEY) == set()
@@ -222,7 +229,8 @@ def test_names_and_notes_of_reviewers_are_in_no_public_file(public: Path, gated:
 def test_another_workspace_gives_other_pseudonyms_and_the_same_one_the_same(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders.card, "dataset_files", lambda *_: {"README.md": "a card, which takes longest"})
+    monkeypatch.setattr(folders.card, "dataset_files", without_card)
+    monkeypatch.setattr(configs, "for_profile", lambda _: [])
     version = versions.open(mine).version()
     checkout(version, tmp_path / "one", "public")
     other = Path(shutil.copytree(mine, tmp_path / "other"))

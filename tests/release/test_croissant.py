@@ -33,6 +33,7 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("profile", ["public", "gated"])
+@pytest.mark.slow
 def test_mlcroissant_finds_nothing_wrong_and_reads_the_rows(
     profile: Profile, public: Path, gated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

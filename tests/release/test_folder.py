@@ -144,6 +144,7 @@ def _strings(frame: pl.DataFrame) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_two_checkouts_are_the_same_bytes_in_another_process_too(made: Path, public: Path, tmp_path: Path) -> None:
     again = tmp_path / "again"
     command = [*PROGRAM, "checkout", "v2", str(again), "--workspace", str(made)]
@@ -181,7 +182,7 @@ def changed_shards(folder: Path, other: Path) -> list[str]:
 
 
 def test_the_public_release_can_be_made_of_the_gated_one_but_not_the_other_way(
-    made: Path, public: Path, gated: Path, tmp_path: Path
+    made: Path, public: Path, gated: Path, tmp_path: Path, without_card: None
 ) -> None:
     pulled = placed(gated, tmp_path / "gated")
     checkout(pulled, tmp_path / "other", "public")
@@ -195,7 +196,7 @@ def test_the_public_release_can_be_made_of_the_gated_one_but_not_the_other_way(
 
 
 def test_a_release_may_stand_without_its_parent_but_not_beside_another_one(
-    made: Path, public: Path, tmp_path: Path
+    made: Path, public: Path, tmp_path: Path, without_card: None
 ) -> None:
     checkout(version.open(made).version("v1"), tmp_path / "v1")
     placed(tmp_path / "v1", tmp_path / "ws")
@@ -322,7 +323,7 @@ def test_shards_contain_no_local_paths(example: Path, tmp_path: Path) -> None:
             assert not place.search(text), (path, text)
 
 
-def test_the_command_prints_the_folder_and_what_is_withheld(made: Path, tmp_path: Path) -> None:
+def test_the_command_prints_the_folder_and_what_is_withheld(made: Path, tmp_path: Path, without_card: None) -> None:
     at = ["--workspace", str(made)]
     said = CliRunner().invoke(app, ["checkout", "v1", str(tmp_path / "a"), *at])
     assert "Wrote v1 (public) to" in said.stdout and "withheld or redacted" in said.stdout

@@ -211,7 +211,7 @@ def version(made: Path) -> Version:
 def filled(version: Version, path: Path, size: int, says: Callable[[str, str], str]) -> Path:
     """A sheet of ``version`` filled in by somebody who says what ``says`` makes of the id and the judge's verdict."""
     review.write_sheet(review.sample_responses(version, size), path, review.RESPONSE_COLUMNS, review.RESPONSE_INPUTS)
-    verdicts = dict(version.sql("select response_id, min(verdict) from verdicts group by 1").rows())
+    verdicts = dict(version.select("select response_id, min(verdict) from verdicts group by 1").rows())
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -256,7 +256,7 @@ def test_the_rate_beside_the_corrected_one_is_that_of_the_metrics(version: Versi
         (each["judge"], each["red_team"], each["target"]): value
         for value, each in (
             (value, json.loads(facets))
-            for value, facets in version.sql(
+            for value, facets in version.select(
                 "select value, facets from metrics where name = 'attack_success' and facets ->> 'set' = 'evaluation'"
             ).rows()
         )

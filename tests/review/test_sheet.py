@@ -125,7 +125,7 @@ def test_responses_are_shown_without_what_was_said_of_them(made: Path, tmp_path:
     assert len(rows) == 300
     assert all(not row[name] for row in rows for name in review.RESPONSE_INPUTS)
     asked = dict(
-        version.sql(
+        version.select(
             "select response_id, coalesce(attacks.text, prompts.text) from responses "
             "left join attacks using (prompt_id) left join prompts using (prompt_id)"
         ).rows()

@@ -12,11 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.sources.conversations import ConversationRows, read_instructions, read_preferences
+from tests.conftest import examples
 
 Turn = dict[str, Any]
 
@@ -374,7 +375,7 @@ RECORDS = st.one_of(
 
 
 @pytest.mark.parametrize("read", [read_preferences, read_instructions])
-@settings(max_examples=30, deadline=None)
+@examples(8)
 @given(records=st.lists(RECORDS, max_size=5))
 def test_rows_and_set_aside_rows_are_the_records_of_the_file(
     read: Callable[[Path], ConversationRows], records: list[str]
@@ -392,7 +393,7 @@ def test_rows_and_set_aside_rows_are_the_records_of_the_file(
             assert all(turn["content"].strip() for turns in found.rows[name] for turn in turns)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(60)
 @given(content=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_give_rows_or_one_sentence(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.csv import parse_csv, split_record
 from seas_data.sources.raw_rows import CONFLICT_MARKER
+from tests.conftest import examples
 
 
 def read(tmp_path: Path, content: str | bytes, name: str = "set.csv", **keys: object) -> sources.SourceRows:
@@ -181,7 +182,7 @@ def written(rows: list[tuple[str, ...]]) -> str:
     return file.getvalue()
 
 
-@settings(max_examples=150, deadline=None)
+@examples(50)
 @given(
     st.lists(
         st.one_of(

@@ -1,6 +1,5 @@
 """The registry of source formats: a format is inferred from the path or named, and another distribution can add one."""
 
-import json
 import os
 import re
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+import seas_data as sd
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
@@ -94,9 +94,7 @@ def test_another_distribution_adds_a_format_that_a_recipe_uses(tmp_path: Path) -
 
     built = run("build", recipe)
     assert built.returncode == 0, built.stderr
-    found = run("sql", "-q", "select source, text from prompts order by text", "--format", "json")
-    assert found.returncode == 0, found.stderr
-    assert {(row["source"], row["text"]) for row in json.loads(found.stdout)} == {
+    assert set(sd.open(tmp_path / "ws").version().table("prompts").select("source", "text").rows()) == {
         ("inferred", "Which door is green?"),
         ("inferred", "Where is the\nold key?"),
         ("named", "Who guards the vault?"),

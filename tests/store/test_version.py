@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import tables
@@ -14,6 +14,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.store import Manifest, open_workspace
 from seas_data.store import version as store
+from tests.conftest import examples
 
 IDS = ("a", "b", "c")
 VERSIONS = st.sampled_from(["v0", "v1", "v2", "v9", "v10", "v11"])
@@ -63,7 +64,7 @@ def version_of(folder: Path, **frames: pl.DataFrame) -> Version:
     return Version(workspace, workspace.commit(manifest, pl.DataFrame(schema=store.RUNS)))
 
 
-@settings(max_examples=20, deadline=None)
+@examples(8)
 @given(
     st.lists(DECISIONS, max_size=12),
     st.lists(RELABELS, max_size=6, unique_by=lambda row: (row["prompt_id"], row["version"], row["because"])),

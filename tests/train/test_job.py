@@ -134,6 +134,7 @@ def test_another_training_does_not_take_a_models_place(base: Path, rows: pl.Data
     assert weights(tmp_path / "T0") == before
 
 
+@pytest.mark.slow
 def test_in_a_loop_it_takes_its_place_and_the_same_one_does_not(
     base: Path, rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

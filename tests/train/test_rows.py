@@ -99,9 +99,8 @@ def test_control_tokens_in_texts_are_trained_on_as_text(
         prepare(job, table)
         first = Dataset.from_file(str(prepared_rows(job)))[0]
         assert first == (row if train is dpo else asked)
-        figures = train(base, table, settings, tmp_path / train.__name__)  # type: ignore[operator]
-        counted = figures.filter(pl.col("name") == "training/control_tokens")
-        assert counted["value"].to_list() == [1]
+    figures = sft(base, shown, supervised(epochs=1), tmp_path / "sft")
+    assert figures.filter(pl.col("name") == "training/control_tokens")["value"].to_list() == [1]
     assert "1 rows hold control tokens of the chat template" in capsys.readouterr().err
 
 

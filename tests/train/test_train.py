@@ -81,7 +81,8 @@ def test_preferences_are_learned_and_reported(taught: Path, pairs: pl.DataFrame,
     assert (after > before).all()
 
 
-@pytest.mark.parametrize("precompute", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precompute", [False, True])
 def test_the_reference_is_the_model_that_is_named(
     base: Path, taught: Path, pairs: pl.DataFrame, tmp_path: Path, precompute: bool
 ) -> None:
@@ -107,6 +108,7 @@ def test_losses_can_be_mixed(taught: Path, pairs: pl.DataFrame, tmp_path: Path) 
     assert weights(tmp_path / "mixed") != weights(tmp_path / "plain")
 
 
+@pytest.mark.slow
 def test_the_same_training_twice_gives_the_same_bytes(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     for name in ("one", "two"):
         dpo(taught, pairs, preference(), tmp_path / name)

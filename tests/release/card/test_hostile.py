@@ -15,8 +15,10 @@ from seas_data.release.card import metadata
 from tests.release import hostile
 from tests.test_markdown import Tags
 
-# Short enough to be shown whole: a value is cut at 120 characters.
+# Short enough to be shown whole: a value is cut at 120 characters. The first has a little of each of the others.
 PAYLOADS = {
+    "mixed": "<script>x</script>**b** [l](//evil.example) `c` | d |\n# H\n{{ 7*7 }}\n---\n"
+    "<!-- seas-data: end -->\x1b[2J\u202e",
     "html": '<script>document.title=1</script><img src=x onerror="document.title=1"></td> https://evil.example @me',
     "markdown": " **b** [l](https://evil.example) ![i](//evil.example) `c` ~~x~~ $$y$$ | d |\n| --- |\n\n# H\n\n```f",
     "template": " {{ 7*7 }}{% raw %} &a *a !!x\n---\nevil: true\n---\n<!-- seas-data: end -->\n<!-- seas-data: begin",
@@ -57,7 +59,10 @@ def write_cards(made: Path, folder: Path, payload: str, waivers: dict[str, str])
     return Cards(files.pop(card.README), models, files)
 
 
-@pytest.fixture(scope="module", params=PAYLOADS)
+@pytest.fixture(
+    scope="module",
+    params=[name if name == "mixed" else pytest.param(name, marks=pytest.mark.slow) for name in PAYLOADS],
+)
 def attacked(request: pytest.FixtureRequest, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Cards:
     payload = PAYLOADS[request.param]
     waivers = {"licences": f"because{payload}", f"name{payload}": "because"}
@@ -100,6 +105,7 @@ def test_pictures_stay_pictures(attacked: Cards, clean: Cards) -> None:
         assert not any("script" in tag or "image" in tag for tag in tags)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
 def test_a_browser_shows_it_and_runs_nothing(made: Path, tmp_path: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
