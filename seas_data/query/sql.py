@@ -100,8 +100,8 @@ def run_all(
 ) -> list[pl.DataFrame]:
     """Return the results of several of the package's own queries, each with its parameters, on one connection.
 
-    ``materialised``: views that many of the queries use; they are computed once and kept in memory until the end.
-    Raises SeasDataError if a query fails.
+    ``materialised``: views that many of the queries use; they are computed once and kept in memory until the end. For
+    many queries on a small version these are all tables, too. Raises SeasDataError if a query fails.
     """
     frames = []
     for each in run_each(shards, queries, materialised):
@@ -119,6 +119,8 @@ def run_each(
     Raises SeasDataError if no query can be run, such as when a file is damaged.
     """
     request = _make_request(shards, [query for query, _ in queries], SECONDS, MEMORY)
+    if len(queries) >= _MANY_QUERIES and _are_small(shards):
+        materialised = list(dict.fromkeys([*shards, "prompts", "dropped", "kept", *materialised]))
     try:
         tables = _READERS.run(request, queries, materialised)
     except reader.RefusedError as problem:
@@ -127,6 +129,16 @@ def run_each(
         SeasDataError(printable(str(each))) if isinstance(each, reader.RefusedError) else _to_frame(each)
         for each in tables
     ]
+
+
+# Several queries on a version of a few megabytes take a third of the time if its files are read once, into memory.
+_MANY_QUERIES = 5
+_SMALL_BYTES = 16_000_000
+
+
+def _are_small(shards: dict[str, list[Path]]) -> bool:
+    sizes = [state[1] for paths in shards.values() for path in paths if (state := _state(str(path)))]
+    return sum(sizes) <= _SMALL_BYTES
 
 
 class _Readers:
