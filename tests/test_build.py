@@ -234,7 +234,7 @@ def test_a_version_as_frames_datasets_and_sql_agree(first: Version) -> None:
         first.table("nothing")
 
 
-@pytest.mark.parametrize("workspace", ["example", "made"])
+@pytest.mark.parametrize("workspace", [pytest.param("example", marks=pytest.mark.slow), "made"])
 def test_a_table_as_a_frame_is_what_sql_says_of_it(workspace: str, request: pytest.FixtureRequest) -> None:
     version = sd.open(request.getfixturevalue(workspace)).version()
     for name in VIEWS:

@@ -165,6 +165,7 @@ def test_review_is_a_sheet_that_a_spreadsheet_does_not_execute(at: list[str], tm
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
 
 
+@pytest.mark.slow
 def test_checkout_is_a_folder_that_the_ecosystem_opens(at: list[str], tmp_path: Path) -> None:
     import datasets
     import duckdb

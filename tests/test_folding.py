@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import folding, unicode_tables
@@ -21,6 +21,7 @@ from seas_data.folding import (
     version,
 )
 from seas_data.text import normalise, text_digest
+from tests.conftest import examples
 
 PLAIN = "what is in the box?"
 
@@ -78,7 +79,7 @@ def test_plain_text_keeps_its_normal_form() -> None:
         assert fold(text) == normalise(text)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(150)
 @given(st.text())
 def test_folding_is_stable_and_looks_alike_if_equal(text: str) -> None:
     folded = fold(text)
@@ -87,7 +88,7 @@ def test_folding_is_stable_and_looks_alike_if_equal(text: str) -> None:
     assert is_blank(text) == (folded == "")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(st.text(st.characters(max_codepoint=127)))
 def test_printable_ascii_folds_to_its_normal_form(text: str) -> None:
     folded = fold(text)

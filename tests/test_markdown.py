@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -91,13 +91,13 @@ def test_no_value_changes_the_structure_of_the_page(value: str, place: str) -> N
     assert "\n" not in shown and "|" not in shown
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(st.text(alphabet="ab1.-_*`|<>[]()!#:/\\ \n&$~@+={}'\"", max_size=40), st.sampled_from(PLACES))
 def test_no_mixture_of_punctuation_changes_the_structure_of_the_page(value: str, place: str) -> None:
     assert shape(place.replace("{}", markdown.escape(value))) == shape(place.replace("{}", "door"))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(100)
 @given(st.text(min_size=1, max_size=60))
 def test_a_value_is_rendered_as_its_text_on_one_line(value: str) -> None:
     shown = Tags(PARSER.render(f"x {markdown.escape(value)} y")).text.strip()

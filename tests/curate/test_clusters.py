@@ -49,11 +49,16 @@ def test_similar_rows_are_close_on_the_map() -> None:
     assert np.mean(topic[distance.argmin(axis=1)] == topic) > 0.95
 
 
-def test_the_result_does_not_depend_on_row_order_or_process() -> None:
+def test_the_result_does_not_depend_on_row_order() -> None:
     texts, vectors = world(90)
     found = cluster_prompts(texts, vectors, SETTINGS)
     mixed = np.random.default_rng(5).permutation(90)
     assert cluster_prompts(texts[mixed], vectors[mixed], SETTINGS).equals(found[mixed])
+
+
+@pytest.mark.slow
+def test_the_result_does_not_depend_on_the_process() -> None:
+    found = cluster_prompts(*world(90), SETTINGS)
     code = (
         f"import runpy; here = runpy.run_path({__file__!r}); texts, vectors = here['world'](90)\n"
         "print(here['cluster_prompts'](texts, vectors, here['SETTINGS']).write_csv())"

@@ -2,11 +2,12 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
 from seas_data.curate.validity import drop_invalid
+from tests.conftest import examples
 from tests.curate.settings import LIMITS
 
 
@@ -65,7 +66,7 @@ def test_holdout_rows_do_not_change() -> None:
     assert run("?", "a door", role="holdout").kept.height == 2
 
 
-@settings(max_examples=60, deadline=None)
+@examples(30)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=8))
 def test_every_row_is_kept_or_has_one_decision(texts: list[str]) -> None:
     outcome = run(*texts, max_characters=10)

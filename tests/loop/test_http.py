@@ -60,6 +60,7 @@ def said(body: dict[str, Any], _: int) -> Reply:
     return 200, {}, {"choices": choices, "usage": {"completion_tokens": 5 * len(choices)}}
 
 
+@pytest.mark.slow
 def test_a_loop_continues_with_another_max_wait_and_when_its_server_is_available_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

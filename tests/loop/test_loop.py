@@ -273,6 +273,7 @@ def test_ten_kills_at_random_moments(workspace: Path, tmp_path: Path) -> None:
     check_kills(tmp_path / "ws", [moments.randint(1, 12) for _ in range(10)], undisturbed)
 
 
+@pytest.mark.slow
 def test_standalone_stages_write_the_same_kind_of_tables(one: Path, tmp_path: Path) -> None:
     workspace, last = one / "ws", sd.open(one / "ws").version("v1")
     folder = tmp_path / "round"

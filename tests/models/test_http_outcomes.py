@@ -6,11 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.models import http_outcomes
 from seas_data.models.http_outcomes import classify_failure, classify_reply, read_choices, read_retry_after
+from tests.conftest import examples
 
 ANSWER = {"choices": [{"message": {"content": "blue"}, "finish_reason": "stop"}]}
 JSON = st.recursive(
@@ -75,7 +76,7 @@ def test_the_words_of_the_server_are_kept_without_its_key_and_controls() -> None
     assert outcome.reason == "status 400: the key ... is\\u{1b}[2J wrong (invalid_api_key)"
 
 
-@settings(max_examples=400, deadline=None)
+@examples(150)
 @given(st.integers(100, 599), JSON, st.integers(1, 5))
 def test_a_request_is_exactly_one_of_answer_refusal_and_failure(status: int, content: Any, count: int) -> None:
     outcome = classify_reply(status, {}, json.dumps(content).encode())

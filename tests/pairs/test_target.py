@@ -2,7 +2,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -232,7 +232,7 @@ def test_whatever_comes_in(made: World, rules: dict[str, Any], of_harmless: bool
     assert_frame_equal(paired.unpaired, again.unpaired)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(12)
 @given(worlds(), st.sampled_from(["score", "length", "first"]), st.integers(1, 3))
 def test_as_many_pairs_as_there_are_texts_of_each_kind(made: World, select_by: str, most: int) -> None:
     paired = target(made, select_by=select_by, max_pairs_per_prompt=most)

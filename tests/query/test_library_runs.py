@@ -60,7 +60,7 @@ def nothing() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-@pytest.fixture(scope="module", params=["gated", "public"])
+@pytest.fixture(scope="module", params=["gated", pytest.param("public", marks=pytest.mark.slow)])
 def checked_out(request: pytest.FixtureRequest, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("out") / str(request.param)
     with pytest.MonkeyPatch.context() as patch:  # the card takes longer than all the rest, and no query reads it

@@ -3,13 +3,14 @@
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from seas_data.metrics import intervals
 from seas_data.metrics.intervals import paired_interval
 from seas_data.query import macros
+from tests.conftest import examples
 
 
 def connected() -> duckdb.DuckDBPyConnection:
@@ -36,7 +37,7 @@ def ask(query: str, **values: object) -> tuple[float, ...]:
     return tuple(found)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(30)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=60))
 def test_a_share_of_clustered_rows_has_the_interval_of_the_evaluation(rows: list[tuple[int, bool]]) -> None:
     clusters, flags = [cluster for cluster, _ in rows], [flag for _, flag in rows]
@@ -66,7 +67,7 @@ def test_without_rows_nothing_is_known() -> None:
     assert ask("select wilson_low(0.5, 0), wilson_high(0.5, 0)") == (0, 1)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(20)
 @given(st.lists(st.integers(-4, 4).map(lambda quarter: quarter / 4), min_size=1, max_size=30))
 def test_paired_differences_have_the_interval_of_the_evaluation(changes: list[float]) -> None:
     query = "select avg(change), paired_low(change), paired_high(change) from (select unnest($changes) as change)"

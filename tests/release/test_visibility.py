@@ -15,7 +15,7 @@ from seas_data.release import visibility as profile
 from seas_data.release.visibility import redact
 from seas_data.tables import PAIR_ROLES, TABLES
 from seas_data.text import text_digest
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, examples
 
 SECRET = "what the model answered"
 
@@ -53,7 +53,7 @@ def texts(frame: pl.DataFrame) -> str:
 
 
 @given(frames("responses"))
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_no_text_of_a_response_is_public(frame: pl.DataFrame) -> None:
     held = redact("responses", frame, "public")
     assert held.schema == frame.schema and held.height == frame.height
@@ -63,7 +63,7 @@ def test_no_text_of_a_response_is_public(frame: pl.DataFrame) -> None:
 
 
 @given(frames("verdicts"))
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_nothing_that_a_judge_wrote_is_public(frame: pl.DataFrame) -> None:
     held = redact("verdicts", frame, "public")
     withheld = ["raw", "detail"]
@@ -73,7 +73,7 @@ def test_nothing_that_a_judge_wrote_is_public(frame: pl.DataFrame) -> None:
 
 @pytest.mark.parametrize("table", ["pairs", "demonstrations"])
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_a_public_pair_is_of_role_red_and_whole(table: str, data: st.DataObject) -> None:
     frame = data.draw(frames(table))
     held = redact(table, frame, "public")
@@ -81,7 +81,7 @@ def test_a_public_pair_is_of_role_red_and_whole(table: str, data: st.DataObject)
 
 
 @given(frames("prompts"))
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_a_public_prompt_has_its_text_unless_it_is_a_holdout_or_of_no_known_role(frame: pl.DataFrame) -> None:
     held = redact("prompts", frame, "public")
     assert held.drop("text", "goal").equals(frame.drop("text", "goal"))
@@ -116,7 +116,7 @@ def test_what_the_public_profile_withholds() -> None:
 
 
 @given(frames("relabels"))
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_no_name_and_no_note_of_a_reviewer_is_public(frame: pl.DataFrame) -> None:
     frame = frame.with_columns(label_source=pl.lit("manual:ann"))
     held = redact("relabels", frame, "public", lambda: b"key")
@@ -128,7 +128,7 @@ def test_no_name_and_no_note_of_a_reviewer_is_public(frame: pl.DataFrame) -> Non
 
 
 @given(frames("decisions"))
-@settings(max_examples=30, deadline=None)
+@examples(15)
 def test_the_detail_of_a_decision_is_public_unless_a_person_made_it(frame: pl.DataFrame) -> None:
     held = redact("decisions", frame, "public")
     by_program = (pl.col("reason") != "manual").fill_null(False)

@@ -126,19 +126,21 @@ MARKS = """(box) => {
 }"""
 
 
-def test_every_chart_has_marks(plain: Opened) -> None:
-    boxes = plain.page.query_selector_all("[data-chart], [data-map-chart]")
+def test_every_chart_has_marks(hostile: Opened) -> None:
+    boxes = hostile.page.query_selector_all("[data-chart], [data-map-chart]")
     assert len(boxes) > 40
     marks = {box.get_attribute("data-chart"): box.evaluate(MARKS) for box in boxes}
     assert not {name: count for name, count in marks.items() if count < 1}
-    assert plain.page.query_selector_all(".flow .link")
+    assert hostile.page.query_selector_all(".flow .link")
 
 
+@pytest.mark.slow
 def test_it_complains_of_nothing_and_asks_nobody(plain: Opened) -> None:
     assert plain.said == []
     assert len(plain.asked) == 1
 
 
+@pytest.mark.slow
 def test_a_table_sorts_both_ways_filters_and_shows_more(plain: Opened) -> None:
     table = plain.page.locator("#q-flow details.table")
     numbers = lambda: [int(cell.replace(",", "")) for cell in table.locator("td.number").all_inner_texts()]  # noqa: E731
@@ -159,6 +161,7 @@ def test_a_table_sorts_both_ways_filters_and_shows_more(plain: Opened) -> None:
     table.get_by_label("Filter rows").fill("")
 
 
+@pytest.mark.slow
 def test_the_keyboard_is_enough(plain: Opened) -> None:
     summary = plain.page.locator("#q-judges details.table > summary")
     summary.focus()
@@ -172,6 +175,7 @@ def test_the_keyboard_is_enough(plain: Opened) -> None:
     assert plain.page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
 
 
+@pytest.mark.slow
 def test_it_fits_phones_and_screens_and_both_themes(plain: Opened) -> None:
     page = plain.page
     colours = set()
@@ -206,6 +210,7 @@ SPOT = """(box) => {
 }"""
 
 
+@pytest.mark.slow
 def test_the_map_can_be_coloured_zoomed_and_asked(plain: Opened) -> None:
     page, chart = plain.page, plain.page.locator("[data-map-chart]")
     points = chart.evaluate("(box) => box.view.data('rows').length")
@@ -224,6 +229,7 @@ def test_the_map_can_be_coloured_zoomed_and_asked(plain: Opened) -> None:
     assert plain.said == []
 
 
+@pytest.mark.slow
 def test_a_point_of_the_map_can_be_picked_by_keyboard(plain: Opened) -> None:
     page = plain.page
     page.locator(".map .near summary").focus()
@@ -310,6 +316,7 @@ def test_nothing_hostile_acts(hostile: Opened) -> None:
     assert "\\u{202e}" in found["text"]
 
 
+@pytest.mark.slow
 def test_the_data_of_the_page_is_what_was_asked(plain: Opened, made: Path) -> None:
     told = json.loads(plain.page.locator("#page-data").text_content() or "")
     kept = sd.open(made).version().table("kept")

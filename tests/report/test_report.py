@@ -221,6 +221,7 @@ def test_the_page_has_no_place_for_a_script_of_others(html: str) -> None:
     assert not re.search(r"<(link|iframe|object|embed|base|img|form)\\b", html.split("<script>")[0])
 
 
+@pytest.mark.slow
 def test_the_same_version_gives_the_same_bytes(version: Version, html: str) -> None:
     assert report.render_report(version) == html
 

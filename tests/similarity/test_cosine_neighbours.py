@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs, cosine_neighbours
+from tests.conftest import examples
 
 
 def unit(rows: int, dimensions: int, seed: int, spread: float = 0.3) -> np.ndarray:
@@ -50,7 +51,7 @@ def filtered(request, monkeypatch):
 
 
 @pytest.mark.usefixtures("filtered")
-@settings(max_examples=25, deadline=None)
+@examples(12)
 @given(st.data())
 def test_pairs_match_brute_force(data):
     rows = data.draw(st.integers(0, 60))
@@ -151,7 +152,7 @@ def test_beyond_the_exact_limit_an_index_finds_the_same_pairs(monkeypatch):
 
 
 @pytest.mark.usefixtures("filtered")
-@settings(max_examples=25, deadline=None)
+@examples(12)
 @given(st.data())
 def test_nearest_matches_brute_force_and_ties_go_to_the_lower_row(data):
     dimensions, seed = data.draw(st.sampled_from([2, 33])), data.draw(st.integers(0, 99))
@@ -177,7 +178,7 @@ def test_empty_input_has_no_pairs_and_no_neighbours():
     assert cosine_neighbours.find_nearest(unit(2, 4, 0), none)[0].tolist() == [-1, -1]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(12)
 @given(st.integers(0, 60), st.integers(1, 6), st.integers(0, 9), st.sampled_from([4, 7, 64]))
 def test_top_neighbours_match_brute_force(rows: int, count: int, seed: int, tile: int) -> None:
     vectors = unit(rows, 5, seed)

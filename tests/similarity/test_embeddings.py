@@ -55,7 +55,7 @@ def full_batches():
     """Use the batches of a real build."""
 
 
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
+@pytest.fixture(scope="module", params=[pytest.param("fp32", marks=pytest.mark.slow), "bf16"])
 def loaded(request) -> encoder.Encoder:
     return encoder.load_encoder(encoder.locate_model(Embedder(precision=request.param)))
 
@@ -183,7 +183,7 @@ def test_token_counts_of_unembedded_texts_are_stored(tmp_path, monkeypatch):
 
 
 def test_vectors_do_not_depend_on_how_texts_are_grouped_into_runs(tmp_path):
-    texts = [sentence(1 + number % 40, number) for number in range(80)]
+    texts = [sentence(1 + number % 40, number) for number in range(40)]
     whole = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "whole")
     embeddings.embed_texts(frame([*texts[::2], "company of another kind"]), [Embedder()], tmp_path / "halves")
     halves = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "halves")

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import sources
@@ -21,6 +21,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources import compression
 from seas_data.sources.account import require_readable
+from tests.conftest import examples
 from tests.taxonomies import RISK_CATEGORIES
 
 OBJECTS = [{"prompt": f"Which key opens door {number}?", "id": number} for number in range(4)]
@@ -341,7 +342,7 @@ values = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25)
 @given(
     prompts=st.lists(values, min_size=1, max_size=12),
     form=st.sampled_from(["lines", "array", "pretty", "parquet", "xlsx", "csv"]),

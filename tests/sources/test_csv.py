@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from seas_data import sources
@@ -161,7 +161,7 @@ def test_a_file_without_a_usable_header(tmp_path: Path, content: str, says: str)
 cell = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(cell, cell, st.sampled_from(["door", "key"])), max_size=30))
 def test_what_a_csv_writer_writes_comes_back(rows: list[tuple[str, str, str]]) -> None:
     text = written([("prompt", "id", "label"), *rows])

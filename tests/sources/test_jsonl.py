@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources.jsonl import read_jsonl_frame
+from tests.conftest import examples
 
 
 def read(tmp_path: Path, content: bytes, **keys: object) -> sources.SourceRows:
@@ -117,7 +118,7 @@ def test_a_file_that_is_not_of_its_encoding(tmp_path: Path) -> None:
         read(tmp_path, b"\x00\xd8a", encoding="utf-16-le")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(30)
 @given(st.lists(st.one_of(st.text(), st.none(), st.integers()), max_size=20), st.binary(max_size=200))
 def test_every_row_is_in_one_of_the_two(tmp_path_factory: pytest.TempPathFactory, prompts: list, noise: bytes) -> None:
     content = (
@@ -129,7 +130,7 @@ def test_every_row_is_in_one_of_the_two(tmp_path_factory: pytest.TempPathFactory
     assert found.prompts["prompt_id"].is_unique().all()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(30)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused_in_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     try:

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
@@ -19,6 +19,7 @@ from seas_data.sources.account import require_readable
 from seas_data.sources.logs.records import LogRecord, LogSkipped
 from seas_data.sources.messages import choose_turn, turns_of_json
 from seas_data.sources.raw_rows import InvalidLineError
+from tests.conftest import examples
 from tests.made_logs import attempts, logged  # noqa: F401  (a fixture)
 
 SYSTEM = {"role": "system", "content": "You keep the castle."}
@@ -219,7 +220,7 @@ def test_the_language_is_that_of_the_words_of_the_user(tmp_path: Path) -> None:
 TURNS = st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text(max_size=5)), max_size=5)
 
 
-@settings(deadline=None, max_examples=200)
+@examples(80)
 @given(turns=TURNS, turn=st.sampled_from(["first", "last", "all", None]))
 def test_a_conversation_is_one_prompt_or_one_reason(turns: list[tuple[str, str]], turn: Any) -> None:
     value = [{"role": role, "content": content} for role, content in turns]

@@ -167,6 +167,7 @@ def test_what_another_training_left_is_not_gone_on_with(base: Path, rows: pl.Dat
     assert not (first.work / "checkpoints").exists(), "another model is another job"
 
 
+@pytest.mark.slow
 def test_rows_that_are_left_out_are_told(
     base: Path, rows: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,9 +47,12 @@ def push_model(version: Version, model: str, request: PushRequest) -> PushResult
     role, digest, _ = row.row(0)
     if checkpoint.compute_digest(source) != digest:
         raise SeasDataError(f"{source} has changed since {model} of {version.name} was trained; restore its files")
-    waived = _run_checks(version, model, role, request)
+    text = card.model_card(version, model)
+    waived = _run_checks(model, role, request, text)
+    if waived:
+        text = card.model_card(version, model, waived)
     with publish_lock(version.workspace.root), release_folder(version.workspace.root) as folder:
-        _render(version, model, source, folder, waived)
+        _write(source, folder, text)
         remote = Remote(request.repository, "model")
         title = f"{model} of {version.name}"
         payload = Payload(folder, title, f"Digest: {digest}", role, digest, version.digest, role == "red", waived)
@@ -76,8 +79,11 @@ def require_names(waivers: Mapping[str, str]) -> Mapping[str, str]:
     return waivers
 
 
-def _run_checks(version: Version, model: str, role: str, request: PushRequest) -> dict[str, str]:
-    """Return the checks that fail, with the reasons for waiving them. Raises SeasDataError if a reason is missing."""
+def _run_checks(model: str, role: str, request: PushRequest, text: str) -> dict[str, str]:
+    """Return the checks that fail, with the reasons for waiving them. Raises SeasDataError if a reason is missing.
+
+    ``text``: the model's card.
+    """
     waivers = request.waivers or {}
     failed = {}
     if role == "red" and request.public:
@@ -85,7 +91,7 @@ def _run_checks(version: Version, model: str, role: str, request: PushRequest) -
             f"{model} is a red team, which writes attacks; to make it public give a reason with --allow {RED_TEAM} "
             '--because "REASON", or leave out --public'
         )
-    head, _ = metadata.split(card.model_card(version, model))
+    head, _ = metadata.split(text)
     if head.get("license") == "unknown":
         failed[LICENCES] = (
             f"no single licence is known for the base model of {model}, and it binds {model} too; state it in the "
@@ -97,8 +103,8 @@ def _run_checks(version: Version, model: str, role: str, request: PushRequest) -
     return {name: waivers[name] for name in failed}
 
 
-def _render(version: Version, model: str, source: Path, folder: Path, waived: dict[str, str]) -> None:
-    """Write the files to push: those of the checkpoint, without what the training keeps to resume from."""
+def _write(source: Path, folder: Path, text: str) -> None:
+    """Write the files to push: the card, and those of the checkpoint without what the training keeps to resume from."""
     folder.mkdir(mode=0o700)
     for pattern in checkpoint.FILE_PATTERNS:
         for path in source.glob(pattern):
@@ -107,7 +113,7 @@ def _render(version: Version, model: str, source: Path, folder: Path, waived: di
     if (source / push_plan.TRAINING).is_file():
         settings = redact_recipe(json.loads((source / push_plan.TRAINING).read_bytes()))
         files.write_text(folder / push_plan.TRAINING, json.dumps(settings, indent=1, ensure_ascii=False) + "\n")
-    files.write_text(folder / push_plan.CARD, card.model_card(version, model, waived))
+    files.write_text(folder / push_plan.CARD, text)
 
 
 def _holds(tree: dict[str, RemoteFile], folder: Path) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.curate.dedup.edges import (
@@ -18,6 +18,7 @@ from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddab
 from seas_data.folding import leak_digest
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise, text_digest
+from tests.conftest import examples
 from tests.curate.settings import curation
 
 NEAR_ONLY = curation(semantic=None)
@@ -255,7 +256,7 @@ def meaning(
     return duplicates, {frozenset(members) for members in family.values()}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25)
 @given(
     st.lists(st.tuples(st.sampled_from([None, "T", "U"]), st.sampled_from(WORDS)), unique=True, min_size=1),
     st.lists(st.integers(0, 11), min_size=15, max_size=15),

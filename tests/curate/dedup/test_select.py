@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.curate.dedup.select import select
 from seas_data.curate.outcome import DECISION_COLUMNS
 from seas_data.recipe import Templates
 from seas_data.recipe.dedup import Near
+from tests.conftest import examples
 from tests.curate.settings import curation
 
 KINDS = ("adversarial", "harmless", "general")
@@ -218,13 +219,13 @@ def quadratic(case: Case) -> list[str]:
     return kept
 
 
-@settings(max_examples=80, deadline=None)
+@examples(30)
 @given(cases())
 def test_the_selection_matches_a_quadratic_pass(case: Case) -> None:
     assert sorted(run(case)[0]) == sorted(quadratic(case))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25)
 @given(cases())
 def test_every_drop_has_a_kept_witness(case: Case) -> None:
     kept, decisions = run(case)
@@ -244,7 +245,7 @@ def test_every_drop_has_a_kept_witness(case: Case) -> None:
             assert drop["score"] >= drop["threshold"] == DUPLICATE.get(drop["reason"], 1.0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25)
 @given(cases())
 def test_kept_rows_have_no_duplicates_and_all_contrasts_are_flagged(case: Case) -> None:
     kept, decisions = run(case)
@@ -263,7 +264,7 @@ def test_kept_rows_have_no_duplicates_and_all_contrasts_are_flagged(case: Case) 
     assert sorted(flags.select("prompt_id", "witness_id", "score", "threshold").rows()) == sorted(expected)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(15)
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_the_input_changes_nothing(case: Case, random: object) -> None:
     kept, decisions = run(case)

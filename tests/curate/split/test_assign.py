@@ -1,13 +1,14 @@
 """Assignment of rows to splits: proportions by stratum, whole groups, frozen earlier rows."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.curate.split.crossings import find_crossings
 from seas_data.recipe import Split
 from seas_data.recipe.dedup import Near, Semantic
 from seas_data.text import content_id
+from tests.conftest import examples
 from tests.curate.settings import SPLIT, curation
 from tests.curate.split.frames import PLACED, chain, edges, numbered, rows, run_split, wrapped
 
@@ -99,7 +100,7 @@ def kept_rows(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame
 SETTINGS = curation(split=Split(test=0.3, harmless=0.4))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(25)
 @given(kept_rows())
 def test_no_group_crosses_and_no_proportion_is_off_by_more_than_a_group(
     drawn: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
@@ -126,7 +127,7 @@ def test_no_group_crosses_and_no_proportion_is_off_by_more_than_a_group(
         assert any(count > open_[name] for name, count in group.group_by("stratum").len().rows())
 
 
-@settings(max_examples=30, deadline=None)
+@examples(15)
 @given(kept_rows(), st.integers(0, 1000))
 def test_the_order_of_the_input_changes_nothing(
     drawn: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame], seed: int
@@ -138,7 +139,7 @@ def test_the_order_of_the_input_changes_nothing(
     assert again.reports.equals(placed.reports)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(20)
 @given(kept_rows(), st.integers(1, 30))
 def test_a_later_version_moves_nothing_and_leaks_nothing(
     drawn: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame], first: int

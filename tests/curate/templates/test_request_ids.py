@@ -4,11 +4,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.curate.templates.request_ids import assign_request_ids
 from seas_data.text import content_id, text_digest
+from tests.conftest import examples
 
 Row = tuple[str, str, str | None]
 
@@ -139,7 +140,7 @@ def likes(draw: st.DrawFn) -> tuple[list[Row], list[tuple[str, str, float, str]]
 
 
 @given(likes(), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@examples(25)
 def test_rows_of_a_request_are_similar_to_its_anchor(
     drawn: tuple[list[Row], list[tuple[str, str, float, str]]], random: Any
 ) -> None:

@@ -7,11 +7,12 @@ import pytest
 import yaml
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard, DatasetCardData, ModelCard, metadata_load
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.release.card import metadata
+from tests.conftest import examples
 from tests.test_markdown import HOSTILE
 
 
@@ -64,7 +65,7 @@ def test_a_hostile_value_is_a_value(value: str, tmp_path: Path) -> None:
     assert card.data.license == "mit"
 
 
-@settings(max_examples=200, deadline=None)
+@examples(80)
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=30), max_size=4))
 def test_metadata_round_trips(content: dict[str, str]) -> None:
     assert metadata.split(f"---\n{metadata.dump(content)}---\nbody") == (content, "body")

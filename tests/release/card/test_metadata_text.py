@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import yaml_text
 from seas_data.errors import SeasDataError
 from seas_data.release.card import metadata
+from tests.conftest import examples
 
 OURS: dict[str, Any] = {
     "license": "mit",
@@ -116,7 +117,7 @@ LINES = [
 
 
 @given(st.lists(st.sampled_from(LINES), max_size=12))
-@settings(deadline=None, max_examples=150)
+@examples(60)
 def test_the_updated_text_always_has_the_merged_values(lines: list[str]) -> None:
     card = "---\n" + "\n".join(lines) + "\n---\nbody\n"
     try:

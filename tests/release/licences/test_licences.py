@@ -3,13 +3,13 @@
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import recipe as recipes
 from seas_data.release.licences import LicenceResult, Part, combine
 from seas_data.release.licences.table import LICENCES, find_licence
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, examples
 
 KNOWN = sorted({each.id for each in LICENCES})
 
@@ -65,7 +65,7 @@ def test_the_faults_name_the_parts_that_cause_them() -> None:
 
 
 @given(st.lists(st.sampled_from(KNOWN), min_size=1, max_size=5))
-@settings(max_examples=300, deadline=None)
+@examples(100)
 def test_no_duty_of_any_part_is_lost(names: list[str]) -> None:
     found = release(*names).licence
     if found is None:

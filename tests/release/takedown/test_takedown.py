@@ -161,6 +161,7 @@ def rewritten(root: Path, table: str, column: str, value: str, where: pl.Expr) -
     return Version(before.workspace, before.workspace.commit(manifest, pl.DataFrame(schema=RUNS)))
 
 
+@pytest.mark.slow
 def test_of_many_responses_that_say_the_same_only_the_named_one_goes(mine: Path) -> None:
     stock = "I am sorry, but the garden is closed to all of you."
     ids = versions.open(mine).version().table("responses").drop_nulls("text")["response_id"].sort()
@@ -188,6 +189,7 @@ def test_a_remark_that_quotes_the_words_goes_and_its_row_stays(mine: Path) -> No
     assert set(after.table("kept")["prompt_id"]) <= set(before.table("kept")["prompt_id"])
 
 
+@pytest.mark.slow
 def test_a_shard_from_before_a_column_was_added_is_written_anew(mine: Path) -> None:
     before = versions.open(mine).version()
     prompt_id = shown_prompt(before)
@@ -283,6 +285,7 @@ def build_again(root: Path) -> str:
     return build(recipe.load(EXAMPLE), root).version.name
 
 
+@pytest.mark.slow
 def test_what_was_forgotten_does_not_come_back(example: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(example, tmp_path / "ws"))
     before = versions.open(root).version()
@@ -337,7 +340,7 @@ def test_the_same_words_under_another_id_are_refused(example: Path, tmp_path: Pa
     assert text_digest(text) not in str(kept) and (root / "forgotten.json").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("recorded", ["before folding", "now"])
+@pytest.mark.parametrize("recorded", [pytest.param("before folding", marks=pytest.mark.slow), "now"])
 def test_a_disguised_copy_of_a_forgotten_text_is_refused(example: Path, tmp_path: Path, recorded: str) -> None:
     from seas_data import recipe
     from seas_data.run import build
