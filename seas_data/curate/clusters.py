@@ -17,11 +17,6 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from seas_data import progress, recipe
@@ -103,6 +98,9 @@ def _spherical_k_means(vectors: Vectors, count: int) -> Numbers:
 
     Source: Dhillon and Modha (2001), Concept Decompositions for Large Sparse Text Data Using Clustering.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     count = min(max(count, 2), len(vectors))
     training = vectors[: count * _ROWS_PER_CENTRE]  # ids are hashes, so the first rows by id are a random sample
     with catch_warnings():
@@ -129,6 +127,8 @@ def label_clusters(rows: pl.DataFrame, cluster: Numbers) -> pl.DataFrame:
     of the frequencies over all clusters, words the mean number of words of a cluster. Source: Grootendorst (2022),
     BERTopic, arXiv 2203.05794.
     """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
     texts = rows.select("text", cluster=pl.Series(cluster)).group_by("cluster", maintain_order=True)
     word = pl.col("text").str.slice(0, _CHARACTERS_PER_ROW).str.normalize("NFKC").str.to_lowercase()
     found = (
@@ -174,6 +174,9 @@ def _fit_map(vectors: Vectors) -> Vectors:
     Fewer than ten rows keep these components as positions. Source: van der Maaten and Hinton (2008), Visualizing Data
     using t-SNE.
     """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     n, dimensions = vectors.shape
     if not np.ptp(vectors, axis=0).any():
         return np.zeros((n, 2), dtype=np.float32)

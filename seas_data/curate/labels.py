@@ -21,8 +21,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from seas_data import recipe
@@ -137,6 +135,8 @@ def _predict(labelled: _LabelledRows, vectors: NDArray[np.float32]) -> pl.DataFr
 
     Output columns: ``predicted``, ``probability``.
     """
+    from sklearn.linear_model import LogisticRegression
+
     rank = pl.int_range(pl.len()).over("class", "source")
     chosen = labelled.frame.with_row_index("row").sort(rank, "row").group_by("class", maintain_order=True)
     sampled = np.sort(chosen.head(ROWS_PER_CLASS)["row"].to_numpy())
@@ -163,6 +163,8 @@ def _fill_labels(prompts: pl.DataFrame, accepted: pl.DataFrame, taxonomy: recipe
 
 def _validate_by_group(labelled: _LabelledRows, settings: recipe.Labels) -> list[MetricRow]:
     """Cross-validate with each group in one fold: accuracy, macro-F1, coverage and confusion."""
+    from sklearn.model_selection import GroupKFold
+
     groups = labelled.frame["group"].to_numpy()
     folds = min(FOLDS, len(set(groups)))
     if folds < 2:

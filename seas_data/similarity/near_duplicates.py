@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import scipy.stats
+import scipy.special
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
@@ -106,7 +106,8 @@ def _filter_by_sketch(
     one in a million reaches it, by the binomial distribution of the agreements.
     """
     length = sketches.shape[1]
-    least = int(scipy.stats.binom.ppf(1e-6, length, min(threshold, 1.0)))
+    # What scipy.stats.binom.ppf returns, whose module takes a second to import.
+    least = int(np.searchsorted(scipy.special.bdtr(np.arange(length + 1), length, min(threshold, 1.0)), 1e-6))
     for one, other in candidates:
         possible = np.minimum(sizes[one], sizes[other]) / np.maximum(sizes[one], sizes[other]) >= threshold
         one, other = one[possible], other[possible]
