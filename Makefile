@@ -19,9 +19,9 @@ demo: .venv/installed
 	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace ws-example"
 
 # Two processes of one thread each: a file's tests stay together, for they share what was built for them. The order is
-# that of tests/conftest.py, not by the number of tests.
+# that of tests/conftest.py, not by the number of tests. Tests start processes, which are spared compiling the package.
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
