@@ -65,7 +65,7 @@ class Version:
         """Return the rows of the files of ``table``, oldest file first."""
         schema = _schema(table)
         selected = list(schema if columns is None else columns)
-        parts = [_read_file(table, path, selected) for path in self.paths().get(table, [])]
+        parts = [read_shard(table, path, selected) for path in self.paths().get(table, [])]
         return pl.concat([pl.DataFrame(schema={name: schema[name] for name in selected}), *parts])
 
 
@@ -116,7 +116,8 @@ def _schema(table: str) -> pl.Schema:
     return pl.Schema(RUNS) if table == "runs" else tables.empty(table).schema
 
 
-def _read_file(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
+def read_shard(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    """Return ``columns`` of one file of ``table``. Raises SeasDataError if it cannot be read."""
     try:
         if table == "runs":
             return pl.read_parquet(path, glob=False, columns=list(columns))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -34,6 +35,7 @@ from seas_data.similarity import vector_store
 from seas_data.store import Manifest, Shard, Workspace, open_workspace
 from seas_data.store.stages import RUNS
 from seas_data.store.takedown import build_set_aside, record_texts
+from seas_data.store.version import read_shard
 from seas_data.text import normalise
 
 
@@ -249,10 +251,19 @@ def _find_similar(before: Version, removal: Removal) -> list[str]:
 def _find_versions(workspace: Workspace, removal: Removal, *, except_for: str) -> list[str]:
     """Return the versions of the workspace that contain anything that is taken down."""
     ids = pl.concat([removal.prompts_taken_down.rename("id"), removal.responses_taken_down.rename("id")]).implode()
-    query = "select prompt_id as id from prompts union select prompt_id from attacks"
-    query += " union select response_id from responses"
-    versions = (Version(workspace, workspace.manifest(name)) for name in workspace.versions() if name != except_for)
-    return [each.name for each in versions if each.select(query)["id"].is_in(ids).any()]
+
+    @cache
+    def holds(table: str, column: str, path: Path) -> bool:  # versions share most of their shards
+        return bool(read_shard(table, path, [column])[column].is_in(ids).any())
+
+    columns = {"prompts": "prompt_id", "attacks": "prompt_id", "responses": "response_id"}
+    versions = {name: workspace.shard_paths(workspace.manifest(name)) for name in workspace.versions()}
+    return [
+        name
+        for name, shards in versions.items()
+        if name != except_for
+        and any(holds(table, column, path) for table, column in columns.items() for path in shards.get(table, []))
+    ]
 
 
 def _find_published(root: Path, versions: Iterable[str]) -> tuple[list[str], list[str]]:
