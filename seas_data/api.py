@@ -112,7 +112,7 @@ def judge(
 
     Args:
         recipe: names the judges and their models.
-        prompts: input columns ``prompt_id``, ``text``.
+        prompts: input columns ``prompt_id``, ``text`` and, with conversations, ``messages`` (role, content).
         responses: input columns ``response_id``, ``prompt_id``, ``text``; a null text is not judged.
         folder: keeps what judges answered, so that a killed run resumes. None: a temporary folder.
 

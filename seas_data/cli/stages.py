@@ -36,7 +36,10 @@ def attack(
     recipe: RecipeArgument,
     folder: FolderArgument,
     prompts: Annotated[
-        Path, typer.Option("--prompts", help="JSONL or Parquet file with columns text, type and optionally kind.")
+        Path,
+        typer.Option(
+            "--prompts", help="JSONL or Parquet file with columns text, type and optionally kind and messages."
+        ),
     ],
     red: RedOption = None,
     target: TargetOption = None,

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import MESSAGES
 from seas_data.errors import SeasDataError
 from seas_data.judges import refusal, rules, run_guard
 from seas_data.judges.frames import VERDICT_COLUMNS
@@ -80,17 +81,18 @@ def judge_responses(
         generators: the open models that the judges name.
         folder: the generation cache, so that a killed run resumes.
 
-    Input columns: ``prompt_id`` and ``text`` of prompts; ``response_id``, ``prompt_id`` and ``text`` of responses.
+    Input columns: ``prompt_id``, ``text`` and, with conversations, ``messages`` of prompts; ``response_id``,
+    ``prompt_id`` and ``text`` of responses.
     Output columns: those of the table ``verdicts``, sorted by response and judge.
 
     Raises SeasDataError if a response's prompt is missing or a judge answers no request.
     """
     rows = responses.filter(pl.col("text").is_not_null()).join(
-        prompts.select("prompt_id", prompt="text"), on="prompt_id", how="left"
+        prompts.select("prompt_id", _turns(prompts), prompt="text"), on="prompt_id", how="left"
     )
     if missing := rows["prompt"].null_count():
         raise SeasDataError(f"the prompts of {missing} responses are missing; pass all prompts that were answered")
-    rows = rows.select(id="response_id", prompt="prompt", response="text")
+    rows = rows.select("messages", id="response_id", prompt="prompt", response="text")
     verdicts = _judge_all(rows, judges, generators, folder, "response").rename({"id": "response_id"})
     return tables.cast("verdicts", verdicts.sort("response_id", "judge"))
 
@@ -102,13 +104,13 @@ def judge_prompts(
 
     Judges of refusals are skipped.
 
-    Input columns: ``prompt_id``, ``text``.
+    Input columns: ``prompt_id``, ``text`` and, with conversations, ``messages``.
     Output columns: ``prompt_id``, ``judge``, ``verdict``, ``categories``, ``score`` and ``raw``, sorted by prompt and
     judge.
 
     Raises SeasDataError if a judge answers no request.
     """
-    rows = prompts.select(id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
+    rows = prompts.select(_turns(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
     able = [judge for judge in judges if not isinstance(judge, JudgeRefusal)]
     verdicts = (
         _judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}).drop("refusal", "detail")
@@ -145,7 +147,7 @@ def _judge_all(
 ) -> pl.DataFrame:
     """Return id, judge and ``VERDICT_COLUMNS`` for each judge and row; equal rows are judged once.
 
-    Input columns: ``id``, ``prompt``, ``response``.
+    Input columns: ``id``, ``prompt``, ``messages``, ``response``. Equal prompts have equal turns.
     """
     keys = [content_id("judged", prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
     rows = rows.with_columns(request_id=pl.Series(keys, dtype=pl.String))
@@ -158,10 +160,18 @@ def _judge_all(
     return pl.concat(found)
 
 
+def _turns(prompts: pl.DataFrame) -> pl.Expr:
+    """Return the column ``messages`` of ``prompts``, null if they have none."""
+    return (pl.col("messages") if "messages" in prompts.columns else pl.lit(None, MESSAGES)).alias("messages")
+
+
 def _judge(
     rows: pl.DataFrame, judge: Judge, generators: Mapping[str, Generator], folder: Path, subject: Subject
 ) -> pl.DataFrame:
-    """Return request_id and ``VERDICT_COLUMNS`` of ``rows`` (request_id, prompt, response) by the judge's kind."""
+    """Return request_id and ``VERDICT_COLUMNS`` of ``rows`` by the judge's kind.
+
+    Input columns: ``request_id``, ``prompt``, ``messages``, ``response``.
+    """
     if isinstance(judge, JudgeRules):
         return rules.judge_rows(rows, judge, subject)
     if isinstance(judge, JudgeGuard):

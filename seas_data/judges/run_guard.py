@@ -8,7 +8,7 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.judges.frames import VERDICT_COLUMNS, answer_details, require_answers, to_requests
-from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard
+from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard, to_turns
 from seas_data.models.control_tokens import neutralise, report
 from seas_data.models.protocol import Generator, greedy_sampling
 from seas_data.models.thinking import read_final_answer
@@ -39,7 +39,8 @@ def judge_rows(
 ) -> pl.DataFrame:
     """Return the guard's verdicts.
 
-    Input columns: ``request_id``, ``prompt``, ``response`` (null if prompts are judged).
+    Input columns: ``request_id``, ``prompt``, ``messages`` (the turns of a conversation, or null), ``response`` (null
+    if prompts are judged).
     Output columns: ``request_id`` and ``VERDICT_COLUMNS``.
 
     Raises SeasDataError if the model answers no request.
@@ -54,7 +55,11 @@ def judge_rows(
         ]
         report(judge.label, len(changed), len(texts))
         texts = neutral
-    contents = [guard.to_input(prompt, response) for prompt, response in texts]
+    turns = rows["messages"].to_list() if guard.takes_turns else [None] * rows.height
+    contents = [
+        guard.to_input(prompt, response) if messages is None else to_turns(messages, response)
+        for (prompt, response), messages in zip(texts, turns, strict=True)
+    ]
     requests = to_requests(rows, "text" if guard.bare_text else "messages", contents)
     sampling = greedy_sampling(guard.max_new_tokens + judge.thinking_tokens)
     verdicts = []

@@ -14,7 +14,7 @@ from seas_data.curate.incoming import Earlier
 from seas_data.loop.attack_quality import describe_attacks
 from seas_data.loop.attacks import add_language, mark_set_aside, select_valid
 from seas_data.loop.context import Frames, IterationContext
-from seas_data.loop.generation import generate_attacks, generate_responses
+from seas_data.loop.generation import generate_attacks, generate_responses, select_asked
 from seas_data.loop.input_files import read_rows
 from seas_data.loop.seeds import draw_evaluation_seeds
 from seas_data.loop.verdicts import judge_responses
@@ -155,7 +155,7 @@ def _attack_seeds(context: IterationContext, red_team: str, seeds: pl.DataFrame,
 
 def _answer_and_judge(context: IterationContext, target: str, attacks: pl.DataFrame, sets: pl.DataFrame) -> Frames:
     """Generate and judge the responses of ``target``; return ``responses``, ``verdicts`` and ``settings``."""
-    prompts = pl.concat([select_valid(attacks).select("prompt_id", "text"), sets.select("prompt_id", "text")])
+    prompts = select_asked(select_valid(attacks), sets)
     samples = context.loop.evaluation.responses_per_prompt
     result = generate_responses(context, target, [(prompts, samples)], f"evaluation {target}")
     return result | {"verdicts": judge_responses(context, result["responses"], prompts, f"verdicts {target}")}

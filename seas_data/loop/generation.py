@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import MESSAGES, messages_column
 from seas_data.loop.attacks import build_attacks
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models.protocol import PromptFormat
@@ -31,9 +32,10 @@ def generate_responses(
 ) -> Frames:
     """Generate responses of the target ``model``; return ``responses`` and ``settings``.
 
-    ``prompts`` are frames (prompt_id, text), each with the number of responses to every prompt. Prompts with the same
-    id in one frame are sent once. Each is sent after ``target.system``, if the recipe has one. Control tokens in
-    prompts are read as such if ``target.as_deployed``.
+    ``prompts`` are frames (prompt_id, text and, with conversations, messages), each with the number of responses to
+    every prompt. Prompts with the same id in one frame are sent once. A conversation is sent with all its turns.
+    Each prompt without a system turn of its own is sent after ``target.system``, if the recipe has one. Control tokens
+    in prompts are read as such if ``target.as_deployed``.
     """
     sampling = context.sampling("target")
     as_deployed, system = context.loop.target.as_deployed, context.loop.target.system
@@ -76,6 +78,15 @@ def _only_set(**values: object) -> dict[str, object]:
 
 
 def _to_requests(rows: pl.DataFrame, id_column: str, system: str | None) -> pl.DataFrame:
-    """Return ``rows`` (an id, text) as the input of a generator: request_id, messages, by id."""
-    asked = with_system(messages("user", "text"), system)
-    return rows.select(request_id=id_column, messages=asked).sort("request_id")
+    """Return ``rows`` (an id, text, optional messages) as the input of a generator: request_id, messages, by id."""
+    turns = messages_column() if "messages" in rows.columns else messages("user", "text")
+    return rows.select(request_id=id_column, messages=with_system(turns, system)).sort("request_id")
+
+
+def select_asked(*parts: pl.DataFrame) -> pl.DataFrame:
+    """Return prompt_id, text and messages (null without) of the prompts in all ``parts``."""
+    return pl.concat([_with_messages(part).select("prompt_id", "text", "messages") for part in parts])
+
+
+def _with_messages(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows if "messages" in rows.columns else rows.with_columns(messages=pl.lit(None, MESSAGES))

@@ -22,7 +22,7 @@ from seas_data.loop.attack_quality import describe_joined_attacks
 from seas_data.loop.checkpoints import Role, model_name
 from seas_data.loop.context import Frames, IterationContext, concat_frames
 from seas_data.loop.evaluation import evaluate_models, select_split
-from seas_data.loop.generation import generate_attacks, generate_responses
+from seas_data.loop.generation import generate_attacks, generate_responses, select_asked
 from seas_data.loop.input_files import hash_files
 from seas_data.loop.joined_prompts import select_joining
 from seas_data.loop.seeds import draw_iteration_seeds
@@ -130,7 +130,7 @@ def judge_training_responses(
     context: IterationContext, responses: pl.DataFrame, attacks: pl.DataFrame, harmless: pl.DataFrame
 ) -> Frames:
     """Judge the responses to ``attacks`` and ``harmless`` prompts; return ``verdicts``."""
-    prompts = pl.concat([attacks.select("prompt_id", "text"), harmless.select("prompt_id", "text")])
+    prompts = select_asked(attacks, harmless)
     return {"verdicts": judge_responses(context, responses, prompts, "verdicts")}
 
 

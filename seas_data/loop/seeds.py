@@ -76,10 +76,10 @@ def draw_seeds(
     """Draw ``count`` seeds from ``prompts``; return the table ``seeds``, sorted by id.
 
     The number of seeds of each type is proportional to its weight (``settings.seed_types``); it is not drawn. Identical
-    seeds are returned once.
+    seeds are returned once. Conversations are no examples, because a red team writes a single user turn.
 
     Args:
-        prompts: Prompts of ``split``. Input columns: prompt_id, type, text.
+        prompts: Prompts of ``split``. Input columns: prompt_id, type, text and, with conversations, messages.
         count: Number of seeds.
         settings: The recipe's ``loop.attack``.
         types: The types of the taxonomy, in its order.
@@ -90,7 +90,8 @@ def draw_seeds(
 
     Raises SeasDataError if no type has enough prompts for a seed.
     """
-    typed = prompts.drop_nulls("type").sort("prompt_id")
+    plain = prompts.filter(pl.col("messages").is_null()) if "messages" in prompts.columns else prompts
+    typed = plain.drop_nulls("type").sort("prompt_id")
     by_type = {
         str(name): rows
         for (name,), rows in typed.partition_by("type", as_dict=True, maintain_order=True).items()

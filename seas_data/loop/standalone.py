@@ -8,7 +8,8 @@
 
 The recipe gives the settings and the models; ``--red`` and ``--target`` name other checkpoints. The tables are those of
 a version, as Parquet files with their names, so the output of one stage can be inspected, changed and passed to the
-next. The folder also has ``harmless.parquet`` (prompt_id, text): the harmless prompts that the target was sent.
+next. The folder also has ``harmless.parquet`` (prompt_id, text, messages): the harmless prompts that the target was
+sent.
 """
 
 from pathlib import Path
@@ -17,10 +18,12 @@ import polars as pl
 
 from seas_data import plan, sandbox, tables
 from seas_data.console import say
+from seas_data.conversation import MESSAGES, Message, canonical, plain_columns, render, stored_messages
 from seas_data.errors import SeasDataError
 from seas_data.loop.checkpoints import Role, checkpoint_row, model_name
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.evaluation import describe_target, join_cells
+from seas_data.loop.generation import select_asked
 from seas_data.loop.input_files import read_rows
 from seas_data.loop.iteration import (
     generate_training_attacks,
@@ -70,10 +73,11 @@ def open_context(recipe: Recipe, folder: Path, red: str | None = None, target: s
 def run_attack(context: IterationContext, folder: Path, prompts: Path) -> Frames:
     """Draw seeds from a file of prompts, generate attacks and responses, and write ``seeds`` to ``responses``.
 
-    ``prompts`` is a JSONL or Parquet file with the columns text and type, and optionally prompt_id and kind. Harmless
-    prompts are sent to the target as they are. Raises SeasDataError if a kind is neither adversarial nor harmless.
+    ``prompts`` is a JSONL or Parquet file with the columns text and type, and optionally prompt_id, kind and messages
+    (the turns of conversations, whose text is then not read). Harmless prompts are sent to the target as they are.
+    Raises SeasDataError if a kind is neither adversarial nor harmless, or the turns are no prompt.
     """
-    rows = read_rows(str(prompts), ("text", "type"))
+    rows = read_prompts(prompts)
     if "kind" not in rows.columns:
         rows = rows.with_columns(kind=pl.lit("adversarial"))
     if unknown := sorted(set(rows["kind"].fill_null("null")) - {"adversarial", "harmless"}):
@@ -81,14 +85,16 @@ def run_attack(context: IterationContext, folder: Path, prompts: Path) -> Frames
     if "prompt_id" not in rows.columns:
         ids = [content_id("prompt", "file", text) for text in rows["text"]]
         rows = rows.with_columns(pl.Series("prompt_id", ids, dtype=pl.String))
-    rows = rows.select("prompt_id", "type", "text", "kind").unique("prompt_id", keep="first").sort("prompt_id")
+    rows = (
+        rows.select("prompt_id", "type", "text", "kind", "messages").unique("prompt_id", keep="first").sort("prompt_id")
+    )
     plan.check_model_folders(context.recipe, context.loop)
     adversarial, harmless = rows.filter(pl.col("kind") == "adversarial"), rows.filter(pl.col("kind") == "harmless")
     drawn = draw_iteration_seeds(context, None, adversarial)
     written = generate_training_attacks(context, drawn["seeds"], adversarial)
     answered = generate_training_responses(context, written["attacks"], harmless)
     settings = pl.concat([written["settings"], answered["settings"]])
-    files.write_parquet(folder / _HARMLESS, harmless.select("prompt_id", "text"))
+    files.write_parquet(folder / _HARMLESS, select_asked(harmless))
     return _write(folder, drawn | written | answered | {"settings": settings})
 
 
@@ -143,8 +149,31 @@ def run_evaluation(folder: Path) -> pl.DataFrame:
     return _write(folder, {"metrics": rows})["metrics"]
 
 
+def read_prompts(path: Path) -> pl.DataFrame:
+    """Return the rows of a file of prompts, with text and messages as in the table ``prompts``.
+
+    Raises SeasDataError if the file cannot be read, or lacks text or type, or the turns of a row are no prompt.
+    """
+    rows = read_rows(str(path), ("text", "type"))
+    if "messages" not in rows.columns:
+        text, messages = plain_columns(rows["text"].cast(pl.String))
+        return rows.with_columns(text, messages)
+    texts, stored = [], []
+    for number, (text, turns) in enumerate(rows.select("text", "messages").iter_rows(), 1):
+        try:
+            found = canonical(turns) if turns is not None else [Message("user", text)]
+        except (TypeError, KeyError, ValueError, AttributeError) as problem:
+            raise SeasDataError(
+                f"row {number} of {path} has messages that are no prompt ({problem}); give turns (role, content) of "
+                "system, user and assistant that end with the user's, or null"
+            ) from problem
+        texts.append(render(found))
+        stored.append(stored_messages(found))
+    return rows.with_columns(pl.Series("text", texts, dtype=pl.String), pl.Series("messages", stored, dtype=MESSAGES))
+
+
 def _read_harmless(folder: Path) -> pl.DataFrame:
-    """Return the harmless prompts (prompt_id, text) that the folder's target was sent."""
+    """Return the harmless prompts (prompt_id, text, messages) that the folder's target was sent."""
     path = folder / _HARMLESS
     return (
         pl.read_parquet(path, glob=False)

@@ -8,6 +8,7 @@ from seas_data import pairs, tables
 from seas_data.loop.attacks import select_valid
 from seas_data.loop.checkpoints import Role
 from seas_data.loop.context import Frames, IterationContext
+from seas_data.loop.generation import select_asked
 from seas_data.loop.verdicts import compute_rewards
 from seas_data.query.version import Version
 from seas_data.recipe import Loop
@@ -31,7 +32,7 @@ def build_training_rows(
     Args:
         context: The iteration.
         attacks: The table ``attacks``.
-        harmless: Harmless prompts that the target was sent. Input columns: prompt_id, text.
+        harmless: Harmless prompts that the target was sent. Input columns: prompt_id, text, optional messages.
         seeds: The table ``seeds``.
         answers: The tables ``responses`` and ``verdicts``.
         held_out: The result of ``pairs.select_held_out``.
@@ -41,8 +42,7 @@ def build_training_rows(
     common: dict[str, Any] = {"iteration": context.iteration, "held_out": held_out}
     loop = context.loop
     if settings.mode == "mart":
-        asked = pl.concat([frame.select("prompt_id", "text") for frame in (prompts, harmless)])
-        scored: dict[str, Any] = {"rewards": compute_rewards(context, answers, asked)}
+        scored: dict[str, Any] = {"rewards": compute_rewards(context, answers, select_asked(prompts, harmless))}
         results = [
             pairs.mart_red(prompts, seeds, responses, verdicts, settings, **common),
             pairs.mart_target(prompts, responses, verdicts, settings, seeds=seeds, **scored, **common),

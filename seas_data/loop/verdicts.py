@@ -19,7 +19,10 @@ from seas_data.recipe import Judge, ModelInProcess
 def judge_responses(
     context: IterationContext, responses: pl.DataFrame, prompts: pl.DataFrame, label: str
 ) -> pl.DataFrame:
-    """Return the table ``verdicts`` of all judges of the recipe, for ``responses`` to ``prompts`` (prompt_id, text)."""
+    """Return the table ``verdicts`` of all judges of the recipe, for ``responses`` to ``prompts``.
+
+    Input columns of ``prompts``: prompt_id, text and, with conversations, messages.
+    """
     folder = context.cache_folder(label)
     distinct = prompts.unique("prompt_id", keep="first", maintain_order=True)
 
@@ -43,7 +46,7 @@ def judge_prompts(context: IterationContext, prompts: pl.DataFrame, name: str, l
 def compute_rewards(context: IterationContext, answers: Frames, prompts: pl.DataFrame) -> pl.DataFrame | None:
     """Return the rewards of the safe responses to ``prompts``, from MART's reward model; None without one.
 
-    Input columns: ``answers`` the tables ``responses`` and ``verdicts``; ``prompts`` prompt_id, text.
+    Input columns: ``answers`` the tables ``responses`` and ``verdicts``; ``prompts`` prompt_id, text, messages.
     Output columns: response_id, reward.
     """
     settings = context.recipe.pairs
@@ -53,8 +56,9 @@ def compute_rewards(context: IterationContext, answers: Frames, prompts: pl.Data
     assert isinstance(model, ModelInProcess)
     verdicts = pairs.select_verdicts(answers["verdicts"], judge=settings.judge, refusal_judge=settings.refusal_judge)
     safe = answers["responses"].join(verdicts.filter(pl.col("verdict") == "safe"), on="response_id", how="semi")
-    texts = prompts.select("prompt_id", prompt="text").unique("prompt_id")
-    rows = safe.drop_nulls("text").join(texts, on="prompt_id").select("response_id", "prompt", response="text")
+    texts = prompts.select("prompt_id", "messages", prompt="text").unique("prompt_id")
+    rows = safe.drop_nulls("text").join(texts, on="prompt_id")
+    rows = rows.select("response_id", "prompt", "messages", response="text")
     return reward_model.compute_rewards(model, rows)
 
 

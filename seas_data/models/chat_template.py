@@ -64,27 +64,76 @@ def render_conversations(
 
     Raises SeasDataError if the tokenizer has no template or the template rejects the messages.
     """
-    if not tokenizer.chat_template:
-        raise SeasDataError(
-            f"{tokenizer.name_or_path} has no chat template, as base models do; set chat_template in the recipe"
-        )
+    require_template(tokenizer)
     from jinja2 import TemplateError
 
     if not conversations:
         return []
-    rendered = [[_to_content(message, prompt_format.typed_content) for message in each] for each in conversations]
     try:
-        texts = tokenizer.apply_chat_template(
+        return _apply(tokenizer, conversations, prompt_format)
+    except TemplateError as problem:
+        raise SeasDataError(
+            f"the chat template of {tokenizer.name_or_path} rejects the messages: {problem}; set another chat_template"
+        ) from problem
+
+
+def require_template(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raise SeasDataError if the tokenizer has no chat template."""
+    if not tokenizer.chat_template:
+        raise SeasDataError(
+            f"{tokenizer.name_or_path} has no chat template, as base models do; set chat_template in the recipe"
+        )
+
+
+def _apply(
+    tokenizer: "PreTrainedTokenizerBase", conversations: Sequence[Sequence[Message]], prompt_format: PromptFormat
+) -> list[str]:
+    rendered = [[_to_content(message, prompt_format.typed_content) for message in each] for each in conversations]
+    return list(
+        tokenizer.apply_chat_template(
             rendered,
             tokenize=False,
             add_generation_prompt=prompt_format.generation_prompt,
             **prompt_format.template_kwargs,
         )
+    )
+
+
+def find_refusals(
+    tokenizer: "PreTrainedTokenizerBase", conversations: Sequence[Sequence[Message]], prompt_format: PromptFormat
+) -> list[str | None]:
+    """Return why the chat template cannot render the turns of each conversation, None if it can.
+
+    Templates reject some turns, such as those of the system, or leave them out without a word. Each sequence of roles
+    other than a user turn, alone or with its answer, is rendered once, with a mark in place of every content.
+    """
+    found: dict[tuple[str, ...], str | None] = {("user",): None, ("user", "assistant"): None}
+    own = prompt_format.own_contents
+    reasons = []
+    for conversation in conversations:
+        roles = tuple(message["role"] for message in conversation)
+        if roles not in found:
+            marks = [{**each, "content": f"turn{at}mark"} for at, each in enumerate(conversation)]
+            marked = [each if each["content"] in own else mark for each, mark in zip(conversation, marks, strict=True)]
+            found[roles] = _find_refusal(tokenizer, marked, prompt_format)
+        reasons.append(found[roles])
+    return reasons
+
+
+def _find_refusal(
+    tokenizer: "PreTrainedTokenizerBase", conversation: Sequence[Message], prompt_format: PromptFormat
+) -> str | None:
+    from jinja2 import TemplateError
+
+    roles = ", ".join(message["role"] for message in conversation)
+    try:
+        (text,) = _apply(tokenizer, [conversation], prompt_format)
     except TemplateError as problem:
-        raise SeasDataError(
-            f"the chat template of {tokenizer.name_or_path} rejects the messages: {problem}; set another chat_template"
-        ) from problem
-    return list(texts)
+        return f"the chat template rejects the turns {roles}: {_first_line(problem)}"
+    missing = [message["role"] for message in conversation if message["content"].strip() not in text]
+    if not missing:
+        return None
+    return f"the chat template leaves out a turn ({missing[0]}) of the turns {roles}"
 
 
 def to_typed_content(messages: Sequence[Message]) -> list[dict[str, Any]]:

@@ -237,6 +237,9 @@ class HttpBackend:
         prompt_format: PromptFormat,
     ) -> list[tuple[Any, ...]]:
         """Return the rows of the ``missing`` samples of a request."""
+        if request.refused is not None:
+            failed = Choice(None, "error", request.refused)
+            return [_to_row(request, sample, failed) for sample in missing]
         path = "/chat/completions" if self.settings.endpoint == "chat" else "/completions"
         rows: list[tuple[Any, ...]] = []
         refused_several = False

@@ -30,6 +30,8 @@ class Request:
     """What was changed in the request's text."""
     without_ids: "Request | None" = None
     """If the body has token ids: the same request as text, for a server that does not accept them."""
+    refused: str | None = None
+    """Why the request is not sent: the chat template cannot render its turns."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class _Prompt:
     content: Any
     note: str | None = None
     without_ids: "_Prompt | None" = None
+    refused: str | None = None
 
 
 def create_requests(
@@ -74,6 +77,7 @@ def create_requests(
             {key: value for key, value in body.items() if value is not None},
             prompt.note,
             None if prompt.without_ids is None else to_request(request_id, prompt.without_ids),
+            prompt.refused,
         )
 
     return [to_request(*each) for each in zip(requests["request_id"], prompts, strict=True)]
@@ -97,6 +101,20 @@ def _common_fields(settings: ModelHttp, sampling: Sampling, prompt_format: Promp
 def _render(settings: ModelHttp, conversations: Sequence[list[Message]], prompt_format: PromptFormat) -> list[_Prompt]:
     """Return the rendered text of each conversation, or its token ids if contents hold control tokens as text."""
     tokenizer = chat_template.load_tokenizer(settings.tokenizer or settings.model, template=settings.chat_template)
+    chat_template.require_template(tokenizer)
+    refusals = chat_template.find_refusals(tokenizer, conversations, prompt_format)
+    rendered = iter(
+        _render_all(
+            tokenizer, [c for c, why in zip(conversations, refusals, strict=True) if why is None], prompt_format
+        )
+    )
+    return [
+        next(rendered) if why is None else _Prompt(list(each), refused=why)
+        for each, why in zip(conversations, refusals, strict=True)
+    ]
+
+
+def _render_all(tokenizer: Any, conversations: Sequence[list[Message]], prompt_format: PromptFormat) -> list[_Prompt]:
 
     def to_text(text: str, changed: bool) -> _Prompt:
         return _Prompt(chat_template.strip_bos(tokenizer, text), _note(changed))

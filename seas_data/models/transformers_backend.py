@@ -85,10 +85,11 @@ class TransformersBackend:
     ) -> pl.DataFrame:
         """Answer each request ``samples`` times; see ``protocol.Generator``.
 
-        A request that leaves no room for an answer becomes a failed row. Raises SeasDataError if memory runs out.
+        A request that leaves no room for an answer, or whose turns the chat template cannot render, becomes a failed
+        row. Raises SeasDataError if memory runs out.
         """
         prompt_format = prompt_format or PromptFormat()
-        rows, too_long = self.to_rows(requests, samples, prompt_format)
+        rows, failed = self.to_rows(requests, samples, prompt_format)
         batches = self.plan_batches(rows, sampling)
         verdict_tokens = prompt_format.verdict_tokens
         ids: TokenIds = ([], [])
@@ -98,7 +99,7 @@ class TransformersBackend:
         keys = [
             generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in each]) for each in batches
         ]
-        answers = [too_long]
+        answers = [failed]
         with bar(len(rows), label, "answers") as progress:
             for batch, key in zip(batches, keys, strict=True):
                 stored = generation_cache.read_batch(folder, key)
@@ -112,9 +113,17 @@ class TransformersBackend:
     def to_rows(
         self, requests: pl.DataFrame, samples: int, prompt_format: PromptFormat
     ) -> tuple[list[Row], pl.DataFrame]:
-        """Return the answers to generate, and the failed rows of requests that leave no room for one."""
+        """Return the answers to generate, and the failed rows of requests that cannot be answered."""
         column = get_content_column(requests)
         requests = requests.sort("request_id")
+        failed: list[tuple[Any, ...]] = []
+        if column == "messages":
+            chat_template.require_template(self.tokenizer)
+            reasons = chat_template.find_refusals(self.tokenizer, requests[column].to_list(), prompt_format)
+            refused = pl.Series(reasons, dtype=pl.String)
+            for request_id, reason in zip(requests["request_id"], reasons, strict=True):
+                failed += [_failed_row(request_id, n, reason) for n in range(samples) if reason is not None]
+            requests = requests.filter(refused.is_null())
         contents = requests[column].to_list()
         if column == "messages" and prompt_format.contents_as_text:
             read = control_tokens.tokenize_as_text(self.tokenizer, contents, prompt_format)
@@ -128,14 +137,14 @@ class TransformersBackend:
                 texts = chat_template.render_conversations(self.tokenizer, contents, prompt_format)
             tokens = _tokenize(self.tokenizer, texts)
             notes = [None] * len(texts)
-        rows, failed = [], []
+        rows = []
         for request_id, text, ids, note in zip(requests["request_id"], texts, tokens, notes, strict=True):
             if 0 < len(ids) < self.max_positions:
                 keys = [generation_cache.row_key(request_id, number, text) for number in range(samples)]
                 rows += [Row(request_id, number, key, ids, note) for number, key in enumerate(keys)]
             else:
                 reason = f"the request has {len(ids)} tokens; the model holds {self.max_positions} with the answer"
-                failed += [(request_id, n, None, "error", None, reason, *[None] * 3) for n in range(samples)]
+                failed += [_failed_row(request_id, n, reason) for n in range(samples)]
         return rows, pl.DataFrame(failed, ANSWER_SCHEMA, orient="row")
 
     def plan_batches(self, rows: Sequence[Row], sampling: Sampling) -> list[list[Row]]:
@@ -261,6 +270,11 @@ def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "Pr
     half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
     model = load_weights(folder, settings.model, torch.bfloat16 if half else torch.float32, model_class)
     return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def _failed_row(request_id: str, sample: int, reason: str) -> tuple[Any, ...]:
+    """Return the columns of ``ANSWER_SCHEMA`` for a request that failed."""
+    return request_id, sample, None, "error", None, reason, *[None] * 3
 
 
 def _reset_generation_config(model: "PreTrainedModel") -> None:

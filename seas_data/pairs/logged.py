@@ -66,7 +66,7 @@ def pair_answers(
     Adversarial prompts give target pairs, harmless ones harmless pairs.
 
     Args:
-        prompts: Input columns: prompt_id, text, kind, type.
+        prompts: Input columns: prompt_id, text, kind, type and, with conversations, messages.
         responses: The table ``responses``; only those that a source brought are used.
         verdicts: The table ``verdicts``.
         settings: The recipe's ``pairs`` section.
@@ -98,8 +98,9 @@ def _pair_one_target(
     prompts: pl.DataFrame, answers: pl.DataFrame, verdicts: pl.DataFrame, settings: Pairs, held_out: pl.DataFrame
 ) -> list[PairResult]:
     """Return the pairs or demonstrations of one target's answers, with the verdicts of one judge."""
-    attacks = prompts.filter(pl.col("kind") == "adversarial").select("prompt_id", "text", "type")
-    harmless = prompts.filter(pl.col("kind") == "harmless").select("prompt_id", "text")
+    turns = [name for name in ("messages",) if name in prompts.columns]
+    attacks = prompts.filter(pl.col("kind") == "adversarial").select("prompt_id", "text", "type", *turns)
+    harmless = prompts.filter(pl.col("kind") == "harmless").select("prompt_id", "text", *turns)
     common: dict[str, Any] = {"iteration": _ITERATION, "held_out": held_out}
     if settings.mode == "mart":
         results = [mart_target(attacks, answers, verdicts, settings, **common)]

@@ -11,7 +11,7 @@ import polars as pl
 from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs.red import prepare_attacks
-from seas_data.pairs.result import PairResult, build_demonstrations, build_unpaired
+from seas_data.pairs.result import PairResult, build_demonstrations, build_unpaired, select_input
 from seas_data.pairs.selection import cap_pairs
 from seas_data.pairs.target import prepare_responses
 from seas_data.pairs.verdicts import resolve_judge, resolve_refusal_judge, select_verdicts
@@ -166,7 +166,7 @@ def _build_result(
     judge: str | None,
 ) -> PairResult:
     rows = (
-        kept.join(prompts.select("prompt_id", input="text"), on="prompt_id")
+        kept.join(select_input(prompts), on="prompt_id")
         .join(responses.select("response_id", completion_text="text"), on="response_id")
         .with_columns(completion_id="response_id")
     )

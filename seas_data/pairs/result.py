@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from seas_data import tables
+from seas_data.conversation import messages_column
 from seas_data.tables.ids import messages, row_ids
 
 
@@ -24,13 +25,13 @@ class PairResult:
 def build_pairs(matched: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:
     """Return ``matched`` as the table ``pairs``, sorted by id.
 
-    Input columns: input, chosen_text, rejected_text (texts); chosen_id, rejected_id; optional margin, type, prompt_id
-    and seed_id.
+    Input columns: input (a text or messages), chosen_text, rejected_text; chosen_id, rejected_id; optional margin,
+    type, prompt_id and seed_id.
     """
     rows = _add_missing_columns(matched, "margin", "type", "prompt_id", "seed_id").with_columns(
         role=pl.lit(role),
         iteration=pl.lit(iteration),
-        prompt=messages("user", "input"),
+        prompt=_prompt(matched),
         chosen=messages("assistant", "chosen_text"),
         rejected=messages("assistant", "rejected_text"),
         judge=pl.lit(judge),
@@ -48,12 +49,12 @@ def finish_pairs(rows: pl.DataFrame) -> pl.DataFrame:
 def build_demonstrations(rows: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:
     """Return ``rows`` as the table ``demonstrations``, sorted by id.
 
-    Input columns: input, completion_text (texts); completion_id; optional type, prompt_id and seed_id.
+    Input columns: input (a text or messages), completion_text; completion_id; optional type, prompt_id and seed_id.
     """
     rows = _add_missing_columns(rows, "type", "prompt_id", "seed_id").with_columns(
         role=pl.lit(role),
         iteration=pl.lit(iteration),
-        prompt=messages("user", "input"),
+        prompt=_prompt(rows),
         completion=messages("assistant", "completion_text"),
         judge=pl.lit(judge),
         source=pl.lit(None),
@@ -81,6 +82,16 @@ def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> pl.DataF
         role=pl.lit(role), iteration=pl.lit(iteration)
     )
     return tables.cast("unpaired", rows).sort("candidate_id")
+
+
+def select_input(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return prompt_id and ``input``: the turns of each prompt. Input columns: prompt_id, text, optional messages."""
+    turns = messages_column() if "messages" in prompts.columns else messages("user", "text")
+    return prompts.select("prompt_id", input=turns)
+
+
+def _prompt(rows: pl.DataFrame) -> pl.Expr:
+    return messages("user", "input") if rows.schema["input"] == pl.String else pl.col("input")
 
 
 def _add_missing_columns(rows: pl.DataFrame, *columns: str) -> pl.DataFrame:

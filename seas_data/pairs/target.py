@@ -10,7 +10,7 @@ import polars as pl
 from seas_data import recipe
 from seas_data.folding import shows_nothing
 from seas_data.pairs.holdout import find_held_out
-from seas_data.pairs.result import PairResult, build_pairs, build_unpaired
+from seas_data.pairs.result import PairResult, build_pairs, build_unpaired, select_input
 from seas_data.pairs.selection import cap_pairs, select_greedily
 from seas_data.pairs.verdicts import resolve_judge, resolve_refusal_judge, select_responses, select_verdicts
 from seas_data.similarity.candidate_pairs import require_pair_limit
@@ -29,7 +29,8 @@ def target_pairs(
     """Return preference pairs of a safe and an unsafe response to the same attack, role ``target``.
 
     Args:
-        prompts: The attacks. Input columns: prompt_id, seed_id, type, text.
+        prompts: The attacks. Input columns: prompt_id, seed_id, type, text; messages, the turns of conversations, which
+            are then the prompt of the pair.
         responses: Input columns: response_id, prompt_id, sample, text; optional model.
         verdicts: As in ``red_pairs``.
         settings: The recipe's ``pairs`` section.
@@ -71,7 +72,7 @@ def harmless_pairs(
     Chosen is a response that is judged safe and full_compliance; rejected is a full refusal, or a partial refusal if
     no full one is left. The ``judge`` of such a pair is the refusal judge.
 
-    Input columns of ``prompts`` (harmless prompts of ``train``): prompt_id, text.
+    Input columns of ``prompts`` (harmless prompts of ``train``): prompt_id, text and, as in ``target_pairs``, messages.
     """
     rules = settings.harmless or recipe.HarmlessPairs()
     answers = prepare_responses(prompts, responses, verdicts, settings, held_out=held_out)
@@ -236,7 +237,7 @@ def _build_result(
 ) -> PairResult:
     text = responses.select("response_id", "text")
     rows = (
-        kept.join(prompts.select("prompt_id", input="text"), on="prompt_id", how="left")
+        kept.join(select_input(prompts), on="prompt_id", how="left")
         .join(text.rename({"response_id": "chosen_id", "text": "chosen_text"}), on="chosen_id", how="left")
         .join(text.rename({"response_id": "rejected_id", "text": "rejected_text"}), on="rejected_id", how="left")
     )

@@ -72,7 +72,8 @@ written as (
     from attacks left join seeds using (seed_id)
 ),
 asked as (
-    select prompt_id, coalesce(kept.text, written.text) as text, coalesce(written.split, splits.split) as split,
+    select prompt_id, coalesce(kept.text, written.text) as text, kept.messages,
+        coalesce(written.split, splits.split) as split,
         coalesce(kept.kind, written.kind) as kind, coalesce(kept.type, written.type) as type, kept.difficulty,
         coalesce(kept.source, written.source) as source, coalesce(written.iteration, kept.iteration) as iteration,
         coalesce(written.seed_id, kept.seed_id) as seed_id, coalesce(written.red_team, kept.model) as red_team
@@ -84,17 +85,18 @@ asked as (
 
 _JUDGED = f"""
 {_ASKED}
-select response_id, judge, prompt_id, asked.text as prompt, split, kind, type, difficulty, asked.source, iteration,
-    seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id, verdict, categories,
-    score, refusal
+select response_id, judge, prompt_id, asked.text as prompt, asked.messages, split, kind, type, difficulty,
+    asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id,
+    verdict, categories, score, refusal
 from verdicts join responses using (response_id) join asked using (prompt_id)
 order by prompt_id, response_id, judge
 """
 
 _RESPONSES = f"""
 {_ASKED}
-select response_id, prompt_id, asked.text as prompt, responses.text as response, split, kind, type, difficulty,
-    asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id
+select response_id, prompt_id, asked.text as prompt, asked.messages, responses.text as response, split, kind, type,
+    difficulty, asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens,
+    settings_id
 from responses join asked using (prompt_id)
 order by prompt_id, response_id
 """

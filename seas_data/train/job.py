@@ -93,6 +93,8 @@ def prepare(job: Job, table: pl.DataFrame, *, replace: bool = False) -> bool:
             f"{same} pairs left out: their chosen and rejected are equal up to max_length ({limit} tokens), where the "
             "trainer cuts them off"
         )
+    if refused := int(checked.counts.get("refused_turns", 0)):
+        say(f"{refused} rows left out: {checked.refusal}")
     if found := int(checked.counts.get("control_tokens", 0)):
         say(
             f"{found} rows hold control tokens of the chat template, such as <|im_end|>, in their texts; they are "

@@ -2,11 +2,12 @@
 
 Rows are tokenised here, so that control tokens in their texts are read as text (``tokens``). The trainer silently drops
 a row whose prompt fills ``max_length``: here it is left out and counted, and so is a pair whose sides differ only after
-``max_length``, where the trainer cuts them off. Pairs with equal sides are refused, because they teach nothing. A model
-without a chat template is refused, and so is one whose template does not end an answer with a stop token, because it
-would never learn to stop.
+``max_length``, where the trainer cuts them off, and so is a row with turns that the chat template cannot render. Pairs
+with equal sides are refused, because they teach nothing. A model without a chat template is refused, and so is one
+whose template does not end an answer with a stop token, because it would never learn to stop.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,17 @@ class CheckedRows:
     Attributes:
         rows: prompt and each side, as lists of messages.
         tokens: the same rows as the trainer gets them; see ``RowTokens.to_trainer_rows``.
-        counts: rows, too_long and same_cut_off (left out: the prompt fills max_length; the sides are equal within it),
-            cut_off (longer than max_length), the mean number of tokens of the prompt and each side, and control_tokens
-            (rows with control tokens in their texts, left out or not). same_cut_off and control_tokens only if there
-            are any.
+        counts: rows, too_long, same_cut_off and refused_turns (left out: the prompt fills max_length; the sides are
+            equal within it; the chat template cannot render the turns), cut_off (longer than max_length), the mean
+            number of tokens of the prompt and each side, and control_tokens (rows with control tokens in their texts,
+            left out or not). same_cut_off, refused_turns and control_tokens only if there are any.
+        refusal: why the chat template cannot render the turns of the first such row.
     """
 
     rows: pl.DataFrame
     tokens: pl.DataFrame
     counts: dict[str, float]
+    refusal: str | None = None
 
 
 def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingSettings) -> CheckedRows:
@@ -60,6 +63,8 @@ def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingS
         _refuse_equal_sides(rows)
     _require_rows(rows.height, settings.min_rows, left_out=0)
     tokenizer = load_tokenizer(model, settings)
+    rows, refusals = _drop_refused(tokenizer, rows, SIDES[method])
+    _require_rows(rows.height, settings.min_rows, left_out=0, refusals=refusals)
     tokens = tokenize_rows(tokenizer, rows, SIDES[method])
     prompt_tokens = np.array([len(ids) for ids in tokens.prompts], np.int64)
     whole = {side: np.array([len(ids) for ids in each], np.int64) for side, each in tokens.whole.items()}
@@ -72,19 +77,21 @@ def check_rows(table: pl.DataFrame, method: str, model: str, settings: TrainingS
         sides = zip(tokens.whole["chosen"], tokens.whole["rejected"], strict=True)
         same = fits & np.array([np.array_equal(one[cut], other[cut]) for one, other in sides], dtype=bool)
         fits &= ~same
-    _require_rows(int(fits.sum()), settings.min_rows, left_out=too_long, same=int(same.sum()))
+    _require_rows(int(fits.sum()), settings.min_rows, left_out=too_long, same=int(same.sum()), refusals=refusals)
     longest = np.max(list(whole.values()), axis=0)
     counts: dict[str, float] = {
         "rows": int(fits.sum()),
         "too_long": too_long,
         **({"same_cut_off": int(same.sum())} if same.any() else {}),
+        **({"refused_turns": len(refusals)} if refusals else {}),
         "cut_off": int((fits & (longest > settings.max_length)).sum()),
         "tokens_prompt": float(prompt_tokens[fits].mean()),
         **{f"tokens_{side}": float((lengths - prompt_tokens)[fits].mean()) for side, lengths in whole.items()},
         **({"control_tokens": tokens.control_tokens} if tokens.control_tokens else {}),
     }
     kept = pl.Series(fits)
-    return CheckedRows(rows.filter(kept), tokens.to_trainer_rows().filter(kept), counts)
+    refusal = refusals[0] if refusals else None
+    return CheckedRows(rows.filter(kept), tokens.to_trainer_rows().filter(kept), counts, refusal)
 
 
 def as_message_rows(table: pl.DataFrame, method: str) -> pl.DataFrame:
@@ -126,10 +133,23 @@ def load_tokenizer(model: str, settings: TrainingSettings) -> Any:
     return chat_template.load_tokenizer(model, template=settings.chat_template)
 
 
-def _require_rows(count: int, least: int, *, left_out: int, same: int = 0) -> None:
+def _drop_refused(tokenizer: Any, rows: pl.DataFrame, sides: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """Return the rows whose turns the chat template can render, and why it cannot render each of the others."""
+    chat_template.require_template(tokenizer)
+    prompts = rows["prompt"].to_list()
+    found = [chat_template.find_refusals(tokenizer, prompts, PromptFormat())]
+    for side in sides:
+        conversations = [prompt + answer for prompt, answer in zip(prompts, rows[side].to_list(), strict=True)]
+        found.append(chat_template.find_refusals(tokenizer, conversations, PromptFormat(generation_prompt=False)))
+    reasons = [next((each for each in row if each is not None), None) for row in zip(*found, strict=True)]
+    return rows.filter(pl.Series(reasons, dtype=pl.String).is_null()), [each for each in reasons if each is not None]
+
+
+def _require_rows(count: int, least: int, *, left_out: int, same: int = 0, refusals: Sequence[str] = ()) -> None:
     if count < least:
         longer = f"; {left_out} more have prompts that fill max_length" if left_out else ""
         longer += f"; {same} more have sides that are equal up to max_length" if same else ""
+        longer += f"; {len(refusals)} more cannot be rendered: {refusals[0]}" if refusals else ""
         raise NotEnoughPairsError(f"there are {count} training rows, fewer than min_rows ({least}){longer}")
 
 

@@ -29,9 +29,10 @@ def metrics_from_log(
 ) -> list[MetricRow]:
     """Return the rows of ``METRIC_SCHEMA`` for the trainer log ``history`` and ``counts`` of ``rows.check_rows``."""
     rows = int(counts["rows"])
-    total = rows + int(counts["too_long"]) + int(counts.get("same_cut_off", 0))
+    left_out = ("too_long", "same_cut_off", "refused_turns")
+    total = rows + sum(int(counts.get(name, 0)) for name in left_out)
     found = [
-        _row(name, value, total if name in ("rows", "too_long", "same_cut_off", "control_tokens") else rows, facets)
+        _row(name, value, total if name in ("rows", *left_out, "control_tokens") else rows, facets)
         for name, value in counts.items()
     ]
     before = 0

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from seas_data.loop.generation import generate_attacks, generate_responses
+from seas_data.conversation import MESSAGES
+from seas_data.loop.generation import generate_attacks, generate_responses, select_asked
 from seas_data.loop.training_rows import add_system_prompts
 from seas_data.models import open_model
 from seas_data.models.protocol import Generator, Sampling
@@ -64,6 +65,26 @@ def test_a_target_is_asked_with_its_system_prompt_and_settings_record_it(ask: Ca
     ids = [set(each["responses"]["settings_id"]) for each in made.values()]
     assert ids[0].isdisjoint(ids[1]) and all(len(each) == 1 for each in ids)
     assert set(made["plain"]["responses"]["response_id"]).isdisjoint(made["system"]["responses"]["response_id"])
+
+
+def test_a_conversation_is_sent_with_all_turns_and_its_own_system_turn_wins(ask: Callable[..., Any]) -> None:
+    turns = [("user", "What boils?"), ("assistant", "Water."), ("user", "And then?")]
+    own = [("system", "Be brief."), *turns]
+    conversations = [[{"role": role, "content": content} for role, content in each] for each in (own, turns)]
+    prompts = pl.DataFrame(
+        {
+            "prompt_id": ["c0", "c1", "p0"],
+            "text": ["flat 0", "flat 1", "What bakes?"],
+            "messages": [*conversations, None],
+        },
+        schema_overrides={"messages": MESSAGES},
+    )
+    both = select_asked(PROMPTS.tail(1), prompts)
+    made, bodies = ask(generate_responses, "T0", [(both, 1)], "turns", target={"system": SYSTEM}, red={})
+    sent = sorted([(each["role"], each["content"]) for each in body["messages"]] for body in bodies)
+    head = ("system", SYSTEM)
+    assert sent == sorted([own, [head, *turns], [head, ("user", "What bakes?")], [head, ("user", "What bakes?")]])
+    assert made["responses"]["prompt_id"].to_list() == ["c0", "c1", "p0", "p1"]
 
 
 def test_a_red_team_is_asked_with_its_own_system_prompt(ask: Callable[..., Any]) -> None:

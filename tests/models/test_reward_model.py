@@ -66,6 +66,19 @@ def test_an_answer_that_is_too_long_has_no_reward(model: ModelInProcess) -> None
     assert compute_rewards(model, long.clear()).is_empty()
 
 
+def test_the_turns_of_a_conversation_are_rated_and_none_is_left_out(model: ModelInProcess) -> None:
+    turns = [{"role": role, "content": "door"} for role in ("user", "assistant", "user")]
+    rows = pl.DataFrame(
+        {"response_id": ["a", "b"], "prompt": ["flat", "door"], "messages": [turns, None], "response": ["what"] * 2}
+    )
+    first, second = compute_rewards(model, rows)["reward"]
+    assert first is not None and second is not None and first != second
+    assert compute_rewards(model, rows.drop("messages")[1:])["reward"][0] == pytest.approx(second, abs=1e-5)
+    last = "{{ messages[-1]['content'] }}"
+    found = compute_rewards(model.model_copy(update={"chat_template": last}), rows)["reward"]
+    assert found.is_null().to_list() == [True, False], "a template that leaves turns out rates nothing"
+
+
 def test_a_classifier_with_several_outputs_is_rejected(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match="has 3 outputs, and a reward model has one"):
         compute_rewards(write(tmp_path, tiny, 3), answers(2))

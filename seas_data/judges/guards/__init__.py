@@ -12,12 +12,12 @@ from typing import Final
 from pydantic import ValidationError, validate_call
 
 from seas_data.errors import SeasDataError
-from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Subject, to_messages
+from seas_data.judges.guards.guard import UNPARSED, Guard, Parsed, Question, Subject, to_messages, to_turns
 from seas_data.recipe import JudgeGuard
 from seas_data.recipe.judges import GUARDS_GROUP
 from seas_data.registry import Registry
 
-__all__ = ["GUARDS", "UNPARSED", "Guard", "Parsed", "Question", "Subject", "load_guard", "to_messages"]
+__all__ = ["GUARDS", "UNPARSED", "Guard", "Parsed", "Question", "Subject", "load_guard", "to_messages", "to_turns"]
 
 GUARDS: Final = Registry(GUARDS_GROUP, "guard", Guard)
 

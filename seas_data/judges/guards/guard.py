@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from seas_data.conversation import Message as ConversationTurn
+from seas_data.conversation import Turn, as_messages, render
 from seas_data.models.chat_template import Message
 from seas_data.models.protocol import PromptFormat
 
@@ -48,6 +50,18 @@ def to_messages(prompt: str, response: str | None) -> list[Message]:
     return user if response is None else [*user, {"role": "assistant", "content": response}]
 
 
+def to_turns(messages: Sequence[Turn], response: str | None) -> list[Message]:
+    """Return the user and assistant turns of a conversation, and the response to it if there is one.
+
+    Guards take no system turn: it stands before the first user turn, as in the flat text of a conversation.
+    """
+    turns = as_messages(messages)
+    if turns[0].role == "system":
+        turns = [ConversationTurn("user", render(turns[:2])), *turns[2:]]
+    answer: list[Message] = [] if response is None else [{"role": "assistant", "content": response}]
+    return [*(turn._asdict() for turn in turns), *answer]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Guard:
     """A safety classifier. Its name is that of its entry point."""
@@ -60,6 +74,9 @@ class Guard:
     """The longest well-formed output. A longer one is cut off and therefore unparsed."""
     to_input: Callable[[str, str | None], list[Message] | str] = to_messages
     """Return the messages, or the bare text, for a prompt and its response (None: the prompt is judged)."""
+    takes_turns: bool = False
+    """The messages may be a conversation (``to_turns``), of which the last turn is judged. Other guards get the flat
+    text of a conversation as the prompt."""
     bare_text: bool = False
     """The input is a bare text, which a chat server cannot carry."""
     classifies_refusals: bool = False

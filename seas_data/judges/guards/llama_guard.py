@@ -73,7 +73,7 @@ def _create_guard(codes: Mapping[str, str], *, typed_content: bool, generation_p
     def questions(_: Subject) -> tuple[Question, ...]:
         return (Question(prompt_format),)
 
-    return Guard(questions=questions, parse=lambda text, _: parse(text, codes), max_new_tokens=48)
+    return Guard(questions=questions, parse=lambda text, _: parse(text, codes), max_new_tokens=48, takes_turns=True)
 
 
 LLAMA_GUARD_2: Final = _create_guard(CODES_2, typed_content=False, generation_prompt=False)

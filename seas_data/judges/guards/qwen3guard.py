@@ -65,6 +65,7 @@ def configure(controversial: Literal["safe", "unsafe"] = "unsafe") -> Guard:
         questions=questions,
         parse=partial(parse, controversial=controversial),
         max_new_tokens=128,
+        takes_turns=True,
         classifies_refusals=True,
         configure=configure,
     )

@@ -87,7 +87,7 @@ def _row(values: dict[str, Any]) -> ExportRow:
     return ExportRow(
         prompt_id=values["prompt_id"],
         text=values["text"] if turns is None else turns[-1][1],
-        turns=turns,
+        turns=None if turns is None or len(turns) == 1 else turns,
         goal=values.get("goal"),
         labels={name: values[name] for name in _LABELS if values.get(name) is not None},
     )
