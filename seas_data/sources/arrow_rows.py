@@ -99,7 +99,11 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_messages(kind: pa.DataType) -> bool:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind)
-    return bool(is_list and pa.types.is_struct(kind.value_type))
+    struct = kind.value_type if is_list else kind
+    if not pa.types.is_struct(struct):
+        return False
+    names = {field.name for field in struct}
+    return is_list or {"role", "content"} <= names or {"from", "value"} <= names
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

@@ -1,8 +1,9 @@
 """Messages: the one strict reader of the shapes in which public sets write the turns of a conversation.
 
 Plain texts; lists of messages (``role`` and ``content``, or ShareGPT's ``from`` and ``value``) whose content is a text
-or a list of text parts; such lists as JSON in a text; and the dialogues of HH-RLHF, which are one text with "Human:"
-and "Assistant:" before each turn. What is in none of these shapes raises ``InvalidLineError``.
+or a list of text parts, also as an object of two lists; such lists as JSON in a text; and the dialogues of HH-RLHF,
+which are one text with "Human:" and "Assistant:" before each turn. What is in none of these shapes raises
+``InvalidLineError``.
 """
 
 import json
@@ -27,6 +28,7 @@ ROLES: Final = {
     "model": "assistant",
 }
 """Names of roles in public sets, and ours."""
+_PAIRS: Final = (("role", "content"), ("from", "value"))
 _TURN: Final = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):", re.MULTILINE)
 
 
@@ -78,7 +80,7 @@ def read_messages(record: dict[str, Any], name: str, role: str) -> list[Message]
     if isinstance(value, str):
         value = _embedded_messages(value) or _dialogue(value, prompt=role == "user") or [Message(role, value)]
     if isinstance(value, dict):
-        value = [value]
+        value = _messages_of_lists(value) or [value]
     if not isinstance(value, list):
         raise InvalidLineError("unreadable", f"{name} is a {_kind(value)}, not a text or messages")
     turns = [turn if isinstance(turn, Message) else _message(turn, name) for turn in value]
@@ -123,9 +125,17 @@ def _embedded_messages(text: str) -> list[Any] | None:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    pairs = (("role", "content"), ("from", "value"))
-    both = [isinstance(turn, dict) and any(a in turn and b in turn for a, b in pairs) for turn in value]
+    both = [isinstance(turn, dict) and any(a in turn and b in turn for a, b in _PAIRS) for turn in value]
     return value if both and all(both) else None
+
+
+def _messages_of_lists(value: dict[str, Any]) -> list[Any] | None:
+    """Return the messages of an object of equally long lists, as `datasets` wrote a list of messages, or None."""
+    for names in _PAIRS:
+        lists = [value[name] for name in names if isinstance(value.get(name), list)]
+        if len(lists) == 2 and len(lists[0]) == len(lists[1]):
+            return [dict(zip(names, turn, strict=True)) for turn in zip(*lists, strict=True)]
+    return None
 
 
 def _dialogue(text: str, *, prompt: bool) -> list[Message] | None:

@@ -1,6 +1,7 @@
 """Conversations in curation: what is held out stands in no turn of a training row, and only the system turn differs."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from seas_data import tables
 from seas_data.conversation import Message, every_text, prompt_id, render, stored_messages
-from seas_data.curate.incoming import Incoming, read_earlier
+from seas_data.curate.incoming import Earlier, Incoming, read_earlier
 from seas_data.curate.outcome import empty_decisions
 from seas_data.curate.pipeline import Frames, curate
 from seas_data.folding import leak_digest
@@ -43,13 +44,20 @@ def row(source_id: str, turns: list[Message], **more: Any) -> dict[str, Any]:
     )
 
 
-def curated(rows: list[dict[str, Any]], folder: Path, settings: Curation) -> Frames:
+BEFORE = [Message("user", "Good morning"), Message("assistant", "Good morning to you.")]
+
+
+def as_table(rows: list[dict[str, Any]]) -> pl.DataFrame:
     blank = tables.empty("prompts")
     prompts = pl.DataFrame(rows, schema_overrides={"messages": blank.schema["messages"]})
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in blank.schema.items() if name not in prompts.columns]
+    return tables.cast("prompts", prompts.with_columns(missing)).sort("prompt_id")
+
+
+def curated(rows: list[dict[str, Any]], folder: Path, settings: Curation, earlier: Earlier | None = None) -> Frames:
     no_ids = pl.Series("prompt_id", [], dtype=pl.String)
     incoming = Incoming(
-        prompts=tables.cast("prompts", prompts.with_columns(missing)).sort("prompt_id"),
+        prompts=as_table(rows),
         set_aside=tables.empty("set_aside"),
         decisions=empty_decisions(),
         relabels=tables.empty("relabels"),
@@ -59,7 +67,7 @@ def curated(rows: list[dict[str, Any]], folder: Path, settings: Curation) -> Fra
     recipe = Recipe.model_validate(
         {"name": "t", "embedders": [], "sources": {"s": {"path": "s.jsonl", "kind": "general"}}}
     ).model_copy(update={"curation": settings})
-    return curate(recipe, incoming, read_earlier(None), Stages(folder, "key"), folder)
+    return curate(recipe, incoming, earlier or read_earlier(None), Stages(folder, "key"), folder)
 
 
 NEAR_ONLY = curation(semantic=None)
@@ -197,3 +205,24 @@ def test_hidden_data_is_flagged_in_every_turn(tmp_path: Path) -> None:
     turns = [Message("system", hidden), Message("user", request(1))]
     frames = curated([row("c", turns), row("d", single(request(2)))], tmp_path, NEAR_ONLY)
     assert frames["decisions"]["reason"].to_list() == ["hidden_payload"]
+
+
+def test_a_later_row_with_a_turn_that_a_frozen_test_row_asks_is_a_bridge(tmp_path: Path) -> None:
+    frozen = [row("test", [*BEFORE, *single(request(1))]), row("train", single(request(2)))]
+    start = as_table(frozen)
+    ids = start.sort("source_id")["prompt_id"].to_list()
+    splits = pl.DataFrame({"prompt_id": ids, "split": ["test", "train"], "group_id": ids})
+    before = replace(read_earlier(None), prompts=start, kept=start, splits=tables.cast("splits", splits))
+    later = [
+        row("first", [Message("user", request(1)), Message("assistant", "No."), Message("user", request(3))]),
+        row("system", [Message("system", request(1).upper()), Message("user", request(4))]),
+        row("whole", [Message("system", request(9)), *BEFORE, *single(request(1))]),
+        row("answer", [Message("user", request(5)), Message("assistant", request(1)), Message("user", request(6))]),
+        row("greeting", [*BEFORE, *single(request(7))]),
+        row("train", [Message("user", request(2)), Message("assistant", "No."), Message("user", request(8))]),
+    ]
+    frames = curated(later, tmp_path, NEAR_ONLY, before)
+    dropped = frames["decisions"].filter(decision="drop").join(frames["prompts"], on="prompt_id").sort("source_id")
+    assert dropped["reason"].unique().to_list() == ["split_bridge"]
+    assert dropped["source_id"].to_list() == ["answer", "first", "system", "whole"]
+    assert frames["splits"]["split"].unique().to_list() == ["train"]

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "curation.semantic.duplicate_threshold": 0.95,
     "curation.semantic.group_threshold": 0.92,
     "curation.drop_disguised": False,
+    "curation.drop_other_system_turns": False,
     "curation.separate_negations": True,
     "curation.labels.infer": True,
     "curation.labels.min_rows": 30,

@@ -158,6 +158,10 @@ def test_all_turns_are_kept_in_every_format_and_shape(tmp_path: Path) -> None:
     for form in ("parquet", "folder"):
         same = read_source("s", source(write(tmp_path, form, [turns, [*turns, ANSWER], [FIRST]]), turn="all")).prompts
         assert same.sort("source_id")["messages"].to_list() == [turns, turns, None]
+    columns = {key: [each[key] for each in turns] for key in ("role", "content")}
+    pq.write_table(pa.table({"prompt": [columns, {"role": ["user"], "content": ["Hi"]}]}), tmp_path / "lists.parquet")
+    lists = read_source("s", source(tmp_path / "lists.parquet", turn="all")).prompts.sort("source_id")
+    assert lists["messages"].to_list() == [turns, None] and lists["text"][1] == "Hi"
     dialogue = "Human: Where is the door?\n\nAssistant: In the east.\n\nHuman: And the key?\n\nAssistant:"
     csv = read_source("s", source(write(tmp_path, "csv", [dialogue]), turn="all"))
     assert csv.set_aside.is_empty()

@@ -113,9 +113,11 @@ def removal_conditions(removal: Removal) -> dict[str, pl.Expr]:
 
 
 def select_texts(version: Version, ids: list[str]) -> list[str]:
-    """Return the texts of the prompts, attacks and responses ``ids``."""
+    """Return the texts of the prompts, of their turns, and of the attacks and responses ``ids``."""
     texts = version.select(
         "select text from prompts where prompt_id in (select unnest($ids)) "
+        "union select turn.content from (select unnest(messages) as turn from prompts "
+        "where prompt_id in (select unnest($ids))) "
         "union select text from attacks where prompt_id in (select unnest($ids)) "
         "union select text from responses where response_id in (select unnest($ids)) order by 1",
         {"ids": ids},

@@ -384,7 +384,10 @@ def test_takedowns_recorded_before_the_tables_were_pinned_still_hold(tmp_path: P
     digests = [takedown._salted_digest("salt", older)]
     takedowns = replace(takedown.no_takedowns(), salt="salt", digests=frozenset(digests))
     rows = pl.DataFrame({"prompt_id": ["another id", "other"], "source": "more", "text": [text, "which lamp is best"]})
-    rows = rows.with_columns(text_digest=pl.Series([text_digest(each) for each in rows["text"]]))
+    rows = rows.with_columns(
+        text_digest=pl.Series([text_digest(each) for each in rows["text"]]),
+        messages=pl.lit(None, tables.empty("prompts").schema["messages"]),
+    )
     kept, refused = takedown.split_taken_down(rows, takedowns)
     assert kept["prompt_id"].to_list() == ["other"] and refused["reason"].to_list() == ["forgotten"]
     takedown.record_texts(tmp_path, [text])
