@@ -228,3 +228,21 @@ def test_the_metrics_of_novelty_are_told_by_iteration(tmp_path: Path) -> None:
         (1, "for the evaluation, against train", 0.6),
         (1, "added, against all earlier", 0.7),
     ]
+
+
+def test_labels_by_source_count_what_the_sets_say_and_not_what_the_classifier_adds(tmp_path: Path) -> None:
+    rows = (
+        {"risk_category": "Health Harm", "hazard": "ssh", "source_risk": "self_harm", "label_source": "source"},
+        {"risk_category": "Health Harm", "source_risk": "habits", "label_source": "manual:anna"},
+        {"risk_category": "Health Harm", "label_source": "classifier"},
+        {"source_risk": "other"},
+        {"attack_style": "Role Play", "label_source": "source", "source": "beta"},
+        {"kind": "harmless", "source_risk": "homonyms"},
+    )
+    prompts = table("prompts", *({"prompt_id": f"p{at}", "text_digest": f"d{at}"} | row for at, row in enumerate(rows)))
+    answer = sql.run_trusted(store(tmp_path, prompts=prompts), QUERIES["labels-by-source"].sql, {})
+    assert answer.drop("source").rows() == [
+        # attacks, labels, risk category, attack style, hazard
+        (4, 3, 0.5, 0.0, 0.25),
+        (1, 0, 0.0, 1.0, 0.0),
+    ]

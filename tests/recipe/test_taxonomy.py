@@ -121,8 +121,8 @@ def test_the_sets_of_the_crosswalk_are_maps_where_categories_have_hazards() -> N
     labelled = {"path": "set.jsonl", "kind": "adversarial", "risk_map": "catqa"}
     loaded = Recipe.model_validate(RECIPE | {"taxonomy": "llama-guard-3", "sources": {"set": labelled}})
     found = loaded.labelling.risk_map(loaded.sources["set"])
-    assert found["Tailored Financial Advice / Tax planning"] == "Specialized Advice"
-    assert "Illegal Activity / Drug" not in found
+    assert found["Physical Harm / Self-harm"] == "Suicide & Self-Harm"
+    assert not {"Illegal Activity / Drug", "Tailored Financial Advice / Tax planning"} & set(found)
     again = Recipe.model_validate(loaded.canonical())
     assert again.digest() == loaded.digest() and again.taxonomy.risk.maps == {"catqa": found}
 
