@@ -16,6 +16,8 @@ contrast rather than a copy: the training prompt is flagged and kept. But the ki
 so the copy of a turn before the last one is always dropped. Holdout prompts are never dropped.
 """
 
+from itertools import product
+
 import numpy as np
 import polars as pl
 
@@ -133,6 +135,8 @@ def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
 def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> pl.DataFrame:
     """Return each training row's nearest holdout row of each side, if its cosine reaches ``threshold``.
 
+    Turns before the last one are a side of their own.
+
     Input columns: ``prompt_id``, ``role``, ``adversarial``, ``last``; ``embedded`` is aligned with the rows.
     Output columns: ``HIT_COLUMNS``.
     """
@@ -144,8 +148,8 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
         training, holdout = (
             embedded_rows.filter(pl.col("role") == role, pl.col("model") == model) for role in ("training", "holdout")
         )
-        for adversarial in (True, False):
-            tests = holdout.filter(pl.col("adversarial") == adversarial)
+        for adversarial, last in product((True, False), repeat=2):
+            tests = holdout.filter(pl.col("adversarial") == adversarial, pl.col("last") == last)
             if tests.is_empty() or training.is_empty():
                 continue
             nearest, score = cosine_neighbours.find_nearest(
@@ -156,7 +160,7 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
                 score=pl.Series(score[near]),
                 witness_id=tests["prompt_id"].gather(nearest[near]),
                 witness_adversarial=pl.lit(adversarial),
-                witness_last=tests["last"].gather(nearest[near]),
+                witness_last=pl.lit(last),
             )
             hits.append(_build_hits(pairs, threshold, "semantic"))
     return pl.concat(hits)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seas_data.curate.contamination import drop_contaminated
+from seas_data.curate.contamination import compared_texts, drop_contaminated
 from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import text_digest
@@ -193,3 +193,30 @@ def test_all_copies_of_adversarialqa_are_found_in_advbench(real: Path) -> None:
         witnesses[name] == tests[digest] for name, digest in twins.select("prompt_id", "text_digest").iter_rows()
     )
     assert outcome.kept.filter(pl.col("role") == "holdout").height == 500
+
+
+def test_each_turn_is_compared_by_meaning_and_an_earlier_one_is_no_contrast() -> None:
+    turns = [
+        {"role": "system", "content": "For what time will the kettle keep its warmth?"},
+        {"role": "user", "content": "Where do swallows spend the winter months?"},
+    ]
+    late = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi"}, *turns[:0:-1]]
+    frame = prompts(
+        ("test", "holdout", "adversarial", "How long does a pot stay hot?"),
+        ("turns", "training", "harmless", "the flat text"),
+        ("late", "training", "harmless", "another flat text"),
+    )
+    messages = [None, turns, late, *[None] * len(OTHERS)]
+    kind = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+    frame = frame.with_columns(messages=pl.Series(messages, dtype=kind))
+    texts = compared_texts(frame)
+    assert texts["text"].to_list()[frame.height :] == [
+        *(turn["content"] for turn in turns),
+        *(turn["content"] for turn in late),
+    ]
+    angle = {turns[0]["content"]: 5.0, "How long does a pot stay hot?": 0.0}
+    degrees = np.deg2rad([angle.get(text, 90.0) for text in texts["text"]])
+    lookup = texts.select("text").with_columns(model=pl.lit("m"), row=pl.int_range(texts.height, dtype=pl.Int64))
+    vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+    outcome = drop_contaminated(frame, Embedded(lookup, {"m": vectors}), CONTAMINATION)
+    assert verdicts(outcome) == {"turns": ("drop", "test", "semantic")}

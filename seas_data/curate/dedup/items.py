@@ -124,7 +124,8 @@ def flag_not_embeddable(
     """Return a ``not_embeddable`` flag for each row of ``prompts`` with an item that has no vector.
 
     ``embedded``: the embeddings of ``items.items``. Rows of ``earlier`` versions were flagged in their own version. The
-    detail is the embedder's; for a wrapped prompt it says whether the whole text or the payload lacks a vector.
+    detail is the embedder's; for a wrapped prompt it says whether the whole text or the payload lacks a vector, and for
+    a conversation with a vector that a turn of it has none.
 
     Input columns: ``prompt_id``, ``text_digest``.
     Output columns: ``outcome.DECISION_COLUMNS`` (step ``edges``).
@@ -154,6 +155,12 @@ def flag_not_embeddable(
             .otherwise(pl.format("{}; payload {}", "detail", "payload_detail")),
         )
     )
+    turns = items.turns.with_columns(lookup[items.turns["item"]]).filter(~pl.col("embedded")).sort("unit", "detail")
+    turns = turns.unique("unit", keep="first", maintain_order=True)
+    of_turns = turns.select(
+        text_digest=items.units["text_digest"].gather(turns["unit"]), detail=pl.format("a turn: {}", "detail")
+    )
+    details = pl.concat([details, of_turns.join(details, on="text_digest", how="anti")])
     rows = prompts.select("prompt_id", "text_digest").join(details, on="text_digest")
     if earlier is not None:
         rows = rows.filter(~pl.col("prompt_id").is_in(earlier.implode()))
