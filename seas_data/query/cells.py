@@ -15,12 +15,16 @@ _SHOWN = {
 }
 TEXT_COLUMNS = tuple(
     dict.fromkeys(
-        [*(name for schema in TABLES.values() for name in policy.free_text(schema) if name not in _SHOWN), "response"]
+        [
+            *(name for schema in TABLES.values() for name in policy.free_text(schema) if name not in _SHOWN),
+            *("response", "content"),
+        ]
     )
 )
 """The columns that may hold the text of a prompt or a response; a new free-text column of a schema is one of them.
 
-``response`` is in no schema: it is what configs and queries call the text of a response.
+``response`` and ``content`` are in no schema: they are what configs and queries call the text of a response and of a
+turn.
 """
 _LONG = 80  # characters; ids, labels and reasons are shorter
 
