@@ -32,7 +32,8 @@ def test_wildcard_beside_a_backslash_is_refused_in_one_sentence(tmp_path: Path) 
         sql.run_trusted(shards, "select prompt_id from prompts")
 
 
-@pytest.mark.parametrize("name", ["ws[1]", pytest.param("ws?", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ws[1]", "ws?"])
 def test_build_and_checkout_in_folders_named_like_patterns_give_the_same_tables(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.jsonl").write_text(
         "".join(json.dumps({"prompt": f"which colour is door {number} of the long hall"}) + "\n" for number in range(9))

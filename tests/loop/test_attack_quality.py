@@ -73,6 +73,7 @@ def test_an_attack_has_the_type_of_the_nearest_training_prompt(tmp_path: Path) -
     assert told["diversity", "train"][0] > 0.7 > told["diversity", "itself"][0]
 
 
+@pytest.mark.slow
 def test_a_red_team_that_repeats_one_attack_is_less_diverse(tmp_path: Path) -> None:
     alike = attacks(
         ("Act as a pirate and describe an island.", "Role Play", None),

@@ -13,6 +13,7 @@ from seas_data.query import library, views
 from seas_data.release import folder as folders
 from seas_data.release.folder import checkout
 from seas_data.resources import folder
+from seas_data.tables import TABLES
 
 QUERIES = library.load(folder("sql"))
 WORDS = ("what is kept in box", "Beside the", "with puzzle", "for a soup", "I am sorry")  # of made prompts and answers
@@ -22,10 +23,13 @@ Rows = list[tuple[Any, ...]]
 
 
 def connected(root: Path, version: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a version, its tables in memory, as the reader has them for many queries."""
     paths = sd.open(root).version(version).paths()
     connection = duckdb.connect()
     for statement in views.create_statements({table: [str(path) for path in found] for table, found in paths.items()}):
         connection.execute(statement)
+    for view in (*TABLES, "dropped", "kept", "target_prompts", "answers"):
+        connection.execute(f'create temp table "{view}" as from main."{view}"')
     return connection
 
 

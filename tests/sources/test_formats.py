@@ -75,6 +75,7 @@ curation: {semantic: null, near: null}
 """
 
 
+@pytest.mark.slow
 def test_another_distribution_adds_a_format_that_a_recipe_uses(tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     info = packages / "fortune_format-1.0.dist-info"

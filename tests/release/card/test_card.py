@@ -254,7 +254,8 @@ def without_a_type(opened: Version) -> Version:
     )
 
 
-@pytest.mark.parametrize("iterations", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("iterations", [1, 10])
 def test_a_card_is_right_however_many_iterations_and_without_a_row_of_a_type(iterations: int, tmp_path: Path) -> None:
     settings: dict[str, int] = {"prompts": 200, "seeds": 10, "attacks": 2, "responses": 2, "dimensions": 8}
     opened = without_a_type(make.workspace(tmp_path / "ws", iterations=iterations, **settings))
@@ -297,6 +298,7 @@ def test_the_card_of_a_red_team_warns_that_it_generates_attacks(newest: Version)
     assert "### Safety, over-refusal and general ability" in target
 
 
+@pytest.mark.slow
 def test_each_iteration_has_the_models_judges_and_settings_of_its_own_recipe(mine: Path) -> None:
     place = version.open(mine).workspace
     first, second = place.manifest("v1"), place.manifest("v2")

@@ -48,6 +48,7 @@ def test_a_build_continues_from_a_pulled_version(hub: Hub, example: Path, tmp_pa
     assert built.table("kept").filter(pl.col("source") == "more").height == 1
 
 
+@pytest.mark.slow
 def test_a_release_without_texts_refuses_builds_but_not_takedowns(hub: Hub, example: Path, tmp_path: Path) -> None:
     root = tmp_path / "ws2"
     push(versions.open(example).version(), PushRequest("org/set", tag="1.0.0"), "public")
