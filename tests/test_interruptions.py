@@ -38,12 +38,17 @@ def finish(workspace: Path) -> str:
     return open_workspace(workspace).manifest().digest
 
 
-def check_kills(example: Path, folder: Path, kills: int) -> None:
-    """Kill builds ``kills`` times at random moments; whenever one gets through, and at the end, hold it to the example.
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of a build that nothing disturbs."""
+    return finish(tmp_path_factory.mktemp("undisturbed") / "ws")
+
+
+def check_kills(expected: str, folder: Path, kills: int) -> None:
+    """Kill builds ``kills`` times at random moments; each that gets through, and the last, has the digest ``expected``.
 
     A build that gets through is followed by one in a new workspace, so that every kill finds a build at work.
     """
-    expected = open_workspace(example).manifest().digest
     started = time.monotonic()
     assert finish(folder / "undisturbed") == expected
     seconds = time.monotonic() - started
@@ -76,13 +81,13 @@ def check_whole(workspace: Path, digest: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_build_goes_on_and_ends_in_the_same_digest(example: Path, tmp_path: Path) -> None:
-    check_kills(example, tmp_path, kills=3)
+def test_a_killed_build_goes_on_and_ends_in_the_same_digest(undisturbed: str, tmp_path: Path) -> None:
+    check_kills(undisturbed, tmp_path, kills=3)
 
 
 @pytest.mark.slow
-def test_two_dozen_kills_at_random_moments(example: Path, tmp_path: Path) -> None:
-    check_kills(example, tmp_path, kills=24)
+def test_two_dozen_kills_at_random_moments(undisturbed: str, tmp_path: Path) -> None:
+    check_kills(undisturbed, tmp_path, kills=24)
 
 
 def test_a_damaged_shard_is_named_and_stops_a_build_on_it(example: Path, tmp_path: Path) -> None:
@@ -103,7 +108,7 @@ def test_a_damaged_shard_is_named_and_stops_a_build_on_it(example: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after(example: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after(undisturbed: str, tmp_path: Path) -> None:
     def small_files_only() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
@@ -116,11 +121,11 @@ def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after(example: Path, 
     assert "too large" in last.lower() or "space" in last.lower()
     assert "Traceback" not in errors
     assert open_workspace(workspace).versions() == []
-    assert finish(workspace) == open_workspace(example).manifest().digest
+    assert finish(workspace) == undisturbed
 
 
 @pytest.mark.slow
-def test_of_two_builds_at_once_one_is_told_to_wait(example: Path, tmp_path: Path) -> None:
+def test_of_two_builds_at_once_one_is_told_to_wait(undisturbed: str, tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     builds = [start(workspace), start(workspace)]
     ends = [build.communicate(timeout=300) for build in builds]
@@ -130,7 +135,7 @@ def test_of_two_builds_at_once_one_is_told_to_wait(example: Path, tmp_path: Path
         refused = next(end for end, build in zip(ends, builds, strict=True) if build.returncode == 2)
         assert "another seas-data build is running" in refused[1]
     assert open_workspace(workspace).versions() == ["v0"]
-    assert finish(workspace) == open_workspace(example).manifest().digest
+    assert finish(workspace) == undisturbed
 
 
 def test_the_same_recipe_again_builds_nothing(example: Path) -> None:
