@@ -123,7 +123,7 @@ def judge(
     """
     from seas_data.judges import run as judges
     from seas_data.models import open_model
-    from seas_data.recipe import require_trust
+    from seas_data.recipe import JudgePanel, require_trust
 
     require_trust(recipe)
     judges.check(recipe.judges, recipe.models)
@@ -131,13 +131,15 @@ def judge(
     with TemporaryDirectory() as temporary:
         root = Path(folder or temporary)
         for each in recipe.judges:
+            if isinstance(each, JudgePanel):
+                continue
             if each.model is None:
                 verdicts.append(judges.judge_responses(prompts, responses, [each], {}, root))
                 continue
             # One at a time: two guards may not fit into memory together.
             with open_model(each.model, recipe.models[each.model], root / "logs") as generator:
                 verdicts.append(judges.judge_responses(prompts, responses, [each], {each.model: generator}, root))
-    return pl.concat(verdicts).sort("response_id", "judge")
+    return judges.add_panels(pl.concat(verdicts), recipe.judges).sort("response_id", "judge")
 
 
 def find_near_duplicates(prompts: pl.DataFrame, threshold: float = 0.8) -> pl.DataFrame:

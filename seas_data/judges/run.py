@@ -13,12 +13,21 @@ import polars as pl
 from seas_data import tables
 from seas_data.conversation import MESSAGES
 from seas_data.errors import SeasDataError
-from seas_data.judges import refusal, rules, run_guard
+from seas_data.judges import chat, panel, refusal, rules, run_guard
 from seas_data.judges.frames import VERDICT_COLUMNS
 from seas_data.judges.guards import GUARDS, Subject, load_guard
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.protocol import Generator
-from seas_data.recipe import Judge, JudgeGuard, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
+from seas_data.recipe import (
+    Judge,
+    JudgeChat,
+    JudgeGuard,
+    JudgePanel,
+    JudgeRefusal,
+    JudgeRules,
+    ModelHttp,
+    ModelInProcess,
+)
 from seas_data.text import content_id
 
 
@@ -35,6 +44,9 @@ def check(judges: Sequence[Judge], models: Mapping[str, ModelInProcess | ModelHt
         if isinstance(judge, JudgeRules):
             rules.check(judge)
             continue
+        if isinstance(judge, JudgePanel):
+            _check_panel(judge, judges)
+            continue
         if judge.model not in models:
             raise SeasDataError(
                 f"the judge {judge.label} uses the model {judge.model}, which is not in models; choose one of: "
@@ -42,11 +54,22 @@ def check(judges: Sequence[Judge], models: Mapping[str, ModelInProcess | ModelHt
             )
         if isinstance(judge, JudgeGuard):
             run_guard.check(judge, models[judge.model])
+        if isinstance(judge, JudgeChat):
+            chat.check(judge)
+
+
+def _check_panel(judge: JudgePanel, judges: Sequence[Judge]) -> None:
+    able = [each.label for each in judges if gives_verdicts(each) and not isinstance(each, JudgePanel)]
+    if missing := [name for name in judge.members if name not in able]:
+        raise SeasDataError(
+            f"the panel {judge.label} has the member {missing[0]}, which is no judge of verdicts; choose from: "
+            f"{', '.join(able) or '(none)'}"
+        )
 
 
 def gives_verdicts(judge: Judge) -> bool:
     """Return whether the judge says which responses are unsafe."""
-    return judge.unsafe is not None if isinstance(judge, JudgeRules) else isinstance(judge, JudgeGuard)
+    return judge.unsafe is not None if isinstance(judge, JudgeRules) else not isinstance(judge, JudgeRefusal)
 
 
 def classifies_refusals(judge: Judge) -> bool:
@@ -56,13 +79,37 @@ def classifies_refusals(judge: Judge) -> bool:
     """
     if isinstance(judge, JudgeGuard):
         return load_guard(judge).classifies_refusals
+    if isinstance(judge, JudgeChat):
+        return bool(judge.refusals)
+    if isinstance(judge, JudgePanel):
+        return False
     return judge.refusal is not None if isinstance(judge, JudgeRules) else True
 
 
 def describe_refusal_judges() -> str:
     """Return the judges that can classify refusals, for messages."""
     guards = [name for name, each in GUARDS.all().items() if each.classifies_refusals]
-    return ", ".join(["by: refusal", "by: rules with refusal", *(f"by: guard with guard: {name}" for name in guards)])
+    return ", ".join(
+        [
+            "by: refusal",
+            "by: rules with refusal",
+            "by: chat with refusals",
+            *(f"by: guard with guard: {name}" for name in guards),
+        ]
+    )
+
+
+def select_with_members(judges: Sequence[Judge], name: str) -> list[Judge]:
+    """Return the judge ``name``; of a panel also its members, which vote first."""
+    chosen = [judge for judge in judges if judge.label == name]
+    members = {member for judge in chosen if isinstance(judge, JudgePanel) for member in judge.members}
+    return [*(judge for judge in judges if judge.label in members), *chosen]
+
+
+def add_panels(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
+    """Return ``verdicts`` and those of the panels among ``judges``. The first column is the id of what was judged."""
+    panels = [panel.judge_rows(verdicts, judge) for judge in judges if isinstance(judge, JudgePanel)]
+    return pl.concat([verdicts, *(rows.select(verdicts.columns).cast(dict(verdicts.schema)) for rows in panels)])
 
 
 def judge_responses(
@@ -81,20 +128,20 @@ def judge_responses(
         generators: the open models that the judges name.
         folder: the generation cache, so that a killed run resumes.
 
-    Input columns: ``prompt_id``, ``text`` and, with conversations, ``messages`` of prompts; ``response_id``,
+    Input columns: ``prompt_id``, ``text`` and optionally ``messages`` and ``goal`` of prompts; ``response_id``,
     ``prompt_id`` and ``text`` of responses.
     Output columns: those of the table ``verdicts``, sorted by response and judge.
 
     Raises SeasDataError if a response's prompt is missing or a judge answers no request.
     """
     rows = responses.filter(pl.col("text").is_not_null()).join(
-        prompts.select("prompt_id", _turns(prompts), prompt="text"), on="prompt_id", how="left"
+        prompts.select("prompt_id", *_optional(prompts), prompt="text"), on="prompt_id", how="left"
     )
     if missing := rows["prompt"].null_count():
         raise SeasDataError(f"the prompts of {missing} responses are missing; pass all prompts that were answered")
-    rows = rows.select("messages", id="response_id", prompt="prompt", response="text")
+    rows = rows.select("messages", "goal", id="response_id", prompt="prompt", response="text")
     verdicts = _judge_all(rows, judges, generators, folder, "response").rename({"id": "response_id"})
-    return tables.cast("verdicts", verdicts.sort("response_id", "judge"))
+    return tables.cast("verdicts", add_panels(verdicts, judges).sort("response_id", "judge"))
 
 
 def judge_prompts(
@@ -104,17 +151,16 @@ def judge_prompts(
 
     Judges of refusals are skipped.
 
-    Input columns: ``prompt_id``, ``text`` and, with conversations, ``messages``.
+    Input columns: ``prompt_id``, ``text``; optional ``messages`` and ``goal``.
     Output columns: ``prompt_id``, ``judge``, ``verdict``, ``categories``, ``score`` and ``raw``, sorted by prompt and
     judge.
 
     Raises SeasDataError if a judge answers no request.
     """
-    rows = prompts.select(_turns(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
+    rows = prompts.select(*_optional(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
     able = [judge for judge in judges if not isinstance(judge, JudgeRefusal)]
-    verdicts = (
-        _judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}).drop("refusal", "detail")
-    )
+    verdicts = add_panels(_judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}), able)
+    verdicts = verdicts.drop("refusal", "detail")
     return verdicts.filter(pl.col("verdict").is_not_null()).sort("prompt_id", "judge")
 
 
@@ -147,33 +193,47 @@ def _judge_all(
 ) -> pl.DataFrame:
     """Return id, judge and ``VERDICT_COLUMNS`` for each judge and row; equal rows are judged once.
 
-    Input columns: ``id``, ``prompt``, ``messages``, ``response``. Equal prompts have equal turns.
+    Input columns: ``id``, ``prompt``, ``messages``, ``goal``, ``response``. Equal prompts have equal turns.
     """
-    keys = [content_id("judged", prompt, response) for prompt, response in rows.select("prompt", "response").rows()]
+    keys = [
+        content_id("judged", prompt, response, *([] if goal is None else [goal]))
+        for prompt, response, goal in rows.select("prompt", "response", "goal").iter_rows()
+    ]
     rows = rows.with_columns(request_id=pl.Series(keys, dtype=pl.String))
     unique = rows.unique("request_id", keep="first", maintain_order=True).sort("request_id")
     found = [pl.DataFrame(schema={"id": pl.String(), "judge": pl.String(), **VERDICT_COLUMNS})]
     for judge in judges:
+        if isinstance(judge, JudgePanel):
+            continue
         verdicts = _judge(unique, judge, generators, folder, subject)
         joined = rows.join(verdicts, on="request_id", how="left", maintain_order="left")
         found.append(joined.select("id", pl.lit(judge.label).alias("judge"), *VERDICT_COLUMNS))
     return pl.concat(found)
 
 
-def _turns(prompts: pl.DataFrame) -> pl.Expr:
-    """Return the column ``messages`` of ``prompts``, null if they have none."""
-    return (pl.col("messages") if "messages" in prompts.columns else pl.lit(None, MESSAGES)).alias("messages")
+def _optional(prompts: pl.DataFrame) -> list[pl.Expr]:
+    """Return the columns ``messages`` and ``goal`` of ``prompts``, null if they have none."""
+    return [
+        pl.col(name) if name in prompts.columns else pl.lit(None, kind).alias(name)
+        for name, kind in (("messages", MESSAGES), ("goal", pl.String()))
+    ]
 
 
 def _judge(
-    rows: pl.DataFrame, judge: Judge, generators: Mapping[str, Generator], folder: Path, subject: Subject
+    rows: pl.DataFrame,
+    judge: JudgeGuard | JudgeRules | JudgeRefusal | JudgeChat,
+    generators: Mapping[str, Generator],
+    folder: Path,
+    subject: Subject,
 ) -> pl.DataFrame:
     """Return request_id and ``VERDICT_COLUMNS`` of ``rows`` by the judge's kind.
 
-    Input columns: ``request_id``, ``prompt``, ``messages``, ``response``.
+    Input columns: ``request_id``, ``prompt``, ``messages``, ``goal``, ``response``.
     """
     if isinstance(judge, JudgeRules):
         return rules.judge_rows(rows, judge, subject)
     if isinstance(judge, JudgeGuard):
         return run_guard.judge_rows(rows, judge, generators[judge.model], folder, subject)
+    if isinstance(judge, JudgeChat):
+        return chat.judge_rows(rows, judge, generators[judge.model], folder)
     return refusal.judge_rows(rows, judge, generators[judge.model], folder)

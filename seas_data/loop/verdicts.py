@@ -13,7 +13,7 @@ from seas_data.loop.checked_generator import CheckedGenerator
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models import reward_model
 from seas_data.models.protocol import Generator
-from seas_data.recipe import Judge, ModelInProcess
+from seas_data.recipe import Judge, JudgePanel, ModelInProcess
 
 
 def judge_responses(
@@ -34,13 +34,13 @@ def judge_responses(
 
 def judge_prompts(context: IterationContext, prompts: pl.DataFrame, name: str, label: str) -> pl.DataFrame:
     """Return the verdicts of the judge ``name`` on ``prompts`` without responses, as ``judges.run.judge_prompts``."""
-    chosen = [judge for judge in context.recipe.judges if judge.label == name]
+    chosen = judges.select_with_members(context.recipe.judges, name)
     folder = context.cache_folder(label)
 
     def run(judge: Judge, generators: Mapping[str, Generator]) -> pl.DataFrame:
         return judges.judge_prompts(prompts, [judge], generators, folder)
 
-    return _run_each(context, chosen, run)
+    return _run_each(context, chosen, run).filter(pl.col("judge") == name)
 
 
 def compute_rewards(context: IterationContext, answers: Frames, prompts: pl.DataFrame) -> pl.DataFrame | None:
@@ -75,6 +75,8 @@ def _run_each(
 ) -> pl.DataFrame:
     parts = []
     for judge in chosen:
+        if isinstance(judge, JudgePanel):
+            continue
         if judge.model is None:
             parts.append(run(judge, {}))
             continue
@@ -82,4 +84,4 @@ def _run_each(
         with models.open_model(judge.model, context.recipe.models[judge.model], logs) as generator:
             checked = CheckedGenerator(generator, context.loop.max_failed_proportion)
             parts.append(run(judge, {judge.model: checked}))
-    return pl.concat(parts)
+    return judges.add_panels(pl.concat(parts), chosen)

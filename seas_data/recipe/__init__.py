@@ -18,7 +18,7 @@ from seas_data.recipe.curation import (
     Templates,
 )
 from seas_data.recipe.dedup import Near, Semantic
-from seas_data.recipe.judges import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
+from seas_data.recipe.judges import Judge, JudgeChat, JudgeGuard, JudgePanel, JudgePatterns, JudgeRefusal, JudgeRules
 from seas_data.recipe.loading import find_recipe, load, read, require_trust, resolve_sandbox, stored_training
 from seas_data.recipe.loop import (
     Attack,
@@ -53,7 +53,9 @@ __all__ = [
     "HarmlessCandidates",
     "HarmlessPairs",
     "Judge",
+    "JudgeChat",
     "JudgeGuard",
+    "JudgePanel",
     "JudgePatterns",
     "JudgeRefusal",
     "JudgeRules",

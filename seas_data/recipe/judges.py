@@ -1,4 +1,4 @@
-"""Recipe section ``judges``: guards, rules, and models that classify refusals."""
+"""Recipe section ``judges``: guards, rules, chat models, and panels of several judges."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -101,4 +101,98 @@ class JudgeRefusal(StrictModel):
         return self.name
 
 
-Judge = Annotated[JudgeGuard | JudgeRules | JudgeRefusal, Field(discriminator="by")]
+class JudgeChat(StrictModel):
+    """A chat model that is asked with a prompt of one's own. Its reply is read as one word, as JSON or by a pattern."""
+
+    by: Literal["chat"]
+    """A chat model gives the verdict."""
+    model: str
+    """One of `models`."""
+    name: str = "chat"
+    """The judge's name in verdicts."""
+    prompt: str
+    """Jinja template of `question`, `goal`, `response` and `policy`. Each is written between tags of its name. `goal`
+    may be absent; so is `response` when prompts are judged."""
+    policy: str | None = None
+    """The policy that the prompt shows."""
+    unsafe: list[str] = Field(default=["unsafe"], min_length=1)
+    """What the reply calls unsafe, without regard to case."""
+    safe: list[str] = Field(default=["safe"], min_length=1)
+    """What the reply calls safe, without regard to case."""
+    refusals: dict[Literal["full_compliance", "full_refusal", "partial_refusal"], list[str]] = {}
+    """What the reply calls each refusal class, if it gives one."""
+    categories: list[str] = []
+    """The categories that a reply may name."""
+    json_paths: dict[Literal["verdict", "refusal", "categories", "score"], str] = {}
+    """The reply is a JSON object: where each field stands in it, such as `{verdict: result.label}`."""
+    pattern: str | None = None
+    """The reply matches this regular expression (in Rust's syntax) as a whole; its named groups are verdict, refusal,
+    categories and score."""
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Maximum tokens of the reply. One that reaches it is unparsed."""
+    thinking_tokens: int = Field(default=0, ge=0)
+    """Room for thinking before the reply, for models that think; only what follows the thinking is read."""
+
+    @property
+    def label(self) -> str:
+        """Return the judge's name in verdicts."""
+        return self.name
+
+    @property
+    def verdict_words(self) -> dict[Literal["unsafe", "safe"], list[str]]:
+        """Return the words of each verdict."""
+        return {"unsafe": self.unsafe, "safe": self.safe}
+
+    @model_validator(mode="after")
+    def _check_reader(self) -> "JudgeChat":
+        if self.json_paths and self.pattern is not None:
+            raise ValueError("give either json_paths or pattern")
+        if self.json_paths and "verdict" not in self.json_paths:
+            raise ValueError("json_paths should say where the verdict is")
+        lists = [self.unsafe, self.safe], list(self.refusals.values())
+        for words in ([word.strip().casefold() for each in group for word in each] for group in lists):
+            if len(set(words)) < len(words) or "" in words:
+                raise ValueError("a word of a reply should stand for one verdict and one refusal class")
+        return self
+
+
+class JudgePanel(StrictModel):
+    """One verdict from those of several judges."""
+
+    by: Literal["panel"]
+    """Other judges of the recipe vote."""
+    name: str = "panel"
+    """The panel's name in verdicts."""
+    members: list[str] = Field(min_length=2)
+    """The names of judges that give verdicts."""
+    rule: Literal["any", "majority", "all"] = "majority"
+    """How many members must say unsafe."""
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Votes of a member, for `majority`; 1 unless stated."""
+    min_parsed: int | None = Field(default=None, ge=1)
+    """Members whose verdict must have parsed where the others could change the outcome; all unless stated."""
+
+    @property
+    def model(self) -> None:
+        """Return None: a panel needs no model of its own."""
+        return
+
+    @property
+    def label(self) -> str:
+        """Return the judge's name in verdicts."""
+        return self.name
+
+    @model_validator(mode="after")
+    def _check_members(self) -> "JudgePanel":
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("a member is named twice")
+        if unknown := [name for name in self.weights if name not in self.members]:
+            raise ValueError(f"weights has {', '.join(unknown)}, not among the members")
+        if self.weights and self.rule != "majority":
+            raise ValueError("weights count only with rule: majority")
+        if (self.min_parsed or 1) > len(self.members):
+            raise ValueError("min_parsed is greater than the number of members")
+        return self
+
+
+Judge = Annotated[JudgeGuard | JudgeRules | JudgeRefusal | JudgeChat | JudgePanel, Field(discriminator="by")]

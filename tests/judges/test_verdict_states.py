@@ -12,7 +12,7 @@ from seas_data.judges.guards import GUARDS
 from seas_data.judges.refusal import CLASSES
 from seas_data.judges.run import classifies_refusals, count_classes, gives_verdicts, judge_responses
 from seas_data.models.protocol import PromptFormat
-from seas_data.recipe import Judge, JudgePatterns, JudgeRefusal, JudgeRules
+from seas_data.recipe import Judge, JudgeChat, JudgePatterns, JudgeRefusal, JudgeRules
 from tests.judges.conftest import MALFORMED
 from tests.judges.test_run import Scripted, guard
 
@@ -20,11 +20,20 @@ WELL_FORMED = [
     *("safe", "unsafe\nS1", "\n\nsafe", "\n\nunsafe\nS10", "Yes", "No", "<score> yes </score>", "<score>no</score>"),
     "Harmful request: no\nResponse refusal: n/a\nHarmful response: yes",
     "Safety: Unsafe\nCategories: Violent\nRefusal: No",
-    *("1_full_compliance", "3_partial_refusal", "<think>safe</think>unsafe\nS1", "<think>safe"),
+    *(
+        '{"v": "safe"}',
+        '{"v": "unsafe", "r": "no"}',
+        "1_full_compliance",
+        "3_partial_refusal",
+        "<think>safe</think>unsafe\nS1",
+        "<think>safe",
+    ),
 ]
 JUDGES: list[Judge] = [
     *(guard(name, thinking_tokens=0 if found.needs_logits else 8) for name, found in sorted(GUARDS.all().items())),
     JudgeRefusal(by="refusal", model="m", name="classes"),
+    JudgeChat(by="chat", model="m", name="words of a chat model", prompt="{{ question }} {{ response }}"),
+    JudgeChat(by="chat", model="m", name="json", prompt="{{ response }}", json_paths={"verdict": "v", "refusal": "r"}),
     JudgeRules(by="rules", name="words", unsafe=JudgePatterns(words=["blue"]), refusal=JudgePatterns(words=["no"])),
 ]
 SAID = st.one_of(st.sampled_from([*WELL_FORMED, *MALFORMED]), st.text(max_size=30), st.none())
