@@ -95,7 +95,7 @@ def _read(replies: list[str | None], judge: JudgeChat) -> Iterable[Mapping[str, 
     return [None if reply is None else {"verdict": reply, "refusal": reply} for reply in replies]
 
 
-def _read_json(reply: str, paths: Mapping[str, str]) -> dict[str, Any] | None:
+def _read_json(reply: str, paths: Mapping[Any, str]) -> dict[str, Any] | None:
     fence = _FENCE.fullmatch(reply)
     try:
         whole = json.loads(fence["body"] if fence else reply, object_pairs_hook=_unique, parse_constant=_refuse)

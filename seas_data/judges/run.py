@@ -109,7 +109,7 @@ def select_with_members(judges: Sequence[Judge], name: str) -> list[Judge]:
 def add_panels(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFrame:
     """Return ``verdicts`` and those of the panels among ``judges``. The first column is the id of what was judged."""
     panels = [panel.judge_rows(verdicts, judge) for judge in judges if isinstance(judge, JudgePanel)]
-    return pl.concat([verdicts, *(rows.select(verdicts.columns).cast(dict(verdicts.schema)) for rows in panels)])
+    return pl.concat([verdicts, *(rows.select(verdicts.columns).cast(verdicts.schema) for rows in panels)])
 
 
 def judge_responses(
