@@ -129,6 +129,17 @@ def test_a_server_gets_all_turns_and_each_is_neutralised(tmp_path: Path) -> None
     assert answers["note"].to_list() == [control_tokens.NEUTRALISED]
 
 
+def test_a_server_that_completes_gets_the_token_ids_of_all_turns(tiny: Path, tmp_path: Path) -> None:
+    asked = requests(a=[*TURNS[:2], ("assistant", FORGED), TURNS[3]])
+    as_text = PromptFormat(contents_as_text=True)
+    with open_backend("T0", settings(tiny)) as here:
+        ((row,), _) = here.to_rows(asked, 1, as_text)
+    with server(lambda body, _: completion(body)) as (url, seen):
+        served = ModelHttp(backend="http", model="m", url=url, endpoint="completions", tokenizer=str(tiny))
+        HttpBackend("T0", served, url).generate(asked, SAMPLING, 1, tmp_path, "answers", as_text)
+    assert [body["prompt"] for body in seen.bodies] == [row.tokens.tolist()]
+
+
 def test_a_server_that_rejects_the_turns_gives_a_failed_row_with_its_words(tmp_path: Path) -> None:
     def reply(body: dict[str, object], before: int) -> Reply:
         if any(each["role"] == "system" for each in body["messages"]):  # type: ignore[attr-defined]
