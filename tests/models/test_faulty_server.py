@@ -262,7 +262,13 @@ def test_two_thousand_requests_to_a_faulty_server_are_accounted_for(tmp_path: Pa
     assert found["faults"] > 400
 
 
-@pytest.mark.parametrize("name", ENDING)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("status 401", "quota", "redirect") else pytest.mark.slow)
+        for name in ENDING
+    ],
+)
 def test_a_fault_that_ends_the_run_loses_no_answer(name: str, tmp_path: Path) -> None:
     undisturbed, _, _, _ = run(tmp_path / "undisturbed", 40, ENDING, 0)
     with pytest.raises(SeasDataError) as raised:
