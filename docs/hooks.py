@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-_OUTSIDE = re.compile(r"\[([^\]]*)\]\((?:\.\./)+(?!\w+\.md|tutorials/|reference/)[^)]*\)")
+_OUTSIDE = re.compile(r"\[([^\]]*)\]\((?:\.\./)+(?!\w+\.md|tutorials/|howto/|reference/)[^)]*\)")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -51,6 +51,10 @@ def test_a_build_by_a_path_stays_callable_and_finds_nothing_new_the_second_time(
         sd.build("no-such-recipe", workspace)
 
 
+def test_the_path_of_a_recipe_may_be_a_text() -> None:
+    assert sd.load_recipe(str(EXAMPLE)).digest() == sd.load_recipe(EXAMPLE).digest()
+
+
 def test_a_version_is_checked_carded_and_compared(made: Path) -> None:
     workspace = sd.open(made)
     first, last = workspace.version("v0"), workspace.version()

@@ -19,12 +19,13 @@ _LONGEST_PHRASE = 1_000
 _MAX_LISTED = 10
 
 
-def load(path: Path, changes: list[str] | None = None) -> Recipe:
+def load(path: Path | str, changes: list[str] | None = None) -> Recipe:
     """Load the recipe at ``path`` after applying ``changes`` (``a.b=value``, with values as in YAML).
 
     Relative paths are relative to the folder of the recipe; those in ``changes`` to the current folder. Raises
     SeasDataError that names the faulty keys.
     """
+    path = Path(path)
     content = read(path)
     for change in changes or []:
         _apply_change(content, change)
