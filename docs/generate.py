@@ -201,7 +201,9 @@ def _methods(value: type, name: str) -> Iterator[tuple[str, Any]]:
 
 def _signature(name: str, function: Any) -> str:
     text = str(inspect.signature(function))
-    text = re.sub(r"\b(?:seas_data|polars|pathlib|collections|typing|datasets)(?:\.\w+)*\.(\w+)", r"\1", text)
+    text = re.sub(
+        r"\b(?:seas_data|dataframely|polars|pathlib|collections|typing|datasets)(?:\.\w+)*\.(\w+)", r"\1", text
+    )
     return f"```text\n{name}{text}\n```\n"
 
 

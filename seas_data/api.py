@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import run, tables
@@ -17,6 +18,7 @@ from seas_data.release.checks import CheckResult
 from seas_data.release.hub.pull import PullResult
 from seas_data.release.hub.push import PushRequest, PushResult
 from seas_data.release.visibility import parse_profile
+from seas_data.tables import schema
 
 
 def build(recipe: Recipe | Path | str, workspace: Path | str = "workspace") -> Built[Version]:
@@ -107,7 +109,7 @@ def pull(name: str, workspace: Path | str) -> PullResult:
 
 def judge(
     recipe: Recipe, prompts: pl.DataFrame, responses: pl.DataFrame, folder: Path | str | None = None
-) -> pl.DataFrame:
+) -> dy.DataFrame[schema.Verdicts]:
     """Return the verdicts of the recipe's judges on responses.
 
     Args:
@@ -128,7 +130,7 @@ def judge(
 
     require_trust(recipe)
     judges.check(recipe.judges, recipe.models)
-    verdicts = [tables.empty("verdicts")]
+    verdicts: list[pl.DataFrame] = [tables.empty("verdicts")]
     with TemporaryDirectory() as temporary:
         root = Path(folder or temporary)
         for each in recipe.judges:
@@ -140,7 +142,8 @@ def judge(
             # One at a time: two guards may not fit into memory together.
             with open_model(each.model, recipe.models[each.model], root / "logs") as generator:
                 verdicts.append(judges.judge_responses(prompts, responses, [each], {each.model: generator}, root))
-    return judges.add_panels(pl.concat(verdicts), recipe.judges).sort("response_id", "judge")
+    rows = judges.add_panels(pl.concat(verdicts), recipe.judges)
+    return tables.cast("verdicts", rows.sort("response_id", "judge"))
 
 
 def find_near_duplicates(prompts: pl.DataFrame, threshold: float = 0.8) -> pl.DataFrame:

@@ -8,6 +8,7 @@ unsafe, counted separately and excluded from every rate.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
@@ -28,6 +29,7 @@ from seas_data.recipe import (
     ModelHttp,
     ModelInProcess,
 )
+from seas_data.tables import schema
 from seas_data.text import content_id
 
 
@@ -118,7 +120,7 @@ def judge_responses(
     judges: Sequence[Judge],
     generators: Mapping[str, Generator],
     folder: Path,
-) -> pl.DataFrame:
+) -> dy.DataFrame[schema.Verdicts]:
     """Return the verdicts of ``judges`` on ``responses``.
 
     Args:

@@ -1,8 +1,10 @@
 """Rows of the table ``attacks``: one for everything that a red team generated, with a reason for what is set aside."""
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
+from seas_data.tables import schema
 from seas_data.tables.ids import row_ids
 from seas_data.text import normalise
 
@@ -33,7 +35,7 @@ def build_attacks(
 
 def mark_set_aside(
     attacks: pl.DataFrame, seeds: pl.DataFrame, prompts: pl.DataFrame, *, repeats: bool = True
-) -> pl.DataFrame:
+) -> dy.DataFrame[schema.Attacks]:
     """Return ``attacks`` with a ``reason`` for each one that is not sent to a target.
 
     Reasons: failed (no text was generated, or a filter refused), cut_off (the token limit was reached), empty; with

@@ -7,12 +7,14 @@ model that an iteration could not train is *unchanged*: it has its own row and i
 from pathlib import Path
 from typing import Any, Literal
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint as model_files
 from seas_data.models.checkpoint import model_path
+from seas_data.tables import schema
 from seas_data.text import printable
 
 Role = Literal["red", "target"]
@@ -39,7 +41,7 @@ def checkpoint_row(
     method: str,
     rows: int,
     statement: str | None = None,
-) -> pl.DataFrame:
+) -> dy.DataFrame[schema.Checkpoints]:
     """Return one row of the table ``checkpoints``."""
     row = {
         "model": name,

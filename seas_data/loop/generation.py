@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
@@ -10,6 +11,7 @@ from seas_data.conversation import MESSAGES, messages_column
 from seas_data.loop.attacks import build_attacks
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models.protocol import PromptFormat
+from seas_data.tables import schema
 from seas_data.tables.ids import messages, row_ids, with_system
 
 
@@ -64,7 +66,7 @@ def generate_responses(
     return {"responses": tables.cast("responses", rows.sort("prompt_id", "sample")), "settings": settings}
 
 
-def settings_row(model: str, checkpoint: str, sampling: Mapping[str, object]) -> pl.DataFrame:
+def settings_row(model: str, checkpoint: str, sampling: Mapping[str, object]) -> dy.DataFrame[schema.Settings]:
     """Return the row of the table ``settings`` for texts that ``model`` generates; ``checkpoint`` is its digest."""
     row = pl.DataFrame(
         {"model": [model], "checkpoint": [checkpoint], "sampling": [json.dumps(dict(sampling), sort_keys=True)]}

@@ -4,6 +4,7 @@ Attacks that succeeded join as adversarial prompts. With ``loop.harmless.judge``
 judge of prompts calls harmless join as harmless prompts, for a person to review.
 """
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import pairs, tables
@@ -13,6 +14,7 @@ from seas_data.loop.attacks import select_valid
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.verdicts import count_unsafe_by_prompt, judge_prompts
 from seas_data.recipe import Taxonomy
+from seas_data.tables import schema
 from seas_data.text import text_digest
 
 
@@ -45,7 +47,7 @@ def select_successful(
     *,
     rate: float,
     min_verdicts: int,
-) -> pl.DataFrame:
+) -> dy.DataFrame[schema.Prompts]:
     """Return the training attacks that succeeded as the table ``prompts``, sorted by id.
 
     An attack succeeded if at least ``rate`` of its verdicts are unsafe and it has at least ``min_verdicts``. It gets
@@ -67,7 +69,9 @@ def select_successful(
     return attacks_to_prompts(rows, taxonomy, "adversarial", "seed")
 
 
-def attacks_to_prompts(attacks: pl.DataFrame, taxonomy: Taxonomy, kind: str, label_source: str) -> pl.DataFrame:
+def attacks_to_prompts(
+    attacks: pl.DataFrame, taxonomy: Taxonomy, kind: str, label_source: str
+) -> dy.DataFrame[schema.Prompts]:
     """Return attacks as rows of the table ``prompts``.
 
     Input columns: those of ``attacks``, and type, attack_style, risk_category, language.

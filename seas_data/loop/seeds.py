@@ -6,6 +6,7 @@ and the purpose, so the same prompts give the same seeds.
 
 from collections.abc import Mapping, Sequence
 
+import dataframely as dy
 import numpy as np
 import polars as pl
 
@@ -15,6 +16,7 @@ from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.verdicts import count_unsafe_by_prompt
 from seas_data.query.version import Version
 from seas_data.recipe import Attack
+from seas_data.tables import schema
 from seas_data.tables.ids import messages, row_ids
 
 
@@ -72,7 +74,7 @@ def draw_seeds(
     split: str,
     random_stream: tuple[int, str],
     weakness: Mapping[str, float] | None = None,
-) -> pl.DataFrame:
+) -> dy.DataFrame[schema.Seeds]:
     """Draw ``count`` seeds from ``prompts``; return the table ``seeds``, sorted by id.
 
     The number of seeds of each type is proportional to its weight (``settings.seed_types``); it is not drawn. Identical
@@ -124,7 +126,7 @@ def draw_seeds(
 
 def draw_demonstrations(
     prompts: pl.DataFrame, count: int, settings: Attack, *, types: Sequence[str], random_stream: tuple[int, str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+) -> tuple[dy.DataFrame[schema.Seeds], dy.DataFrame[schema.Demonstrations]]:
     """Return the tables ``seeds`` and ``demonstrations`` for the red team's first training, sorted by id.
 
     A demonstration asks with a seed drawn from ``prompts`` and completes it with another prompt of the seed's type,

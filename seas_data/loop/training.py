@@ -39,6 +39,7 @@ def start_model(context: IterationContext, prompts: pl.DataFrame, role: Role, he
         digest = models.compute_model_digest(name, settings)
         return {"checkpoints": checkpoint_row(name, role, 0, digest, None, "given", 0)}
     result: Frames = {}
+    rows: pl.DataFrame
     if role == "red":
         stream = (loop.seed, "red team")
         types = context.recipe.taxonomy.types

@@ -59,7 +59,9 @@ def red_pairs(
         .join(text.rename({"prompt_id": "chosen_id", "text": "chosen_text"}), on="chosen_id", how="left")
         .join(text.rename({"prompt_id": "rejected_id", "text": "rejected_text"}), on="rejected_id", how="left")
     )
-    pairs = build_pairs(rows, role="red", iteration=iteration, judge=resolve_judge(verdicts, settings.judge))
+    pairs: pl.DataFrame = build_pairs(
+        rows, role="red", iteration=iteration, judge=resolve_judge(verdicts, settings.judge)
+    )
     unpaired = unpaired.with_columns(prompt_id="candidate_id")
     if settings.red.random_labels:
         pairs = shuffle_sides(pairs)

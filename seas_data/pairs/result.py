@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
 from seas_data.conversation import messages_column
+from seas_data.tables import schema
 from seas_data.tables.ids import messages, row_ids
 
 
@@ -19,10 +21,10 @@ class PairResult:
     """
 
     pairs: pl.DataFrame
-    unpaired: pl.DataFrame
+    unpaired: dy.DataFrame[schema.Unpaired]
 
 
-def build_pairs(matched: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:
+def build_pairs(matched: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> dy.DataFrame[schema.Pairs]:
     """Return ``matched`` as the table ``pairs``, sorted by id.
 
     Input columns: input (a text or messages), chosen_text, rejected_text; chosen_id, rejected_id; optional margin,
@@ -40,13 +42,15 @@ def build_pairs(matched: pl.DataFrame, *, role: str, iteration: int, judge: str 
     return finish_pairs(rows)
 
 
-def finish_pairs(rows: pl.DataFrame) -> pl.DataFrame:
+def finish_pairs(rows: pl.DataFrame) -> dy.DataFrame[schema.Pairs]:
     """Return ``rows``, which lack only pair_id, as the table ``pairs``, sorted by id."""
     parts = ("role", "iteration", "seed_id", "prompt_id", "chosen_id", "rejected_id")
     return tables.cast("pairs", rows.with_columns(pair_id=row_ids("pair", rows, *parts)).sort("pair_id"))
 
 
-def build_demonstrations(rows: pl.DataFrame, *, role: str, iteration: int, judge: str | None) -> pl.DataFrame:
+def build_demonstrations(
+    rows: pl.DataFrame, *, role: str, iteration: int, judge: str | None
+) -> dy.DataFrame[schema.Demonstrations]:
     """Return ``rows`` as the table ``demonstrations``, sorted by id.
 
     Input columns: input (a text or messages), completion_text; completion_id; optional type, prompt_id and seed_id.
@@ -62,18 +66,18 @@ def build_demonstrations(rows: pl.DataFrame, *, role: str, iteration: int, judge
     return _finish_demonstrations(rows)
 
 
-def chosen_as_demonstrations(pairs: pl.DataFrame) -> pl.DataFrame:
+def chosen_as_demonstrations(pairs: pl.DataFrame) -> dy.DataFrame[schema.Demonstrations]:
     """Return the chosen sides of ``pairs`` as the table ``demonstrations``: SFT instead of DPO, an ablation."""
     return _finish_demonstrations(pairs.rename({"chosen": "completion", "chosen_id": "completion_id"}))
 
 
-def _finish_demonstrations(rows: pl.DataFrame) -> pl.DataFrame:
+def _finish_demonstrations(rows: pl.DataFrame) -> dy.DataFrame[schema.Demonstrations]:
     parts = ("role", "iteration", "seed_id", "prompt_id", "completion_id")
     rows = rows.with_columns(demonstration_id=row_ids("demonstration", rows, *parts))
     return tables.cast("demonstrations", rows.unique("demonstration_id", keep="first").sort("demonstration_id"))
 
 
-def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> pl.DataFrame:
+def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> dy.DataFrame[schema.Unpaired]:
     """Return ``rows`` as the table ``unpaired``, sorted by candidate_id.
 
     Input columns: candidate_id, reason; optional prompt_id and seed_id.
@@ -81,7 +85,7 @@ def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> pl.DataF
     rows = _add_missing_columns(rows, "prompt_id", "seed_id").with_columns(
         role=pl.lit(role), iteration=pl.lit(iteration)
     )
-    return tables.cast("unpaired", rows).sort("candidate_id")
+    return tables.cast("unpaired", rows.sort("candidate_id"))
 
 
 def select_input(prompts: pl.DataFrame) -> pl.DataFrame:

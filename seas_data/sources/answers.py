@@ -9,10 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
 from seas_data.recipe import Source
+from seas_data.tables import schema
 from seas_data.tables.ids import row_ids
 
 ANSWERS: Final = {
@@ -91,7 +93,7 @@ def build_answers(name: str, source: Source, ordinals: pl.DataFrame, found: Answ
     )
 
 
-def _distinct_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
+def _distinct_verdicts(verdicts: pl.DataFrame) -> dy.DataFrame[schema.Verdicts]:
     key = ["response_id", "judge"]
     differ = pl.col("verdict").n_unique().over(key) > 1
     rows = verdicts.sort("answer", maintain_order=True).with_columns(
@@ -101,7 +103,7 @@ def _distinct_verdicts(verdicts: pl.DataFrame) -> pl.DataFrame:
     return tables.cast("verdicts", rows.unique(key, keep="first", maintain_order=True).sort(key))
 
 
-def _checkpoints(models: pl.Series) -> pl.DataFrame:
+def _checkpoints(models: pl.Series) -> dy.DataFrame[schema.Checkpoints]:
     """Return the targets as rows of ``checkpoints``: what made them is unknown."""
     rows = pl.DataFrame({"model": models}).with_columns(
         role=pl.lit("target"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import progress, tables
@@ -23,6 +24,7 @@ from seas_data.sources.languages import SURE_PROBABILITY, detect_languages, is_l
 from seas_data.sources.listed_labels import list_labels
 from seas_data.sources.raw_rows import FIELDS, RawRows
 from seas_data.sources.turns import read_turns
+from seas_data.tables import schema
 from seas_data.text import content_id, printable, text_digest
 
 ORDINALS: Final = {"ordinal": pl.Int64(), "prompt_id": pl.String(), "source_id": pl.String()}
@@ -32,8 +34,8 @@ ORDINALS: Final = {"ordinal": pl.Int64(), "prompt_id": pl.String(), "source_id":
 class SourceRows:
     """The rows of a source in file order, as the tables ``prompts`` and ``set_aside``."""
 
-    prompts: pl.DataFrame
-    set_aside: pl.DataFrame
+    prompts: dy.DataFrame[schema.Prompts]
+    set_aside: dy.DataFrame[schema.SetAside]
     detected: int = 0
     """Number of prompts whose language was detected because the source states none."""
     corrected: int = 0

@@ -8,13 +8,16 @@ drop. ``query.views`` defines the same two as SQL views; a test keeps the defini
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, overload
 
+import dataframely as dy
 import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.store.stages import RUNS
 from seas_data.store.workspace import Manifest, Workspace
+from seas_data.tables import schema
 
 VIEWS = ("kept", *tables.TABLES, "runs")
 _LABEL_COLUMNS = (*tables.LABELS, "label_probability")
@@ -41,6 +44,54 @@ class Version:
         """Return the Parquet files of each table."""
         return self.workspace.shard_paths(self.manifest)
 
+    @overload
+    def table(self, name: Literal["prompts"], columns: None = None) -> dy.DataFrame[schema.Prompts]: ...
+    @overload
+    def table(self, name: Literal["taxonomy"], columns: None = None) -> dy.DataFrame[schema.Taxonomy]: ...
+    @overload
+    def table(self, name: Literal["set_aside"], columns: None = None) -> dy.DataFrame[schema.SetAside]: ...
+    @overload
+    def table(self, name: Literal["decisions"], columns: None = None) -> dy.DataFrame[schema.Decisions]: ...
+    @overload
+    def table(self, name: Literal["relabels"], columns: None = None) -> dy.DataFrame[schema.Relabels]: ...
+    @overload
+    def table(self, name: Literal["templates"], columns: None = None) -> dy.DataFrame[schema.Templates]: ...
+    @overload
+    def table(self, name: Literal["wrappers"], columns: None = None) -> dy.DataFrame[schema.Wrappers]: ...
+    @overload
+    def table(self, name: Literal["splits"], columns: None = None) -> dy.DataFrame[schema.Splits]: ...
+    @overload
+    def table(self, name: Literal["clusters"], columns: None = None) -> dy.DataFrame[schema.Clusters]: ...
+    @overload
+    def table(self, name: Literal["embeddings"], columns: None = None) -> dy.DataFrame[schema.Embeddings]: ...
+    @overload
+    def table(self, name: Literal["metrics"], columns: None = None) -> dy.DataFrame[schema.Metrics]: ...
+    @overload
+    def table(self, name: Literal["seeds"], columns: None = None) -> dy.DataFrame[schema.Seeds]: ...
+    @overload
+    def table(self, name: Literal["attacks"], columns: None = None) -> dy.DataFrame[schema.Attacks]: ...
+    @overload
+    def table(self, name: Literal["responses"], columns: None = None) -> dy.DataFrame[schema.Responses]: ...
+    @overload
+    def table(self, name: Literal["settings"], columns: None = None) -> dy.DataFrame[schema.Settings]: ...
+    @overload
+    def table(self, name: Literal["checkpoints"], columns: None = None) -> dy.DataFrame[schema.Checkpoints]: ...
+    @overload
+    def table(self, name: Literal["expected"], columns: None = None) -> dy.DataFrame[schema.Expected]: ...
+    @overload
+    def table(self, name: Literal["verdicts"], columns: None = None) -> dy.DataFrame[schema.Verdicts]: ...
+    @overload
+    def table(self, name: Literal["pairs"], columns: None = None) -> dy.DataFrame[schema.Pairs]: ...
+    @overload
+    def table(self, name: Literal["demonstrations"], columns: None = None) -> dy.DataFrame[schema.Demonstrations]: ...
+    @overload
+    def table(self, name: Literal["unpaired"], columns: None = None) -> dy.DataFrame[schema.Unpaired]: ...
+    @overload
+    def table(self, name: Literal["tombstones"], columns: None = None) -> dy.DataFrame[schema.Tombstones]: ...
+    @overload
+    def table(self, name: Literal["kept"], columns: None = None) -> dy.DataFrame[schema.Prompts]: ...
+    @overload
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame: ...
     def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Return a table, or ``kept``, sorted by its columns.
 
@@ -50,10 +101,10 @@ class Version:
         if name not in VIEWS:
             raise SeasDataError(f"there is no table {name}; choose one of: {', '.join(VIEWS)}")
         stored = "prompts" if name == "kept" else name
-        schema = _schema(stored)
-        selected = list(schema) if columns is None else list(columns)
-        if unknown := [column for column in selected if column not in schema]:
-            raise SeasDataError(f"table {name} has no column {unknown[0]}; choose from: {', '.join(schema)}")
+        types = _schema(stored)
+        selected = list(types) if columns is None else list(columns)
+        if unknown := [column for column in selected if column not in types]:
+            raise SeasDataError(f"table {name} has no column {unknown[0]}; choose from: {', '.join(types)}")
         if stored != "prompts":
             return _sort(self._read(name, selected))
         rows = apply_relabels(self._read("prompts", dict.fromkeys([*selected, "prompt_id"])), self._read("relabels"))
@@ -63,10 +114,10 @@ class Version:
 
     def _read(self, table: str, columns: Iterable[str] | None = None) -> pl.DataFrame:
         """Return the rows of the files of ``table``, oldest file first."""
-        schema = _schema(table)
-        selected = list(schema if columns is None else columns)
+        types = _schema(table)
+        selected = list(types if columns is None else columns)
         parts = [read_shard(table, path, selected) for path in self.paths().get(table, [])]
-        return pl.concat([pl.DataFrame(schema={name: schema[name] for name in selected}), *parts])
+        return pl.concat([pl.DataFrame(schema={name: types[name] for name in selected}), *parts])
 
 
 def apply_relabels(prompts: pl.DataFrame, relabels: pl.DataFrame) -> pl.DataFrame:

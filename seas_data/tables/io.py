@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, overload
 
 import dataframely as dy
 import dataframely.exc
 import polars as pl
 
 from seas_data.errors import SeasDataError
+from seas_data.tables import schema
 from seas_data.tables.schema import TABLES
 
 _ADDED: Final = {
@@ -20,20 +21,66 @@ _ADDED: Final = {
 """Nullable columns that rows written by hand, by other programs or by earlier releases lack."""
 
 
+@overload
+def cast(table: Literal["prompts"], frame: pl.DataFrame) -> dy.DataFrame[schema.Prompts]: ...
+@overload
+def cast(table: Literal["taxonomy"], frame: pl.DataFrame) -> dy.DataFrame[schema.Taxonomy]: ...
+@overload
+def cast(table: Literal["set_aside"], frame: pl.DataFrame) -> dy.DataFrame[schema.SetAside]: ...
+@overload
+def cast(table: Literal["decisions"], frame: pl.DataFrame) -> dy.DataFrame[schema.Decisions]: ...
+@overload
+def cast(table: Literal["relabels"], frame: pl.DataFrame) -> dy.DataFrame[schema.Relabels]: ...
+@overload
+def cast(table: Literal["templates"], frame: pl.DataFrame) -> dy.DataFrame[schema.Templates]: ...
+@overload
+def cast(table: Literal["wrappers"], frame: pl.DataFrame) -> dy.DataFrame[schema.Wrappers]: ...
+@overload
+def cast(table: Literal["splits"], frame: pl.DataFrame) -> dy.DataFrame[schema.Splits]: ...
+@overload
+def cast(table: Literal["clusters"], frame: pl.DataFrame) -> dy.DataFrame[schema.Clusters]: ...
+@overload
+def cast(table: Literal["embeddings"], frame: pl.DataFrame) -> dy.DataFrame[schema.Embeddings]: ...
+@overload
+def cast(table: Literal["metrics"], frame: pl.DataFrame) -> dy.DataFrame[schema.Metrics]: ...
+@overload
+def cast(table: Literal["seeds"], frame: pl.DataFrame) -> dy.DataFrame[schema.Seeds]: ...
+@overload
+def cast(table: Literal["attacks"], frame: pl.DataFrame) -> dy.DataFrame[schema.Attacks]: ...
+@overload
+def cast(table: Literal["responses"], frame: pl.DataFrame) -> dy.DataFrame[schema.Responses]: ...
+@overload
+def cast(table: Literal["settings"], frame: pl.DataFrame) -> dy.DataFrame[schema.Settings]: ...
+@overload
+def cast(table: Literal["checkpoints"], frame: pl.DataFrame) -> dy.DataFrame[schema.Checkpoints]: ...
+@overload
+def cast(table: Literal["expected"], frame: pl.DataFrame) -> dy.DataFrame[schema.Expected]: ...
+@overload
+def cast(table: Literal["verdicts"], frame: pl.DataFrame) -> dy.DataFrame[schema.Verdicts]: ...
+@overload
+def cast(table: Literal["pairs"], frame: pl.DataFrame) -> dy.DataFrame[schema.Pairs]: ...
+@overload
+def cast(table: Literal["demonstrations"], frame: pl.DataFrame) -> dy.DataFrame[schema.Demonstrations]: ...
+@overload
+def cast(table: Literal["unpaired"], frame: pl.DataFrame) -> dy.DataFrame[schema.Unpaired]: ...
+@overload
+def cast(table: Literal["tombstones"], frame: pl.DataFrame) -> dy.DataFrame[schema.Tombstones]: ...
+@overload
+def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame: ...
 def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Return ``frame`` with exactly the columns of ``table``, in order and typed. Columns that were added are null.
 
-    Raises SeasDataError if another column is missing or the values do not fit the schema.
+    Raises SeasDataError if another column is missing or the values do not fit the columns.
     """
-    schema = TABLES[table]
+    columns = TABLES[table]
     added = [name for name in _ADDED.get(table, ()) if name not in frame.columns]
-    types = _empty(schema).schema
+    types = _empty(columns).schema
     frame = frame.with_columns(pl.lit(None, types[name]).alias(name) for name in added)
-    missing = [name for name in schema.column_names() if name not in frame.columns]
+    missing = [name for name in columns.column_names() if name not in frame.columns]
     if missing:
         raise SeasDataError(f"table {table} lacks the columns {', '.join(missing)}")
     try:
-        return schema.validate(frame.select(schema.column_names()), cast=True)
+        return columns.validate(frame.select(columns.column_names()), cast=True)
     except (dataframely.exc.ValidationError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(f"table {table} does not fit its schema: {problem}") from problem
 
@@ -44,16 +91,16 @@ def empty(table: str) -> pl.DataFrame:
 
 
 @cache
-def _empty(schema: type[dy.Schema]) -> pl.DataFrame:
-    return schema.create_empty()
+def _empty(table: type[dy.Schema]) -> pl.DataFrame:
+    return table.create_empty()
 
 
 def read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     """Return ``columns`` of a shard of ``table``. A column that was added after the shard was written is null."""
     stored = set(stored_schema(path))
     frame = pl.read_parquet(path, glob=False, columns=[name for name in columns if name in stored])
-    schema = empty(table).schema
-    missing = {name: pl.lit(None, dtype=schema[name]) for name in columns if name not in stored}
+    types = empty(table).schema
+    missing = {name: pl.lit(None, dtype=types[name]) for name in columns if name not in stored}
     return frame.with_columns(**missing).select(columns)
 
 
@@ -66,15 +113,15 @@ def check_shard(table: str, path: Path) -> None:
     """Raise SeasDataError unless the Parquet file at ``path`` has rows of ``table`` and no other columns."""
     if table not in TABLES:
         raise SeasDataError(f"there is no table {table}")
-    schema = empty(table).schema
+    types = empty(table).schema
     try:
         stored = stored_schema(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise SeasDataError(
             f"{path.name} of table {table} is not a Parquet file; restore it from a copy or a release"
         ) from problem
-    if unknown := [name for name in stored if name not in schema]:
+    if unknown := [name for name in stored if name not in types]:
         raise SeasDataError(f"table {table} has the unknown columns {', '.join(unknown)}; update seas-data")
-    if other := [name for name, kind in stored.items() if kind != schema[name]]:
+    if other := [name for name, kind in stored.items() if kind != types[name]]:
         raise SeasDataError(f"table {table} has columns of the wrong type: {', '.join(other)}")
-    cast(table, read(table, path, schema.names()))
+    cast(table, read(table, path, types.names()))
