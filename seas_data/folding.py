@@ -17,13 +17,14 @@ text is its ``text.normalise``.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
 import polars as pl
 
 from seas_data.text import content_id
-from seas_data.unicode_tables import compose_compatibly, tables, versions
+from seas_data.unicode_tables import compose_compatibly, replacer, tables, versions
 
 VERSION: Final = "1"
 """Changes with the folded forms: with the rules here, or with the tables of ``unicode_tables``."""
@@ -69,7 +70,9 @@ def fold_look_alikes(text: str) -> str:
     """
     if text.isascii():
         return fold(text)
-    return _fold(_LOOSE_MARKS.sub("", _fold(text).translate(_look_alike_table())))
+    folded = _fold(text)
+    plain = _LOOSE_MARKS.sub("", _replace_look_alikes()(folded))
+    return folded if plain == folded else _fold(plain)
 
 
 def remove_disguise(text: str) -> str:
@@ -77,7 +80,7 @@ def remove_disguise(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     normal = compose_compatibly(_SURROGATE.sub("\ufffd", text))
-    return compose_compatibly(normal.translate(_ignorable_table()))
+    return compose_compatibly(_remove_ignorable()(normal))
 
 
 def fold_width(text: str) -> str:
@@ -135,7 +138,7 @@ def is_written_without_blanks(text: str) -> bool:
 def _fold(text: str) -> str:
     text = _SURROGATE.sub("\ufffd", text)
     while True:
-        folded = compose_compatibly(compose_compatibly(text).translate(_fold_table()))
+        folded = compose_compatibly(_replace_folded()(compose_compatibly(text)))
         if folded == text:  # a text needs one pass, and a few exotic ones need two
             return " ".join(folded.split())
         text = folded
@@ -147,8 +150,18 @@ def _fold_table() -> dict[int, str | None]:
 
 
 @cache
+def _replace_folded() -> Callable[[str], str]:
+    return replacer(_fold_table())
+
+
+@cache
 def _ignorable_table() -> dict[int, str | None]:
     return {code: None for first, last in tables()["ignorable"] for code in range(first, last + 1)}
+
+
+@cache
+def _remove_ignorable() -> Callable[[str], str]:
+    return replacer(_ignorable_table())
 
 
 @cache
@@ -157,6 +170,11 @@ def _look_alike_table() -> dict[int, str]:
     for first in _ENCLOSED:
         shapes |= {first + number: letter for number, letter in enumerate(_LATIN)}
     return {ord(character): latin for character, latin in tables()["look_alikes"].items()} | shapes
+
+
+@cache
+def _replace_look_alikes() -> Callable[[str], str]:
+    return replacer(_look_alike_table())
 
 
 @cache

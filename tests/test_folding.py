@@ -95,6 +95,50 @@ def test_printable_ascii_folds_to_its_normal_form(text: str) -> None:
     assert folded.isascii() and (folded == normalise(text) or not normalise(text).isprintable())
 
 
+def reference_fold(text: str) -> str:
+    """``fold`` by its definition, whatever the text: each step over all of it until nothing changes."""
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    while True:
+        composed = unicode_tables.compose_compatibly(text).translate(folding._fold_table())
+        if (folded := unicode_tables.compose_compatibly(composed)) == text:
+            return " ".join(folded.split())
+        text = folded
+
+
+def reference_look_alikes(text: str) -> str:
+    return reference_fold(folding._LOOSE_MARKS.sub("", reference_fold(text).translate(folding._look_alike_table())))
+
+
+ANY_TEXT = st.text(
+    st.one_of(
+        st.characters(max_codepoint=0x10FFFF, categories=None),
+        st.characters(max_codepoint=0x2FF),
+        st.sampled_from("aA\u0130\u0345\u0301\u0336\u200b\ufe0f\ud83d\U000e0041\U00010400\U0001d400\uff21\u0410\u3000"),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ANY_TEXT)
+def test_short_cuts_give_the_folded_forms_of_the_definition(text: str) -> None:
+    assert fold(text) == reference_fold(text)
+    assert fold_look_alikes(text) == reference_look_alikes(text)
+    composed = unicode_tables.compose(text).translate(
+        {ord(character): folded for character, folded in unicode_tables.tables()["casefold"].items()}
+    )
+    assert normalise(text) == " ".join(composed.split())
+
+
+def test_short_cuts_replace_every_character_of_the_tables() -> None:
+    tables = (folding._fold_table(), folding._look_alike_table(), folding._ignorable_table())
+    every = "".join(map(chr, range(0x110000)))
+    for table in tables:
+        assert unicode_tables.replacer(table)(every) == every.translate(table)
+        apart = "x".join(map(chr, table))
+        assert unicode_tables.replacer(table)(apart) == apart.translate(table)
+
+
 @pytest.mark.parametrize("text", ["", " \n", "\u200b", "\u3164", "\u2800 \u00a0", "\U000e0041", "\ufe0f", "\x00\x1f"])
 def test_text_that_shows_nothing_is_blank(text: str) -> None:
     assert is_blank(text)
