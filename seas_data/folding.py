@@ -26,8 +26,12 @@ import polars as pl
 from seas_data.text import content_id
 from seas_data.unicode_tables import compose_compatibly, replacer, tables, versions
 
-VERSION: Final = "1"
-"""Changes with the folded forms: with the rules here, or with the tables of ``unicode_tables``."""
+VERSION: Final = "2"
+"""Changes with the folded forms: with the rules here, or with the tables of ``unicode_tables``.
+
+A version of a workspace keeps the leak digests that it was made with, and a takedown those that it was recorded with:
+``leak_digests_of_all_versions`` recognises them. Version 1 replaced no small capitals and no enclosed letters.
+"""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LOOSE_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _WIDTHS: Final = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
@@ -70,9 +74,7 @@ def fold_look_alikes(text: str) -> str:
     """
     if text.isascii():
         return fold(text)
-    folded = _fold(text)
-    plain = _LOOSE_MARKS.sub("", _replace_look_alikes()(folded))
-    return folded if plain == folded else _fold(plain)
+    return _without_look_alikes(_fold(text), _replace_look_alikes())
 
 
 def remove_disguise(text: str) -> str:
@@ -95,6 +97,15 @@ def fold_width(text: str) -> str:
 def leak_digest(text: str) -> str:
     """Return the id of ``fold_look_alikes(text)``: of plain ASCII, without control characters, its ``text_digest``."""
     return content_id("text", fold_look_alikes(text))
+
+
+def leak_digests_of_all_versions(text: str) -> set[str]:
+    """Return the leak digest of ``text``, and those that earlier versions of the folded forms gave it."""
+    if text.isascii():
+        return {leak_digest(text)}
+    folded = _fold(text)
+    replace_each = (_replace_look_alikes(), _replace_look_alikes_of_version_1())
+    return {content_id("text", _without_look_alikes(folded, replace)) for replace in replace_each}
 
 
 def leak_digests(prompts: pl.DataFrame) -> pl.Series:
@@ -144,6 +155,11 @@ def _fold(text: str) -> str:
         text = folded
 
 
+def _without_look_alikes(folded: str, replace: Callable[[str], str]) -> str:
+    plain = _LOOSE_MARKS.sub("", replace(folded))
+    return folded if plain == folded else _fold(plain)
+
+
 @cache
 def _fold_table() -> dict[int, str | None]:
     return {ord(character): fold for character, fold in tables()["casefold"].items()} | _ignorable_table()
@@ -169,12 +185,22 @@ def _look_alike_table() -> dict[int, str]:
     shapes = {ord(shape): letter for shape, letter in zip(_SMALL_CAPITALS, _LATIN.replace("x", ""), strict=True)}
     for first in _ENCLOSED:
         shapes |= {first + number: letter for number, letter in enumerate(_LATIN)}
-    return {ord(character): latin for character, latin in tables()["look_alikes"].items()} | shapes
+    return _look_alike_table_of_version_1() | shapes
+
+
+@cache
+def _look_alike_table_of_version_1() -> dict[int, str]:
+    return {ord(character): latin for character, latin in tables()["look_alikes"].items()}
 
 
 @cache
 def _replace_look_alikes() -> Callable[[str], str]:
     return replacer(_look_alike_table())
+
+
+@cache
+def _replace_look_alikes_of_version_1() -> Callable[[str], str]:
+    return replacer(_look_alike_table_of_version_1())
 
 
 @cache

@@ -119,7 +119,6 @@ ANY_TEXT = st.text(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(ANY_TEXT)
 def test_short_cuts_give_the_folded_forms_of_the_definition(text: str) -> None:
     assert fold(text) == reference_fold(text)
@@ -166,14 +165,14 @@ def test_runs_of_tags_and_variation_selectors_are_payloads() -> None:
 
 
 def test_unicode_tables_are_pinned() -> None:
-    assert version() == "1 (Unicode 17.0, composition 18.0.0)"
+    assert version() == "2 (Unicode 17.0, composition 18.0.0)"
     assert fold("\ua7da") == normalise("\ua7da") == "\ua7db", "a letter of Unicode 16"
 
 
 def test_the_version_changes_with_the_tables() -> None:
     content = (Path(folding.__file__).with_name("folding.json")).read_bytes()
     found = (folding.VERSION, hashlib.sha256(content).hexdigest()[:16])
-    assert found == ("1", "b160507d022953cc"), "folded forms have changed: raise folding.VERSION"
+    assert found == ("2", "b160507d022953cc"), "folded forms have changed: raise folding.VERSION"
 
 
 @pytest.mark.parametrize("letter", ["\u01c4", "\u1e9e", "\u0130", "\ufb03", "\u13a0", "\U0001e900", "\U00010400"])

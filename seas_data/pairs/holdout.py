@@ -6,12 +6,12 @@ Generated attacks have new ids, so ids alone are not enough: an attack with the 
 too, and so is every attack whose seed has a held-out example.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import polars as pl
 
 from seas_data.conversation import Turn, asked_texts, every_text
-from seas_data.folding import leak_digest
+from seas_data.folding import leak_digest, leak_digests_of_all_versions
 from seas_data.text import text_digest
 
 
@@ -46,7 +46,7 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
         prompts = prompts.with_columns(
             text_digest=pl.Series([text_digest(text) for text in prompts["text"]], dtype=pl.String)
         )
-    prompts = prompts.with_columns(leak_digest=_leak_digests(prompts))
+    prompts = prompts.with_columns(leak_digest=_all_leak_digests(prompts)).explode("leak_digest")
     keys = [key for key in ("prompt_id", "text_digest", "leak_digest") if key in held_out.columns]
     found = [prompts.join(held_out, on=key, how="semi") for key in keys]
     turns = _digest_turns(prompts, every_text)
@@ -59,19 +59,33 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
 
 
 def _digest_turns(prompts: pl.DataFrame, list_texts: Callable[[Sequence[Turn]], list[str]]) -> pl.DataFrame:
-    """Return prompt_id, text_digest and leak_digest of each of the texts that ``list_texts`` gives for the turns."""
+    """Return prompt_id, text_digest and each leak_digest of the texts that ``list_texts`` gives for the turns."""
     rows = []
     if "messages" in prompts.columns:
         turns = prompts.select("prompt_id", "messages").filter(pl.col("messages").is_not_null())
         for prompt_id, messages in turns.iter_rows():
-            rows += [(prompt_id, text_digest(text), leak_digest(text)) for text in list_texts(messages)]
+            for text in list_texts(messages):
+                rows += [(prompt_id, text_digest(text), each) for each in sorted(leak_digests_of_all_versions(text))]
     return pl.DataFrame(
         rows, schema=dict.fromkeys(("prompt_id", "text_digest", "leak_digest"), pl.String), orient="row"
     )
 
 
 def _leak_digests(prompts: pl.DataFrame) -> pl.Series:
+    digests = [given if text is None else leak_digest(text) for text, given in _texts_and_stored(prompts)]
+    return pl.Series(digests, dtype=pl.String)
+
+
+def _all_leak_digests(prompts: pl.DataFrame) -> pl.Series:
+    """Return lists of leak digests: the row of a test whose text is withheld may have one of an earlier version."""
+    digests = [
+        [given] if text is None else sorted(leak_digests_of_all_versions(text))
+        for text, given in _texts_and_stored(prompts)
+    ]
+    return pl.Series(digests, dtype=pl.List(pl.String))
+
+
+def _texts_and_stored(prompts: pl.DataFrame) -> Iterator[tuple[str | None, str | None]]:
     stored = prompts["leak_digest"].to_list() if "leak_digest" in prompts.columns else [None] * prompts.height
     texts = prompts["text"].to_list() if "text" in prompts.columns else [None] * prompts.height
-    digests = [given if text is None else leak_digest(text) for text, given in zip(texts, stored, strict=True)]
-    return pl.Series(digests, dtype=pl.String)
+    return zip(texts, stored, strict=True)

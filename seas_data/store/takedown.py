@@ -18,7 +18,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.conversation import all_texts
 from seas_data.errors import SeasDataError
-from seas_data.folding import fold, leak_digest
+from seas_data.folding import fold, leak_digest, leak_digests_of_all_versions
 from seas_data.store import files
 from seas_data.store.version import Version
 from seas_data.text import content_id, text_digest
@@ -56,7 +56,6 @@ def split_taken_down(prompts: pl.DataFrame, takedowns: Takedowns) -> tuple[pl.Da
     """
     taken_down = prompts["prompt_id"].is_in(takedowns.ids.implode())
     if takedowns.digests:
-        # The folded form without look-alikes recognises what was recorded by its text_digest only.
         forgotten = [
             any(
                 _salted_digest(takedowns.salt, digest) in takedowns.digests
@@ -113,12 +112,15 @@ def _read_digests(root: Path) -> tuple[str, list[str]]:
 
 
 def _digests(text: str, messages: list[dict[str, str]] | None) -> set[str]:
-    """Return every digest by which a takedown may have recorded a prompt, one of its turns, or all turns but the first
-    (of the system).
+    """Return every digest by which this or an earlier release may have recorded the takedown of a prompt, of one of its
+    turns, or of all turns but the first (of the system).
+
+    The folded form with its look-alikes recognises what was recorded by its ``text_digest`` only.
     """
+    kinds = (text_digest, _unpinned_digest, lambda each: content_id("text", fold(each)))
     texts = all_texts(text, messages)
-    kinds = (text_digest, _unpinned_digest, lambda each: content_id("text", fold(each)), leak_digest)
-    return {digest(each) for each in texts for digest in kinds}
+    earlier = {digest for each in texts for digest in leak_digests_of_all_versions(each)}
+    return {digest(each) for each in texts for digest in kinds} | earlier
 
 
 def _unpinned_digest(text: str) -> str:

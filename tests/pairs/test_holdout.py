@@ -4,7 +4,7 @@ from seas_data.pairs import select_held_out
 from seas_data.pairs.holdout import find_held_out
 from seas_data.pairs.reasons import REASONS
 from seas_data.tables import UNPAIRED_REASONS
-from seas_data.text import text_digest
+from seas_data.text import content_id, text_digest
 
 
 def test_held_out_is_whatever_lies_outside_train() -> None:
@@ -32,6 +32,10 @@ def test_disguised_copies_of_held_out_prompts_are_held_out() -> None:
     withheld = prompts.with_columns(text=pl.lit(None, pl.String), leak_digest="text_digest")
     held_out = select_held_out(withheld, pl.DataFrame(schema={"prompt_id": pl.String, "split": pl.String}))
     assert find_held_out(asked, held_out).to_list() == ["cyrillic", "wide", "zero-width"], "in a public release, too"
+    of_version_1 = withheld.with_columns(leak_digest=pl.lit(content_id("text", "what is in the \u0299ox?")))
+    held_out = select_held_out(of_version_1, pl.DataFrame(schema={"prompt_id": pl.String, "split": pl.String}))
+    asked = asked.with_columns(text=pl.lit("wh\u0430t is in the \u0299ox?")).head(1)  # \u0299 is a small capital
+    assert find_held_out(asked, held_out).to_list() == ["cyrillic"], "and one that an earlier release wrote"
 
 
 def test_every_reason_has_its_words() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from seas_data.curate.turns import turn_texts
-from seas_data.folding import leak_digest
+from seas_data.folding import leak_digests_of_all_versions
 from seas_data.pairs.holdout import find_held_out, select_held_out
 from seas_data.release.checks.check import Candidate, Check, Finding, finding
 from seas_data.text import text_digest
@@ -73,7 +73,11 @@ def _in_pairs(rows: pl.DataFrame, held_out: pl.DataFrame) -> Iterator[str]:
             yield from rows.filter(pl.col(column).is_in(forbidden))["id"]
             continue
         for row, messages in rows.drop_nulls(column).select("id", column).iter_rows():
-            if any({text_digest(text), leak_digest(text)} & digests for text in messages if text is not None):
+            if any(
+                {text_digest(text), *leak_digests_of_all_versions(text)} & digests
+                for text in messages
+                if text is not None
+            ):
                 yield row
 
 

@@ -399,6 +399,39 @@ def test_takedowns_recorded_before_the_tables_were_pinned_still_hold(tmp_path: P
     } == {*recorded}
 
 
+def test_takedowns_recorded_under_an_earlier_folding_still_hold(tmp_path: Path) -> None:
+    from seas_data import folding, recipe
+    from seas_data.run import build
+    from seas_data.store.takedown import _salted_digest
+    from seas_data.text import content_id
+
+    def write(name: str, *texts: str) -> Path:
+        rows = "".join(json.dumps({"prompt": each}) + "\n" for each in texts)
+        (tmp_path / f"{name}.jsonl").write_text(rows)
+        path = tmp_path / f"{name}.yaml"
+        sources = f"sources:\n  {name}: {{path: {name}.jsonl, kind: harmless, language: en}}\n"
+        path.write_text(f"name: {name}\nembedders: []\n{sources}")
+        return path
+
+    named = "How tall is the g\u0430rden \u1d05oor?"  # a Cyrillic a, and a small capital that version 1 left as it is
+    other = "Which lamp is the brightest of the five?"
+    version = build(recipe.load(write("first", named, other)), tmp_path / "ws").version
+    (prompt_id,) = version.table("prompts").filter(text=named)["prompt_id"]
+    forget_one(tmp_path / "ws", prompt_id)
+    recorded = json.loads((tmp_path / "ws/forgotten.json").read_text())
+    first_form = content_id("text", "how tall is the garden \u1d05oor?")
+    assert first_form != folding.leak_digest(named)
+    recorded["digests"] = [_salted_digest(recorded["salt"], first_form)]  # as version 1 recorded a disguised text
+    (tmp_path / "ws/forgotten.json").write_text(json.dumps(recorded))
+    again = named.replace("\u0430", "a"), named.upper().replace(" ", "\u200b ")
+    after = build(
+        recipe.load(write("more", *again, "Where do the boats land in the evening?")), tmp_path / "ws"
+    ).version
+    texts = after.select("select text from prompts where source = 'more'")["text"].to_list()
+    assert texts == ["Where do the boats land in the evening?"]
+    assert after.select("select reason from set_aside where source = 'more'")["reason"].to_list() == ["forgotten"] * 2
+
+
 def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path) -> None:
     version = versions.open(mine).version()
     prompt_id = shown_prompt(version)
