@@ -119,6 +119,7 @@ ANY_TEXT = st.text(
 )
 
 
+@examples(250)
 @given(ANY_TEXT)
 def test_short_cuts_give_the_folded_forms_of_the_definition(text: str) -> None:
     assert fold(text) == reference_fold(text)
