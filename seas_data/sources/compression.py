@@ -32,8 +32,8 @@ COMPRESSED_ENDINGS: Final = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 _OPENERS: Final[dict[bytes, tuple[str, Callable[[IO[bytes]], Any]]]] = {
     b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
     b"\x28\xb5\x2f\xfd": ("zstd", lambda file: pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")),
-    b"BZh": ("bzip2", bz2.BZ2File),
-    b"\xfd7zXZ\x00": ("xz", lzma.LZMAFile),
+    b"BZh": ("bzip2", lambda file: _Streams(file, bz2.BZ2Decompressor)),
+    b"\xfd7zXZ\x00": ("xz", lambda file: _Streams(file, lzma.LZMADecompressor)),
 }
 _OTHER_KINDS: Final = {
     b"PAR1": "a Parquet file; set format: parquet",
@@ -42,7 +42,12 @@ _OTHER_KINDS: Final = {
     b"%PDF-": "a PDF file; give a file of rows",
     b"ARROW1": "an Arrow file; give the folder that `Dataset.save_to_disk` wrote, or save it as Parquet",
     b"SQLite format 3": "an SQLite database; export the table as .csv or .jsonl",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
+    b"Rar!": "a RAR archive; unpack it",
+    b"version https://git-lfs.github.com/": "a pointer of Git LFS, not the file itself; fetch it by git lfs pull",
+    **dict.fromkeys(_OPENERS, "a compressed file inside a compressed file; unpack it"),
 }
+_TAR: Final = (257, b"ustar")
 _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
@@ -79,20 +84,27 @@ def decode_file(path: Path, encoding: str) -> str:
     not text, is damaged, or as a whole cannot be decoded.
     """
     content = read_bytes(path)
-    for mark, kind in _OTHER_KINDS.items():
-        if content.startswith(mark):
-            raise SeasDataError(f"{path} is {kind}")
+    _require_text(path, content)
     if encoding.casefold().replace("_", "-") in ("utf-8", "utf8") and _looks_like_utf_16(content):
         raise SeasDataError(
             f"{path} looks like UTF-16 without a byte-order mark; set encoding to utf-16-le or utf-16-be"
         )
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), encoding)
     try:
-        return content.decode(encoding, errors="surrogateescape").removeprefix("\ufeff")
+        return content.decode(encoding, errors="surrogateescape").lstrip("\ufeff")
     except LookupError as problem:
         raise SeasDataError(f"{encoding!r} is not a text encoding; set encoding to one, such as utf-8") from problem
     except UnicodeError as problem:
         raise SeasDataError(f"{path} is not {encoding}: {problem}; set encoding to that of the file") from problem
+
+
+def _require_text(path: Path, start: bytes) -> None:
+    """Raise SeasDataError if a file that starts with ``start`` is of another kind than text."""
+    kind = next((kind for mark, kind in _OTHER_KINDS.items() if start.startswith(mark)), None)
+    if start.startswith(_TAR[1], _TAR[0]):
+        kind = "a tar archive; unpack it"
+    if kind is not None:
+        raise SeasDataError(f"{path} is {kind}")
 
 
 @contextmanager
@@ -104,10 +116,7 @@ def open_stream(path: Path) -> Iterator[IO[bytes]]:
     bomb.
     """
     with _open(path) as stream:
-        start = stream.peek(16)
-        for mark, kind in _OTHER_KINDS.items():
-            if start.startswith(mark):
-                raise SeasDataError(f"{path} is {kind}")
+        _require_text(path, stream.peek(512))
         yield stream
 
 
@@ -124,6 +133,33 @@ def _open(path: Path, limit: int | None = None) -> Iterator[io.BufferedReader]:
             return
         kind, opener = found
         yield io.BufferedReader(_Unpacked(opener(file), path, kind, limit), _CHUNK)
+
+
+class _Streams:
+    """The decompressed content of streams one after the other. Unlike the classes of the standard library, it raises an
+    error, and does not take it for the end, if something else than a stream follows one: the rest would be lost.
+    """
+
+    def __init__(self, file: IO[bytes], start: Callable[[], Any]) -> None:
+        self._file, self._start = file, start
+        self._decompressor = start()
+
+    def read(self, size: int) -> bytes:
+        """Return at most ``size`` bytes, none at the end. Raises EOFError, OSError or LZMAError if it is damaged."""
+        while True:
+            if self._decompressor.eof:
+                rest = self._decompressor.unused_data.lstrip(b"\0")  # zeros may pad a stream
+                while not rest:
+                    if not (chunk := self._file.read(_CHUNK)):
+                        return b""
+                    rest = chunk.lstrip(b"\0")
+                self._decompressor = self._start()
+            else:
+                rest = self._file.read(_CHUNK) if self._decompressor.needs_input else b""
+                if not rest and self._decompressor.needs_input:
+                    raise EOFError("it ends before the end of its stream")
+            if found := self._decompressor.decompress(rest, size):
+                return bytes(found)
 
 
 class _Unpacked(io.RawIOBase):

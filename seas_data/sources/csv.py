@@ -12,6 +12,7 @@ field must look like records to be accepted. No line is looked at more than a fe
 """
 
 import re
+import string
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,8 @@ MAX_SHAPE_ROWS = 10_000
 """The shapes of a column are counted on about this many rows of a longer file."""
 MIN_SIGNATURE_ROWS = 8
 """Fewer rows than this do not show what a record of the file looks like."""
+_WHITE_SPACE_OR_MARK = string.whitespace + "\ufeff"
+"""Around a header in the middle of a file: there, another file was appended, perhaps with its byte-order mark."""
 DELIMITERS = ",;\t"
 
 
@@ -104,7 +107,7 @@ def parse_csv(text: str, delimiter: str | None = None, *, grammar_only: bool = F
 
     Raises SeasDataError if there is no usable header.
     """
-    lines = text.split("\n")
+    lines = text.split("\n" if "\n" in text else "\r")
     records: list[Record] = []
     at = 0
     while at < len(lines) and (_is_blank(lines[at]) or CONFLICT_MARKER.fullmatch(_without_cr(lines[at]))):
@@ -212,7 +215,8 @@ def _single_line_record(at: int, line: str, header: list[str], delimiter: str, g
     elif "\0" in line and not grammar_only:
         fault = "a NUL byte"
     else:
-        fault = "a repeated header" if [each.strip() for each in fields] == header else ""
+        names = [each.strip(_WHITE_SPACE_OR_MARK) for each in fields]
+        fault = "a repeated header" if names == header else ""
     return Record(at + 1, line, None if fault else fields, fault)
 
 

@@ -83,6 +83,7 @@ def iterate_lines(text: str, title: str) -> Iterator[Line]:
         for number, line in enumerate(lines, start=1):
             if number % 10_000 == 0:
                 bar.update(10_000)
+            line = line.removeprefix("\ufeff")  # where files were put one after the other
             if not line.strip(" \t\r"):
                 continue
             try:
@@ -98,7 +99,7 @@ def parse_object(line: str) -> dict[str, Any]:
     if CONFLICT_MARKER.fullmatch(line.rstrip("\r")):
         raise InvalidLineError("unreadable", "a merge-conflict marker")
     try:
-        content = json.loads(line)
+        content = _STRICT_DECODER.decode(line)
     except json.JSONDecodeError as problem:
         raise InvalidLineError("unreadable", f"invalid JSON at column {problem.colno}") from None
     except (ValueError, RecursionError):
@@ -109,6 +110,14 @@ def parse_object(line: str) -> dict[str, Any]:
 def _require_object(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InvalidLineError("unreadable", f"a JSON {_JSON_TYPES[type(content)]}, not an object")
+    return content
+
+
+def _require_one_value(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of ``pairs``. Raise InvalidLineError if a key has two values: Python takes the last."""
+    content = dict(pairs)
+    if len(content) < len(pairs) and (twice := [key for key, value in pairs if content[key] != value]):
+        raise InvalidLineError("unreadable", f"the key {twice[0][:40]!r} has two values")
     return content
 
 
@@ -137,8 +146,13 @@ def _iterate_values(text: str, at: int, closing: str = "") -> Iterator[Line]:
             if not text.startswith(",", at):
                 raise InvalidLineError("unreadable", f"a comma or ] is missing in {_position(text, at)}")
             at = _skip_white_space(text, at + 1)
+        ambiguous = None
         try:
-            content, end = _DECODER.raw_decode(text, at)
+            try:
+                content, end = _STRICT_DECODER.raw_decode(text, at)
+            except InvalidLineError as error:
+                ambiguous = error
+                content, end = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as problem:
             raise InvalidLineError("unreadable", f"invalid JSON in {_position(text, problem.pos)}") from None
         except (ValueError, RecursionError):
@@ -148,6 +162,8 @@ def _iterate_values(text: str, at: int, closing: str = "") -> Iterator[Line]:
         try:
             if not is_valid_unicode(raw):
                 raise InvalidLineError("undecodable", "bytes that are invalid in the encoding of the file")
+            if ambiguous is not None:
+                raise ambiguous
             yield Line(number, raw, _require_object(content))
         except InvalidLineError as error:
             yield Line(number, raw, None, error)
@@ -261,6 +277,7 @@ def _values(content: dict[str, Any], names: Iterable[str | None], line: str) -> 
 
 
 _DECODER = json.JSONDecoder()
+_STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_require_one_value)
 _WHITE_SPACE = " \t\r\n"
 _WHITE_SPACE_RUN = re.compile(f"[{_WHITE_SPACE}]*")
 _TOO_LONG_OR_DEEP = "JSON with a number too long or nested too deep"

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def zstd(content: bytes) -> bytes:
     with pa.CompressedOutputStream(stream, "zstd") as compressed:
         compressed.write(content)
     return stream.getvalue().to_pybytes()
+
+
+def tar(content: bytes) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as members:
+        member = tarfile.TarInfo("set.jsonl")
+        member.size = len(content)
+        members.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -112,6 +122,15 @@ def test_damaged_or_cut_off_compressed_source_is_refused(tmp_path: Path, compres
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstd, bz2.compress, lzma.compress])
+def test_what_follows_a_compressed_stream_is_another_one_or_refused(tmp_path: Path, compress: object) -> None:
+    first, second = compress(LINES[:30].encode()), compress(LINES[30:].encode())
+    assert read(tmp_path, "set.jsonl", first + second).prompts["text"].to_list() == TEXTS
+    for rest in (bytes([second[0] ^ 1]) + second[1:], b"garbage", second[:-6]):
+        with pytest.raises(SeasDataError, match="damaged or cut off"):
+            read(tmp_path, "set.jsonl", first + rest)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd, bz2.compress, lzma.compress])
 def test_decompression_bomb_is_refused(tmp_path: Path, compress: object) -> None:
     with pytest.raises(SeasDataError, match="looks like a decompression bomb"):
         read(tmp_path, "set.jsonl", compress(b" " * (30 << 20)))
@@ -158,6 +177,11 @@ def test_tab_separated_source(tmp_path: Path) -> None:
         (b"PAR1....", "is a Parquet file; set format: parquet"),
         (b"PK\x03\x04..", "is a zip archive or a workbook; set format: xlsx"),
         (b"\xd0\xcf\x11\xe0..", "old Excel workbook"),
+        (b"7z\xbc\xaf\x27\x1c..", "is a 7z archive; unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"),
+        (gzip.compress(gzip.compress(LINES.encode())), "is a compressed file inside a compressed file"),
+        (tar(LINES.encode() * 100), "is a tar archive; unpack it"),
+        (gzip.compress(tar(LINES.encode() * 100)), "is a tar archive; unpack it"),
     ],
 )
 def test_file_of_another_kind_says_what_it_is(tmp_path: Path, content: bytes, message: str) -> None:

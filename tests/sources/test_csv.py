@@ -202,3 +202,19 @@ def test_every_line_is_in_a_row_or_set_aside(tmp_path_factory: pytest.TempPathFa
     assert {at for at, line in enumerate(physical, 1) if line.strip(" \t\r")} - {1} <= set(covered)
     found = read(tmp_path_factory.mktemp("csv"), b"\n".join([b"prompt,id", *lines]))
     assert found.prompts.height + found.set_aside.height == len(parse_csv(text)[1])
+
+
+def test_a_file_appended_with_its_byte_order_mark_and_header(tmp_path: Path) -> None:
+    content = "\ufeffprompt,id\none,1\n\ufeffprompt,id\ntwo,2\n"
+    header, records = parse_csv(content.removeprefix("\ufeff"))
+    assert header == ["prompt", "id"]
+    assert [(each.fields, each.fault) for each in records] == [
+        (["one", "1"], ""),
+        (None, "a repeated header"),
+        (["two", "2"], ""),
+    ]
+
+
+def test_lines_that_end_with_a_carriage_return_only() -> None:
+    header, records = parse_csv('prompt,id\rone,1\r"two, or three",2\r')
+    assert (header, [each.fields for each in records]) == (["prompt", "id"], [["one", "1"], ["two, or three", "2"]])

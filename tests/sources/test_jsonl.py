@@ -58,6 +58,13 @@ def test_byte_order_mark_crlf_and_blank_lines_are_no_rows(tmp_path: Path) -> Non
         (b"[" * 100_000, "unreadable", "JSON with a number too long or nested too deep"),
         (b'{"prompt": "Gr\xfc\xdfe"}', "undecodable", "bytes that are invalid in the encoding of the file"),
         (b'{"prompt": "half \\ud83d"}', "undecodable", "an unpaired surrogate"),
+        (b'{"prompt": "a", "prompt": "b"}', "unreadable", "the key 'prompt' has two values"),
+        (b'{"prompt": "a", "\\u0070rompt": "b"}', "unreadable", "the key 'prompt' has two values"),
+        (
+            b'{"prompt": [{"role": "user", "content": "a", "content": "b"}]}',
+            "unreadable",
+            "the key 'content' has two values",
+        ),
         (b'{"prompt": null}', "empty", None),
         (b'{"prompt": " \\n\\u00a0"}', "empty", None),
     ],
@@ -169,3 +176,16 @@ def test_half_a_surrogate_pair_in_a_wrapped_list_costs_its_row(tmp_path: Path) -
     found = read(tmp_path, b'{"data": [{"prompt": "a door"}, {"prompt": "a \\ud800 lamp"}]}')
     assert found.prompts["text"].to_list() == ["a door"]
     assert faults(found) == [("set.jsonl:2", "undecodable")]
+
+
+def test_a_key_with_two_values_in_an_array_costs_its_element(tmp_path: Path) -> None:
+    content = b'[{"prompt": "one"}, {"prompt": "two", "prompt": "three"}, {"prompt": "four", "prompt": "four"}]'
+    found = read(tmp_path, content)
+    assert found.prompts["text"].to_list() == ["one", "four"]
+    assert found.set_aside["detail"].to_list() == ["the key 'prompt' has two values"]
+
+
+def test_byte_order_marks_of_files_put_one_after_the_other_are_no_text(tmp_path: Path) -> None:
+    mark = "\ufeff".encode()
+    content = mark + mark + rows("one") + mark + rows("two", "\ufeffthree") + mark
+    assert read(tmp_path, content).prompts["text"].to_list() == ["one", "two", "\ufeffthree"]
