@@ -17,7 +17,8 @@ def normalize_language(stated: str) -> str | None:
     name = stated.strip().replace("_", "-")
     if name.casefold() in _UNSTATED:
         return None
-    code = None if len(name) > _LONGEST else _code_of_tag(name) or _code_of_name(name)
+    is_name = len(name) <= _LONGEST and all(name.split("-"))  # "en-" would be taken for a name like "En"
+    code = (_code_of_tag(name) or _code_of_name(name)) if is_name else None
     if code is None:
         raise ValueError(f"{stated[:_LONGEST]!r} is not a language; give a code such as en or zh, or an English name")
     return code
@@ -28,7 +29,8 @@ def _code_of_tag(tag: str) -> str | None:
         if not langcodes.tag_is_valid(tag):
             return None
         # The macrolanguage for its standard form: zh for cmn. The primary code is what embedders are declared for.
-        return langcodes.Language.get(langcodes.standardize_tag(tag, macro=True)).language
+        code = langcodes.Language.get(langcodes.standardize_tag(tag, macro=True)).language
+        return None if code is None or code.startswith("x-") else code  # for private use: nobody else knows it
     except ValueError:
         return None
 

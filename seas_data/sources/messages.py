@@ -11,6 +11,7 @@ import re
 from typing import Any, Final, Literal
 
 from seas_data.conversation import Message, canonical
+from seas_data.folding import is_blank
 from seas_data.sources.raw_rows import InvalidLineError, is_valid_unicode
 from seas_data.text import printable
 
@@ -69,6 +70,12 @@ def check_prompt(turns: list[Message]) -> list[Message]:
         raise InvalidLineError("several_turns", str(problem)) from None
 
 
+_TEMPLATE_MARK: Final = re.compile(
+    r"\s*(<\|im_start\|>|<\|begin_of_text\|>|<\|start_header_id\|>|<start_of_turn>|<bos>|<s>|\[INST\]|<\|(?:user|system)\|>)"
+)
+"""What a conversation begins with that was rendered for a model. As an answer, it would be trained on as it is."""
+
+
 def read_messages(record: dict[str, Any], name: str, role: str) -> list[Message]:
     """Return the turns in ``record[name]``; a plain text is one turn of ``role``.
 
@@ -78,14 +85,19 @@ def read_messages(record: dict[str, Any], name: str, role: str) -> list[Message]
         raise InvalidLineError("empty", f"there is no {name}")
     value = record[name]
     if isinstance(value, str):
+        if role == "assistant" and (mark := _TEMPLATE_MARK.match(value)):
+            raise InvalidLineError(
+                "unreadable",
+                f"{name} is a conversation in a chat template ({mark[1]}); give its messages or its answer",
+            )
         value = _embedded_messages(value) or _dialogue(value, prompt=role == "user") or [Message(role, value)]
     if isinstance(value, dict):
         value = _messages_of_lists(value) or [value]
     if not isinstance(value, list):
         raise InvalidLineError("unreadable", f"{name} is a {_kind(value)}, not a text or messages")
     turns = [turn if isinstance(turn, Message) else _message(turn, name) for turn in value]
-    turns = [turn for turn in turns if turn.role != "system" or turn.content.strip()]
-    if not turns or not all(turn.content.strip() for turn in turns):
+    turns = [turn for turn in turns if turn.role != "system" or not is_blank(turn.content)]
+    if not turns or any(is_blank(turn.content) for turn in turns):
         raise InvalidLineError("empty", f"{name} has a turn without text" if turns else f"{name} has no turns")
     if not all(is_valid_unicode(turn.content) for turn in turns):
         raise InvalidLineError("undecodable", f"{name} has an unpaired surrogate")

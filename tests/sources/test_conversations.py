@@ -207,6 +207,12 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str, str]] = {
     "half a surrogate pair in the id": ({**GOOD, "source_id": "\ud83d"}, "undecodable", "an unpaired surrogate"),
     "no rejected": ({**GOOD, "rejected": None}, "empty", "there is no rejected"),
     "blank chosen": ({**GOOD, "chosen": " \n"}, "empty", "chosen has a turn without text"),
+    "chosen that shows nothing": ({**GOOD, "chosen": "\u200b\u2060"}, "empty", "chosen has a turn without text"),
+    "rendered conversation": (
+        {**GOOD, "chosen": "<|im_start|>user\nWhat is a door?<|im_end|>\n<|im_start|>assistant\nA way in.<|im_end|>"},
+        "unreadable",
+        "chosen is a conversation in a chat template (<|im_start|>)",
+    ),
     "blank turn": ({**GOOD, "prompt": [user(""), CHOSEN, QUESTION]}, "empty", "prompt has a turn without text"),
     "empty list": ({**GOOD, "chosen": []}, "empty", "chosen has no turns"),
     "no prompt": ({"chosen": "A way in.", "rejected": "No."}, "empty", "there is no prompt"),

@@ -49,7 +49,7 @@ def test_language_is_normalised(stated: str, code: str | None) -> None:
     assert normalize_language(stated) == code
 
 
-@pytest.mark.parametrize("stated", ["xx", "no such tongue", "e" * 10_000, "\ud800", "12"])
+@pytest.mark.parametrize("stated", ["xx", "no such tongue", "e" * 10_000, "\ud800", "12", "en-", "-", "x-own", "en,fr"])
 def test_language_that_is_none_is_refused(stated: str) -> None:
     with pytest.raises(ValueError, match="is not a language; give a code such as en"):
         normalize_language(stated)
