@@ -86,9 +86,19 @@ def _to_requests(rows: pl.DataFrame, id_column: str, system: str | None) -> pl.D
 
 
 def select_asked(*parts: pl.DataFrame) -> pl.DataFrame:
-    """Return prompt_id, text and messages (null without) of the prompts in all ``parts``."""
-    return pl.concat([_with_messages(part).select("prompt_id", "text", "messages") for part in parts])
+    """Return what models and judges are given of the prompts in all ``parts``.
 
-
-def _with_messages(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows if "messages" in rows.columns else rows.with_columns(messages=pl.lit(None, MESSAGES))
+    Input columns: prompt_id, text; optional messages and goal. Output columns: all four, null where there are none.
+    """
+    optional: dict[str, pl.DataType] = {"messages": MESSAGES, "goal": pl.String()}
+    return pl.concat(
+        part.select(
+            "prompt_id",
+            "text",
+            *(
+                pl.col(name) if name in part.columns else pl.lit(None, kind).alias(name)
+                for name, kind in optional.items()
+            ),
+        )
+        for part in parts
+    )

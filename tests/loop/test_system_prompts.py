@@ -80,6 +80,8 @@ def test_a_conversation_is_sent_with_all_turns_and_its_own_system_turn_wins(ask:
         schema_overrides={"messages": MESSAGES},
     )
     both = select_asked(PROMPTS.tail(1), prompts)
+    with_goal = select_asked(prompts.with_columns(goal=pl.lit("baking")), PROMPTS)
+    assert with_goal["goal"].to_list() == ["baking"] * 3 + [None] * 2 and with_goal["messages"].null_count() == 3
     made, bodies = ask(generate_responses, "T0", [(both, 1)], "turns", target={"system": SYSTEM}, red={})
     sent = sorted([(each["role"], each["content"]) for each in body["messages"]] for body in bodies)
     head = ("system", SYSTEM)
