@@ -180,7 +180,11 @@ def test_a_takedown_of_a_text_removes_the_conversations_with_it_and_they_stay_ou
 def test_a_conversation_that_is_taken_down_stays_out_under_another_system_turn(root: Path, tmp_path: Path) -> None:
     mine = tmp_path / "ws"
     shutil.copytree(root, mine)
-    take_down(mine, [ids_of(sd.open(mine).version())["turns"]], "asked for")
+    rows = CONVERSATIONS | {"shares": [turn("user", "Good morning"), turn("assistant", "Hello."), turn("user", ROOM)]}
+    build(recipes.load(write_recipe(tmp_path / "more", rows)), mine)
+    ids = ids_of(sd.open(mine).version())
+    taken = take_down(mine, [ids["turns"]], "asked for")
+    assert taken.prompts == [ids["turns"]] and taken.alike == [ids["shares"]]
     other = {"other": [turn("system", "Answer in one word."), *CONVERSATIONS["turns"]]}
     build(recipes.load(write_recipe(tmp_path / "again", CONVERSATIONS | other)), mine)
     assert not {"turns", "other"} & ids_of(sd.open(mine).version()).keys()

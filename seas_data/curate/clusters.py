@@ -130,7 +130,8 @@ def label_clusters(rows: pl.DataFrame, cluster: Numbers) -> pl.DataFrame:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     texts = rows.select("text", cluster=pl.Series(cluster)).group_by("cluster", maintain_order=True)
-    word = pl.col("text").str.slice(0, _CHARACTERS_PER_ROW).str.normalize("NFKC").str.to_lowercase()
+    spoken = pl.col("text").str.replace_all(r"\[\[(?:system|user|assistant)\]\]", " ")  # marks of turns are no words
+    word = spoken.str.slice(0, _CHARACTERS_PER_ROW).str.normalize("NFKC").str.to_lowercase()
     found = (
         texts.head(_ROWS_PER_LABEL)
         .select("cluster", word=word.str.extract_all(_WORD).list.eval(pl.element().str.slice(0, 24)).list.unique())

@@ -22,13 +22,15 @@ def resolve_label_conflicts(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: 
     ``earlier``: ids of rows of earlier versions; they keep their labels, and texts of earlier rows only were flagged in
     their own version.
 
-    Input columns: the ``prompts`` table, dropped rows included; ``kept`` is a subset of its rows.
+    Input columns: the ``prompts`` table, dropped rows included, and ``system_digest`` if there are conversations;
+    ``kept`` is a subset of its rows.
     Output columns: those of ``kept``; decisions as in ``outcome.DECISION_COLUMNS`` (step ``conflicts``).
     """
     is_earlier = pl.lit(False) if earlier is None else pl.col("prompt_id").is_in(earlier.implode())
     source_rank = (
         pl.col("label_source").str.extract(r"^(\w+)").replace_strict(_SOURCE_RANK, default=9, return_dtype=pl.Int8)
     )
+    prompts = _with_text_key(prompts)
     side = ["text_digest", "adversarial"]
     copies = (
         prompts.filter(pl.len().over("text_digest") > 1)
@@ -41,9 +43,8 @@ def resolve_label_conflicts(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: 
         .select(*side, *_LABEL, best_id="prompt_id")
     )
     changed = (
-        kept.select(
-            "prompt_id", "text_digest", "kind", current_type="type", adversarial=pl.col("kind") == "adversarial"
-        )
+        _with_text_key(kept)
+        .select("prompt_id", "text_digest", "kind", current_type="type", adversarial=pl.col("kind") == "adversarial")
         .filter(~is_earlier)
         .join(best, on=side, maintain_order="left")
         .filter(pl.col("current_type").ne_missing(pl.col("type")))
@@ -51,6 +52,13 @@ def resolve_label_conflicts(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: 
     )
     relabelled = kept.update(changed, on="prompt_id", include_nulls=True).select(kept.columns)
     return Outcome(relabelled, _flag_conflicts(copies, best))
+
+
+def _with_text_key(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return ``rows`` with a ``text_digest`` that covers the system turn, too: under another it is another attack."""
+    if "system_digest" not in rows.columns:
+        return rows
+    return rows.with_columns(pl.concat_str("text_digest", pl.col("system_digest").fill_null("")))
 
 
 def _flag_conflicts(copies: pl.DataFrame, best: pl.DataFrame) -> pl.DataFrame:

@@ -122,3 +122,14 @@ def test_the_order_of_the_input_changes_nothing() -> None:
     assert again.decisions.equals(first.decisions)
     # One label a text is left.
     assert first.kept.group_by("text_digest").agg(pl.col("type").n_unique())["type"].max() == 1
+
+
+def test_under_another_system_turn_another_label_is_no_conflict() -> None:
+    rows = prompts(
+        ("a", "t", "adversarial", "Role Play", "source", "one", 0),
+        ("b", "t", "adversarial", "Word Play", "source", "two", 1),
+        ("c", "t", "adversarial", "Jailbreaking", "source", "two", 1),
+    ).with_columns(system_digest=pl.Series([None, "s", "s"], dtype=pl.String))
+    resolved = resolve_label_conflicts(rows, rows)
+    assert resolved.kept.filter(pl.col("prompt_id") != "c").equals(rows.head(2))
+    assert resolved.decisions["prompt_id"].to_list() == ["b", "c"]

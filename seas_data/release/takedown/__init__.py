@@ -28,6 +28,7 @@ from seas_data.release.takedown.rows import (
     clear_quotes,
     find_removal,
     find_same_text,
+    find_shared_turns,
     removal_conditions,
     select_texts,
 )
@@ -60,8 +61,8 @@ class Takedown:
     models: list[str]
     """Models that were trained on what was removed."""
     alike: list[str]
-    """Similar rows that stay: prompts that a removed one was a duplicate of, and rows with the text of a removed
-    response."""
+    """Similar rows that stay: prompts that a removed one was a duplicate of or that have what it asks in a turn, and
+    rows with the text of a removed response."""
 
 
 def take_down(root: Path, ids: list[str], because: str) -> Takedown:
@@ -245,7 +246,7 @@ def _find_similar(before: Version, removal: Removal) -> list[str]:
     taken_down = pl.col("prompt_id").is_in(removal.prompts_taken_down.implode())
     witnesses = duplicates.filter(taken_down)["witness_id"]
     staying = witnesses.filter(~witnesses.is_in(removal.prompts.implode())).unique(maintain_order=True).to_list()
-    return list(dict.fromkeys([*staying, *find_same_text(before, removal)]))
+    return list(dict.fromkeys([*staying, *find_shared_turns(before, removal), *find_same_text(before, removal)]))
 
 
 def _find_versions(workspace: Workspace, removal: Removal, *, except_for: str) -> list[str]:

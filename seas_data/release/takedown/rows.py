@@ -27,7 +27,7 @@ import dataframely as dy
 import polars as pl
 
 from seas_data import tables
-from seas_data.conversation import all_texts, whole_texts
+from seas_data.conversation import all_texts, asked_texts, whole_texts
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digest
 from seas_data.query.version import Version
@@ -141,6 +141,22 @@ def find_same_text(version: Version, removal: Removal) -> list[str]:
         .sort()
         .to_list()
     )
+
+
+def find_shared_turns(version: Version, removal: Removal) -> list[str]:
+    """Return the ids of prompts that stay and have, as a turn or as their text, what a removed conversation asks."""
+    prompts = version.select("select prompt_id, text, messages from prompts where text is not null")
+    is_taken_down = pl.col("prompt_id").is_in(removal.prompts_taken_down.implode())
+    conversations = prompts.filter(is_taken_down, pl.col("messages").is_not_null())["messages"]
+    asked = {leak_digest(text) for messages in conversations for text in asked_texts(messages)}
+    if not asked:
+        return []
+    staying = prompts.filter(~pl.col("prompt_id").is_in(removal.prompts.implode())).sort("prompt_id")
+    return [
+        prompt_id
+        for prompt_id, *prompt in staying.iter_rows()
+        if any(leak_digest(text) in asked for text in all_texts(*prompt))
+    ]
 
 
 def clear_quotes(table: str, frame: pl.DataFrame, quotes: list[str]) -> pl.DataFrame:
