@@ -121,17 +121,14 @@ def test_why_shows_of_a_witness_what_the_asker_may_see(capsys: pytest.CaptureFix
 def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) -> None:
     query = ["sql", "-q", "select type, count(*) as rows from kept where type is not null group by 1 order by 1", *at]
     expected = json.loads(said(*query, "--format", "json"))
-    assert expected == json.loads(said(*query, "--json"))
     assert [
         {"type": row["type"], "rows": int(row["rows"])}
         for row in csv.DictReader(io.StringIO(said(*query, "--format", "csv")))
     ] == expected
     parquet = process(*query, "--format", "parquet").stdout
     assert pl.read_parquet(io.BytesIO(parquet)).to_dicts() == expected
-    markdown, table = said(*query, "--format", "markdown"), said(*query)
-    for row in expected:
-        assert re.search(rf"{row['type']} +\|? *{row['rows']}\b", markdown)
-        assert re.search(rf"{row['type']} +{row['rows']}\b", table)
+    table = said(*query)
+    assert all(re.search(rf"{row['type']} +{row['rows']}\b", table) for row in expected)
 
 
 @pytest.mark.slow

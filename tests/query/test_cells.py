@@ -17,6 +17,9 @@ def test_texts_of_prompts_and_responses_are_masked_and_labels_are_not() -> None:
         "response",
         "thinking",
         "raw",
+        "messages",
+        "content",
+        "sampling",
     }
     assert set(TEXT_COLUMNS) == texts
     assert format_cell("text", "one two three four five", False) == "one two three four… (23 characters)"
@@ -24,6 +27,6 @@ def test_texts_of_prompts_and_responses_are_masked_and_labels_are_not() -> None:
     assert format_cell("label", "one two three four five", False) == "one two three four five"
 
 
-def test_masked_columns_are_free_text_of_a_schema_or_the_response_of_a_query() -> None:
+def test_masked_columns_are_free_text_of_a_schema_or_of_a_query() -> None:
     free_text = {name for schema in TABLES.values() for name in policy.free_text(schema)}
-    assert set(TEXT_COLUMNS) <= free_text | {"response"}
+    assert set(TEXT_COLUMNS) <= free_text | {"response", "content"}

@@ -111,6 +111,7 @@ def write_table(folder: Path, name: str, rows: list[dict[str, object]]) -> None:
     pl.DataFrame([constants | row for row in rows], schema, orient="row").write_parquet(folder / f"{name}.parquet")
 
 
+@pytest.mark.slow
 def test_another_distribution_adds_a_guard_that_a_recipe_uses(packages: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("URL", "http://127.0.0.1:9/v1"))
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "what is the door"}\n')

@@ -81,6 +81,7 @@ def test_a_defect_is_found_by_its_own_check(defect: str, copy: Copy) -> None:
     assert found.ids and found.message
 
 
+@pytest.mark.slow
 def test_several_defects_are_each_stopped_by_their_own_check_alone(copy: Copy) -> None:
     """A check that found nothing finds its own defect, and still no more than that once all defects are there."""
     expected = {}
@@ -272,6 +273,7 @@ def test_damaged_scans_are_named_and_made_again(copy: Copy, capsys: pytest.Captu
         assert f"{scans[number]}" in said and "the texts are scanned again" in said
 
 
+@pytest.mark.slow
 def test_a_read_only_workspace_is_checked_without_its_cache(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     in_a_prompt(KEY)(copy)
     expected = find(copy, *_SCANNING)

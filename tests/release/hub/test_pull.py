@@ -53,6 +53,7 @@ def test_a_pulled_version_has_the_digest_that_was_pushed(
             assert pulled.version.table(table).equals(version.table(table)), table
 
 
+@pytest.mark.slow
 def test_a_pulled_version_answers_as_any_other(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine, "v1")
     version = pull("org/set", tmp_path / "ws2").version

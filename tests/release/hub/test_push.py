@@ -361,6 +361,7 @@ def test_only_checks_can_be_waived_and_only_failed_ones_are_listed(
     assert publish_log.read(mine)[-1].allowed == {"licences": "they are mine"}
 
 
+@pytest.mark.slow
 def test_a_linked_release_is_identical_and_takes_no_space(mine: Path, tmp_path: Path) -> None:
     version = versions.open(mine).version("v0")
     copied = checkout(version, tmp_path / "copied", "gated")
