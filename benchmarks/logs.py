@@ -6,9 +6,9 @@ The garak report has attempts with five answers of a thousand characters and two
 as garak does. The inspect_ai log is a ``.eval`` archive. Both hold made-up sentences. The script exits with an error if
 the peak memory of the process is over 2 GB.
 
-With ``--tools``, the tool's own loaders then read the same file, each in a process of its own: ``Report.load`` of garak
-(`FOLDER/garak/bin/python`), and ``read_eval_log`` and ``read_eval_log_samples`` of inspect_ai (`FOLDER/inspect/...`).
-They give the tool's objects; ours also gives each text an id, a language and its form for comparison. Processor seconds
+With ``--tools``, the tool's own loader then reads the same file, in a process of its own: ``Report.load`` of garak
+(`FOLDER/garak/bin/python`) or ``read_eval_log`` of inspect_ai (`FOLDER/inspect/bin/python`).
+It gives the tool's objects; ours also gives each text an id and its form for comparison. Processor seconds
 leave out the import of the tool; on a shared machine they are more reliable than wall-clock seconds.
 """
 
@@ -34,9 +34,7 @@ GENERATIONS = 5
 LOADERS = {
     "garak": {"Report.load": "from garak.report import Report; load = lambda: len(Report(path).load().records)"},
     "inspect_ai": {
-        "read_eval_log": "from inspect_ai.log import read_eval_log; load = lambda: len(read_eval_log(path).samples)",
-        "read_eval_log_samples": "from inspect_ai.log import read_eval_log_samples; "
-        "load = lambda: sum(1 for _ in read_eval_log_samples(path))",
+        "read_eval_log": "from inspect_ai.log import read_eval_log; load = lambda: len(read_eval_log(path).samples)"
     },
 }
 MEASURE = """

@@ -37,11 +37,11 @@ _OPENERS: Final[dict[bytes, tuple[str, Callable[[IO[bytes]], Any]]]] = {
 }
 _OTHER_KINDS: Final = {
     b"PAR1": "a Parquet file; set format: parquet",
-    b"PK\x03\x04": "a zip archive or a workbook; set format: xlsx if it is one, or unpack it",
+    b"PK\x03\x04": "a zip archive or a workbook; set format: xlsx or log: inspect_ai if it is one, or unpack it",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls); save it as .xlsx or .csv",
     b"%PDF-": "a PDF file; give a file of rows",
     b"ARROW1": "an Arrow file; give the folder that `Dataset.save_to_disk` wrote, or save it as Parquet",
-    b"SQLite format 3": "an SQLite database; export the table as .csv or .jsonl",
+    b"SQLite format 3": "an SQLite database; set log to the tool that wrote it, or export the table as .csv or .jsonl",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it",
     b"Rar!": "a RAR archive; unpack it",
     b"version https://git-lfs.github.com/": "a pointer of Git LFS, not the file itself; fetch it by git lfs pull",

@@ -1,6 +1,7 @@
 """Risk assessments of DeepTeam (JSON). A test case is an attempt with one answer; a score above 0 means that it passed.
 
-Tested with a file that DeepTeam 1.0.10 wrote by ``RiskAssessment.save``.
+Tested with a file that the red teamer of DeepTeam 1.0.10 wrote by ``RiskAssessment.save``, with a vulnerability and
+attacks of ours.
 
 - Takes: the input or the turns up to the last answer, the output, the technique (``source_style``), the vulnerability
   and its type as ``VULNERABILITY/TYPE`` (``source_risk``), and the score as the judge ``deepteam``: above 0 is safe, 0

@@ -38,6 +38,7 @@ from seas_data.sources.logs.values import (
     mapping,
     number_or_none,
     proportion_or_none,
+    require_known_format,
     text_or_none,
     verdict_of_value,
     wanted,
@@ -56,6 +57,7 @@ _FINISH_REASONS: Final[dict[str, FinishReason]] = {
     "unknown": "other",
     "tool_calls": "other",
 }
+_NEWEST_FORMAT: Final = 2
 _MAX_REFERENCES: Final = 1_000_000
 
 
@@ -72,7 +74,9 @@ def read_inspect(path: Path, options: LogOptions) -> Iterator[LogRecord]:
 def _read_json(path: Path, options: LogOptions) -> Iterator[LogRecord]:
     target, samples = None, False
     for keys, value in json_values(path, lambda keys: keys in ((), ("samples",))):
-        if keys == ("eval",):
+        if keys == ("version",):
+            require_known_format(path, value, _NEWEST_FORMAT)
+        elif keys == ("eval",):
             target = text_or_none(mapping(value).get("model"))
         elif keys[:1] == ("samples",) and len(keys) == 2:
             samples = True
@@ -104,9 +108,11 @@ def _target(path: Path, members: ZipMembers) -> str | None:
     for name in ("header.json", "_journal/start.json"):
         if name in members:
             try:
-                return text_or_none(mapping(mapping(_member(members, name)).get("eval")).get("model"))
+                header = mapping(_member(members, name))
             except MemberError as problem:
                 raise SeasDataError(f"{path} has a {name} that cannot be read: {problem}; get the log again") from None
+            require_known_format(path, header.get("version"), _NEWEST_FORMAT)
+            return text_or_none(mapping(header.get("eval")).get("model"))
     raise SeasDataError(f"{path} is no log of inspect_ai: it has no header.json and no _journal/start.json")
 
 

@@ -35,10 +35,19 @@ from seas_data.sources.logs.records import (
     Verdict,
 )
 from seas_data.sources.logs.sqlite_files import MAGIC, json_or_none, open_sqlite
-from seas_data.sources.logs.values import identifier, items, labels, mapping, proportion_or_none, text_or_none
+from seas_data.sources.logs.values import (
+    identifier,
+    items,
+    labels,
+    mapping,
+    proportion_or_none,
+    require_known_format,
+    text_or_none,
+)
 from seas_data.sources.logs.yaml_files import read_yaml
 
 JUDGE: Final = "promptfoo"
+_NEWEST_FORMAT: Final = 3
 _FAILED: Final = 2
 _KNOWN: Final = {"response", "gradingResult", "success"}
 _FINISH_REASONS: Final[dict[str, FinishReason]] = {"stop": "stop", "length": "length", "content_filter": "filter"}
@@ -74,15 +83,21 @@ def _results(path: Path) -> Iterator[tuple[str, Any]]:
     if start.startswith(MAGIC):
         yield from _database(path)
     elif not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        content = read_yaml(path, "results of promptfoo")
-        for number, result in enumerate(items(mapping(mapping(content).get("results")).get("results"))):
+        run = mapping(mapping(read_yaml(path, "results of promptfoo")).get("results"))
+        require_known_format(path, run.get("version"), _NEWEST_FORMAT)
+        results = items(run.get("results"))
+        if results and "stats" not in run:  # promptfoo writes them last, and YAML may be cut off anywhere
+            raise SeasDataError(f"{path} breaks off: it has results and no stats; get the file again")
+        for number, result in enumerate(results):
             yield f"{path.name}:results/results/{number}", result
     elif not document_keys(path) & {"results", "evalId"}:
         yield from json_lines(path)
     else:
         inside = ((), ("results",), ("results", "results"))
         for keys, value in json_values(path, lambda keys: keys in inside):
-            if keys[:2] == ("results", "results") and len(keys) == 3:
+            if keys == ("results", "version"):
+                require_known_format(path, value, _NEWEST_FORMAT)
+            elif keys[:2] == ("results", "results") and len(keys) == 3:
                 yield f"{path.name}:{'/'.join(map(str, keys))}", value
 
 

@@ -1,8 +1,10 @@
 """Values of a log: text or nothing, numbers or nothing, and which values of a judge mean unsafe."""
 
 import math
+from pathlib import Path
 from typing import Any, Final
 
+from seas_data.errors import SeasDataError
 from seas_data.sources.logs.records import LogOptions, Verdict
 
 _OPPOSITES: Final = {"true": "false", "1": "0", "1.0": "0.0", "c": "i", "yes": "no", "pass": "fail", "p": "f"}
@@ -77,3 +79,12 @@ def verdict_of_value(judge: str, value: object, options: LogOptions) -> Verdict:
 def wanted(judge: str, options: LogOptions) -> bool:
     """Return whether the recipe reads this judge."""
     return not options.scorers or judge in options.scorers
+
+
+def require_known_format(path: Path, version: object, newest: int) -> None:
+    """Raise SeasDataError if a log says that it has a newer format than the reader knows."""
+    if isinstance(version, int) and version > newest:
+        raise SeasDataError(
+            f"{path} has format {version} of its tool, and this reader knows formats up to {newest}; "
+            "update seas-data, or write the log with an older release of the tool"
+        )
