@@ -5,6 +5,9 @@ import sys
 
 def main() -> None:
     """Run the command line. An interrupt while it is still being loaded ends the program as a later one does."""
+    if sys.platform == "win32":
+        print("error: seas-data does not run on Windows itself; run it in WSL, the Linux of Windows", file=sys.stderr)
+        sys.exit(2)
     try:
         from seas_data.cli import main as run
     except KeyboardInterrupt:

@@ -5,7 +5,6 @@ last line about a row counts. ``sheets.read_sheet`` applies the journal to the s
 has every decision, also when the server was killed; the server writes them into the sheet when it starts and stops.
 """
 
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -51,7 +50,7 @@ class Journal:
         self._path = journal_path(sheet)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except OSError:
             os.close(self._file)
             raise SeasDataError(
@@ -84,6 +83,15 @@ class Journal:
         if not os.fstat(self._file).st_size:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
+
+
+def _lock(file: int) -> None:
+    """Lock an open file. Raises OSError if another process has it; systems without such locks have none here."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

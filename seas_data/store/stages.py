@@ -11,8 +11,8 @@ reuses the batches that are still valid.
 import hashlib
 import io
 import json
-import resource
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,7 +83,7 @@ class Stages:
         started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
         yield
         seconds = round(time.perf_counter() - clock, 3)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak = _peak_megabytes()
         record = {"stage": name, "started": started, "seconds": seconds, "rows": rows, "peak_megabytes": peak}
         self._records.append(record)
         say(_line(record))
@@ -117,6 +117,16 @@ def _read_stage(folder: Path) -> tuple[dict[str, object], dict[str, pl.DataFrame
             return None
         frames[table] = pl.read_ipc(io.BytesIO(stored))
     return finished["record"], frames
+
+
+def _peak_megabytes() -> int | None:
+    """Return the most memory that this process has used; None on systems that do not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used // 1024 if sys.platform != "darwin" else used // 1024**2  # kilobytes, or bytes on macOS
 
 
 def _line(record: dict[str, object]) -> str:
