@@ -395,7 +395,7 @@ def _request_death_signal() -> bool:
     try:
         import ctypes
 
-        return ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL) == 0
+        return bool(ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL) == 0)
     except (ImportError, OSError, AttributeError, TypeError):
         return False
 
