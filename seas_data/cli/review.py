@@ -3,7 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,9 +19,12 @@ from seas_data.cli.shared import (
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from seas_data.query.version import Version
 
 commands = typer.Typer()
+_SAMPLE = 200  # rows
 
 
 @commands.command()
@@ -30,9 +33,21 @@ def review(
         str | None, typer.Argument(help="Version or tag; the newest by default. Or: merge, followed by sheets.")
     ] = None,
     sheets: Annotated[list[Path] | None, typer.Argument(help="With merge: the filled-in sheets of the people.")] = None,
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Number of rows.")] = 200,
+    sample: Annotated[
+        int | None, typer.Option("--sample", min=1, help="Number of rows: 200; all of a cluster, query or selection.")
+    ] = None,
     responses: Annotated[
         bool, typer.Option("--responses", help="Sample responses instead of prompts, for a gold set.")
+    ] = False,
+    cluster: Annotated[int | None, typer.Option("--cluster", help="Review the kept prompts of this cluster.")] = None,
+    query: Annotated[
+        Path | None, typer.Option("--query", help="Review what a query returns: a file with one SELECT of prompt_id.")
+    ] = None,
+    selection: Annotated[
+        Path | None, typer.Option("--selection", help="Review the prompts selected on a map: a file with prompt_id.")
+    ] = None,
+    uncertain: Annotated[
+        bool, typer.Option("--uncertain", help="Review prompts that steps, labels or judges were unsure of.")
     ] = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The sheet, a CSV file: written, or continued with --serve.")
@@ -56,6 +71,8 @@ def review(
     seas-data review v0 --sample 200 -o review.csv
     seas-data review v0 --sample 200 -o ada.csv --serve --who ada
     seas-data review v3 --responses --sample 400 -o gold.csv
+    seas-data review v0 --cluster 17 --serve --who ada -o cluster.csv
+    seas-data review v0 --query thin.sql -o thin.csv
     seas-data review merge ada.csv ben.csv -o both.csv
     seas-data review v0 --settle both.csv --serve --who cy
     """
@@ -70,6 +87,13 @@ def review(
         raise SeasDataError("--json is for review merge")
     if not page and (who is not None or port or settle):
         raise SeasDataError("--who, --port and --settle are for the page; add --serve")
+    given = {"cluster": cluster, "query": query, "selection": selection, "uncertain": uncertain or None}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if len(chosen) > 1 or (chosen and (responses or settle)):
+        raise SeasDataError(
+            "pass one of --cluster, --query, --selection and --uncertain, for prompts; responses are drawn at random, "
+            "because a gold set stands for all of them"
+        )
     opened = open_version(workspace, version, at)
     if settle is not None:
         _require_page()
@@ -79,10 +103,10 @@ def review(
         _require_page()
         name = _reviewer(who)
         if not output.exists():
-            _write_sample(opened, sample, responses, output)
+            _write_sample(opened, responses, sample, chosen, output)
         _serve(opened, output, responses, name, port)
         return
-    rows = _write_sample(opened, sample, responses, output)
+    rows = _write_sample(opened, responses, sample, chosen, output)
     if responses:
         echo(
             f"Wrote {rows} responses of {opened.name} to {output}; "
@@ -124,20 +148,38 @@ def _is_of_responses(path: Path) -> bool:
     return "response_id" in read_sheet(path, "review sheet")[0]
 
 
-def _write_sample(version: "Version", size: int, responses: bool, path: Path) -> int:
+def _write_sample(version: "Version", responses: bool, size: int | None, chosen: dict[str, Any], path: Path) -> int:
     from seas_data.review import sheet
     from seas_data.sources.sheet_journal import journal_path
 
     if journal_path(path).exists():
         raise SeasDataError(f"{path} has decisions in {journal_path(path)}; pass another sheet with -o")
-    chosen = sheet.sample_responses(version, size) if responses else sheet.sample_prompts(version.table("kept"), size)
-    if chosen.is_empty():
+    rows = sheet.sample_responses(version, size or _SAMPLE) if responses else _choose(version, size, chosen)
+    if rows.is_empty():
         raise SeasDataError(f"{version.name} has no {'judged responses' if responses else 'kept prompts'} to review")
     if responses:
-        sheet.write_sheet(chosen, path, sheet.RESPONSE_COLUMNS, sheet.RESPONSE_INPUTS)
+        sheet.write_sheet(rows, path, sheet.RESPONSE_COLUMNS, sheet.RESPONSE_INPUTS)
     else:
-        sheet.write_sheet(chosen, path)
-    return chosen.height
+        sheet.write_sheet(rows, path)
+    return rows.height
+
+
+def _choose(version: "Version", size: int | None, chosen: dict[str, Any]) -> "pl.DataFrame":
+    """Return the prompts to review: a sample of the kept ones, or of those that an option chooses."""
+    from seas_data.review import choice, sheet
+
+    strata = sheet.PROMPT_STRATA
+    if "cluster" in chosen:
+        rows = choice.choose_cluster(version, chosen["cluster"])
+    elif "query" in chosen:
+        rows = choice.choose_query(version, chosen["query"])
+    elif "selection" in chosen:
+        rows = choice.choose_selection(version, chosen["selection"])
+    elif "uncertain" in chosen:
+        rows, strata, size = choice.choose_uncertain(version), ("why",), size or _SAMPLE
+    else:
+        rows, size = version.table("kept"), size or _SAMPLE
+    return sheet.sample_prompts(rows, size or rows.height, strata=strata)
 
 
 def _require_page() -> None:

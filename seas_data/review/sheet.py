@@ -28,16 +28,18 @@ RESPONSE_INPUTS: Final = ("verdict", "refusal", "who", "because")
 """The columns of a sheet of responses that people fill in."""
 
 
-def sample_prompts(prompts: pl.DataFrame, size: int, seed: int = 0) -> pl.DataFrame:
+def sample_prompts(
+    prompts: pl.DataFrame, size: int, seed: int = 0, strata: Sequence[str] = PROMPT_STRATA
+) -> pl.DataFrame:
     """Return a stratified sample of ``size`` rows of ``prompts`` in pseudo-random order.
 
-    Strata are the combinations of kind, type and source. Each stratum gets one row, the largest first if ``size`` is
+    Strata are the combinations of ``strata``. Each stratum gets one row, the largest first if ``size`` is
     smaller than their number; further rows are apportioned to the size of the strata (Sainte-Laguë's divisors 1, 3, 5,
     ...). A hash of ``seed`` and prompt_id selects the rows of a stratum, so the same call returns the same rows.
 
-    Input columns: prompt_id, kind, type, source, and others. Output columns: those of ``prompts``.
+    Input columns: prompt_id, ``strata``, and others. Output columns: those of ``prompts``.
     """
-    return _draw(prompts, size, seed, "prompt_id", PROMPT_STRATA, pl.col("rows"))
+    return _draw(prompts, size, seed, "prompt_id", strata, pl.col("rows"))
 
 
 def sample_responses(version: Version, size: int, seed: int = 0) -> pl.DataFrame:
