@@ -57,6 +57,10 @@ def review(
     settle: Annotated[
         Path | None, typer.Option("--settle", help="With --serve: a merged sheet, to settle where people disagree.")
     ] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option("--apply", help="Show what a build with the decisions of this sheet would change; build nothing."),
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="With --serve: port; 0 for a free one.")] = 0,
     workspace: WorkspaceOption = WORKSPACE,
     at: VersionOption = None,
@@ -74,6 +78,7 @@ def review(
     seas-data review v0 --cluster 17 --serve --who ada -o cluster.csv
     seas-data review v0 --query thin.sql -o thin.csv
     seas-data review merge ada.csv ben.csv -o both.csv
+    seas-data review --apply both.csv
     seas-data review v0 --settle both.csv --serve --who cy
     """
     if version == "merge":
@@ -83,8 +88,13 @@ def review(
         return
     if sheets:
         raise SeasDataError(f"{sheets[0]} is one argument too many; sheets follow the word merge")
+    if apply is not None:
+        if page or settle or responses:
+            raise SeasDataError("--apply takes a sheet of prompts, --version, --workspace and --json only")
+        _preview(open_version(workspace, version, at), apply, as_json)
+        return
     if as_json:
-        raise SeasDataError("--json is for review merge")
+        raise SeasDataError("--json is for review merge and --apply")
     if not page and (who is not None or port or settle):
         raise SeasDataError("--who, --port and --settle are for the page; add --serve")
     given = {"cluster": cluster, "query": query, "selection": selection, "uncertain": uncertain or None}
@@ -138,6 +148,39 @@ def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as
     )
     if merged.open_rows:
         echo(f"Settle them with: seas-data review VERSION --settle {output} --serve --who NAME")
+
+
+def _preview(version: "Version", path: Path, as_json: bool) -> None:
+    from seas_data.cli import terminal
+    from seas_data.review.preview import preview
+
+    found = preview(version, path)
+    if as_json:
+        print_json({"decisions": found.decisions, **{name: table.to_dicts() for name, table in found.tables().items()}})
+        return
+    if not found.decisions:
+        echo(f"The decisions of {path} change nothing in {version.name}: they are recorded already, or there are none.")
+        return
+    echo(f"A build after {version.name} with {path} would record {found.decisions:,} decisions.\n")
+    for name, table in found.tables().items():
+        if table.height:
+            echo(_PREVIEWED[name])
+            terminal.print_records(table.head(_LISTED).to_dicts())
+            echo(f"... and {table.height - _LISTED:,} more\n" if table.height > _LISTED else "")
+    echo(f"No version was built. To build it, name {path} as overrides in the recipe.")
+
+
+_LISTED = 20  # rows of a table
+_PREVIEWED = {
+    "added": "Kept in addition",
+    "removed": "No longer among the prompts",
+    "dropped": "Dropped",
+    "reasons": "Drop reasons of new rows",
+    "relabelled": "Relabelled",
+    "splits": "Splits of kept prompts (empty: not kept)",
+    "pairs": "Existing pairs that rest on dropped prompts, which no build takes back",
+    "figures": "Figures",
+}
 
 
 def _is_of_responses(path: Path) -> bool:

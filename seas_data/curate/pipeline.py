@@ -152,9 +152,13 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
 
 
 def _detect(training: pl.DataFrame, earlier: Earlier, settings: TemplateSettings) -> Frames:
-    """Return the templates of all training prompts: stored ones of earlier rows, detected ones of new rows."""
-    new = training.join(earlier.kept, on="prompt_id", how="anti", maintain_order="left")
+    """Return the templates of all training prompts: stored ones of earlier rows, detected ones of new rows.
+
+    A row that a person restores is an earlier row if its template is stored.
+    """
     stored = earlier.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
+    new = training.join(earlier.kept, on="prompt_id", how="anti", maintain_order="left")
+    new = new.join(stored, on="prompt_id", how="anti", maintain_order="left")
     detected = detect_templates(new, settings, earlier.wrappers)
     columns = ("prompt_id", "template_id", "payload")
     both = pl.concat([stored.select(columns), detected.templates.select(columns)]).sort("prompt_id")
