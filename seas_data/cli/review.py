@@ -211,7 +211,7 @@ def _choose(version: "Version", size: int | None, chosen: dict[str, Any]) -> "pl
     """Return the prompts to review: a sample of the kept ones, or of those that an option chooses."""
     from seas_data.review import choice, sheet
 
-    strata = sheet.PROMPT_STRATA
+    strata: tuple[str, ...] = sheet.PROMPT_STRATA
     if "cluster" in chosen:
         rows = choice.choose_cluster(version, chosen["cluster"])
     elif "query" in chosen:
