@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import tables
@@ -19,6 +19,7 @@ from seas_data.folding import leak_digest
 from seas_data.recipe import Curation, Recipe
 from seas_data.store.stages import Stages
 from seas_data.text import text_digest
+from tests.conftest import examples
 from tests.curate.settings import curation
 
 
@@ -103,7 +104,7 @@ def conversations(draw: st.DrawFn) -> list[tuple[str, list[Message], int]]:
     return found
 
 
-@settings(deadline=None, max_examples=12)
+@examples(8)
 @given(rows=conversations(), held_form=st.sampled_from(["plain", "system", "several"]))
 def test_a_held_out_request_in_any_turn_never_reaches_training(
     rows: list[tuple[str, list[Message], int]], held_form: str, tmp_path_factory: pytest.TempPathFactory
@@ -123,7 +124,7 @@ def test_a_held_out_request_in_any_turn_never_reaches_training(
     assert in_use == set(frames["splits"].filter(pl.col("split") != "holdout")["prompt_id"]) & in_use
 
 
-@settings(deadline=None, max_examples=12)
+@examples(8)
 @given(rows=conversations(), test=st.sampled_from([0.2, 0.5]))
 def test_no_training_row_has_a_turn_that_a_test_row_asks(
     rows: list[tuple[str, list[Message], int]], test: float, tmp_path_factory: pytest.TempPathFactory
