@@ -177,9 +177,10 @@ def _similarity(version: Version, kept: set[str]) -> Callable[[str], list[tuple[
             return []
         model, at = place[row_id]
         ids, matrix, is_kept = matrices[model]
-        cosines = np.where(is_kept, matrix @ matrix[at], -2.0)
+        cosines = matrix @ matrix[at]
+        cosines[~is_kept] = -2.0
         cosines[at] = -2.0
-        best = np.argpartition(-cosines, min(SIMILAR, len(ids) - 1))[:SIMILAR]
+        best = np.argpartition(cosines, -min(SIMILAR, len(ids)))[-SIMILAR:]
         best = best[np.argsort(-cosines[best], kind="stable")]
         return [(ids[each], float(cosines[each])) for each in best if cosines[each] > -2.0]
 
