@@ -15,6 +15,20 @@ class _Loader(yaml.SafeLoader):
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass)
 
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """Compose a mapping. A key that is given twice is an error: PyYAML would take the last and drop the first."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key.value[:40]!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return node
+
 
 def load(text: str) -> Any:
     """Return the value of ``text``. Raise ValueError if it is not YAML, too long or too deep, or has a faulty value."""

@@ -28,3 +28,14 @@ def test_values_are_those_of_safe_yaml() -> None:
     assert yaml_text.load("a: [1, {b: [x, 0x10, 2024-01-02T00:00:00]}]")["a"][1]["b"][:2] == ["x", 16]
     with pytest.raises(ValueError, match="could not determine a constructor"):
         yaml_text.load("!!python/object:os.system {}")
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "x: {role: holdout, role: training}", "- a: 1\n  'a': 1\n"])
+def test_a_key_that_is_given_twice_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"the key '(a|role)' is given twice"):
+        yaml_text.load(text)
+
+
+def test_a_merged_mapping_may_change_a_key() -> None:
+    text = "one: &one {a: 1, b: 2}\ntwo: &two {<<: *one, a: 3}\nthree: {<<: *two, b: 4}\n"
+    assert yaml_text.load(text)["three"] == {"a": 3, "b": 4}

@@ -96,6 +96,8 @@ def main() -> None:
             _interrupted()
         raise
     except UnicodeEncodeError as problem:
+        if any("\udc80" <= character <= "\udcff" for argument in sys.argv for character in argument):
+            _fail("an argument has bytes that are not UTF-8; rename the file, or give the text as UTF-8")
         _fail(f"a text cannot be written as {problem.encoding} ({problem.reason}); set PYTHONIOENCODING=utf-8")
     except SeasDataError as problem:
         _fail(str(problem))
