@@ -15,7 +15,7 @@ class _Loader(yaml.SafeLoader):
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass)
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping. A key that is given twice is an error: PyYAML would take the last and drop the first."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
         seen: set[str] = set()
