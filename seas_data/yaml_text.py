@@ -15,6 +15,8 @@ class _Loader(yaml.SafeLoader):
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass)
 
+
+class _StrictLoader(_Loader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose a mapping. A key that is given twice is an error: PyYAML would take the last and drop the first."""
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -30,12 +32,15 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def load(text: str) -> Any:
-    """Return the value of ``text``. Raise ValueError if it is not YAML, too long or too deep, or has a faulty value."""
+def load(text: str, *, repeated_keys: bool = False) -> Any:
+    """Return the value of ``text``. Raise ValueError if it is not YAML, too long or too deep, or has a faulty value.
+
+    With ``repeated_keys``, of a key that is given twice the last value counts; otherwise it is an error.
+    """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"it has {len(text):,} characters, and at most {MAX_CHARACTERS:,} are read")
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, _Loader if repeated_keys else _StrictLoader)
     except yaml.YAMLError as problem:
         raise ValueError(str(problem)) from problem
     except RecursionError as problem:

@@ -131,7 +131,7 @@ def split(card: str) -> tuple[dict[str, Any], str]:
     if found is None:
         return {}, card
     try:
-        content = yaml_text.load(found.group(2))
+        content = yaml_text.load(found.group(2), repeated_keys=True)
     except ValueError as problem:
         details = line(" ".join(str(problem).split()))
         raise SeasDataError(f"the metadata of the card is not valid YAML ({details}); fix or remove it") from None

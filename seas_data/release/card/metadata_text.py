@@ -34,7 +34,7 @@ def update(text: str, existing: Mapping[str, Any], merged: Mapping[str, Any], du
     """
     try:
         updated = _update(text, existing, merged, dump)
-        if yaml_text.load(updated) == merged:
+        if yaml_text.load(updated, repeated_keys=True) == merged:
             return updated
     except (ValueError, yaml.YAMLError):
         pass
