@@ -110,6 +110,7 @@ def test_no_group_and_no_template_is_on_two_sides(first: Version) -> None:
     assert crossing.height == 0
 
 
+@pytest.mark.slow
 def test_a_later_source_makes_a_version_for_which_the_first_is_frozen(
     example: Path, first: Version, tmp_path: Path
 ) -> None:

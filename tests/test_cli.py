@@ -118,6 +118,7 @@ def test_why_shows_of_a_witness_what_the_asker_may_see(capsys: pytest.CaptureFix
     assert "witness      no row of this version" in printed
 
 
+@pytest.mark.slow
 def test_sql_in_every_format_gives_the_same_rows(at: list[str], tmp_path: Path) -> None:
     query = ["sql", "-q", "select type, count(*) as rows from kept where type is not null group by 1 order by 1", *at]
     expected = json.loads(said(*query, "--format", "json"))

@@ -17,6 +17,7 @@ NAMES = ("ws[1]", "ws*", "ws?", "**", "[!a]", "ws [2", "[]]", "a=1", "{ws1,b}", 
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_workspace_in_a_folder_named_like_a_pattern_reads_its_own_files(tmp_path: Path, name: str) -> None:
     other = table("prompts", {"prompt_id": "other"})
     for decoy in ("ws1", "b", "wxs", "A"):

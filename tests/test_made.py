@@ -70,6 +70,7 @@ def test_another_process_makes_the_same(version: Version, tmp_path: Path) -> Non
     assert ended.stdout.split()[-1] == version.digest
 
 
+@pytest.mark.slow
 def test_it_grows_as_it_is_asked_to(tmp_path: Path) -> None:
     rows = making.workspace(
         tmp_path / "ws", prompts=900, iterations=1, seeds=40, attacks=2, responses=2

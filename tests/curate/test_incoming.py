@@ -95,6 +95,7 @@ def test_the_loop_keeps_manual_keeps(kept_by_person: tuple[Path, Version, str]) 
     assert fresh.manual_drops.is_empty()
 
 
+@pytest.mark.slow
 def test_alternating_keeps_and_drops_apply_each_time(tmp_path: Path, kept_by_person: tuple[Path, Version, str]) -> None:
     root, _, short = kept_by_person
     for number, (decision, because) in enumerate([("drop", "not wanted"), ("keep", "wanted"), ("drop", "not wanted")]):

@@ -62,6 +62,7 @@ def recipe(folder: Path, url: str) -> Recipe:
     return recipes.load(path)
 
 
+@pytest.mark.slow
 def test_attacks_that_join_are_compared_by_meaning(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from seas_data import recipe as recipes
+from seas_data.conversation import MESSAGES
 from seas_data.loop.context import IterationContext
 from seas_data.loop.training_rows import build_training_rows
 from seas_data.loop.verdicts import compute_rewards
@@ -36,7 +37,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_target_is_trained_on_the_safe_responses_that_reach_the_reward(tiny: Path, tmp_path: Path) -> None:
     model = write(tmp_path / "model", tiny, 1)
     made = world({"s": {"a": ANSWERS}})
-    attacks = made.prompts.drop("type", strict=False).with_columns(reason=pl.lit(None, pl.String))
+    attacks = made.prompts.drop("type", strict=False).with_columns(
+        reason=pl.lit(None, pl.String), messages=pl.lit(None, MESSAGES)
+    )
     answers = {"responses": made.responses, "verdicts": made.verdicts}
 
     def context(least: float) -> IterationContext:

@@ -127,6 +127,7 @@ def test_the_same_workspace_gives_the_same_digests(migrated: Workspace, tmp_path
     }
 
 
+@pytest.mark.slow
 def test_a_release_becomes_a_workspace_that_can_be_checked_out_again(tmp_path: Path) -> None:
     result = migrate(OLD_RELEASE, tmp_path / "ws")
     version = sd.open(tmp_path / "ws").version("v0")

@@ -68,6 +68,7 @@ def test_surplus_samples_are_dropped(tmp_path: Path) -> None:
         assert ask(url, tmp_path, samples=2).height == 24
 
 
+@pytest.mark.slow
 def test_samples_are_requested_one_at_a_time_if_the_server_refuses_n(tmp_path: Path) -> None:
     def answer(body: dict[str, Any], _: int) -> Reply:
         return (422, {}, {"error": "n is not supported"}) if "n" in body else completion(body)

@@ -71,6 +71,7 @@ def train(folder: Path, rows: Any, parts: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize(("role", "end"), [("red", "jsonl"), ("target", "parquet")])
+@pytest.mark.slow
 def test_trl_trains_on_the_file(tmp_path: Path, parts: tuple[Any, Any], role: Any, end: str) -> None:
     source, output = tmp_path / "reference.jsonl", tmp_path / f"pairs.{end}"
     source.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
@@ -80,6 +81,7 @@ def test_trl_trains_on_the_file(tmp_path: Path, parts: tuple[Any, Any], role: An
     train(tmp_path, rows, parts)
 
 
+@pytest.mark.slow
 def test_trl_trains_on_the_table(tmp_path: Path, parts: tuple[Any, Any]) -> None:
     answers = [{"verdict": "safe", "text": "the answer is kept by me"}, {"verdict": "unsafe", "text": "jade"}]
     made = world({"s": {f"p{i}=what is behind door {i}": answers for i in range(5)}})

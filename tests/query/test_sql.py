@@ -159,6 +159,7 @@ def test_an_amount_of_memory_is_checked(memory: str) -> None:
         sql.run_untrusted({}, "select 1", memory=memory)
 
 
+@pytest.mark.slow
 def test_asking_loads_no_library_of_models() -> None:
     code = (
         "import sys; from pathlib import Path; from seas_data.query import library, output_formats, sql, text_table; "

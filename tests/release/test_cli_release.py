@@ -15,6 +15,7 @@ from seas_data.release.visibility import Profile
 from tests.program import called
 
 
+@pytest.mark.slow
 def test_a_card_is_written_with_the_pictures_that_it_shows(made: Path, tmp_path: Path) -> None:
     place = tmp_path / "out" / "README.md"
     ended = called("card", "-o", place, "--workspace", made)
@@ -24,6 +25,7 @@ def test_a_card_is_written_with_the_pictures_that_it_shows(made: Path, tmp_path:
     assert called("card", "--check", "-o", place, "--workspace", made).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_card_as_json_is_one_document(made: Path) -> None:
     told = json.loads(called("card", "v1", "--json", "--workspace", made).stdout)
     assert told["version"] == "v1" and told["path"] is None and "seas-data: begin v1 public" in told["card"]

@@ -231,6 +231,7 @@ def test_what_the_card_describes_are_the_rows_of_the_files(newest: Version, gate
             assert split["rows"] == sum(pq.read_metadata(path).num_rows for path in files) > 0
 
 
+@pytest.mark.slow
 def test_a_large_split_is_several_files_always_the_same_ones(
     newest: Version, gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_card: None
 ) -> None:

@@ -58,12 +58,14 @@ def test_mlcroissant_finds_nothing_wrong_and_reads_the_rows(
 NOTHING: queries.Figures = {name.replace("-", "_"): [] for name in queries.CROISSANT}
 
 
+@pytest.mark.slow
 def test_it_tells_the_drops_that_stand_as_the_card_does(made: Path, public: Path) -> None:
     drops = queries.run_queries(version.open(made).version(), {"drop-reasons": []})["drop_reasons"]
     told = described(public)["rai:dataPreprocessingProtocol"]
     assert told == [f"{row['prompts']} prompts were dropped as {row['reason']}" for row in drops]
 
 
+@pytest.mark.slow
 def test_every_file_is_named_with_its_hash_and_size(public: Path) -> None:
     listed = {each["contentUrl"]: each for each in described(public)["distribution"] if "contentUrl" in each}
     data = {path.relative_to(public).as_posix() for path in public.glob("data/*/*.parquet")}
@@ -73,6 +75,7 @@ def test_every_file_is_named_with_its_hash_and_size(public: Path) -> None:
         assert each["contentSize"] == f"{(public / name).stat().st_size} B"
 
 
+@pytest.mark.slow
 def test_fields_are_typed_as_their_columns(gated: Path) -> None:
     types: dict[Any, str] = {pl.String: "sc:Text", pl.Int32: "cr:Int32", pl.Int64: "cr:Int64"}
     types |= {pl.Float64: "cr:Float64", pl.Float32: "cr:Float32"}
@@ -92,6 +95,7 @@ def test_fields_are_typed_as_their_columns(gated: Path) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_it_says_what_responsible_use_asks_to_know(public: Path, gated: Path) -> None:
     told = described(public)
     assert "http://mlcommons.org/croissant/RAI/1.0" in told["conformsTo"]
@@ -106,6 +110,7 @@ def test_it_says_what_responsible_use_asks_to_know(public: Path, gated: Path) ->
     assert told["license"] and told["identifier"] == json.loads((public / "manifest.json").read_text())["digest"]
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_a_config_without_rows(public: Path, tmp_path: Path) -> None:
     from seas_data.store import Manifest
 
@@ -116,6 +121,7 @@ def test_nothing_is_said_of_a_config_without_rows(public: Path, tmp_path: Path) 
     assert [each["@id"] for each in told["distribution"]] == ["manifest.json"]
 
 
+@pytest.mark.slow
 def test_hostile_names_are_only_text(public: Path, tmp_path: Path) -> None:
     from seas_data.store import Manifest
 

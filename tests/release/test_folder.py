@@ -181,6 +181,7 @@ def changed_shards(folder: Path, other: Path) -> list[str]:
     return [table for table, shards in manifest_of(folder).tables.items() if shards != manifest_of(other).tables[table]]
 
 
+@pytest.mark.slow
 def test_the_public_release_can_be_made_of_the_gated_one_but_not_the_other_way(
     made: Path, public: Path, gated: Path, tmp_path: Path, without_card: None
 ) -> None:
@@ -195,6 +196,7 @@ def test_the_public_release_can_be_made_of_the_gated_one_but_not_the_other_way(
     assert not (tmp_path / "more").exists()
 
 
+@pytest.mark.slow
 def test_a_release_may_stand_without_its_parent_but_not_beside_another_one(
     made: Path, public: Path, tmp_path: Path, without_card: None
 ) -> None:
@@ -323,6 +325,7 @@ def test_shards_contain_no_local_paths(example: Path, tmp_path: Path) -> None:
             assert not place.search(text), (path, text)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_folder_and_what_is_withheld(made: Path, tmp_path: Path, without_card: None) -> None:
     at = ["--workspace", str(made)]
     said = CliRunner().invoke(app, ["checkout", "v1", str(tmp_path / "a"), *at])

@@ -84,10 +84,11 @@ def test_a_public_pair_is_of_role_red_and_whole(table: str, data: st.DataObject)
 @examples(15)
 def test_a_public_prompt_has_its_text_unless_it_is_a_holdout_or_of_no_known_role(frame: pl.DataFrame) -> None:
     held = redact("prompts", frame, "public")
-    assert held.drop("text", "goal").equals(frame.drop("text", "goal"))
+    assert held.drop("text", "messages", "goal").equals(frame.drop("text", "messages", "goal"))
     of_known_role = (pl.col("role") != "holdout").fill_null(False)
     assert held.filter(of_known_role).equals(frame.filter(of_known_role))
-    assert SECRET not in texts(held.filter(~of_known_role).select("text", "goal"))
+    withheld = held.filter(~of_known_role).select("text", "messages", "goal")
+    assert withheld.null_count().row(0) == (withheld.height,) * 3
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -103,7 +104,7 @@ def test_redacting_twice_is_redacting_once_and_gated_is_everything(table: str, d
 def test_what_the_public_profile_withholds() -> None:
     found = {each["table"]: each["what"] for each in profile.withheld("public")}
     assert found == {
-        "prompts": "text, goal, names in label_source",
+        "prompts": "text, messages, goal, names in label_source",
         "decisions": "detail",
         "relabels": "because, names in label_source",
         "responses": "text, thinking, detail",

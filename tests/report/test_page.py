@@ -126,6 +126,7 @@ MARKS = """(box) => {
 }"""
 
 
+@pytest.mark.slow
 def test_every_chart_has_marks(hostile: Opened) -> None:
     boxes = hostile.page.query_selector_all("[data-chart], [data-map-chart]")
     assert len(boxes) > 40

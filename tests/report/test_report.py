@@ -156,6 +156,7 @@ def results(version: Version) -> list[tuple[library.Query, pl.DataFrame]]:
     return [(query, frame) for (query, _), frame in zip(listed, frames, strict=True)]
 
 
+@pytest.mark.slow
 def test_materialised_tables_and_views_give_the_same_results(
     version: Version, results: list[tuple[library.Query, pl.DataFrame]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +169,7 @@ def test_materialised_tables_and_views_give_the_same_results(
         assert_frame_equal(frame, plain)
 
 
+@pytest.mark.slow
 def test_every_chart_of_the_library_can_be_drawn(results: list[tuple[library.Query, pl.DataFrame]]) -> None:
     for each, answer in results:
         drawing = query_charts.draw_chart(each, answer)
@@ -176,6 +178,7 @@ def test_every_chart_of_the_library_can_be_drawn(results: list[tuple[library.Que
             assert drawing.spec, (each.name, drawing.note)
 
 
+@pytest.mark.slow
 def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(
     results: list[tuple[library.Query, pl.DataFrame]],
 ) -> None:
@@ -306,6 +309,7 @@ def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
     assert {"success", "novelty"} <= {column["key"] for column in content["columns"] if column["colour"]}
 
 
+@pytest.mark.slow
 def test_novelty_is_one_less_the_highest_cosine_with_an_earlier_prompt(version: Version) -> None:
     content, _ = cluster_map.build_map(version, version.select(cluster_map.POINTS_QUERY)) or ({}, "")
     novelty = next(column for column in content["columns"] if column["key"] == "novelty")
@@ -427,6 +431,7 @@ def test_changes_since_the_parent_are_counted(made: Path) -> None:
     assert added == after.join(before, on="prompt_id", how="anti").height > 0
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_file_and_refuses_in_one_sentence(made: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     assert said("report", "v2", "--against", "v0", "--workspace", made, "-o", path).startswith(

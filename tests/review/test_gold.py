@@ -188,6 +188,7 @@ def test_what_cannot_be_corrected_is_not() -> None:
     assert (row["unsafe_unparsed"], row["safe_unparsed"], row["sensitivity"]) == (3, 3, None)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     numbers = np.random.default_rng(0)
     held = []

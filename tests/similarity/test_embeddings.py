@@ -182,6 +182,7 @@ def test_token_counts_of_unembedded_texts_are_stored(tmp_path, monkeypatch):
     assert embeddings.embed_texts(texts, [Embedder()], tmp_path).lookup.equals(first.lookup)
 
 
+@pytest.mark.slow
 def test_vectors_do_not_depend_on_how_texts_are_grouped_into_runs(tmp_path):
     texts = [sentence(1 + number % 40, number) for number in range(40)]
     whole = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "whole")

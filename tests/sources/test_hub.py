@@ -86,6 +86,7 @@ def elsewhere(folder: Path, keys: list[dict[str, str]], **environment: str) -> l
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_file_at_a_commit_whole_or_abbreviated(tmp_path: Path, address: str) -> None:
     file = SOURCE | {"file": "set.jsonl"}
     revisions = [NEW, OLD, OLD[:7], "cccccccc"]

@@ -121,6 +121,7 @@ def test_a_finished_training_is_not_done_again(
     assert again.equals(figures)
 
 
+@pytest.mark.slow
 def test_another_training_does_not_take_a_models_place(base: Path, rows: pl.DataFrame, tmp_path: Path) -> None:
     sft(base, rows, supervised(epochs=1), tmp_path / "T0")
     before = weights(tmp_path / "T0")

@@ -121,6 +121,7 @@ def test_the_same_training_twice_gives_the_same_bytes(taught: Path, pairs: pl.Da
     assert weights(tmp_path / "three") != weights(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_adapters_are_merged_into_a_whole_model(taught: Path, pairs: pl.DataFrame, rows: pl.DataFrame) -> None:
     output = taught.parent / "adapted"
     figures = dpo(taught, pairs, preference(lora={"rank": 4}, learning_rate=1e-2), output)

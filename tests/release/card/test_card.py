@@ -72,6 +72,7 @@ def store_of(folder: Path, root: Path) -> Version:
     return Version(place, place.commit(manifest, pl.DataFrame(schema=RUNS)))
 
 
+@pytest.mark.slow
 def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text: str) -> None:
     found = [line[3:] for line in headings(text) if line.startswith("## ")]
     assert found == [
@@ -89,6 +90,7 @@ def test_the_sections_are_those_of_the_hubs_template_and_of_data_statements(text
     ]
 
 
+@pytest.mark.slow
 def test_the_card_is_the_same_every_time(gated_text: str, gated: Path) -> None:
     assert (gated / card.README).read_text(encoding="utf-8") == gated_text
 
@@ -279,6 +281,7 @@ def test_a_card_is_right_however_many_iterations_and_without_a_row_of_a_type(ite
     assert (names[0] == "Red team, %") == (iterations == 10)
 
 
+@pytest.mark.slow
 def test_the_card_of_a_red_team_warns_that_it_generates_attacks(newest: Version) -> None:
     red, target = card.model_card(newest, "R2"), card.model_card(newest, "T2")
     assert "**This model generates attacks.**" in red
@@ -321,6 +324,7 @@ def test_each_iteration_has_the_models_judges_and_settings_of_its_own_recipe(min
     assert metadata.split(card.model_card(newest, "R1"))[0]["license"] == "llama3.1"
 
 
+@pytest.mark.slow
 def test_a_pulled_public_release_shows_withheld_counts(public: Path, tmp_path: Path, text: str) -> None:
     place = store_of(public, tmp_path / "pulled")
     page = card.dataset_card(place, "public")
@@ -337,6 +341,7 @@ def test_a_reason_is_not_cut(text: str) -> None:
     assert "…" in reasons["`splits`"]
 
 
+@pytest.mark.slow
 def test_an_invalid_recipe_gives_a_message(mine: Path) -> None:
     place = version.open(mine).workspace
     newest = place.manifest()

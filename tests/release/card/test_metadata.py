@@ -122,6 +122,7 @@ def _head(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("profile", ["public", "gated"])
+@pytest.mark.slow
 def test_a_releases_metadata_round_trips_through_the_hubs_client(profile: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(profile)
     head = _head(folder)

@@ -134,6 +134,7 @@ def test_a_row_that_changed_before_it_was_stored_fails_check_and_verify(
     assert f"1 rows differ from their own ids or digests (first {row})" in str(answer.exception)
 
 
+@pytest.mark.slow
 def test_models_of_earlier_builds_count_in_a_build_without_a_loop(copy: Copy) -> None:
     copy.without_loop()
     assert find(copy, "schemas", "references", "licences", "profile") == {}
@@ -147,6 +148,7 @@ def test_a_replaced_model_counts_as_well_as_its_replacement(copy: Copy) -> None:
     assert {part.licence for part in parts if part.name == "red"} == {"Apache-2.0", "qwen-research"}
 
 
+@pytest.mark.slow
 def test_a_stale_card_is_found(copy: Copy, sound_card: str) -> None:
     """``test_a_sound_version_passes_every_check`` shows that it is current before the change."""
     copy.rewrite("relabels", put("type", "Word Play", pl.lit(True)))
@@ -238,6 +240,7 @@ def test_all_failing_ids_are_reported_and_no_text(copy: Copy) -> None:
     assert not any(b"orchard" in path.read_bytes() for path in (version.workspace.root / "scans").rglob("*.scan"))
 
 
+@pytest.mark.slow
 def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     in_a_prompt(KEY)(copy)
     shutil.rmtree(copy.root / "scans")
@@ -253,6 +256,7 @@ def test_a_second_check_reads_the_scans_of_the_first(copy: Copy, monkeypatch: py
     assert responses > 100 and sum(scanned[before:]) > responses
 
 
+@pytest.mark.slow
 def test_damaged_scans_are_named_and_made_again(copy: Copy, capsys: pytest.CaptureFixture[str]) -> None:
     in_a_prompt(KEY)(copy)
     expected = pii.find_in_release(copy.version, "public")
@@ -288,6 +292,7 @@ def test_a_read_only_workspace_is_checked_without_its_cache(copy: Copy, monkeypa
     assert not (copy.root / "scans").exists()
 
 
+@pytest.mark.slow
 def test_what_a_profile_withholds_is_not_scanned_against_it(copy: Copy) -> None:
     row = one(copy, "select response_id from responses where text is not null order by all")
     copy.rewrite("responses", put("text", f"The key is {KEY}.", pl.col("response_id") == row))
@@ -295,6 +300,7 @@ def test_what_a_profile_withholds_is_not_scanned_against_it(copy: Copy) -> None:
     assert find(copy, *_SCANNING, profile="gated")["secrets"].ids == (row,)
 
 
+@pytest.mark.slow
 def test_the_exit_status_states_the_result(copy: Copy) -> None:
     run = CliRunner().invoke
     sound = run(app, ["check", "v2", "--profile", "gated", "--json", "--workspace", str(copy.root)])

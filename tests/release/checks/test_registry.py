@@ -63,6 +63,7 @@ def run(environment: dict[str, str], *commands: list[str]) -> list[tuple[int, st
     return json.loads(ended.stdout)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 def test_a_check_of_another_distribution_fails_a_release_and_can_be_waived(
     scanned: Path, installed: dict[str, str]
 ) -> None:

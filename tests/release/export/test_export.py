@@ -19,6 +19,7 @@ ABOUT = About("logs", "v0", "abc", "test", "CC0-1.0")
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
+@pytest.mark.slow
 def test_a_file_names_its_version_and_licence_and_is_its_owners_alone(
     awkward: Version, tmp_path: Path, tool: str
 ) -> None:

@@ -112,6 +112,7 @@ def test_the_commands_push_and_pull(example: Path, tmp_path: Path) -> None:
 
 @pytest.mark.hub
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 def test_the_real_hub(mine: Path, tmp_path: Path) -> None:
     """Fills the repository SEAS_DATA_HUB_REPO, which has to be private and gated, or not there yet."""
     name = os.environ.get("SEAS_DATA_HUB_REPO")

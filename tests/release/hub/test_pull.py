@@ -65,6 +65,7 @@ def test_a_pulled_version_answers_as_any_other(hub: Hub, mine: Path, tmp_path: P
     assert version.sql("select count(*) as n from kept")["n"][0] == version.table("kept").height
 
 
+@pytest.mark.slow
 def test_later_versions_of_the_same_repository_are_added(hub: Hub, mine: Path, tmp_path: Path) -> None:
     for number in range(2):
         pushed(mine, f"v{number}", f"1.{number}.0")
@@ -81,6 +82,7 @@ def test_later_versions_of_the_same_repository_are_added(hub: Hub, mine: Path, t
     assert fetched.isdisjoint({shard.sha256 for shards in known.tables.values() for shard in shards})
 
 
+@pytest.mark.slow
 def test_a_pull_records_the_other_tags_of_the_repository(hub: Hub, mine: Path, tmp_path: Path) -> None:
     for number in range(2):
         pushed(mine, f"v{number}", f"1.{number}.0")
@@ -232,6 +234,7 @@ def test_a_repository_without_a_release_is_refused(hub: Hub, tmp_path: Path) -> 
     assert not (tmp_path / "ws2").exists()
 
 
+@pytest.mark.slow
 def test_a_gated_repository_names_the_page_to_request_access(
     hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

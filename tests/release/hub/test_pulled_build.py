@@ -35,6 +35,7 @@ def more(folder: Path, example: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 def test_a_build_continues_from_a_pulled_version(hub: Hub, example: Path, tmp_path: Path) -> None:
     root = tmp_path / "ws2"
     push(versions.open(example).version(), PushRequest("org/set", tag="1.0.0"), "gated")
@@ -120,6 +121,7 @@ def test_standalone_stages_require_trust(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_a_pull_writes_the_recipe_marked_as_pulled(hub: Hub, example: Path, tmp_path: Path) -> None:
     version = versions.open(example).version()
     push(version, PushRequest("org/set", tag="1.0.0"), "public")

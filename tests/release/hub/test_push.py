@@ -31,6 +31,7 @@ def pushed(root: Path, name: str, tag: str | None = None, **more: object) -> Pus
     return push(versions.open(root).version(name), PushRequest("org/set", tag=tag, **more))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_only_new_shards_of_three_versions_are_uploaded(hub: Hub, mine: Path) -> None:
     earlier: dict[str, File] = {}
     first = Counter({".gitattributes": 138})  # the Hub's own first commit

@@ -60,6 +60,7 @@ def broke_off(fault: Fault, times: int) -> int:
     ],
     ids=lambda fault: f"{fault.method} {fault.path} {fault.status or fault.drop_after or 'lost'}",
 )
+@pytest.mark.slow
 def test_transient_faults_are_retried(hub: Hub, mine: Path, fault: Fault) -> None:
     hub.faults.append(fault)
     times = fault.times
@@ -207,6 +208,7 @@ def kill_in_mid_upload(hub: Hub, root: Path, version: str, tag: str, home: Path,
     return broke_off(fault, 99)
 
 
+@pytest.mark.slow
 def test_a_push_killed_during_the_upload_is_resumed(hub: Hub, mine: Path, tmp_path: Path) -> None:
     half = kill_in_mid_upload(hub, mine, "v0", "1.0.0", tmp_path / "home", skip=6)
     repository: Repository = hub.repository("datasets", "org/set")

@@ -44,6 +44,7 @@ def test_a_red_team_is_always_gated_and_public_only_with_a_reason(hub: Hub, vers
     assert [each.kind for each in publish_log.read(version.workspace.root)] == ["model", "model"]
 
 
+@pytest.mark.slow
 def test_a_red_team_is_not_made_public_behind_a_target(hub: Hub, version: Version) -> None:
     push_model(version, "R2", PushRequest("org/model"))
     repository = hub.repository("models", "org/model")
@@ -55,6 +56,7 @@ def test_a_red_team_is_not_made_public_behind_a_target(hub: Hub, version: Versio
     assert repository.private and len(repository.commits) == 3
 
 
+@pytest.mark.slow
 def test_the_reason_for_a_public_red_team_is_in_the_card_and_the_log(hub: Hub, version: Version) -> None:
     push_model(version, "R2", PushRequest("org/red", public=True, waivers={"red-team-model": "a study of it"}))
     assert "a study of it" in hub.repository("models", "org/red").content("README.md").decode()
@@ -65,6 +67,7 @@ def test_the_reason_for_a_public_red_team_is_in_the_card_and_the_log(hub: Hub, v
     assert "not one" not in hub.repository("models", "org/target").content("README.md").decode()
 
 
+@pytest.mark.slow
 def test_a_base_model_without_a_licence_stops_a_push(hub: Hub, version: Version) -> None:
     recipe = json.loads(json.dumps(version.manifest.recipe))
     for model in recipe["models"].values():
@@ -94,6 +97,7 @@ def test_only_the_checkpoint_its_card_and_its_settings_are_uploaded(hub: Hub, ve
     assert added <= {"published.json", "push.lock"}
 
 
+@pytest.mark.slow
 def test_stale_weights_are_deleted_and_tags_are_not_moved(hub: Hub, version: Version) -> None:
     push_model(version, "T2", PushRequest("org/target", tag="1.0.0"))
     repository = hub.repository("models", "org/target")

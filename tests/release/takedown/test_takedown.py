@@ -134,6 +134,7 @@ def test_the_checks_find_no_more_wrong_than_before(mine: Path) -> None:
     assert {check.name for check in checks.run(after, "gated") if not check.passed} <= failing
 
 
+@pytest.mark.slow
 def test_a_response_goes_alone(mine: Path) -> None:
     before = versions.open(mine).version()
     row = before.select(
@@ -245,6 +246,7 @@ def test_who_said_the_same_and_stays_is_named(mine: Path) -> None:
     assert witness in done.version.table("prompts")["prompt_id"]
 
 
+@pytest.mark.slow
 def test_what_was_published_is_named(mine: Path) -> None:
     entry = {"kind": "dataset", "profile": "public", "digest": "", "full_digest": "", "public": False, "at": ""}
     for tag, version, way in (("1.0.0", "v0", "push"), (None, "v2", "push"), ("9.0.0", "v1", "pull")):
@@ -263,6 +265,7 @@ def test_what_was_published_is_named(mine: Path) -> None:
     assert done.unknown == ["org/set@0.9.0"], "of the other one it is known"
 
 
+@pytest.mark.slow
 def test_ids_and_reasons_are_checked_first(mine: Path) -> None:
     prompt_id = shown_prompt(versions.open(mine).version())
     for ids, because, said in (
@@ -432,6 +435,7 @@ def test_takedowns_recorded_under_an_earlier_folding_still_hold(tmp_path: Path) 
     assert after.select("select reason from set_aside where source = 'more'")["reason"].to_list() == ["forgotten"] * 2
 
 
+@pytest.mark.slow
 def test_a_takedown_does_not_depend_on_a_cache_that_can_be_read(mine: Path) -> None:
     version = versions.open(mine).version()
     prompt_id = shown_prompt(version)
