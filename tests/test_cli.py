@@ -163,6 +163,22 @@ def test_review_is_a_sheet_that_a_spreadsheet_does_not_execute(at: list[str], tm
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
 
 
+def test_review_overwrites_a_sheet_only_if_nobody_has_filled_it_in(at: list[str], tmp_path: Path) -> None:
+    sheet = tmp_path / "review.csv"
+    said("review", "v0", "--sample", 3, "-o", sheet, *at)
+    said("review", "v0", "--sample", 4, "-o", sheet, *at)
+    header, *rows = csv.reader(sheet.read_text("utf-8-sig").splitlines())
+    for row in rows[2:]:
+        row[header.index("decision")] = "drop"
+    with sheet.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    filled = sheet.read_bytes()
+    assert "holds decisions or is no review sheet; pass another file with -o" in refused("review", "-o", sheet, *at)
+    assert sheet.read_bytes() == filled
+    (tmp_path / "notes.csv").write_text("prompt,note\nmine,do not lose\n")
+    assert "is no review sheet" in refused("review", "-o", tmp_path / "notes.csv", *at)
+
+
 @pytest.mark.slow
 def test_checkout_is_a_folder_that_the_ecosystem_opens(at: list[str], tmp_path: Path) -> None:
     import datasets

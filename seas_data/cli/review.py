@@ -197,6 +197,7 @@ def _write_sample(version: "Version", responses: bool, size: int | None, chosen:
 
     if journal_path(path).exists():
         raise SeasDataError(f"{path} has decisions in {journal_path(path)}; pass another sheet with -o")
+    sheet.require_unfilled(path)
     rows = sheet.sample_responses(version, size or _SAMPLE) if responses else _choose(version, size, chosen)
     if rows.is_empty():
         raise SeasDataError(f"{version.name} has no {'judged responses' if responses else 'kept prompts'} to review")

@@ -11,9 +11,10 @@ from typing import Final
 
 import polars as pl
 
+from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.review.response_index import CELL, index_responses, response_texts
-from seas_data.sources.sheets import guard_cell, write_cells
+from seas_data.sources.sheets import guard_cell, read_sheet, write_cells
 from seas_data.text import content_id
 
 PROMPT_STRATA: Final = ("kind", "type", "source")
@@ -67,6 +68,19 @@ def write_sheet(
     filled = [""] * len(inputs)
     rows = ([*map(guard_cell, (cell or "" for cell in row)), *filled] for row in sample.select(columns).iter_rows())
     write_cells(path, [*columns, *inputs], rows)
+
+
+def require_unfilled(path: Path) -> None:
+    """Raise SeasDataError if a file at ``path`` is anything but a sheet that nobody has filled in."""
+    if not path.is_file():
+        return
+    header, records = read_sheet(path, "review sheet")
+    inputs = [at for at, name in enumerate(header) if name in (*PROMPT_INPUTS, *RESPONSE_INPUTS)]
+    cells = (None if record.fields is None else record.fields[at] for record in records for at in inputs)
+    if not inputs or any(cell is None or cell.strip() for cell in cells):
+        raise SeasDataError(
+            f"{path} holds decisions or is no review sheet; pass another file with -o, or move this one"
+        )
 
 
 def _draw(rows: pl.DataFrame, size: int, seed: int, key: str, strata: Sequence[str], weight: pl.Expr) -> pl.DataFrame:
