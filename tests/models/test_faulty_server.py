@@ -182,7 +182,14 @@ def run(
 
     clock = Clock()
     with server(reply, port) as (url, seen):
-        settings = ModelHttp(backend="http", model="served", url=url, timeout_seconds=TIMEOUT, concurrency=32)
+        settings = ModelHttp(
+            backend="http",
+            model="served",
+            url=url,
+            timeout_seconds=TIMEOUT,
+            concurrency=32,
+            max_wait_seconds=10**9,  # the waits of all requests move one clock
+        )
         backend = HttpBackend("T0", settings, url, sleep=clock.sleep, clock=clock)
         return (
             backend.generate(requests(count), SAMPLING, SAMPLES, folder, "x"),

@@ -22,10 +22,15 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of a record as the frame has it: texts are bytes there, and parts have the field's whole name."""
+    """Return a value of a record as the frame has it: texts are bytes there, and parts have the field's whole name.
+
+    mlcroissant reads a list of parts that is null as one part without values.
+    """
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, list):
+        if all(isinstance(each, dict) and set(each.values()) == {None} for each in value) and value:
+            return None
         return [plain(each) for each in value]
     if isinstance(value, dict):
         return {key.rsplit("/", 1)[-1]: plain(each) for key, each in value.items()}
