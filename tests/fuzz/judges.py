@@ -89,7 +89,8 @@ def check_refusal(text: str, folder: Path) -> int:
     """Parse ``text`` as a refusal class: a class is returned only if it is the one class after the thinking."""
     found = refusal.parse(text)
     if found is not None:
-        answer = re.split(r"</(?:think|thinking|thought|reasoning|reflection)>", text, flags=re.IGNORECASE)[-1].lower()
+        ends = r"</(?:think|thinking|thought|reasoning|reflection)>|\[/THINK\]"
+        answer = re.split(ends, text, flags=re.IGNORECASE)[-1].lower()
         assert found in answer
         assert all(other not in answer or other == found for other in refusal.CLASSES if f"_{other}" in answer)
     return 1
