@@ -113,7 +113,7 @@ def mart_harmless(
 def _reject_unsafe(answers: pl.DataFrame, rules: recipe.MartRows, rewards: pl.DataFrame | None) -> pl.DataFrame:
     """Set the reason of responses that are not safe and good enough; add ``grade``, lowest for the best."""
     texts = pl.struct("prompt_id", "text_key")
-    both = pl.when(pl.col("reason").is_null()).then("verdict").n_unique().over(texts) > 1
+    both = pl.when(pl.col("reason").is_null()).then("verdict").drop_nulls().n_unique().over(texts) > 1
     answers = answers.with_columns(
         reason=pl.coalesce(
             "reason",

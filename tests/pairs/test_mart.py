@@ -86,13 +86,13 @@ def test_the_best_responses_by_score_are_taken_up_to_the_caps() -> None:
 
 
 def test_a_text_that_was_judged_both_ways_is_not_learned() -> None:
-    both = [{"verdict": "safe", "text": "same"}, {"verdict": "unsafe", "text": "same"}, {"verdict": "safe"}]
-    made = world({"s": {"a": both}})
+    both = [{"verdict": "safe", "text": "same"}, {"verdict": "unsafe", "text": "same"}]
+    once = [{"verdict": "safe", "text": "other"}, {"verdict": "unparsed", "text": "other"}]
+    made = world({"s": {"a": [*both, *once]}})
     found = mart_target(made.prompts, made.responses, made.verdicts, ALL, iteration=1, held_out=NOTHING)
     assert found.pairs["completion_id"].to_list() == ["a.2"]
-    assert dict(found.unpaired.select("candidate_id", "reason").rows()) == dict.fromkeys(
-        ["a.0", "a.1"], "contradictory"
-    )
+    reasons = dict.fromkeys(["a.0", "a.1"], "contradictory") | {"a.3": "unparsed"}
+    assert dict(found.unpaired.select("candidate_id", "reason").rows()) == reasons
 
 
 def test_a_reward_may_take_the_place_of_the_refusal_class() -> None:
