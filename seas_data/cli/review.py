@@ -139,7 +139,7 @@ def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as
         print_json({"path": str(output), **counts, **{name: table.to_dicts() for name, table in tables.items()}})
         return
     for title, table in merge.display(tables).items():
-        echo(f"{title}")
+        echo(title)
         terminal.print_records(table.to_dicts())
         echo()
     echo(

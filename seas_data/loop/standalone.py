@@ -75,7 +75,7 @@ def run_attack(context: IterationContext, folder: Path, prompts: Path) -> Frames
 
     ``prompts`` is a JSONL or Parquet file with the columns text and type, and optionally prompt_id, kind and messages
     (the turns of conversations, whose text is then not read). Harmless prompts are sent to the target as they are.
-    Raises SeasDataError if a kind is neither adversarial nor harmless, or the turns are no prompt.
+    Raises SeasDataError if a kind is neither adversarial nor harmless, or the turns cannot be a prompt.
     """
     rows = read_prompts(prompts)
     if "kind" not in rows.columns:
@@ -152,7 +152,7 @@ def run_evaluation(folder: Path) -> pl.DataFrame:
 def read_prompts(path: Path) -> pl.DataFrame:
     """Return the rows of a file of prompts, with text and messages as in the table ``prompts``.
 
-    Raises SeasDataError if the file cannot be read, or lacks text or type, or the turns of a row are no prompt.
+    Raises SeasDataError if the file cannot be read, or lacks text or type, or the turns of a row cannot be a prompt.
     """
     rows = read_rows(str(path), ("text", "type"))
     if "messages" not in rows.columns:
@@ -164,8 +164,8 @@ def read_prompts(path: Path) -> pl.DataFrame:
             found = canonical(turns) if turns is not None else [Message("user", text)]
         except (TypeError, KeyError, ValueError, AttributeError) as problem:
             raise SeasDataError(
-                f"row {number} of {path} has messages that are no prompt ({problem}); give turns (role, content) of "
-                "system, user and assistant that end with the user's, or null"
+                f"row {number} of {path} has messages that cannot be a prompt ({problem}); give turns (role, content) "
+                "of system, user and assistant that end with the user's, or null"
             ) from problem
         texts.append(render(found))
         stored.append(stored_messages(found))

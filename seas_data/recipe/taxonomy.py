@@ -27,7 +27,7 @@ from seas_data.tables.values import CATEGORY_PATTERN, KINDS
 
 DEFAULT: Final = "seas"
 Difficulty = Literal["Easy", "Hard"]
-_PACKAGED = re.compile("[a-z0-9][a-z0-9-]*")
+_PACKAGED = re.compile("[a-z0-9][a-z0-9-]{0,99}")
 _RESERVED = {*KINDS, "none", "plain", "unknown"}  # what queries and overrides call a prompt without a category
 
 
@@ -245,7 +245,7 @@ def _hazard_fault(given: str | dict[str, str] | None) -> str | None:
 def load_packaged(name: str) -> Taxonomy:
     """Return the packaged taxonomy ``name``. Raises ValueError if there is none."""
     path = folder("taxonomies") / f"{name}.yaml"
-    if not _PACKAGED.fullmatch(name) or len(name) > 100 or not path.is_file():
+    if not _PACKAGED.fullmatch(name) or not path.is_file():
         raise ValueError(
             f"there is no taxonomy {name!r}; set it to one of {', '.join(packaged_names())}, or to a file that ends "
             "in .yaml"

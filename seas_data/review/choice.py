@@ -85,7 +85,7 @@ def _prompts(version: Version, ids: pl.Series, what: str, table: str = "prompts"
     if table == "prompts" and rows.height < len(ids):
         unknown = ids.filter(~ids.is_in(rows["prompt_id"].implode()))
         raise SeasDataError(
-            f"{what} has {len(unknown)} ids that are no prompts of {version.name}, such as {unknown[0]!r}; name the "
+            f"{what} has {len(unknown)} ids that no prompt of {version.name} has, such as {unknown[0]!r}; name the "
             "version that it was made from"
         )
     if rows.is_empty():

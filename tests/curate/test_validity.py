@@ -1,4 +1,4 @@
-"""Rows that are no prompts are dropped once, with the limit that they break; holdout rows are left alone."""
+"""Rows that cannot be prompts are dropped once, with the limit that they break; holdout rows are left alone."""
 
 import polars as pl
 import pytest

@@ -47,9 +47,9 @@ def test_prompts_of_a_file_keep_their_turns(tmp_path: Path) -> None:
     assert read["messages"].to_list() == [turns, None] and read.schema["messages"] == MESSAGES
     path.write_text(json.dumps(rows[0] | {"messages": turns[:2]}) + "\n")
     with pytest.raises(
-        SeasDataError, match=r"row 1 of .* has messages that are no prompt \(the last turn is not the user"
+        SeasDataError, match=r"row 1 of .* has messages that cannot be a prompt \(the last turn is not the user"
     ):
         standalone.read_prompts(path)
     path.write_text(json.dumps({"text": "x", "type": None, "messages": "who"}) + "\n")
-    with pytest.raises(SeasDataError, match="has messages that are no prompt"):
+    with pytest.raises(SeasDataError, match="has messages that cannot be a prompt"):
         standalone.read_prompts(path)

@@ -150,6 +150,7 @@ def test_a_map_to_an_axis_that_the_taxonomy_leaves_empty_maps_nothing() -> None:
     ("change", "says"),
     [
         ({"taxonomy": "food"}, "taxonomy: there is no taxonomy 'food'; set it to one of seas"),
+        ({"taxonomy": "x" * 300}, "taxonomy: there is no taxonomy 'xxx"),
         ({"taxonomy": "../cooking"}, "taxonomy: there is no taxonomy '../cooking'"),
         ({"taxonomy": "gone.yaml"}, "gone.yaml cannot be read as YAML"),
         ({"taxonomy": COOKING | {"name": "Big Name"}}, "taxonomy.name: "),

@@ -42,7 +42,7 @@ ATTEMPTS = (
 
 
 class Opened:
-    """A page of the report, and whatever it asked for or complained of."""
+    """A page of the report, with its requests and its errors."""
 
     def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
         self.page = browser.new_page(**({"viewport": {"width": 1200, "height": 900}} | settings))

@@ -62,7 +62,7 @@ def visit(address: str) -> httpx.Client:
 
 
 class Opened:
-    """A page in a browser, and whatever it asked for or complained of."""
+    """A page in a browser, with its requests and its errors."""
 
     def __init__(self, browser: Any, address: str, **settings: Any) -> None:
         self.base = address.split("/open")[0]

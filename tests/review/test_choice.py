@@ -32,7 +32,7 @@ def test_a_query_may_return_any_prompts_and_change_nothing(version: Version, tmp
     path.write_text("select distinct prompt_id, 1 as more from dropped order by 1 limit 5")
     assert choice.choose_query(version, path).height == 5
     for text, message in (
-        ("select 'f' as prompt_id", "1 ids that are no prompts of v2, such as 'f'"),
+        ("select 'f' as prompt_id", "1 ids that no prompt of v2 has, such as 'f'"),
         ("select text from kept", "no column prompt_id"),
         ("copy kept to 'x.csv'", "."),
     ):

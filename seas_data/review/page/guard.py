@@ -41,15 +41,15 @@ class Guard:
     """An ASGI application that lets the requests of one browser through to ``app``. ``port``: that of the server."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
-        self._app = app
+        self._app, self._port = app, port
         self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
         self._cookie = f"review-{port}"  # browsers do not keep the cookies of ports apart
         self._session = secrets.token_urlsafe(32)
         self._token: str | None = secrets.token_urlsafe(32)
 
-    def address(self, port: int) -> str:
+    def address(self) -> str:
         """Return the address to open, with the token."""
-        return f"http://127.0.0.1:{port}/open?token={self._token}"
+        return f"http://127.0.0.1:{self._port}/open?token={self._token}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on one request, with security headers on every response."""

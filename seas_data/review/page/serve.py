@@ -24,8 +24,7 @@ class Server:
             raise SeasDataError(
                 f"port {port} cannot be used ({problem.strerror}); pass another with --port, or none for a free one"
             ) from problem
-        self._port = self._socket.getsockname()[1]
-        self._guard = Guard(app, self._port)
+        self._guard = Guard(app, self._socket.getsockname()[1])
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._guard,
@@ -49,7 +48,7 @@ class Server:
     def run(self, announce: Callable[[str], None]) -> None:
         """Serve until the process is interrupted. ``announce`` is told the address, which is good for one visit."""
         self._socket.listen()
-        announce(self._guard.address(self._port))
+        announce(self._guard.address())
         with contextlib.suppress(KeyboardInterrupt):
             self._server.run(sockets=[self._socket])
 
