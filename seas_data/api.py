@@ -126,7 +126,7 @@ def judge(
     """
     from seas_data.judges import run as judges
     from seas_data.models import open_model
-    from seas_data.recipe import JudgePanel, require_trust
+    from seas_data.recipe import require_trust
 
     require_trust(recipe)
     judges.check(recipe.judges, recipe.models)
@@ -134,8 +134,6 @@ def judge(
     with TemporaryDirectory() as temporary:
         root = Path(folder or temporary)
         for each in recipe.judges:
-            if isinstance(each, JudgePanel):
-                continue
             if each.model is None:
                 verdicts.append(judges.judge_responses(prompts, responses, [each], {}, root))
                 continue

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from seas_data.tables.ids import messages as messages_of
 from seas_data.text import content_id
 
 KNOWN_ROLES: Final = frozenset({"system", "user", "assistant"})
@@ -153,8 +154,21 @@ def prompt_ids(rows: pl.DataFrame) -> pl.Series:
 
 def messages_column(text: str = "text", messages: str = "messages") -> pl.Expr:
     """Return all turns of each prompt as messages, as models are asked them. A text that is null gives null."""
-    single = pl.concat_list(pl.struct(pl.lit("user").alias("role"), pl.col(text).alias("content")))
+    single = messages_of("user", text)
     return pl.coalesce(pl.col(messages), pl.when(pl.col(text).is_not_null()).then(single))
+
+
+def all_turns(prompts: pl.DataFrame) -> pl.Expr:
+    """Return ``messages_column`` for ``prompts``, which may lack ``messages`` if none is a conversation."""
+    return messages_column() if "messages" in prompts.columns else messages_of("user", "text")
+
+
+def optional_columns(prompts: pl.DataFrame) -> list[pl.Expr]:
+    """Return the columns ``messages`` and ``goal`` of ``prompts``, null where they have none."""
+    return [
+        pl.col(name) if name in prompts.columns else pl.lit(None, kind).alias(name)
+        for name, kind in (("messages", MESSAGES), ("goal", pl.String()))
+    ]
 
 
 def request_column(text: str = "text", messages: str = "messages") -> pl.Expr:

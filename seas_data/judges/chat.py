@@ -5,7 +5,6 @@ its name, and a tag inside a text gets a blank, so that no text ends its block. 
 reader describes is unparsed: another word, two verdicts, an unknown category, broken JSON, a reply that was cut off.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -24,6 +23,8 @@ from seas_data.judges.guards import UNPARSED, Parsed
 from seas_data.models.protocol import Generator, PromptFormat, VerdictTokens, greedy_sampling
 from seas_data.models.thinking import read_final_answer
 from seas_data.recipe import JudgeChat
+from seas_data.sources.jsonl import parse_object
+from seas_data.sources.raw_rows import InvalidLineError
 
 NAMES: Final = ("question", "goal", "response", "policy")
 FIELDS: Final = ("verdict", "refusal", "categories", "score")
@@ -37,7 +38,7 @@ def check(judge: JudgeChat) -> None:
         raise SeasDataError(f"the prompt of the judge {judge.label} does not show the response; add {{{{ response }}}}")
     _render(judge, {"question": "a question", "goal": None, "response": "a response"})
     if judge.pattern is not None:
-        groups = _match_whole(pl.Series([""]), judge.pattern, judge.label).struct.fields
+        groups = _group_names(judge.pattern, judge.label)
         unknown = [name for name in groups if name not in FIELDS]
         if "verdict" not in groups or unknown:
             raise SeasDataError(
@@ -98,22 +99,10 @@ def _read(replies: list[str | None], judge: JudgeChat) -> Iterable[Mapping[str, 
 def _read_json(reply: str, paths: Mapping[Any, str]) -> dict[str, Any] | None:
     fence = _FENCE.fullmatch(reply)
     try:
-        whole = json.loads(fence["body"] if fence else reply, object_pairs_hook=_unique, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        whole = parse_object(fence["body"] if fence else reply)
+    except InvalidLineError:
         return None
     return {field: _follow(whole, path) for field, path in paths.items()}
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object. Raises ValueError if a key is repeated: it would have two values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key is repeated")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _follow(value: Any, path: str) -> Any:
@@ -182,7 +171,14 @@ def _score(value: Any) -> float | None:
 
 
 def _reads(judge: JudgeChat, field: str) -> bool:
-    return field in judge.json_paths or (judge.pattern is not None and f"(?P<{field}>" in judge.pattern)
+    return field in judge.json_paths or (
+        judge.pattern is not None and field in _group_names(judge.pattern, judge.label)
+    )
+
+
+@cache
+def _group_names(pattern: str, label: str) -> list[str]:
+    return _match_whole(pl.Series([""]), pattern, label).struct.fields
 
 
 def _verdict_tokens(judge: JudgeChat) -> VerdictTokens | None:

@@ -12,7 +12,7 @@ import dataframely as dy
 import polars as pl
 
 from seas_data import tables
-from seas_data.conversation import MESSAGES
+from seas_data.conversation import optional_columns
 from seas_data.errors import SeasDataError
 from seas_data.judges import chat, panel, refusal, rules, run_guard
 from seas_data.judges.frames import VERDICT_COLUMNS
@@ -137,7 +137,7 @@ def judge_responses(
     Raises SeasDataError if a response's prompt is missing or a judge answers no request.
     """
     rows = responses.filter(pl.col("text").is_not_null()).join(
-        prompts.select("prompt_id", *_optional(prompts), prompt="text"), on="prompt_id", how="left"
+        prompts.select("prompt_id", *optional_columns(prompts), prompt="text"), on="prompt_id", how="left"
     )
     if missing := rows["prompt"].null_count():
         raise SeasDataError(f"the prompts of {missing} responses are missing; pass all prompts that were answered")
@@ -159,7 +159,7 @@ def judge_prompts(
 
     Raises SeasDataError if a judge answers no request.
     """
-    rows = prompts.select(*_optional(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
+    rows = prompts.select(*optional_columns(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
     able = [judge for judge in judges if not isinstance(judge, JudgeRefusal)]
     verdicts = add_panels(_judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}), able)
     verdicts = verdicts.drop("refusal", "detail")
@@ -211,14 +211,6 @@ def _judge_all(
         joined = rows.join(verdicts, on="request_id", how="left", maintain_order="left")
         found.append(joined.select("id", pl.lit(judge.label).alias("judge"), *VERDICT_COLUMNS))
     return pl.concat(found)
-
-
-def _optional(prompts: pl.DataFrame) -> list[pl.Expr]:
-    """Return the columns ``messages`` and ``goal`` of ``prompts``, null if they have none."""
-    return [
-        pl.col(name) if name in prompts.columns else pl.lit(None, kind).alias(name)
-        for name, kind in (("messages", MESSAGES), ("goal", pl.String()))
-    ]
 
 
 def _judge(

@@ -7,12 +7,12 @@ import dataframely as dy
 import polars as pl
 
 from seas_data import tables
-from seas_data.conversation import MESSAGES, messages_column
+from seas_data.conversation import all_turns, optional_columns
 from seas_data.loop.attacks import build_attacks
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models.protocol import PromptFormat
 from seas_data.tables import schema
-from seas_data.tables.ids import messages, row_ids, with_system
+from seas_data.tables.ids import row_ids, with_system
 
 
 def generate_attacks(
@@ -81,8 +81,7 @@ def _only_set(**values: object) -> dict[str, object]:
 
 def _to_requests(rows: pl.DataFrame, id_column: str, system: str | None) -> pl.DataFrame:
     """Return ``rows`` (an id, text, optional messages) as the input of a generator: request_id, messages, by id."""
-    turns = messages_column() if "messages" in rows.columns else messages("user", "text")
-    return rows.select(request_id=id_column, messages=with_system(turns, system)).sort("request_id")
+    return rows.select(request_id=id_column, messages=with_system(all_turns(rows), system)).sort("request_id")
 
 
 def select_asked(*parts: pl.DataFrame) -> pl.DataFrame:
@@ -90,15 +89,4 @@ def select_asked(*parts: pl.DataFrame) -> pl.DataFrame:
 
     Input columns: prompt_id, text; optional messages and goal. Output columns: all four, null where there are none.
     """
-    optional: dict[str, pl.DataType] = {"messages": MESSAGES, "goal": pl.String()}
-    return pl.concat(
-        part.select(
-            "prompt_id",
-            "text",
-            *(
-                pl.col(name) if name in part.columns else pl.lit(None, kind).alias(name)
-                for name, kind in optional.items()
-            ),
-        )
-        for part in parts
-    )
+    return pl.concat(part.select("prompt_id", "text", *optional_columns(part)) for part in parts)

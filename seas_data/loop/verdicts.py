@@ -13,7 +13,7 @@ from seas_data.loop.checked_generator import CheckedGenerator
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models import reward_model
 from seas_data.models.protocol import Generator
-from seas_data.recipe import Judge, JudgePanel, ModelInProcess
+from seas_data.recipe import Judge, ModelInProcess
 
 
 def judge_responses(
@@ -75,8 +75,6 @@ def _run_each(
 ) -> pl.DataFrame:
     parts = []
     for judge in chosen:
-        if isinstance(judge, JudgePanel):
-            continue
         if judge.model is None:
             parts.append(run(judge, {}))
             continue

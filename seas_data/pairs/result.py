@@ -6,7 +6,7 @@ import dataframely as dy
 import polars as pl
 
 from seas_data import tables
-from seas_data.conversation import messages_column
+from seas_data.conversation import all_turns
 from seas_data.tables import schema
 from seas_data.tables.ids import messages, row_ids
 
@@ -90,8 +90,7 @@ def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> dy.DataF
 
 def select_input(prompts: pl.DataFrame) -> pl.DataFrame:
     """Return prompt_id and ``input``: the turns of each prompt. Input columns: prompt_id, text, optional messages."""
-    turns = messages_column() if "messages" in prompts.columns else messages("user", "text")
-    return prompts.select("prompt_id", input=turns)
+    return prompts.select("prompt_id", input=all_turns(prompts))
 
 
 def _prompt(rows: pl.DataFrame) -> pl.Expr:

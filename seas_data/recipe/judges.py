@@ -11,6 +11,16 @@ GUARDS_GROUP: Final = "seas_data.guards"
 """The entry point group of guards."""
 
 
+class _Named(StrictModel):
+    by: str
+    name: str
+
+    @property
+    def label(self) -> str:
+        """Return the judge's name in verdicts."""
+        return self.name
+
+
 class JudgeGuard(StrictModel):
     """A safety classifier that gives verdicts, prompted and parsed as its makers published it."""
 
@@ -50,7 +60,7 @@ class JudgePatterns(StrictModel):
     matter."""
 
 
-class JudgeRules(StrictModel):
+class JudgeRules(_Named):
     """Verdicts and refusal classes by patterns and words in a response."""
 
     by: Literal["rules"]
@@ -69,11 +79,6 @@ class JudgeRules(StrictModel):
         """Return None: rules need no model."""
         return
 
-    @property
-    def label(self) -> str:
-        """Return the judge's name in verdicts."""
-        return self.name
-
     @model_validator(mode="after")
     def _gives_something(self) -> "JudgeRules":
         if self.unsafe is None and self.refusal is None:
@@ -83,7 +88,7 @@ class JudgeRules(StrictModel):
         return self
 
 
-class JudgeRefusal(StrictModel):
+class JudgeRefusal(_Named):
     """A model that classifies, by the XSTest protocol, whether a response answers or refuses."""
 
     by: Literal["refusal"]
@@ -95,13 +100,8 @@ class JudgeRefusal(StrictModel):
     thinking_tokens: int = Field(default=0, ge=0)
     """Room for thinking before the class, for models that think; only what follows the thinking is read."""
 
-    @property
-    def label(self) -> str:
-        """Return the judge's name in verdicts."""
-        return self.name
 
-
-class JudgeChat(StrictModel):
+class JudgeChat(_Named):
     """A chat model that is asked with a prompt of one's own. Its reply is read as one word, as JSON or by a pattern."""
 
     by: Literal["chat"]
@@ -134,11 +134,6 @@ class JudgeChat(StrictModel):
     """Room for thinking before the reply, for models that think; only what follows the thinking is read."""
 
     @property
-    def label(self) -> str:
-        """Return the judge's name in verdicts."""
-        return self.name
-
-    @property
     def verdict_words(self) -> dict[Literal["unsafe", "safe"], list[str]]:
         """Return the words of each verdict."""
         return {"unsafe": self.unsafe, "safe": self.safe}
@@ -156,7 +151,7 @@ class JudgeChat(StrictModel):
         return self
 
 
-class JudgePanel(StrictModel):
+class JudgePanel(_Named):
     """One verdict from those of several judges."""
 
     by: Literal["panel"]
@@ -176,11 +171,6 @@ class JudgePanel(StrictModel):
     def model(self) -> None:
         """Return None: a panel needs no model of its own."""
         return
-
-    @property
-    def label(self) -> str:
-        """Return the judge's name in verdicts."""
-        return self.name
 
     @model_validator(mode="after")
     def _check_members(self) -> "JudgePanel":

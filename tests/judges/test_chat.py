@@ -142,6 +142,13 @@ def test_a_reply_matches_the_pattern_as_a_whole(reply: str, expected: tuple[Any,
     assert read(reply, BY_PATTERN) == expected
 
 
+def test_groups_may_be_named_in_either_way() -> None:
+    of = judge(pattern=r"(?<verdict>\w+) (?<score>\S+)")
+    check([of], MODELS)
+    assert read("safe 0.25", of) == ("safe", (), None, 0.25)
+    assert read("safe much", of) == ("unparsed", (), None, None), "the score that it should have"
+
+
 def test_a_reply_that_was_cut_off_or_still_thinks_is_unparsed(tmp_path: Path) -> None:
     prompts = pl.DataFrame({"prompt_id": ["p"], "text": ["what is it?"]})
     replies = {"one": ("safe", "length"), "two": ("<think>safe", "stop"), "three": ("<think>no</think>unsafe", "stop")}
