@@ -44,7 +44,8 @@ def review(
         Path | None, typer.Option("--query", help="Review what a query returns: a file with one SELECT of prompt_id.")
     ] = None,
     selection: Annotated[
-        Path | None, typer.Option("--selection", help="Review the prompts selected on a map: a file with prompt_id.")
+        Path | None,
+        typer.Option("--selection", help="Review the prompts of a file with prompt_id, such as a selection on a map."),
     ] = None,
     uncertain: Annotated[
         bool, typer.Option("--uncertain", help="Review prompts that steps, labels or judges were unsure of.")

@@ -1,4 +1,4 @@
-"""Which prompts to review: a cluster, the result of a query, a selection of a map, or what the steps were unsure of.
+"""Which prompts to review: a cluster, the result of a query, a selection of prompts, or what the steps were unsure of.
 
 Responses are drawn at random only, because a gold set stands for all of them.
 """
@@ -56,10 +56,12 @@ def choose_query(version: Version, path: Path) -> pl.DataFrame:
 def choose_selection(version: Version, path: Path) -> pl.DataFrame:
     """Return the prompts of a selection: a file .csv, .parquet, .json or .jsonl with a column prompt_id.
 
-    The report's map and embedding-atlas write such files.
+    embedding-atlas exports such files.
     """
     if not path.is_file():
-        raise SeasDataError(f"there is no selection at {path}; save one from the report's map or from embedding-atlas")
+        raise SeasDataError(
+            f"there is no selection at {path}; export one from embedding-atlas, or write a file of prompt_id"
+        )
     if path.stat().st_size > _LARGEST:
         raise SeasDataError(f"{path} is larger than {_LARGEST:,} bytes, so it is no selection; check its name")
     return _prompts(version, _read_ids(path), f"the selection {path}")

@@ -63,6 +63,8 @@ def preview(version: Version, sheet: Path) -> Preview:
     Raises SeasDataError if it is not the newest, if a build with the sheet would fail, or if its release withholds
     texts.
     """
+    if not sheet.is_file():
+        raise SeasDataError(f"there is no sheet at {sheet}; make one with: seas-data review VERSION -o FILE")
     workspace = version.workspace
     if version.name != workspace.versions()[-1]:
         raise SeasDataError(f"a build continues {workspace.versions()[-1]}, not {version.name}; name that version")

@@ -83,4 +83,6 @@ def test_it_says_when_nothing_changes_and_what_it_cannot_do(copy: Path, tmp_path
         csv.writer(file).writerow(["f" * 24, "x", "general", "", "s", "", "drop", "ada", "because"])
     with pytest.raises(SeasDataError, match="which is in no source"):
         preview(version, path)
+    with pytest.raises(SeasDataError, match="there is no sheet at"):
+        preview(version, tmp_path / "none.csv")
     assert not list(copy.glob(".preview-*"))
