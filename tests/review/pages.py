@@ -76,17 +76,17 @@ class Opened:
         self.context.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(address)
 
-    def press(self, key: str, *, leads: bool = True) -> None:
-        """Press a key; ``leads``: to another page, which is waited for."""
-        if not leads:
-            self.page.keyboard.press(key)
-            return
-        with self.page.expect_navigation():
-            self.page.keyboard.press(key)
-        self.page.wait_for_load_state()
+    def press(self, key: str) -> None:
+        """Press a key, and wait until the page shows what it leads to."""
+        self.page.keyboard.press(key)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page shows the answer to all that was pressed."""
+        self.page.wait_for_selector("html:not([aria-busy])", state="attached")
 
     def decide(self, key: str) -> None:
         """Show the text, if it is hidden, and press the key of a choice."""
         if self.page.locator("#texts:not([open])").count():
-            self.press("v", leads=False)
+            self.press("v")
         self.press(key)

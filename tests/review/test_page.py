@@ -1,6 +1,7 @@
 """The review page in a real browser: keys, undo, filters, people, themes; nothing hostile acts and nothing leaves."""
 
 import csv
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,14 +77,14 @@ def test_ten_items_by_keys(version: Version, browser: Any, tmp_path: Path) -> No
         assert "4 of 10 decided" in page.locator("#progress").inner_text()
         opened.press("s")
         opened.press("k")
-        opened.press("n", leads=False)
+        opened.press("n")
         page.keyboard.type("1 unclear word")
         page.keyboard.press("Enter")
         opened.decide("2")
         opened.press("u")
         assert page.title().startswith("Item 5 of 10")
         opened.press("j")
-        opened.press("l", leads=False)
+        opened.press("l")
         page.keyboard.type("Role")
         page.keyboard.press("Escape")
         opened.decide("1")
@@ -92,7 +93,9 @@ def test_ten_items_by_keys(version: Version, browser: Any, tmp_path: Path) -> No
         opened.press("0")
         page.select_option("[name=show]", "decided")
         page.get_by_role("button", name="Filter").click()
-        page.wait_for_url("**show=decided**")
+        opened.settle()
+        assert page.title().startswith("Item 1 of 10")
+        assert "show=decided" in page.url
         page.goto(opened.base)
         assert page.title().startswith("Item 5 of 10"), "the first undecided one"
         assert opened.said == []
@@ -107,6 +110,60 @@ def test_ten_items_by_keys(version: Version, browser: Any, tmp_path: Path) -> No
     assert set(decided[4:]) == {("", "", "")}
 
 
+def test_of_keys_in_quick_succession_none_is_lost_and_none_decides_an_item_that_was_not_shown(
+    version: Version, browser: Any, tmp_path: Path
+) -> None:
+    session = prompt_session(version, tmp_path / "ada.csv", 30)
+    with served(version, session) as address:
+        opened = Opened(browser, address)
+        page = opened.page
+        page.get_by_role("button", name="Show texts at once").click()
+        opened.settle()
+        for pair in range(6):
+            before = session.decided
+            page.keyboard.press("1")
+            page.keyboard.press("2")
+            opened.settle()
+            refused = "The key 2 was not taken" in page.locator("#hint").inner_text()
+            assert session.decided == before + 2 - refused, pair
+            assert page.title().startswith(f"Item {session.decided + 1} of")
+        done, decide = session.decided, session.decide
+
+        def slowly(*given: str) -> None:
+            time.sleep(0.3)
+            decide(*given)
+
+        session.decide = slowly  # type: ignore[method-assign]
+        page.keyboard.press("1")
+        page.keyboard.press("2")
+        page.keyboard.press("j")
+        opened.settle()
+        assert "The key j was not taken" in page.locator("#hint").inner_text(), "nothing overtakes a refused key"
+        assert session.decided == done + 1
+        assert page.title().startswith(f"Item {done + 2} of")
+        for key in "1jjk":
+            page.keyboard.press(key)
+        opened.settle()
+        assert session.decided == done + 2
+        assert page.title().startswith(f"Item {done + 4} of")
+        assert opened.said == []
+
+
+def test_a_server_that_was_killed_is_told_and_the_key_counts_after_the_next_start(
+    version: Version, browser: Any, tmp_path: Path
+) -> None:
+    session = prompt_session(version, tmp_path / "ada.csv", 5)
+    with served(version, session) as address:
+        opened = Opened(browser, address)
+        opened.decide("1")
+    opened.page.get_by_role("button", name="Show texts at once").click()
+    opened.settle()
+    assert "The server does not answer" in opened.page.locator("#hint").inner_text()
+    again = prompt_session(version, tmp_path / "ada.csv", 5)
+    assert again.decided == 1
+    again.close()
+
+
 def test_a_key_decides_nothing_while_the_text_is_hidden(version: Version, browser: Any, tmp_path: Path) -> None:
     session = prompt_session(version, tmp_path / "ada.csv", 30)
     kinds = dict(version.table("prompts", ["prompt_id", "kind"]).iter_rows())
@@ -115,14 +172,14 @@ def test_a_key_decides_nothing_while_the_text_is_hidden(version: Version, browse
         opened = Opened(browser, address)
         opened.page.goto(f"{opened.base}/?at={at}")
         assert not opened.page.locator(".texts .text").first.is_visible()
-        opened.press("1", leads=False)
+        opened.press("1")
         assert opened.page.locator(".texts .text").first.is_visible()
         assert "Nothing is decided" in opened.page.locator("#hint").inner_text()
         assert session.decided == 0
         opened.press("1")
         assert session.decided == 1
         opened.page.get_by_role("button", name="Show texts at once").click()
-        opened.page.wait_for_selector("div.texts")
+        opened.settle()
         assert opened.page.locator(".texts .text").first.is_visible()
 
 
@@ -211,7 +268,7 @@ def test_hostile_responses_do_not_act_either(hostile_version: Version, browser: 
     with served(hostile_version, session) as address:
         opened = Opened(browser, address)
         opened.page.get_by_role("button", name="Show texts at once").click()
-        opened.page.wait_for_selector("div.texts")
+        opened.settle()
         for _ in range(3):
             opened.decide("2")
         assert opened.page.evaluate("window.hit") is None

@@ -47,7 +47,7 @@ def press(browser: Any, address: str, keys: str, at: int = 0) -> None:
     """Press a key for each item from the first undecided one on."""
     opened = Opened(browser, address)
     opened.page.get_by_role("button", name="Show texts at once").click()
-    opened.page.wait_for_selector("text=Hide texts until asked")
+    opened.settle()
     assert opened.page.title().startswith(f"Item {at + 1} of")
     for key in keys:
         opened.press(key)

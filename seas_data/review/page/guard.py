@@ -18,6 +18,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
+        "connect-src 'self'",
         "img-src data:",
         "form-action 'self'",
         "base-uri 'none'",
