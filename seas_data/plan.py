@@ -9,7 +9,8 @@ import re
 from seas_data.errors import SeasDataError
 from seas_data.judges import run as judges
 from seas_data.models import checkpoint, checkpoint_files
-from seas_data.recipe import Loop, ModelHttp, Pairs, Recipe
+from seas_data.models.bundled import BUNDLED, require_available
+from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Pairs, Recipe
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import SANDBOX, is_local_path
 
@@ -133,12 +134,15 @@ def _check_files(recipe: Recipe, loop: Loop) -> None:
 
 
 def check_model_folders(recipe: Recipe, loop: Loop) -> None:
-    """Raise SeasDataError if a local folder of a model that ``loop`` runs in this process cannot be loaded."""
+    """Raise SeasDataError if a local model that ``loop`` runs in this process cannot be loaded, or a bundled one is not
+    there."""
     names = [loop.red_team.model, loop.target.model, *(judge.model for judge in recipe.judges if judge.model)]
     if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward_model is not None:
         names.append(recipe.pairs.mart.reward_model)
     for name in dict.fromkeys(names):
         model = recipe.models[name]
+        if model.model in BUNDLED and (isinstance(model, ModelInProcess) or model.serve is not None):
+            require_available(model.model, model.revision)
         if isinstance(model, ModelHttp) or not is_local_path(model.model) or model.model.startswith(SANDBOX):
             continue
         checkpoint_files.require_loadable(checkpoint.resolve_folder(model.model, model.revision))

@@ -47,6 +47,7 @@ def open_model(
         with open_backend(name, settings) as backend:
             yield backend
         return
+    from seas_data.models.bundled import BUNDLED
     from seas_data.models.checkpoint import compute_digest, resolve_folder
     from seas_data.models.http_backend import HttpBackend
     from seas_data.models.serve import run_server
@@ -61,7 +62,7 @@ def open_model(
         return
     model_folder = resolve_folder(settings.model, settings.revision)
     digest = compute_digest(model_folder)
-    if settings.revision is not None:  # given the name alone, the command would serve the newest
+    if settings.revision is not None or settings.model in BUNDLED:  # the name alone would serve the newest, or nothing
         settings = settings.model_copy(update={"model": str(model_folder)})
     with run_server(command, settings.model, folder, max_wait_seconds=settings.max_wait_seconds) as server:
         yield HttpBackend(name, settings, server.url, checkpoint_digest=digest, check_alive=server.check_alive)

@@ -67,10 +67,15 @@ def _cached_digest(path: Path, *state: int) -> str:
 
 
 def resolve_folder(model: str, revision: str | None) -> Path:
-    """Return the folder of ``model``: the path itself, or the Hub's files of ``revision``, downloaded if needed.
+    """Return the folder of ``model``: the path itself, that of a bundled model (made if needed), or the Hub's files of
+    ``revision``, downloaded if needed.
 
-    Raises SeasDataError if the folder does not exist or the model could not be downloaded.
+    Raises SeasDataError if the folder does not exist or the model could not be made or downloaded.
     """
+    from seas_data.models.bundled import BUNDLED, resolve_bundled
+
+    if model in BUNDLED:
+        return resolve_bundled(model, revision)
     if is_local_path(model):
         if not Path(model).is_dir():
             raise SeasDataError(f"there is no model at {model}; check the path")
@@ -84,6 +89,6 @@ def resolve_folder(model: str, revision: str | None) -> Path:
         reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise SeasDataError(
             f"the model {model} could not be downloaded from the Hub: {reason}; check the name (a folder's begins with "
-            "./, /, ~ or $)"
+            f"./, /, ~ or $; bundled models: {', '.join(BUNDLED)})"
         ) from problem
     return Path(folder)

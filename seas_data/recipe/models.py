@@ -15,7 +15,8 @@ class ModelInProcess(StrictModel):
     backend: Literal["transformers"] = "transformers"
     """Run the model in this process."""
     model: ModelReference
-    """A name on the Hub, or a folder, which begins with `./`, `/`, `~` or `$`."""
+    """A name on the Hub, a bundled model (`smollm2-135m-instruct`), or a folder, which begins with `./`, `/`, `~` or
+    `$`."""
     revision: str | None = None
     """Commit of a model of the Hub. Null: the newest."""
     licence: str | None = None
