@@ -91,7 +91,8 @@ def build_map(version: Version, points: pl.DataFrame) -> tuple[dict[str, Any], s
     }
     return (
         content,
-        note + novelty_note + "Drag to move, pinch or use Ctrl and the wheel to zoom, click a point for its id.",
+        note + novelty_note + "Drag to move, pinch or use Ctrl and the wheel to zoom, click a point for its id. "
+        "Region: draw around points, or use the arrow keys; save their ids for seas-data review --selection.",
     )
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 _RESOURCES = Path(__file__).parent / "resources"
-_SCRIPTS = ("page.js", "tables.js", "map.js", "charts.js")  # the last one starts drawing
+_SCRIPTS = ("page.js", "tables.js", "map.js", "region.js", "charts.js")  # the last one starts drawing
 
 
 def render_page(**values: Any) -> str:

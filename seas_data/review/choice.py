@@ -56,11 +56,11 @@ def choose_query(version: Version, path: Path) -> pl.DataFrame:
 def choose_selection(version: Version, path: Path) -> pl.DataFrame:
     """Return the prompts of a selection: a file .csv, .parquet, .json or .jsonl with a column prompt_id.
 
-    embedding-atlas exports such files.
+    The report's map and embedding-atlas save such files.
     """
     if not path.is_file():
         raise SeasDataError(
-            f"there is no selection at {path}; export one from embedding-atlas, or write a file of prompt_id"
+            f"there is no selection at {path}; save one from the map of the report or from embedding-atlas"
         )
     if path.stat().st_size > _LARGEST:
         raise SeasDataError(f"{path} is larger than {_LARGEST:,} bytes, so it is no selection; check its name")
@@ -102,9 +102,8 @@ def _read_ids(path: Path) -> pl.Series:
             return pl.read_parquet(path, columns=["prompt_id"])["prompt_id"].cast(pl.String)
         if path.suffix in (".json", ".jsonl"):
             text = read_text(path)
-            rows = (
-                json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines() if line]
-            )
+            lines = [line for line in text.split("\n") if line.strip()]  # U+2028 in a text ends no line
+            rows = json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in lines]
             ids = [row["prompt_id"] for row in rows]
         elif path.suffix == ".csv":
             header, records = read_sheet(path, "selection")

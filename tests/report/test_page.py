@@ -15,6 +15,7 @@ import pytest
 import seas_data as sd
 from seas_data import report
 from seas_data.query.version import Version
+from seas_data.review.choice import choose_selection
 from seas_data.store import open_workspace
 from seas_data.tables import TABLES
 from tests import made as made_up
@@ -249,6 +250,89 @@ def test_a_point_of_the_map_can_be_picked_by_keyboard(plain: Opened) -> None:
     assert plain.said == []
 
 
+def saved_ids(page: Any, path: Path) -> list[str]:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save ids").click()
+    assert download.value.suggested_filename == "v0-region.csv"
+    download.value.save_as(path)
+    return pl.read_csv(path, infer_schema=False)["prompt_id"].to_list()
+
+
+IN_BOX = """([[left, top], [right, bottom]]) => {
+  const box = document.querySelector("[data-map-chart]"), view = box.view, padding = view.padding();
+  const [x0, y0] = view.origin().map((each, at) => each + padding[["left", "top"][at]]);
+  const edge = box.querySelector("canvas").getBoundingClientRect();
+  return view.data("rows").filter((row) => {
+    const x = edge.left + x0 + view.scale("x")(row.x), y = edge.top + y0 + view.scale("y")(row.y);
+    return x > left && x < right && y > top && y < bottom;
+  }).map((row) => row.id).sort();
+}"""
+
+
+def test_a_region_drawn_with_the_mouse_is_saved_and_reviewed(
+    hostile: Opened, hostile_version: Version, tmp_path: Path
+) -> None:
+    page, toggle = hostile.page, hostile.page.get_by_role("button", name="Region")
+    toggle.scroll_into_view_if_needed()
+    toggle.click()
+    edge = page.locator(".region").bounding_box()
+    left, top = edge["x"] + 0.3 * edge["width"], edge["y"] + 0.2 * edge["height"]
+    right, bottom = edge["x"] + 0.75 * edge["width"], edge["y"] + 0.7 * edge["height"]
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom), (left, top + 4)):
+        page.mouse.move(x, y, steps=4)
+    page.mouse.up()
+    ids = saved_ids(page, tmp_path / "region.csv")
+    assert ids == page.evaluate(IN_BOX, [[left, top], [right, bottom]])
+    assert 0 < len(ids) < page.locator("[data-map-chart]").evaluate("(box) => box.view.data('rows').length")
+    assert page.locator(".region-count").inner_text().startswith(f"{len(ids)} of ")
+    wide = page.evaluate(SPAN)
+    page.get_by_label("Zoom in").click()
+    until(page, f"(wide) => ({SPAN})() < wide * 0.7", wide)
+    assert saved_ids(page, tmp_path / "zoomed.csv") == ids, "a region is of the map, not of the screen"
+    page.get_by_role("button", name="Reset").click()
+    until(page, f"(wide) => ({SPAN})() === wide", wide)
+    chosen = choose_selection(hostile_version, tmp_path / "region.csv")
+    assert chosen["prompt_id"].to_list() == ids
+    page.get_by_role("button", name="Clear").click()
+    toggle.click()
+    assert page.get_by_role("button", name="Save ids").is_disabled()
+    assert hostile.said == []
+
+
+def test_a_region_is_moved_and_resized_by_keyboard(hostile: Opened, tmp_path: Path) -> None:
+    page, toggle = hostile.page, hostile.page.get_by_role("button", name="Region")
+    corners = "document.querySelector('[data-map]').corners"
+    toggle.press("Enter")
+    assert page.evaluate("document.activeElement.classList.contains('region')")
+    page.keyboard.press("ArrowRight")
+    start = page.evaluate(corners)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    moved = page.evaluate(corners)
+    assert [moved[0][at] > start[0][at] for at in (0, 1)] == [True, True]
+    for _ in range(8):
+        page.keyboard.press("Shift+ArrowRight")
+        page.keyboard.press("Shift+ArrowUp")
+    grown = page.evaluate(corners)
+    assert grown[0] == pytest.approx(moved[0])
+    assert grown[2][0] > moved[2][0]
+    ids = saved_ids(page, tmp_path / "region.csv")
+    (left, low), _, (right, high), _ = grown
+    inside = "([left, low, right, high]) => document.querySelector('[data-map-chart]').view.data('rows')"
+    inside += (
+        ".filter((row) => row.x > left && row.x < right && row.y > low && row.y < high).map((row) => row.id).sort()"
+    )
+    assert ids == page.evaluate(inside, [left, low, right, high])
+    assert ids
+    page.locator(".region").focus()
+    page.keyboard.press("Escape")
+    assert page.evaluate(corners) == []
+    toggle.press("Enter")
+    assert hostile.said == []
+
+
 TEXT = """() => [...document.querySelectorAll("body *:not(script)")]
   .flatMap((each) => [...each.childNodes]).filter((node) => node.nodeType === 3).map((node) => node.data).join("\\n")"""
 
@@ -310,7 +394,7 @@ def test_nothing_hostile_acts(hostile: Opened) -> None:
           text: document.body.innerText,
         })"""
     )
-    assert (found["scripts"], found["foreign"], found["handlers"]) == (5, 0, 0)
+    assert (found["scripts"], found["foreign"], found["handlers"]) == (6, 0, 0)
     assert "1337" not in found["text"]
     assert "{{ 7 * 191 }}" in found["text"]
     assert not set(found["text"]) & set("\u202e\u2066\u200b\u2028\x1b\x07")

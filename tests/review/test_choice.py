@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
 import seas_data as sd
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
+from seas_data.report import explore
 from seas_data.review import choice
 from tests.program import called
 
@@ -58,6 +60,25 @@ def test_a_selection_is_read_in_the_formats_that_maps_write(version: Version, tm
         (tmp_path / name).write_text(content)
         with pytest.raises(SeasDataError):
             choice.choose_selection(version, tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("ending", "form"),
+    [
+        ("json", "format json, array true"),
+        ("jsonl", "format json"),
+        ("csv", "format csv"),
+        ("parquet", "format parquet"),
+    ],
+)
+def test_a_selection_of_embedding_atlas_is_read(version: Version, tmp_path: Path, ending: str, form: str) -> None:
+    """embedding-atlas 0.26 saves selection-TIME.FORMAT: all columns of our file and its own, by DuckDB's COPY."""
+    rows = explore.atlas_frame(version).head(4)
+    texts = ["two\nlines, and \u2028 more \x85 of them", '"quoted", with a comma', "=1+1", None]
+    rows = rows.with_columns(text=pl.Series(texts, dtype=pl.String), __row_index__=pl.int_range(pl.len()))
+    path = tmp_path / f"selection-1764432000000.{ending}"
+    duckdb.sql(f"copy (select * from rows) to '{path}' ({form})")
+    assert choice.choose_selection(version, path)["prompt_id"].to_list() == rows["prompt_id"].to_list()
 
 
 def test_what_the_steps_were_unsure_of_comes_from_each_reason(made: Path, version: Version, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ async function drawMap(box) {
     select.addEventListener("change", () => drawMap(box));
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawMap(box));
     box.querySelector(".near").addEventListener("toggle", () => listNear(box));
+    startRegion(box);
     for (const button of box.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => zoom(place.view, Number(button.dataset.zoom)).then(() => listNear(box)));
   }
   const chosen = map.columns.find((column) => column.key === select.value), room = place.clientWidth;
@@ -46,6 +47,8 @@ async function drawMap(box) {
   try {
     await embed(place, spec, config, "canvas");
     listNear(box);
+    setRegion(box, box.corners);
+    for (const name of ["view_x", "view_y"]) place.view.addSignalListener(name, () => drawRegion(box));
     place.view.addEventListener("click", (event, item) => { if (item?.datum?.id) pick(box, item.datum); });
   } catch (problem) {
     place.textContent = "The map could not be drawn.";
