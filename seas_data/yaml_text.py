@@ -8,12 +8,25 @@ MAX_CHARACTERS: Final = 1 << 20
 _MAX_BRACKETS: Final = 32
 """PyYAML compares each token with the brackets around it, so deep nesting costs minutes."""
 
+_MAX_BITS: Final = 14_000
+"""Python writes integers of at most 4,300 digits."""
+
 
 class _Loader(yaml.SafeLoader):
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 (the name in PyYAML)
         if self.flow_level >= _MAX_BRACKETS:
             raise RecursionError
         super().fetch_flow_collection_start(TokenClass)
+
+    def construct_yaml_int(self, node: Any) -> int:
+        """Return an integer that Python can write; a hexadecimal one of any length could be read."""
+        value: int = super().construct_yaml_int(node)
+        if value.bit_length() > _MAX_BITS:
+            raise ValueError("a number with thousands of digits")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
 class _StrictLoader(_Loader):

@@ -9,7 +9,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -225,7 +225,7 @@ def get(
         nonlocal seconds
         limit, seconds = seconds, GET_SECONDS
         try:
-            reply = _read_within(url, headers, trust_env, limit)
+            reply = asyncio.run(_read_within(url, headers, trust_env, limit))
         except httpx.DecodingError:
             return 200, b""
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as problem:
@@ -279,27 +279,27 @@ def hide_password(url: str) -> str:
         return "the given url"
 
 
-def _read_within(url: str, headers: dict[str, str], trust_env: bool, seconds: float) -> tuple[int, bytes]:
-    """Return status and content of a GET request; raise TimeoutError if it takes longer than ``seconds``."""
-    end = time.monotonic() + seconds
-    with (
-        httpx.Client(timeout=seconds, trust_env=trust_env, headers=headers) as client,
-        client.stream("GET", url) as reply,
-    ):
-        if http_outcomes.check_encoding(reply.headers):
-            return reply.status_code, b""
-        return reply.status_code, b"".join(_until(reply, end))
+async def _read_within(url: str, headers: dict[str, str], trust_env: bool, seconds: float) -> tuple[int, bytes]:
+    """Return status and content of a GET request; raise TimeoutError if it takes longer than ``seconds``.
 
-
-def _until(reply: httpx.Response, end: float) -> Iterator[bytes]:
-    size = 0
-    for chunk in reply.iter_bytes():
-        size += len(chunk)
-        if time.monotonic() > end:
-            raise TimeoutError("no complete reply in time")
-        if size > http_outcomes.MAX_REPLY_BYTES:
-            return
-        yield chunk
+    The limit holds from the connection to the last byte: a timeout of httpx begins anew with each byte.
+    """
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            httpx.AsyncClient(timeout=None, trust_env=trust_env, headers=headers) as client,
+            client.stream("GET", url) as reply,
+        ):
+            content = bytearray()
+            if http_outcomes.check_encoding(reply.headers):
+                return reply.status_code, b""
+            async for chunk in reply.aiter_bytes():
+                content += chunk
+                if len(content) > http_outcomes.MAX_REPLY_BYTES:
+                    return reply.status_code, b""
+            return reply.status_code, bytes(content)
+    except TimeoutError:
+        raise TimeoutError(f"no complete reply within {seconds:g} seconds") from None
 
 
 def _too_large() -> str:

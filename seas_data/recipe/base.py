@@ -1,12 +1,50 @@
 """Base class of all recipe sections: unknown keys and wrong values are refused with the key and what is allowed."""
 
 import difflib
-from typing import Annotated, Any, Self
+import math
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+_MAX_VALUES: Final = 10_000
+
 Proportion = Annotated[float, Field(ge=0, le=1)]
+
+
+def _require_json(options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``options``; ValueError if JSON lacks a value or a key. YAML has dates, sets, bytes and infinities."""
+    waiting: list[Any] = [options]
+    count = 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if count > _MAX_VALUES:  # aliases of YAML can make a list of itself, or a few lines a billion values
+            raise ValueError(f"at most {_MAX_VALUES:,} values can be given")
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str) and type(key) is not int:
+                    raise ValueError(f"JSON has no key {key!r}; put it between quotes")
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"JSON has no number {value}; give a finite one, or null")
+        elif not isinstance(value, str | int | float | None):
+            raise ValueError(f"JSON has no {type(value).__name__}; put it between quotes")
+    return options
+
+
+FreeOptions = Annotated[dict[str, Any], AfterValidator(_require_json)]
+"""Options of a server, guard or trainer: any keys, with values that JSON has."""
 
 
 class StrictModel(BaseModel):

@@ -1,10 +1,10 @@
 """Recipe section ``judges``: guards, rules, chat models, and panels of several judges."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from seas_data.recipe.base import StrictModel
+from seas_data.recipe.base import FreeOptions, StrictModel
 from seas_data.registry import names
 
 GUARDS_GROUP: Final = "seas_data.guards"
@@ -32,7 +32,7 @@ class JudgeGuard(StrictModel):
     """One of `models`."""
     name: str = ""
     """The judge's name in verdicts; by default its guard's."""
-    options: dict[str, Any] = {}
+    options: FreeOptions = {}
     """The guard's own options, such as `{controversial: safe}` of qwen3guard."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Room for thinking before the verdict, for guards that think; only what follows the thinking is read."""

@@ -1,5 +1,6 @@
 """Load a recipe from a YAML file: merge its base, apply changes, resolve paths, and report what is wrong."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def load(path: Path | str, changes: list[str] | None = None) -> Recipe:
     try:
         loaded = Recipe.model_validate(content, context=context)
         loaded.digest()
+        json.dumps(loaded.model_dump(mode="json"), ensure_ascii=False).encode()  # as a manifest holds it
     except ValidationError as problem:
         raise SeasDataError(f"{path}: {printable(_explain(problem, content))}") from problem
     except RecursionError as problem:

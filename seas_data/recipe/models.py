@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from seas_data.recipe.base import StrictModel
+from seas_data.recipe.base import FreeOptions, StrictModel
 from seas_data.recipe.paths import ChatTemplate, ModelReference
 
 
@@ -67,7 +67,7 @@ class ModelHttp(StrictModel):
     """Maximum time of one request, from sending it to the end of the reply."""
     max_wait_seconds: float = Field(default=1800, ge=0)
     """Maximum time to wait for a server that is starting, busy or unreachable."""
-    extra_body: dict[str, Any] = {}
+    extra_body: FreeOptions = {}
     """Additional fields of each request. Null leaves a field out."""
     thinking: Literal["split", "keep"] = "split"
     """`split` moves what the model thinks before its answer (`<think>`, `reasoning_content`) to the column `thinking`:

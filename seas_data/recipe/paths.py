@@ -60,7 +60,9 @@ def _resolve_path(path: str, info: ValidationInfo) -> str:
     Once the sandbox has been generated, the context has its folder as ``sandbox``, which replaces SANDBOX.
     """
     context = info.context or {}
-    if path.startswith(SANDBOX) and "sandbox" in context:
+    if "sandbox" in context and (path == SANDBOX or path.startswith(f"{SANDBOX}/")):
+        if ".." in Path(path).parts:
+            raise ValueError(f"a path stays below {SANDBOX}; remove ..")
         generated: Path | None = context["sandbox"]
         return path if generated is None else path.replace(SANDBOX, str(generated), 1)
     if "folder" not in context:

@@ -1,10 +1,10 @@
 """Recipe keys of training: the first fine-tuning of both models, and the updates of each iteration."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from seas_data.recipe.base import Proportion, StrictModel
+from seas_data.recipe.base import FreeOptions, Proportion, StrictModel
 from seas_data.recipe.paths import ChatTemplate, RecipePath
 
 
@@ -68,7 +68,7 @@ class TrainingSettings(StrictModel):
     """Training in several processes: `ddp`, `fsdp2`, `zero3`, or the file of an accelerate configuration."""
     num_processes: int | None = Field(default=None, ge=1)
     """Number of processes. Null: as the accelerate configuration says."""
-    trl_options: dict[str, Any] = {}
+    trl_options: FreeOptions = {}
     """Other arguments of TRL's configuration, by TRL's names."""
 
     @model_validator(mode="after")

@@ -4,7 +4,11 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -12,7 +16,7 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.models import http_outcomes, http_retry
-from seas_data.models.http_retry import FailedRequest, RetryingClient
+from seas_data.models.http_retry import FailedRequest, RetryingClient, ServerUnavailableError
 
 URL = "http://server/v1"
 
@@ -234,3 +238,52 @@ def test_no_request_is_sent_once_the_run_ends(
     outcomes = asyncio.run(run())
     assert any(isinstance(each, NotedError) and words in str(each) for each in outcomes)
     assert sent[0] == sent_at_end[0], "nothing was sent after the decision"
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nx-a: "
+CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "each"),
+    [
+        pytest.param(HEADERS, b"a", id="headers that do not end"),
+        pytest.param(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", id="interim replies without end"),
+        pytest.param(CHUNKS, b"1\r\n \r\n", id="chunks without end"),
+        pytest.param(CHUNKS, b"", id="headers and no body"),
+        pytest.param(b"", b"", id="silence"),
+    ],
+)
+def test_a_get_request_ends_whatever_the_server_drips(
+    start: bytes, each: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_retry, "GET_SECONDS", 0.3)
+    over = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(start)
+        while not over.wait(0.05):
+            handler.wfile.write(each)
+
+    with raw_server(drip) as url:
+        started = time.monotonic()
+        with pytest.raises(ServerUnavailableError, match="no complete reply"):
+            http_retry.get(url, max_wait_seconds=0, headers={}, trust_env=False)
+        over.set()
+    assert time.monotonic() - started < 20  # without a limit it would not end
+
+
+@contextmanager
+def raw_server(reply: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):
+                reply(self)
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{running.server_address[1]}/models"
+    finally:
+        running.shutdown()
+        running.server_close()

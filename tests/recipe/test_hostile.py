@@ -1,5 +1,8 @@
 """Recipes that hold what no recipe should: each ends with one sentence, and pulled ones read nothing outside."""
 
+import itertools
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,9 @@ from seas_data import recipe
 from seas_data.errors import SeasDataError
 
 BASE = "name: small\nsources: {v: {path: v.jsonl, kind: general}}\n"
+ALIASES = ", ".join(f"&{new} [*{old}, *{old}]" for old, new in itertools.pairwise("abcdefghijklmnopqrst"))
+MANY = f"[&a [1, 1], {ALIASES}]"
+"""A line of YAML with a million values."""
 PULLED = "pulled_from: org/set@1.0.0\n"
 
 
@@ -52,6 +58,60 @@ def test_recipe_with_a_hostile_value_ends_with_one_sentence(
         load(tmp_path, content, *[change] if change else [])
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1_200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *('!!binary "//79"', '!!binary "aGk="', "!!set {a, b}", "!!omap [a: 1]", "2024-01-01", "[2024-01-01 10:00:00]"),
+        *(".nan", "{a: -.inf}", "1" + "0" * 5_000, "0x" + "f" * 5_000, "0" + "7" * 6_000, "1" + ":59" * 3_000),
+        *(
+            "&a [*a]",
+            "[&a [1, 1], &b [*a, *a], "
+            + ", ".join(f"&{y} [*{x}, *{x}]" for x, y in zip("bcdefghijklmnopqrs", "cdefghijklmnopqrst", strict=True))
+            + "]",
+        ),
+        *("{null: a}", "{true: a}", "{2024-01-01: a}", "{1.5: a}", '"\\ud800"', '{"\\udfff": 1}'),
+    ],
+)
+@pytest.mark.parametrize("key", ["models.m.extra_body", "judges.0.options", "training.red.trl_options"])
+def test_free_options_are_what_json_can_hold(tmp_path: Path, key: str, value: str) -> None:
+    """They are sent to servers and stored in manifests, both of which are JSON."""
+    options = f"{{a: {value}}}"
+    sections = {
+        "models.m.extra_body": f"models: {{m: {{backend: http, model: x, url: 'http://h', extra_body: {options}}}}}\n",
+        "judges.0.options": f"judges: [{{by: guard, guard: wildguard, model: m, options: {options}}}]\n",
+        "training.red.trl_options": f"training: {{red: {{trl_options: {options}}}}}\n",
+    }
+    with pytest.raises(SeasDataError) as caught:
+        load(tmp_path, BASE + sections[key])
+    assert "\n" not in str(caught.value)
+    assert re.search("JSON|half a surrogate pair|thousands of digits|the limit|at most 10,000", str(caught.value))
+
+
+def test_free_options_keep_what_json_has(tmp_path: Path) -> None:
+    options = {
+        "logit_bias": {50256: -100},
+        "stop": ["a", None, True],
+        "deep": {"b": [{"c": 1.5}]},
+        "date": "2024-01-01",
+    }
+    model = {"backend": "http", "model": "x", "url": "http://h/v1", "extra_body": options}
+    loaded = load(tmp_path, BASE + json.dumps({"models": {"m": model}})[1:-1].replace('"models": ', "models: ", 1))
+    assert json.loads(json.dumps(loaded.models["m"].extra_body)) == json.loads(json.dumps(options))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "path", ["$SANDBOX/../../x.jsonl", "$SANDBOX/a/../../x", "$SANDBOXES/x", "$SANDBOX_FILES", "$SANDBOX.."]
+)
+@pytest.mark.parametrize("pulled", [PULLED, ""])
+def test_a_path_below_the_sandbox_stays_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, pulled: str
+) -> None:
+    monkeypatch.delenv("SANDBOXES", raising=False)
+    with pytest.raises(SeasDataError, match=r"stays below|is not set|the recipe was pulled"):
+        load(tmp_path, BASE.replace("v.jsonl", f"'{path}'") + "sandbox: {}\n" + pulled)
+    assert load(tmp_path, BASE.replace("v.jsonl", "$SANDBOX/v.jsonl") + "sandbox: {}\n" + pulled)
 
 
 @pytest.mark.parametrize("path", ["$HF_TOKEN/x.jsonl", "${HF_TOKEN}", "/etc/passwd", "~/x.jsonl", "../x.jsonl"])
