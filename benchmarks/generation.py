@@ -4,14 +4,15 @@
 
 The models are untrained Llamas. The backend's time covers everything: chat template, tokenisation, planning,
 generation, decoding, and one Parquet file written and flushed per batch. The bare loop only generates: its batches are
-padded tensors on the device before timing starts, and its tokens are discarded. Both sample with the same settings and
-seeds, so they generate the same tokens (checked). The two alternate. The figures are medians of tokens per second with
-their range, and the ratio of the medians, whose target is at least 0.9. On a shared CPU the ratio by processor time
-varies less.
+padded tensors on the device before timing starts, and its tokens are discarded. Both sample with the same settings; the
+bare loop draws with one generator for a batch, the backend with numbers of its own for each answer, so the number of
+tokens differs a little. The two alternate. The figures are medians of tokens per second with their range, and the ratio
+of the medians, whose target is at least 0.9. On a shared CPU the ratio of the processor times of a token varies less.
 """
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +22,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from seas_data.models import generation_cache
 from seas_data.models.protocol import PromptFormat, Sampling
 from seas_data.models.transformers_backend import TransformersBackend, open_backend
 from seas_data.recipe import ModelInProcess
@@ -64,14 +64,16 @@ def compare(model: TransformersBackend, arguments: argparse.Namespace, folder: P
         answers = model.generate(requests, sampling, arguments.samples, folder / str(run), "answers")
         end = time.perf_counter(), time.process_time()
         own = int(answers["tokens"].sum())
-        assert own == bare, f"the two wrote {own} and {bare} tokens"
+        assert abs(own / bare - 1) < 0.05, f"the two wrote {own} and {bare} tokens"
         if run:  # the first one warms up
             bare_speeds.append(bare / (middle[0] - start[0]))
             own_speeds.append(own / (end[0] - middle[0]))
-            bare_work.append(middle[1] - start[1])
-            own_work.append(end[1] - middle[1])
+            bare_work.append((middle[1] - start[1]) / bare)
+            own_work.append((end[1] - middle[1]) / own)
     ratio = statistics.median(own_speeds) / statistics.median(bare_speeds)
     work = statistics.median(bare_work) / statistics.median(own_work)
+    print(f"microseconds of a token: {statistics.median(bare_work) * 1e6:.2f} bare", end=", ", file=sys.stderr)
+    print(f"{statistics.median(own_work) * 1e6:.2f} ours", file=sys.stderr)
     return f"{len(batches)} | {format_speeds(bare_speeds)} | {format_speeds(own_speeds)} | {ratio:.3f} | {work:.3f} |"
 
 
@@ -86,17 +88,16 @@ def create_requests(count: int) -> pl.DataFrame:
 def pad_batches(
     model: TransformersBackend, requests: pl.DataFrame, samples: int, sampling: Sampling
 ) -> list[dict[str, Any]]:
-    """Return the backend's batches as tensors, each with its seed."""
+    """Return the backend's batches as tensors, each with a seed."""
     rows, _ = model.to_rows(requests, samples, PromptFormat())
     batches = []
-    for batch in model.plan_batches(rows, sampling):
+    for seed, batch in enumerate(model.plan_batches(rows, sampling)):
         width = max(len(row.tokens) for row in batch)
         ids = torch.full((len(batch), width), model.tokenizer.pad_token_id)
         for position, row in enumerate(batch):
             ids[position, width - len(row.tokens) :] = torch.from_numpy(row.tokens)
         mask = (ids != model.tokenizer.pad_token_id).long()
         tensors = {"input_ids": ids.to(model.model.device), "attention_mask": mask.to(model.model.device)}
-        seed = generation_cache.batch_seed(sampling, [row.key for row in batch])
         batches.append({"seed": seed, "tensors": tensors})
     return batches
 

@@ -1,8 +1,9 @@
-"""Generation cache: batches of answers stored as they finish, so that a killed run resumes where it stopped.
+"""Generation cache: answers stored as their batches finish, so that a killed run resumes where it stopped.
 
-Batches are planned from the complete list of requests, the same way each time. Each batch is computed whole, with its
-own seed, and stored atomically under a key of everything that determines it. A resumed run therefore computes only the
-missing batches and ends with the rows of an undisturbed run. Each file carries a digest of its name and content.
+Batches are planned from the complete list of requests, the same way each time, and each one is stored atomically in a
+file of its own, which carries a digest of its name and content. Answers are found by their own keys, not by their
+batch: a run with other batches, more samples or more requests takes what is stored and generates the rest. A run that
+is killed and resumed without a change finds whole batches, so it ends with the rows of an undisturbed run to the bit.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -18,6 +20,9 @@ from numpy.typing import NDArray
 
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.store.files import read_verified, write_with_digest
+
+STORED_SCHEMA: Final = pl.Schema({"row_key": pl.String(), **ANSWER_SCHEMA})
+"""The columns of a stored batch."""
 
 
 def plan_batches(
@@ -39,41 +44,47 @@ def plan_batches(
     return batches
 
 
-def batch_key(digest: str, sampling: Sampling, prompt_format: PromptFormat, rows: Sequence[str]) -> str:
-    """Return a batch's name in the cache: a hash of the model's ``digest``, the settings and the keys of its rows."""
-    return _hash(["part", digest, sampling.model_dump(), asdict(prompt_format), list(rows)])[:32]
+def settings_key(digest: str, sampling: Sampling, prompt_format: PromptFormat) -> str:
+    """Return a hash of what all answers of a call depend on: the model's ``digest`` and the settings."""
+    return _hash(["settings", digest, sampling.model_dump(), asdict(prompt_format)])[:32]
 
 
 def row_key(request_id: str, sample: int, content: str) -> str:
-    """Return a key of one row of a batch: its request, its sample number and a hash of the text sent."""
+    """Return the key of one answer: its request, its sample number and a hash of the text sent."""
     return f"{request_id} {sample} {hashlib.sha256(content.encode()).hexdigest()}"
 
 
-def batch_seed(sampling: Sampling, row_keys: Sequence[str]) -> int:
-    """Return the seed of the rows with ``row_keys``: 31 bits of a hash of the keys and the sampling's seed."""
-    return int(_hash(["seed", sampling.seed, list(row_keys)])[:16], 16) & 0x7FFFFFFF
+def answer_seed(sampling: Sampling, row_key: str) -> int:
+    """Return the seed of one answer: 128 bits of a hash of its key and the sampling's seed."""
+    return int(_hash(["seed", sampling.seed, row_key])[:32], 16)
 
 
-def read_batch(folder: Path, key: str) -> pl.DataFrame | None:
-    """Return the rows stored under ``key``, or None if there are none or their file is damaged.
+def read_answers(folder: Path, settings: str, row_keys: Sequence[str]) -> pl.DataFrame:
+    """Return the stored answers with ``row_keys``: the columns of ``STORED_SCHEMA``, one row for each key.
 
-    A damaged file is named on standard error; its rows are generated again and replace it.
+    A damaged file is named on standard error; its answers are generated again.
     """
-    content = read_verified(folder / f"{key}.part", "its answers are generated again")
-    return None if content is None else pl.read_ipc(io.BytesIO(content)).match_to_schema(ANSWER_SCHEMA)
+    frames = [STORED_SCHEMA.to_frame()]
+    for path in sorted(folder.glob(f"{settings}-*.part")):
+        content = read_verified(path, "its answers are generated again")
+        if content is not None:
+            frames.append(pl.read_ipc(io.BytesIO(content)).match_to_schema(STORED_SCHEMA))
+    wanted = pl.DataFrame({"row_key": row_keys}, {"row_key": pl.String()})
+    return pl.concat(frames).unique("row_key", keep="first", maintain_order=True).join(wanted, on="row_key", how="semi")
 
 
-def write_batch(folder: Path, key: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Store ``rows`` (the columns of ``ANSWER_SCHEMA``) atomically under ``key`` with their digest; return ``rows``."""
+def write_batch(folder: Path, settings: str, row_keys: Sequence[str], rows: pl.DataFrame) -> pl.DataFrame:
+    """Store ``rows`` (the columns of ``ANSWER_SCHEMA``) atomically under their keys; return ``rows``."""
     buffer = io.BytesIO()
-    rows.write_ipc(buffer, compression="zstd")
-    write_with_digest(folder / f"{key}.part", buffer.getvalue())
+    rows.select(pl.Series("row_key", row_keys, pl.String), *ANSWER_SCHEMA).write_ipc(buffer, compression="zstd")
+    write_with_digest(folder / f"{settings}-{_hash(list(row_keys))[:32]}.part", buffer.getvalue())
     return rows
 
 
 def concat_batches(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the rows of all batches, sorted by request and sample."""
-    return pl.concat([ANSWER_SCHEMA.to_frame(), *batches]).sort("request_id", "sample")
+    """Return the rows of all batches with the columns of ``ANSWER_SCHEMA``, sorted by request and sample."""
+    rows = pl.concat([ANSWER_SCHEMA.to_frame(), *(batch.select(ANSWER_SCHEMA.names()) for batch in batches)])
+    return rows.sort("request_id", "sample")
 
 
 def _hash(content: object) -> str:

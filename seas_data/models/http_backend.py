@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,27 +45,20 @@ _MODEL_FIELDS: Final = ("id", "root", "owned_by", "max_model_len")
 
 @dataclass(frozen=True)
 class _Batch:
-    """Requests that are cached together, and what is stored of their answers."""
+    """Requests that are cached together, and which of their samples are stored."""
 
-    key: str
     requests: Sequence[Request]
-    stored: pl.DataFrame | None
+    stored: Mapping[str, set[int]]
 
-    def stored_samples(self) -> dict[str, set[int]]:
-        """Return the sample numbers that are stored of each request."""
-        samples: dict[str, set[int]] = {}
-        for request_id, sample in () if self.stored is None else self.stored.select("request_id", "sample").rows():
-            samples.setdefault(request_id, set()).add(sample)
-        return samples
-
-    def store(self, folder: Path, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-        """Store what was stored and those of ``rows`` that did not fail; return all of them."""
+    def store(self, folder: Path, settings: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+        """Store those of the new ``rows`` that did not fail; return all of them."""
         new = pl.DataFrame(rows, ANSWER_SCHEMA, orient="row")
-        frame = new if self.stored is None else pl.concat([self.stored, new])
-        done = frame.filter(pl.col("finish_reason") != "error")
-        if new.height and done["text"].count():  # without any text, the server itself may be at fault
-            generation_cache.write_batch(folder, self.key, done)
-        return frame
+        done = new.filter(pl.col("finish_reason") != "error").sort("request_id", "sample")
+        if done["text"].count():  # without any text, the server itself may be at fault
+            requests = {request.request_id: request for request in self.requests}
+            keys = [requests[name].row_key(sample) for name, sample in done.select("request_id", "sample").rows()]
+            generation_cache.write_batch(folder, settings, keys, done)
+        return new
 
 
 class HttpBackend:
@@ -119,19 +112,21 @@ class HttpBackend:
         """
         prompt_format = prompt_format or PromptFormat()
         pending = create_requests(self.name, self.settings, requests, sampling, prompt_format)
-        batches = [pending[start : start + BATCH_ROWS] for start in range(0, len(pending), BATCH_ROWS)]
         extra = json.dumps(self.settings.extra_body, sort_keys=True)
-        model = f"{self.digest} {self.settings.endpoint} {extra} {self.settings.thinking} {samples}"
-        work = [
-            _Batch(key, batch, generation_cache.read_batch(folder, key))
-            for batch in batches
-            for key in [generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in batch])]
-        ]
+        model = f"{self.digest} {self.settings.endpoint} {extra} {self.settings.thinking}"
+        settings = generation_cache.settings_key(model, sampling, prompt_format)
+        keys = [request.row_key(sample) for request in pending for sample in range(samples)]
+        cached = generation_cache.read_answers(folder, settings, keys)
+        stored: dict[str, set[int]] = {}
+        for request_id, sample in cached.select("request_id", "sample").rows():
+            stored.setdefault(request_id, set()).add(sample)
+        batches = [_Batch(pending[start : start + BATCH_ROWS], stored) for start in range(0, len(pending), BATCH_ROWS)]
         with bar(len(pending) * samples, label, "answers") as progress:
+            progress.update(cached.height)
             answered = asyncio.run(
-                self._answer_batches(work, samples, sampling, prompt_format, folder, progress.update)
+                self._answer_batches(batches, samples, sampling, prompt_format, folder, settings, progress.update)
             )
-            answers = generation_cache.concat_batches(answered)
+            answers = generation_cache.concat_batches([cached, *answered])
         if sampling.temperature > 0 and samples > 1 and _samples_are_equal(answers):
             say(
                 f"The server at {hide_password(self.url)} gave each request the same text {samples} times, so it does "
@@ -146,20 +141,19 @@ class HttpBackend:
         sampling: Sampling,
         prompt_format: PromptFormat,
         folder: Path,
+        key: str,
         on_done: Callable[[int], object],
     ) -> list[pl.DataFrame]:
-        """Return the answers to all batches. What is new of a batch is stored when it is complete or the run ends."""
+        """Return the new answers to all batches. Those of a batch are stored when it is complete or the run ends."""
         settings = self.settings
         self._first_ids = asyncio.Lock()
         open_batches = asyncio.Semaphore(-(-settings.concurrency // BATCH_ROWS) + 1)
 
         async def answer_batch(client: RetryingClient, batch: _Batch) -> pl.DataFrame:
-            stored = batch.stored_samples()
-            on_done(sum(map(len, stored.values())))
             rows: list[tuple[Any, ...]] = []
 
             async def answer(request: Request) -> None:
-                missing = sorted(set(range(samples)) - stored.get(request.request_id, set()))
+                missing = sorted(set(range(samples)) - batch.stored.get(request.request_id, set()))
                 if not missing:
                     return
                 ask = self._answer if request.without_ids is None else self._answer_with_ids
@@ -172,9 +166,9 @@ class HttpBackend:
                     for request in batch.requests:
                         group.create_task(answer(request))
             except BaseException:
-                batch.store(folder, rows)
+                batch.store(folder, key, rows)
                 raise
-            return await asyncio.to_thread(batch.store, folder, rows)
+            return await asyncio.to_thread(batch.store, folder, key, rows)
 
         async with self._client() as http_client:
             client = RetryingClient(
@@ -184,7 +178,7 @@ class HttpBackend:
                 max_wait_seconds=settings.max_wait_seconds,
                 timeout_seconds=settings.timeout_seconds,
                 secret=self._secret,
-                answered=any(batch.stored is not None for batch in batches),
+                answered=any(batch.stored for batch in batches),
                 check_alive=self._check_alive,
                 sleep=self._sleep,
                 clock=self._clock,
@@ -247,7 +241,8 @@ class HttpBackend:
             count = 1 if self._one_at_a_time or refused_several else len(missing)
             body = request.body | ({"n": count} if count > 1 else {})
             if sampling.temperature > 0 and "seed" not in self.settings.extra_body:
-                body["seed"] = generation_cache.batch_seed(sampling, [request.request_id, str(missing[0])])
+                seed = generation_cache.answer_seed(sampling, request.row_key(missing[0]))
+                body["seed"] = seed & 0x7FFFFFFF  # servers take 31 bits
             reply = await client.post(path, body)
             if isinstance(reply, FailedRequest) and reply.refused and not reply.filtered and count > 1:
                 refused_several = True

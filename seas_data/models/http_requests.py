@@ -24,7 +24,8 @@ class Request:
     """One request of a frame of requests."""
 
     request_id: str
-    key: str
+    text: str
+    """The content that is sent, as text: a part of the keys of its answers."""
     body: dict[str, Any]
     note: str | None = None
     """What was changed in the request's text."""
@@ -32,6 +33,10 @@ class Request:
     """If the body has token ids: the same request as text, for a server that does not accept them."""
     refused: str | None = None
     """Why the request is not sent: the chat template cannot render its turns."""
+
+    def row_key(self, sample: int) -> str:
+        """Return the key of the answer ``sample`` in the cache, from which its seed follows."""
+        return generation_cache.row_key(self.request_id, sample, self.text)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def create_requests(
         text = content if isinstance(content, str) else json.dumps(content)
         return Request(
             request_id,
-            generation_cache.row_key(request_id, 0, text),
+            text,
             {key: value for key, value in body.items() if value is not None},
             prompt.note,
             None if prompt.without_ids is None else to_request(request_id, prompt.without_ids),

@@ -1,8 +1,8 @@
 """Transformers backend: generation in this process, on a CPU or a GPU.
 
-All requests are tokenised first, and batches of similar length are planned from all of them. Each batch has its own
-seed, so its rows do not depend on which batches were computed before, and is stored when it is done. The last bits of a
-batch's numbers depend on its shape, so a batch is never computed in part.
+All requests are tokenised first, and batches of similar length are planned from all of them. Each answer has its own
+random numbers (``token_sampler``) and its own limit of tokens, so it does not depend on its batch, and each batch is
+stored when it is done. Only the last bits of a batch's numbers depend on its shape.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -22,12 +22,15 @@ from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import load_weights, require_vocabulary
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
 from seas_data.models.thinking import Split, split_thinking
+from seas_data.models.token_sampler import TokenSampler, draw_uniforms
 from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+ROOM_STEP: Final = 64
+"""Requests that leave too few positions for ``max_new_tokens`` are grouped by this many tokens."""
 TokenIds = tuple[list[int], list[int]]
 """The token ids of unsafe and of safe; empty lists if no score is asked for."""
 
@@ -90,24 +93,24 @@ class TransformersBackend:
         """
         prompt_format = prompt_format or PromptFormat()
         rows, failed = self.to_rows(requests, samples, prompt_format)
-        batches = self.plan_batches(rows, sampling)
         verdict_tokens = prompt_format.verdict_tokens
         ids: TokenIds = ([], [])
         if verdict_tokens is not None:
             ids = token_probability.verdict_token_ids(verdict_tokens, self.tokenizer)
         model = f"{self.digest} {self.model.dtype} {self.model.device.type} {self.settings.thinking}"
-        keys = [
-            generation_cache.batch_key(model, sampling, prompt_format, [row.key for row in each]) for each in batches
-        ]
-        answers = [failed]
+        settings = generation_cache.settings_key(model, sampling, prompt_format)
+        stored = generation_cache.read_answers(folder, settings, [row.key for row in rows])
+        known = set(stored["row_key"])
+        answers = [failed, stored]
         with bar(len(rows), label, "answers") as progress:
-            for batch, key in zip(batches, keys, strict=True):
-                stored = generation_cache.read_batch(folder, key)
-                if stored is None:
-                    answered = self._answer(batch, sampling, prompt_format, ids)
-                    stored = generation_cache.write_batch(folder, key, answered)
-                answers.append(stored)
-                progress.update(len(batch))
+            progress.update(stored.height)
+            for batch in self.plan_batches(rows, sampling):
+                missing = [row for row in batch if row.key not in known]
+                if missing:
+                    answered = self._answer(missing, sampling, prompt_format, ids)
+                    keys = [row.key for row in missing]
+                    answers.append(generation_cache.write_batch(folder, settings, keys, answered))
+                    progress.update(len(missing))
         return generation_cache.concat_batches(answers)
 
     def to_rows(
@@ -148,12 +151,29 @@ class TransformersBackend:
         return rows, pl.DataFrame(failed, ANSWER_SCHEMA, orient="row")
 
     def plan_batches(self, rows: Sequence[Row], sampling: Sampling) -> list[list[Row]]:
-        """Return ``rows`` in batches of similar length, within the settings' limits."""
-        lengths = np.array([len(row.tokens) for row in rows], np.int64)
-        plan = generation_cache.plan_batches(
-            lengths, sampling.max_new_tokens, self.settings.max_batch_tokens, self.settings.max_batch_rows
-        )
-        return [[rows[number] for number in batch] for batch in plan]
+        """Return ``rows`` in batches of similar length and one limit of tokens, within the settings' limits."""
+        by_limit: dict[int, list[Row]] = {}
+        for row in rows:
+            by_limit.setdefault(self.token_limit(len(row.tokens), sampling), []).append(row)
+        batches = []
+        for limit, group in sorted(by_limit.items()):
+            lengths = np.array([len(row.tokens) for row in group], np.int64)
+            plan = generation_cache.plan_batches(
+                lengths, limit, self.settings.max_batch_tokens, self.settings.max_batch_rows
+            )
+            batches += [[group[number] for number in batch] for batch in plan]
+        return batches
+
+    def token_limit(self, request_tokens: int, sampling: Sampling) -> int:
+        """Return the most tokens of the answer to a request, which depends on this request alone.
+
+        It is ``max_new_tokens`` if the model has positions for so many. Else it is what the model has left, rounded
+        down to a multiple of 64 if it is as much, so that requests of similar length are generated together.
+        """
+        room = self.max_positions - request_tokens
+        if room >= sampling.max_new_tokens:
+            return sampling.max_new_tokens
+        return room // ROOM_STEP * ROOM_STEP if room >= ROOM_STEP else room
 
     def _answer(
         self, batch: Sequence[Row], sampling: Sampling, prompt_format: PromptFormat, verdict_ids: TokenIds
@@ -167,21 +187,26 @@ class TransformersBackend:
         for position, row in enumerate(batch):
             ids[position, width - len(row.tokens) :] = row.tokens
             mask[position, width - len(row.tokens) :] = 1
-        recorder = self._create_recorder(verdict_ids)
-        seed = generation_cache.batch_seed(sampling, [row.key for row in batch])
-        with _seeded(seed, self.model.device.type), torch.inference_mode():
+        limit = self.token_limit(width, sampling)
+        recorder, sampler = self._create_recorder(verdict_ids), self._create_sampler(batch, sampling, limit, width)
+        with torch.inference_mode():
             try:
                 generated = self.model.generate(
                     input_ids=torch.from_numpy(ids).to(self.model.device),
                     attention_mask=torch.from_numpy(mask).to(self.model.device),
-                    logits_processor=[recorder] if recorder else None,
-                    **self._generation_arguments(sampling, self.max_positions - width),
+                    logits_processor=[each for each in (recorder, sampler) if each] or None,
+                    do_sample=False,
+                    max_new_tokens=limit,
+                    eos_token_id=self.end_ids or None,
+                    pad_token_id=self.tokenizer.pad_token_id or 0,
                 )
             except torch.OutOfMemoryError as problem:
                 raise SeasDataError(
                     f"memory ran out for {self.name} with a batch of {len(batch)} rows of {width} tokens and their "
                     f"answers; lower max_batch_tokens ({self.settings.max_batch_tokens})"
                 ) from problem
+        if sampler is not None:
+            sampler.require_numbers(self.name)
         answers = generated[:, width:].cpu().numpy()
         scores: list[float | None] = [None] * len(batch)
         if recorder is not None and prompt_format.verdict_tokens is not None:
@@ -226,13 +251,14 @@ class TransformersBackend:
         unsafe, safe = (torch.tensor(ids, device=self.model.device) for ids in verdict_ids)
         return token_probability.ProbabilityRecorder(unsafe, safe)
 
-    def _generation_arguments(self, sampling: Sampling, free_positions: int) -> dict[str, Any]:
-        drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-        return (drawn if sampling.temperature > 0 else {"do_sample": False}) | {
-            "max_new_tokens": min(sampling.max_new_tokens, free_positions),
-            "eos_token_id": self.end_ids or None,
-            "pad_token_id": self.tokenizer.pad_token_id or 0,
-        }
+    def _create_sampler(self, batch: Sequence[Row], sampling: Sampling, limit: int, width: int) -> TokenSampler | None:
+        """Return the sampler of a batch whose requests are ``width`` tokens long; None if nothing is drawn."""
+        import torch
+
+        if sampling.temperature == 0:
+            return None
+        uniforms = draw_uniforms(sampling, [row.key for row in batch], limit)
+        return TokenSampler(sampling, torch.from_numpy(uniforms).to(self.model.device), width)
 
 
 @contextmanager
@@ -290,13 +316,3 @@ def _tokenize(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> lis
         ids = tokenizer(list(texts[start : start + 4096]), add_special_tokens=False)["input_ids"]
         tokens += [np.asarray(row, np.int64) for row in ids]
     return tokens
-
-
-@contextmanager
-def _seeded(seed: int, device: str) -> Iterator[None]:
-    """Seed torch within the block, and restore its random state afterwards."""
-    import torch
-
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

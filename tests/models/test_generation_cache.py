@@ -34,63 +34,69 @@ def test_batches_hold_each_row_once_and_keep_within_their_limits(
     assert longest == sorted(longest, reverse=True)
 
 
-def test_a_batch_key_covers_everything_that_determines_the_batch() -> None:
+def test_the_keys_of_an_answer_cover_everything_that_determines_it_but_not_its_batch() -> None:
     sampling, prompt_format = Sampling(), PromptFormat()
-    given = ("model", sampling, prompt_format, ["a 0 text"])
-    keys = {
-        generation_cache.batch_key(*given),
-        generation_cache.batch_key("other model", sampling, prompt_format, ["a 0 text"]),
-        generation_cache.batch_key("model", sampling.model_copy(update={"seed": 1}), prompt_format, ["a 0 text"]),
-        generation_cache.batch_key("model", sampling, PromptFormat(template_kwargs={"think": False}), ["a 0 text"]),
-        generation_cache.batch_key("model", sampling, prompt_format, ["a 0 text", "b 0 text"]),
-        generation_cache.batch_key("model", sampling, prompt_format, [generation_cache.row_key("a", 0, "text")]),
-        generation_cache.batch_key(
-            "model", sampling, prompt_format, [generation_cache.row_key("a", 0, "another text")]
-        ),
+    given = ("model", sampling, prompt_format)
+    settings = {
+        generation_cache.settings_key(*given),
+        generation_cache.settings_key("other model", sampling, prompt_format),
+        generation_cache.settings_key("model", sampling.model_copy(update={"seed": 1}), prompt_format),
+        generation_cache.settings_key("model", sampling, PromptFormat(template_kwargs={"think": False})),
     }
-    assert len(keys) == 7
-    assert generation_cache.batch_key(*given) == generation_cache.batch_key(*given)
+    assert len(settings) == 4
+    assert generation_cache.settings_key(*given) in settings
+    content = [("a", 0, "text"), ("b", 0, "text"), ("a", 1, "text"), ("a", 0, "another text")]
+    assert len({generation_cache.row_key(*each) for each in content}) == 4
 
 
-def test_a_stored_batch_is_read_back_and_a_damaged_file_is_named_and_replaced(
+def test_stored_answers_are_read_back_and_a_damaged_file_is_named_and_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batch = rows(["blue", "green"])
-    generation_cache.write_batch(tmp_path, "one", batch)
+    generation_cache.write_batch(tmp_path, "one", ["a", "b"], batch)
 
-    stored = generation_cache.read_batch(tmp_path, "one")
-    assert stored is not None and stored.equals(batch)
-    assert generation_cache.read_batch(tmp_path, "two") is None
+    stored = generation_cache.read_answers(tmp_path, "one", ["a", "b"])
+    assert stored.drop("row_key").equals(batch) and stored["row_key"].to_list() == ["a", "b"]
+    assert generation_cache.read_answers(tmp_path, "two", ["a", "b"]).is_empty()
 
-    (tmp_path / "one.part").write_bytes(b"half a file")
-    assert generation_cache.read_batch(tmp_path, "one") is None
-    assert "one.part is damaged; its answers are generated again" in capsys.readouterr().err
-    generation_cache.write_batch(tmp_path, "one", batch)
-    assert batch.equals(generation_cache.read_batch(tmp_path, "one"))  # type: ignore[arg-type]
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(b"half a file")
+    assert generation_cache.read_answers(tmp_path, "one", ["a", "b"]).is_empty()
+    assert f"{path.name} is damaged; its answers are generated again" in capsys.readouterr().err
+    generation_cache.write_batch(tmp_path, "one", ["a", "b"], batch)
+    assert generation_cache.read_answers(tmp_path, "one", ["a", "b"]).equals(stored)
+
+
+def test_stored_answers_serve_other_batches(tmp_path: Path) -> None:
+    generation_cache.write_batch(tmp_path, "one", ["a", "b"], rows(["blue", "green"]))
+    generation_cache.write_batch(tmp_path, "one", ["b", "c"], rows(["another", "red"]))
+    stored = generation_cache.read_answers(tmp_path, "one", ["d", "c", "b"])
+    assert set(stored["row_key"]) == {"b", "c"}, "one row for each key that is stored"
 
 
 def test_a_flipped_bit_anywhere_in_a_stored_part_is_noticed(tmp_path: Path) -> None:
-    generation_cache.write_batch(tmp_path, "one", rows(["blue", "green"]))
-    path = tmp_path / "one.part"
+    generation_cache.write_batch(tmp_path, "one", ["a", "b"], rows(["blue", "green"]))
+    (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
+
+    def is_read() -> bool:
+        return generation_cache.read_answers(tmp_path, "one", ["a", "b"]).height > 0
+
     for place in range(len(whole)):
         flipped = bytearray(whole)
         flipped[place] ^= 1 << place % 8
         path.write_bytes(flipped)
-        assert generation_cache.read_batch(tmp_path, "one") is None
+        assert not is_read()
     for part in (whole[:-1], whole[:16], b"", whole + b"x"):
         path.write_bytes(part)
-        assert generation_cache.read_batch(tmp_path, "one") is None
+        assert not is_read()
     path.write_bytes(whole)
-    path.rename(tmp_path / "two.part")
-    assert generation_cache.read_batch(tmp_path, "two") is None, "the digest covers the name"
+    assert is_read()
+    path.rename(tmp_path / "one-other.part")
+    assert not is_read(), "the digest covers the name"
 
 
-def test_batch_seeds_depend_on_the_rows_and_the_sampling_seed() -> None:
-    seeds = {
-        generation_cache.batch_seed(Sampling(seed=seed), names)
-        for seed in (0, 1)
-        for names in (["a"], ["b"], ["a", "b"], ["b", "a"])
-    }
-    assert len(seeds) == 8
-    assert all(0 <= seed < 2**31 for seed in seeds)
+def test_seeds_depend_on_the_answer_and_the_sampling_seed() -> None:
+    seeds = {generation_cache.answer_seed(Sampling(seed=seed), key) for seed in (0, 1) for key in ("a", "b")}
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**128 for seed in seeds)

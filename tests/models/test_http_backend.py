@@ -198,14 +198,13 @@ def test_an_unavailable_server_ends_the_run_after_max_wait_seconds(tmp_path: Pat
 def test_a_resumed_run_requests_only_missing_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, written = generation_cache.write_batch, []
 
-    def killed_after_one(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    def killed_after_one(folder: Path, settings: str, row_keys: list[str], rows: pl.DataFrame) -> pl.DataFrame:
         if len(written) > 1:
             return rows  # the process is gone
-        if written:
-            written.append(name)
+        written.append(row_keys)
+        if len(written) > 1:
             raise KeyboardInterrupt
-        written.append(name)
-        return write(folder, name, rows)
+        return write(folder, settings, row_keys, rows)
 
     with server(lambda body, _: completion(body)) as (url, seen):
         monkeypatch.setattr(generation_cache, "write_batch", killed_after_one)

@@ -44,11 +44,11 @@ def test_a_resumed_run_gives_the_rows_of_an_undisturbed_one(
     whole = model.generate(requests, SAMPLING, 3, tmp_path / "whole", "answers")
     write, written = generation_cache.write_batch, []
 
-    def killed_after_two(folder: Path, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    def killed_after_two(folder: Path, settings: str, row_keys: list[str], rows: pl.DataFrame) -> pl.DataFrame:
         if len(written) == 2:
             raise KeyboardInterrupt
-        written.append(name)
-        return write(folder, name, rows)
+        written.append(row_keys)
+        return write(folder, settings, row_keys, rows)
 
     monkeypatch.setattr(generation_cache, "write_batch", killed_after_two)
     with pytest.raises(KeyboardInterrupt):
@@ -65,6 +65,57 @@ def test_a_resumed_run_gives_the_rows_of_an_undisturbed_one(
     assert len(calls) == len(list((tmp_path / "whole").glob("*.part"))) - 2
     model.generate(requests, SAMPLING, 3, tmp_path / "killed", "answers")
     assert len(calls) == 3, "a stored part is never computed again"
+
+
+def test_an_answer_does_not_depend_on_the_answers_beside_it(
+    model: TransformersBackend, tiny: Path, requests: pl.DataFrame, tmp_path: Path
+) -> None:
+    """Alone, in larger and smaller batches, among fewer samples: the same text, in single precision on a CPU."""
+    columns = ["request_id", "sample", "text", "finish_reason"]
+    whole = model.generate(requests, SAMPLING, 3, tmp_path / "whole", "answers").select(columns)
+    for rows, tokens in ((1, 1 << 14), (5, 1 << 14), (64, 40)):
+        settings = ModelInProcess(model=str(tiny), device="cpu", max_batch_rows=rows, max_batch_tokens=tokens)
+        other = TransformersBackend("T0", settings)
+        again = other.generate(requests, SAMPLING, 3, tmp_path / f"{rows} {tokens}", "answers")
+        assert again.select(columns).equals(whole)
+    for one in (requests[4:5], requests[7:9].reverse()):
+        alone = model.generate(one, SAMPLING, 2, tmp_path / one["request_id"][0], "answers").select(columns)
+        assert alone.equals(
+            whole.filter(pl.col("request_id").is_in(one["request_id"].implode()), sample=pl.col("sample").clip(0, 1))
+        )
+    assert whole["text"].n_unique() > 10 and whole.filter(request_id="request-0004")["text"].n_unique() > 1
+
+
+def test_stored_answers_serve_another_run_with_other_batches_and_more_samples(
+    tiny: Path, requests: pl.DataFrame, tmp_path: Path
+) -> None:
+    first = TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu", max_batch_rows=8))
+    first.generate(requests[:7], SAMPLING, 2, tmp_path / "kept", "answers")
+    second = TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu", max_batch_rows=5))
+    generated = []
+    generate = second.model.generate
+    second.model.generate = lambda **given: generated.append(len(given["input_ids"])) or generate(**given)  # type: ignore[func-returns-value,method-assign]
+    answers = second.generate(requests, SAMPLING, 3, tmp_path / "kept", "answers")
+    assert sum(generated) == 36 - 14
+    assert answers.equals(second.generate(requests, SAMPLING, 3, tmp_path / "fresh", "answers"))
+
+
+def test_a_long_request_beside_it_does_not_cut_an_answer_short(tiny: Path, tmp_path: Path) -> None:
+    model = TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu"))
+    model.end_ids = []  # every answer is as long as it may be
+    texts = ["the " * 4, "the " * 93, "the " * 20, "the " * 40]
+    together = pl.DataFrame({"request_id": ["short", "long", "medium", "wide"], "text": texts})
+    answers = model.generate(together, SAMPLING.model_copy(update={"max_new_tokens": 80}), 1, tmp_path, "answers")
+    assert dict(answers.select("request_id", "tokens").rows()) == {"short": 80, "medium": 64, "wide": 56, "long": 3}
+
+
+def test_probabilities_that_are_not_numbers_are_named(tiny: Path, requests: pl.DataFrame, tmp_path: Path) -> None:
+    model = TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu"))
+    with torch.no_grad():
+        model.model.get_output_embeddings().weight[3] = torch.nan
+    with pytest.raises(SeasDataError, match="T0 computes probabilities that are not numbers"):
+        model.generate(requests, SAMPLING, 1, tmp_path, "answers")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
