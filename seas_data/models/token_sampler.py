@@ -47,9 +47,10 @@ class TokenSampler:
 
         probabilities = torch.softmax(scores / self.temperature, -1)
         if self.top_p < 1:
-            ranked = probabilities.sort(-1, descending=True).values
-            before = ranked.cumsum(-1, dtype=torch.float64) - ranked
-            least = ranked.masked_fill(before >= self.top_p, torch.inf).amin(-1, keepdim=True)
+            ranked = _sort(probabilities)
+            mass = ranked.cumsum(-1, dtype=torch.float64)
+            likelier = mass[:, -1:] - mass
+            least = ranked.masked_fill(likelier >= self.top_p, torch.inf).amin(-1, keepdim=True)
             probabilities = probabilities.masked_fill(probabilities < least, 0)
         # In the order of the vocabulary: sorted by probability, rounding would exchange tokens that are equally likely.
         mass = probabilities.cumsum(-1, dtype=torch.float64)
@@ -65,3 +66,12 @@ class TokenSampler:
                 f"{name} computes probabilities that are not numbers; its checkpoint is damaged, or its weights need "
                 "another precision"
             )
+
+
+def _sort(probabilities: "Tensor") -> "Tensor":
+    """Return each row in ascending order. On a CPU NumPy sorts, several times as fast as torch."""
+    import torch
+
+    if probabilities.device.type == "cpu":
+        return torch.from_numpy(np.sort(probabilities.numpy(), -1))
+    return probabilities.sort(-1).values
