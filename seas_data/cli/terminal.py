@@ -31,6 +31,9 @@ def print_version(content: dict[str, Any]) -> None:
     if content["matrix"]:
         _print_matrix(content["matrix"])
         echo()
+    if content["frontier"]:
+        _print_frontier(content["frontier"])
+        echo()
     _print_figures(content["figures"], content["parent"])
     echo()
     before = content["kinds_before"]
@@ -55,11 +58,7 @@ def print_loop(content: dict[str, Any]) -> None:
     echo(f"{content['version']}, after iteration {content['iteration']}: digest {content['digest']}\n")
     _print_matrix(content["matrix"])
     echo()
-    write_table(
-        content["frontier"][0] if content["frontier"] else (),
-        (row.values() for row in content["frontier"]),
-        title="Safety and its cost, on prompts held out from training",
-    )
+    _print_frontier(content["frontier"])
     for statement in content["statements"]:
         echo(printable(statement))
     echo(
@@ -96,6 +95,29 @@ def _print_matrix(cells: list[dict[str, Any]]) -> None:
         ),
         title="Attack success of each red team against each target (95 % interval)",
     )
+
+
+_AXES = {"attack success": "attack_success", "over-refusal": "over_refusal", "utility": "utility"}
+_BESIDE = {"right on harmless": "harmless_right", "general answered": "retention"}
+
+
+def _print_frontier(rows: list[dict[str, Any]]) -> None:
+    """Print the result of the query safety-frontier: its three axes with their intervals, then its warnings."""
+    shown = {name: column for name, column in (_AXES | _BESIDE).items() if any(row[column] is not None for row in rows)}
+    write_table(
+        ("target", *shown),
+        ((row["target"], *(_format_rate(_with_interval(row, column)) for column in shown.values())) for row in rows),
+        title="Safety and its cost, on prompts held out from training (95 % interval)",
+    )
+    for tasks in dict.fromkeys(row["utility_tasks"] for row in rows if row["utility_tasks"]):
+        echo(f"utility: {printable(tasks)}")
+    for row in rows:
+        if row["warning"]:
+            echo(f"warning: {row['target']}: {printable(row['warning'])} (more than its interval)")
+
+
+def _with_interval(row: dict[str, Any], column: str) -> dict[str, Any]:
+    return {"value": row[column], "low": row.get(f"{column}_low"), "high": row.get(f"{column}_high")}
 
 
 def _print_figures(rows: list[dict[str, Any]], parent: str | None) -> None:

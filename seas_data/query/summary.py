@@ -40,11 +40,11 @@ def describe_version(version: Version) -> dict[str, Any]:
     """
     manifest = version.manifest
     queries = library.load(folder("sql"))
-    headline_query, matrix_query = (
-        (queries[name].sql, queries[name].values([])) for name in ("headline", "attack-success-matrix")
+    headline_query, *loop_queries = (
+        (queries[name].sql, queries[name].values([])) for name in ("headline", *_LOOP_QUERIES)
     )
-    figures, matrix, kinds, decisions = sql.run_all(
-        version.paths(), [headline_query, matrix_query, (_KINDS, {}), (_DECISIONS, {})]
+    figures, matrix, frontier, kinds, decisions = sql.run_all(
+        version.paths(), [headline_query, *loop_queries, (_KINDS, {}), (_DECISIONS, {})]
     )
     parent = headline.load_parent(version)
     before = sql.run_all(parent.paths(), [headline_query, (_KINDS, {})]) if parent else None
@@ -64,6 +64,7 @@ def describe_version(version: Version) -> dict[str, Any]:
         "decisions": decisions.to_dicts(),
         "figures": headline.compare_figures(figures, before[0] if before else None).to_dicts(),
         "matrix": matrix.to_dicts(),
+        "frontier": frontier.to_dicts(),
     }
 
 
@@ -71,13 +72,12 @@ def describe_loop(version: Version) -> dict[str, Any]:
     """Return a summary of the loop that built a version.
 
     Keys: ``version``, ``digest``, ``iteration``, ``matrix`` and ``frontier`` (the results of the queries
-    attack-success-matrix and safety-frontier, the latter without intervals) and ``statements`` (those of the
-    checkpoints, such as why a model was left unchanged).
+    attack-success-matrix and safety-frontier) and ``statements`` (those of the checkpoints, such as why a model was
+    left unchanged).
     """
     queries = library.load(folder("sql"))
-    chosen = [queries[name] for name in ("attack-success-matrix", "safety-frontier")]
+    chosen = [queries[name] for name in _LOOP_QUERIES]
     matrix, frontier = sql.run_all(version.paths(), [(query.sql, query.values([])) for query in chosen])
-    frontier = frontier.select(name for name in frontier.columns if not name.endswith(("_low", "_high")))
     return {
         "version": version.name,
         "digest": version.digest,
@@ -88,6 +88,7 @@ def describe_loop(version: Version) -> dict[str, Any]:
     }
 
 
+_LOOP_QUERIES = ("attack-success-matrix", "safety-frontier")
 _DECISIONS = (
     "select step, decision, reason, count(*) as rows from decisions group by all order by rows desc, step, reason"
 )

@@ -39,6 +39,8 @@ class ChartEncoding:
             del self.channels["color"]
         if not self.has("low", "high") or self.rows[self.channels["low"]].is_null().all():
             self.channels = {name: column for name, column in self.channels.items() if name not in ("low", "high")}
+        if "size" in self.channels and self.rows[self.channels["size"]].has_nulls():
+            del self.channels["size"]  # a point without a size would not be drawn
 
     def _first_categories(self, chart: Chart) -> tuple[pl.DataFrame, str | None]:
         """Return the rows with a quantity in the first categories, and a note on the categories left out."""

@@ -30,7 +30,7 @@ TITLES = {
 }
 """The titles of ``library.TOPICS``, in the order of the page."""
 FIRST = (  # within each topic these come first, then the others by name
-    *("attack-success-matrix", "safety-frontier", "attack-success-by-iteration", "attack-success-by-type"),
+    *("attack-success-matrix", "safety-frontier", "utility", "attack-success-by-iteration", "attack-success-by-type"),
     "attack-success-by-risk-and-style",
     *("risk-by-style", "rows-by-type", "rows-by-source", "flow", "ledger", "drop-reasons", "pairs-by-role", "judges"),
 )

@@ -314,8 +314,8 @@ def test_attack_success_matrix(shards: Shards) -> None:
 
 def test_safety_frontier(shards: Shards) -> None:
     assert answer(shards, "safety-frontier") == [
-        # target, attack success, over-refusal, harmless right, retention, and both intervals
-        ("T0", 0.6, 0.1, 0.9, 1.0, 0.5, 0.7, 0.0, 0.2)
+        # target, attack success, over-refusal, utility, harmless right, retention; three intervals; tasks, warning
+        ("T0", 0.6, 0.1, 1.0, 0.9, 1.0, 0.5, 0.7, 0.0, 0.2, 0.9, 1.0, "general questions", None)
     ]
 
 
@@ -362,7 +362,7 @@ def test_what_a_judge_of_its_own_says_of_refusals_is_among_the_figures(tmp_path:
         "over-refusal, harmless prompts": 0.3,
         "general questions answered": 0.9,
     }
-    assert answer(shards, "safety-frontier")[0][:5] == ("T0", None, 0.3, None, 0.9)
+    assert answer(shards, "safety-frontier")[0][:6] == ("T0", None, 0.3, 0.9, None, 0.9)
     assert answer(shards, "attack-success-matrix") == [("R0", "T0", 0.5, 0.4, 0.6, 9)]
 
 

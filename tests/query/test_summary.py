@@ -16,7 +16,7 @@ def test_a_loop_went_as_its_queries_say(made: Path, capsys: pytest.CaptureFixtur
     queries = library.load(folder("sql"))
     assert told["matrix"] == version.select(queries["attack-success-matrix"].sql, {"judge": ""}).to_dicts()
     assert [row["target"] for row in told["frontier"]] == ["T0", "T1", "T2"]
-    assert not [name for name in told["frontier"][0] if name.endswith(("_low", "_high"))]
+    assert {"attack_success_low", "over_refusal_low", "utility_low"} <= told["frontier"][0].keys()
     terminal.print_loop(told)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"v2, after iteration 2: digest {version.digest}"

@@ -36,6 +36,8 @@ DATASET: dict[str, list[str]] = {
     "attack-success-matrix": [],
     "attack-success-by-type": [],
     "target-sets": [],
+    "safety-frontier": [],
+    "utility": [],
     "red-teams": [],
     "novelty": [],
 }
@@ -46,7 +48,9 @@ CROISSANT: dict[str, list[str]] = {
 }
 """The queries of ``croissant.json``."""
 
-_OF_MODELS = "models languages pairs-by-role judges attack-success-matrix attack-success-by-type target-sets red-teams"
+_OF_MODELS = (
+    "models languages pairs-by-role judges attack-success-matrix attack-success-by-type target-sets utility red-teams"
+)
 MODEL: dict[str, list[str]] = {name: [] for name in _OF_MODELS.split()}
 """The queries of a model card."""
 

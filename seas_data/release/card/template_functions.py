@@ -79,7 +79,8 @@ _FILTERS: dict[str, Callable[[Any], object]] = {
 def table(columns: Mapping[str, Any], rows: Iterable[Row]) -> Markup:
     """Return ``rows`` as a table. ``columns`` maps each heading to a key, or to a key and the name of a filter.
 
-    The key ``interval`` shows the row's value with its interval.
+    The key ``interval`` shows the row's value with its interval, and a key with the filter ``interval`` that of the
+    columns ``key``, ``key_low`` and ``key_high``.
     """
 
     def cell(row: Row, column: Any) -> object:
@@ -88,6 +89,9 @@ def table(columns: Mapping[str, Any], rows: Iterable[Row]) -> Markup:
         if isinstance(column, str):
             return row[column]
         key, name = column
+        if name == "interval":
+            ends = {"value": row[key], "low": row[f"{key}_low"], "high": row[f"{key}_high"]}
+            return number_formats.percent_interval(ends)
         return _FILTERS[name](row[key])
 
     return markdown.table(columns, [[cell(row, column) for column in columns.values()] for row in rows])

@@ -141,7 +141,8 @@ class _JsonReader:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as problem:
                 if self._ended:
-                    raise self.error(problem.msg if self._at < len(self._text) else "it breaks off") from None
+                    cut = self._at >= len(self._text) or problem.msg.startswith("Unterminated string")
+                    raise self.error("it breaks off" if cut else problem.msg) from None
             except (ValueError, RecursionError):
                 raise self.error("a number is too long or a value is nested too deep") from None
             else:

@@ -1,0 +1,68 @@
+"""Results of an evaluation in a log of inspect_ai: the metrics of its scorers, from the header alone.
+
+Tested with logs that inspect_ai 0.3.285 wrote.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from seas_data.errors import SeasDataError
+from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
+from seas_data.utility.figures import Figure, Results, choose_primary, require_names
+
+TOOL: Final = "inspect_ai"
+KEYS: Final = ("version", "status", "eval", "results")
+"""Keys of a log's header that are read."""
+_SPREAD: Final = ("stderr", "bootstrap_stderr", "std", "var")
+_HIGHER: Final = ("accuracy",)
+"""Metrics that are known to be better when higher."""
+
+
+def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
+    """Return the figures of a log by its header. ``source`` names the log in messages.
+
+    The filter of a figure is its scorer. The standard error is that of the scorer, for ``accuracy`` and ``mean``.
+    Primary is the first ``accuracy``. Raises SeasDataError if the run did not succeed or has no figures.
+    """
+    status = header.get("status")
+    if status != "success":
+        state = status if isinstance(status, str) and status in ("started", "cancelled", "error") else "unknown"
+        raise SeasDataError(f"{source} is the log of a run that did not end well (status {state}); run it to its end")
+    about, results = mapping(header.get("eval")), mapping(header.get("results"))
+    done, total = (_count(results.get(key)) for key in ("completed_samples", "total_samples"))
+    partial = f"{done} of {total}" if done is not None and total is not None and done < total else None
+    figures: list[Figure] = []
+    better: dict[int, bool] = {}
+    for score in map(mapping, items(results.get("scores"))):
+        scorer, metrics = text_or_none(score.get("name")), mapping(score.get("metrics"))
+        values = {name: number_or_none(mapping(metric).get("value")) for name, metric in metrics.items()}
+        for name, value in values.items():
+            if name in _SPREAD:
+                continue
+            if value is None:
+                raise SeasDataError(f"{source} has no number as {name} of {scorer}; run the evaluation again")
+            better[len(figures)] = name in _HIGHER
+            stderr = values.get("stderr", values.get("bootstrap_stderr")) if name in ("accuracy", "mean") else None
+            figures.append(
+                Figure(
+                    task=text_or_none(about.get("task")) or "",
+                    metric=name,
+                    value=value,
+                    stderr=stderr if stderr is None or stderr >= 0 else None,
+                    n=_count(score.get("scored_samples")),
+                    filter=scorer,
+                    task_version=_version(about.get("task_version")),
+                    partial=partial,
+                )
+            )
+    version = text_or_none(mapping(about.get("packages")).get("inspect_ai"))
+    model = text_or_none(about.get("model"))
+    return require_names(Results(TOOL, version, model, choose_primary(figures, better)), source)
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
+
+
+def _version(value: object) -> str | None:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text_or_none(value)
