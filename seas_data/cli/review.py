@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from seas_data.query.version import Version
+    from seas_data.review.page.forms import Form
 
 commands = typer.Typer()
 _SAMPLE = 200  # rows
@@ -30,9 +31,15 @@ _SAMPLE = 200  # rows
 @commands.command()
 def review(
     version: Annotated[
-        str | None, typer.Argument(help="Version or tag; the newest by default. Or: merge, followed by sheets.")
+        str | None,
+        typer.Argument(
+            help="Version or tag; the newest by default. Or: merge, followed by sheets; import, followed by an export."
+        ),
     ] = None,
-    sheets: Annotated[list[Path] | None, typer.Argument(help="With merge: the filled-in sheets of the people.")] = None,
+    sheets: Annotated[
+        list[Path] | None,
+        typer.Argument(help="With merge: the filled-in sheets of the people. With import: an export of Label Studio."),
+    ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="Number of rows: 200; all of a cluster, query or selection.")
     ] = None,
@@ -54,7 +61,15 @@ def review(
         Path, typer.Option("-o", "--output", help="The sheet, a CSV file: written, or continued with --serve.")
     ] = Path("review.csv"),
     page: Annotated[bool, typer.Option("--serve", help="Review in the browser, on this machine only.")] = False,
-    who: Annotated[str | None, typer.Option("--who", help="With --serve: name of the reviewer.")] = None,
+    label_studio: Annotated[
+        Path | None,
+        typer.Option(
+            "--label-studio", help="Write the rows as tasks of Label Studio into this folder, not as a sheet."
+        ),
+    ] = None,
+    who: Annotated[
+        str | None, typer.Option("--who", help="With --serve: name of the reviewer. With import: the annotator.")
+    ] = None,
     settle: Annotated[
         Path | None, typer.Option("--settle", help="With --serve: a merged sheet, to settle where people disagree.")
     ] = None,
@@ -81,14 +96,21 @@ def review(
     seas-data review merge ada.csv ben.csv -o both.csv
     seas-data review --apply both.csv
     seas-data review v0 --settle both.csv --serve --who cy
+    seas-data review v0 --sample 200 --label-studio tasks
+    seas-data review import export.json --who ada@example.org -o ada.csv
     """
+    if version == "import":
+        if page or settle or responses or len(sheets or []) != 1:
+            raise SeasDataError("review import takes one export of Label Studio, --who NAME and -o FILE only")
+        _import((sheets or [])[0], who, output)
+        return
     if version == "merge":
         if page or settle or responses:
             raise SeasDataError("review merge takes sheets, -o FILE and --version only")
         _merge(sheets or [], output, workspace, at, as_json)
         return
     if sheets:
-        raise SeasDataError(f"{sheets[0]} is one argument too many; sheets follow the word merge")
+        raise SeasDataError(f"{sheets[0]} is one argument too many; sheets follow the word merge, an export import")
     if apply is not None:
         if page or settle or responses:
             raise SeasDataError("--apply takes a sheet of prompts, --version, --workspace and --json only")
@@ -105,7 +127,12 @@ def review(
             "pass one of --cluster, --query, --selection and --uncertain, for prompts; responses are drawn at random, "
             "because a gold set stands for all of them"
         )
+    if label_studio is not None and (page or settle):
+        raise SeasDataError("pass --label-studio or --serve")
     opened = open_version(workspace, version, at)
+    if label_studio is not None:
+        _write_project(opened, responses, sample, chosen, label_studio)
+        return
     if settle is not None:
         _require_page()
         _serve(opened, settle, _is_of_responses(settle), _reviewer(who), port, settle=True)
@@ -149,6 +176,36 @@ def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as
     )
     if merged.open_rows:
         echo(f"Settle them with: seas-data review VERSION --settle {output} --serve --who NAME")
+
+
+def _import(export: Path, who: str | None, output: Path) -> None:
+    from seas_data.review import label_studio
+
+    found = label_studio.read_export(export, who)
+    found.write(output)
+    echo(
+        f"Wrote {output}: {found.decided:,} of {len(found.rows):,} rows decided by {found.who}. Merge it with sheets "
+        "of others, or name it as overrides in the recipe (of responses: judge --gold)."
+    )
+
+
+def _write_project(version: "Version", responses: bool, size: int | None, chosen: dict[str, Any], folder: Path) -> None:
+    from seas_data.review import label_studio
+
+    rows = _sample(version, responses, size, chosen)
+    label_studio.write_project(folder, rows, _form(version, responses))
+    echo(
+        f"Wrote {rows.height:,} tasks of {version.name} to {folder}. In Label Studio, paste {label_studio.INTERFACE} "
+        f"as the labelling interface and import {label_studio.TASKS}. Export as JSON, then run: "
+        "seas-data review import EXPORT.json -o FILE"
+    )
+
+
+def _form(version: "Version", responses: bool) -> "Form":
+    from seas_data.recipe.taxonomy import taxonomy_of
+    from seas_data.review.page import forms
+
+    return forms.response_form() if responses else forms.prompt_form(taxonomy_of(version.manifest.recipe).types)
 
 
 def _preview(version: "Version", path: Path, as_json: bool) -> None:
@@ -199,14 +256,21 @@ def _write_sample(version: "Version", responses: bool, size: int | None, chosen:
     if journal_path(path).exists():
         raise SeasDataError(f"{path} has decisions in {journal_path(path)}; pass another sheet with -o")
     sheet.require_unfilled(path)
-    rows = sheet.sample_responses(version, size or _SAMPLE) if responses else _choose(version, size, chosen)
-    if rows.is_empty():
-        raise SeasDataError(f"{version.name} has no {'judged responses' if responses else 'kept prompts'} to review")
+    rows = _sample(version, responses, size, chosen)
     if responses:
         sheet.write_sheet(rows, path, sheet.RESPONSE_COLUMNS, sheet.RESPONSE_INPUTS)
     else:
         sheet.write_sheet(rows, path)
     return rows.height
+
+
+def _sample(version: "Version", responses: bool, size: int | None, chosen: dict[str, Any]) -> "pl.DataFrame":
+    from seas_data.review import sheet
+
+    rows = sheet.sample_responses(version, size or _SAMPLE) if responses else _choose(version, size, chosen)
+    if rows.is_empty():
+        raise SeasDataError(f"{version.name} has no {'judged responses' if responses else 'kept prompts'} to review")
+    return rows
 
 
 def _choose(version: "Version", size: int | None, chosen: dict[str, Any]) -> "pl.DataFrame":
@@ -249,10 +313,9 @@ def _reviewer(who: str | None) -> str:
 
 
 def _serve(version: "Version", path: Path, responses: bool, who: str, port: int, *, settle: bool = False) -> None:
-    from seas_data.recipe.taxonomy import taxonomy_of
-    from seas_data.review.page import app, forms, items, serve, session
+    from seas_data.review.page import app, items, serve, session
 
-    form = forms.response_form() if responses else forms.prompt_form(taxonomy_of(version.manifest.recipe).types)
+    form = _form(version, responses)
     reason = "settled" if settle else f"review of {version.name}"
     work = session.Session(path, form, who, reason, settle=settle)
     try:

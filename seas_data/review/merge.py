@@ -22,7 +22,8 @@ from seas_data.sources.raw_rows import is_valid_unicode
 from seas_data.sources.sheet_journal import ID_COLUMNS
 from seas_data.sources.sheets import guard_cell, read_sheet, write_cells
 
-_VALUES: Final = {"decision": ("keep", "drop"), "verdict": VERDICTS, "refusal": REFUSALS}
+VALUES: Final = {"decision": ("keep", "drop"), "verdict": VERDICTS, "refusal": REFUSALS}
+"""The answers to the questions whose answers are a closed list."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,9 @@ def _read(path: Path) -> _Sheet:
             raise SeasDataError(f"{location}: {record.fault or 'bytes that are not UTF-8'}; fix the line")
         row = dict(zip(header, record.fields, strict=True))
         for name in QUESTIONS[key]:
-            value = row.get(name, "").casefold().replace(" ", "_") if name in _VALUES else row.get(name, "")
-            if name in _VALUES and value and value not in _VALUES[name]:
-                raise SeasDataError(f"{location}: {name} should be {', '.join(_VALUES[name])} or empty")
+            value = row.get(name, "").casefold().replace(" ", "_") if name in VALUES else row.get(name, "")
+            if name in VALUES and value and value not in VALUES[name]:
+                raise SeasDataError(f"{location}: {name} should be {', '.join(VALUES[name])} or empty")
             row[name] = value
         rows.append(row)
     return _Sheet(path, key, header, rows)
