@@ -37,8 +37,11 @@ def read_sheet(path: Path, noun: str) -> tuple[list[str], list[Record]]:
 def fold_journal(path: Path, noun: str) -> None:
     """Write the decisions of the journal into the cells of the sheet; all other cells stay as they are.
 
-    The journal is not changed. Raises SeasDataError, and leaves the sheet, if a row of it is broken.
+    The journal is not changed; without decisions the sheet is left as it is. Raises SeasDataError, and leaves the
+    sheet, if a row of it is broken.
     """
+    if not read_journal(path):
+        return
     header, records = _parse(path, noun)
     rows = [record.fields for record in _apply_journal(path, header, records)]
     if broken := [record for record in records if record.fields is None]:
@@ -100,8 +103,7 @@ def unguard_cell(cell: str) -> str:
     """Remove the guard of ``guard_cell``, or the ``="..."`` that some people put around text."""
     if cell.startswith("'") and _RISKY.match(cell[1:]):
         return cell[1:]
-    formula = re.fullmatch('="(.*)"', cell, re.DOTALL)
-    return formula[1] if formula else cell
+    return cell[2:-1] if len(cell) > 2 and cell.startswith('="') and cell.endswith('"') else cell
 
 
 def _unguard_cells(cells: list[str]) -> list[str]:

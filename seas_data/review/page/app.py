@@ -22,11 +22,13 @@ from starlette.routing import Route
 from seas_data.errors import SeasDataError
 from seas_data.review.page.items import Item
 from seas_data.review.page.marks import split_marks
+from seas_data.review.page.matches import Matches
 from seas_data.review.page.session import Session
 
 _RESOURCES = Path(__file__).parent / "resources"
 _LARGEST_FORM = 100_000  # bytes
 _LONGEST_SEARCH = 200
+_REMEMBERED = 8  # filters
 
 
 class Items(Protocol):
@@ -35,6 +37,7 @@ class Items(Protocol):
     def text(self, row_id: str) -> str: ...  # noqa: D102
     def kind(self, row_id: str) -> str: ...  # noqa: D102
     def show(self, row_id: str) -> Item: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class ReviewPage:
@@ -50,6 +53,7 @@ class ReviewPage:
         environment.filters["marks"] = split_marks
         self._template = environment.get_template("page.html.j2")
         self._kinds = sorted({items.kind(row_id) for row_id in session.ids} - {""})
+        self._matches: dict[tuple[str, str, bool], Matches] = {}
 
     def app(self) -> Starlette:
         """Return the ASGI application. When it stops, the session is closed."""
@@ -57,6 +61,7 @@ class ReviewPage:
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             yield
+            self._items.close()
             self._session.close()
 
         return Starlette(
@@ -74,14 +79,13 @@ class ReviewPage:
 
     async def _show(self, request: Request) -> Response:
         show, search = _filter_of(request.query_params.get("show"), request.query_params.get("search"))
-        wanted = self._filter(show, search)
         at = _position(request.query_params.get("at"))
         if at is not None:
             at = min(at, len(self._session.ids) - 1)
         else:
-            at = self._session.find(0, 1, lambda row_id: not self._session.is_decided(row_id) and wanted(row_id))
-            at = self._session.find(0, 1, wanted) if at is None else at
-        return HTMLResponse(self._render(at, show, search, wanted))
+            at = self._find(show, search, open_only=True).first_from(0)
+            at = self._find(show, search).first_from(0) if at is None else at
+        return HTMLResponse(self._render(at, show, search))
 
     async def _decide(self, request: Request) -> Response:
         form = await _read_form(request)
@@ -93,8 +97,8 @@ class ReviewPage:
         else:
             self._session.decide(row_id, key, form.get("detail", ""), form.get("note", ""))
         show, search = _filter_of(form.get("show"), form.get("search"))
-        at = self._session.positions[row_id]
-        following = self._session.find(at + 1, 1, self._filter(show, search))
+        at = self._changed(row_id)
+        following = self._find(show, search).first_from(at + 1)
         return _to(at if following is None or key == "0" else following, show, search)
 
     async def _undo(self, request: Request) -> Response:
@@ -103,7 +107,7 @@ class ReviewPage:
         show, search = _filter_of(form.get("show"), form.get("search"))
         if row_id is None:
             return _to(_position(form.get("at")) or 0, show, search)
-        return _to(self._session.positions[row_id], show, search)
+        return _to(self._changed(row_id), show, search)
 
     async def _reveal(self, request: Request) -> Response:
         form = await _read_form(request)
@@ -119,9 +123,32 @@ class ReviewPage:
             self._template.render(self._common("all", "") | {"problem": message}), 400 if known else 500
         )
 
+    def _find(self, show: str, search: str, *, open_only: bool = False) -> Matches:
+        """Return the rows of a filter, or its undecided ones; those of the last few filters are remembered."""
+        key = (show, search, open_only)
+        found = self._matches.pop(key, None)
+        if found is None:
+            wanted, session = self._filter(show, search), self._session
+            found = Matches(
+                session.ids, (lambda row_id: not session.is_decided(row_id) and wanted(row_id)) if open_only else wanted
+            )
+        self._matches[key] = found
+        while len(self._matches) > _REMEMBERED:
+            del self._matches[next(iter(self._matches))]
+        return found
+
+    def _changed(self, row_id: str) -> int:
+        """Bring the remembered filters up to date with a row, and return its position."""
+        at = self._session.positions[row_id]
+        for matches in self._matches.values():
+            matches.update(at)
+        return at
+
     def _filter(self, show: str, search: str) -> Callable[[str], bool]:
         """Return whether a row passes the filter ``show`` and contains ``search``."""
         session, words = self._session, search.casefold()
+        if show == "all" and not words:
+            return lambda _: True
 
         def wanted(row_id: str) -> bool:
             cells = session.cells(row_id)
@@ -159,18 +186,16 @@ class ReviewPage:
             "problem": None,
         }
 
-    def _render(self, at: int | None, show: str, search: str, wanted: Callable[[str], bool]) -> str:
+    def _render(self, at: int | None, show: str, search: str) -> str:
         values = self._common(show, search)
         if at is None:
             return self._template.render(values)
         session = self._session
         row_id = session.ids[at]
         links = {
-            "previous": _link(session.find(at - 1, -1, wanted), show, search),
-            "next": _link(session.find(at + 1, 1, wanted), show, search),
-            "skip": _link(
-                session.find(at + 1, 1, lambda each: not session.is_decided(each) and wanted(each)), show, search
-            ),
+            "previous": _link(self._find(show, search).last_before(at), show, search),
+            "next": _link(self._find(show, search).first_from(at + 1), show, search),
+            "skip": _link(self._find(show, search, open_only=True).first_from(at + 1), show, search),
         }
         cells = session.cells(row_id)
         made = [

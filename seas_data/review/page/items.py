@@ -4,22 +4,19 @@ Of a prompt: its text or turns, where it comes from and what the version decided
 most similar kept prompts. Of a response: the prompt and the response, and nothing that a judge or another person said.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.review.page.marks import Folded, fold_long
+from seas_data.review.page.neighbours import Neighbours
 from seas_data.review.response_index import response_texts
 
-SIMILAR = 5
-"""The number of similar prompts that are listed."""
 _ORDINARY = ("general", "harmless")
 """Kinds of prompts that are shown at once; the texts of others are hidden until the reviewer asks for them."""
 
@@ -70,15 +67,17 @@ class PromptItems:
         self._dropped = {row_id for row_id in ids if row_id not in kept}
         self._splits = dict(version.table("splits", ["prompt_id", "split"]).iter_rows())
         self._topics = dict(version.table("clusters", ["prompt_id", "label"]).iter_rows())
-        self._similar = _similarity(version, kept)
+        self._neighbours = Neighbours(version.table("embeddings"), kept, ids)
+        self._texts = dict(self._prompts.select("prompt_id", "text").iter_rows())
+        self._kinds = dict(self._prompts.select("prompt_id", "kind").iter_rows())
 
     def text(self, row_id: str) -> str:
         """Return the text that the search of the page looks at."""
-        return self._row(row_id)["text"] or ""
+        return self._texts[row_id] or ""
 
     def kind(self, row_id: str) -> str:
         """Return the kind of the prompt."""
-        return str(self._row(row_id)["kind"])
+        return str(self._kinds[row_id])
 
     def show(self, row_id: str) -> Item:
         """Return the item of a row of the sheet."""
@@ -100,6 +99,10 @@ class PromptItems:
             facts.append(("dataset", "dropped"))
         return Item(row_id, self._passages(row), row["kind"] not in _ORDINARY, facts, self._related(row_id))
 
+    def close(self) -> None:
+        """Stop what runs for the items."""
+        self._neighbours.close()
+
     def _row(self, row_id: str) -> dict[str, Any]:
         return self._prompts.row(self._at[row_id], named=True)
 
@@ -113,7 +116,7 @@ class PromptItems:
 
     def _related(self, row_id: str) -> list[Related]:
         found = [("contrast", other) for other in self._contrasts.get(row_id, [])]
-        found += [(f"similarity {cosine:.3f}", other) for other, cosine in self._similar(row_id)]
+        found += [(f"similarity {cosine:.3f}", other) for other, cosine in self._neighbours.of(row_id)]
         rows = [(relation, self._row(other)) for relation, other in found if other in self._at]
         return [Related(relation, row["prompt_id"], row["kind"], self._passages(row)) for relation, row in rows]
 
@@ -141,6 +144,9 @@ class ResponseItems:
         passages = [Passage("prompt", fold_long(prompt or "")), Passage("response", fold_long(response or ""))]
         return Item(row_id, passages, hidden=True)
 
+    def close(self) -> None:
+        """Do nothing: nothing runs for the items."""
+
 
 def _require(version: Version, ids: Sequence[str], known: dict[str, int], noun: str, path: Path) -> None:
     missing = [row_id for row_id in ids if row_id not in known]
@@ -159,29 +165,3 @@ def _contrasts(decisions: pl.DataFrame) -> dict[str, list[str]]:
         partners.setdefault(one, []).append(other)
         partners.setdefault(other, []).append(one)
     return {row_id: list(dict.fromkeys(others)) for row_id, others in partners.items()}
-
-
-def _similarity(version: Version, kept: set[str]) -> Callable[[str], list[tuple[str, float]]]:
-    """Return a function that lists the kept prompts most similar to one, with the cosines, most similar first."""
-    vectors = version.table("embeddings")
-    matrices: dict[str, tuple[list[str], NDArray[np.float32], NDArray[np.bool_]]] = {}
-    place: dict[str, tuple[str, int]] = {}
-    for (model,), rows in vectors.group_by("model", maintain_order=True):
-        ids = rows["prompt_id"].to_list()
-        matrix = rows["vector"].explode().to_numpy().astype(np.float32).reshape(len(ids), -1)
-        matrices[str(model)] = ids, matrix, np.array([row_id in kept for row_id in ids])
-        place |= {row_id: (str(model), at) for at, row_id in enumerate(ids)}
-
-    def similar(row_id: str) -> list[tuple[str, float]]:
-        if row_id not in place:
-            return []
-        model, at = place[row_id]
-        ids, matrix, is_kept = matrices[model]
-        cosines = matrix @ matrix[at]
-        cosines[~is_kept] = -2.0
-        cosines[at] = -2.0
-        best = np.argpartition(cosines, -min(SIMILAR, len(ids)))[-SIMILAR:]
-        best = best[np.argsort(-cosines[best], kind="stable")]
-        return [(ids[each], float(cosines[each])) for each in best if cosines[each] > -2.0]
-
-    return similar

@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
@@ -92,11 +91,6 @@ class Session:
         self._write(row_id, earlier)
         self._undo.pop()
         return row_id
-
-    def find(self, start: int, step: int, wanted: Callable[[str], bool]) -> int | None:
-        """Return the first position from ``start`` on, in steps of 1 or -1, whose row is ``wanted``."""
-        end = len(self.ids) if step > 0 else -1
-        return next((at for at in range(start, end, step) if wanted(self.ids[at])), None)
 
     def seconds_left(self) -> float | None:
         """Return how long the other rows will take at the pace of the last decisions; None before the third."""
