@@ -121,9 +121,9 @@ def read_export(path: Path, who: str | None = None) -> Export:
     name = who or next(iter(answers))
     if name not in answers:
         raise SeasDataError(f"{path} has no annotations of {name}; it has those of {', '.join(sorted(answers))}")
-    given = answers[name]
-    cells = [[*row.values(), *_fill(given.get(row_id), inputs, name)] for row_id, row in rows.items()]
-    return Export(name, [*columns, *inputs], cells, len(given))
+    said = answers[name]
+    cells = [[*row.values(), *_fill(said.get(row_id), inputs, name)] for row_id, row in rows.items()]
+    return Export(name, [*columns, *inputs], cells, len(said))
 
 
 def _fill(given: dict[str, str] | None, inputs: tuple[str, ...], who: str) -> list[str]:
