@@ -40,6 +40,11 @@ from (select unnest($ids) as response_id) join responses using (response_id)
 left join attacks using (prompt_id) left join prompts using (prompt_id)
 order by response_id
 """
+_TURNS = """
+select responses.response_id, prompts.messages
+from (select unnest($ids) as response_id) join responses using (response_id) join prompts using (prompt_id)
+where prompts.messages is not null
+"""
 
 
 def index_responses(version: Version) -> pl.DataFrame:
@@ -67,3 +72,8 @@ def response_texts(version: Version, ids: pl.Series) -> pl.DataFrame:
     Output columns: response_id, prompt, response; sorted by response_id.
     """
     return version.select(_TEXTS, {"ids": ids.to_list()})
+
+
+def response_turns(version: Version, ids: pl.Series) -> dict[str, list[dict[str, str]]]:
+    """Return the turns of the prompts that the responses ``ids`` answer, by response; only of conversations."""
+    return dict(version.select(_TURNS, {"ids": ids.to_list()}).iter_rows())

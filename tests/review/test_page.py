@@ -13,7 +13,8 @@ import seas_data as sd
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.review import sheet
-from seas_data.review.page.items import PromptItems
+from seas_data.review.page.items import PromptItems, ResponseItems
+from seas_data.review.response_index import response_texts
 from seas_data.sources.sheets import unguard_cell
 from seas_data.store import open_workspace
 from seas_data.tables import TABLES
@@ -261,6 +262,33 @@ def test_nothing_hostile_acts_and_nothing_leaves(
         assert rows[row_id]["decision"] == ("keep", "drop")[at % 2]
     stored = dict(kept.select("prompt_id", "text").iter_rows())
     assert all(unguard_cell(row["text"]) == stored[row_id] for row_id, row in rows.items())
+
+
+def test_a_response_is_shown_with_the_turns_of_its_conversation(hostile_version: Version, tmp_path: Path) -> None:
+    query = "select response_id, prompt_id from responses where prompt_id in (select prompt_id from kept) order by all"
+    response_id, prompt_id = hostile_version.select(query).row(0)
+    turns = [
+        ("system", "Be brief."),
+        ("user", "[[assistant]]"),
+        ("assistant", "Which door?"),
+        ("user", "The blue one."),
+    ]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    frames = {name: hostile_version.table(name) for name in TABLES}
+    row = pl.Series([messages], dtype=frames["prompts"].schema["messages"])
+    frames["prompts"] = frames["prompts"].with_columns(
+        messages=pl.when(pl.col("prompt_id") == prompt_id).then(pl.lit(row).first()).otherwise("messages")
+    )
+    workspace = open_workspace(tmp_path / "ws", create=True)
+    version = made_up._commit(workspace, made_up.recipe(), None, frames, ("write",))
+    shown = ResponseItems(version, [response_id], tmp_path / "x.csv").show(response_id)
+    assert [each.title for each in shown.passages] == [*(role for role, _ in turns), "response"]
+    path = tmp_path / "gold.csv"
+    texts = response_texts(version, pl.Series([response_id]))
+    sheet.write_sheet(texts, path, sheet.RESPONSE_COLUMNS, sheet.RESPONSE_INPUTS)
+    with served(version, response_session(version, path, 1)) as address:
+        page = visit(address).get("/").text
+    assert [title in page for title in (">assistant</h2>", ">response</h2>", ">prompt</h2>")] == [True, True, False]
 
 
 def test_hostile_responses_do_not_act_either(hostile_version: Version, browser: Any, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Of a prompt: its text or turns, where it comes from and what the version decided
 most similar kept prompts. Of a response: the prompt and the response, and nothing that a judge or another person said.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.review.page.marks import Folded, fold_long
 from seas_data.review.page.neighbours import Neighbours
-from seas_data.review.response_index import response_texts
+from seas_data.review.response_index import response_texts, response_turns
 
 _ORDINARY = ("general", "harmless")
 """Kinds of prompts that are shown at once; the texts of others are hidden until the reviewer asks for them."""
@@ -109,7 +109,7 @@ class PromptItems:
     def _passages(self, row: dict[str, Any]) -> list[Passage]:
         language = row["language"] or ""
         if turns := row.get("messages"):
-            return [Passage(turn["role"], fold_long(turn["content"] or ""), language) for turn in turns]
+            return _turns(turns, language)
         if row["text"] is None:
             return [Passage("prompt", fold_long("This release withholds the text."))]
         return [Passage("prompt", fold_long(row["text"]), language)]
@@ -125,7 +125,8 @@ class ResponseItems:
     """The items of a sheet of responses: those ``ids`` of ``version``. Raises SeasDataError if it lacks one of them."""
 
     def __init__(self, version: Version, ids: Sequence[str], path: Path) -> None:
-        self._texts = response_texts(version, pl.Series(list(ids), dtype=pl.String))
+        series = pl.Series(list(ids), dtype=pl.String)
+        self._texts, self._turns = response_texts(version, series), response_turns(version, series)
         self._at = {row_id: at for at, row_id in enumerate(self._texts["response_id"])}
         _require(version, ids, self._at, "responses", path)
 
@@ -141,11 +142,16 @@ class ResponseItems:
     def show(self, row_id: str) -> Item:
         """Return the item of a row of the sheet."""
         _, prompt, response = self._texts.row(self._at[row_id])
-        passages = [Passage("prompt", fold_long(prompt or "")), Passage("response", fold_long(response or ""))]
-        return Item(row_id, passages, hidden=True)
+        turns = self._turns.get(row_id)
+        asked = _turns(turns) if turns else [Passage("prompt", fold_long(prompt or ""))]
+        return Item(row_id, [*asked, Passage("response", fold_long(response or ""))], hidden=True)
 
     def close(self) -> None:
         """Do nothing: nothing runs for the items."""
+
+
+def _turns(turns: Sequence[Mapping[str, str]], language: str = "") -> list[Passage]:
+    return [Passage(turn["role"], fold_long(turn["content"] or ""), language) for turn in turns]
 
 
 def _require(version: Version, ids: Sequence[str], known: dict[str, int], noun: str, path: Path) -> None:
