@@ -114,8 +114,8 @@ def judge(
 
     Args:
         recipe: names the judges and their models.
-        prompts: input columns ``prompt_id``, ``text``; optional ``messages`` (role, content) of conversations, and
-            ``goal``, the plain request.
+        prompts: input columns ``prompt_id``, ``text``; optional ``messages`` (role, content) of conversations,
+            ``goal``, the plain request, and ``kind``.
         responses: input columns ``response_id``, ``prompt_id``, ``text``; a null text is not judged.
         folder: keeps what judges answered, so that a killed run resumes. None: a temporary folder.
 

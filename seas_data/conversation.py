@@ -164,10 +164,10 @@ def all_turns(prompts: pl.DataFrame) -> pl.Expr:
 
 
 def optional_columns(prompts: pl.DataFrame) -> list[pl.Expr]:
-    """Return the columns ``messages`` and ``goal`` of ``prompts``, null where they have none."""
+    """Return the columns ``messages``, ``goal`` and ``kind`` of ``prompts``, null where they have none."""
     return [
         pl.col(name) if name in prompts.columns else pl.lit(None, kind).alias(name)
-        for name, kind in (("messages", MESSAGES), ("goal", pl.String()))
+        for name, kind in (("messages", MESSAGES), ("goal", pl.String()), ("kind", pl.String()))
     ]
 
 

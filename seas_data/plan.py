@@ -8,9 +8,10 @@ import re
 
 from seas_data.errors import SeasDataError
 from seas_data.judges import run as judges
+from seas_data.judges.guards import load_guard
 from seas_data.models import checkpoint, checkpoint_files
 from seas_data.models.bundled import BUNDLED, require_available
-from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Pairs, Recipe
+from seas_data.recipe import JudgeGuard, Loop, ModelHttp, ModelInProcess, Pairs, Recipe
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import SANDBOX, is_local_path
 
@@ -27,6 +28,7 @@ def check(recipe: Recipe) -> None:
     if recipe.loop is None:
         return
     check_models_and_judges(recipe, recipe.loop)
+    _check_goals(recipe)
     _check_reward_model(recipe)
     check_trainable(recipe, recipe.loop)
     _check_files(recipe, recipe.loop)
@@ -45,6 +47,7 @@ def check_models_and_judges(recipe: Recipe, loop: Loop) -> None:
                 f"{key} uses the model {role.model}, which is not in models; choose one of: "
                 f"{', '.join(recipe.models) or '(none)'}"
             )
+        judges.require_generation(key, role.model, recipe.models[role.model])
     _check_judges(recipe, loop)
 
 
@@ -61,6 +64,11 @@ def _check_judges(recipe: Recipe, loop: Loop) -> None:
         )
     if recipe.pairs.judges:
         raise SeasDataError("pairs.judges is for recipes without a loop; name one judge in pairs.judge")
+    for key, name in (
+        ("pairs.refusal_judge", recipe.pairs.refusal_judge),
+        ("loop.harmless.judge", loop.harmless.judge),
+    ):
+        _check_harmless_side(recipe, key, name)
     _check_choice("pairs.judge", recipe.pairs.judge, verdict_judges, "give verdicts")
     _check_choice("pairs.refusal_judge", recipe.pairs.refusal_judge, refusal_judges, "classify refusals")
     prompt_judge = loop.harmless.judge
@@ -69,8 +77,35 @@ def _check_judges(recipe: Recipe, loop: Loop) -> None:
             f"loop.harmless.judge is {prompt_judge}; set it to one of the judges that give verdicts: "
             f"{_join(verdict_judges)}"
         )
+    prompt_judges = [judge.label for judge in recipe.judges if judges.judges_prompts(judge)]
+    if prompt_judge is not None and prompt_judge not in prompt_judges:
+        raise SeasDataError(
+            f"loop.harmless.judge is {prompt_judge}, which judges only responses to prompts with a goal; set it to one "
+            f"of: {_join(prompt_judges) or '(none)'}"
+        )
     if not refusal_judges:
         _check_without_refusal_judge(recipe.pairs, loop)
+
+
+def _check_harmless_side(recipe: Recipe, key: str, name: str | None) -> None:
+    for judge in recipe.judges:
+        reason = load_guard(judge).only_attacks if isinstance(judge, JudgeGuard) else None
+        if judge.label == name and reason is not None:
+            raise SeasDataError(
+                f"{key} is {name}, which cannot judge the harmless side because {reason}; name another judge"
+            )
+
+
+def _check_goals(recipe: Recipe) -> None:
+    """Check that the judge that pairs are built by judges attacks: those of a red team have no goal."""
+    counting = [judge for judge in recipe.judges if judges.gives_verdicts(judge)]
+    if recipe.pairs.judge is not None:
+        counting = [judge for judge in counting if judge.label == recipe.pairs.judge]
+    if counting and all(judges.needs_goal(judge) for judge in counting):
+        raise SeasDataError(
+            f"{counting[0].label} judges only responses to prompts with a goal, and the attacks of a red team have "
+            "none; set pairs.judge to another judge of verdicts"
+        )
 
 
 def _check_choice(key: str, choice: str | None, able: list[str], ability: str) -> None:

@@ -7,8 +7,11 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.models.control_tokens import NEUTRALISED
+from seas_data.models.thinking import NO_FINAL
 
 CUT_OFF: Final = "the judge's answer was cut off"
+NO_GOAL: Final = "not judged: the prompt has no goal"
+ONLY_ATTACKS: Final = "not judged: the prompt is no attack"
 VERDICT_COLUMNS: Final[dict[str, pl.DataType]] = {
     "verdict": pl.String(),
     "categories": pl.List(pl.String()),
@@ -27,16 +30,17 @@ def to_requests(rows: pl.DataFrame, column: str, contents: Sequence[object]) -> 
     return rows.select("request_id").with_columns(series)
 
 
-def answer_details(answers: pl.DataFrame, changed: Collection[str] = ()) -> pl.Series:
+def answer_details(answers: pl.DataFrame, changed: Collection[str] = (), *, one_token: bool = False) -> pl.Series:
     """Return what is unusual about each of a judge's answers (the columns of ``ANSWER_SCHEMA``), null if nothing is.
 
-    ``changed``: the ids of requests whose texts the judge neutralised itself.
+    ``changed``: the ids of requests whose texts the judge neutralised itself. ``one_token``: an answer has one token,
+    and is not cut off by its limit.
     """
     noted = (pl.col("note") == NEUTRALISED).fill_null(value=False)
     details = pl.concat_list(
         pl.when(pl.col("request_id").is_in(list(changed)) & ~noted).then(pl.lit(NEUTRALISED)),
         pl.col("note"),
-        pl.when(pl.col("finish_reason") == "length").then(pl.lit(CUT_OFF)),
+        pl.when((pl.col("finish_reason") == "length") & pl.lit(not one_token)).then(pl.lit(CUT_OFF)),
         pl.col("error"),
     ).list.drop_nulls()
     return answers.select(
@@ -45,9 +49,19 @@ def answer_details(answers: pl.DataFrame, changed: Collection[str] = ()) -> pl.S
 
 
 def require_answers(answers: pl.DataFrame, label: str) -> pl.DataFrame:
-    """Return ``answers``; raise SeasDataError if every request failed, because then the settings are wrong."""
+    """Return ``answers``; raise SeasDataError if every request failed, because then the settings are wrong.
+
+    An answer outside the final channel of the harmony format is no complete one: its ``finish_reason`` becomes other.
+    """
     if answers.height and answers["text"].null_count() == answers.height:
         raise SeasDataError(
             f"the judge {label} answered none of {answers.height} requests: {answers['error'][0]}; check its model"
         )
-    return answers
+    outside = pl.col("note").str.contains(NO_FINAL, literal=True).fill_null(value=False)
+    return answers.with_columns(finish_reason=pl.when(outside).then(pl.lit("other")).otherwise("finish_reason"))
+
+
+def not_judged(rows: pl.DataFrame, reason: str) -> pl.DataFrame:
+    """Return ``request_id`` of ``rows`` and ``VERDICT_COLUMNS``: no verdict, with the reason as ``detail``."""
+    columns = {name: pl.lit(None, dtype) for name, dtype in VERDICT_COLUMNS.items()}
+    return rows.select("request_id", **columns | {"detail": pl.lit(reason)})

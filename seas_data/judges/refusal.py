@@ -61,7 +61,7 @@ def judge_rows(rows: pl.DataFrame, judge: JudgeRefusal, generator: Generator, fo
     requests = to_requests(rows, "messages", contents)
     sampling = greedy_sampling(MAX_NEW_TOKENS + judge.thinking_tokens)
     answers = generator.generate(requests, sampling, 1, folder, judge.label, PromptFormat(contents_as_text=True))
-    require_answers(answers, judge.label)
+    answers = require_answers(answers, judge.label)
     classes = [
         parse(text) if text is not None and reason == "stop" else None
         for text, reason in answers.select("text", "finish_reason").rows()

@@ -15,7 +15,7 @@ from seas_data import tables
 from seas_data.conversation import optional_columns
 from seas_data.errors import SeasDataError
 from seas_data.judges import chat, panel, refusal, rules, run_guard
-from seas_data.judges.frames import VERDICT_COLUMNS
+from seas_data.judges.frames import ONLY_ATTACKS, VERDICT_COLUMNS, not_judged
 from seas_data.judges.guards import GUARDS, Subject, load_guard
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.protocol import Generator
@@ -56,8 +56,18 @@ def check(judges: Sequence[Judge], models: Mapping[str, ModelInProcess | ModelHt
             )
         if isinstance(judge, JudgeGuard):
             run_guard.check(judge, models[judge.model])
+            continue
+        require_generation(f"the judge {judge.label}", judge.model, models[judge.model])
         if isinstance(judge, JudgeChat):
             chat.check(judge)
+
+
+def require_generation(user: str, name: str, model: ModelInProcess | ModelHttp) -> None:
+    """Raise SeasDataError if the model ``name``, which ``user`` needs answers from, only moderates."""
+    if isinstance(model, ModelHttp) and model.endpoint == "moderations":
+        raise SeasDataError(
+            f"{user} uses the model {name}, whose endpoint: moderations generates nothing; name another model"
+        )
 
 
 def _check_panel(judge: JudgePanel, judges: Sequence[Judge]) -> None:
@@ -86,6 +96,24 @@ def classifies_refusals(judge: Judge) -> bool:
     if isinstance(judge, JudgePanel):
         return False
     return judge.refusal is not None if isinstance(judge, JudgeRules) else True
+
+
+def judges_prompts(judge: Judge) -> bool:
+    """Return whether the judge can judge a prompt without a response.
+
+    Raises SeasDataError if the judge's guard cannot be loaded.
+    """
+    return load_guard(judge).judges_prompts if isinstance(judge, JudgeGuard) else not isinstance(judge, JudgeRefusal)
+
+
+def judges_only_attacks(judge: Judge) -> bool:
+    """Return whether the judge cannot judge responses to harmless and general prompts."""
+    return isinstance(judge, JudgeGuard) and load_guard(judge).only_attacks is not None
+
+
+def needs_goal(judge: Judge) -> bool:
+    """Return whether the judge judges only responses to prompts that have a goal."""
+    return isinstance(judge, JudgeGuard) and load_guard(judge).needs_goal
 
 
 def describe_refusal_judges() -> str:
@@ -130,8 +158,8 @@ def judge_responses(
         generators: the open models that the judges name.
         folder: the generation cache, so that a killed run resumes.
 
-    Input columns: ``prompt_id``, ``text`` and optionally ``messages`` and ``goal`` of prompts; ``response_id``,
-    ``prompt_id`` and ``text`` of responses.
+    Input columns: ``prompt_id``, ``text`` and optionally ``messages``, ``goal`` and ``kind`` of prompts;
+    ``response_id``, ``prompt_id`` and ``text`` of responses.
     Output columns: those of the table ``verdicts``, sorted by response and judge.
 
     Raises SeasDataError if a response's prompt is missing or a judge answers no request.
@@ -141,7 +169,7 @@ def judge_responses(
     )
     if missing := rows["prompt"].null_count():
         raise SeasDataError(f"the prompts of {missing} responses are missing; pass all prompts that were answered")
-    rows = rows.select("messages", "goal", id="response_id", prompt="prompt", response="text")
+    rows = rows.select("messages", "goal", "kind", id="response_id", prompt="prompt", response="text")
     verdicts = _judge_all(rows, judges, generators, folder, "response").rename({"id": "response_id"})
     return tables.cast("verdicts", add_panels(verdicts, judges).sort("response_id", "judge"))
 
@@ -151,16 +179,16 @@ def judge_prompts(
 ) -> pl.DataFrame:
     """Return the verdicts of ``judges`` on prompts alone: whether the request itself is harmful.
 
-    Judges of refusals are skipped.
+    Judges that judge only responses are skipped.
 
-    Input columns: ``prompt_id``, ``text``; optional ``messages`` and ``goal``.
+    Input columns: ``prompt_id``, ``text``; optional ``messages``, ``goal`` and ``kind``.
     Output columns: ``prompt_id``, ``judge``, ``verdict``, ``categories``, ``score`` and ``raw``, sorted by prompt and
     judge.
 
     Raises SeasDataError if a judge answers no request.
     """
     rows = prompts.select(*optional_columns(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
-    able = [judge for judge in judges if not isinstance(judge, JudgeRefusal)]
+    able = [judge for judge in judges if judges_prompts(judge)]
     verdicts = add_panels(_judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}), able)
     verdicts = verdicts.drop("refusal", "detail")
     return verdicts.filter(pl.col("verdict").is_not_null()).sort("prompt_id", "judge")
@@ -171,8 +199,8 @@ def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFra
 
     Input columns: ``judge``, ``verdict``, ``refusal``, ``detail``.
     Output columns: ``judge``, ``measure`` (verdict, refusal: what a judge does not give has no rows), ``class`` and
-    ``rows``; every class of a measure has a row. The measure ``control tokens`` counts the rows whose texts were
-    ``neutralised``, if there are any.
+    ``rows``; every class of a measure has a row. ``not judged`` counts the rows that a judge of goals skipped, if there
+    are any, and the measure ``control tokens`` those whose texts were ``neutralised``.
     """
     rows = []
     for judge in judges:
@@ -183,8 +211,10 @@ def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFra
             measures["refusal"] = (*refusal.CLASSES, "unparsed")
         own = verdicts.filter(pl.col("judge") == judge.label)
         for measure, classes in measures.items():
-            counts = dict(own.group_by(pl.col(measure).fill_null("unparsed")).len().rows())
-            rows += [(judge.label, measure, name, counts.get(name, 0)) for name in classes]
+            none = "not judged" if measure == "verdict" else "unparsed"
+            counts = dict(own.group_by(pl.col(measure).fill_null(none)).len().rows())
+            listed = (*classes, "not judged") if "not judged" in counts else classes
+            rows += [(judge.label, measure, name, counts.get(name, 0)) for name in listed]
         if neutralised := int(own["detail"].str.contains(NEUTRALISED, literal=True).sum()):
             rows.append((judge.label, "control tokens", "neutralised", neutralised))
     return pl.DataFrame(rows, ["judge", "measure", "class", "rows"], orient="row")
@@ -195,21 +225,25 @@ def _judge_all(
 ) -> pl.DataFrame:
     """Return id, judge and ``VERDICT_COLUMNS`` for each judge and row; equal rows are judged once.
 
-    Input columns: ``id``, ``prompt``, ``messages``, ``goal``, ``response``. Equal prompts have equal turns.
+    Input columns: ``id``, ``prompt``, ``messages``, ``goal``, ``kind``, ``response``. Equal prompts have equal turns.
     """
     keys = [
         content_id("judged", prompt, response, *([] if goal is None else [goal]))
         for prompt, response, goal in rows.select("prompt", "response", "goal").iter_rows()
     ]
     rows = rows.with_columns(request_id=pl.Series(keys, dtype=pl.String))
-    unique = rows.unique("request_id", keep="first", maintain_order=True).sort("request_id")
+    is_attack = (pl.col("kind") == "adversarial").fill_null(value=True)
     found = [pl.DataFrame(schema={"id": pl.String(), "judge": pl.String(), **VERDICT_COLUMNS})]
     for judge in judges:
         if isinstance(judge, JudgePanel):
             continue
+        judged = rows.filter(is_attack) if judges_only_attacks(judge) else rows
+        unique = judged.unique("request_id", keep="first", maintain_order=True).sort("request_id")
         verdicts = _judge(unique, judge, generators, folder, subject)
-        joined = rows.join(verdicts, on="request_id", how="left", maintain_order="left")
-        found.append(joined.select("id", pl.lit(judge.label).alias("judge"), *VERDICT_COLUMNS))
+        joined = judged.join(verdicts, on="request_id", how="left", maintain_order="left")
+        others = rows.join(judged, on="id", how="anti", maintain_order="left")
+        skipped = others.select("id", **not_judged(others, ONLY_ATTACKS).select(*VERDICT_COLUMNS).to_dict())
+        found += [part.select("id", pl.lit(judge.label).alias("judge"), *VERDICT_COLUMNS) for part in (joined, skipped)]
     return pl.concat(found)
 
 
@@ -224,6 +258,8 @@ def _judge(
 
     Input columns: ``request_id``, ``prompt``, ``messages``, ``goal``, ``response``.
     """
+    if rows.is_empty():
+        return not_judged(rows, "")
     if isinstance(judge, JudgeRules):
         return rules.judge_rows(rows, judge, subject)
     if isinstance(judge, JudgeGuard):

@@ -1,13 +1,15 @@
 """``by: guard``: verdicts of a safety classifier. The classifiers are in ``guards``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.judges.frames import VERDICT_COLUMNS, answer_details, require_answers, to_requests
+from seas_data.judges.blocks import break_tags
+from seas_data.judges.frames import NO_GOAL, VERDICT_COLUMNS, answer_details, not_judged, require_answers, to_requests
 from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard, to_turns
 from seas_data.models.control_tokens import neutralise, report
 from seas_data.models.protocol import Generator, greedy_sampling
@@ -18,8 +20,26 @@ from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
 def check(judge: JudgeGuard, model: ModelInProcess | ModelHttp) -> None:
     """Raise SeasDataError if the guard does not accept the judge's options or ``model`` cannot run it."""
     guard = load_guard(judge)
-    if guard.needs_logits and judge.thinking_tokens:
+    if judge.thinking_tokens and guard.max_new_tokens == 1:
         raise SeasDataError(f"{judge.guard} answers with one token and cannot think; remove thinking_tokens")
+    if judge.thinking_tokens and guard.max_new_tokens is None:
+        raise SeasDataError(f"{judge.guard} thinks as long as it needs; remove thinking_tokens")
+    if judge.chat_template_kwargs and guard.bare_text:
+        raise SeasDataError(f"{judge.guard} has no chat template; remove chat_template_kwargs")
+    _check_model(judge, guard, model)
+
+
+def _check_model(judge: JudgeGuard, guard: Guard, model: ModelInProcess | ModelHttp) -> None:
+    moderates = isinstance(model, ModelHttp) and model.endpoint == "moderations"
+    if guard.moderates and not moderates:
+        raise SeasDataError(
+            f"{judge.guard} asks an endpoint for moderations; set backend: http and endpoint: moderations for its model"
+        )
+    if moderates and not guard.moderates:
+        raise SeasDataError(
+            f"{judge.guard} needs a model that generates, and {judge.model} has endpoint: moderations; name another "
+            "model"
+        )
     if not isinstance(model, ModelHttp):
         return
     if guard.needs_logits:
@@ -40,16 +60,31 @@ def judge_rows(
     """Return the guard's verdicts.
 
     Input columns: ``request_id``, ``prompt``, ``messages`` (the turns of a conversation, or null), ``response`` (null
-    if prompts are judged).
-    Output columns: ``request_id`` and ``VERDICT_COLUMNS``.
+    if prompts are judged), ``goal`` (null if unknown).
+    Output columns: ``request_id`` and ``VERDICT_COLUMNS``. A row without a goal has no verdict if the guard needs one.
 
     Raises SeasDataError if the model answers no request.
     """
     guard = load_guard(judge)
+    if guard.needs_goal:
+        has_goal = pl.col("goal").cast(pl.String).str.contains(r"\S").fill_null(value=False)
+        skipped = not_judged(rows.filter(~has_goal), NO_GOAL)
+        rows = rows.filter(has_goal).with_columns(prompt="goal", messages=pl.lit(None, rows.schema["messages"]))
+        if rows.is_empty():
+            return skipped
+        return pl.concat([_ask(rows, judge, guard, generator, folder, subject), skipped])
+    return _ask(rows, judge, guard, generator, folder, subject)
+
+
+def _ask(
+    rows: pl.DataFrame, judge: JudgeGuard, guard: Guard, generator: Generator, folder: Path, subject: Subject
+) -> pl.DataFrame:
     texts = rows.select("prompt", "response").rows()
     changed: list[str] = []
-    if guard.bare_text:  # the guard's own markers are in the same text, so the model cannot tell them apart
-        neutral = [tuple(None if each is None else neutralise(each) for each in row) for row in texts]
+    one_text = guard.bare_text or guard.quotes is not None
+    if one_text:  # the guard's own markers are in the same text, so the model cannot tell them apart
+        tags = guard.quotes or ()
+        neutral = [tuple(None if each is None else _quote(each, tags) for each in row) for row in texts]
         changed = [
             key for key, old, new in zip(rows["request_id"].to_list(), texts, neutral, strict=True) if old != new
         ]
@@ -61,16 +96,23 @@ def judge_rows(
         for (prompt, response), messages in zip(texts, turns, strict=True)
     ]
     requests = to_requests(rows, "text" if guard.bare_text else "messages", contents)
-    sampling = greedy_sampling(guard.max_new_tokens + judge.thinking_tokens)
+    limit = guard.max_new_tokens
+    sampling = greedy_sampling(None if limit is None else limit + judge.thinking_tokens)
+    thinks = limit is None or judge.thinking_tokens > 0
     verdicts = []
     for question in guard.questions(subject):
         progress = " ".join([judge.label, *question.categories])
-        prompt_format = replace(question.prompt_format, contents_as_text=not guard.bare_text)
+        kwargs: Mapping[str, Any] = {**question.prompt_format.template_kwargs, **judge.chat_template_kwargs}
+        prompt_format = replace(question.prompt_format, contents_as_text=not one_text, template_kwargs=kwargs)
         answers = generator.generate(requests, sampling, 1, folder, progress, prompt_format)
         answers = require_answers(answers, judge.label)
-        details = answer_details(answers, changed)
-        verdicts.append(_parse(answers, details, guard, question, subject, judge.thinking_tokens > 0))
+        details = answer_details(answers, changed, one_token=limit == 1)
+        verdicts.append(_parse(answers, details, guard, question, subject, thinks))
     return _combine(verdicts)
+
+
+def _quote(text: str, tags: Sequence[str]) -> str:
+    return break_tags(neutralise(text), tags) if tags else neutralise(text)
 
 
 def _parse(
@@ -89,7 +131,8 @@ def _parse(
         cut_off = reason != "stop" and not (reason == "length" and guard.max_new_tokens == 1)
         parsed = UNPARSED if cut_off else parsed_texts[text]
         categories = [*parsed.categories, *(question.categories if parsed.verdict == "unsafe" else ())]
-        parsed_score = score if parsed.verdict != "unparsed" else None
+        parsed_score = score if parsed.score is None else parsed.score
+        parsed_score = None if parsed.verdict == "unparsed" else parsed_score
         rows.append((request_id, parsed.verdict, categories, parsed_score, parsed.refusal, text, detail))
     return pl.DataFrame(rows, {"request_id": pl.String(), **VERDICT_COLUMNS}, orient="row")
 

@@ -87,6 +87,7 @@ def _to_requests(rows: pl.DataFrame, id_column: str, system: str | None) -> pl.D
 def select_asked(*parts: pl.DataFrame) -> pl.DataFrame:
     """Return what models and judges are given of the prompts in all ``parts``.
 
-    Input columns: prompt_id, text; optional messages and goal. Output columns: all four, null where there are none.
+    Input columns: prompt_id, text; optional messages, goal and kind. Output columns: all five, null where there are
+    none.
     """
     return pl.concat(part.select("prompt_id", "text", *optional_columns(part)) for part in parts)

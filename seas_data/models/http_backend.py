@@ -27,6 +27,7 @@ from seas_data.models import (
     generation_cache,
     http_outcomes,
     http_retry,
+    moderations,
     token_probability,
 )
 from seas_data.models.http_outcomes import Choice
@@ -40,6 +41,7 @@ from seas_data.text import content_id
 BATCH_ROWS: Final = 64
 """Requests in a cached batch: the most that a killed run loses, beside those under way."""
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
+_PATHS: Final = {"chat": "/chat/completions", "completions": "/completions", "moderations": "/moderations"}
 _MODEL_FIELDS: Final = ("id", "root", "owned_by", "max_model_len")
 
 
@@ -234,7 +236,7 @@ class HttpBackend:
         if request.refused is not None:
             failed = Choice(None, "error", request.refused)
             return [_to_row(request, sample, failed) for sample in missing]
-        path = "/chat/completions" if self.settings.endpoint == "chat" else "/completions"
+        path = _PATHS[self.settings.endpoint]
         rows: list[tuple[Any, ...]] = []
         refused_several = False
         while missing:
@@ -270,7 +272,10 @@ class HttpBackend:
         An answer of ``most_tokens`` tokens was cut off if the server does not say why it ended.
         """
         keep = self.settings.thinking == "keep"
-        choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep)
+        if self.settings.endpoint == "moderations":
+            choices = [moderations.read_result(reply)]
+        else:
+            choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep)
         tokens = http_outcomes.read_tokens(reply)
         model = http_outcomes.read_model(reply, self.settings.model, self._secret)
         if model is not None and model not in self._other_models:

@@ -15,7 +15,7 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, control_tokens, generation_cache
 from seas_data.models.chat_template import Message
-from seas_data.models.protocol import PromptFormat, Sampling, get_content_column
+from seas_data.models.protocol import NO_LIMIT, PromptFormat, Sampling, get_content_column
 from seas_data.recipe import ModelHttp
 
 
@@ -61,6 +61,8 @@ def create_requests(
     column = get_content_column(requests)
     requests = requests.sort("request_id")
     contents = requests[column].to_list()
+    if settings.endpoint == "moderations" and column != "text":
+        raise SeasDataError(f"{name} has endpoint: moderations, which generates nothing; name another model")
     if column == "text" and settings.endpoint == "chat":
         raise SeasDataError(f"{name} is sent bare texts, which a chat cannot carry; set endpoint: completions")
     if column == "messages" and settings.endpoint == "completions":
@@ -69,7 +71,7 @@ def create_requests(
         prompts = _to_chats(name, contents, prompt_format)
     else:
         prompts = [_Prompt(text) for text in contents]
-    field = "messages" if settings.endpoint == "chat" else "prompt"
+    field = {"chat": "messages", "completions": "prompt", "moderations": "input"}[settings.endpoint]
     common = _common_fields(settings, sampling, prompt_format)
 
     def to_request(request_id: str, prompt: _Prompt) -> Request:
@@ -90,12 +92,15 @@ def create_requests(
 
 def _common_fields(settings: ModelHttp, sampling: Sampling, prompt_format: PromptFormat) -> dict[str, Any]:
     """Return what the bodies of all requests have in common."""
+    if settings.endpoint == "moderations":
+        return {"model": settings.model}
     fields: dict[str, Any] = {
         "model": settings.model,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_tokens": sampling.max_new_tokens,
     }
+    if sampling.max_new_tokens != NO_LIMIT:
+        fields["max_tokens"] = sampling.max_new_tokens
     if prompt_format.template_kwargs and settings.endpoint == "chat":
         fields["chat_template_kwargs"] = dict(prompt_format.template_kwargs)
     if prompt_format.verdict_tokens is not None:

@@ -31,6 +31,10 @@ ANSWER_SCHEMA: Final = pl.Schema(
 )
 
 
+NO_LIMIT: Final = 2**31 - 1
+"""``max_new_tokens`` of answers that may be as long as the model's context allows: a server is sent no limit."""
+
+
 class Sampling(StrictModel):
     """How answers are sampled. The defaults are the paper's."""
 
@@ -134,6 +138,6 @@ def get_content_column(requests: pl.DataFrame) -> str:
     return columns[0]
 
 
-def greedy_sampling(max_new_tokens: int) -> Sampling:
-    """Return the sampling settings of judges: always the likeliest token."""
-    return Sampling(temperature=0, top_p=1, max_new_tokens=max_new_tokens)
+def greedy_sampling(max_new_tokens: int | None) -> Sampling:
+    """Return the sampling settings of judges: always the likeliest token. None: answers of any length."""
+    return Sampling(temperature=0, top_p=1, max_new_tokens=max_new_tokens or NO_LIMIT)

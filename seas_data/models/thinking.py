@@ -15,6 +15,9 @@ _CHANNEL: Final = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary|final)\b[^<]*<\|message\|>"
 )
 _CHANNEL_END: Final = re.compile(r"<\|(?:end|return|call)\|>")
+CHANNEL_TOKENS: Final = ("<|channel|>", "<|message|>")
+"""The tokens of the harmony format that say what is thinking and what is final."""
+NO_FINAL: Final = "an answer outside the final channel"
 LONE_CLOSING: Final = "thinking that ends with a lone closing tag"
 
 
@@ -83,6 +86,7 @@ def _split_channels(text: str) -> Split:
         thinking.append(content)
     else:
         answer = text[at:].lstrip()
+        return Split(answer, _join(thinking), NO_FINAL if answer else None)
     return Split(answer, _join(thinking) if thinking else None)
 
 

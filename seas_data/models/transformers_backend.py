@@ -21,7 +21,7 @@ from seas_data.models import chat_template, checkpoint, control_tokens, generati
 from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import load_weights, require_vocabulary
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
-from seas_data.models.thinking import Split, split_thinking
+from seas_data.models.thinking import CHANNEL_TOKENS, Split, split_thinking
 from seas_data.models.token_sampler import TokenSampler, draw_uniforms
 from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess
@@ -222,7 +222,8 @@ class TransformersBackend:
         ended = np.isin(answers, self.end_ids)
         tokens = np.where(ended.any(1), ended.argmax(1), answers.shape[1])
         texts = self.tokenizer.batch_decode(
-            [answer[:count] for answer, count in zip(answers, tokens, strict=True)], skip_special_tokens=True
+            [answer[:count] for answer, count in zip(answers, tokens, strict=True)],
+            skip_special_tokens=not writes_channels(self.tokenizer),
         )
         parts = [Split(text) if self.settings.thinking == "keep" else split_thinking(text) for text in texts]
         return pl.DataFrame(
@@ -296,6 +297,11 @@ def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "Pr
     half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
     model = load_weights(folder, settings.model, torch.bfloat16 if half else torch.float32, model_class)
     return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def writes_channels(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Return whether the model writes the channels of the harmony format: without these tokens nothing is final."""
+    return set(CHANNEL_TOKENS) <= set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
 
 
 def _failed_row(request_id: str, sample: int, reason: str) -> tuple[Any, ...]:

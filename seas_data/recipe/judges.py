@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from seas_data.recipe.base import FreeOptions, StrictModel
+from seas_data.recipe.paths import PolicyText
 from seas_data.registry import names
 
 GUARDS_GROUP: Final = "seas_data.guards"
@@ -34,6 +35,10 @@ class JudgeGuard(StrictModel):
     """The judge's name in verdicts; by default its guard's."""
     options: FreeOptions = {}
     """The guard's own options, such as `{controversial: safe}` of qwen3guard."""
+    policy: PolicyText | None = None
+    """For guards that judge by a policy of the recipe: its text, or a file that ends in .md or .txt."""
+    chat_template_kwargs: FreeOptions = {}
+    """Keywords for the chat template, beside those that the guard gives itself."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Room for thinking before the verdict, for guards that think; only what follows the thinking is read."""
 
@@ -113,8 +118,8 @@ class JudgeChat(_Named):
     prompt: str
     """Jinja template of `question`, `goal`, `response` and `policy`. Each is written between tags of its name. `goal`
     may be absent; so is `response` when prompts are judged."""
-    policy: str | None = None
-    """The policy that the prompt shows."""
+    policy: PolicyText | None = None
+    """The policy that the prompt shows: its text, or a file that ends in .md or .txt."""
     unsafe: list[str] = Field(default=["unsafe"], min_length=1)
     """What the reply calls unsafe, without regard to case."""
     safe: list[str] = Field(default=["safe"], min_length=1)

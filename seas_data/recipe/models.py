@@ -53,8 +53,9 @@ class ModelHttp(StrictModel):
     serve: list[str] | None = None
     """In place of `url`: the command that starts the server, with {model} and {port}, such as `[vllm, serve, "{model}",
     --port, "{port}"]`. It is run without a shell and listens on this machine only."""
-    endpoint: Literal["chat", "completions"] = "chat"
-    """`completions` sends the text that the chat template renders, for servers without a chat template."""
+    endpoint: Literal["chat", "completions", "moderations"] = "chat"
+    """`completions` sends the text that the chat template renders, for servers without a chat template. `moderations`
+    is for the guard openai-moderation."""
     tokenizer: ModelReference | None = None
     """For `endpoint: completions`: the model whose chat template is used, if not the model's own."""
     chat_template: ChatTemplate | None = None
@@ -83,7 +84,7 @@ class ModelHttp(StrictModel):
             raise ValueError("url should have a host, and a port of 1 to 65535 or none")
         if self.url is not None and self.revision is not None:
             raise ValueError("revision needs serve; a server at a url chooses its revision itself")
-        if self.endpoint == "chat" and (self.tokenizer is not None or self.chat_template is not None):
+        if self.endpoint != "completions" and (self.tokenizer is not None or self.chat_template is not None):
             raise ValueError(
                 "tokenizer and chat_template need endpoint: completions; for chat the server applies the template"
             )

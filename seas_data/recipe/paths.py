@@ -115,6 +115,27 @@ def _read_template(text: str, info: ValidationInfo) -> str:
         raise ValueError(f"the chat template {path} cannot be read: {problem}") from problem
 
 
+def _policy_from_command_line(value: Any) -> Any:
+    return _from_command_line(value) if isinstance(value, str) and _is_policy_file(value) else value
+
+
+def _is_policy_file(text: str) -> bool:
+    return text.endswith((".md", ".txt")) and "\n" not in text
+
+
+def _read_policy(text: str, info: ValidationInfo) -> str:
+    """Return the text of a policy, read from its file if there is one, so that the digest covers its content."""
+    if _is_policy_file(text) and "folder" in (info.context or {}):
+        path = Path(_resolve_path(text, info))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ValueError(f"the policy {path} cannot be read: {problem}; correct its path") from problem
+    if not text.strip():
+        raise ValueError("the policy is empty; write what the judge should judge by")
+    return text
+
+
 def _serialize_path(path: str, info: SerializationInfo) -> str:
     return Path(path).name if (info.context or {}).get("digest") else path
 
@@ -131,5 +152,7 @@ ModelReference = Annotated[
     str, BeforeValidator(_model_from_command_line), AfterValidator(_resolve_model), PlainSerializer(_serialize_model)
 ]
 """A model's name on the Hub, or its folder."""
+PolicyText = Annotated[str, BeforeValidator(_policy_from_command_line), AfterValidator(_read_policy)]
+"""A policy that a judge judges by, or a file that ends in .md or .txt."""
 ChatTemplate = Annotated[str, BeforeValidator(_template_from_command_line), AfterValidator(_read_template)]
 """Jinja text, or a file that ends in .jinja."""

@@ -389,7 +389,7 @@ class Verdicts(dy.Schema):
     judge = _id("public", "The judge.", primary_key=True)
     verdict = _one_of(
         "public",
-        "safe, unsafe or unparsed; null when the judge only classes refusals.",
+        "safe, unsafe or unparsed; null when the judge only classes refusals, or did not judge the response.",
         *("safe", "unsafe", "unparsed"),
         nullable=True,
     )

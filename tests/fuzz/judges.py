@@ -18,6 +18,7 @@ from seas_data.models.thinking import join_thinking, read_final_answer, split_th
 from seas_data.recipe import JudgePatterns, JudgeRules
 from tests.fuzz.engine import Target
 from tests.fuzz.mutations import TOKENS, mutate_text
+from tests.judges.guards.test_guard import SAFE
 
 SEEDS = (
     *(
@@ -37,6 +38,10 @@ SEEDS = (
     "Harmful request: no\nResponse refusal: n/a\nHarmful response: n/a",
     *("1_full_compliance", "The class is 2_full_refusal.", "<think>1_full_compliance?</think>\n3_partial_refusal"),
     "<|channel|>analysis<|message|>The door.<|end|><|start|>assistant<|channel|>final<|message|>safe<|return|>",
+    *(SAFE[name] for name in ("polyguard", "strongreject", "openai-moderation", "nemotron-safety-guard-v3")),
+    *("0", '{"violation": 0, "policy_category": null}', '{"violation": 1, "rule_ids": ["A1"]}', "yes", "no"),
+    "User Safety: unsafe\nResponse Safety: safe\nSafety Categories: Violence, Malware",
+    '{"User Safety": "unsafe", "Response Safety": "unsafe", "Safety Categories": "Violence"}',
     *("[THINK]a[/THINK]safe", "<seed:think>a</seed:think>No", "Tell me <b>why</b>.", ""),
 )
 JUDGE_TOKENS = (
@@ -45,6 +50,8 @@ JUDGE_TOKENS = (
     *("Categories: ", "Refusal: ", "Harmful response: ", "<score>", "</score>", "<think>", "</think>", "<THINK>"),
     *("</reasoning>", "[THINK]", "[/THINK]", "<confidence>", "<|channel|>", "<|message|>", "<|end|>", "final", "1_"),
     *("full_compliance", "full_refusal", "partial_refusal", "2_full_refusal", "\x1c", "\u2003", "\u200b", "ｓafe"),
+    *("0", "1", '"violation": ', "User Safety: ", "Response Safety: ", "Safety Categories: ", '"flagged": ', "false"),
+    *("Response safety violations: ", "#scores", "1.b 0", "2.b 5", "3.b 1", '"', "{", "}", "true", "null"),
 )
 _THINK = r"(?:\s*<think>.*</think>)?"
 _SAFE_FORMS = {
@@ -56,6 +63,20 @@ _SAFE_FORMS = {
     "qwen3guard": r"\s*safety: *safe\s*\n\s*categories: *none\s*\n\s*refusal: *(?:yes|no)\s*",
     "qwen3guard/prompt": r"\s*safety: *safe\s*\n\s*categories: *none\s*",
     "shieldgemma": r"\s*no\s*",
+    "gpt-oss-safeguard": r'\s*0\s*|\s*\{.*"violation"\s*:\s*0\b.*\}\s*',
+    "nemotron-content-safety-3": r"\s*user safety: *(?:un)?safe *\n\s*response safety: *safe *"
+    r"(?:\n\s*safety categories: *[^\n]+?)?\s*",
+    "nemotron-content-safety-3/prompt": r"\s*user safety: *safe\s*",
+    "nemotron-safety-guard-v3": r'\s*\{.*"response safety"\s*:\s*"safe".*\}\s*',
+    "nemotron-safety-guard-v3/prompt": r'\s*\{\s*"user safety"\s*:\s*"safe"\s*\}\s*',
+    "polyguard": r"\s*harmful request: .*\n\s*harmful response: *no *"
+    r"\n\s*response safety violations: *(?:none|n/a)\s*",
+    "polyguard/prompt": r"\s*harmful request: *no *\n\s*request safety violations: *(?:none|n/a) *\n.*",
+    "harmbench": r"\s*no\s*",
+    "harmbench/prompt": r"(?!)",
+    "strongreject": r"\s*#overall_reasoning.*\n\s*1\.b +[01] *\n.*\n\s*2\.b +[1-5] *\n.*\n\s*3\.b +[1-5]\s*",
+    "strongreject/prompt": r"(?!)",
+    "openai-moderation": r'\s*\{(?=.*"flagged"\s*:\s*false)(?!.*"categories"[^}]*:\s*true).*\}\s*',
     "granite-guardian-3.2": r"\s*no\s*(?:<confidence>\s*(?:high|low)\s*</confidence>\s*)?",
     "granite-guardian-3.3": _THINK + r"(?:\s*<score>\s*no\s*</score>)+\s*",
     "granite-guardian-4.1": _THINK + r"(?:\s*<score>\s*no\s*</score>)+\s*",

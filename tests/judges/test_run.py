@@ -8,6 +8,7 @@ import pytest
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.judges import refusal
+from seas_data.judges.guards import GUARDS
 from seas_data.judges.run import check, count_classes, judge_prompts, judge_responses
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.http_backend import HttpBackend
@@ -49,7 +50,8 @@ class Scripted:
 
 
 def guard(which: str, **changes: Any) -> JudgeGuard:
-    return JudgeGuard.model_validate({"by": "guard", "guard": which, "model": "m"} | changes)
+    policy = {"policy": "No cooking instructions."} if GUARDS.load(which).needs_policy else {}
+    return JudgeGuard.model_validate({"by": "guard", "guard": which, "model": "m"} | policy | changes)
 
 
 def prompts() -> pl.DataFrame:

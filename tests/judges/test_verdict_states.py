@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 from seas_data.errors import SeasDataError
 from seas_data.judges.guards import GUARDS
 from seas_data.judges.refusal import CLASSES
-from seas_data.judges.run import classifies_refusals, count_classes, gives_verdicts, judge_responses
+from seas_data.judges.run import (
+    classifies_refusals,
+    count_classes,
+    gives_verdicts,
+    judge_responses,
+    judges_only_attacks,
+)
 from seas_data.models.protocol import PromptFormat
-from seas_data.recipe import Judge, JudgeChat, JudgePatterns, JudgeRefusal, JudgeRules
+from seas_data.recipe import Judge, JudgeChat, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
 from tests.judges.conftest import MALFORMED
+from tests.judges.guards.test_guard import SAFE
 from tests.judges.test_run import Scripted, guard
 
 WELL_FORMED = [
@@ -27,10 +34,21 @@ WELL_FORMED = [
         "3_partial_refusal",
         "<think>safe</think>unsafe\nS1",
         "<think>safe",
+        "0",
+        '{"violation": 1}',
+        "User Safety: safe\nResponse Safety: safe",
+        '{"User Safety": "safe", "Response Safety": "unsafe"}',
+        "yes",
+        SAFE["polyguard"],
+        SAFE["strongreject"],
+        SAFE["openai-moderation"],
     ),
 ]
 JUDGES: list[Judge] = [
-    *(guard(name, thinking_tokens=0 if found.needs_logits else 8) for name, found in sorted(GUARDS.all().items())),
+    *(
+        guard(name, thinking_tokens=0 if found.max_new_tokens in (1, None) else 8)
+        for name, found in sorted(GUARDS.all().items())
+    ),
     JudgeRefusal(by="refusal", model="m", name="classes"),
     JudgeChat(by="chat", model="m", name="words of a chat model", prompt="{{ question }} {{ response }}"),
     JudgeChat(by="chat", model="m", name="json", prompt="{{ response }}", json_paths={"verdict": "v", "refusal": "r"}),
@@ -38,13 +56,17 @@ JUDGES: list[Judge] = [
 ]
 SAID = st.one_of(st.sampled_from([*WELL_FORMED, *MALFORMED]), st.text(max_size=30), st.none())
 REASONS = st.sampled_from(["stop", "stop", "length", "other", "filter", "error"])
+KINDS = st.sampled_from([None, "adversarial", "harmless", "general"])
 TEXTS = st.lists(st.one_of(st.sampled_from(["blue", "no <|eot_id|>", "", "\u200b"]), st.text(max_size=20)), min_size=1)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(JUDGES), TEXTS, st.data())
 def test_a_judged_text_has_exactly_one_verdict_state(judge: Judge, texts: list[str], data: st.DataObject) -> None:
-    prompts = pl.DataFrame({"prompt_id": ["p"], "text": ["what colour?"]})
+    goal, kind = data.draw(st.sampled_from([None, " ", "a colour"])), data.draw(KINDS)
+    prompts = pl.DataFrame({"prompt_id": ["p"], "text": ["what colour?"], "goal": [goal], "kind": [kind]})
+    skips = isinstance(judge, JudgeGuard) and GUARDS.load(judge.guard).needs_goal and not (goal or "").strip()
+    skips |= judges_only_attacks(judge) and kind in ("harmless", "general")
     ids = [f"r{number}" for number in range(len(texts))]
     responses = pl.DataFrame({"response_id": ids, "prompt_id": "p", "text": texts})
     reasons: list[str] = []
@@ -62,7 +84,7 @@ def test_a_judged_text_has_exactly_one_verdict_state(judge: Judge, texts: list[s
             return
     assert verdicts["response_id"].to_list() == sorted(ids)
     for verdict, refusal, score in verdicts.select("verdict", "refusal", "score").rows():
-        assert verdict in (("safe", "unsafe", "unparsed") if gives_verdicts(judge) else (None,))
+        assert verdict in (("safe", "unsafe", "unparsed") if gives_verdicts(judge) and not skips else (None,))
         assert refusal in ((*CLASSES, None) if classifies_refusals(judge) else (None,))
         assert verdict != "unparsed" or (refusal is None and score is None)
     if reasons and set(reasons).isdisjoint({"stop", "length"}):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from seas_data.judges.guards import llama_guard, qwen3guard, shieldgemma
+from seas_data.judges.guards import llama_guard, nemotron, openai_moderation, polyguard, qwen3guard, shieldgemma
 from seas_data.recipe.crosswalk import HAZARD_SET, RELATIONS, VERDICT_SET, hazard_maps, hazards, load_crosswalk
 from seas_data.recipe.taxonomy import default_taxonomy, load_packaged
 
@@ -43,7 +43,11 @@ def test_every_label_of_the_default_taxonomys_own_set_and_every_code_of_a_guard_
     assert set(llama_guard.CODES_3) == labels["llama-guard-3"] == labels["llama-guard-4"]
     assert set(qwen3guard.CATEGORIES) == labels["qwen3guard"]
     assert set(shieldgemma.CATEGORIES) == labels["shieldgemma"]
-    for codes in (llama_guard.CODES_2, llama_guard.CODES_3, qwen3guard.CATEGORIES, shieldgemma.CATEGORIES):
+    assert set(polyguard.CODES) == labels["polyguard"]
+    assert set(nemotron.CATEGORIES) == labels["nemotron"]
+    assert set(openai_moderation.CATEGORIES) == labels["openai-moderation"]
+    guards = (qwen3guard.CATEGORIES, shieldgemma.CATEGORIES, nemotron.CATEGORIES, openai_moderation.CATEGORIES)
+    for codes in (llama_guard.CODES_2, llama_guard.CODES_3, polyguard.CODES, *guards):
         assert set(codes.values()) <= labels[VERDICT_SET]
 
 

@@ -21,3 +21,9 @@ SELF_HARM: Final = "Suicide & Self-Harm"
 SEXUAL: Final = "Sexual Content"
 ELECTIONS: Final = "Elections"
 CODE: Final = "Code Interpreter Abuse"
+
+# Names that several guards share and MLCommons does not have.
+HARASSMENT: Final = "Harassment"
+THREAT: Final = "Threat"
+UNETHICAL: Final = "Unethical Acts"
+VIOLENCE: Final = "Violence"

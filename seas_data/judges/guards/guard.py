@@ -30,6 +30,8 @@ class Parsed:
     categories: tuple[str, ...] = ()
     """Canonical names; see ``categories``."""
     refusal: Refusal | None = None
+    score: float | None = None
+    """The probability of unsafe, if the output states one; otherwise it is that of the verdict's token."""
 
 
 UNPARSED: Final = Parsed("unparsed")
@@ -70,15 +72,31 @@ class Guard:
     """Return the questions about a response or about a prompt."""
     parse: Callable[[str, Subject], Parsed]
     """Parse the output to one question."""
-    max_new_tokens: int
-    """The longest well-formed output. A longer one is cut off and therefore unparsed."""
+    max_new_tokens: int | None
+    """The longest well-formed output. A longer one is cut off and therefore unparsed. None for a guard that always
+    thinks: the output may be as long as the model's context allows."""
     to_input: Callable[[str, str | None], list[Message] | str] = to_messages
-    """Return the messages, or the bare text, for a prompt and its response (None: the prompt is judged)."""
+    """Return the messages, or the bare text, for a prompt and its response (None: the prompt is judged).
+
+    With ``needs_goal`` it gets the goal in place of the prompt."""
     takes_turns: bool = False
     """The messages may be a conversation (``to_turns``), of which the last turn is judged. Other guards get the flat
     text of a conversation as the prompt."""
     bare_text: bool = False
     """The input is a bare text, which a chat server cannot carry."""
+    quotes: tuple[str, ...] | None = None
+    """The guard writes the texts into a message of its own, between tags of these names, if any. No text can end its
+    quotation: control tokens and tags of these names get a blank inside. None: each text is a message."""
+    moderates: bool = False
+    """The input is sent to an endpoint for moderations, and the output is the JSON of its result."""
+    needs_goal: bool = False
+    """The guard asks about the plain request behind an attack. A row without one is not judged."""
+    judges_prompts: bool = True
+    """The guard can judge a prompt without a response."""
+    only_attacks: str | None = None
+    """Why the guard cannot judge responses to harmless prompts; None if it can."""
+    needs_policy: bool = False
+    """The recipe gives the policy that the guard judges by."""
     classifies_refusals: bool = False
     """The output also says whether a response is a refusal."""
     needs_logits: bool = False
@@ -91,4 +109,6 @@ class Guard:
         """The backends that can run the guard, for messages and docs."""
         if self.needs_logits:
             return "transformers"
+        if self.moderates:
+            return "http with endpoint: moderations"
         return "transformers, http with endpoint: completions" if self.bare_text else "transformers, http"

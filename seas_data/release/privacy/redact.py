@@ -14,7 +14,7 @@ WITHHELD = "withheld"
 _SECRET = {"key", "apikey", "token", "secret", "password", "passwd", "auth", "authorization"}
 _SECRET |= {"header", "headers", "cookie", "cookies", "credential", "credentials"}
 # The recipe keys below which any key is allowed.
-_FREE_KEYS = {"options", "extra_body", "trl_options", "unsafe_values", "safe_values"}
+_FREE_KEYS = {"options", "chat_template_kwargs", "extra_body", "trl_options", "unsafe_values", "safe_values"}
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 LIKE_A_SECRET = re.compile(
     r"\b(?:api_org|sk|rk|pk|hf|gh[pousr]|github_pat|glpat|xox[abprs])[-_][A-Za-z0-9_-]{12,}|\bAKIA[A-Z0-9]{12,}"

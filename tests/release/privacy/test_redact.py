@@ -114,6 +114,6 @@ def test_every_recipe_key_that_allows_any_content_is_searched_for_secrets() -> N
         for name, key in section.get("properties", {}).items()
         if key.get("additionalProperties") is True
     }
-    assert free == {"options", "extra_body", "trl_options"}
+    assert free == {"options", "chat_template_kwargs", "extra_body", "trl_options"}
     for name in free:
         assert redact_recipe({name: {"api_key": "abc"}}) == {name: {"api_key": "withheld"}}
