@@ -99,10 +99,10 @@ def parse_json(text: str, subject: Subject = "response") -> Parsed:
         fields = parse_object(text.strip())
     except InvalidLineError:
         return UNPARSED
-    values = [fields.get(name) for name in ("User Safety", "Response Safety", "Safety Categories")]
     if not fields.keys() <= _FIELDS or any(not isinstance(fields[name], str) for name in fields):
         return UNPARSED
-    return _classify(*values, subject)
+    user, response, listed = (fields.get(name) for name in ("User Safety", "Response Safety", "Safety Categories"))
+    return _classify(user, response, listed, subject)
 
 
 def _classify(user: str | None, response: str | None, listed: str | None, subject: Subject) -> Parsed:
