@@ -63,6 +63,23 @@ def test_missing_samples_are_requested_again_if_the_server_ignores_n(tmp_path: P
     assert len(seen.bodies) == 48
 
 
+def test_a_seed_belongs_to_a_request_and_stored_answers_serve_another_number_of_samples(tmp_path: Path) -> None:
+    def sent(bodies: list[dict[str, Any]]) -> set[tuple[str, int]]:
+        return {(body["messages"][0]["content"], body["seed"]) for body in bodies}
+
+    with server(lambda body, _: completion(body)) as (url, seen):
+        whole = ask(url, tmp_path / "whole", samples=2, concurrency=5)
+        everything = sent(seen.bodies)
+        seen.bodies.clear()
+        ask(url, tmp_path / "part", samples=2, count=3)
+        assert sent(seen.bodies) < everything, "the seeds do not depend on the other requests"
+        seen.bodies.clear()
+        more = ask(url, tmp_path / "whole", samples=3)
+        assert len(seen.bodies) == 12 and all("n" not in body for body in seen.bodies)
+        assert not {seed for _, seed in sent(seen.bodies)} & {seed for _, seed in everything}
+    assert more.filter(pl.col("sample") < 2).equals(whole)
+
+
 def test_surplus_samples_are_dropped(tmp_path: Path) -> None:
     with server(lambda body, _: completion(body, count=5)) as (url, _):
         assert ask(url, tmp_path, samples=2).height == 24
@@ -201,9 +218,10 @@ def test_a_resumed_run_requests_only_missing_batches(tmp_path: Path, monkeypatch
     def killed_after_one(folder: Path, settings: str, row_keys: list[str], rows: pl.DataFrame) -> pl.DataFrame:
         if len(written) > 1:
             return rows  # the process is gone
-        written.append(row_keys)
-        if len(written) > 1:
+        if written:
+            written.append(row_keys)
             raise KeyboardInterrupt
+        written.append(row_keys)
         return write(folder, settings, row_keys, rows)
 
     with server(lambda body, _: completion(body)) as (url, seen):
