@@ -34,6 +34,7 @@ from seas_data.metrics.intervals import effective_interval, paired_interval
 from seas_data.metrics.right_answer import add_right
 from seas_data.metrics.verdicts import add_refusal_flags, add_unsafe
 from seas_data.query.version import Version
+from seas_data.store import open_workspace
 
 CHECKOUT = Path(__file__).parents[1]
 FIGURES, PAGE = Path(__file__).with_name("ablations.json"), CHECKOUT / "docs" / "loop.md"
@@ -98,7 +99,8 @@ def parse() -> argparse.Namespace:
 def build_run(folder: Path, name: str, seed: int, last: int, *, smoke: bool, threads: int) -> None:
     """Build a run's workspace up to version ``last``, unless it is complete."""
     workspace, run = folder / f"{name}-{seed}", RUNS[name]
-    if is_complete(workspace, last):
+    open_workspace(workspace, create=True)  # a build refuses a folder that only holds models
+    if f"v{last}" in sd.open(workspace).versions():
         return
     copy_models(folder / f"seas-{seed}" / "models", workspace / "models", last if run.last_only else 1)
     common = [f"sandbox.seed={seed}", f"loop.seed={seed}", *(smoke_settings() if smoke else [])]
@@ -110,11 +112,6 @@ def build_run(folder: Path, name: str, seed: int, last: int, *, smoke: bool, thr
         command += ["--iterations", str(iterations), *(part for each in changes for part in ("--set", each))]
         if iterations:
             subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
-
-
-def is_complete(workspace: Path, last: int) -> bool:
-    """Return whether ``workspace`` has the version ``last``."""
-    return workspace.exists() and f"v{last}" in sd.open(workspace).versions()
 
 
 def copy_models(origin: Path, target: Path, below: int) -> None:

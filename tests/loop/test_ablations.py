@@ -52,15 +52,16 @@ def test_runs_are_compared_unit_by_unit(ablations: ModuleType) -> None:
 
 
 def test_figures_are_written_without_a_leading_zero_and_zero_without_a_sign(ablations: ModuleType) -> None:
-    numbers = [
-        ablations.number(*each) for each in ((0.4814,), (1.0,), (0.0,), (-0.0001, "+"), (0.25, "+"), (-0.5, "+"))
-    ]
+    numbers = [ablations.number(*each) for each in ((0.4814,), (1.0,), (-0.0001, "+"), (0.25, "+"), (-0.5, "+"))]
     assert numbers == [".481", "1", "0", "+.250", "-.500"]
     assert ablations.number(-1.0, "+") == "-1"
 
 
 def test_the_page_holds_the_table_of_the_stored_figures(ablations: ModuleType) -> None:
     page = ablations.PAGE.read_text(encoding="utf-8")
+    assert ablations.FIGURES.exists() == (ablations.START in page), "figures and table are written together"
+    if not ablations.FIGURES.exists():
+        pytest.skip("the ablations have not been run")
     figures = json.loads(ablations.FIGURES.read_text(encoding="utf-8"))
     assert ablations.replace_table(page, figures) == page, "run python benchmarks/ablations.py --write"
 
