@@ -140,6 +140,8 @@ def test_of_keys_in_quick_succession_none_is_lost_and_none_decides_an_item_that_
         page.keyboard.press("j")
         opened.settle()
         assert "The key j was not taken" in page.locator("#hint").inner_text(), "nothing overtakes a refused key"
+        hint = page.locator("#hint").bounding_box()
+        assert 0 < hint["y"] < page.viewport_size["height"] - hint["height"], "it is in view"
         assert session.decided == done + 1
         assert page.title().startswith(f"Item {done + 2} of")
         for key in "1jjk":
