@@ -14,6 +14,7 @@ from seas_data.models.bundled import BUNDLED, require_available
 from seas_data.recipe import JudgeGuard, Loop, ModelHttp, ModelInProcess, Pairs, Recipe
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import SANDBOX, is_local_path
+from seas_data.utility.run import require_harness
 
 
 def check(recipe: Recipe) -> None:
@@ -33,6 +34,8 @@ def check(recipe: Recipe) -> None:
     check_trainable(recipe, recipe.loop)
     _check_files(recipe, recipe.loop)
     check_model_folders(recipe, recipe.loop)
+    if (utility := recipe.loop.evaluation.utility) is not None:
+        require_harness(utility)
 
 
 def check_models_and_judges(recipe: Recipe, loop: Loop) -> None:

@@ -6,6 +6,7 @@ are read from the parent version.
 """
 
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
@@ -13,15 +14,19 @@ from seas_data import tables
 from seas_data.curate.incoming import Earlier
 from seas_data.loop.attack_quality import describe_attacks
 from seas_data.loop.attacks import add_language, mark_set_aside, select_valid
+from seas_data.loop.checkpoints import model_name
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.generation import generate_attacks, generate_responses, select_asked
 from seas_data.loop.input_files import read_rows
 from seas_data.loop.seeds import draw_evaluation_seeds
 from seas_data.loop.verdicts import judge_responses
 from seas_data.metrics import MatrixAnswers, TargetAnswers, compute_metrics
+from seas_data.models.checkpoint import compute_digest
 from seas_data.query.version import Version
-from seas_data.recipe import Recipe
+from seas_data.recipe import ModelHttp, Recipe
 from seas_data.tables.ids import row_ids
+from seas_data.utility.job import Job
+from seas_data.utility.run import measure
 
 
 def evaluate_models(context: IterationContext, parent: Version, earlier: Earlier) -> list[Frames]:
@@ -63,6 +68,8 @@ def evaluate_models(context: IterationContext, parent: Version, earlier: Earlier
     for number in new:
         described_target = describe_target(f"T{number}", sets, responses, verdicts, expected)
         results.append({"metrics": compute_answer_metrics(number, cells, described_target)})
+        if (utility := context.loop.evaluation.utility) is not None:
+            results.append(run(f"utility T{number}", len(utility.tasks), partial(_measure_utility, context, number)))
     return results
 
 
@@ -144,6 +151,28 @@ def compute_answer_metrics(iteration: int, cells: pl.DataFrame, answers: TargetA
         pl.col("red_team").is_in([f"R{k}" for k in numbers]) & pl.col("target").is_in([f"T{k}" for k in numbers])
     )
     return pl.concat([compute_metrics(MatrixAnswers(reached, iteration)), compute_metrics(answers)])
+
+
+def _measure_utility(context: IterationContext, number: int) -> Frames:
+    """Run the tasks of ``evaluation.utility`` on a target's checkpoint; return ``metrics``."""
+    settings, name = context.loop.evaluation.utility, model_name("target", number)
+    assert settings is not None
+    if settings.folder is not None:
+        settings = settings.model_copy(update={"folder": str(Path(settings.folder).absolute())})
+    model = context.recipe.models[context.loop.target.model]
+    folder = context.checkpoint_folder(name) or Path(context.base_model_folder("target"))
+    place = {} if isinstance(model, ModelHttp) else {"device": model.device, "precision": model.precision}
+    job = Job(
+        name=name,
+        model=folder.absolute(),
+        digest=compute_digest(folder),
+        settings=settings,
+        results=(context.workspace.root / "utility").absolute(),
+        system=context.loop.target.system,
+        chat_template=model.chat_template,
+        **place,
+    )
+    return {"metrics": measure(job)}
 
 
 def _attack_seeds(context: IterationContext, red_team: str, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:

@@ -38,6 +38,7 @@ from seas_data.sources.conversations import read_instructions, read_preferences
 from seas_data.store import Workspace, takedown
 from seas_data.store.stages import Stages
 from seas_data.tables.ids import row_ids
+from seas_data.utility.job import digest_tasks
 
 
 def hash_inputs(recipe: Recipe) -> list[str]:
@@ -51,7 +52,8 @@ def hash_inputs(recipe: Recipe) -> list[str]:
         each.accelerate_config for each in used if each.accelerate_config and Path(each.accelerate_config).is_file()
     ]
     paths = (loop.instructions, loop.preferences, loop.evaluation.gold_verdicts, *accelerate)
-    return hash_files([path for path in paths if path is not None])
+    tasks = digest_tasks(loop.evaluation.utility.folder) if loop.evaluation.utility is not None else None
+    return [*hash_files([path for path in paths if path is not None]), *([tasks] if tasks is not None else [])]
 
 
 def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages: Stages) -> Frames:

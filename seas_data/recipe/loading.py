@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from seas_data import yaml_text
 from seas_data.errors import SeasDataError
 from seas_data.recipe.models import ModelHttp
-from seas_data.recipe.paths import mark_command_line, resolve_command_line
+from seas_data.recipe.paths import SANDBOX, mark_command_line, resolve_command_line
 from seas_data.recipe.recipe import Recipe
 from seas_data.recipe.training import Training
 from seas_data.text import printable
@@ -112,7 +112,7 @@ def _merged(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def require_trust(recipe: Recipe) -> None:
-    """Raise SeasDataError if the recipe came by `pull` and would start a command or call a server."""
+    """Raise SeasDataError if the recipe came by `pull` and would start a command, call a server or run task files."""
     if recipe.pulled_from is None:
         return
     for name, model in recipe.models.items():
@@ -122,6 +122,19 @@ def require_trust(recipe: Recipe) -> None:
                 f"the recipe was pulled from {printable(recipe.pulled_from)}, and its model {name} would "
                 f"{printable(action)}; check the recipe and build it with --trust"
             )
+    tasks = _task_folder(recipe)
+    if tasks is not None:
+        raise SeasDataError(
+            f"the recipe was pulled from {printable(recipe.pulled_from)}, and the task files in {printable(tasks)} may "
+            "run code; check them and build it with --trust"
+        )
+
+
+def _task_folder(recipe: Recipe) -> str | None:
+    """Return the folder of the recipe's own task files, unless the sandbox writes them."""
+    utility = recipe.loop.evaluation.utility if recipe.loop is not None else None
+    folder = utility.folder if utility is not None else None
+    return None if folder is None or folder.startswith(SANDBOX) else folder
 
 
 def resolve_sandbox(recipe: Recipe, folder: Path) -> Recipe:

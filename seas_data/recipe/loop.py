@@ -1,5 +1,6 @@
 """Recipe keys of the loop: the two models, the seeds, the attacks and the evaluation; and those of the sandbox."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -48,6 +49,33 @@ class LoopSampling(StrictModel):
     """Maximum tokens of a response."""
 
 
+class Utility(StrictModel):
+    """Tasks of lm-evaluation-harness that each target is evaluated on, to see what else it loses."""
+
+    tasks: list[str] = Field(min_length=1)
+    """Names of tasks or groups: of `folder`, or those that come with the harness."""
+    folder: RecipePath | None = None
+    """Folder of task files of your own (YAML, with the data that they name relative to it). Tasks that come with the
+    harness load their data from the Hub."""
+    num_fewshot: int | None = Field(default=None, ge=0)
+    """Examples in each prompt. Null: as the task says."""
+    limit: int | None = Field(default=None, ge=1)
+    """Maximum samples of each task. The figures then say of how many; null for all."""
+    chat_template: bool = True
+    """Whether prompts go through the target's chat template, with its system prompt."""
+    batch_size: int = Field(default=8, ge=1)
+    """Requests in a batch."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _check_tasks(cls, tasks: list[str]) -> list[str]:
+        if faulty := [name for name in tasks if not re.fullmatch(r"[\w.:+-]{1,200}", name)]:
+            raise ValueError(f"a task is named by letters, digits and . _ : + -, not {faulty[0]!r}")
+        if len(set(tasks)) < len(tasks):
+            raise ValueError("name each task once")
+        return tasks
+
+
 class Evaluation(StrictModel):
     """What every pair of a red team and a target is evaluated on."""
 
@@ -66,6 +94,8 @@ class Evaluation(StrictModel):
     gold_verdicts: RecipePath | None = None
     """Verdicts of people on earlier responses (the sheet of `review --responses`), to measure the judges and to correct
     the rates of the version before."""
+    utility: Utility | None = None
+    """Tasks of lm-evaluation-harness for each target (extra `utility`). Null: none."""
 
 
 class Success(StrictModel):

@@ -26,14 +26,43 @@ FILES = {
 MODELS = {"red-team": "red", "target": "target"}
 """Folders of untrained models, and their roles."""
 _MARKER = "sandbox.json"
+TASKS = ("mini_world", "mini_world_choice")
+"""Tasks for lm-evaluation-harness in the folder ``tasks``: the general questions of the world, to be answered in words,
+or by choosing one of four answers."""
+_TASK_FILE = """\
+task: {name}
+dataset_path: json
+dataset_kwargs:
+  data_files: {{test: mini_world.jsonl}}
+test_split: test
+doc_to_text: "{{{{question}}}}"
+{how}metadata: {{version: 1.0}}
+"""
+_HOW = {
+    "mini_world": """\
+output_type: generate_until
+doc_to_target: "{{choices[answer]}}"
+generation_kwargs: {max_gen_toks: 24, until: ["\\n"], do_sample: false}
+metric_list:
+  - {metric: exact_match, aggregation: mean, higher_is_better: true}
+""",
+    "mini_world_choice": """\
+output_type: multiple_choice
+doc_to_choice: "{{choices}}"
+doc_to_target: answer
+metric_list:
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+""",
+}
 
 
 def write_sandbox(folder: Path, settings: Sandbox) -> None:
-    """Write ``FILES`` and ``MODELS`` to ``folder``; do nothing if it already has those of the same settings."""
+    """Write ``FILES``, ``MODELS`` and ``TASKS`` to ``folder``; no files or models that it has of the same settings."""
     from seas_data.sandbox import corpora
     from seas_data.sandbox.tiny import LAYERS, write_model
 
     written = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + "\n"
+    _write_tasks(folder / "tasks", settings)
     if (folder / _MARKER).exists() and (folder / _MARKER).read_text(encoding="utf-8") == written:
         return
     (folder / _MARKER).unlink(missing_ok=True)
@@ -52,6 +81,14 @@ def write_sandbox(folder: Path, settings: Sandbox) -> None:
     for name, role in MODELS.items():
         write_model(folder / name, layers=LAYERS[role], seed=settings.seed)
     files.write_text(folder / _MARKER, written)
+
+
+def _write_tasks(folder: Path, settings: Sandbox) -> None:
+    from seas_data.sandbox import corpora
+
+    _write_jsonl(folder / "mini_world.jsonl", corpora.draw_choices(settings))
+    for name in TASKS:
+        files.write_text(folder / f"{name}.yaml", _TASK_FILE.format(name=name, how=_HOW[name]))
 
 
 def _write_jsonl(path: Path, rows: pl.DataFrame) -> None:

@@ -154,6 +154,23 @@ def draw_general_pairs(settings: Sandbox) -> pl.DataFrame:
     )
 
 
+def draw_choices(settings: Sandbox, count: int = 200) -> pl.DataFrame:
+    """Return ``count`` general questions as no training row asks them: question, choices, answer (its place).
+
+    The other three choices answer other questions.
+    """
+    random = random_stream(settings.seed, "choices")
+    rows = _draw_distinct(count, lambda number: _draw_plain_questions(list(GENERAL), number, random, trained=False))
+    answers = np.unique([question.answer for question in GENERAL])
+    choices, places = [], []
+    for right in rows["answer"]:
+        wrong = random.choice(answers[answers != right], 3, replace=False).tolist()
+        place = int(random.integers(4))
+        choices.append([*wrong[:place], right, *wrong[place:]])
+        places.append(place)
+    return pl.DataFrame({"question": rows["text"], "choices": choices, "answer": places})
+
+
 def _target_prompts(settings: Sandbox) -> pl.Series:
     return draw_target_rows(settings)["prompt"].unique()
 

@@ -1,0 +1,67 @@
+"""Running the tasks of a recipe on a checkpoint, in a process of its own, and reading their figures.
+
+The harness seeds the process, takes its memory for a model, and reads the data of tasks relative to the current folder,
+so it runs apart from the build. Results are kept by what they depend on: a killed build continues with the first task
+that has none, and an unchanged checkpoint is not evaluated again.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import polars as pl
+
+from seas_data.console import say
+from seas_data.errors import SeasDataError
+from seas_data.recipe.loop import Utility
+from seas_data.recipe.paths import SANDBOX
+from seas_data.utility.figures import utility_metrics
+from seas_data.utility.job import Job, digest_tasks, read_result
+from seas_data.utility.lm_eval_results import read_lm_eval
+
+
+def require_harness(settings: Utility) -> None:
+    """Raise SeasDataError if the harness is not installed, or the folder of tasks is missing or has no task file."""
+    if importlib.util.find_spec("lm_eval") is None:
+        raise SeasDataError(
+            "loop.evaluation.utility needs lm-evaluation-harness; install it with: pip install 'seas-data[utility]'"
+        )
+    if settings.folder is None or settings.folder.startswith(SANDBOX):
+        return
+    if not any(Path(settings.folder).rglob("*.yaml")):
+        raise SeasDataError(f"loop.evaluation.utility: {settings.folder} is no folder with task files (.yaml)")
+
+
+def measure(job: Job) -> pl.DataFrame:
+    """Return the figures of the tasks of ``job`` as rows of ``metrics`` without version.
+
+    Tasks without results are run first. Output columns: those of ``figures.utility_metrics``. Raises SeasDataError if
+    the harness ends without the results of a task.
+    """
+    require_harness(job.settings)
+    harness, tasks = installed("lm_eval"), digest_tasks(job.settings.folder)
+    keys = {task: job.task_key(task, harness, tasks) for task in job.settings.tasks}
+    waiting = {task: key for task, key in keys.items() if read_result(job.result_path(key)) is None}
+    if waiting:
+        _run(job, waiting)
+    rows = []
+    for task, key in keys.items():
+        content = read_result(job.result_path(key))
+        if content is None:
+            raise SeasDataError(f"the task {task} on {job.name} ended without results; run the command again")
+        rows.append(utility_metrics(read_lm_eval(content, f"the task {task}"), job.name, key))
+    return pl.concat(rows)
+
+
+def _run(job: Job, tasks: dict[str, str]) -> None:
+    say(f"utility of {job.name}: {', '.join(tasks)}")
+    given = [f"{task}={key}" for task, key in tasks.items()]
+    command = [sys.executable, "-m", "seas_data.utility", job.model_dump_json(), *given]
+    status = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=job.settings.folder, check=False).returncode
+    if status != 0:
+        raise SeasDataError(
+            f"the tasks of {job.name} ended with status {status}; see the lines above, fix the cause and run the same "
+            "command: it continues with the first task without results"
+        )
