@@ -62,7 +62,7 @@ def write_sandbox(folder: Path, settings: Sandbox) -> None:
     from seas_data.sandbox.tiny import LAYERS, write_model
 
     written = json.dumps(settings.model_dump(mode="json"), sort_keys=True) + "\n"
-    _write_tasks(folder / "tasks", settings)
+    write_tasks(folder / "tasks", settings)
     if (folder / _MARKER).exists() and (folder / _MARKER).read_text(encoding="utf-8") == written:
         return
     (folder / _MARKER).unlink(missing_ok=True)
@@ -83,7 +83,8 @@ def write_sandbox(folder: Path, settings: Sandbox) -> None:
     files.write_text(folder / _MARKER, written)
 
 
-def _write_tasks(folder: Path, settings: Sandbox) -> None:
+def write_tasks(folder: Path, settings: Sandbox) -> None:
+    """Write ``TASKS`` and their questions to ``folder``."""
     from seas_data.sandbox import corpora
 
     _write_jsonl(folder / "mini_world.jsonl", corpora.draw_choices(settings))
