@@ -161,7 +161,6 @@ def _measure_utility(context: IterationContext, number: int) -> Frames:
         settings = settings.model_copy(update={"folder": str(Path(settings.folder).absolute())})
     model = context.recipe.models[context.loop.target.model]
     folder = context.checkpoint_folder(name) or Path(context.base_model_folder("target"))
-    place = {} if isinstance(model, ModelHttp) else {"device": model.device, "precision": model.precision}
     job = Job(
         name=name,
         model=folder.absolute(),
@@ -170,7 +169,8 @@ def _measure_utility(context: IterationContext, number: int) -> Frames:
         results=(context.workspace.root / "utility").absolute(),
         system=context.loop.target.system,
         chat_template=model.chat_template,
-        **place,
+        device="auto" if isinstance(model, ModelHttp) else model.device,
+        precision="auto" if isinstance(model, ModelHttp) else model.precision,
     )
     return {"metrics": measure(job)}
 

@@ -25,7 +25,7 @@ from seas_data.store.stages import RUNS
 from seas_data.store.workspace import version_number
 
 _COPIED_FILES = ("forgotten.json", "published.json", "reviewers.json")
-_RECOMPUTED = ("vectors", "stages", "sandbox", "scans", "pull", "push")
+_RECOMPUTED = ("vectors", "stages", "sandbox", "scans", "utility", "pull", "push")
 _CONVERTED = ("workspace.json", "versions", "shards", "tags", "runs", "models", "recipes", *_COPIED_FILES)
 _LOCKS = ("build.lock", "push.lock")
 

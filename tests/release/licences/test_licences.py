@@ -139,7 +139,17 @@ def test_no_two_licences_have_one_name() -> None:
     assert len(KNOWN) == len(LICENCES)
 
 
-SHIPPED = ("example", "mart", "sandbox", "sandbox-mart", "sandbox-smoke", "seas", "seas-llama3", "seas-qwen")
+SHIPPED = (
+    "example",
+    "mart",
+    "sandbox",
+    "sandbox-mart",
+    "sandbox-smoke",
+    "sandbox-utility",
+    "seas",
+    "seas-llama3",
+    "seas-qwen",
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
