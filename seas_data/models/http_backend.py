@@ -32,7 +32,7 @@ from seas_data.models import (
 )
 from seas_data.models.http_outcomes import Choice
 from seas_data.models.http_requests import Request, create_requests
-from seas_data.models.http_retry import FailedRequest, RetryingClient, ServerUnavailableError, hide_password
+from seas_data.models.http_retry import Deadline, FailedRequest, RetryingClient, ServerUnavailableError, hide_password
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
@@ -76,10 +76,11 @@ class HttpBackend:
         check_alive: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        deadline: Deadline = asyncio.timeout,
     ) -> None:
         self.name, self.settings, self.url = name, settings, url.rstrip("/")
         self._checkpoint_digest, self._check_alive = checkpoint_digest, check_alive
-        self._sleep, self._clock = sleep, clock
+        self._sleep, self._clock, self._deadline = sleep, clock, deadline
         self._secret = _read_key(settings.api_key_env)
         self._one_at_a_time = False
         self._other_models: set[str] = set()
@@ -184,6 +185,7 @@ class HttpBackend:
                 check_alive=self._check_alive,
                 sleep=self._sleep,
                 clock=self._clock,
+                deadline=self._deadline,
             )
             try:
                 async with asyncio.TaskGroup() as group:
@@ -272,6 +274,7 @@ class HttpBackend:
         An answer of ``most_tokens`` tokens was cut off if the server does not say why it ended.
         """
         keep = self.settings.thinking == "keep"
+        reply = dict(http_outcomes.sort_choices(reply))
         if self.settings.endpoint == "moderations":
             choices = [moderations.read_result(reply)]
         else:
@@ -299,9 +302,11 @@ class HttpBackend:
 
     def _client(self) -> httpx.AsyncClient:
         settings = self.settings
+        # Each request has a connection of its own. On one that is used again, what a server sent too much would be read
+        # as the reply to the next request, so an answer could be stored with another prompt.
         return httpx.AsyncClient(
             timeout=httpx.Timeout(settings.timeout_seconds, connect=30, pool=None),
-            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
+            limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=0),
             headers=self._headers() | {"Accept-Encoding": "gzip, deflate"},
             trust_env=self._is_remote(),
         )
@@ -327,7 +332,10 @@ class HttpBackend:
             )
         except ServerUnavailableError as problem:
             raise SeasDataError(f"no server answers at {shown} ({problem}); start it or correct url") from problem
-        listed = http_outcomes.parse_json(content)
+        try:
+            listed = http_outcomes.parse_json(content)
+        except http_outcomes.RepeatedKeyError:
+            listed = None
         data = listed.get("data") if isinstance(listed, dict) else None
         entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
         named = [entry for entry in entries if entry.get("id") == self.settings.model]

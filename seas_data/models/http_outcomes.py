@@ -4,6 +4,9 @@
 choice of a successful reply is: an answer, a refusal by a filter or a failure. Nothing here sends, waits or prints.
 """
 
+import base64
+import functools
+import html
 import json
 import re
 import socket
@@ -12,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import httpx
 
@@ -39,6 +44,7 @@ FORBIDDEN: Final = ("does not permit the request", "check the permissions of the
 MAX_REPLY_BYTES: Final = 32 * 1024**2
 """The largest reply that is read, after decompression."""
 MAX_REASON: Final = 300
+_SHOWN_BYTES: Final = 1 << 16
 
 _QUOTA: Final = ("has no quota or credit left", "add credit and rerun the command, which keeps the answers so far")
 _QUOTA_CODES: Final = {
@@ -105,9 +111,16 @@ class Choice:
         return {"filter": "refusal", "error": "failure"}.get(self.finish_reason, "answer")  # type: ignore[return-value]
 
 
+class RepeatedKeyError(ValueError):
+    """An object has two values of the key that is the argument."""
+
+
 def classify_reply(status: int, headers: Mapping[str, str], body: bytes, secret: str | None = None) -> Outcome:
     """Return what a complete reply means. Total: every status and body has one outcome, and nothing is raised."""
-    content = parse_json(body)
+    try:
+        content = parse_json(body)
+    except RepeatedKeyError as problem:
+        return Outcome("retry", f"a reply that gives the key {clean(str(problem), secret)[:40]!r} two values")
     if 300 <= status < 400:
         target = clean(headers.get("location", "nowhere"), secret)
         return _end(f"status {status}: {target}", ("redirects to another address", "set url to the final address"))
@@ -149,6 +162,18 @@ def check_encoding(headers: Mapping[str, str]) -> str | None:
     return None if encoding in _ENCODINGS else f"a reply with the content encoding {printable(encoding)[:40]}"
 
 
+def sort_choices(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a reply with its choices in the order of their indexes, if each has an index of its own."""
+    choices = content.get("choices")
+    if not isinstance(choices, list):
+        return content
+    indexes = [choice.get("index") if isinstance(choice, dict) else None for choice in choices]
+    if not all(type(index) is int for index in indexes) or len(set(indexes)) < len(indexes):
+        return content
+    ordered = sorted(zip(indexes, choices, strict=True), key=itemgetter(0))
+    return {**content, "choices": [choice for _, choice in ordered]}
+
+
 def read_choices(
     content: Mapping[str, Any], count: int, secret: str | None = None, *, keep: bool = False
 ) -> list[Choice]:
@@ -179,21 +204,46 @@ def read_model(content: Mapping[str, Any], expected: str, secret: str | None = N
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the JSON value of ``body``; None if it is not JSON, not text, or nested too deeply."""
+    """Return the JSON value of ``body``; None if it is not JSON, not text, or nested too deeply.
+
+    Raises RepeatedKeyError if a key has two values: Python would take the last and drop the first.
+    """
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_require_one_value)
+    except RepeatedKeyError:
+        raise
     except (ValueError, RecursionError):
         return None
 
 
+def _require_one_value(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        for key, value in pairs:
+            if content[key] != value:
+                raise RepeatedKeyError(key)
+    return content
+
+
 def clean(text: str, secret: str | None) -> str:
     """Return the beginning of a server's text for messages: one line, without the key and control characters."""
-    return printable(mask_key(text[: 20 * MAX_REASON], secret))[:MAX_REASON]
+    return printable(mask_key(text, secret)[: 20 * MAX_REASON])[:MAX_REASON]
 
 
 def mask_key(text: str, secret: str | None) -> str:
-    """Return ``text`` with the key replaced by dots."""
-    return text.replace(secret, "...") if secret else text
+    """Return ``text`` with the key replaced by dots, also where JSON, a URL, HTML or Base64 writes it another way."""
+    for form in _written_forms(secret) if secret else ():
+        text = text.replace(form, "...")
+    return text
+
+
+@functools.cache
+def _written_forms(secret: str) -> list[str]:
+    escaped, encoded = json.dumps(secret)[1:-1], quote(secret, safe="")
+    forms = {secret, escaped, escaped.replace("/", "\\/"), html.escape(secret), quote(secret), encoded}
+    forms |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded), html.escape(secret, quote=False)}
+    forms.add(base64.b64encode(secret.encode()).decode())
+    return sorted(forms, key=len, reverse=True)
 
 
 def repair(text: str) -> str:
@@ -341,7 +391,11 @@ def _codes(content: Any) -> Iterator[str]:
 
 def _words(status: int, content: Any, body: bytes, secret: str | None) -> str:
     error = _find_error(content)
-    words = _error_words(error, secret) if error is not None else clean(body[:4096].decode("utf-8", "replace"), secret)
+    words = (
+        _error_words(error, secret)
+        if error is not None
+        else clean(body[:_SHOWN_BYTES].decode("utf-8", "replace"), secret)
+    )
     return f"status {status}: {words}"[:MAX_REASON] if words else f"status {status}"
 
 

@@ -10,6 +10,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -35,6 +36,9 @@ FIRST_TRY_SECONDS: Final = 1.5
 """How long the first ``get`` may take before standard error says that the program waits."""
 GET_SECONDS: Final = 30.0
 RERUN: Final = "rerun the command, which keeps the answers so far"
+
+Deadline = Callable[[float | None], AbstractAsyncContextManager[object]]
+"""What ends a block after so many seconds by raising TimeoutError."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,11 @@ class RetryingClient:
         check_alive: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        deadline: Deadline = asyncio.timeout,
     ) -> None:
         self.client, self.url, self.max_wait_seconds, self.secret = client, url, max_wait_seconds, secret
         self.timeout_seconds = timeout_seconds
-        self.check_alive, self.sleep, self.clock = check_alive, sleep, clock
+        self.check_alive, self.sleep, self.clock, self.deadline = check_alive, sleep, clock, deadline
         self._shown_url = hide_password(url)
         self._slots = asyncio.Semaphore(concurrency)
         self._unavailable_since: float | None = None
@@ -148,7 +153,7 @@ class RetryingClient:
         """Send once, and read the reply within the limits of time and size."""
         try:
             async with (
-                asyncio.timeout(self.timeout_seconds),
+                self.deadline(self.timeout_seconds),
                 self.client.stream("POST", f"{self.url}{path}", json=body) as reply,
             ):
                 self._reached = True

@@ -11,7 +11,7 @@ from typing import Any
 
 Reply = tuple[int, dict[str, str], Any] | Callable[[BaseHTTPRequestHandler], None] | None
 """Status, headers and content; a function that writes the reply itself, after which the connection is closed; None
-drops the connection."""
+drops the connection. A content that is a tuple is several whole replies, of which one was asked for."""
 
 
 @dataclass
@@ -85,6 +85,10 @@ def server(
             self._send(*reply)
 
         def _send(self, status: int, headers: dict[str, str], content: Any) -> None:
+            if isinstance(content, tuple):
+                for each in content:
+                    self._send(status, headers, each)
+                return
             data = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             for name, value in headers.items():
@@ -99,6 +103,7 @@ def server(
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
         allow_reuse_address = True
+        request_queue_size = 128  # as servers of models have
 
         def handle_error(self, *_: Any) -> None:
             pass  # a connection that we dropped ourselves

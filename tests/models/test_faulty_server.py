@@ -3,14 +3,17 @@
 The server and the client are real; the client's clock is the test's, so that no wait takes time.
 """
 
+import asyncio
 import gzip
 import hashlib
+import itertools
 import random
 import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -29,7 +32,9 @@ from tests.models.servers import Reply, Seen, server
 
 SAMPLING = Sampling(max_new_tokens=9, seed=4)
 SAMPLES = 2
-TIMEOUT = 3.0
+CONCURRENCY = 32
+PATIENCE = 1e15
+"""Seconds of the test's clock: more than all waits of a run together, so that no run ends by waiting."""
 
 
 class Clock:
@@ -42,11 +47,52 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        import asyncio
-
         until = self.now + seconds
         await asyncio.sleep(0)
         self.now = max(self.now, until)
+
+
+class Deadlines:
+    """Deadlines of requests that end when all that are under way are stalled, and not by any clock.
+
+    A request that the server answers is never ended, however slow the machine is.
+    """
+
+    def __init__(self) -> None:
+        self.pending = set[asyncio.Timeout]()
+        self.ended = self.stalled = 0
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    @asynccontextmanager
+    async def __call__(self, _: float | None) -> AsyncIterator[None]:
+        self.loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as limit:
+            self.pending.add(limit)
+            try:
+                yield
+            finally:
+                self.pending.discard(limit)
+
+    def stall(self, handler: BaseHTTPRequestHandler) -> None:
+        """Begin a reply and send a byte at a time, until the client gives up."""
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+        assert self.loop is not None
+        with suppress(OSError, RuntimeError):  # the connection or the loop is closed
+            self.loop.call_soon_threadsafe(self._count_stalled)
+            while True:
+                time.sleep(0.02)
+                handler.wfile.write(b" ")
+                self.loop.call_soon_threadsafe(self._end_stalled)
+
+    def _count_stalled(self) -> None:
+        self.stalled += 1
+
+    def _end_stalled(self) -> None:
+        if self.pending and len(self.pending) == self.stalled - self.ended:
+            self.ended += len(self.pending)
+            for limit in self.pending:
+                limit.reschedule(asyncio.get_running_loop().time())
+            self.pending.clear()
 
 
 def answer(body: dict[str, Any], count: int | None = None) -> dict[str, Any]:
@@ -83,13 +129,6 @@ def reset(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def stall(handler: BaseHTTPRequestHandler) -> None:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
-    for _ in range(int(TIMEOUT * 2) + 4):
-        time.sleep(0.5)
-        handler.wfile.write(b" ")  # a byte at a time
-
-
 def changed(body: dict[str, Any], **choice: Any) -> Reply:
     reply = answer(body)
     return 200, {}, reply | {"choices": [each | choice for each in reply["choices"]]}
@@ -112,6 +151,7 @@ def raw(content: bytes, **headers: str) -> Callable[[dict[str, Any]], Reply]:
     return status(200, content, **headers)
 
 
+STALL: Reply = lambda _: None  # noqa: E731 (stands for ``Deadlines.stall`` of the run)
 FAULTS: dict[str, Callable[[dict[str, Any]], Reply]] = {
     **{f"status {number}": status(number) for number in (400, 403, 408, 409, 413, 415, 418, 422, 425, 429, 499)},
     **{f"status {number}": status(number) for number in (500, 501, 502, 503, 504, 520, 529, 599)},
@@ -141,7 +181,7 @@ FAULTS: dict[str, Callable[[dict[str, Any]], Reply]] = {
     "half a reply": lambda _: half,
     "no HTTP": lambda _: garbage,
     "reset": lambda _: reset,
-    "a byte at a time": lambda _: stall,
+    "a byte at a time": lambda _: STALL,
     "too many choices": lambda body: (200, {}, answer(body, 5)),
     "too few choices": lambda body: (200, {}, answer(body, 1)),
     "content as parts": parts,
@@ -164,33 +204,41 @@ def requests(count: int) -> pl.DataFrame:
 
 
 def run(
-    folder: Path, count: int, faults: dict[str, Callable[[dict[str, Any]], Reply]], share: float, port: int = 0
+    folder: Path,
+    count: int,
+    faults: dict[str, Callable[[dict[str, Any]], Reply]],
+    share: float,
+    port: int = 0,
+    *,
+    healthy: int = 0,
 ) -> tuple[pl.DataFrame, Seen, Counter[str], int]:
     """Ask ``count`` requests of a server that draws a fault for each ``share`` of the requests that it gets.
 
-    Return the answers, what the server saw, the faults by kind, and the port.
+    The first ``healthy`` requests that arrive are answered. Nothing depends on how fast the machine is. Return the
+    answers, what the server saw, the faults by kind, and the port.
     """
     drawn: Counter[str] = Counter()
 
     def reply(body: dict[str, Any], before: int) -> Reply:
         draw = random.Random(f"{body['messages'][0]['content']} {before}")
-        if draw.random() >= share:
+        if draw.random() >= share or next(arrived) < healthy:
             return 200, {}, answer(body)
         name = draw.choice(sorted(faults))
         drawn[name] += 1
-        return faults[name](body)
+        fault = faults[name](body)
+        return deadlines.stall if fault is STALL else fault
 
-    clock = Clock()
+    clock, deadlines, arrived = Clock(), Deadlines(), itertools.count()
     with server(reply, port) as (url, seen):
         settings = ModelHttp(
             backend="http",
             model="served",
             url=url,
-            timeout_seconds=TIMEOUT,
-            concurrency=32,
-            max_wait_seconds=10**9,  # the waits of all requests move one clock
+            timeout_seconds=10**6,  # deadlines end requests, and no time-out of the library
+            concurrency=CONCURRENCY,
+            max_wait_seconds=PATIENCE,
         )
-        backend = HttpBackend("T0", settings, url, sleep=clock.sleep, clock=clock)
+        backend = HttpBackend("T0", settings, url, sleep=clock.sleep, clock=clock, deadline=deadlines)
         return (
             backend.generate(requests(count), SAMPLING, SAMPLES, folder, "x"),
             seen,
@@ -279,7 +327,8 @@ def test_two_thousand_requests_to_a_faulty_server_are_accounted_for(tmp_path: Pa
 def test_a_fault_that_ends_the_run_loses_no_answer(name: str, tmp_path: Path) -> None:
     undisturbed, _, _, _ = run(tmp_path / "undisturbed", 40, ENDING, 0)
     with pytest.raises(SeasDataError) as raised:
-        run(tmp_path / "ended", 40, {name: ENDING[name]}, 0.1)
+        # of the requests that arrive after the first CONCURRENCY, each comes once one more answer was taken
+        run(tmp_path / "ended", 40, {name: ENDING[name]}, 1, healthy=CONCURRENCY + 5)
     assert "the server at" in str(raised.value)
     completed, seen, _, _ = run(tmp_path / "ended", 40, ENDING, 0)
     assert len(seen.bodies) < 40, "answers from before are kept"

@@ -1,8 +1,9 @@
 import gzip
+import json
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import pytest
@@ -514,3 +515,45 @@ def test_an_answer_of_all_tokens_without_a_finish_reason_was_cut_off(tmp_path: P
 
     with server(answer) as (url, _):
         assert set(ask(url, tmp_path, count=2)["finish_reason"]) == {"length"}
+
+
+def test_a_reply_too_many_is_not_the_answer_to_the_next_request(tmp_path: Path) -> None:
+    """A connection that is used again can still hold what the server sent before it was asked."""
+
+    def twice(body: dict[str, Any], _: int) -> Reply:
+        status, headers, content = cast(tuple[int, dict[str, str], Any], completion(body))
+        stray = json.loads(json.dumps(content).replace(" / ", " another "))
+        return status, headers, (content, stray)
+
+    with server(twice) as (url, _):
+        answers = ask(url, tmp_path, count=6, concurrency=1)
+    assert answers["finish_reason"].to_list() == ["stop"] * answers.height
+    assert not answers["text"].str.contains("another").any()
+
+
+def test_choices_are_samples_by_their_index(tmp_path: Path) -> None:
+    def reversed_choices(body: dict[str, Any], _: int) -> Reply:
+        status, headers, content = cast(tuple[int, dict[str, str], Any], completion(body, 3))
+        return status, headers, content | {"choices": content["choices"][::-1]}
+
+    with server(lambda body, _: completion(body, 3)) as (url, _):
+        ordered = ask(url, tmp_path / "ordered", count=4, samples=3)
+    with server(reversed_choices) as (url, _):
+        answers = ask(url, tmp_path / "reversed", count=4, samples=3)
+    assert answers["text"].to_list() == ordered["text"].to_list()
+
+
+@pytest.mark.parametrize("index", [0, None, "1", 2.5, True, [], {}])
+def test_choices_without_an_index_of_their_own_keep_their_order(index: Any) -> None:
+    content = {"choices": [{"text": "a", "index": index}, {"text": "b", "index": 0}, 7][: 2 if index == 0 else 3]}
+    assert http_outcomes.sort_choices(content) == content
+
+
+def test_a_reply_that_gives_a_key_two_values_is_a_failed_row(tmp_path: Path) -> None:
+    choice = '{"message": {"content": "one", "content": "two"}, "finish_reason": "stop"}'
+    with server(lambda *_: (200, {}, f'{{"choices": [{choice}]}}'.encode())) as (url, _):
+        answers = ask(url, tmp_path, count=2)
+    assert set(answers["error"]) == {"a reply that gives the key 'content' two values"}
+    same = choice.replace("one", "two")
+    with server(lambda *_: (200, {}, f'{{"choices": [{same}]}}'.encode())) as (url, _):
+        assert set(ask(url, tmp_path, count=2)["text"]) == {"two"}

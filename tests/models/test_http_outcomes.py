@@ -1,8 +1,11 @@
 """What a reply or a failure of a model server means: one outcome for whatever comes."""
 
+import base64
+import html
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from seas_data.models import http_outcomes
 from seas_data.models.http_outcomes import classify_failure, classify_reply, read_choices, read_retry_after
+from seas_data.text import printable
 from tests.conftest import examples
 
 ANSWER = {"choices": [{"message": {"content": "blue"}, "finish_reason": "stop"}]}
@@ -196,3 +200,19 @@ def test_texts_are_read_in_the_forms_of_servers(content: Any) -> None:
 def test_waits_are_as_long_as_the_server_asks_in_milliseconds_too() -> None:
     assert classify_reply(429, {"retry-after-ms": "20000"}, b"{}").retry_after == 20
     assert classify_reply(521, {"retry-after": "3", "retry-after-ms": "x"}, b"").retry_after == 3
+
+
+@pytest.mark.parametrize("key", ['sesame"open', "a\\b/c+d=", "sesame<&>open", "s" * 400, "sesame-open"])
+def test_an_echoed_key_is_masked_however_it_is_written(key: str) -> None:
+    encoded = quote(key, safe="")
+    written = [key, json.dumps(key)[1:-1], json.dumps(key)[1:-1].replace("/", "\\/"), encoded, html.escape(key)]
+    written += [encoded.lower() if encoded != key else key, base64.b64encode(key.encode()).decode()]
+    for each in written:
+        bodies = [f"<p>wrong key {each}</p>".encode(), json.dumps({"error": {"reason": f"Bearer {each}"}}).encode()]
+        bodies += [(each * 30).encode(), b"x" * 4_000 + each.encode() * 30]
+        for body in bodies:
+            for status in (401, 500, 400, 302):
+                outcome = http_outcomes.classify_reply(status, {"location": f"/login?k={each}"}, body, key)
+                shown = outcome.reason
+                assert each not in shown and printable(each) not in shown
+                assert each[:40] not in shown if len(each) > 40 else True

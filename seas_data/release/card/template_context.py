@@ -28,6 +28,7 @@ _FORM: Facts = {
     "I will use it to make models safer and not to attack systems that are not mine": "checkbox",
     "I will not share it with people who have not agreed to this": "checkbox",
 }
+_SIZES = ("released", "sources", "languages", "written_by_models", "manual_decisions")
 _GATES = {
     "dataset": "This dataset contains attacks on language models and harmful responses of models. It is for people who "
     "make models safer. State who you are and what you will use it for; a person reads every request.",
@@ -46,7 +47,7 @@ def dataset_context(version: Version, profile: Profile, waivers: Mapping[str, st
     """Return the context of the dataset card, with its ``metadata``."""
     found = _withhold_counts(version, queries.run_queries(version, queries.DATASET))
     recipe, by_iteration = recipes.read_recipe(version.manifest), recipes.read_iteration_recipes(version)
-    size = found["overview"][0] if found["overview"] else {}
+    size = found["overview"][0] if found["overview"] else dict.fromkeys(_SIZES, 0)  # no row is left
     configs = dataset_info.describe_configs(version, profile)
     licensing = licences.derive_licence(version, profile)
     licence = metadata.licence(licensing.licence.id if licensing.licence else None)

@@ -435,3 +435,13 @@ def test_the_pairs_go_straight_into_trl(
     known: dict[str, object] = {}
     exec(compile(code, "TRL", "exec"), known)
     assert known["trainer"].state.global_step == 2  # type: ignore[attr-defined]
+
+
+def test_a_version_without_a_row_has_a_card(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "ws")
+    opened = version.open(tmp_path / "ws")
+    last = opened.version().manifest
+    empty = last.model_dump() | {"version": "v3", "parent": last.version, "parent_digest": last.digest, "tables": {}}
+    opened.version().workspace.commit(Manifest.model_validate(empty), pl.DataFrame(schema=RUNS))
+    page = card.dataset_card(opened.version("v3"), "public")
+    assert metadata.split(page)[0]["size_categories"] == ["n<1K"]
