@@ -151,7 +151,7 @@ def review(
             f"fill it in, then run: seas-data judge --gold {output}"
         )
     else:
-        echo(f"Wrote {rows} prompts of {opened.name} to {output}; fill it in and add it to the recipe's overrides.")
+        echo(f"Wrote {rows} prompts of {opened.name} to {output}; fill it in, then {_next_steps(output)}.")
 
 
 def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as_json: bool) -> None:
@@ -225,7 +225,7 @@ def _preview(version: "Version", path: Path, as_json: bool) -> None:
             echo(_PREVIEWED[name])
             terminal.print_records(table.head(_LISTED).to_dicts())
             echo(f"... and {table.height - _LISTED:,} more\n" if table.height > _LISTED else "")
-    echo(f"No version was built. To build it, name {path} as overrides in the recipe.")
+    echo(f"No version was built. To build it, run: seas-data build RECIPE --set overrides={path}")
 
 
 _LISTED = 20  # rows of a table
@@ -334,5 +334,9 @@ def _serve(version: "Version", path: Path, responses: bool, who: str, port: int,
             server.run(announce)
     finally:
         work.close()
-    use = f"measure the judges: seas-data judge --gold {path}" if responses else "add it to the recipe's overrides"
+    use = f"run: seas-data judge --gold {path}" if responses else _next_steps(path)
     echo(f"{path} has {work.decided:,} of {len(work.ids):,} decided; {use}.")
+
+
+def _next_steps(path: Path) -> str:
+    return f"see what it changes: seas-data review --apply {path}; build: seas-data build RECIPE --set overrides={path}"

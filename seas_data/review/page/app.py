@@ -169,7 +169,7 @@ class ReviewPage:
 
     def _common(self, show: str, search: str) -> dict[str, object]:
         session = self._session
-        left = session.seconds_left()
+        left = session.seconds_left() if session.decided < len(session.ids) else None
         return {
             "title": self._title,
             "who": session.who,
