@@ -278,7 +278,7 @@ class HttpBackend:
         if self.settings.endpoint == "moderations":
             choices = [moderations.read_result(reply)]
         else:
-            choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep)
+            choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep, opened=request.opened)
         tokens = http_outcomes.read_tokens(reply)
         model = http_outcomes.read_model(reply, self.settings.model, self._secret)
         if model is not None and model not in self._other_models:

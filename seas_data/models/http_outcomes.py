@@ -175,16 +175,22 @@ def sort_choices(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def read_choices(
-    content: Mapping[str, Any], count: int, secret: str | None = None, *, keep: bool = False
+    content: Mapping[str, Any],
+    count: int,
+    secret: str | None = None,
+    *,
+    keep: bool = False,
+    opened: bool = False,
 ) -> list[Choice]:
     """Return the choices of a reply, ``count`` at most and one at least; a reply without choices is one failure.
 
-    ``keep``: whether thinking stays in the text.
+    ``keep``: whether thinking stays in the text. ``opened``: whether the request ended inside thinking.
     """
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices:
         return [Choice(None, "error", "a reply without choices")]
-    return [_read_choice(choice if isinstance(choice, dict) else {}, secret, keep) for choice in choices[:count]]
+    found = (choice if isinstance(choice, dict) else {} for choice in choices[:count])
+    return [_read_choice(choice, secret, keep, opened) for choice in found]
 
 
 def read_tokens(content: Mapping[str, Any]) -> int | None:
@@ -288,7 +294,7 @@ def _classify_status(status: int, content: Any, headers: Mapping[str, str], reas
     return Outcome("retry", reason)
 
 
-def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool) -> Choice:
+def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool, opened: bool) -> Choice:
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
     given = choice.get("finish_reason")
@@ -302,7 +308,8 @@ def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool) -> Choi
     if any(each is not None and secret and secret in each for each in raw):
         notes.append("the server's key, masked")
     if text is not None and not keep:
-        text, inner, unusual = split_thinking(text)
+        # A server that splits the thinking off itself does not leave the answer inside it.
+        text, inner, unusual = split_thinking(text, opened=opened and thinking is None)
         notes += [unusual] if unusual else []
         thinking = thinking if inner is None else inner if thinking is None else f"{thinking}\n\n{inner}"
     elif text is not None:

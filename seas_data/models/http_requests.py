@@ -16,6 +16,7 @@ from seas_data.errors import SeasDataError
 from seas_data.models import chat_template, control_tokens, generation_cache
 from seas_data.models.chat_template import Message
 from seas_data.models.protocol import NO_LIMIT, PromptFormat, Sampling, get_content_column
+from seas_data.models.thinking import opens_thinking
 from seas_data.recipe import ModelHttp
 
 
@@ -33,6 +34,8 @@ class Request:
     """If the body has token ids: the same request as text, for a server that does not accept them."""
     refused: str | None = None
     """Why the request is not sent: the chat template cannot render its turns."""
+    opened: bool = False
+    """Whether the chat template opened thinking at the end of the request."""
 
     def row_key(self, sample: int) -> str:
         """Return the key of the answer ``sample`` in the cache, from which its seed follows."""
@@ -47,6 +50,7 @@ class _Prompt:
     note: str | None = None
     without_ids: "_Prompt | None" = None
     refused: str | None = None
+    opened: bool = False
 
 
 def create_requests(
@@ -85,6 +89,7 @@ def create_requests(
             prompt.note,
             None if prompt.without_ids is None else to_request(request_id, prompt.without_ids),
             prompt.refused,
+            prompt.opened,
         )
 
     return [to_request(*each) for each in zip(requests["request_id"], prompts, strict=True)]
@@ -127,7 +132,7 @@ def _render(settings: ModelHttp, conversations: Sequence[list[Message]], prompt_
 def _render_all(tokenizer: Any, conversations: Sequence[list[Message]], prompt_format: PromptFormat) -> list[_Prompt]:
 
     def to_text(text: str, changed: bool) -> _Prompt:
-        return _Prompt(chat_template.strip_bos(tokenizer, text), _note(changed))
+        return _Prompt(chat_template.strip_bos(tokenizer, text), _note(changed), opened=opens_thinking(text))
 
     if not prompt_format.contents_as_text:
         texts = chat_template.render_conversations(tokenizer, conversations, prompt_format)
@@ -141,7 +146,12 @@ def _render_all(tokenizer: Any, conversations: Sequence[list[Message]], prompt_f
     ]
     neutral_texts = iter(chat_template.render_conversations(tokenizer, neutral, prompt_format))
     return [
-        _Prompt(each.ids.tolist(), _note(each.neutralised), to_text(next(neutral_texts), True))
+        _Prompt(
+            each.ids.tolist(),
+            _note(each.neutralised),
+            to_text(next(neutral_texts), True),
+            opened=opens_thinking(each.text),
+        )
         if each.control_tokens
         else to_text(each.text, each.neutralised)
         for each in read

@@ -11,6 +11,7 @@ _CLOSING_TAG: Final = rf"</(?:{_NAMES})>|\[/THINK\]|\u25c1/think\u25b7|<\|(?:end
 _OPENING: Final = re.compile(rf"[\s\ufeff\u200b-\u200d\u2060]*(?:{_OPENING_TAG})", re.IGNORECASE)
 _CLOSING: Final = re.compile(_CLOSING_TAG, re.IGNORECASE)
 _OPENING_ANYWHERE: Final = re.compile(_OPENING_TAG, re.IGNORECASE)
+_OPENED: Final = re.compile(rf"(?:{_OPENING_TAG})\s*\Z", re.IGNORECASE)
 _CHANNEL: Final = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary|final)\b[^<]*<\|message\|>"
 )
@@ -31,14 +32,27 @@ class Split(NamedTuple):
     """What is unusual about the thinking."""
 
 
-def split_thinking(text: str) -> Split:
-    """Split the thinking before an answer from it.
+def opens_thinking(prompt: str) -> bool:
+    """Return whether a rendered prompt ends with the tag that opens thinking, so that the model starts inside it."""
+    return _OPENED.search(prompt) is not None
+
+
+def is_thinking_tag(token: str) -> bool:
+    """Return whether ``token`` is a tag that opens or closes thinking."""
+    return re.fullmatch(rf"{_OPENING_TAG}|{_CLOSING_TAG}", token.strip(), re.IGNORECASE) is not None
+
+
+def split_thinking(text: str, *, opened: bool = False) -> Split:
+    """Split the thinking before an answer from it. ``opened``: the prompt ended inside thinking.
 
     Thinking is a block of tags (``<think>``, ``<reasoning>``, ``[THINK]`` ...) at the beginning, or several, or the
     channels of the harmony format. A closing tag alone ends thinking too, because some chat templates open it in the
     prompt; a note says so, because a model that does not think could hide text that way. Thinking that does not end was
-    cut off: the answer is then empty. Tags later in the text are part of the answer.
+    cut off: the answer is then empty, also of a text without tags if the prompt opened thinking. Tags later in the text
+    are part of the answer.
     """
+    if opened and not _OPENING.match(text):
+        text = f"<think>{text}"
     if _CHANNEL.match(text):
         return _split_channels(text)
     thinking: list[str] = []

@@ -21,7 +21,7 @@ from seas_data.models import chat_template, checkpoint, control_tokens, generati
 from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import load_weights, require_vocabulary
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
-from seas_data.models.thinking import CHANNEL_TOKENS, Split, split_thinking
+from seas_data.models.thinking import CHANNEL_TOKENS, Split, is_thinking_tag, opens_thinking, split_thinking
 from seas_data.models.token_sampler import TokenSampler, draw_uniforms
 from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess
@@ -45,6 +45,8 @@ class Row:
     tokens: NDArray[np.int64]
     note: str | None = None
     """What was changed in the request's text."""
+    opened: bool = False
+    """Whether the chat template opened thinking at the end of the request."""
 
 
 class TransformersBackend:
@@ -60,6 +62,18 @@ class TransformersBackend:
         require_vocabulary(self.model, self.tokenizer, settings.model)
         self.end_ids = chat_template.end_token_ids(self.tokenizer, self.model.generation_config.eos_token_id)
         _reset_generation_config(self.model)
+
+    @cached_property
+    def hidden_ids(self) -> list[int] | None:
+        """The special tokens that are left out of texts if some special tokens are tags of thinking, which are kept.
+
+        Without its tags, thinking could not be told from the answer. None if no special token is such a tag.
+        """
+        special = dict(zip(self.tokenizer.all_special_ids, self.tokenizer.all_special_tokens, strict=True))
+        added = self.tokenizer.added_tokens_decoder.items()
+        special |= {number: str(token) for number, token in added if token.special}
+        hidden = sorted(number for number, token in special.items() if not is_thinking_tag(token))
+        return hidden if len(hidden) < len(special) else None
 
     @cached_property
     def digest(self) -> str:
@@ -144,7 +158,8 @@ class TransformersBackend:
         for request_id, text, ids, note in zip(requests["request_id"], texts, tokens, notes, strict=True):
             if 0 < len(ids) < self.max_positions:
                 keys = [generation_cache.row_key(request_id, number, text) for number in range(samples)]
-                rows += [Row(request_id, number, key, ids, note) for number, key in enumerate(keys)]
+                opened = column == "messages" and opens_thinking(text)
+                rows += [Row(request_id, number, key, ids, note, opened) for number, key in enumerate(keys)]
             else:
                 reason = f"the request has {len(ids)} tokens; the model holds {self.max_positions} with the answer"
                 failed += [_failed_row(request_id, n, reason) for n in range(samples)]
@@ -221,11 +236,17 @@ class TransformersBackend:
     ) -> pl.DataFrame:
         ended = np.isin(answers, self.end_ids)
         tokens = np.where(ended.any(1), ended.argmax(1), answers.shape[1])
-        texts = self.tokenizer.batch_decode(
-            [answer[:count] for answer, count in zip(answers, tokens, strict=True)],
-            skip_special_tokens=not writes_channels(self.tokenizer),
-        )
-        parts = [Split(text) if self.settings.thinking == "keep" else split_thinking(text) for text in texts]
+        written = [answer[:count] for answer, count in zip(answers, tokens, strict=True)]
+        channels = writes_channels(self.tokenizer)
+        if self.hidden_ids is not None and not channels:
+            written = [ids[~np.isin(ids, self.hidden_ids)] for ids in written]
+        whole = channels or self.hidden_ids is not None
+        texts = self.tokenizer.batch_decode(written, skip_special_tokens=not whole)
+        keep = self.settings.thinking == "keep"
+        parts = [
+            Split(text) if keep else split_thinking(text, opened=row.opened)
+            for row, text in zip(batch, texts, strict=True)
+        ]
         return pl.DataFrame(
             {
                 "request_id": [row.request_id for row in batch],

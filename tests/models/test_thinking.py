@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seas_data.models.thinking import read_final_answer, split_thinking
+from seas_data.models.thinking import is_thinking_tag, opens_thinking, read_final_answer, split_thinking
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,43 @@ from seas_data.models.thinking import read_final_answer, split_thinking
 )
 def test_thinking_before_an_answer_is_split_off(text: str, answer: str, thinking: str | None) -> None:
     assert split_thinking(text)[:2] == (answer, thinking)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "thinking"),
+    [
+        ("the word is vel", "", "the word is vel"),  # cut off: without the prompt it would look like an answer
+        ("the word</think>blue", "blue", "the word"),
+        ("<think>the word</think>blue", "blue", "the word"),
+        ("</think>blue", "blue", ""),
+        ("", "", ""),
+        ("a</think> <think>b", "", "a\n\nb"),
+        ("a[/THINK]blue </think> green", "blue </think> green", "a"),
+    ],
+)
+def test_a_model_that_starts_inside_thinking_has_answered_only_after_its_end(
+    text: str, answer: str, thinking: str
+) -> None:
+    assert split_thinking(text, opened=True) == (answer, thinking, None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opens"),
+    [
+        ("<user>hi<assistant><think>\n", True),
+        ("<user>hi<assistant>[THINK]", True),
+        ("<user>hi<assistant><think>\n\n</think>\n\n", False),
+        ("<user><think><assistant>", False),
+        ("<user>hi<assistant>", False),
+    ],
+)
+def test_a_prompt_opens_thinking_at_its_end_only(prompt: str, opens: bool) -> None:
+    assert opens_thinking(prompt) is opens
+
+
+def test_tags_of_thinking_are_whole_tokens() -> None:
+    assert all(map(is_thinking_tag, ("<think>", "</think>", "[THINK]", "[/THINK]", "<seed:think>")))
+    assert not any(map(is_thinking_tag, ("<end>", "think", "<think> a", "<|im_end|>", "")))
 
 
 def test_a_lone_closing_tag_is_noted() -> None:

@@ -1,3 +1,5 @@
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -261,3 +263,32 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
         open_backend("T0", ModelInProcess(model=str(tmp_path))),
     ):
         pass
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_thinking_that_the_template_opened_and_the_limit_cut_off_is_no_answer(
+    tiny: Path, requests: pl.DataFrame, tmp_path: Path, special: bool
+) -> None:
+    folder = tmp_path / "thinks"
+    shutil.copytree(tiny, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    # Two words of its vocabulary become the tags, so that the model writes them now and then.
+    backend = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = backend["model"]["vocab"]
+    for word, tag in (("blue", "<think>"), ("green", "</think>")):
+        vocabulary[tag] = vocabulary.pop(word)
+        if special:
+            flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+            backend["added_tokens"].append({"id": vocabulary[tag], "content": tag, "special": True} | flags)
+    (folder / "tokenizer.json").write_text(json.dumps(backend))
+    template = tokenizer.chat_template.replace("'<assistant> ' }}{% endif", "'<assistant> <think> ' }}{% endif")
+    model = TransformersBackend("T0", ModelInProcess(model=str(folder), device="cpu", chat_template=template))
+    answers = model.generate(requests, SAMPLING, 20, tmp_path / "cache", "answers")
+    ended = answers.filter(pl.col("text") != "")
+    assert answers["thinking"].is_not_null().all()
+    assert 0 < ended.height < answers.height
+    kept = ModelInProcess(model=str(folder), device="cpu", chat_template=template, thinking="keep")
+    raw = TransformersBackend("T0", kept).generate(requests, SAMPLING, 20, tmp_path / "kept", "answers")
+    closed = raw["text"].str.contains("</think>", literal=True)
+    assert closed.sum() == answers.filter(closed).height and closed.any()
+    assert (answers.filter(~closed)["text"] == "").all()
