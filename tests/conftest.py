@@ -1,8 +1,9 @@
 """Fixtures that many tests share: the real prompt sets, if available, and workspaces that are built once."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -12,14 +13,27 @@ CHECKOUT = Path(__file__).parent.parent
 EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
 
 # A change is judged by the same examples each time; `make test-slow` draws new ones, and more (see ``examples``).
-hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("same", derandomize=True, max_examples=30)
 hypothesis.settings.register_profile("random", print_blob=True, max_examples=500)
 hypothesis.settings.load_profile("same")
 
 
 def examples(count: int) -> hypothesis.settings:
-    """Return the settings of a costly property test: ``count`` examples, five times as many in `make test-slow`."""
-    return hypothesis.settings(max_examples=count * hypothesis.settings.default.max_examples // 100, deadline=None)
+    """Return the settings of a property test: ``count`` examples, five times as many in `make test-slow`.
+
+    In `make test` they are a third, but not under five: those that are drawn are the same each time.
+    """
+    drawn = max(min(count, 5), count * hypothesis.settings.default.max_examples // 100)
+    return hypothesis.settings(max_examples=drawn, deadline=None)
+
+
+def quick(count: int, cases: Iterable[Any]) -> list[Any]:
+    """Return the cases of a test of which `make test` runs the first ``count``, and `make test-slow` the others."""
+    slow = pytest.mark.slow
+    return [
+        case if at < count else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=slow)
+        for at, case in enumerate(cases)
+    ]
 
 
 _LONGEST = ("tests/loop/test_iteration.py", "tests/train/", "tests/release/", "tests/report/", "tests/test_cli.py")

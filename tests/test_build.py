@@ -253,6 +253,7 @@ def test_a_shard_that_is_damaged_is_named(example: Path, tmp_path: Path) -> None
         version.table("splits")
 
 
+@pytest.mark.slow
 def test_a_resumed_build_reuses_finished_stages_only_if_the_same_code_computed_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from seas_data.cli import app, terminal
 from seas_data.query import library
 from seas_data.resources import folder
 from seas_data.text import masked
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, quick
 from tests.program import PROGRAM, called
 
 QUERIES = library.load(folder("sql"))
@@ -240,24 +240,27 @@ def test_a_wrong_recipe_is_one_sentence(
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        (["show", "v9"], "no version or tag v9; its versions are v0"),
-        (["why", "no prompt says this"], "no prompt of v0 has this id or text"),
-        (["sql", "no-such-query"], "no-such-query"),
-        (["sql"], "pass one of: the name of a query"),
-        (["sql", "-q", "select nothing from kept"], "nothing"),
-        (["sql", "-q", "drop view kept"], "SELECT"),
-        (["sql", "rows-by-type", "--param", "a=1"], "rows-by-type"),
-        (["sql", "rows-by-type", "--format", "xlsx"], "xlsx"),
-        (["tag", "v0", "v1"], "cannot be a tag"),
-        (["diff", "v0", "v1"], "no version or tag v1"),
-        (["show", "v0", "--version", "v1"], "v0 and --version v1 are different versions; name one of them"),
-        (["card", "v0", "--version", "v1"], "name one of them"),
-        (["verify", "v0", "--version", "v1"], "name one of them"),
-        (["verify", ""], "no version or tag ;"),
-        (["log", "--version", ""], "no version or tag ;"),
-        (["why", "\x1b]0;gone\x07", "--version", "\x1b[2J"], "no version or tag \\u{1b}[2J"),
-    ],
+    quick(
+        5,
+        [
+            (["show", "v9"], "no version or tag v9; its versions are v0"),
+            (["why", "no prompt says this"], "no prompt of v0 has this id or text"),
+            (["sql", "no-such-query"], "no-such-query"),
+            (["sql"], "pass one of: the name of a query"),
+            (["sql", "-q", "select nothing from kept"], "nothing"),
+            (["sql", "-q", "drop view kept"], "SELECT"),
+            (["sql", "rows-by-type", "--param", "a=1"], "rows-by-type"),
+            (["sql", "rows-by-type", "--format", "xlsx"], "xlsx"),
+            (["tag", "v0", "v1"], "cannot be a tag"),
+            (["diff", "v0", "v1"], "no version or tag v1"),
+            (["show", "v0", "--version", "v1"], "v0 and --version v1 are different versions; name one of them"),
+            (["card", "v0", "--version", "v1"], "name one of them"),
+            (["verify", "v0", "--version", "v1"], "name one of them"),
+            (["verify", ""], "no version or tag ;"),
+            (["log", "--version", ""], "no version or tag ;"),
+            (["why", "\x1b]0;gone\x07", "--version", "\x1b[2J"], "no version or tag \\u{1b}[2J"),
+        ],
+    ),
 )
 def test_a_wrong_question_is_one_sentence(arguments: list[str], sentence: str, at: list[str]) -> None:
     assert sentence in refused(*arguments, *at)
@@ -268,13 +271,16 @@ NEITHER = "\xff\xfe\x00 neither text nor a table".encode("latin-1")
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [
-        (["sql", "-f"], "is not UTF-8 text"),
-        (["check", "--card"], "is not UTF-8 text"),
-        (["card", "--check", "-o"], "is not UTF-8 text"),
-        (["card", "-o"], "is not UTF-8 text"),
-        (["judge", "--gold"], "lacks the columns response_id and verdict"),
-    ],
+    quick(
+        2,
+        [
+            (["sql", "-f"], "is not UTF-8 text"),
+            (["check", "--card"], "is not UTF-8 text"),
+            (["card", "--check", "-o"], "is not UTF-8 text"),
+            (["card", "-o"], "is not UTF-8 text"),
+            (["judge", "--gold"], "lacks the columns response_id and verdict"),
+        ],
+    ),
 )
 def test_a_file_that_is_no_text_is_one_sentence_that_names_it(
     arguments: list[str], sentence: str, at: list[str], tmp_path: Path

@@ -79,6 +79,7 @@ def test_a_log_becomes_a_version_that_answers_queries(tmp_path: Path, logged: Lo
     assert run(tmp_path, "run", root="again").digest == version.digest
 
 
+@pytest.mark.slow
 def test_a_second_log_and_a_grown_log_add_their_rows_only(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     everything = attempts(30)
     logged["run"] = everything[:20]
@@ -102,6 +103,7 @@ def test_a_second_log_and_a_grown_log_add_their_rows_only(tmp_path: Path, logged
     assert second.table("checkpoints")["model"].to_list() == ["mild-target"]
 
 
+@pytest.mark.slow
 def test_what_was_taken_down_does_not_come_back_from_the_log(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     quoting = f"You asked: {attack(0)}"
     other = LogAttempt(

@@ -78,6 +78,7 @@ def test_a_keep_applies_after_its_overrides_file_is_removed(
     assert short in kept(third)
 
 
+@pytest.mark.slow
 def test_a_keep_applies_against_a_later_holdout_set(tmp_path: Path) -> None:
     root = tmp_path / "ws"
     first = build(recipe_of(tmp_path / "0", plain=PLAIN), root).version
@@ -106,6 +107,7 @@ def test_alternating_keeps_and_drops_apply_each_time(tmp_path: Path, kept_by_per
         assert not build(recipe, root).new
 
 
+@pytest.mark.slow
 def test_a_keep_does_not_bring_a_bridge_into_training(tmp_path: Path) -> None:
     """Neither in the version of the keep nor in a later one; its reason is the split, although it is a copy."""
     root = tmp_path / "ws"

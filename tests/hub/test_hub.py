@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import quick
 from tests.hub import Fault, Hub
 
 ROUND = """
@@ -81,13 +82,16 @@ except Exception as problem:
 
 @pytest.mark.parametrize(
     ("token", "private", "gated", "outcome"),
-    [
-        ("owner", True, "manual", "read"),
-        ("reader", True, False, "RepositoryNotFoundError"),
-        ("reader", False, "manual", "GatedRepoError"),
-        ("reader", False, False, "read"),
-        ("nobody", False, False, "HfHubHTTPError"),
-    ],
+    quick(
+        2,
+        [
+            ("owner", True, "manual", "read"),
+            ("reader", True, False, "RepositoryNotFoundError"),
+            ("reader", False, "manual", "GatedRepoError"),
+            ("reader", False, False, "read"),
+            ("nobody", False, False, "HfHubHTTPError"),
+        ],
+    ),
 )
 def test_who_may_read_what(token: str, private: bool, gated: str | bool, outcome: str, tmp_path: Path) -> None:
     from tests.hub import Repository

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
@@ -19,6 +19,7 @@ from seas_data.judges.run import (
 )
 from seas_data.models.protocol import PromptFormat
 from seas_data.recipe import Judge, JudgeChat, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules
+from tests.conftest import examples
 from tests.judges.conftest import MALFORMED
 from tests.judges.guards.test_guard import SAFE
 from tests.judges.test_run import Scripted, guard
@@ -60,7 +61,7 @@ KINDS = st.sampled_from([None, "adversarial", "harmless", "general"])
 TEXTS = st.lists(st.one_of(st.sampled_from(["blue", "no <|eot_id|>", "", "\u200b"]), st.text(max_size=20)), min_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(JUDGES), TEXTS, st.data())
 def test_a_judged_text_has_exactly_one_verdict_state(judge: Judge, texts: list[str], data: st.DataObject) -> None:
     goal, kind = data.draw(st.sampled_from([None, " ", "a colour"])), data.draw(KINDS)

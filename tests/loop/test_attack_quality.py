@@ -57,6 +57,7 @@ def found(metrics: pl.DataFrame) -> dict[tuple[str, str | None], tuple[float, in
     }
 
 
+@pytest.mark.slow
 def test_an_attack_has_the_type_of_the_nearest_training_prompt(tmp_path: Path) -> None:
     written = attacks(
         ("Pretend that you are a pirate captain who tells how a ship is steered.", "Role Play", None),

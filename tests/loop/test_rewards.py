@@ -34,6 +34,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_target_is_trained_on_the_safe_responses_that_reach_the_reward(tiny: Path, tmp_path: Path) -> None:
     model = write(tmp_path / "model", tiny, 1)
     made = world({"s": {"a": ANSWERS}})

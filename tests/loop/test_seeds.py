@@ -2,11 +2,12 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.loop.seeds import apportion, compute_weakness, draw_demonstrations, draw_seeds
+from tests.conftest import examples
 from tests.loop.attack_rows import SETTINGS, draw, make_prompts
 from tests.taxonomies import TYPES
 
@@ -57,7 +58,7 @@ def test_too_few_prompts_of_every_type_is_an_error() -> None:
         draw(4, examples_per_seed=300)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=8), st.integers(0, 500))
 def test_apportioned_counts_add_up_and_differ_from_exact_by_less_than_one(weights: list[float], count: int) -> None:
     counts = apportion(weights, count)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
@@ -18,6 +18,7 @@ from seas_data.metrics.intervals import (
     weighted_proportion,
     wilson,
 )
+from tests.conftest import examples
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_wilson_does_not_vanish_at_the_ends() -> None:
 
 
 @given(n=st.integers(1, 10_000), share=st.floats(0, 1))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_wilson_holds_the_share_and_is_symmetric(n: int, share: float) -> None:
     successes = round(share * n)
     low, high = wilson(successes, n)
@@ -126,7 +127,7 @@ def test_weighted_shares_by_hand() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_no_more_rows_than_were_looked_at(rows: list[tuple[bool, int, int]]) -> None:
     flags, weights, clusters = zip(*rows, strict=True)
     share, n = weighted_proportion(flags, weights, clusters)
@@ -135,7 +136,7 @@ def test_no_more_rows_than_were_looked_at(rows: list[tuple[bool, int, int]]) -> 
 
 
 @given(st.floats(0, 1), st.floats(0.55, 1), st.floats(0.55, 1))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_rogan_gladen_undoes_what_the_judge_does(true: float, sensitivity: float, specificity: float) -> None:
     seen = true * sensitivity + (1 - true) * (1 - specificity)
     assert rogan_gladen(seen, sensitivity, specificity) == pytest.approx(true, abs=1e-9)
@@ -169,7 +170,7 @@ def test_rogan_gladens_interval_covers_the_true_rate() -> None:
     assert covered >= 0.93 * 500
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=60))
 def test_a_paired_interval_lies_within_bounds_and_never_vanishes(changes: list[float]) -> None:
     value, low, high = paired_interval(np.array(changes))

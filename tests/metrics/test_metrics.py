@@ -5,13 +5,14 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.metrics import MatrixAnswers, RedTeamAttacks, TargetAnswers, compute_metrics
 from seas_data.metrics.diversity import mean_nearest
 from seas_data.metrics.intervals import wilson
 from seas_data.metrics.rows import proportions
+from tests.conftest import examples
 
 
 def metric(frame: pl.DataFrame, name: str, **facets: str) -> dict[str, float]:
@@ -172,7 +173,7 @@ def test_diversity_is_the_mean_of_the_highest_cosines() -> None:
     assert mean_nearest("diversity", attacks[:1], None, {}).is_empty()
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_change_a_proportion(chance: object) -> None:
     numbers = np.random.default_rng(1)

@@ -97,6 +97,7 @@ def test_what_was_taken_down_stays_out(migrated: Workspace) -> None:
     assert (migrated.root / "forgotten.json").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_the_old_workspace_is_only_read_and_what_is_computed_again_is_not_copied(old: Path, tmp_path: Path) -> None:
     for name in ("vectors/model", "stages/key", "sandbox", "scans"):
         (old / name).mkdir(parents=True)
@@ -120,6 +121,7 @@ def test_the_recipe_of_a_pulled_version_is_converted(old: Path, tmp_path: Path) 
     assert text == "# from elsewhere\nname: one\npulled_from: a/b@main\nrelease:\n  max_unparsed_proportion: 0.1\n"
 
 
+@pytest.mark.slow
 def test_the_same_workspace_gives_the_same_digests(migrated: Workspace, tmp_path: Path) -> None:
     again = migrate(OLD, tmp_path / "again").digests
     assert again == {

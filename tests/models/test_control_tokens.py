@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE, WordLevel
@@ -16,6 +16,7 @@ from seas_data.models import chat_template
 from seas_data.models.control_tokens import control_token_ids, neutralise, tokenize_as_text
 from seas_data.models.protocol import PromptFormat
 from seas_data.sandbox.tiny import write_model
+from tests.conftest import examples
 
 FAMILIES: dict[str, tuple[list[str], str, str]] = {
     "llama-guard-3": (
@@ -92,7 +93,7 @@ def test_texts_without_control_tokens_have_the_same_ids(name: str) -> None:
     assert not any(each.control_tokens or each.neutralised for each in read)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_no_content_adds_a_control_token(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FAMILIES)))

@@ -28,6 +28,7 @@ from seas_data.models import http_outcomes
 from seas_data.models.http_backend import HttpBackend
 from seas_data.models.protocol import ANSWER_SCHEMA, Sampling
 from seas_data.recipe import JudgePatterns, JudgeRules, ModelHttp
+from tests.conftest import quick
 from tests.models.servers import Reply, Seen, server
 
 SAMPLING = Sampling(max_new_tokens=9, seed=4)
@@ -319,10 +320,13 @@ def test_two_thousand_requests_to_a_faulty_server_are_accounted_for(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[] if name in ("status 401", "quota", "redirect") else pytest.mark.slow)
-        for name in ENDING
-    ],
+    quick(
+        1,
+        [
+            pytest.param(name, marks=[] if name in ("status 401", "quota", "redirect") else pytest.mark.slow)
+            for name in ENDING
+        ],
+    ),
 )
 def test_a_fault_that_ends_the_run_loses_no_answer(name: str, tmp_path: Path) -> None:
     undisturbed, _, _, _ = run(tmp_path / "undisturbed", 40, ENDING, 0)

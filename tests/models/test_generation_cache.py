@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.models import generation_cache
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
+from tests.conftest import examples
 
 
 def rows(texts: list[str]) -> pl.DataFrame:
@@ -18,7 +19,7 @@ def rows(texts: list[str]) -> pl.DataFrame:
     )
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(st.integers(1, 400), max_size=60), st.integers(1, 50), st.integers(60, 2000), st.integers(1, 9))
 def test_batches_hold_each_row_once_and_keep_within_their_limits(
     lengths: list[int], room: int, batch_tokens: int, batch_rows: int
@@ -74,6 +75,7 @@ def test_stored_answers_serve_other_batches(tmp_path: Path) -> None:
     assert set(stored["row_key"]) == {"b", "c"}, "one row for each key that is stored"
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_in_a_stored_part_is_noticed(tmp_path: Path) -> None:
     generation_cache.write_batch(tmp_path, "one", ["a", "b"], rows(["blue", "green"]))
     (path,) = tmp_path.iterdir()

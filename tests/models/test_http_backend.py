@@ -236,6 +236,7 @@ def test_a_resumed_run_requests_only_missing_batches(tmp_path: Path, monkeypatch
         assert answers.height == 130 and answers["error"].null_count() == 130
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_sample_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server(lambda body, _: completion(body | {"seed": 0}, count=1)) as (url, _):
         ask(url, tmp_path, samples=2)
@@ -354,6 +355,7 @@ def test_the_digest_covers_the_name_and_the_constant_fields_of_the_description()
     )
 
 
+@pytest.mark.slow
 def test_a_part_in_which_all_failed_is_not_kept(tmp_path: Path) -> None:
     """The judge of S3: a server that answers nothing is repaired, and the same command goes on."""
     broken: list[Reply] = [

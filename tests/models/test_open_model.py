@@ -26,6 +26,7 @@ def served(**changes: Any) -> ModelHttp:
     return ModelHttp(**{"backend": "http", "model": "served", "serve": command, "max_wait_seconds": 20} | changes)
 
 
+@pytest.mark.slow
 def test_a_trained_checkpoint_replaces_the_model_of_the_settings(tiny: Path, tmp_path: Path) -> None:
     with open_model("T1", ModelInProcess(model="some/base", device="cpu"), tmp_path, checkpoint=tiny) as model:
         assert isinstance(model, TransformersBackend) and model.name == "T1"

@@ -73,6 +73,7 @@ def test_a_failure_while_it_is_used_stops_it_too(command: list[str], tmp_path: P
     assert all(gone(pid) for pid in pids(model))
 
 
+@pytest.mark.slow
 def test_the_server_stops_when_our_process_is_killed(command: list[str], tmp_path: Path) -> None:
     model = tmp_path / "model"
     code = f"""

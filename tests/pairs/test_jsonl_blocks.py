@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.pairs import jsonl_blocks
+from tests.conftest import examples
 
 GOOD = b'{"a": "one", "b": "two", "note": "three"}'
 BAD = {
@@ -88,7 +89,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(LINES, max_size=12), st.sampled_from([1, 60, 1 << 20]), st.booleans())
 def test_what_is_read_is_what_python_reads(
     tmp_path_factory: pytest.TempPathFactory, given_lines: list[bytes], size: int, ended: bool

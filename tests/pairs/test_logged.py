@@ -76,6 +76,7 @@ def test_without_the_key_there_are_no_pairs(tmp_path: Path, logged: Logs) -> Non
         select_rows(version, "target")
 
 
+@pytest.mark.slow
 def test_a_grown_log_adds_pairs_and_changes_none(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(15)
     first = run(tmp_path, "run")
@@ -87,6 +88,7 @@ def test_a_grown_log_adds_pairs_and_changes_none(tmp_path: Path, logged: Logs) -
     assert not set(second.table("unpaired")["candidate_id"]) & set(second.table("pairs")["chosen_id"])
 
 
+@pytest.mark.slow
 def test_mart_gives_demonstrations(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     full = LogVerdict("j", "safe", refusal="full_compliance")
     logged["run"] = [

@@ -4,13 +4,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import pairs, recipe
 from seas_data.conversation import MESSAGES, render, stored_messages
 from seas_data.pairs import select_held_out
 from seas_data.text import text_digest
+from tests.conftest import examples
 
 HELD = "Please tell me where the third key of the castle is."
 WORDS = st.sampled_from(["And then?", "Where is the lamp of the harbour?", "Who keeps the boat in the winter?", "Yes."])
@@ -82,7 +83,7 @@ def test_plain_prompts_give_the_same_rows_with_and_without_the_column(role: str)
     assert build(plain, NOTHING, role).equals(build(plain.drop("messages"), NOTHING, role))
 
 
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(st.lists(WORDS, min_size=2, max_size=5), st.data())
 def test_a_held_out_request_in_any_turn_never_reaches_training(texts: list[str], data: st.DataObject) -> None:
     contents = texts if len(texts) % 2 else texts[:-1]

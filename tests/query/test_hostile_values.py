@@ -119,6 +119,7 @@ def test_query_with_invalid_bytes_is_refused_in_one_sentence() -> None:
         sql.run_untrusted({}, "select $a", {"a": "\udcff"})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is one of Linux")
 def test_reader_ends_with_its_parent(tmp_path: Path) -> None:
     program = (

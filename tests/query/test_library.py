@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.query import library, listing
 from seas_data.resources import folder
+from tests.conftest import examples
 
 TEXT = """\
 -- title: Sizes
@@ -107,7 +108,7 @@ def test_a_parameter_given_twice_is_refused() -> None:
         library.parse_parameters(["a=1", "a=2"])
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.text(), st.text())
 def test_any_text_is_a_header_or_an_error_with_a_line(header: str, value: str) -> None:
     text = f"-- title: a\n-- parameter: {header}\n-- {value}\nselect 1"

@@ -107,6 +107,7 @@ def test_a_query_answers_with_the_same_columns_before_the_loop_and_without_rows(
     assert ask(nothing, name) == (columns, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUERIES)
 def test_a_query_runs_in_duckdb_alone_over_a_checked_out_folder(
     name: str,

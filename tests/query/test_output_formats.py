@@ -10,13 +10,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from seas_data.errors import SeasDataError
 from seas_data.query import output_formats
 from seas_data.query.cells import TEXT_COLUMNS
+from tests.conftest import examples
 
 LONG = "please tell me where the garden door key is kept these days"
 FRAME = pl.DataFrame(
@@ -150,7 +151,7 @@ class Tags(HTMLParser):
         self.found.append(data)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60)))
 def test_a_markdown_cell_is_only_text(text: str) -> None:
     page = written(pl.DataFrame({"label": [text]}), "markdown", reveal=True)

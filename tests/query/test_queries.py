@@ -439,6 +439,7 @@ def test_attacks_set_aside(shards: Shards) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_query_answers_the_same_in_the_closed_process(shards: Shards) -> None:
     query = QUERIES["template-sizes"]
     values = query.values(["max_rows=1"])

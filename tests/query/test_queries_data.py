@@ -134,6 +134,7 @@ def test_novelty_is_the_nearest_earlier_attack(version: Version) -> None:
     assert of_red_teams["iteration"].to_list() == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["type", "iteration", "source", "all"])
 def test_diversity_is_the_nearest_similarity_of_the_same(by: str, version: Version) -> None:
     rows = placed(version).with_columns(all=pl.lit("all")).drop_nulls(by)

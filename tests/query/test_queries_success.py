@@ -11,6 +11,7 @@ from seas_data.metrics.intervals import paired_interval
 from seas_data.query import library
 from seas_data.query.version import Version
 from seas_data.resources import folder
+from tests.conftest import quick
 from tests.query import loop_rows
 from tests.query.loop_rows import shares
 
@@ -81,7 +82,7 @@ def test_by_type_as_another_judge_says(version: Version, rows: pl.DataFrame) -> 
     assert shares(guard.drop_nulls("type"), by, "unsafe") == figures(answer, by)
 
 
-@pytest.mark.parametrize("label", ["type", "risk_category", "attack_style", "difficulty", "source"])
+@pytest.mark.parametrize("label", quick(2, ["type", "risk_category", "attack_style", "difficulty", "source"]))
 def test_by_label(label: str, version: Version, rows: pl.DataFrame) -> None:
     answer = ask(version, "attack-success-by-label", f"by={label}", "prompt_set=train")
     by = ("prompt_set", "iteration", "red_team", "target", label)
@@ -91,7 +92,7 @@ def test_by_label(label: str, version: Version, rows: pl.DataFrame) -> None:
     assert shares(rows, by, "unsafe") == figures(everywhere.rename({"label": label}), by)
 
 
-@pytest.mark.parametrize("prompt_set", ["train", "test", "evaluation"])
+@pytest.mark.parametrize("prompt_set", quick(1, ["train", "test", "evaluation"]))
 def test_by_iteration(prompt_set: str, version: Version, rows: pl.DataFrame) -> None:
     own = pl.col("red_team").str.slice(1) == pl.col("target").str.slice(1)
     chosen = rows.filter(pl.col("prompt_set") == prompt_set, own | (prompt_set != "evaluation"))

@@ -1,12 +1,13 @@
 """Column widths of tables on the terminal."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.query import text_table
+from tests.conftest import examples
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=30), st.integers(12, 250))
 def test_fitted_columns_fill_the_room_they_have_and_no_more(widths: list[int], room: int) -> None:
     fitted = text_table.fit_widths(widths, room)

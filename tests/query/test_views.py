@@ -33,6 +33,7 @@ def test_every_table_without_rows_is_an_empty_view_with_the_columns_and_types_of
     assert connection.sql("select * from kept").pl().schema == tables.empty("prompts").schema
 
 
+@pytest.mark.slow
 def test_a_stored_table_has_the_types_of_an_empty_one(tmp_path: Path) -> None:
     shards = store(
         tmp_path,
@@ -78,6 +79,7 @@ ASKED = {
 }
 
 
+@pytest.mark.slow
 def test_asked_and_answers_say_of_which_set_and_iteration_each_answer_is(tmp_path: Path) -> None:
     def attack(prompt_id: str, seed_id: str, split: str, model: str, iteration: int) -> dict[str, object]:
         about = {"prompt_id": prompt_id, "seed_id": seed_id, "split": split, "model": model, "iteration": iteration}

@@ -226,6 +226,7 @@ def test_names_and_notes_of_reviewers_are_in_no_public_file(public: Path, gated:
     assert decisions.filter(pl.col("reason") != "manual")["detail"].drop_nulls().len() > 0
 
 
+@pytest.mark.slow
 def test_another_workspace_gives_other_pseudonyms_and_the_same_one_the_same(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seas_data import tables
@@ -93,7 +93,7 @@ def test_a_public_prompt_has_its_text_unless_it_is_a_holdout_or_of_no_known_role
 
 @pytest.mark.parametrize("table", TABLES)
 @given(st.data())
-@settings(max_examples=10, deadline=None)
+@examples(10)
 def test_redacting_twice_is_redacting_once_and_gated_is_everything(table: str, data: st.DataObject) -> None:
     frame = data.draw(frames(table))
     once = redact(table, frame, "public")

@@ -69,6 +69,7 @@ def test_the_command_is_one_line_that_a_shell_reads_as_meant(written: explore.At
     assert written.command.endswith("--text text --x x --y y --neighbors neighbours")
 
 
+@pytest.mark.slow
 def test_the_cli_prints_it_and_says_what_a_version_without_a_map_lacks(made: Path, tmp_path: Path) -> None:
     told = json.loads(said("explore", "--workspace", made, "-o", tmp_path / "map", "--json"))
     assert Path(told["path"]).exists()

@@ -269,6 +269,7 @@ IN_BOX = """([[left, top], [right, bottom]]) => {
 }"""
 
 
+@pytest.mark.slow
 def test_a_region_drawn_with_the_mouse_is_saved_and_reviewed(
     hostile: Opened, hostile_version: Version, tmp_path: Path
 ) -> None:
@@ -301,6 +302,7 @@ def test_a_region_drawn_with_the_mouse_is_saved_and_reviewed(
     assert hostile.said == []
 
 
+@pytest.mark.slow
 def test_a_region_is_moved_and_resized_by_keyboard(hostile: Opened, tmp_path: Path) -> None:
     page, toggle = hostile.page, hostile.page.get_by_role("button", name="Region")
     corners = "document.querySelector('[data-map]').corners"
@@ -337,6 +339,7 @@ TEXT = """() => [...document.querySelectorAll("body *:not(script)")]
   .flatMap((each) => [...each.childNodes]).filter((node) => node.nodeType === 3).map((node) => node.data).join("\\n")"""
 
 
+@pytest.mark.slow
 def test_texts_stay_hidden_until_asked_for(hostile: Opened, hostile_version: Version) -> None:
     page = hostile.page
     assert page.title().startswith("CONTAINS PROMPT TEXT")
@@ -357,6 +360,7 @@ def test_texts_stay_hidden_until_asked_for(hostile: Opened, hostile_version: Ver
     assert page.locator("#q-flipped-prompts tbody tr").count() == rows
 
 
+@pytest.mark.slow
 def test_an_exported_table_runs_no_formula(hostile: Opened) -> None:
     page = hostile.page
     with page.expect_download() as download:
@@ -368,6 +372,7 @@ def test_an_exported_table_runs_no_formula(hostile: Opened) -> None:
     assert not [cell for row in rows for cell in row if cell and cell[0] in "=+-@\t\r"]
 
 
+@pytest.mark.slow
 def test_nothing_hostile_acts(hostile: Opened) -> None:
     page = hostile.page
     for details in page.query_selector_all("details"):

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -20,6 +20,7 @@ from seas_data.query import headline, library, sql
 from seas_data.query.version import Version
 from seas_data.report import cluster_map, flow, overview, page, query_charts, sections
 from seas_data.resources import folder
+from tests.conftest import examples
 from tests.query.frames import store, table
 from tests.test_cli import refused, said
 
@@ -125,7 +126,7 @@ def test_only_the_first_categories_are_drawn_and_nulls_are_not() -> None:
 NAMES = st.text(min_size=1, max_size=12)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     st.sampled_from([mark for mark in library.MARKS if mark != "table"]),
     st.lists(st.tuples(NAMES, NAMES, st.floats(-2, 2) | st.none(), st.integers(0, 9)), min_size=1, max_size=12),
@@ -203,7 +204,7 @@ def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(
     assert not faults
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.recursive(
         st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
@@ -344,7 +345,7 @@ def test_a_prompt_that_another_model_embedded_is_no_neighbour(tmp_path: Path) ->
     assert np.frombuffer(base64.b64decode(novelty["packed"]), "<u2").tolist() == [65_535, 400]
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=300), st.integers(6, 60))
 def test_thinning_keeps_some_of_each_cluster_and_about_as_many_as_asked(numbers: list[int], most: int) -> None:
     points = pl.DataFrame({"prompt_id": [f"{n:04}" for n in range(len(numbers))], "number": numbers})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import seas_data as sd
@@ -21,6 +21,7 @@ from seas_data.review import gold
 from seas_data.review import sheet as review
 from seas_data.review.response_index import index_responses, judge_outputs
 from seas_data.sources.sheets import unguard_cell
+from tests.conftest import examples
 
 SHEET = ("response_id", "prompt", "response", "verdict", "refusal", "who", "because")
 
@@ -97,7 +98,7 @@ def test_of_a_response_that_stands_twice_what_is_filled_in_counts(tmp_path: Path
     assert gold.read_gold(sheet(tmp_path / "gold.csv", *rows)).rows() == [("a", "unsafe", "full_refusal")]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_no_text_makes_another_row_or_verdict(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("sheets") / "gold.csv"
@@ -221,6 +222,7 @@ def filled(version: Version, path: Path, size: int, says: Callable[[str, str], s
     return sheet(path, *(tuple(row.values()) for row in rows))
 
 
+@pytest.mark.slow
 def test_a_whole_version_beside_its_gold_set(version: Version, tmp_path: Path) -> None:
     path = filled(
         version, tmp_path / "gold.csv", 400, lambda row_id, verdict: "unsafe" if "0" < row_id < "4" else "safe"

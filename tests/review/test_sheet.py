@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import seas_data as sd
@@ -58,7 +58,7 @@ def test_the_same_rows_whatever_the_order_and_others_with_another_seed() -> None
     assert counts(other) == counts(sample)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(0, 130))
 def test_the_size_is_kept_and_no_row_comes_twice(sizes: list[int], size: int) -> None:
     rows = prompts(**dict(zip(("a1", "h", "g"), sizes, strict=False)))

@@ -129,6 +129,7 @@ def test_the_files_can_be_read_as_sources(folder: Path) -> None:
     assert found.prompts["difficulty"].unique().to_list() == ["Hard"]
 
 
+@pytest.mark.slow
 def test_more_texts_than_exist_is_an_error() -> None:
     with pytest.raises(SeasDataError, match="fewer than 5,000 distinct texts of one kind; lower"):
         corpora.draw_general_questions(SMALL.model_copy(update={"general": 5_000}))

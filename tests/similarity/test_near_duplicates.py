@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs, near_duplicates
 from seas_data.text import normalise
+from tests.conftest import examples
 from tests.similarity.definition import grams
 
 WORDS = ["apple", "bread", "candle", "dinner", "engine", "forest", "garden", "harbour", "island", "jacket", "kettle"]
@@ -70,7 +71,7 @@ def test_pairs_are_distinct_sorted_and_typed() -> None:
     assert (found.left.dtype, found.right.dtype, found.score.dtype) == (np.int64, np.int64, np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 10**6), st.data())
 def test_blocks_and_earlier_texts_exclude_exactly_their_pairs(seed: int, data: st.DataObject) -> None:
     texts = family(seed, 60)

@@ -1,7 +1,8 @@
 """Shingles: the sets are those of the definition, and MinHash estimates their similarity."""
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.similarity.shingles import (
@@ -14,12 +15,13 @@ from seas_data.similarity.shingles import (
     restrict_to_pairs,
     select_sets,
 )
+from tests.conftest import examples
 from tests.similarity.definition import grams, similarity
 
 few_letters = st.text(alphabet="abß é字\n\U0001f600", max_size=40)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(few_letters | st.text(max_size=12), min_size=1, max_size=12))
 def test_sets_and_shared_counts_match_brute_force(texts: list[str]) -> None:
     sets = build_shingles(texts)
@@ -88,6 +90,7 @@ def test_jaccard_is_that_of_five_grams() -> None:
     assert compute_jaccard(sets, np.arange(3), np.arange(3, 6)).tolist() == [2 / 3, 0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_minhash_agreement_estimates_jaccard() -> None:
     """Over 400 independent pairs of texts with a similarity of about a third, the mean must be very close to it."""
     chance = np.random.default_rng(5)

@@ -92,6 +92,7 @@ def test_a_field_of_very_many_lines_is_taken_for_an_unclosed_quote() -> None:
     assert [line for line, outcome in found if isinstance(outcome, str)] == [2, 603]
 
 
+@pytest.mark.slow
 def test_many_broken_quotes_take_no_longer_than_few() -> None:
     text = "id,prompt\n" + "".join(f'{n},"broken {n}\n' for n in range(20_000))
     assert len(records(text)) == 20_000

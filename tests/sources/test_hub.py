@@ -101,6 +101,7 @@ def test_a_file_at_a_commit_whole_or_abbreviated(tmp_path: Path, address: str) -
     assert fetched == [old], "what was fetched once is there without a connection"
 
 
+@pytest.mark.slow
 def test_without_a_connection_one_sentence_says_so(tmp_path: Path) -> None:
     keys = [{"file": "set.jsonl", "revision": OLD}, {"revision": OLD}, {"file": "set.jsonl", "revision": OLD[:7]}]
     for said in elsewhere(tmp_path, [SOURCE | key for key in keys], HF_HUB_OFFLINE="1"):

@@ -16,6 +16,7 @@ from seas_data.pairs import reference
 from seas_data.recipe import Source
 from seas_data.sources.conversations import read_preferences
 from seas_data.sources.parquet_size import require_bounded_parquet
+from tests.conftest import quick
 
 FRAME = pl.DataFrame(
     {
@@ -132,7 +133,7 @@ def test_twenty_million_equal_rows_are_refused_before_they_are_read(tmp_path: Pa
         read(path, columns={})
 
 
-@pytest.mark.parametrize("kind", ["fixed length", "common prefix", "common prefix in a list"])
+@pytest.mark.parametrize("kind", quick(1, ["fixed length", "common prefix", "common prefix in a list"]))
 def test_long_values_that_another_encoding_stores_once_are_refused_before_they_are_read(
     tmp_path: Path, kind: str
 ) -> None:

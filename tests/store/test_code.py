@@ -7,6 +7,7 @@ import pytest
 
 from seas_data.store import code
 from seas_data.store.code import code_digest
+from tests.conftest import quick
 
 
 @pytest.fixture
@@ -22,17 +23,20 @@ def digest(package: Path, room: str) -> str:
 
 @pytest.mark.parametrize(
     ("changed", "rooms"),
-    [
-        ("curate/pipeline.py", {"curate", "loop"}),
-        ("similarity/near.py", {"curate", "loop"}),
-        ("text.py", {"curate", "loop", "models"}),
-        ("judges/run.py", {"loop"}),
-        ("train/fit.py", {"loop"}),
-        ("models/chat_template.py", {"loop", "models"}),
-        ("release/folder.py", set()),
-        ("report/query_charts.py", set()),
-        ("cli/terminal.py", set()),
-    ],
+    quick(
+        4,
+        [
+            ("curate/pipeline.py", {"curate", "loop"}),
+            ("similarity/near.py", {"curate", "loop"}),
+            ("text.py", {"curate", "loop", "models"}),
+            ("judges/run.py", {"loop"}),
+            ("train/fit.py", {"loop"}),
+            ("models/chat_template.py", {"loop", "models"}),
+            ("release/folder.py", set()),
+            ("report/query_charts.py", set()),
+            ("cli/terminal.py", set()),
+        ],
+    ),
 )
 def test_a_changed_file_changes_the_digests_of_the_rooms_that_use_it(
     package: Path, changed: str, rooms: set[str]

@@ -17,6 +17,7 @@ from seas_data import tables
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.store import Manifest, Workspace, files, formats, open_workspace
+from tests.conftest import quick
 
 RUNS = pl.DataFrame({"version": ["v0"], "stage": ["read"], "seconds": [0.1]})
 
@@ -139,7 +140,7 @@ OUTSIDE = {
 }
 
 
-@pytest.mark.parametrize("case", OUTSIDE)
+@pytest.mark.parametrize("case", quick(3, OUTSIDE))
 def test_a_manifest_that_names_what_is_not_in_a_workspace_is_refused(
     workspace: Workspace, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

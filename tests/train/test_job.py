@@ -112,6 +112,7 @@ def test_a_kill_between_the_last_update_and_the_model_changes_nothing(
     check_equal(tmp_path / "whole", tmp_path / "late" / "whole")
 
 
+@pytest.mark.slow
 def test_a_finished_training_is_not_done_again(
     base: Path, rows: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

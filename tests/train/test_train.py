@@ -68,6 +68,7 @@ def test_its_figures_are_metrics(taught: Path, base: Path, rows: pl.DataFrame) -
     assert last["n"] == 16
 
 
+@pytest.mark.slow
 def test_preferences_are_learned_and_reported(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     figures = dpo(taught, pairs, preference(epochs=3), tmp_path / "T1", facets={"role": "target", "iteration": 1})
     assert values(figures, "reward_accuracy")[-1] == 1

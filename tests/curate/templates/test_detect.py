@@ -7,7 +7,7 @@ from random import Random
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import folding, recipe, tables
@@ -17,6 +17,7 @@ from seas_data.curate.templates.payloads import extract_payloads, trim_piece
 from seas_data.curate.templates.shared_segments import extract_gaps, find_shared_segments, find_spans
 from seas_data.similarity import near_duplicates
 from seas_data.text import normalise
+from tests.conftest import examples
 from tests.curate.settings import TEMPLATES
 
 SETTINGS = TEMPLATES
@@ -45,7 +46,7 @@ def sizes(found: DetectedTemplates) -> list[int]:
 
 
 @given(seeds, st.sampled_from(["prefix", "suffix", "both", "middle", "twice"]))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_planted_wrappers_and_payloads_are_found(seed: int, shape: str) -> None:
     random = Random(seed)
     planted, expected = [], []
@@ -68,7 +69,7 @@ def test_planted_wrappers_and_payloads_are_found(seed: int, shape: str) -> None:
 
 
 @given(seeds)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_texts_without_a_wrapper_have_no_template(seed: int) -> None:
     random = Random(seed)
     openings = ["Generate a list of ", "Write a short story about ", "What is the difference between "]
@@ -79,7 +80,7 @@ def test_texts_without_a_wrapper_have_no_template(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_the_result_does_not_depend_on_row_order_or_ids(seed: int) -> None:
     random = Random(seed)
     texts = [words(random, 20) for _ in range(30)]
@@ -94,7 +95,7 @@ def test_the_result_does_not_depend_on_row_order_or_ids(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_earlier_wrappers_keep_their_ids_when_rows_are_added(seed: int) -> None:
     random = Random(seed)
     known, new = words(random, 25), words(random, 25)
@@ -242,7 +243,7 @@ def test_scripts_without_spaces_are_supported() -> None:
 
 
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40), max_size=8))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_folding_collapses_white_space_and_maps_positions(texts: list[str]) -> None:
     folded = winnowing.fold(texts)
     assert len(folded.views) == len(texts)
@@ -258,7 +259,7 @@ def test_folding_collapses_white_space_and_maps_positions(texts: list[str]) -> N
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_texts_that_share_a_long_passage_share_a_window(seed: int) -> None:
     random = Random(seed)
     alphabet = random.choice(["ab", "abcdefgh", "a"])

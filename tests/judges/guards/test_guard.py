@@ -2,13 +2,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.judges.guards import GUARDS
 from seas_data.judges.run_guard import check
 from seas_data.recipe import JudgeGuard, ModelHttp, ModelInProcess
+from tests.conftest import examples
 
 
 def http_model(**changes: Any) -> ModelHttp:
@@ -96,7 +97,7 @@ SAFE = {
 
 
 @pytest.mark.parametrize("name", GUARDS.names())
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(words=st.text(min_size=1).filter(lambda text: text.strip() != ""))
 def test_a_safe_output_with_other_words_around_it_is_not_safe(name: str, words: str) -> None:
     assert name in SAFE, "add an output of the guard that says safe to SAFE"

@@ -187,6 +187,7 @@ def test_a_card_is_current_until_something_changes(text: str, gated_text: str) -
     assert stale == ["metadata: license is out of date"]
 
 
+@pytest.mark.slow
 def test_merging_keeps_what_people_wrote_around_our_part(text: str) -> None:
     people = (
         text.replace("| 0 |", "| 7 |").replace("---\n\n<!--", "---\n\nOur words before.\n\n<!--", 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.release.card import metadata
-from tests.conftest import examples
+from tests.conftest import examples, quick
 from tests.test_markdown import HOSTILE
 
 
@@ -54,7 +54,7 @@ def test_only_what_the_hub_can_read_is_a_language_or_a_repository() -> None:
     ]
 
 
-@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value[:20]))
+@pytest.mark.parametrize("value", quick(8, HOSTILE), ids=lambda value: repr(value[:20]))
 def test_a_hostile_value_is_a_value(value: str, tmp_path: Path) -> None:
     content = {"pretty_name": value, "tags": [value, "x"], "license": "mit"}
     path = tmp_path / "README.md"
@@ -146,7 +146,7 @@ def test_values_are_of_the_hubs_lists(public: Path) -> None:
     assert head["multilinguality"][0] in ("monolingual", "multilingual")
 
 
-@pytest.mark.parametrize("profile", ["public", "gated"])
+@pytest.mark.parametrize("profile", quick(1, ["public", "gated"]))
 def test_configs_and_their_info_are_what_datasets_loads(
     profile: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -170,6 +170,7 @@ def test_configs_and_their_info_are_what_datasets_loads(
         assert {split["split"] for split in configs[name]["data_files"]} == {each["name"] for each in info["splits"]}
 
 
+@pytest.mark.slow
 def test_a_model_cards_metadata_round_trips(made: Path) -> None:
     from seas_data.query import version
     from seas_data.release import card

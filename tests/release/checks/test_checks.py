@@ -19,7 +19,7 @@ from seas_data.release.checks import profile as profile_check
 from seas_data.release.checks.check import CheckResult, Finding
 from seas_data.release.privacy import pii
 from seas_data.release.visibility import Profile
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, quick
 from tests.release.checks.defects import (
     APART,
     DEFECTS,
@@ -110,14 +110,17 @@ def test_a_defect_is_stopped_by_its_own_check_alone(defect: str, copy: Copy) -> 
 
 @pytest.mark.parametrize(
     ("table", "column", "change"),
-    [
-        ("prompts", "text", "x"),
-        ("prompts", "text_digest", "0" * 24),
-        ("prompts", "source_id", "other"),
-        ("attacks", "text", "x"),
-        ("responses", "sample", 7),
-        ("pairs", "chosen_id", "0" * 24),
-    ],
+    quick(
+        2,
+        [
+            ("prompts", "text", "x"),
+            ("prompts", "text_digest", "0" * 24),
+            ("prompts", "source_id", "other"),
+            ("attacks", "text", "x"),
+            ("responses", "sample", 7),
+            ("pairs", "chosen_id", "0" * 24),
+        ],
+    ),
 )
 def test_a_row_that_changed_before_it_was_stored_fails_check_and_verify(
     copy: Copy, table: str, column: str, change: object
@@ -228,6 +231,7 @@ def test_a_witness_that_was_dropped_later_still_counts(reason: str, copy: Copy) 
     assert not find(copy, "witnesses")
 
 
+@pytest.mark.slow
 def test_all_failing_ids_are_reported_and_no_text(copy: Copy) -> None:
     in_a_prompt("ada@orchard-garden.org")(copy)
     version = copy.version

@@ -21,6 +21,7 @@ from seas_data.release.hub.pull import pull
 from seas_data.release.hub.push import PushRequest, push
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
+from tests.conftest import quick
 from tests.hub import Fault, Hub, Repository
 from tests.hub.repository import File
 from tests.release.conftest import Render
@@ -96,6 +97,7 @@ def test_a_pull_records_the_other_tags_of_the_repository(hub: Hub, mine: Path, t
     ]
 
 
+@pytest.mark.slow
 def test_a_workspace_with_other_versions_is_refused(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine)
     before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
@@ -193,7 +195,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", quick(6, HOSTILE))
 def test_a_hostile_manifest_writes_no_file(hub: Hub, mine: Path, tmp_path: Path, name: str) -> None:
     change, sentence = HOSTILE[name]
     pushed(mine)
@@ -282,7 +284,7 @@ def test_a_file_with_another_hash_is_refused_before_any_is_moved(hub: Hub, mine:
     assert pull("org/set@1.0.0", tmp_path / "ws2").new
 
 
-@pytest.mark.parametrize("what", ["no parquet", "other columns", "other types", "other ids"])
+@pytest.mark.parametrize("what", quick(2, ["no parquet", "other columns", "other types", "other ids"]))
 def test_a_file_of_other_rows_is_refused(hub: Hub, mine: Path, tmp_path: Path, what: str) -> None:
     pushed(mine)
     repository = hub.repository("datasets", "org/set")
@@ -309,7 +311,7 @@ def test_a_file_of_other_rows_is_refused(hub: Hub, mine: Path, tmp_path: Path, w
     assert not list((tmp_path / "ws2").rglob("shards/*/*"))
 
 
-@pytest.mark.parametrize("what", ["one long text", "equal rows"])
+@pytest.mark.parametrize("what", quick(1, ["one long text", "equal rows"]))
 def test_a_file_that_unpacks_to_far_more_than_its_size_is_refused(
     hub: Hub, mine: Path, tmp_path: Path, what: str
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_pulled_recipe_runs_a_command_only_with_trust(tmp_path: Path) -> None:
     assert mark.exists(), ended.stderr
 
 
+@pytest.mark.slow
 def test_an_own_recipe_runs_its_commands_without_trust(tmp_path: Path) -> None:
     place, mark = served(tmp_path, None)
     called("build", place, "--workspace", tmp_path / "ws")

@@ -21,6 +21,7 @@ from seas_data.release.hub.push import PushRequest, PushResult, push
 from seas_data.release.hub.remote import Remote
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
+from tests.conftest import quick
 from tests.hub import Hub, Repository
 from tests.hub.repository import File
 
@@ -71,6 +72,7 @@ def test_pushing_a_version_again_uploads_nothing(hub: Hub, mine: Path) -> None:
     assert repository.tags["one"] == first.commit
 
 
+@pytest.mark.slow
 def test_files_and_text_of_others_are_kept(hub: Hub, mine: Path) -> None:
     theirs = "---\npretty_name: The garden\nlicense: mit\ntags:\n- roses\n---\n\n# Our garden\n\nWords of ours.\n"
     repository = Repository("datasets", "org/set", private=True)
@@ -200,6 +202,7 @@ def test_tags_are_not_moved(hub: Hub, mine: Path) -> None:
     assert len(repository.commits) == commits
 
 
+@pytest.mark.slow
 def test_a_concurrent_change_stops_the_push_with_a_message(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,7 +292,9 @@ def test_a_repository_changed_during_gating_is_not_overwritten(
     assert theirs.content("README.md") == b"# Theirs, and more"
 
 
-@pytest.mark.parametrize("place", ["croissant.json", "views.sql", "data/prompts/train-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "place", quick(1, ["croissant.json", "views.sql", "data/prompts/train-00000-of-00001.parquet"])
+)
 def test_unmanaged_files_with_managed_names_are_not_replaced(hub: Hub, mine: Path, place: str) -> None:
     repository = Repository("datasets", "org/set", private=True)
     repository.commit("main", "theirs", "", "somebody", files={"README.md": b"# Theirs", place: b"theirs"})

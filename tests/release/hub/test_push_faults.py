@@ -14,6 +14,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query import version as versions
 from seas_data.release import publish_log
 from seas_data.release.hub.push import PushRequest, PushResult, push
+from tests.conftest import quick
 from tests.hub import Fault, Hub, Repository
 from tests.release.hub.test_end_to_end import is_row_for_row, load
 
@@ -72,16 +73,28 @@ def test_transient_faults_are_retried(hub: Hub, mine: Path, fault: Fault) -> Non
 
 @pytest.mark.parametrize(
     ("fault", "sentence"),
-    [
-        (Fault("PUT", "/lfs/", drop_after=500, skip=5, times=99), r"could not connect to 127.0.0.1 .*not sent again"),
-        (Fault("POST", "/commit/main", status=503, times=99), r"failed to answer .*\(503\).*rerun the command later"),
-        (Fault("POST", "/commit/main", status=429, times=99), r"rate of requests .*\(429\).*wait some minutes"),
-        (Fault("POST", "/commit/main", status=429, headers={"Retry-After": "3600"}), r"\(429\).*wait some minutes"),
-        (Fault("POST", "/commit/main", status=403, message="a rule of org"), r"does not permit .*a rule of org.*write"),
-        (Fault("POST", "/commit/main", status=409), r"a conflict for the dataset org/set.*wait a minute"),
-        (Fault("POST", "/repos/create", status=401), r"does not accept your token"),
-        (Fault("GET", "/revision/main", status=200, page=b"<html>log in</html>", times=99), r"connect to 127"),
-    ],
+    quick(
+        2,
+        [
+            (
+                Fault("PUT", "/lfs/", drop_after=500, skip=5, times=99),
+                r"could not connect to 127.0.0.1 .*not sent again",
+            ),
+            (
+                Fault("POST", "/commit/main", status=503, times=99),
+                r"failed to answer .*\(503\).*rerun the command later",
+            ),
+            (Fault("POST", "/commit/main", status=429, times=99), r"rate of requests .*\(429\).*wait some minutes"),
+            (Fault("POST", "/commit/main", status=429, headers={"Retry-After": "3600"}), r"\(429\).*wait some minutes"),
+            (
+                Fault("POST", "/commit/main", status=403, message="a rule of org"),
+                r"does not permit .*a rule of org.*write",
+            ),
+            (Fault("POST", "/commit/main", status=409), r"a conflict for the dataset org/set.*wait a minute"),
+            (Fault("POST", "/repos/create", status=401), r"does not accept your token"),
+            (Fault("GET", "/revision/main", status=200, page=b"<html>log in</html>", times=99), r"connect to 127"),
+        ],
+    ),
     ids=lambda each: f"{each.path} {each.status or each.drop_after}" if isinstance(each, Fault) else "",
 )
 def test_a_permanent_fault_gives_a_message_and_the_next_push_resumes(

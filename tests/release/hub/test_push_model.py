@@ -32,6 +32,7 @@ def version(mine: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     return found
 
 
+@pytest.mark.slow
 def test_a_red_team_is_always_gated_and_public_only_with_a_reason(hub: Hub, version: Version) -> None:
     with pytest.raises(SeasDataError, match=r"R2 is a red team.*--allow red-team-model"):
         push_model(version, "R2", PushRequest("org/red", public=True))

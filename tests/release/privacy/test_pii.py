@@ -6,13 +6,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.query import version
 from seas_data.release import checks
 from seas_data.release.privacy import pii
 from seas_data.store import Shard, files
+from tests.conftest import examples, quick
 
 
 @pytest.fixture
@@ -100,14 +101,16 @@ def test_rows_are_named_once_for_each_kind() -> None:
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_any_text_can_be_scanned(text: str) -> None:
     kinds(text)
 
 
 @pytest.mark.parametrize(
     "piece",
-    ["a@", "@a.", "://a:", "eyJ.", "1.", "+1 ", "(1", "AccountKey=", "//x/:_authToken=", "sk-", "1 A ", "2001:"],
+    quick(
+        4, ["a@", "@a.", "://a:", "eyJ.", "1.", "+1 ", "(1", "AccountKey=", "//x/:_authToken=", "sk-", "1 A ", "2001:"]
+    ),
 )
 def test_a_long_hostile_line_takes_no_longer_than_a_long_line(piece: str) -> None:
     start = time.perf_counter()

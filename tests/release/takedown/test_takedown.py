@@ -175,6 +175,7 @@ def test_of_many_responses_that_say_the_same_only_the_named_one_goes(mine: Path)
     references_are_whole(after)
 
 
+@pytest.mark.slow
 def test_a_remark_that_quotes_the_words_goes_and_its_row_stays(mine: Path) -> None:
     version = versions.open(mine).version()
     prompt_id = shown_prompt(version)
