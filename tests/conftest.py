@@ -39,8 +39,15 @@ def quick(count: int, cases: Iterable[Any]) -> list[Any]:
 _LONGEST = ("tests/loop/test_iteration.py", "tests/train/", "tests/release/", "tests/report/", "tests/test_cli.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that no process is left alone with one of them at the end."""
+    """Run the longest files first, so that no process is left alone with one of them at the end.
+
+    Tests in a browser are slow: each file of them starts one.
+    """
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
     def rank(item: pytest.Item) -> int:
         return next((at for at, start in enumerate(_LONGEST) if item.nodeid.startswith(start)), len(_LONGEST))

@@ -115,6 +115,7 @@ def sorted_like(loaded: Any, released: Path, name: str) -> list[Path]:
     return [path for split in loaded for path in sorted((released / "data" / name).glob(f"{split}-*.parquet"))]
 
 
+@pytest.mark.slow
 def test_pairs_are_trained_on_with_the_tokens_with_which_they_are_asked(version: Version, tmp_path: Path) -> None:
     from seas_data.models import chat_template
     from seas_data.models.protocol import PromptFormat
