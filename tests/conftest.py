@@ -1,5 +1,6 @@
 """Fixtures that many tests share: the real prompt sets, if available, and workspaces that are built once."""
 
+import gc
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -120,3 +121,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.config.get_verbosity() > 0:
         for page, block in left_out:
             terminalreporter.write_line(f"  {page.path.relative_to(CHECKOUT)}:{block.line}: {block.not_run}")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is there for good, modules of large libraries, out of what the garbage collector visits each time."""
+    gc.collect()
+    gc.freeze()
