@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+gc.disable()  # until all modules are imported: see pytest_collection_finish
+
 CHECKOUT = Path(__file__).parent.parent
 EXAMPLE = CHECKOUT / "pipelines" / "example.yaml"
 
@@ -38,6 +40,13 @@ def quick(count: int, cases: Iterable[Any]) -> list[Any]:
 
 
 _LONGEST = ("tests/loop/test_iteration.py", "tests/train/", "tests/release/", "tests/report/", "tests/test_cli.py")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is there for good, modules of large libraries, out of what the garbage collector visits each time."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out by their marks
@@ -121,9 +130,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if terminalreporter.config.get_verbosity() > 0:
         for page, block in left_out:
             terminalreporter.write_line(f"  {page.path.relative_to(CHECKOUT)}:{block.line}: {block.not_run}")
-
-
-def pytest_collection_finish() -> None:
-    """Take what is there for good, modules of large libraries, out of what the garbage collector visits each time."""
-    gc.collect()
-    gc.freeze()
