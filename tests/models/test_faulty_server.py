@@ -320,13 +320,7 @@ def test_two_thousand_requests_to_a_faulty_server_are_accounted_for(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "name",
-    quick(
-        1,
-        [
-            pytest.param(name, marks=[] if name in ("status 401", "quota", "redirect") else pytest.mark.slow)
-            for name in ENDING
-        ],
-    ),
+    quick(1, sorted(ENDING, key=lambda name: name != "quota")),
 )
 def test_a_fault_that_ends_the_run_loses_no_answer(name: str, tmp_path: Path) -> None:
     undisturbed, _, _, _ = run(tmp_path / "undisturbed", 40, ENDING, 0)
