@@ -149,6 +149,11 @@ def test_of_keys_in_quick_succession_none_is_lost_and_none_decides_an_item_that_
         opened.settle()
         assert session.decided == done + 2
         assert page.title().startswith(f"Item {done + 4} of")
+        session.decide = decide  # type: ignore[method-assign]
+        page.get_by_role("button", name="Drop").dblclick()
+        opened.settle()
+        assert "The second click was not taken" in page.locator("#hint").inner_text()
+        assert session.decided == done + 3
         assert opened.said == []
 
 

@@ -13,8 +13,9 @@ function hint(text) {
 }
 
 function refuse(what) {
-  refused = `${what} was not taken, because the next item was not shown yet. Look at this item and press again.`;
-  hint(refused);
+  const text = `${what} was not taken, because the next item was not shown yet. Look at this item and press again.`;
+  if (busy) refused = text;
+  hint(text);
 }
 
 function settle() {
@@ -116,6 +117,12 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("click", (event) => {
+  // The second click of a double click would decide the item that came in between.
+  if (event.detail > 1 && event.target.closest("[name=choice]")) {
+    event.preventDefault();
+    refuse("The second click");
+    return;
+  }
   const link = event.target.closest("a[href]");
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
