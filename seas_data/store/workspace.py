@@ -13,6 +13,7 @@ parent's digest, the recipe (without paths) and the shards' hashes, so two works
 if the digests are equal.
 """
 
+import functools
 import hashlib
 import json
 import re
@@ -23,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from seas_data import tables
@@ -30,6 +33,7 @@ from seas_data.errors import SeasDataError
 from seas_data.store import files, formats
 from seas_data.text import printable
 
+_MARK = "workspace.json"
 _RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
 
 
@@ -183,8 +187,8 @@ class Workspace:
 
     def tags(self) -> dict[str, str]:
         """Return the version that each tag names."""
-        folder = self.root / "tags"
-        return {path.name: path.read_text().strip() for path in sorted(folder.glob("*")) if path.name[0] != "."}
+        tags = (path for path in sorted((self.root / "tags").glob("*")) if is_tag_name(path.name) and path.is_file())
+        return {path.name: path.read_text(encoding="utf-8", errors="replace").strip() for path in tags}
 
     def manifest(self, version: str | None = None) -> Manifest:
         """Return the manifest of ``version``, a name or a tag; None is the newest version.
@@ -204,10 +208,10 @@ class Workspace:
         return self.root / "shards" / table / f"{shard.sha256}.parquet"
 
     def shard_paths(self, manifest: Manifest) -> dict[str, list[Path]]:
-        """Return the files of each table of a version, and those of ``runs``."""
+        """Return the files of each table of a version, and those of ``runs`` that can be read."""
         paths = {name: [self.shard_path(name, s) for s in shards] for name, shards in manifest.tables.items()}
         runs = [self.root / "runs" / f"{name}.parquet" for name in self.lineage(manifest)]
-        return paths | {"runs": [path for path in runs if path.exists()]}
+        return paths | {"runs": [path for path in runs if path.exists() and _holds_runs(path)]}
 
     def lineage(self, manifest: Manifest) -> list[str]:
         """Return the names of the version's ancestors and its own, oldest first; of a release only those present.
@@ -234,7 +238,17 @@ class Workspace:
         return write_shard(self.root / "shards" / table, tables.cast(table, frame))
 
     def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
-        """Add a version: write its ``runs``, then its manifest with the computed digest, which is returned."""
+        """Add a version: write its ``runs``, then its manifest with the computed digest, which is returned.
+
+        Raises SeasDataError if the workspace, or a file of the version, has vanished meanwhile.
+        """
+        if not (self.root / _MARK).exists():
+            raise SeasDataError(f"{self.root} is no workspace any more; restore it, and run the command again")
+        shards = [self.shard_path(table, each) for table, them in manifest.tables.items() for each in them]
+        if gone := [path for path in shards if not path.exists()]:
+            raise SeasDataError(
+                f"{len(gone)} files of the version are gone ({gone[0]}); restore them, and run the command again"
+            )
         committed = manifest.model_copy(update={"digest": manifest.computed_digest()})
         files.write_parquet(self.root / "runs" / f"{committed.version}.parquet", runs)
         files.write_text(self.root / "versions" / f"{committed.version}.json", committed.to_json())
@@ -325,7 +339,7 @@ def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
     Raises SeasDataError if there is none, if the folder has other content, or if the format is older or newer.
     """
     root = Path(path)
-    mark = root / "workspace.json"
+    mark = root / _MARK
     if not mark.exists():
         if not create:
             raise SeasDataError(
@@ -338,6 +352,23 @@ def open_workspace(path: Path | str, *, create: bool = False) -> Workspace:
         files.write_text(mark, json.dumps({"format": formats.WORKSPACE}) + "\n")
     formats.require_format(str(root), formats.format_of(mark.read_bytes()), formats.WORKSPACE)
     return Workspace(root)
+
+
+def _holds_runs(path: Path) -> bool:
+    """Return whether the file of ``runs`` can be read. No digest covers it, so a version is whole without it."""
+    state = path.stat()
+    return _are_runs(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1000)
+def _are_runs(path: Path, *_: int) -> bool:
+    try:
+        readable = "version" in pq.read_table(path).column_names
+    except (pa.ArrowException, OSError):
+        readable = False
+    if not readable:
+        files.warn_of_damage(path, "the times of its stages are left out")
+    return readable
 
 
 def _has_other_content(root: Path) -> bool:

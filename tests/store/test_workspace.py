@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -324,3 +325,53 @@ def test_rows_that_do_not_fit_their_table_are_refused(workspace: Workspace) -> N
     )
     with pytest.raises(SeasDataError, match="primary_key"):
         workspace.write_shard("splits", twice)
+
+
+def test_no_version_is_committed_to_a_folder_that_has_vanished(workspace: Workspace) -> None:
+    """A build that lost its workspace meanwhile, to another process or with a disk, does not end as if it had one."""
+    first = commit(workspace, "v0", [workspace.write_shard("metrics", metrics(0.5))])
+    kept = workspace.shard_path("metrics", first.tables["metrics"][0])
+    content = kept.read_bytes()
+    kept.unlink()
+    shards = [*first.tables["metrics"], workspace.write_shard("metrics", metrics(0.6))]
+    with pytest.raises(SeasDataError, match="1 files of the version are gone"):
+        commit(workspace, "v1", shards, first)
+    assert workspace.versions() == ["v0"]
+    kept.write_bytes(content)
+    commit(workspace, "v1", shards, first)
+    shutil.rmtree(workspace.root)
+    last = workspace.write_shard("metrics", metrics(0.7))
+    with pytest.raises(SeasDataError, match="is no workspace any more"):
+        commit(workspace, "v2", [last])
+    assert workspace.versions() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"PAR1", b"PAR1" + b"\0" * 40 + b"PAR1", None])
+def test_damaged_times_of_stages_are_left_out(
+    workspace: Workspace, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No digest covers ``runs``, so a version is whole without it."""
+    manifest = commit(workspace, "v0", [workspace.write_shard("metrics", metrics(0.5))])
+    path = workspace.root / "runs" / "v0.parquet"
+    assert workspace.shard_paths(manifest)["runs"] == [path]
+    if content is None:
+        pl.DataFrame({"stage": [1]}).write_parquet(path)
+    else:
+        path.write_bytes(content)
+    for _ in range(2):
+        assert workspace.shard_paths(manifest)["runs"] == []
+    said = capsys.readouterr().err
+    assert said.count("v0.parquet is damaged; the times of its stages are left out") == 1
+
+
+def test_what_cannot_be_a_tag_is_none(workspace: Workspace) -> None:
+    first = commit(workspace, "v0", [workspace.write_shard("metrics", metrics(0.5))])
+    commit(workspace, "v1", [workspace.write_shard("metrics", metrics(0.6))], first)
+    workspace.tag("v0", "1.0.0")
+    tags = workspace.root / "tags"
+    for name in ("v1", "main", "a\x1b[31m", "new\nline"):
+        (tags / name).write_text("v0\n")
+    (tags / "folder").mkdir()
+    (tags / "2.0.0").write_bytes(b"\xff")
+    assert workspace.tags() == {"1.0.0": "v0", "2.0.0": "\ufffd"}
+    assert workspace.manifest("v1").version == "v1"
