@@ -1,7 +1,5 @@
 """A loop of one iteration in the smallest mini-world, with a second judge that reads prompts."""
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +7,11 @@ import pytest
 import yaml
 
 from seas_data import recipe as recipes
+from seas_data import registry
 from seas_data.recipe import Recipe
-from tests.conftest import CHECKOUT, shared_workspace
+from seas_data.run import build
+from tests.conftest import shared_workspace
 from tests.loop.test_loop import SMALL, SMOKE
-from tests.program import PROGRAM
 
 # Models with so little training write nonsense: the rules are set so that some responses are refusals and some attacks
 # harmless. The tests check where an attack goes, not which one it is.
@@ -62,14 +61,13 @@ ATTACK_LENGTH = Metric("mean number of characters of an attack", ("red_team",), 
 """
 
 
-def install_metric(site: Path) -> dict[str, str]:
-    """Return the environment of a process in which another distribution with a metric is installed in ``site``."""
+def write_metric(site: Path) -> None:
+    """Write another distribution, which has a metric, to ``site``."""
     about = site / "length_metric-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: length-metric\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[seas_data.metrics]\nattack_length = length_metric:ATTACK_LENGTH\n")
     (site / "length_metric.py").write_text(METRIC_MODULE)
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(CHECKOUT)]), "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +78,12 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     pytest.importorskip("trl", reason="needs the extra train")
 
-    def build(root: Path) -> None:
-        changes = [part for change in CHANGES for part in ("--set", change)]
-        command = [*PROGRAM, "build", str(write_recipe(root.parent)), "--workspace", str(root), *changes]
-        environment = install_metric(root.parent / "site")
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert ended.returncode == 0, ended.stderr
+    def build_one(root: Path) -> None:
+        write_metric(root.parent / "site")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(root.parent / "site")
+            registry.refresh()
+            build(recipe(root.parent), root)
+        registry.refresh()
 
-    return shared_workspace(tmp_path_factory, "one-iteration", build).parent
+    return shared_workspace(tmp_path_factory, "one-iteration", build_one).parent
