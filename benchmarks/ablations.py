@@ -57,7 +57,7 @@ RUNS = {
     "no-general": Run("no general pairs", ["pairs.general=null"]),
     "sft": Run("SFT in place of DPO", ["loop.update=sft"]),
     "all-rounds": Run("all rounds at once", ["loop.update_data=all"], last_only=True),
-    "reference-pairs": Run("pairs by the paper's rule", ["pairs.mode=reference"]),
+    "reference-pairs": Run("pairs by the paper's rule", ["pairs.mode=reference", "pairs.red={}"]),
     "reference-model": Run("T0 as DPO's reference", ["training.target.reference_model=first"]),
     "mart": Run("MART", [], recipe="sandbox-mart"),
 }

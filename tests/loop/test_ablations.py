@@ -37,6 +37,8 @@ def test_every_run_is_a_recipe_of_its_own_and_one_of_the_documented_settings(abl
         found[name] = recipe.model_dump_json(exclude={"name", "description"})
         assert all(f"--set {setting}" in page for setting in run.settings)
     assert len(set(found.values())) == len(ablations.RUNS)
+    reference = loading.load(CHECKOUT / "pipelines" / "sandbox.yaml", ablations.RUNS["reference-pairs"].settings)
+    assert (reference.pairs.red.min_margin, reference.pairs.harmless) == (0, None), "the recipe's keys do not stay"
     smoke = loading.load(CHECKOUT / "pipelines" / "sandbox.yaml", ablations.smoke_settings())
     expected = loading.load(CHECKOUT / "pipelines" / "sandbox-smoke.yaml")
     assert smoke.model_dump(exclude={"name", "description"}) == expected.model_dump(exclude={"name", "description"})
