@@ -1,7 +1,8 @@
 """Bundled models: weights that a Python package holds, made once per user into a checkpoint folder.
 
-The package has them as a GGUF file, quantised. transformers reads it, and what is saved has plain weights in bf16 and
-the file's tokenizer and chat template, so that it is loaded, trained and served like any other checkpoint.
+The package has them as a GGUF file, quantised. transformers reads it, and what is saved has plain weights in fp32 (a
+trained model is saved in the same, and bf16 would round small updates away), the file's tokenizer and its chat
+template, so that it is loaded, trained and served like any other checkpoint.
 """
 
 import hashlib
@@ -117,7 +118,7 @@ def convert(file: Path, folder: Path) -> None:
             # The settings say that the weights are quantised, which they no longer are; such a model is not saved.
             settings = read.config.to_dict()
             settings.pop("quantization_config", None)
-            plain = type(read)(type(read.config)(**settings | {"dtype": "bfloat16"})).to(torch.bfloat16)
+            plain = type(read)(type(read.config)(**settings))
             plain.load_state_dict(read.state_dict())
             plain.generation_config = read.generation_config
             plain.save_pretrained(folder)
@@ -158,7 +159,7 @@ def _make(name: str, model: BundledModel, folder: Path) -> None:
         temporary.replace(folder)
     except OSError as problem:
         raise SeasDataError(
-            f"{folder} could not be written ({problem.strerror or problem}); free 300 MB there, or set XDG_CACHE_HOME "
+            f"{folder} could not be written ({problem.strerror or problem}); free 600 MB there, or set XDG_CACHE_HOME "
             "to another folder"
         ) from problem
     finally:
