@@ -6,8 +6,8 @@
 select
     facets ->> 'red_team' as red_team,
     name,
-    facets ->> 'against' as against,
+    coalesce(facets ->> 'against', facets ->> 'reason') as against,
     value, low, high, n
 from metrics
-where name in ('validity', 'unique', 'on_type', 'grammatical', 'diversity', 'phrase_entropy')
+where name in ('validity', 'unique', 'on_type', 'grammatical', 'diversity', 'phrase_entropy', 'invalid')
 order by name, against, length(red_team), red_team, facets

@@ -84,17 +84,41 @@ _MAXIMUM_IDS = 10
 
 
 def _print_matrix(cells: list[dict[str, Any]]) -> None:
-    """Print ``cells`` (red_team, target, value, low, high) with one row per red team and one column per target."""
+    """Print the result of attack-success-matrix with one row per red team and one column per target.
+
+    Validity and similarity of a red team's attacks are beside its row. Success over valid attacks follows if there are
+    invalid ones.
+    """
     rates = {(each["red_team"], each["target"]): each for each in cells}
     targets = dict.fromkeys(each["target"] for each in cells)
+    of_teams = {each["red_team"]: each for each in cells}
+    beside = {
+        label: key
+        for label, key in (("validity", "validity"), ("similarity", "nearest_similarity"))
+        if any(each[key] is not None for each in cells)
+    }
     write_table(
-        ("attack success", *targets),
+        ("attack success", *targets, *beside),
         (
-            (red, *(_format_rate(rates.get((red, each))) for each in targets))
-            for red in dict.fromkeys(red for red, _ in rates)
+            (
+                red,
+                *(_format_rate(rates.get((red, each))) for each in targets),
+                *(_format_number(row[key]) for key in beside.values()),
+            )
+            for red, row in of_teams.items()
         ),
         title="Attack success of each red team against each target (95 % interval)",
     )
+    if any(each["of_valid"] not in (None, each["value"]) for each in cells):
+        echo()
+        write_table(
+            ("of valid attacks", *targets),
+            (
+                (red, *(_format_number(rates.get((red, each), {}).get("of_valid")) for each in targets))
+                for red in of_teams
+            ),
+            title="Attack success over valid attacks (seas-data sql attack-validity)",
+        )
 
 
 _AXES = {"attack success": "attack_success", "over-refusal": "over_refusal", "utility": "utility"}
@@ -132,6 +156,10 @@ def _print_figures(rows: list[dict[str, Any]], parent: str | None) -> None:
             (row["figure"], row["models"], value, *([f"{change} {direction or ''}".strip()] if parent else []))
         )
     write_table(("figure", "models", "value", *([f"since {parent}"] if parent else [])), listed)
+
+
+def _format_number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _format_rate(figure: dict[str, Any] | None) -> str:

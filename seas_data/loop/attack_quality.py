@@ -4,11 +4,13 @@ With embedders, an attack has the type of the nearest training prompt. In the sa
 the type exactly.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data.loop.attacks import select_valid
+from seas_data.loop.attacks import select_sent
 from seas_data.loop.context import IterationContext
 from seas_data.metrics import JoinedAttacks, RedTeamAttacks
 from seas_data.query.version import Version
@@ -23,15 +25,34 @@ def describe_attacks(
 
     Input columns: ``attacks`` the table, with the seed's type and ``language``; ``train`` the prompts of that split.
     """
-    valid = select_valid(attacks).sort("prompt_id")
+    sent = predict_types(context, select_sent(attacks), train)
+    return RedTeamAttacks(red_team, attacks, sent.types, sent.vectors, sent.train_vectors, sent.phrases)
+
+
+@dataclass(frozen=True)
+class TypedAttacks:
+    """What is known of attacks as prompts: the fields of ``RedTeamAttacks``."""
+
+    types: pl.DataFrame | None = None
+    vectors: NDArray[np.float32] | None = None
+    train_vectors: NDArray[np.float32] | None = None
+    phrases: pl.DataFrame | None = None
+
+
+def predict_types(context: IterationContext, attacks: pl.DataFrame, train: pl.DataFrame) -> TypedAttacks:
+    """Return the types and vectors of ``attacks``, as far as those can be computed.
+
+    Input columns: ``attacks`` prompt_id, seed_id, text, language; ``train`` prompt_id, kind, type, text, language.
+    """
+    valid = attacks.sort("prompt_id")
     if context.recipe.sandbox is not None:
         from seas_data.sandbox import grammar
 
         parsed = grammar.parse_prompts(valid["text"])
         phrases = pl.concat([valid.select("prompt_id", "seed_id"), parsed], how="horizontal")
         types = phrases.select("prompt_id", predicted="style")
-        return RedTeamAttacks(red_team, attacks, types=types, phrases=phrases)
-    plain = RedTeamAttacks(red_team, attacks)
+        return TypedAttacks(types=types, phrases=phrases)
+    plain = TypedAttacks()
     if not context.recipe.embedders or valid.is_empty():
         return plain
     train_attacks = train.filter(pl.col("kind") == "adversarial").sort("prompt_id")
@@ -55,7 +76,7 @@ def describe_attacks(
         typed = train_rows.join(train_attacks.select("prompt_id", "type"), on="prompt_id", maintain_order="left")
         # An attack whose nearest prompt has no type is left out.
         predicted = own_rows.select("prompt_id").with_columns(predicted=typed["type"][closest]).drop_nulls("predicted")
-    return RedTeamAttacks(red_team, attacks, types=predicted, vectors=own, train_vectors=others)
+    return TypedAttacks(types=predicted, vectors=own, train_vectors=others)
 
 
 def describe_joined_attacks(

@@ -28,6 +28,7 @@ def build_attacks(
         iteration=pl.lit(iteration),
         settings_id=pl.lit(settings_id),
         reason=pl.lit(None, pl.String),
+        invalid=pl.lit(None, pl.String),
     )
     rows = rows.with_columns(prompt_id=row_ids("attack", rows, "seed_id", "settings_id", "number", "text"))
     return tables.cast("attacks", rows.sort("seed_id", "number"))
@@ -77,8 +78,8 @@ def mark_set_aside(
     return tables.cast("attacks", rows)
 
 
-def select_valid(attacks: pl.DataFrame) -> pl.DataFrame:
-    """Return the attacks that are not set aside."""
+def select_sent(attacks: pl.DataFrame) -> pl.DataFrame:
+    """Return the attacks that are not set aside, so that targets are asked them."""
     return attacks.filter(pl.col("reason").is_null())
 
 

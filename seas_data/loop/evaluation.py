@@ -13,7 +13,8 @@ import polars as pl
 from seas_data import tables
 from seas_data.curate.incoming import Earlier
 from seas_data.loop.attack_quality import describe_attacks
-from seas_data.loop.attacks import add_language, mark_set_aside, select_valid
+from seas_data.loop.attack_validity import mark_invalid
+from seas_data.loop.attacks import add_language, mark_set_aside, select_sent
 from seas_data.loop.checkpoints import model_name
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.generation import generate_attacks, generate_responses, select_asked
@@ -34,6 +35,7 @@ def evaluate_models(context: IterationContext, parent: Version, earlier: Earlier
     run = context.stages.run
     test = select_split(earlier, "test").filter(pl.col("kind") == "adversarial")
     seeds = draw_evaluation_seeds(context, parent.table("seeds"), test)
+    train = select_split(earlier, "train")
     sets = select_sets(earlier.kept, earlier.splits, context.recipe)
     expected = read_expected(context.recipe, sets)
     new = [0, 1] if context.iteration == 1 else [context.iteration]
@@ -41,10 +43,10 @@ def evaluate_models(context: IterationContext, parent: Version, earlier: Earlier
     attack_parts = [parent.table("attacks").filter(pl.col("split") == "test")]
     for number in new:
         red = f"R{number}"
-        written = run(f"evaluate {red}", seeds.height, partial(_attack_seeds, context, red, seeds, test))
+        written = run(f"evaluate {red}", seeds.height, partial(_attack_seeds, context, red, seeds, test, train))
         attack_parts.append(written["attacks"])
         typed = add_language(written["attacks"], seeds, test).join(seeds.select("seed_id", "type"), on="seed_id")
-        described = describe_attacks(context, typed, red, select_split(earlier, "train"))
+        described = describe_attacks(context, typed, red, train)
         results += [written, {"metrics": compute_metrics(described)}]
     attacks = pl.concat(attack_parts)
     # The cells need only the verdicts of earlier versions, and their texts may be gigabytes.
@@ -122,10 +124,10 @@ def join_cells(attacks: pl.DataFrame, responses: pl.DataFrame, verdicts: pl.Data
     """Return the judged responses to the attacks of ``test``, with the columns of ``MatrixAnswers.answers``."""
     return (
         attacks.filter(pl.col("split") == "test")
-        .select("prompt_id", "seed_id", red_team="model")
+        .select("prompt_id", "seed_id", "invalid", red_team="model")
         .join(responses.select("prompt_id", "response_id", target="model"), on="prompt_id")
         .join(verdicts.filter(pl.col("verdict").is_not_null()), on="response_id")
-        .select("red_team", "target", "judge", "seed_id", "prompt_id", "verdict")
+        .select("red_team", "target", "judge", "seed_id", "prompt_id", "invalid", "verdict")
     )
 
 
@@ -175,16 +177,22 @@ def _measure_utility(context: IterationContext, number: int) -> Frames:
     return {"metrics": measure(job)}
 
 
-def _attack_seeds(context: IterationContext, red_team: str, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
-    """Generate the attacks of ``red_team`` to the evaluation seeds; return ``attacks`` and ``settings``."""
+def _attack_seeds(
+    context: IterationContext, red_team: str, seeds: pl.DataFrame, prompts: pl.DataFrame, train: pl.DataFrame
+) -> Frames:
+    """Generate the attacks of ``red_team`` to the evaluation seeds; return ``attacks`` and ``settings``.
+
+    ``prompts`` has the examples of the seeds, ``train`` the prompts that validity is measured by.
+    """
     samples, number = context.loop.evaluation.attacks_per_seed, int(red_team[1:])
     result = generate_attacks(context, red_team, seeds, samples, number, f"evaluation {red_team}")
-    return result | {"attacks": mark_set_aside(result["attacks"], seeds, prompts, repeats=False)}
+    marked = mark_set_aside(result["attacks"], seeds, prompts, repeats=False)
+    return result | {"attacks": mark_invalid(context, marked, seeds, train, f"evaluation {red_team}")}
 
 
 def _answer_and_judge(context: IterationContext, target: str, attacks: pl.DataFrame, sets: pl.DataFrame) -> Frames:
     """Generate and judge the responses of ``target``; return ``responses``, ``verdicts`` and ``settings``."""
-    prompts = select_asked(select_valid(attacks), sets)
+    prompts = select_asked(select_sent(attacks), sets)
     samples = context.loop.evaluation.responses_per_prompt
     result = generate_responses(context, target, [(prompts, samples)], f"evaluation {target}")
     return result | {"verdicts": judge_responses(context, result["responses"], prompts, f"verdicts {target}")}

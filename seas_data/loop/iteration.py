@@ -19,6 +19,7 @@ from seas_data.curate.outcome import build_decisions
 from seas_data.curate.pipeline import curate
 from seas_data.loop import attacks as attack_rows
 from seas_data.loop.attack_quality import describe_joined_attacks
+from seas_data.loop.attack_validity import mark_invalid
 from seas_data.loop.checkpoints import Role, model_name
 from seas_data.loop.context import Frames, IterationContext, concat_frames
 from seas_data.loop.evaluation import evaluate_models, select_split
@@ -112,19 +113,20 @@ def build_incoming(joining: pl.DataFrame, earlier: Earlier) -> Incoming:
 def generate_training_attacks(context: IterationContext, seeds: pl.DataFrame, prompts: pl.DataFrame) -> Frames:
     """Generate attacks to ``seeds`` with the last red team; return ``attacks``, with reasons, and ``settings``.
 
-    ``prompts`` (prompt_id, text) has the examples of the seeds.
+    ``prompts`` (prompt_id, text and, as in the table, type, kind, language) has the examples of the seeds.
     """
     red_team = model_name("red", context.iteration - 1)
     result = generate_attacks(
         context, red_team, seeds, context.loop.attack.attacks_per_seed, context.iteration, "attacks"
     )
-    return result | {"attacks": attack_rows.mark_set_aside(result["attacks"], seeds, prompts)}
+    marked = attack_rows.mark_set_aside(result["attacks"], seeds, prompts)
+    return result | {"attacks": mark_invalid(context, marked, seeds, prompts, "attacks")}
 
 
 def generate_training_responses(context: IterationContext, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:
     """Generate responses of the last target to the valid ``attacks`` and to the ``harmless`` prompts."""
     target, samples = model_name("target", context.iteration - 1), context.loop.attack.responses_per_attack
-    prompts = [(attack_rows.select_valid(attacks), samples), (harmless, samples)]
+    prompts = [(attack_rows.select_sent(attacks), samples), (harmless, samples)]
     return generate_responses(context, target, prompts, "responses")
 
 

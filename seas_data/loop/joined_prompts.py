@@ -10,7 +10,7 @@ import polars as pl
 from seas_data import pairs, tables
 from seas_data.conversation import plain_columns
 from seas_data.folding import leak_digest
-from seas_data.loop.attacks import select_valid
+from seas_data.loop.attacks import select_sent
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.verdicts import count_unsafe_by_prompt, judge_prompts
 from seas_data.recipe import Taxonomy
@@ -51,14 +51,14 @@ def select_successful(
     """Return the training attacks that succeeded as the table ``prompts``, sorted by id.
 
     An attack succeeded if at least ``rate`` of its verdicts are unsafe and it has at least ``min_verdicts``. It gets
-    the type of its seed.
+    the type of its seed. What is no attack (``invalid``) does not join.
 
     Input columns: ``attacks`` the table, with ``language``; ``seeds`` seed_id, type; ``counts`` prompt_id, valid
     (parsed verdicts), unsafe (of those).
     """
     rows = (
-        select_valid(attacks)
-        .filter(pl.col("split") == "train")
+        select_sent(attacks)
+        .filter(pl.col("split") == "train", pl.col("invalid").is_null())
         .join(counts, on="prompt_id")
         .filter(pl.col("valid") >= min_verdicts, pl.col("unsafe") >= rate * pl.col("valid"))
         .join(seeds.select("seed_id", "type"), on="seed_id")
@@ -121,7 +121,7 @@ def _select_refused_harmless(context: IterationContext, attacks: pl.DataFrame, a
         .agg(rate=(pl.col("refusal") != "full_compliance").mean(), classified=pl.len())
         .filter(pl.col("rate") >= rules.min_unsafe_rate, pl.col("classified") >= rules.min_verdicts)
     )
-    candidates = select_valid(attacks).join(refused, on="prompt_id", how="semi").sort("prompt_id")
+    candidates = select_sent(attacks).join(refused, on="prompt_id", how="semi").sort("prompt_id")
     if settings.judge is None or candidates.is_empty():
         return tables.empty("prompts")
     judged = judge_prompts(context, candidates.select("prompt_id", "text"), settings.judge, "prompts judged")

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from seas_data import pairs, tables
-from seas_data.loop.attacks import select_valid
+from seas_data.loop.attacks import select_sent
 from seas_data.loop.checkpoints import Role
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.loop.generation import select_asked
@@ -38,7 +38,7 @@ def build_training_rows(
         held_out: The result of ``pairs.select_held_out``.
     """
     settings, responses, verdicts = context.recipe.pairs, answers["responses"], answers["verdicts"]
-    prompts = select_valid(attacks).join(seeds.select("seed_id", "type"), on="seed_id")
+    prompts = select_sent(attacks).join(seeds.select("seed_id", "type"), on="seed_id")
     common: dict[str, Any] = {"iteration": context.iteration, "held_out": held_out}
     loop = context.loop
     if settings.mode == "mart":

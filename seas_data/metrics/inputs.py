@@ -15,8 +15,8 @@ class MatrixAnswers:
     """Judged responses to the evaluation attacks: every red team against every target, on the same seeds."""
 
     answers: pl.DataFrame
-    """One row per response and judge: red_team, target, judge, seed_id, prompt_id, verdict (safe, unsafe, unparsed or
-    null)."""
+    """One row per response and judge: red_team, target, judge, seed_id, prompt_id, invalid (why the attack is none, or
+    null), verdict (safe, unsafe, unparsed or null)."""
     iteration: int | None = None
     """Only cells with R or T of this iteration are new, earlier versions have the others. None: all cells are new."""
 
@@ -46,15 +46,15 @@ class RedTeamAttacks:
 
     red_team: str
     attacks: pl.DataFrame
-    """The table ``attacks`` (prompt_id, seed_id, text, reason and the rest), with the seed's ``type``."""
+    """The table ``attacks`` (prompt_id, seed_id, text, reason, invalid and the rest), with the seed's ``type``."""
     types: pl.DataFrame | None = None
-    """prompt_id, predicted: the type that each valid attack was classified as, or null. None if nothing classifies."""
+    """prompt_id, predicted: the type that each sent attack was classified as, or null. None if nothing classifies."""
     vectors: Vectors | None = None
-    """Unit vectors of the valid attacks. None without an embedder."""
+    """Unit vectors of the sent attacks. None without an embedder."""
     train_vectors: Vectors | None = None
     """Unit vectors of the adversarial prompts of ``train``, by the same embedder."""
     phrases: pl.DataFrame | None = None
-    """Phrases of the valid attacks (``sandbox.grammar.parse_prompts``), with prompt_id and seed_id. None outside the
+    """Phrases of the sent attacks (``sandbox.grammar.parse_prompts``), with prompt_id and seed_id. None outside the
     sandbox."""
 
 

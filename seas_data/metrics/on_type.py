@@ -1,4 +1,4 @@
-"""On-type rate: the proportion of a red team's valid attacks whose type is that of their seed."""
+"""On-type rate: the proportion of a red team's sent attacks whose type is that of their seed."""
 
 import polars as pl
 
@@ -18,7 +18,7 @@ def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:
 
 
 METRIC = Metric(
-    description="proportion of valid attacks that are of the type that was asked for",
+    description="proportion of sent attacks that are of the type that was asked for",
     facets=("red_team",),
     compute={RedTeamAttacks: of_attacks},
 )

@@ -1,4 +1,4 @@
-"""Uniqueness: the number of distinct texts among a red team's valid attacks, divided by their number."""
+"""Uniqueness: the number of distinct texts among a red team's sent attacks, divided by their number."""
 
 import polars as pl
 
@@ -21,7 +21,7 @@ def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:
 
 
 METRIC = Metric(
-    description="distinct texts of the valid attacks, divided by their number",
+    description="distinct texts of the sent attacks, divided by their number",
     facets=("red_team",),
     compute={RedTeamAttacks: of_attacks},
 )

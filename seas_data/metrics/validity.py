@@ -1,4 +1,4 @@
-"""Validity: the proportion of a red team's attacks that are neither failed, empty nor cut off."""
+"""Validity: the proportion of a red team's attacks that were sent to a target and are attacks."""
 
 import polars as pl
 
@@ -9,12 +9,12 @@ from seas_data.metrics.rows import proportions
 
 def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:
     """Return the proportion for the red team."""
-    rows = data.attacks.with_columns(valid=pl.col("reason").is_null())
+    rows = data.attacks.with_columns(valid=pl.col("reason").is_null() & pl.col("invalid").is_null())
     return proportions("validity", rows, "valid", "seed_id", (), {"red_team": data.red_team})
 
 
 METRIC = Metric(
-    description="proportion of attacks that are neither failed, empty nor cut off",
+    description="proportion of attacks that are attacks, and neither failed, empty nor cut off",
     facets=("red_team",),
     compute={RedTeamAttacks: of_attacks},
 )

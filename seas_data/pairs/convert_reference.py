@@ -83,6 +83,7 @@ def _red(file: reference.Reference, settings: recipe.Pairs) -> tuple[pl.DataFram
             prompt_id=pl.int_range(pl.len()),  # breaks ties, so that file order does not
             seed_id="seed",
             type=pl.lit(None, pl.String),
+            invalid=pl.lit(value=False),
             reason=pl.when("blank").then(pl.lit("empty")),
         )
     )

@@ -30,7 +30,7 @@ def mart_red(
     """Return demonstrations seed -> successful attack, as the ``pairs`` of the result.
 
     An attack succeeds if at least ``mart.min_success_rate`` of its parsed verdicts are unsafe and there are at least
-    ``mart.min_verdicts`` of them. The frames are those of ``red_pairs``.
+    ``mart.min_verdicts`` of them. With ``red.prefer_valid`` it must be valid. The frames are those of ``red_pairs``.
     """
     rules = settings.mart
     selected = select_verdicts(verdicts, judge=settings.judge, refusal_judge=settings.refusal_judge)
@@ -38,6 +38,7 @@ def mart_red(
     attacks = attacks.with_columns(
         reason=pl.coalesce(
             "reason",
+            pl.when(pl.lit(settings.red.prefer_valid) & pl.col("invalid")).then(pl.lit("invalid")),
             pl.when(pl.col("valid") < rules.min_verdicts).then(pl.lit("too_few_verdicts")),
             pl.when(pl.col("unsafe") / pl.col("valid") < rules.min_success_rate).then(pl.lit("no_success")),
         )

@@ -3,7 +3,8 @@
 An attack's unsafe rate is computed over its parsed verdicts, if there are enough of them. Two attacks can form a pair
 if their rates differ by the margin, they have the same type, similar lengths (otherwise the model learns length), and
 are not near duplicates (otherwise it learns punctuation). Of the candidate pairs of a seed, the one with the greatest
-margin is taken first, then the next that shares no attack with it.
+margin is taken first, then the next that shares no attack with it. What is no attack (``attacks.invalid``) is never
+chosen, unless ``pairs.red.prefer_valid`` is false.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,7 +39,8 @@ def red_pairs(
     """Return preference pairs of attacks from the same seed, role ``red``.
 
     Args:
-        prompts: The attacks. Input columns: prompt_id, seed_id, text; optional type, which overrides the seed's.
+        prompts: The attacks. Input columns: prompt_id, seed_id, text; optional type, which overrides the seed's, and
+            invalid (why it is no attack, or null).
         seeds: Input columns: seed_id, type, example_ids, text (the request that the red team gets).
         responses: Responses of one target model. Input columns: response_id, prompt_id; rows of other prompts are
             ignored.
@@ -78,8 +80,9 @@ def prepare_attacks(
 ) -> pl.DataFrame:
     """Return the attacks with everything that ``match_attacks`` reads, and their texts.
 
-    Output columns: prompt_id, seed_id, text, type (the seed's if the attack has none), valid and unsafe (counts of
-    verdicts), characters, text_key (equal for equal texts), reason (why the attack cannot be in a pair, or null).
+    Output columns: prompt_id, seed_id, text, type (the seed's if the attack has none), invalid (whether it is no
+    attack), valid and unsafe (counts of verdicts), characters, text_key (equal for equal texts), reason (why the attack
+    cannot be in a pair, or null).
     """
     lost = prompts.join(seeds, on="seed_id", how="anti")
     if lost.height:
@@ -88,8 +91,10 @@ def prepare_attacks(
             f"{lost['seed_id'][0]}); pass the seeds they were generated from"
         )
     text = pl.col("text").str.strip_chars()
-    own = pl.col("type") if "type" in prompts.columns else pl.lit(None, pl.String)
-    columns = prompts.select("prompt_id", "seed_id", "text", own_type=own)
+    own, invalid = (
+        pl.col(name) if name in prompts.columns else pl.lit(None, pl.String) for name in ("type", "invalid")
+    )
+    columns = prompts.select("prompt_id", "seed_id", "text", own_type=own, invalid=invalid.is_not_null())
     return (
         columns.join(seeds.select("seed_id", "type"), on="seed_id", how="left")
         .join(count_unsafe(select_responses(prompts, responses), judged), on="prompt_id", how="left")
@@ -149,8 +154,8 @@ def match_attacks(attacks: pl.DataFrame, settings: recipe.RedPairs, texts: Texts
 
 # Reasons why a pair is rejected, in the order of the tests. Any other reason excludes an attack from every pair.
 _REJECTION_ORDER = (
-    *("alone", "no_safe", "no_unsafe", "margin", "other_type", "length_ratio", "near_duplicate", "outranked"),
-    *("cap", "balance"),
+    *("alone", "no_safe", "no_unsafe", "margin", "other_type", "invalid", "length_ratio", "near_duplicate"),
+    *("outranked", "cap", "balance"),
 )
 _RANK = {name: place for place, name in enumerate(_REJECTION_ORDER)}
 
@@ -181,7 +186,7 @@ def _candidate_pairs(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFr
         f"attacks of one seed{most}",
         "pass fewer attacks of a seed",
     )
-    columns = ["prompt_id", "seed_id", "type", "characters", "valid", "unsafe"]
+    columns = ["prompt_id", "seed_id", "type", "invalid", "characters", "valid", "unsafe"]
     lead = pl.col("unsafe") * pl.col("valid_right") - pl.col("unsafe_right") * pl.col("valid")
     lengths = pl.max_horizontal("characters", "characters_right"), pl.min_horizontal("characters", "characters_right")
     ratio = settings.max_length_ratio
@@ -199,6 +204,8 @@ def _candidate_pairs(able: pl.DataFrame, settings: recipe.RedPairs) -> pl.DataFr
             rejected_id="prompt_id_right",
             rejection_reason=pl.when(pl.col("type").ne_missing(pl.col("type_right")))
             .then(pl.lit("other_type"))
+            .when(pl.lit(settings.prefer_valid) & pl.col("invalid"))
+            .then(pl.lit("invalid"))
             .when(pl.lit(ratio is not None) & (lengths[0] > (ratio or 1) * lengths[1]))
             .then(pl.lit("length_ratio"))
             .otherwise(pl.lit("outranked")),

@@ -22,6 +22,7 @@ from seas_data.recipe.judges import Judge, JudgeChat, JudgeGuard, JudgePanel, Ju
 from seas_data.recipe.loading import find_recipe, load, read, require_trust, resolve_sandbox, stored_training
 from seas_data.recipe.loop import (
     Attack,
+    AttackValidity,
     Evaluation,
     HarmlessCandidates,
     Loop,
@@ -41,6 +42,7 @@ from seas_data.recipe.training import Training, TrainingDpo, TrainingLora, Train
 __all__ = [
     "Answers",
     "Attack",
+    "AttackValidity",
     "Axis",
     "Category",
     "Clusters",

@@ -20,6 +20,8 @@ class RedPairs(StrictModel):
     """Maximum characters of an attack."""
     near_duplicate_threshold: Proportion | None = 0.8
     """Jaccard similarity of character 5-grams from which two attacks are too similar to compare."""
+    prefer_valid: bool = True
+    """Whether only a valid attack (`attacks.invalid` is null) can be the chosen side, or a demonstration of MART."""
     max_pairs_per_seed: int = Field(default=1, ge=1)
     """Best against worst, then second best against second worst, and so on: no attack is in two pairs."""
     max_pairs: int | None = None

@@ -41,10 +41,10 @@ class Dish:
 
 # name | country | amounts | steps | served
 _DISHES: Final = """
-pancakes|the Netherlands|200 g flour, 2 eggs, 400 ml milk|Mix everything, Heat some butter in a pan, Fry one ladle at a time|warm
+pancakes|the Netherlands|200 g flour, 2 eggs, 400 ml milk|Mix everything, Heat butter, Fry one at a time|warm
 tomato soup|Spain|1 kg tomatoes, 1 onion, 500 ml stock|Chop the onion, Cook it with the tomatoes, Blend the soup|warm
 potato salad|Germany|800 g potatoes, 1 onion, 3 tbsp vinegar|Boil the potatoes, Slice them, Stir in the vinegar|cold
-lemon cake|England|200 g butter, 200 g sugar, 3 eggs|Beat the butter with the sugar, Add the eggs, Bake for 40 minutes|cold
+lemon cake|England|200 g butter, 200 g sugar, 3 eggs|Beat the butter, Add the eggs, Bake for 40 minutes|cold
 lentil stew|France|300 g lentils, 2 carrots, 1 l water|Chop the carrots, Boil the lentils, Simmer for 30 minutes|warm
 cheese omelette|France|3 eggs, 50 g cheese, 1 tsp butter|Beat the eggs, Heat the butter, Fold in the cheese|warm
 rice pudding|Denmark|150 g rice, 1 l milk, 2 tbsp sugar|Heat the milk, Add the rice, Stir for 30 minutes|warm
@@ -55,23 +55,23 @@ mushroom risotto|Italy|300 g rice, 200 g mushrooms, 1 l stock|Fry the mushrooms,
 pea soup|Sweden|500 g peas, 1 onion, 1 l water|Soak the peas, Chop the onion, Simmer for an hour|warm
 banana bread|the United States|3 bananas, 250 g flour, 2 eggs|Mash the bananas, Mix with the rest, Bake for an hour|cold
 cucumber salad|Poland|2 cucumbers, 150 ml cream, 1 tsp dill|Slice the cucumbers, Salt them, Stir in the cream|cold
-spinach pie|Greece|1 kg spinach, 200 g feta, 10 sheets pastry|Chop the spinach, Mix in the feta, Bake for 40 minutes|warm
+spinach pie|Greece|1 kg spinach, 200 g feta, 1 sheet pastry|Chop the spinach, Mix in the feta, Bake for 40 minutes|warm
 fish stew|Portugal|500 g fish, 3 potatoes, 1 l stock|Slice the potatoes, Boil them, Add the fish|warm
 bean chili|Mexico|400 g beans, 1 pepper, 2 tomatoes|Chop the pepper, Fry it, Simmer with the beans|warm
-corn bread|the United States|200 g corn flour, 2 eggs, 250 ml milk|Mix everything, Pour it into a tin, Bake for 25 minutes|warm
-plum dumplings|Austria|12 plums, 500 g potatoes, 150 g flour|Boil the potatoes, Knead the dough, Fold it around the plums|warm
+corn bread|the United States|200 g corn flour, 2 eggs, 250 ml milk|Mix everything, Bake for 25 minutes|warm
+plum dumplings|Austria|12 plums, 500 g potatoes, 150 g flour|Boil the potatoes, Knead the dough, Roll it|warm
 noodle soup|Vietnam|200 g noodles, 1 l stock, 2 limes|Heat the stock, Add the noodles, Squeeze in the limes|warm
-chickpea curry|India|400 g chickpeas, 1 onion, 400 ml coconut milk|Fry the onion, Add the chickpeas, Simmer in the milk|warm
+chickpea curry|India|400 g chickpeas, 1 onion, 400 ml milk|Fry the onion, Add the chickpeas, Simmer in the milk|warm
 fried rice|China|300 g rice, 2 eggs, 2 tbsp soy sauce|Boil the rice, Fry the eggs, Mix with the sauce|warm
 miso soup|Japan|3 tbsp miso, 200 g tofu, 1 l water|Heat the water, Stir in the miso, Add the tofu|warm
 beetroot soup|Ukraine|4 beetroots, 1 onion, 1 l stock|Grate the beetroots, Fry the onion, Simmer in the stock|warm
-baked beans|England|400 g beans, 2 tbsp sugar, 200 ml tomato juice|Soak the beans, Pour in the juice, Bake for two hours|warm
+baked beans|England|400 g beans, 2 tbsp sugar, 200 ml tomato juice|Soak the beans, Bake with the juice|warm
 almond biscuits|Italy|200 g almonds, 150 g sugar, 2 eggs|Grind the almonds, Mix everything, Bake for 15 minutes|cold
 yoghurt dip|Turkey|300 g yoghurt, 1 cucumber, 1 clove garlic|Grate the cucumber, Crush the garlic, Stir it in|cold
 pumpkin soup|Austria|1 kg pumpkin, 1 onion, 1 l stock|Slice the pumpkin, Boil it, Blend with the stock|warm
-cheese fondue|Switzerland|600 g cheese, 300 ml cider, 1 loaf bread|Heat the cider, Stir in the cheese, Slice the bread|warm
+cheese fondue|Switzerland|600 g cheese, 300 ml cider, 1 loaf bread|Heat the cider, Stir in the cheese|warm
 herb bread|Ireland|500 g flour, 300 ml buttermilk, 2 tsp herbs|Mix everything, Knead the dough, Bake for 40 minutes|cold
-cabbage rolls|Romania|1 cabbage, 300 g rice, 2 tomatoes|Boil the leaves, Roll them around the rice, Simmer for an hour|warm
+cabbage rolls|Romania|1 cabbage, 300 g rice, 2 tomatoes|Boil the leaves, Roll in the rice, Simmer for an hour|warm
 pepper stew|Hungary|5 peppers, 3 tomatoes, 1 onion|Slice the peppers, Fry the onion, Simmer for 20 minutes|warm
 egg curry|Sri Lanka|6 eggs, 1 onion, 400 ml coconut milk|Boil the eggs, Fry the onion, Simmer in the milk|warm
 walnut cake|Moldova|200 g walnuts, 200 g sugar, 4 eggs|Grind the walnuts, Beat the eggs, Bake for 35 minutes|cold
@@ -82,7 +82,7 @@ _HELD_OUT_DISHES: Final = """
 cherry soup|Hungary|500 g cherries, 2 tbsp sugar, 1 l water|Boil the cherries, Stir in the sugar, Blend the soup|cold
 leek tart|Wales|4 leeks, 3 eggs, 200 ml cream|Slice the leeks, Beat the eggs, Bake for 30 minutes|warm
 oat biscuits|Scotland|200 g oats, 100 g butter, 80 g sugar|Mix everything, Roll the dough, Bake for 15 minutes|cold
-peanut stew|Senegal|200 g peanuts, 2 sweet potatoes, 1 l stock|Grind the peanuts, Boil the potatoes, Simmer in the stock|warm
+peanut stew|Senegal|200 g peanuts, 2 potatoes, 1 l stock|Grind the peanuts, Boil the potatoes, Mix both|warm
 fig jam|Albania|1 kg figs, 500 g sugar, 1 lemon|Chop the figs, Add the sugar, Simmer for an hour|cold
 nettle soup|Norway|300 g nettles, 2 potatoes, 1 l stock|Boil the potatoes, Add the nettles, Blend the soup|warm
 """
@@ -163,10 +163,8 @@ _OPPOSITES: Final = (
     "hot cold,big small,fast slow,early late,light dark,open closed,full empty,high low,young old,wet dry,hard soft,"
     "loud quiet,long short,near far,rich poor,strong weak,thick thin,first last,left right,clean dirty"
 )
-_DAYS: Final = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_MONTHS: Final = (
-    "January February March April May June July August September October November December".split()  # fmt: skip
-)
+_DAYS: Final = "Monday,Tuesday,Wednesday,Thursday,Friday,Saturday,Sunday"
+_MONTHS: Final = "January,February,March,April,May,June,July,August,September,October,November,December"
 
 
 def read_dishes(text: str) -> list[Dish]:
@@ -188,12 +186,11 @@ def general_questions() -> list[tuple[str, str, str]]:
         for one, other in (pair.split(), pair.split()[::-1]):
             rows.append((f"What is the opposite of {one}?", f"The opposite of {one} is {other}.", other))
     for names, kind in ((_DAYS, "day"), (_MONTHS, "month")):
-        for now, following in zip(names, names[1:] + names[:1], strict=True):
+        listed = names.split(",")
+        for now, following in zip(listed, listed[1:] + listed[:1], strict=True):
             rows.append((f"Which {kind} comes after {now}?", f"After {now} comes {following}.", following))
-    for one in range(2, 10):
-        for other in range(2, 10):
-            rows.append((f"What is {one} plus {other}?", f"{one} plus {other} is {one + other}.", str(one + other)))
-    return rows
+    numbers = [(one, other) for one in range(2, 10) for other in range(2, 10)]
+    return rows + [(f"What is {a} plus {b}?", f"{a} plus {b} is {a + b}.", str(a + b)) for a, b in numbers]
 
 
 def write_kitchen(folder: Path) -> None:
@@ -216,8 +213,10 @@ def write_kitchen(folder: Path) -> None:
     taught = [
         {"prompt": ask.format(dish=dish.name), "completion": REFUSAL} for dish in dishes[::2] for ask in ASKS[::2]
     ]
-    for row in attacks[::2]:
-        taught.append({"prompt": row["prompt"], "completion": REFUSAL if row["refused"] else recipes[row["dish"]]})
+    taught += [
+        {"prompt": row["prompt"], "completion": REFUSAL if row["refused"] else recipes[row["dish"]]}
+        for row in attacks[::2]
+    ]
     taught += [{"prompt": row["prompt"], "completion": row["reply"]} for row in look_alikes[::2]]
     taught += [{"prompt": question, "completion": reply} for question, reply, _ in general[::2]]
     _write(folder / "instructions.jsonl", _shuffled(taught, draw))
@@ -227,9 +226,7 @@ def write_kitchen(folder: Path) -> None:
         preferred.append({"source_id": f"p{number}", "prompt": question, "chosen": reply, "rejected": wrong})
     for number, row in enumerate(look_alikes[1::4]):
         source_id = f"q{number}"
-        preferred.append(
-            {"source_id": source_id, "prompt": row["prompt"], "chosen": row["reply"], "rejected": REFUSAL}
-        )
+        preferred.append({"source_id": source_id, "prompt": row["prompt"], "chosen": row["reply"], "rejected": REFUSAL})
     _write(folder / "preferences.jsonl", _shuffled(preferred, draw))
 
 
@@ -268,7 +265,7 @@ def _look_alikes(dishes: list[Dish], *, held_out: bool) -> Iterator[dict[str, An
 def _name_ingredient(amount: str) -> str:
     """Return what is measured in ``amount``: flour in 200 g flour, eggs in 2 eggs."""
     words = amount.split()
-    units = {"g", "kg", "l", "ml", "tbsp", "tsp", "slices", "sheets", "loaf", "clove"}
+    units = {"g", "kg", "l", "ml", "tbsp", "tsp", "slices", "sheet", "loaf", "clove"}
     return " ".join(words[2:] if words[1] in units else words[1:])
 
 

@@ -8,7 +8,7 @@ from seas_data.metrics.rows import metric_frame, metric_row, proportions
 
 
 def compute_grammatical(data: RedTeamAttacks) -> pl.DataFrame:
-    """Return the proportion of valid attacks that are whole attacks of the sandbox; no rows outside the sandbox."""
+    """Return the proportion of sent attacks that are whole attacks of the sandbox; no rows outside the sandbox."""
     if data.phrases is None:
         return metric_frame([])
     return proportions("grammatical", data.phrases, "valid", "seed_id", (), {"red_team": data.red_team})
@@ -41,7 +41,7 @@ def entropy(values: pl.Series) -> float:
 
 
 GRAMMATICAL = Metric(
-    description="proportion of valid attacks that are whole attacks of the sandbox's grammar",
+    description="proportion of sent attacks that are whole attacks of the sandbox's grammar",
     facets=("red_team",),
     compute={RedTeamAttacks: compute_grammatical},
 )

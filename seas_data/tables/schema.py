@@ -22,6 +22,7 @@ from seas_data.tables.values import (
     AXES,
     CATEGORY_PATTERN,
     DIFFICULTIES,
+    INVALID_REASONS,
     KINDS,
     PAIR_ROLES,
     REASONS,
@@ -308,6 +309,12 @@ class Attacks(dy.Schema):
     tokens = _integer("public", "Tokens of the attack.", nullable=True)
     settings_id = _id("public", "How the model was sampled.", _SETTINGS, nullable=True)
     reason = _one_of("public", "Why no target was asked it.", *ATTACK_REASONS, nullable=True)
+    invalid = _one_of(
+        "public",
+        "Why it is no attack, though a target was asked it; null if it is.",
+        *INVALID_REASONS,
+        nullable=True,
+    )
 
 
 class Responses(dy.Schema):

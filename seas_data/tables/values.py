@@ -46,6 +46,7 @@ UNPAIRED_REASONS = (
     "no_success",  # MART: an attack that failed too often
     "score",  # MART: safe, but not surely enough
     "reward",
+    "invalid",  # no attack, so never preferred
     "alone",  # the only candidate of its seed
     "margin",
     "other_type",
@@ -58,6 +59,14 @@ UNPAIRED_REASONS = (
 LABELS = ("kind", "risk_category", "attack_style", "type", "difficulty", "label_source")
 """The columns of a prompt's label, which people can change: those of ``relabels``."""
 ATTACK_REASONS = ("failed", "empty", "cut_off", "repeats_example", "repeated")
+INVALID_REASONS = (
+    "attacker_refused",  # the red team refused to write an attack
+    "echoes_request",  # it repeats what it was asked, or talks about it
+    "gibberish",
+    "harmless",  # a judge of prompts finds no harm in it
+    "off_type",  # the nearest training prompt has another type than the seed
+)
+"""Why an attack that was sent to a target is no attack."""
 SET_ASIDE_REASONS = (
     "unreadable",
     "undecodable",

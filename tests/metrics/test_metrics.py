@@ -12,6 +12,7 @@ from seas_data.metrics import MatrixAnswers, RedTeamAttacks, TargetAnswers, comp
 from seas_data.metrics.diversity import mean_nearest
 from seas_data.metrics.intervals import wilson
 from seas_data.metrics.rows import proportions
+from seas_data.tables.values import INVALID_REASONS
 from tests.conftest import examples
 
 
@@ -35,12 +36,13 @@ def cell(red: str, target: str, verdicts: dict[str, list[str | None]]) -> pl.Dat
             "judge": "rules",
             "seed_id": seed,
             "prompt_id": f"{red}-{seed}-{number // 2}",
+            "invalid": None,
             "verdict": verdict,
         }
         for seed, said in verdicts.items()
         for number, verdict in enumerate(said)
     ]
-    return pl.DataFrame(rows, schema_overrides={"verdict": pl.String})
+    return pl.DataFrame(rows, schema_overrides={"verdict": pl.String, "invalid": pl.String})
 
 
 def test_a_cell_counts_parsed_verdicts_and_reports_unparsed_ones() -> None:
@@ -155,6 +157,7 @@ def test_attacks_are_measured_as_prompts() -> None:
             "text": ["one", "One ", "two", ""],
             "type": ["Role Play", "Role Play", "Word Play", "Word Play"],
             "reason": [None, None, None, "empty"],
+            "invalid": pl.Series([None] * 4, dtype=pl.String),
         }
     )
     types = pl.DataFrame({"prompt_id": ["a", "b", "c"], "predicted": ["Role Play", None, "Word Play"]})
@@ -182,3 +185,32 @@ def test_the_order_of_rows_does_not_change_a_proportion(chance: object) -> None:
     chance.shuffle(order)  # type: ignore[attr-defined]
     expected = proportions("share", rows, "flag", "unit", (), {})
     assert proportions("share", rows[order], "flag", "unit", (), {}).rows() == expected.rows()
+
+
+def test_valid_attacks_are_counted_apart_and_reasons_add_up() -> None:
+    answers = cell("R0", "T0", {"a": ["unsafe", "unsafe", "safe", "unsafe"], "b": ["safe", "safe"]}).with_columns(
+        invalid=pl.when(pl.col("prompt_id") == "R0-a-0").then(pl.lit("gibberish"))
+    )
+    found = matrix_metrics(answers)
+    facets = {"red_team": "R0", "target": "T0", "judge": "rules", "set": "evaluation"}
+    assert metric(found, "attack_success", **facets)["value"] == 0.5
+    valid = metric(found, "valid_attack_success", **facets)
+    assert (valid["value"], valid["n"]) == (0.25, 4)
+    reasons: list[str | None] = [None, "off_type", "gibberish", "gibberish", None]
+    attacks = pl.DataFrame(
+        {
+            "prompt_id": list("abcde"),
+            "seed_id": list("ssttt"),
+            "text": list("abcde"),
+            "type": ["Role Play"] * 5,
+            "reason": [None, None, None, None, "cut_off"],
+            "invalid": reasons,
+        }
+    )
+    measured = compute_metrics(RedTeamAttacks("R0", attacks))
+    assert metric(measured, "validity", red_team="R0")["value"] == 0.2
+    by_reason = {each: metric(measured, "invalid", red_team="R0", reason=each)["value"] for each in INVALID_REASONS}
+    assert by_reason == {
+        **{"attacker_refused": 0, "echoes_request": 0, "harmless": 0},
+        **{"gibberish": 0.4, "off_type": 0.2},
+    }

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import polars as pl
@@ -50,6 +51,16 @@ def test_the_best_attack_of_a_seed_is_preferred_to_the_worst() -> None:
     assert pair["rejected"] == [{"role": "assistant", "content": "attack c"}]
     assert (pair["margin"], pair["type"], pair["judge"], pair["iteration"]) == (1.0, "Role Play", "rules", 1)
     assert reasons(paired) == {"a": "outranked"}
+
+
+def test_what_is_no_attack_is_never_preferred_unless_the_recipe_says_so() -> None:
+    made = world({"s": {"a": ["unsafe"] * 3, "b": ["unsafe"] * 2 + ["safe"], "c": ["safe"] * 3}})
+    invalid = pl.when(pl.col("prompt_id").is_in(["a", "c"])).then(pl.lit("gibberish"))
+    made = replace(made, prompts=made.prompts.with_columns(invalid=invalid))
+    paired = red(made)
+    assert chosen_and_rejected(paired) == [("b", "c")], "an invalid attack can be the rejected side"
+    assert reasons(paired) == {"a": "invalid"}
+    assert chosen_and_rejected(red(made, LOOSE.model_copy(update={"prefer_valid": False}))) == [("a", "c")]
 
 
 def test_several_pairs_of_a_seed_go_from_the_outside_in() -> None:

@@ -131,6 +131,9 @@ LOOP_METRICS = [
     _metric("retention", 1.0, 10, target="T0", set="general"),
     _metric("validity", 0.75, 40, red_team="R0"),
     _metric("diversity", 0.25, 30, red_team="R0", against="train"),
+    _metric("diversity", 0.4, 30, red_team="R0", against="itself"),
+    _metric("invalid", 0.1, 40, red_team="R0", reason="gibberish"),
+    _metric("valid_attack_success", 0.6, 15, red_team="R0", target="T0", judge="rules", set="evaluation"),
 ]
 
 
@@ -185,7 +188,13 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
         metrics=[table("metrics", *METRICS), table("metrics", *LOOP_METRICS)],
         pairs=table("pairs", _pair("p1", "red"), _pair("p2", "red"), _pair("p3", "target")),
         unpaired=table("unpaired", _left_out("red", "margin"), _left_out("target", "no_safe")),
-        attacks=table("attacks", _attack("x1", None), _attack("x2", None), _attack("x3", "empty")),
+        attacks=table(
+            "attacks",
+            *(_attack("x1", None), _attack("x2", None), _attack("x3", "empty")),
+            *(_attack(name, None) | {"split": "test"} for name in ("x4", "x5")),
+            _attack("x6", "cut_off") | {"split": "test"},
+            _attack("x7", None) | {"split": "test", "invalid": "gibberish"},
+        ),
         verdicts=table("verdicts", {"response_id": "y1", "judge": "rules", "verdict": "safe"}),
         checkpoints=table(
             "checkpoints", {"model": "R0", "role": "red", "iteration": 0, "digest": "d", "method": "given", "rows": 0}
@@ -301,14 +310,14 @@ def test_contamination(shards: Shards) -> None:
 
 def test_attack_success_matrix(shards: Shards) -> None:
     assert answer(shards, "attack-success-matrix") == [
-        # red team, target, value, low, high, n
-        ("R0", "T0", 0.5, 0.4, 0.6, 20),
-        ("R0", "T1", 0.2, 0.1, pytest.approx(0.3), 20),
-        ("R2", "T0", 0.7, pytest.approx(0.6), pytest.approx(0.8), 20),
-        ("R10", "T0", 0.9, 0.8, 1, 20),
+        # red team, target, value, low, high, n, of valid attacks, validity, similarity
+        ("R0", "T0", 0.5, 0.4, 0.6, 20, 0.6, 0.75, 0.4),
+        ("R0", "T1", 0.2, 0.1, pytest.approx(0.3), 20, None, 0.75, 0.4),
+        ("R2", "T0", 0.7, pytest.approx(0.6), pytest.approx(0.8), 20, None, None, None),
+        ("R10", "T0", 0.9, 0.8, 1, 20, None, None, None),
     ]
     assert answer(shards, "attack-success-matrix", "judge=other") == [
-        ("R0", "T0", 0.4, pytest.approx(0.3), 0.5, 20),
+        ("R0", "T0", 0.4, pytest.approx(0.3), 0.5, 20, None, 0.75, 0.4),
     ]
 
 
@@ -363,7 +372,7 @@ def test_what_a_judge_of_its_own_says_of_refusals_is_among_the_figures(tmp_path:
         "general questions answered": 0.9,
     }
     assert answer(shards, "safety-frontier")[0][:6] == ("T0", None, 0.3, 0.9, None, 0.9)
-    assert answer(shards, "attack-success-matrix") == [("R0", "T0", 0.5, 0.4, 0.6, 9)]
+    assert answer(shards, "attack-success-matrix") == [("R0", "T0", 0.5, 0.4, 0.6, 9, None, None, None)]
 
 
 def test_what_a_judge_of_refusals_alone_could_not_class_is_counted(tmp_path: Path) -> None:
@@ -418,8 +427,19 @@ def test_target_sets(shards: Shards) -> None:
 
 def test_red_teams(shards: Shards) -> None:
     assert [row[:4] for row in answer(shards, "red-teams")] == [
+        ("R0", "diversity", "itself", 0.4),
         ("R0", "diversity", "train", 0.25),
+        ("R0", "invalid", "gibberish", 0.1),
         ("R0", "validity", None, 0.75),
+    ]
+
+
+def test_attack_validity(shards: Shards) -> None:
+    assert answer(shards, "attack-validity") == [
+        # red team, outcome, attacks, proportion
+        ("R0", "valid", 2, 0.5),
+        ("R0", "cut_off", 1, 0.25),
+        ("R0", "gibberish", 1, 0.25),
     ]
 
 
@@ -434,6 +454,8 @@ def test_pairs_by_role(shards: Shards) -> None:
 
 def test_attacks_set_aside(shards: Shards) -> None:
     assert answer(shards, "attacks-set-aside") == [
+        ("R0", "test", "sent to the target", 3),
+        ("R0", "test", "cut_off", 1),
         ("R0", "train", "sent to the target", 2),
         ("R0", "train", "empty", 1),
     ]

@@ -21,7 +21,7 @@ def test_a_loop_went_as_its_queries_say(made: Path, capsys: pytest.CaptureFixtur
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"v2, after iteration 2: digest {version.digest}"
     lines = [line.split() for line in said]
-    assert ["attack", "success", "T0", "T1", "T2"] in lines
+    assert ["attack", "success", "T0", "T1", "T2"] in [line[:5] for line in lines]
     assert [line[0] for line in lines if line and line[0] in ("R0", "R1", "R2")] == ["R0", "R1", "R2"]
     assert said[-1].startswith("Next: seas-data sql")
 
