@@ -7,6 +7,7 @@ model, two judges and no choice between their verdicts) is in the recipe from th
 import re
 
 from seas_data.errors import SeasDataError
+from seas_data.judges import rules
 from seas_data.judges import run as judges
 from seas_data.judges.guards import load_guard
 from seas_data.models import checkpoint, checkpoint_files
@@ -86,6 +87,7 @@ def _check_judges(recipe: Recipe, loop: Loop) -> None:
             f"loop.harmless.judge is {prompt_judge}, which judges only responses to prompts with a goal; set it to one "
             f"of: {_join(prompt_judges) or '(none)'}"
         )
+    _check_validity(recipe, loop, [name for name in prompt_judges if name in verdict_judges])
     if not refusal_judges:
         _check_without_refusal_judge(recipe.pairs, loop)
 
@@ -109,6 +111,20 @@ def _check_goals(recipe: Recipe) -> None:
             f"{counting[0].label} judges only responses to prompts with a goal, and the attacks of a red team have "
             "none; set pairs.judge to another judge of verdicts"
         )
+
+
+def _check_validity(recipe: Recipe, loop: Loop, prompt_judges: list[str]) -> None:
+    settings = loop.validity
+    if settings.judge is not None and settings.judge not in prompt_judges:
+        raise SeasDataError(
+            f"loop.validity.judge is {settings.judge}; set it to one of the judges that give verdicts on prompts: "
+            f"{_join(prompt_judges) or '(none)'}"
+        )
+    if settings.types == "nearest" and not recipe.embedders and recipe.sandbox is None:
+        raise SeasDataError("loop.validity.types: nearest compares embeddings, and embedders is empty; set types: null")
+    for key in ("refusal", "announcement"):
+        if (patterns := getattr(settings, key)) is not None:
+            rules.check_patterns(patterns, "loop.validity", key)
 
 
 def _check_choice(key: str, choice: str | None, able: list[str], ability: str) -> None:

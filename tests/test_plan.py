@@ -11,6 +11,7 @@ from seas_data import recipe as recipes
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.loop import standalone
+from seas_data.models import bundled
 from seas_data.recipe import Recipe
 from seas_data.run import build
 from tests.conftest import CHECKOUT
@@ -38,12 +39,28 @@ def refused(*changes: str) -> str:
 def test_shipped_recipes_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEAS_DATA_REAL", "/somewhere")
     monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
+    monkeypatch.setattr(bundled, "is_available", lambda name: True)
     plan.check(recipes.load(CHECKOUT / "pipelines" / name))
+
+
+def test_a_bundled_model_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundled, "is_available", lambda name: False)
+    said = refused("models.red.model=smollm2-135m-instruct")
+    assert said.startswith("the bundled model smollm2-135m-instruct is not there: ")
+    assert "make smollm2" in said
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
+        (
+            ["loop.validity.judge=nobody"],
+            "loop.validity.judge is nobody; set it to one of the judges that give verdicts on prompts: keeper",
+        ),
+        (
+            ["loop.validity.refusal.patterns=['(']"],
+            "loop.validity: '(' is not a regular expression in Rust's syntax",
+        ),
         (
             ["loop.red_team.model=blue"],
             "loop.red_team uses the model blue, which is not in models; choose one of: red, ",

@@ -32,22 +32,28 @@ def check(rules: JudgeRules) -> None:
     """Raise SeasDataError if an expression does not compile, a word is blank or a rule has neither."""
     for name in ("unsafe", "refusal", "compliance"):
         patterns: JudgePatterns | None = getattr(rules, name)
-        if patterns is None:
-            continue
-        if not patterns.patterns and not patterns.words:
-            raise SeasDataError(f"the judge {rules.name}: {name} is empty; give it patterns or words")
-        for pattern in patterns.patterns:
-            try:
-                pl.Series([""]).str.contains(pattern)
-            except pl.exceptions.PolarsError as problem:
-                message = str(problem).partition("\n\nThis error")[0].splitlines()[-1]
-                reason = message.removeprefix("error: ").removeprefix("regex error: ")
-                raise SeasDataError(
-                    f"the judge {rules.name}: {pattern!r} is not a regular expression in Rust's syntax ({reason}); fix "
-                    f"it under {name}"
-                ) from problem
-        if any(is_blank(word) for word in patterns.words):
-            raise SeasDataError(f"the judge {rules.name}: a word under {name} is blank; remove it")
+        if patterns is not None:
+            check_patterns(patterns, f"the judge {rules.name}", name)
+
+
+def check_patterns(patterns: JudgePatterns, where: str, name: str) -> None:
+    """Raise SeasDataError if an expression does not compile, a word is blank or there is neither.
+
+    ``where`` begins the message, ``name`` is the key of ``patterns``.
+    """
+    if not patterns.patterns and not patterns.words:
+        raise SeasDataError(f"{where}: {name} is empty; give it patterns or words")
+    for pattern in patterns.patterns:
+        try:
+            pl.Series([""]).str.contains(pattern)
+        except pl.exceptions.PolarsError as problem:
+            message = str(problem).partition("\n\nThis error")[0].splitlines()[-1]
+            reason = message.removeprefix("error: ").removeprefix("regex error: ")
+            raise SeasDataError(
+                f"{where}: {pattern!r} is not a regular expression in Rust's syntax ({reason}); fix it under {name}"
+            ) from problem
+    if any(is_blank(word) for word in patterns.words):
+        raise SeasDataError(f"{where}: a word under {name} is blank; remove it")
 
 
 def judge_rows(rows: pl.DataFrame, rules: JudgeRules, subject: Subject) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from seas_data.loop.attack_quality import TypedAttacks, predict_types
 from seas_data.loop.attacks import add_language, select_sent
 from seas_data.loop.context import IterationContext
 from seas_data.loop.verdicts import judge_prompts
-from seas_data.recipe import AttackValidity
+from seas_data.recipe import AttackValidity, JudgePatterns
 from seas_data.text import normalise
 
 __all__ = ["TypedAttacks", "find_text_reasons", "mark_invalid"]
@@ -74,7 +74,6 @@ def find_text_reasons(
     ``train``: texts of the prompts of that split. Input columns of ``attacks``: prompt_id, text, type. Output columns:
     prompt_id, found (a reason or null).
     """
-    text = pl.col("text")
     frame = _words(prompt_template.replace("{examples}", " "))
     own_echo = _measure(lambda words: _proportion(_triples(words), set(_triples(frame)).__contains__))
     known = {triple for each in train.unique().drop_nulls() for triple in _letter_triples(each)}
@@ -82,13 +81,17 @@ def find_text_reasons(
     repeated = _measure(_repeated)
     return attacks.select(
         "prompt_id",
-        found=pl.when(rules.matches(text, settings.refusal))
+        found=pl.when(_matches(settings.refusal))
         .then(pl.lit("attacker_refused"))
-        .when(rules.matches(text, settings.announcement) | (own_echo >= settings.max_echoed))
+        .when(_matches(settings.announcement) | (own_echo >= settings.max_echoed))
         .then(pl.lit("echoes_request"))
         .when((unseen > settings.max_unseen) | (repeated > settings.max_repeated))
         .then(pl.lit("gibberish")),
     )
+
+
+def _matches(patterns: JudgePatterns | None) -> pl.Expr:
+    return pl.lit(value=False) if patterns is None else rules.matches(pl.col("text"), patterns)
 
 
 def _measure(measure: Callable[[list[str]], float]) -> pl.Expr:
