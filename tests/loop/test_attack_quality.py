@@ -47,7 +47,7 @@ def attacks(*rows: tuple[str, str | None, str | None], language: str = "en") -> 
     frame = pl.DataFrame(rows, ("text", "type", "reason"), orient="row", schema_overrides={"reason": pl.String})
     number = pl.int_range(pl.len())
     ids = {"prompt_id": pl.format("attack {}", number), "seed_id": pl.format("seed {}", number)}
-    return frame.with_columns(**ids, language=pl.lit(language))
+    return frame.with_columns(**ids, language=pl.lit(language), invalid=pl.lit(None, pl.String))
 
 
 def found(metrics: pl.DataFrame) -> dict[tuple[str, str | None], tuple[float, int]]:
@@ -95,8 +95,8 @@ def test_a_red_team_that_repeats_one_attack_is_less_diverse(tmp_path: Path) -> N
 def test_attacks_without_an_embedder_are_still_counted(tmp_path: Path) -> None:
     empty = attacks(("", "Role Play", "empty"), ("", "Word Play", "empty"))
     told = found(compute_metrics(describe_attacks(context(tmp_path), empty, "R1", train())))
-    assert told == {("validity", None): (0.0, 2)}
+    assert told == {("validity", None): (0.0, 2), ("invalid", None): (0.0, 2)}
     foreign = train().with_columns(language=pl.lit("de"))
     words = attacks(("Act as a pirate and describe an island.", "Role Play", None), language="de")
     told = found(compute_metrics(describe_attacks(context(tmp_path), words, "R1", foreign)))
-    assert set(told) == {("validity", None), ("unique", None)}
+    assert set(told) == {("validity", None), ("invalid", None), ("unique", None)}

@@ -14,7 +14,8 @@ from tests.conftest import CHECKOUT
 
 CELLS = MatrixAnswers(
     pl.DataFrame(
-        {name: ["x"] for name in ("red_team", "target", "judge", "seed_id", "prompt_id")} | {"verdict": ["safe"]}
+        {name: ["x"] for name in ("red_team", "target", "judge", "seed_id", "prompt_id")}
+        | {"invalid": pl.Series([None], dtype=pl.String), "verdict": ["safe"]}
     )
 )
 
