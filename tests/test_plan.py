@@ -177,7 +177,7 @@ def test_a_dry_run_shows_models_judges_pairs_and_trainings(tmp_path: Path) -> No
     for line in (
         r"red +red team \(sft\) +\$SANDBOX/red-team +Apache-2.0 +in this process, on cpu",
         r"keeper +rules",
-        r"red +min_margin 0.3, min_verdicts 3, max_pairs_per_seed 2",
+        r"red +min_margin 0.3, min_verdicts 3, prefer_valid True, max_pairs_per_seed 2",
         r"general +ratio 1",
         r"target_sft +sft +0.003 +16 +2 +192 +warmup_steps 20, lr_scheduler cosine",
         r"target +dpo +0.0001 +16 +1 +192 +0.1 +sigmoid, sft +",
