@@ -10,6 +10,7 @@ with sampled as (
         min(sampling ->> 'top_p') as top_p,
         min(sampling ->> 'max_new_tokens') as max_new_tokens
     from settings
+    where judge is null
     group by model
 )
 select

@@ -76,4 +76,5 @@ def judge_rows(verdicts: pl.DataFrame, judge: JudgePanel) -> pl.DataFrame:
         detail=pl.when(pl.col("parsed") < len(judge.members)).then(
             pl.format("{} of {} members judged it", "parsed", pl.lit(len(judge.members)))
         ),
+        settings_id=pl.lit(None, pl.String),
     )

@@ -17,6 +17,7 @@ from seas_data.errors import SeasDataError
 from seas_data.judges import chat, panel, refusal, rules, run_guard
 from seas_data.judges.frames import ONLY_ATTACKS, VERDICT_COLUMNS, not_judged
 from seas_data.judges.guards import GUARDS, Subject, load_guard
+from seas_data.judges.settings import judge_settings
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.protocol import Generator
 from seas_data.recipe import (
@@ -190,7 +191,7 @@ def judge_prompts(
     rows = prompts.select(*optional_columns(prompts), id="prompt_id", prompt="text", response=pl.lit(None, pl.String))
     able = [judge for judge in judges if judges_prompts(judge)]
     verdicts = add_panels(_judge_all(rows, able, generators, folder, "prompt").rename({"id": "prompt_id"}), able)
-    verdicts = verdicts.drop("refusal", "detail")
+    verdicts = verdicts.drop("refusal", "detail", "settings_id")
     return verdicts.filter(pl.col("verdict").is_not_null()).sort("prompt_id", "judge")
 
 
@@ -223,7 +224,7 @@ def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFra
 def _judge_all(
     rows: pl.DataFrame, judges: Sequence[Judge], generators: Mapping[str, Generator], folder: Path, subject: Subject
 ) -> pl.DataFrame:
-    """Return id, judge and ``VERDICT_COLUMNS`` for each judge and row; equal rows are judged once.
+    """Return id, judge, ``VERDICT_COLUMNS`` and settings_id for each judge and row; equal rows are judged once.
 
     Input columns: ``id``, ``prompt``, ``messages``, ``goal``, ``kind``, ``response``. Equal prompts have equal turns.
     """
@@ -233,7 +234,8 @@ def _judge_all(
     ]
     rows = rows.with_columns(request_id=pl.Series(keys, dtype=pl.String))
     is_attack = (pl.col("kind") == "adversarial").fill_null(value=True)
-    found = [pl.DataFrame(schema={"id": pl.String(), "judge": pl.String(), **VERDICT_COLUMNS})]
+    columns = {"id": pl.String(), "judge": pl.String(), **VERDICT_COLUMNS, "settings_id": pl.String()}
+    found = [pl.DataFrame(schema=columns)]
     for judge in judges:
         if isinstance(judge, JudgePanel):
             continue
@@ -243,7 +245,10 @@ def _judge_all(
         joined = judged.join(verdicts, on="request_id", how="left", maintain_order="left")
         others = rows.join(judged, on="id", how="anti", maintain_order="left")
         skipped = others.select("id", **not_judged(others, ONLY_ATTACKS).select(*VERDICT_COLUMNS).to_dict())
-        found += [part.select("id", pl.lit(judge.label).alias("judge"), *VERDICT_COLUMNS) for part in (joined, skipped)]
+        settings = judge_settings(judge, None if judge.model is None else generators[judge.model])
+        settings_id = pl.lit(settings["settings_id"].first(), pl.String)
+        common = {"judge": pl.lit(judge.label), "settings_id": settings_id}
+        found += [part.with_columns(**common).select(*columns) for part in (joined, skipped)]
     return pl.concat(found)
 
 

@@ -195,4 +195,5 @@ def _answer_and_judge(context: IterationContext, target: str, attacks: pl.DataFr
     prompts = select_asked(select_sent(attacks), sets)
     samples = context.loop.evaluation.responses_per_prompt
     result = generate_responses(context, target, [(prompts, samples)], f"evaluation {target}")
-    return result | {"verdicts": judge_responses(context, result["responses"], prompts, f"verdicts {target}")}
+    judged = judge_responses(context, result["responses"], prompts, f"verdicts {target}")
+    return result | judged | {"settings": pl.concat([result["settings"], judged["settings"]])}

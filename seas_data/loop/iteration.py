@@ -133,9 +133,9 @@ def generate_training_responses(context: IterationContext, attacks: pl.DataFrame
 def judge_training_responses(
     context: IterationContext, responses: pl.DataFrame, attacks: pl.DataFrame, harmless: pl.DataFrame
 ) -> Frames:
-    """Judge the responses to ``attacks`` and ``harmless`` prompts; return ``verdicts``."""
+    """Judge the responses to ``attacks`` and ``harmless`` prompts; return ``verdicts`` and ``settings``."""
     prompts = select_asked(attacks, harmless)
-    return {"verdicts": judge_responses(context, responses, prompts, "verdicts")}
+    return judge_responses(context, responses, prompts, "verdicts")
 
 
 def _compute_gold_metrics(recipe: Recipe, parent: Version) -> pl.DataFrame:

@@ -99,9 +99,13 @@ def run_attack(context: IterationContext, folder: Path, prompts: Path) -> Frames
 
 
 def run_judges(context: IterationContext, folder: Path) -> Frames:
-    """Judge the folder's responses and write ``verdicts``."""
+    """Judge the folder's responses; write ``verdicts``, and the judges' ``settings`` beside those of the models."""
     responses, attacks, harmless = _read(folder, "responses"), _read(folder, "attacks"), _read_harmless(folder)
-    return _write(folder, judge_training_responses(context, responses, attacks, harmless))
+    judged = judge_training_responses(context, responses, attacks, harmless)
+    if (folder / "settings.parquet").exists():
+        earlier = _read(folder, "settings").filter(pl.col("judge").is_null())
+        judged |= {"settings": pl.concat([earlier, judged["settings"]])}
+    return _write(folder, judged)
 
 
 def run_pairs(context: IterationContext, folder: Path) -> Frames:

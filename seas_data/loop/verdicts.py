@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from seas_data import models, pairs, recipe
+from seas_data import models, pairs, recipe, tables
 from seas_data.judges import run as judges
+from seas_data.judges.settings import judge_settings
 from seas_data.loop.checked_generator import CheckedGenerator
 from seas_data.loop.context import Frames, IterationContext
 from seas_data.models import reward_model
@@ -16,20 +17,22 @@ from seas_data.models.protocol import Generator
 from seas_data.recipe import Judge, ModelInProcess
 
 
-def judge_responses(
-    context: IterationContext, responses: pl.DataFrame, prompts: pl.DataFrame, label: str
-) -> pl.DataFrame:
-    """Return the table ``verdicts`` of all judges of the recipe, for ``responses`` to ``prompts``.
+def judge_responses(context: IterationContext, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> Frames:
+    """Return ``verdicts`` of all judges of the recipe, for ``responses`` to ``prompts``, and their ``settings``.
 
-    Input columns of ``prompts``: prompt_id, text and, with conversations, messages.
+    Input columns of ``prompts``: prompt_id, text; optional messages, goal and kind.
     """
     folder = context.cache_folder(label)
     distinct = prompts.unique("prompt_id", keep="first", maintain_order=True)
 
+    settings = [tables.empty("settings")]
+
     def run(judge: Judge, generators: Mapping[str, Generator]) -> pl.DataFrame:
+        settings.extend(judge_settings(judge, generator) for generator in generators.values())
         return judges.judge_responses(distinct, responses, [judge], generators, folder)
 
-    return _run_each(context, context.recipe.judges, run).sort("response_id", "judge")
+    verdicts = _run_each(context, context.recipe.judges, run).sort("response_id", "judge")
+    return {"verdicts": verdicts, "settings": pl.concat(settings)}
 
 
 def judge_prompts(context: IterationContext, prompts: pl.DataFrame, name: str, label: str) -> pl.DataFrame:

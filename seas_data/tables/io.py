@@ -16,7 +16,8 @@ from seas_data.tables.schema import TABLES
 _ADDED: Final = {
     "prompts": ("messages",),
     "responses": ("thinking", "detail", "source", "source_id", "location"),
-    "verdicts": ("detail",),
+    "verdicts": ("detail", "settings_id"),
+    "settings": ("judge",),
 }
 """Nullable columns that rows written by hand, by other programs or by earlier releases lack."""
 

@@ -361,9 +361,14 @@ class Settings(dy.Schema):
     """How a model wrote: which checkpoint, and how it was sampled."""
 
     settings_id = _id("public", "The settings.", primary_key=True)
-    model = _id("public", "The model.", _MODEL)
+    model = _id("public", "The model.", Reference(("checkpoints.model",), where="judge is null"))
     checkpoint = _id("public", "The checkpoint's digest.")
-    sampling = _text("public", "The sampling parameters, and the model's system prompt if any, as a JSON object.")
+    sampling = _text(
+        "public",
+        "The sampling parameters, and the model's system prompt if any, as a JSON object; of a judge also its policy, "
+        "prompt and options.",
+    )
+    judge = _id("public", "The judge whose model it is; null for a red team or target.", nullable=True)
 
 
 class Checkpoints(dy.Schema):
@@ -420,6 +425,12 @@ class Verdicts(dy.Schema):
         "Why the verdict is unparsed (cut off, or the request failed), or what was changed in the judged texts.",
         nullable=True,
         because="a server's words may quote the prompt and name its account",
+    )
+    settings_id = _id(
+        "public",
+        "How the judge's model was asked; null for rules, panels and verdicts that a source brought.",
+        _SETTINGS,
+        nullable=True,
     )
 
 

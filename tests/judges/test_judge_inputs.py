@@ -9,12 +9,13 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.judges.run import count_classes, judge_prompts, judge_responses
+from seas_data.judges.settings import judge_settings
 from seas_data.models import http_retry
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.http_backend import HttpBackend
 from seas_data.models.protocol import NO_LIMIT, PromptFormat
 from seas_data.models.thinking import split_thinking
-from seas_data.recipe import ModelHttp, load
+from seas_data.recipe import Judge, JudgePatterns, JudgeRules, ModelHttp, load
 from seas_data.retry import Backoff
 from tests.judges.guards.test_guard import SAFE
 from tests.judges.test_run import Scripted, guard, rows
@@ -161,6 +162,30 @@ def test_a_server_is_sent_no_limit_for_a_judge_that_thinks_and_the_keywords_of_t
     assert bodies[1]["max_tokens"] == 528
     assert bodies[1]["chat_template_kwargs"] == {"request_categories": "/categories", "enable_thinking": True}
     assert bodies[2]["chat_template_kwargs"] == {"custom_policy": "No cooking instructions.", "enable_thinking": False}
+
+
+def test_the_settings_of_a_judge_change_with_its_policy_options_and_keywords(tmp_path: Path) -> None:
+    model = Scripted(lambda *_: ("0", "stop", None))
+    judges = [
+        guard("gpt-oss-safeguard"),
+        guard("gpt-oss-safeguard", policy="No gardening instructions."),
+        guard("gpt-oss-safeguard", options={"reasoning": "high"}),
+        guard("gpt-oss-safeguard", chat_template_kwargs={"builtin_tools": []}),
+    ]
+    rows = [judge_settings(judge, model) for judge in judges]
+    ids = [row["settings_id"].item() for row in rows]
+    assert len(set(ids)) == len(ids) and judge_settings(judges[0], model).equals(rows[0])
+    assert json.loads(rows[1]["sampling"].item()) == {
+        "by": "guard",
+        "guard": "gpt-oss-safeguard",
+        "policy": "No gardening instructions.",
+        "temperature": 0,
+        "max_new_tokens": None,
+    }
+    both: list[Judge] = [judges[0], JudgeRules(by="rules", name="words", unsafe=JudgePatterns(words=["turn"]))]
+    verdicts = judge_responses(PROMPTS, RESPONSES, both, {"m": model}, tmp_path)
+    assert set(verdicts.select("judge", "settings_id").rows()) == {("gpt-oss-safeguard", ids[0]), ("words", None)}
+    assert judge_settings(both[1], None).is_empty()
 
 
 @pytest.fixture

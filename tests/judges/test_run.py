@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -23,6 +23,7 @@ class Scripted:
     """A model that answers by a function of the text, and records its calls."""
 
     name, digest = "scripted", "0" * 64
+    backend_settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, say: Callable[[str, PromptFormat], tuple[str | None, str, float | None]]) -> None:
         self.say = say
