@@ -1,6 +1,7 @@
 """Judges, pairs and the loop's costs by query, held against Polars and scikit-learn on a made workspace."""
 
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -43,6 +44,41 @@ def test_judge_agreement(version: Version) -> None:
     assert (row["kappa"], row["low"], row["high"]) == pytest.approx(expected)
     assert row["agreement"] == pytest.approx((both["verdict"] == both["verdict_keeper"]).mean())
     assert ask(version, "judge-agreement", "label=refusal").height == 0  # one judge alone classes refusals
+
+
+def test_judge_agreement_by_hazard_and_language_of_any_number_of_judges(tmp_path: Path) -> None:
+    prompts = [
+        {"prompt_id": f"p{n}", "text": "x", "hazard": ("ncr", "prv", None)[n % 3], "language": ("en", "de")[n % 2]}
+        for n in range(60)
+    ]
+    rng = Random(1)
+    labels = ["safe", "safe", "unsafe", "unparsed"]
+    said = {judge: {f"r{n}": rng.choice(labels) for n in range(60) if judge != "c" or n > 9} for judge in "abc"}
+    responses = [{"response_id": f"r{n}", "prompt_id": f"p{n}", "model": "T0", "sample": 0} for n in range(60)]
+    verdicts = [
+        {"response_id": response, "judge": judge, "verdict": said[judge].get(response)}
+        for judge in said
+        for response in (each["response_id"] for each in responses)
+    ]
+    shards = store(
+        tmp_path,
+        prompts=table("prompts", *prompts),
+        responses=table("responses", *responses),
+        verdicts=table("verdicts", *verdicts),
+    )
+    query = QUERIES["judge-agreement"]
+    for by in ("hazard", "language"):
+        found = sql.run_trusted(shards, query.sql, query.values([f"by={by}"]))
+        assert found["judges"].unique(maintain_order=True).to_list() == ["a and b", "a and c", "b and c"]
+        for row in found.iter_rows(named=True):
+            one, other = (said[judge] for judge in row["judges"].split(" and "))
+            own = [n for n in range(60) if (prompts[n][by] or "unknown") == row["part"]]
+            pairs = [(one[f"r{n}"], other[f"r{n}"]) for n in own if f"r{n}" in one and f"r{n}" in other]
+            assert row["n"] == len(pairs)
+            assert row["agreement"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+            kappa = cohen_kappa_score(*zip(*pairs, strict=True))
+            assert row["kappa"] == pytest.approx(kappa)
+        assert found.group_by("judges").agg(pl.col("n").sum()).sort("judges")["n"].to_list() == [60, 50, 50]
 
 
 def test_judges_who_say_one_thing_alone_have_no_kappa(tmp_path: Path) -> None:
