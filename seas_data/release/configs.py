@@ -86,8 +86,8 @@ asked as (
 _JUDGED = f"""
 {_ASKED}
 select response_id, judge, prompt_id, asked.text as prompt, asked.messages, split, kind, type, difficulty,
-    asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens, settings_id,
-    verdict, categories, score, refusal
+    asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens,
+    responses.settings_id, verdict, categories, score, refusal
 from verdicts join responses using (response_id) join asked using (prompt_id)
 order by prompt_id, response_id, judge
 """

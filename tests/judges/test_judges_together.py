@@ -40,6 +40,8 @@ def models(url: str) -> dict[str, Any]:
 
 def fate(text: str) -> str:
     """Return what the moderation endpoint does with ``text``: one of ``ODD``, flagged or fine."""
+    if text in ("velorin", "i will not say that"):  # what a target says most often
+        return "flagged" if text == "velorin" else "fine"
     names = [*ODD, *["flagged", "fine"] * 3]
     return names[hashlib.sha256(text.encode()).digest()[0] % len(names)]
 
@@ -83,7 +85,7 @@ def test_the_judges_of_a_recipe_are_planned_and_every_failure_is_counted(tmp_pat
     folder.mkdir()
     attack = {"prompt_id": "p1", "text": "what is the door", "kind": "adversarial", "split": "train", "reason": None}
     write_table(folder, "attacks", [attack])
-    texts = [f"a {word} door {number}" for number in range(80) for word in ("green", "velorin")]
+    texts = [f"a {word} door {number}" for number in range(40) for word in ("green", "velorin")]
     write_table(
         folder,
         "responses",
@@ -109,8 +111,8 @@ def test_the_judges_of_a_recipe_are_planned_and_every_failure_is_counted(tmp_pat
         "unsafe": fates["flagged"],
         "unparsed": sum(fates[name] for name in ODD),
     }
-    assert counted(judged.stdout, "polyguard") == {"safe": 80, "unsafe": 80, "unparsed": 0}
-    assert counted(judged.stdout, "panel") == {"safe": 80, "unsafe": 80, "unparsed": 0}
+    assert counted(judged.stdout, "polyguard") == {"safe": 40, "unsafe": 40, "unparsed": 0}
+    assert counted(judged.stdout, "panel") == {"safe": 40, "unsafe": 40, "unparsed": 0}
     verdicts, settings = (pl.read_parquet(folder / f"{name}.parquet") for name in ("verdicts", "settings"))
     assert set(settings["judge"]) == {"gpt-oss-safeguard", "polyguard", "openai-moderation"}
     assert set(verdicts["settings_id"].drop_nulls()) == set(settings["settings_id"])
@@ -130,7 +132,7 @@ def test_three_judges_and_their_panel_from_the_plan_to_the_report(
         player = {"backend": "http", "model": "served", "url": url}
         content["models"] |= {"red": player, "target": player, **models(url)}
         content["judges"] += JUDGES
-        content["pairs"] |= {"judge": "panel"}
+        content["pairs"] |= {"judge": "panel", "refusal_judge": "keeper"}
         content["loop"] |= {"max_failed_proportion": 1}
         for role in ("red_team", "target"):
             content["loop"][role] = {"model": "red" if role == "red_team" else "target", "start": "given"}
