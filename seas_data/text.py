@@ -9,6 +9,8 @@ import hashlib
 import json
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import Final
 
 from seas_data import unicode_tables
 
@@ -34,10 +36,10 @@ def text_digest(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return ``text`` on one line, with every control, format (bidi, zero-width) and private character escaped."""
+    """Return ``text`` on one line, with control, format (bidi, zero-width), blank and private characters escaped."""
     if text.isprintable() and (text.isascii() or not _mark_runs().search(text)):
         return text
-    text = _mark_runs().sub(lambda run: run[0][:_MARKS] + "".join(f"\\u{{{ord(c):x}}}" for c in run[0][_MARKS:]), text)
+    text = _mark_runs().sub(lambda run: _shown_marks(run[0], lambda c: f"\\u{{{ord(c):x}}}"), text)
     return "".join(
         " "
         if c in "\n\r\t" or unicodedata.category(c) == "Zs"
@@ -52,18 +54,28 @@ def escape_json(document: str) -> str:
     """Return a JSON document with the characters that ``printable`` escapes as ``\\u`` escapes: the same data."""
     if document.isascii() and document.isprintable():
         return document
-    document = _mark_runs().sub(lambda run: run[0][:_MARKS] + json.dumps(run[0][_MARKS:])[1:-1], document)
+    document = _mark_runs().sub(lambda run: _shown_marks(run[0], lambda c: json.dumps(c)[1:-1]), document)
     return "".join(json.dumps(c)[1:-1] if c != "\n" and unicodedata.category(c) in _UNSAFE else c for c in document)
 
 
 @functools.cache
 def _mark_runs() -> re.Pattern[str]:
-    """Return the pattern of runs of combining marks that are so long that they cover the lines around them."""
+    """Return the pattern of letters and marks that show nothing, and of runs of combining marks so long that they cover
+    the lines around them.
+    """
     codes = (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0))  # the planes with marks
-    marks = "".join(re.escape(c) for c in map(chr, codes) if unicodedata.category(c) in ("Mn", "Me"))
-    return re.compile(f"[{marks}]{{{_MARKS + 1},}}")
+    marks = "".join(re.escape(c) for c in map(chr, codes) if unicodedata.category(c) in ("Mn", "Me") and c not in BLANK)
+    return re.compile(f"[{BLANK}]|[{marks}]{{{_MARKS + 1},}}")
 
 
+def _shown_marks(run: str, escape: Callable[[str], str]) -> str:
+    """Return a match of ``_mark_runs`` with what is to be escaped in it."""
+    shown = 0 if run in BLANK else _MARKS
+    return run[:shown] + "".join(map(escape, run[shown:]))
+
+
+BLANK: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+"""Letters and marks that show nothing, though they are neither blanks nor format characters."""
 _MARKS = 8  # combining marks on one letter; no script needs more
 
 

@@ -1,12 +1,13 @@
 """Text: equal when it counts as the same, safe when it is shown."""
 
 import base64
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seas_data.text import content_id, encoded_proportion, masked, normalise, printable, text_digest
+from seas_data.text import BLANK, content_id, encoded_proportion, escape_json, masked, normalise, printable, text_digest
 
 
 @given(st.text())
@@ -60,5 +61,14 @@ def test_encoded_text_is_told_from_words() -> None:
 def test_a_character_that_python_would_print_is_printed_as_it_is() -> None:
     """``printable`` leaves such a text alone without a look at each character."""
     for text in map(chr, range(0x110000)):
-        if text.isprintable():
+        if text.isprintable() and text not in BLANK:
             assert printable(f"{text}\n") == f"{text} "
+
+
+@pytest.mark.parametrize("blank", ["\u034f", "\u115f", "\u1160", "\u17b4", "\u17b5", "\u2800", "\u3164", "\uffa0"])
+def test_letters_that_show_nothing_are_escaped(blank: str) -> None:
+    """They are letters, marks or symbols, so no class of control or format characters has them."""
+    for text in (blank, f"a{blank}b", blank * 20, "a" + "\u0301" * 7 + blank + "\u0301" * 7):
+        assert blank not in printable(text) and blank not in escape_json(json.dumps(text, ensure_ascii=False))
+        assert json.loads(escape_json(json.dumps(text, ensure_ascii=False))) == text
+    assert printable(f"a{blank}b") == f"a\\u{{{ord(blank):x}}}b"

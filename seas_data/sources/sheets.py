@@ -16,9 +16,17 @@ from seas_data.sources.csv import Record, parse_csv
 from seas_data.sources.sheet_journal import ID_COLUMNS, journal_path, read_journal
 from seas_data.store.files import atomic_write
 
-# What a spreadsheet computes (`=`, `+`, `-`, `@`, also after a tab or return) or reads as a number (ids of digits, with
-# an `e` as an exponent). Apostrophes of the text itself are guarded too, so that the guard can be removed again.
-_RISKY = re.compile(r"'*(?:[=+\-@\t\r].*|\d+(?:[.,]?\d+)?(?:[eE]\d+)?\Z)", re.DOTALL)
+# What a spreadsheet computes (`=`, `+`, `-`, `@` and their full-width forms, also after blanks or invisible characters,
+# which some trim) or reads as a number (ids of digits, with an `e` as an exponent). Apostrophes of the text itself are
+# guarded too, so that the guard can be removed again.
+_RISKY = re.compile(
+    r"""'*(?:
+        [\t\r\n].*
+        | [\s\x00-\x1f\u200b\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20].*
+        | \d+(?:[.,]?\d+)?(?:[eE]\d+)?\Z
+    )""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 def read_sheet(path: Path, noun: str) -> tuple[list[str], list[Record]]:

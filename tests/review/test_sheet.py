@@ -153,3 +153,14 @@ def test_every_place_and_verdict_is_among_the_responses_and_the_rare_ones_more_o
     everything = review.sample_responses(version, 10**6)
     assert everything.height == standing.height
     assert not everything["response"].is_null().any()
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+@pytest.mark.parametrize(
+    "before", ["", " ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\u200b", "\ufeff", "\x00", " \u2060\x0b", "'"]
+)
+def test_a_cell_that_some_spreadsheet_would_compute_is_guarded(before: str, start: str) -> None:
+    """Spreadsheets read full-width signs in some locales, and some trim what stands before a sign."""
+    cell = f"{before}{start}1+1"
+    assert guard_cell(cell) == f"'{cell}"
+    assert unguard_cell(guard_cell(cell)) == cell

@@ -3,6 +3,7 @@
 import unicodedata
 from typing import NamedTuple
 
+from seas_data.text import BLANK
 from seas_data.unicode_tables import category
 
 FOLD_FROM = 3_000
@@ -77,7 +78,7 @@ def _is_hidden(character: str) -> bool:
     return (
         category(character) in _HIDDEN
         or (category(character) == "Zs" and character != "\u3000")
-        or character in _BLANK
+        or character in BLANK
         or "\ufe00" <= character <= "\ufe0f"
         or "\U000e0100" <= character <= "\U000e01ef"
     )
@@ -96,4 +97,3 @@ def _mark(hidden: str) -> Part:
 _MARKS = 8  # combining marks on one letter; no script needs more
 _NAMED = 4
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
-_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
