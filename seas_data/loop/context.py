@@ -71,7 +71,10 @@ class IterationContext:
     def sampling(self, role: Role) -> Sampling:
         """Return the sampling parameters of a role's model."""
         settings = self.loop.sampling
-        tokens = settings.red_max_tokens if role == "red" else settings.target_max_tokens
+        if role == "red":
+            tokens = settings.red_max_tokens + settings.red_thinking_tokens
+        else:
+            tokens = settings.target_max_tokens + settings.target_thinking_tokens
         return Sampling(
             temperature=settings.temperature, top_p=settings.top_p, max_new_tokens=tokens, seed=self.loop.seed
         )

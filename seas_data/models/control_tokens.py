@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from seas_data.console import say
 from seas_data.models import chat_template
 from seas_data.models.protocol import PromptFormat
+from seas_data.models.thinking import is_thinking_tag
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -80,14 +81,18 @@ def report(name: str, changed: int, total: int) -> None:
 
 
 def tokenize_as_text(
-    tokenizer: "PreTrainedTokenizerBase", conversations: Sequence[Conversation], prompt_format: PromptFormat
+    tokenizer: "PreTrainedTokenizerBase",
+    conversations: Sequence[Conversation],
+    prompt_format: PromptFormat,
+    thoughts: Collection[str] = (),
 ) -> list[TokenizedText]:
     """Return the rendered text and the token ids of each conversation; control tokens in contents are read as text.
 
     Only tokens inside contents change; contents in ``prompt_format.own_contents`` keep theirs. If a template alters
     contents in a way that hides where they are, or the tokenizer does not report where its tokens are, the contents are
     neutralised first. With ``prompt_format.contents_as_text``, so is a marker that the template writes as plain text,
-    such as ``<END CONVERSATION>``, because no token tells the template's from that of a content.
+    such as ``<END CONVERSATION>``, because no token tells the template's from that of a content. In the contents
+    ``thoughts``, which begin with thinking, the tags of thinking are tokens, because the model is to write these.
     """
     if not tokenizer.is_fast:
         return _tokenize_neutralised(tokenizer, conversations, prompt_format)
@@ -99,7 +104,11 @@ def tokenize_as_text(
         {message["content"] for each in conversations for message in each} - {*prompt_format.own_contents}
     )
     known = control.keys() - {tokenizer.unk_token_id}
-    masked = {content: _mask(content, ids, offsets, known) for content, ids, offsets in _encode(tokenizer, contents)}
+    tags = {number for number, token in control.items() if is_thinking_tag(token)}
+    masked = {
+        content: _mask(content, ids, offsets, known - tags if content in thoughts else known)
+        for content, ids, offsets in _encode(tokenizer, contents)
+    }
     texts = chat_template.render_conversations(tokenizer, conversations, prompt_format)
     broken_markers = [new is not old for new, old in zip(conversations, given, strict=True)]
     result = [

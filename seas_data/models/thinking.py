@@ -88,6 +88,12 @@ def join_thinking(answer: str, thinking: str | None) -> str:
     return answer if thinking is None else f"<think>\n{thinking}\n</think>\n\n{answer}"
 
 
+def starts_with_thinking(text: str) -> bool:
+    """Return whether ``text`` begins with a block of thinking that ends."""
+    answer, thinking, note = split_thinking(text)
+    return thinking is not None and bool(answer) and note is None and _OPENING.match(text) is not None
+
+
 def _split_channels(text: str) -> Split:
     answer, thinking, at = "", list[str](), 0
     while match := _CHANNEL.match(text, at):

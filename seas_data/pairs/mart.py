@@ -11,7 +11,7 @@ import polars as pl
 from seas_data import recipe
 from seas_data.errors import SeasDataError
 from seas_data.pairs.red import prepare_attacks
-from seas_data.pairs.result import PairResult, build_demonstrations, build_unpaired, select_input
+from seas_data.pairs.result import PairResult, build_demonstrations, build_unpaired, select_input, select_texts
 from seas_data.pairs.selection import cap_pairs
 from seas_data.pairs.target import prepare_responses
 from seas_data.pairs.verdicts import resolve_judge, resolve_refusal_judge, select_verdicts
@@ -76,7 +76,8 @@ def mart_target(
     answers = _reject_unsafe(answers, settings.mart, rewards)
     kept, unpaired = _take_best(answers, settings.target)
     judge = resolve_judge(verdicts, settings.judge)
-    return _build_result("target", kept, unpaired, prompts, responses, iteration, judge)
+    texts = select_texts(responses, thinking=settings.thinking)
+    return _build_result("target", kept, unpaired, prompts, texts, iteration, judge)
 
 
 def mart_harmless(
@@ -108,7 +109,8 @@ def mart_harmless(
         )
         judge = resolve_refusal_judge(verdicts, settings.refusal_judge)
     kept, unpaired = _take_best(answers, settings.harmless or recipe.HarmlessPairs())
-    return _build_result("harmless", kept, unpaired, prompts, responses, iteration, judge)
+    texts = select_texts(responses, thinking=settings.thinking)
+    return _build_result("harmless", kept, unpaired, prompts, texts, iteration, judge)
 
 
 def _reject_unsafe(answers: pl.DataFrame, rules: recipe.MartRows, rewards: pl.DataFrame | None) -> pl.DataFrame:
@@ -162,13 +164,13 @@ def _build_result(
     kept: pl.DataFrame,
     unpaired: pl.DataFrame,
     prompts: pl.DataFrame,
-    responses: pl.DataFrame,
+    text: pl.DataFrame,
     iteration: int,
     judge: str | None,
 ) -> PairResult:
     rows = (
         kept.join(select_input(prompts), on="prompt_id")
-        .join(responses.select("response_id", completion_text="text"), on="response_id")
+        .join(text.select("response_id", completion_text="text"), on="response_id")
         .with_columns(completion_id="response_id")
     )
     return PairResult(

@@ -77,6 +77,18 @@ def _finish_demonstrations(rows: pl.DataFrame) -> dy.DataFrame[schema.Demonstrat
     return tables.cast("demonstrations", rows.unique("demonstration_id", keep="first").sort("demonstration_id"))
 
 
+def select_texts(responses: pl.DataFrame, *, thinking: bool) -> pl.DataFrame:
+    """Return what a model is trained to write: the answer, with ``thinking`` after what it thought, if it did.
+
+    Input columns: response_id, text; optional thinking. Output columns: response_id, text.
+    """
+    text = pl.col("text")
+    if thinking and "thinking" in responses.columns:
+        thought = pl.format("<think>\n{}\n</think>\n\n{}", pl.col("thinking"), text)
+        text = pl.when(pl.col("thinking").is_null()).then(text).otherwise(thought)
+    return responses.select("response_id", text=text)
+
+
 def build_unpaired(rows: pl.DataFrame, *, role: str, iteration: int) -> dy.DataFrame[schema.Unpaired]:
     """Return ``rows`` as the table ``unpaired``, sorted by candidate_id.
 

@@ -10,7 +10,7 @@ import polars as pl
 from seas_data import recipe
 from seas_data.folding import shows_nothing
 from seas_data.pairs.holdout import find_held_out
-from seas_data.pairs.result import PairResult, build_pairs, build_unpaired, select_input
+from seas_data.pairs.result import PairResult, build_pairs, build_unpaired, select_input, select_texts
 from seas_data.pairs.selection import cap_pairs, select_greedily
 from seas_data.pairs.verdicts import resolve_judge, resolve_refusal_judge, select_responses, select_verdicts
 from seas_data.similarity.candidate_pairs import require_pair_limit
@@ -41,7 +41,8 @@ def target_pairs(
     answers = prepare_responses(prompts, responses, verdicts, settings, held_out=held_out, seeds=seeds)
     kept, unpaired = match_safe_and_unsafe(answers, settings.target)
     judge = resolve_judge(verdicts, settings.judge)
-    return _build_result("target", kept, unpaired, prompts, responses, iteration, judge)
+    texts = select_texts(responses, thinking=settings.thinking)
+    return _build_result("target", kept, unpaired, prompts, texts, iteration, judge)
 
 
 def match_safe_and_unsafe(answers: pl.DataFrame, rules: recipe.TargetPairs) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -96,7 +97,8 @@ def harmless_pairs(
     kept, dropped = cap_pairs(matched.with_columns(margin=pl.lit(None, pl.Float64)), rules.max_pairs)
     unpaired = pl.concat([unpaired, _list_sides(dropped)], how="diagonal")
     judge = resolve_refusal_judge(verdicts, settings.refusal_judge)
-    return _build_result("harmless", kept, unpaired, prompts, responses, iteration, judge)
+    texts = select_texts(responses, thinking=settings.thinking)
+    return _build_result("harmless", kept, unpaired, prompts, texts, iteration, judge)
 
 
 def prepare_responses(
@@ -231,11 +233,10 @@ def _build_result(
     kept: pl.DataFrame,
     unpaired: pl.DataFrame,
     prompts: pl.DataFrame,
-    responses: pl.DataFrame,
+    text: pl.DataFrame,
     iteration: int,
     judge: str | None,
 ) -> PairResult:
-    text = responses.select("response_id", "text")
     rows = (
         kept.join(select_input(prompts), on="prompt_id", how="left")
         .join(text.rename({"response_id": "chosen_id", "text": "chosen_text"}), on="chosen_id", how="left")

@@ -84,6 +84,11 @@ class LoopSampling(StrictModel):
     """Maximum tokens of an attack. A longer one is truncated and set aside."""
     target_max_tokens: int = Field(default=2_048, ge=1)
     """Maximum tokens of a response."""
+    red_thinking_tokens: int = Field(default=0, ge=0)
+    """Room for what a red team that thinks thinks before its attack, besides `red_max_tokens`."""
+    target_thinking_tokens: int = Field(default=0, ge=0)
+    """Room for what a target that thinks thinks before its response, besides `target_max_tokens`. Thinking that does
+    not end within both has no response: it is unparsed and in no pair."""
 
 
 class Utility(StrictModel):

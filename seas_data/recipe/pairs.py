@@ -139,6 +139,9 @@ class Pairs(StrictModel):
     """General preference pairs. Null: none."""
     mart: MartRows = MartRows()
     """Rows of MART's fine-tuning."""
+    thinking: bool = False
+    """Whether responses in target and harmless rows begin with what the model thought, between `<think>` and
+    `</think>`, so that it is trained too. By default the models are trained on answers alone."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,7 +1,8 @@
 """Training rows as the token ids that the trainer gets.
 
 Control tokens of the chat template in prompts and sides (``<|im_end|>`` in a response) are read as plain text: they
-neither end a turn nor begin one. The trainer itself would read them as control tokens.
+neither end a turn nor begin one. The trainer itself would read them as control tokens. Only the tags of thinking
+count, in a side that begins with it.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import polars as pl
 from seas_data.models import control_tokens
 from seas_data.models.control_tokens import TokenIds
 from seas_data.models.protocol import PromptFormat
+from seas_data.models.thinking import starts_with_thinking
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ def tokenize_rows(tokenizer: Any, rows: pl.DataFrame, sides: Sequence[str]) -> R
     whole = {}
     for side in sides:
         conversations = [prompt + answer for prompt, answer in zip(prompts, rows[side].to_list(), strict=True)]
-        both = control_tokens.tokenize_as_text(tokenizer, conversations, PromptFormat(generation_prompt=False))
+        thoughts = {each["content"] for answer in rows[side].to_list() for each in answer}
+        thoughts = {content for content in thoughts if starts_with_thinking(content)}
+        form = PromptFormat(generation_prompt=False)
+        both = control_tokens.tokenize_as_text(tokenizer, conversations, form, thoughts)
         whole[side] = [each.ids for each in both]
         found |= np.array([each.control_tokens for each in both], bool)
     return RowTokens([each.ids for each in read], whole, int(found.sum()))

@@ -39,3 +39,13 @@ def test_a_build_depends_on_the_contents_of_an_accelerate_configuration(tmp_path
         digests.append(loop.hash_inputs(recipes.load(SMOKE, [*changes, f"training.red.accelerate_config={named}"])))
     assert digests[0] != digests[1]
     assert len(loop.hash_inputs(recipes.load(SMOKE, [*changes, "training.red.accelerate_config=ddp"]))) == 2
+
+
+def test_thinking_has_room_of_its_own(tmp_path: Path) -> None:
+    changes = ["loop.sampling.target_thinking_tokens=500", "loop.sampling.red_thinking_tokens=30"]
+    context = IterationContext(
+        recipes.load(SMOKE, changes), Workspace(tmp_path), Stages(tmp_path, "key"), 1, pl.DataFrame()
+    )
+    settings = context.loop.sampling
+    assert context.sampling("target").max_new_tokens == settings.target_max_tokens + 500
+    assert context.sampling("red").max_new_tokens == settings.red_max_tokens + 30
