@@ -38,7 +38,9 @@ def review(
     ] = None,
     sheets: Annotated[
         list[Path] | None,
-        typer.Argument(help="With merge: the filled-in sheets of the people. With import: an export of Label Studio."),
+        typer.Argument(
+            help="With merge: the filled-in sheets of the people. With import: an export of Label Studio or Argilla."
+        ),
     ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="Number of rows: 200; all of a cluster, query or selection.")
@@ -66,6 +68,9 @@ def review(
         typer.Option(
             "--label-studio", help="Write the rows as tasks of Label Studio into this folder, not as a sheet."
         ),
+    ] = None,
+    argilla: Annotated[
+        Path | None, typer.Option("--argilla", help="Write the rows as records of Argilla into this folder.")
     ] = None,
     who: Annotated[
         str | None, typer.Option("--who", help="With --serve: name of the reviewer. With import: the annotator.")
@@ -101,7 +106,9 @@ def review(
     """
     if version == "import":
         if page or settle or responses or len(sheets or []) != 1:
-            raise SeasDataError("review import takes one export of Label Studio, --who NAME and -o FILE only")
+            raise SeasDataError(
+                "review import takes one export of Label Studio or Argilla, --who NAME and -o FILE only"
+            )
         _import((sheets or [])[0], who, output)
         return
     if version == "merge":
@@ -127,11 +134,14 @@ def review(
             "pass one of --cluster, --query, --selection and --uncertain, for prompts; responses are drawn at random, "
             "because a gold set stands for all of them"
         )
-    if label_studio is not None and (page or settle):
-        raise SeasDataError("pass --label-studio or --serve")
+    if sum(each is not None for each in (label_studio, argilla, settle)) + (page and settle is None) > 1:
+        raise SeasDataError("pass one of --label-studio, --argilla and --serve")
     opened = open_version(workspace, version, at)
     if label_studio is not None:
         _write_project(opened, responses, sample, chosen, label_studio)
+        return
+    if argilla is not None:
+        _write_records(opened, responses, sample, chosen, argilla)
         return
     if settle is not None:
         _require_page()
@@ -179,9 +189,9 @@ def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as
 
 
 def _import(export: Path, who: str | None, output: Path) -> None:
-    from seas_data.review import label_studio
+    from seas_data.review.importing import read_export
 
-    found = label_studio.read_export(export, who)
+    found = read_export(export, who)
     found.write(output)
     echo(
         f"Wrote {output}: {found.decided:,} of {len(found.rows):,} rows decided by {found.who}. Merge it with sheets "
@@ -198,6 +208,17 @@ def _write_project(version: "Version", responses: bool, size: int | None, chosen
         f"Wrote {rows.height:,} tasks of {version.name} to {folder}. In Label Studio, paste {label_studio.INTERFACE} "
         f"as the labelling interface and import {label_studio.TASKS}. Export as JSON, then run: "
         "seas-data review import EXPORT.json -o FILE"
+    )
+
+
+def _write_records(version: "Version", responses: bool, size: int | None, chosen: dict[str, Any], folder: Path) -> None:
+    from seas_data.review import argilla
+
+    rows = _sample(version, responses, size, chosen)
+    argilla.write_records(folder, rows, _form(version, responses))
+    echo(
+        f"Wrote {rows.height:,} records of {version.name} to {folder / argilla.RECORDS}. Load them with "
+        "dataset.records.from_json, write the answers with to_json, then run: seas-data review import FILE -o SHEET"
     )
 
 

@@ -17,6 +17,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.review import label_studio
 from seas_data.review.gold import read_gold
+from seas_data.review.importing import read_export
 from seas_data.review.page import forms
 from seas_data.sources.overrides import read_overrides
 from seas_data.text import content_id
@@ -101,7 +102,7 @@ def test_a_sheet_has_the_answers_of_one_person(tmp_path: Path) -> None:
         ("", "Role Play", "ada@example.org", label_studio.REASON),
         ("", "", "", ""),
     ]
-    assert label_studio.read_export(export, "2").decided == 1
+    assert read_export(export, "2").decided == 1
     assert called("review", "import", export, "--who", "2", "-o", sheet).returncode == 2, "an existing sheet stays"
 
 
@@ -109,6 +110,7 @@ BROKEN: list[tuple[Any, str]] = [
     ("[", "is no export of Label Studio"),
     ("[" * 100_000, "is no export of Label Studio"),
     ([], "is no export of Label Studio"),
+    ([1], "is no export of Label Studio"),
     ([{"prompt_id": "a", "decision": "keep"}], "JSON_MIN"),
     ([{"data": {"text": "x"}}], "task 1 has no prompt_id"),
     ([{"data": {"prompt_id": "a"}}, {"data": {"prompt_id": "a"}}], "task 2 has an id that an earlier one has"),
@@ -139,7 +141,7 @@ def test_what_is_no_export_is_refused_with_its_place(tmp_path: Path, content: An
     path = tmp_path / "export.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(SeasDataError, match=message):
-        label_studio.read_export(path)
+        read_export(path)
 
 
 @pytest.mark.slow  # starts Label Studio's SDK, in an environment of its own
@@ -170,7 +172,7 @@ def test_the_sdk_of_label_studio_takes_the_tasks_and_its_answers_come_back(made:
         assert len(converted) == 2 * len(pressed["1"]), "one record of each person and row"
         for who in ("1", "2"):
             path = tmp_path / f"{kind}-{who}.csv"
-            label_studio.read_export(tmp_path / kind / "export.json", who).write(path)
+            read_export(tmp_path / kind / "export.json", who).write(path)
             names = [name for name in ("decision", "label", "verdict", "refusal") if name in cells(path)[0]]
             reason = label_studio.REASON if kind == "prompts" else ""
             found = [[row[name] for name in names] + [row["because"].replace(reason, "")] for row in cells(path)]
