@@ -95,7 +95,7 @@ def check_text(value: Any, place: str) -> str:
         return ""
     if not isinstance(value, str) or not is_valid_unicode(value):
         raise SeasDataError(f"{place} has a value that is no valid text; load the file of seas-data review again")
-    return value
+    return str(value)
 
 
 def check_name(name: Any, place: str) -> str:
