@@ -95,14 +95,14 @@ def check_text(value: Any, place: str) -> str:
         return ""
     if not isinstance(value, str) or not is_valid_unicode(value):
         raise SeasDataError(f"{place} has a value that is no valid text; load the file of seas-data review again")
-    return str(value)
+    return value
 
 
 def check_name(name: Any, place: str) -> str:
     """Return the name or number of a person. Raises SeasDataError if there is none, or if it cannot be shown."""
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise SeasDataError(f"{place} has an annotation that names nobody; export it from the tool again")
-    name = " ".join(str(name).split())
-    if not name or printable(name) != name or len(name) > _LONGEST_NAME:
+    shown = " ".join(str(name).split())
+    if not shown or printable(shown) != shown or len(shown) > _LONGEST_NAME:
         raise SeasDataError(f"{place} has a person whose name is not 1 to {_LONGEST_NAME} visible characters; fix it")
-    return name
+    return shown
