@@ -14,6 +14,7 @@ from seas_data.loop import standalone
 from seas_data.models import bundled
 from seas_data.recipe import Recipe
 from seas_data.run import build
+from seas_data.utility import run as utility
 from tests.conftest import CHECKOUT
 
 SMOKE = CHECKOUT / "pipelines" / "sandbox-smoke.yaml"
@@ -40,6 +41,7 @@ def test_shipped_recipes_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SEAS_DATA_REAL", "/somewhere")
     monkeypatch.setenv("SEAS_MATERIAL", "/somewhere")
     monkeypatch.setattr(bundled, "is_available", lambda name: True)
+    monkeypatch.setattr(utility, "has_harness", lambda: True)
     plan.check(recipes.load(CHECKOUT / "pipelines" / name))
 
 

@@ -22,9 +22,14 @@ from seas_data.utility.job import Job, digest_tasks, read_result
 from seas_data.utility.lm_eval_results import read_lm_eval
 
 
+def has_harness() -> bool:
+    """Return whether lm-evaluation-harness is installed."""
+    return importlib.util.find_spec("lm_eval") is not None
+
+
 def require_harness(settings: Utility) -> None:
     """Raise SeasDataError if the harness is not installed, or the folder of tasks is missing or has no task file."""
-    if importlib.util.find_spec("lm_eval") is None:
+    if not has_harness():
         raise SeasDataError(
             "loop.evaluation.utility needs lm-evaluation-harness; install it with: pip install 'seas-data[utility]'"
         )

@@ -1,6 +1,5 @@
 """Tasks of lm-evaluation-harness on a checkpoint: what is kept, what is run again, and the figures of a direct run."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -46,7 +45,7 @@ class Harness:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ran: list[str] = []
         self.stop_before: str | None = None
-        monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace())
+        monkeypatch.setattr(run, "has_harness", lambda: True)
         monkeypatch.setattr(run, "installed", lambda name: "0.4.13")
         monkeypatch.setattr(subprocess, "run", self.start)
 
@@ -105,11 +104,11 @@ def test_the_digest_of_a_folder_of_tasks_covers_their_data(tmp_path: Path) -> No
 
 
 def test_a_recipe_with_utility_needs_the_harness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(run, "has_harness", lambda: False)
     recipe = recipes.load(CHECKOUT / "pipelines" / "sandbox-utility.yaml")
     with pytest.raises(SeasDataError, match=r"pip install 'seas-data\[utility\]'"):
         plan.check(recipe)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace())
+    monkeypatch.setattr(run, "has_harness", lambda: True)
     plan.check(recipe)
     with pytest.raises(SeasDataError, match="no folder with task files"):
         run.require_harness(Utility(tasks=["a"], folder=str(tmp_path)))
