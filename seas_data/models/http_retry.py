@@ -230,7 +230,7 @@ def get(
         nonlocal seconds
         limit, seconds = seconds, GET_SECONDS
         try:
-            reply = asyncio.run(_read_within(url, headers, trust_env, limit))
+            reply = asyncio.run(read_within(url, headers, trust_env, limit))
         except httpx.DecodingError:
             return 200, b""
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as problem:
@@ -284,7 +284,7 @@ def hide_password(url: str) -> str:
         return "the given url"
 
 
-async def _read_within(url: str, headers: dict[str, str], trust_env: bool, seconds: float) -> tuple[int, bytes]:
+async def read_within(url: str, headers: dict[str, str], trust_env: bool, seconds: float) -> tuple[int, bytes]:
     """Return status and content of a GET request; raise TimeoutError if it takes longer than ``seconds``.
 
     The limit holds from the connection to the last byte: a timeout of httpx begins anew with each byte.

@@ -5,6 +5,7 @@ command names none, other hosts are refused, and a server that answers from outs
 somebody else may start a command is decided before (``recipe.require_trust``).
 """
 
+import asyncio
 import contextlib
 import ipaddress
 import shlex
@@ -21,7 +22,7 @@ import httpx
 
 from seas_data.console import say
 from seas_data.errors import SeasDataError
-from seas_data.models import supervise
+from seas_data.models import http_retry, supervise
 from seas_data.retry import Backoff, with_retries
 from seas_data.text import printable
 
@@ -31,6 +32,7 @@ _LOCAL_HOSTS: Final = (LOOPBACK, "localhost", "::1")
 _HOST_OPTIONS: Final = ("--host", "--hostname", "--bind", "--address", "--listen", "--ip", "-H")
 _SHELLS: Final = ("sh", "bash", "dash", "zsh", "fish", "ksh", "cmd", "cmd.exe", "powershell", "pwsh")
 _TAIL_LINES: Final = 15
+_READY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,14 @@ def run_server(command: list[str], model: str, folder: Path, *, max_wait_seconds
 
 
 def _wait_until_ready(url: str, check_alive: Callable[[], None], max_wait_seconds: float, log: Path) -> None:
+    seconds = min(_READY_SECONDS, max(max_wait_seconds, 1))
+
     def call() -> None:
         check_alive()
         for path in ("/health", "/v1/models"):
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(url + path, timeout=10, trust_env=False).is_success:
+            with contextlib.suppress(httpx.HTTPError, TimeoutError):
+                status, _ = asyncio.run(http_retry.read_within(url + path, {}, False, seconds))
+                if 200 <= status < 300:
                     return
         raise TimeoutError
 

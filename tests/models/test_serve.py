@@ -122,6 +122,26 @@ def test_a_server_that_does_not_answer_in_time_is_stopped(tmp_path: Path) -> Non
         pass
 
 
+def test_a_server_that_drips_its_headers_is_stopped(tmp_path: Path) -> None:
+    """Each byte begins a time-out of the library anew, so only a whole deadline ends such a reply."""
+    script = tmp_path / "drip.py"
+    script.write_text(
+        "import socket, sys, time\n"
+        "listening = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "connection, _ = listening.accept()\n"
+        "connection.sendall(b'HTTP/1.1 200 OK\\r\\nx-a: ')\n"
+        "while True:\n"
+        "    connection.sendall(b'a')\n"
+        "    time.sleep(0.05)\n"
+    )
+    command = [sys.executable, str(script), "{port}", "{model}"]
+    with (
+        pytest.raises(SeasDataError, match="did not answer within"),
+        run_server(command, "m", tmp_path, max_wait_seconds=1),
+    ):
+        pass
+
+
 def test_a_server_that_other_machines_can_reach_is_stopped(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
