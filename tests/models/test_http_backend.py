@@ -466,7 +466,7 @@ def test_a_key_that_cannot_be_sent_is_reported_without_it(monkeypatch: pytest.Mo
     monkeypatch.setenv("A_KEY", key)
     with pytest.raises(SeasDataError, match="A_KEY") as raised:
         model("http://127.0.0.1:9/v1", api_key_env="A_KEY")
-    assert "ame" not in str(raised.value).replace("name", "") or key.strip() not in str(raised.value)
+    assert not [part for part in (*key.split(), "\n") if part in str(raised.value)]
 
 
 def test_a_key_is_stripped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
