@@ -161,4 +161,5 @@ def test_three_judges_and_their_panel_from_the_plan_to_the_report(
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert all(name in page for name in names)
     checked = called("check", "--workspace", tmp_path / "ws", "--json")
-    assert not [row for row in json.loads(checked.stdout)["checks"] if row["check"] == "references" and row["problems"]]
+    passed = {row["name"]: row["passed"] for row in json.loads(checked.stdout)["checks"]}
+    assert passed["references"] and passed["schemas"] and passed["unique-ids"]
