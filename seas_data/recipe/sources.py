@@ -121,6 +121,8 @@ class Source(StrictModel):
             raise ValueError(
                 "give the revision (a commit) of a hub dataset, so that the same recipe reads the same rows"
             )
+        if self.hub is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", self.hub, re.ASCII):
+            raise ValueError(f"hub should be the name of a dataset on the Hub, as org/name (given: {self.hub!r})")
         if self.hub is not None and not re.fullmatch("[0-9a-f]{7,40}", str(self.revision)):
             raise ValueError(f"revision should be a commit, 7 to 40 hex digits: {self.revision} may move to other rows")
         if self.file is not None and (self.hub is None or self.config is not None or self.split is not None):

@@ -38,6 +38,11 @@ def read_hub(path: Path, source: Source) -> RawRows:
     import datasets
 
     repository, revision = _full_revision(source)
+    if Path(repository).exists():
+        raise SeasDataError(
+            f"there is a folder {repository} here, which would be read in place of the dataset on the Hub; run the "
+            "command in another folder"
+        )
     try:
         dataset = datasets.load_dataset(repository, source.config, split=source.split, revision=revision)
     except Exception as problem:  # errors of the library, of the client and of any dataset builder

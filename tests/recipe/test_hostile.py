@@ -147,3 +147,14 @@ def test_message_about_many_faults_is_one_line_of_bounded_length(tmp_path: Path)
         load(tmp_path, BASE + keys)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 12_000
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../x", "/etc", "./x", "~/x", "json", "imagefolder", "org/..", "org/x/y", "org/", "org/x\\n", "http://h/x", ""],
+)
+def test_a_dataset_of_the_hub_is_no_local_folder(tmp_path: Path, name: str) -> None:
+    """`datasets` reads a folder of that name, or with the name of a file format the current one."""
+    source = f'{{hub: "{name}", revision: {"a" * 40}, kind: general}}'
+    with pytest.raises(SeasDataError, match="hub should be the name of a dataset on the Hub"):
+        load(tmp_path, f"name: small\nsources: {{v: {source}}}\n")

@@ -18,6 +18,7 @@ import pytest
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.hub import read_hub
 
 NEW, OLD = "b7" * 20, "a5" * 20
 FILES = {NEW: b'{"prompt": "new"}\n', OLD: b'{"prompt": "old"}\n{"prompt": 5}\n'}
@@ -64,6 +65,7 @@ import json, sys
 from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
+from seas_data.sources.hub import read_hub
 for keys in json.loads(sys.argv[1]):
     try:
         found = sources.read_source("set", Source(**keys))
@@ -126,3 +128,13 @@ def test_config_split_and_commit_are_what_datasets_is_asked_for(monkeypatch: pyt
     assert found.set_aside["location"].to_list() == ["vault/set:2"]
     with pytest.raises(SeasDataError, match="source set: set split to one of its splits: test, train"):
         sources.read_source("set", Source(**SOURCE, revision=OLD))
+
+
+def test_a_folder_named_like_the_dataset_is_not_read_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vault" / "set").mkdir(parents=True)
+    (tmp_path / "vault" / "set" / "train.jsonl").write_text('{"prompt": "local"}\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SeasDataError, match="there is a folder vault/set here"):
+        read_hub(Path("vault/set"), Source.model_validate(SOURCE | {"revision": NEW}))
