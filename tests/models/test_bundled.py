@@ -16,14 +16,14 @@ NAME = "smollm2-135m-instruct"
 gguf = pytest.importorskip("gguf", reason="needs seas-data[smollm2]")
 
 
-def write_gguf(path: Path, hidden: int = 16, layers: int = 1) -> dict[str, np.ndarray]:
+def write_gguf(path: Path, hidden: int = 16, layers: int = 1, context: int = 64) -> dict[str, np.ndarray]:
     """Write a tiny llama with a byte vocabulary and a chat template to ``path``; return its weights."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(bytes_to_unicode().values()), "Hi"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(layers)
-    writer.add_context_length(64)
+    writer.add_context_length(context)
     writer.add_embedding_length(hidden)
     writer.add_feed_forward_length(2 * hidden)
     writer.add_head_count(2)
