@@ -75,10 +75,11 @@ def split_thinking(text: str, *, opened: bool = False) -> Split:
 def read_final_answer(text: str) -> str | None:
     """Return the answer of a judge after its thinking, or None if that is unclear.
 
-    It is unclear if the thinking does not end or a tag of thinking is left in the answer.
+    It is unclear if the thinking does not end, a tag of thinking is left in the answer, or the answer is outside the
+    final channel of the harmony format.
     """
-    answer, thinking, _ = split_thinking(text)
-    if thinking is not None and not answer:
+    answer, thinking, note = split_thinking(text)
+    if note == NO_FINAL or (thinking is not None and not answer):
         return None
     return None if _OPENING_ANYWHERE.search(answer) or _CLOSING.search(answer) or "<|channel|>" in answer else answer
 

@@ -95,6 +95,8 @@ def test_a_lone_closing_tag_is_noted() -> None:
         ("<think>a</think>safe<think>unsafe", None),
         ("safe <thoughts>unsafe", None),
         ("<|channel|>analysis<|message|>safe", None),
+        ("<|channel|>analysis<|message|>unsafe?<|end|>safe", None),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary<|message|>b<|end|>safe", None),
     ],
 )
 def test_the_final_answer_of_a_judge_has_no_tag_of_thinking(text: str, answer: str | None) -> None:
