@@ -13,13 +13,17 @@ import yaml
 from seas_data import plan
 from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
+from seas_data.loop import evaluation
+from seas_data.loop.checkpoints import checkpoint_row
+from seas_data.loop.context import IterationContext
 from seas_data.models.checkpoint import compute_digest
 from seas_data.recipe import Sandbox
 from seas_data.recipe.loop import Utility
 from seas_data.sandbox import TASKS, write_sandbox, write_tasks
 from seas_data.sandbox.corpora import draw_choices, draw_target_rows
 from seas_data.sandbox.phrases import GENERAL
-from seas_data.store import files
+from seas_data.store import Workspace, files
+from seas_data.store.stages import Stages
 from seas_data.utility import run
 from seas_data.utility.job import Job, digest_tasks
 from tests.conftest import CHECKOUT
@@ -44,6 +48,7 @@ class Harness:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ran: list[str] = []
+        self.jobs: list[Job] = []
         self.stop_before: str | None = None
         monkeypatch.setattr(run, "has_harness", lambda: True)
         monkeypatch.setattr(run, "installed", lambda name: "0.4.13")
@@ -51,6 +56,7 @@ class Harness:
 
     def start(self, command: list[str], **options: Any) -> SimpleNamespace:
         given = Job.model_validate_json(command[3])
+        self.jobs.append(given)
         for each in command[4:]:
             task, key = each.rsplit("=", 1)
             if task == self.stop_before:
@@ -167,3 +173,24 @@ def test_figures_are_those_of_a_direct_run_of_the_harness(tmp_path: Path) -> Non
     metrics = {"mini_world": "exact_match,none", "mini_world_choice": "acc,none"}
     found = {json.loads(facets)["task"]: value for value, facets in rows.select("value", "facets").iter_rows()}
     assert found == {task: direct[task][metric] for task, metric in metrics.items()}
+
+
+def test_the_loop_runs_the_tasks_on_the_checkpoint_with_the_targets_own_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = Harness(monkeypatch)
+    files.write_text(tmp_path / "model" / "config.json", "{}")
+    files.write_text(tmp_path / "tasks" / "a.yaml", "task: a")
+    changes = [
+        f"models.target={{model: {tmp_path}/model, device: cpu, precision: fp32}}",
+        "loop.target={model: target, system: Be kind.}",
+    ]
+    changes.append(f"loop.evaluation.utility={{tasks: [a, b], folder: {tmp_path}/tasks}}")
+    recipe = recipes.load(CHECKOUT / "pipelines" / "sandbox-smoke.yaml", changes)
+    checkpoints = checkpoint_row("T0", "target", 0, "d", None, "given", 0)
+    context = IterationContext(recipe, Workspace(tmp_path), Stages(tmp_path / "stages", "key"), 1, checkpoints)
+    rows = evaluation._measure_utility(context, 0)["metrics"]
+    assert harness.ran == ["a", "b"] and {json.loads(each)["target"] for each in rows["facets"]} == {"T0"}
+    (given,) = harness.jobs
+    assert (given.system, given.device, given.precision) == ("Be kind.", "cpu", "fp32")
+    assert given.model == tmp_path / "model" and given.digest == compute_digest(given.model)
