@@ -14,6 +14,7 @@ import yaml
 import seas_data as sd
 from seas_data import plan
 from seas_data import recipe as recipes
+from seas_data.errors import SeasDataError
 from seas_data.models import http_retry
 from seas_data.retry import Backoff
 from seas_data.run import build
@@ -118,6 +119,42 @@ def test_the_judges_of_a_recipe_are_planned_and_every_failure_is_counted(tmp_pat
     assert set(verdicts["settings_id"].drop_nulls()) == set(settings["settings_id"])
     failed = verdicts.filter(pl.col("judge") == "openai-moderation", pl.col("verdict") == "unparsed")
     assert failed["score"].null_count() == failed.height
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "pairs.judge=harmbench",
+            "harmbench judges only responses to prompts with a goal, and the attacks of a red te",
+        ),
+        ("pairs.refusal_judge=strongreject", "pairs.refusal_judge is strongreject, which cannot judge the harmless"),
+        ("loop.harmless.judge=strongreject", "loop.harmless.judge is strongreject, which cannot judge the harmless"),
+        ("loop.harmless.judge=harmbench", "loop.harmless.judge is harmbench, which judges only responses to prompts"),
+        ("loop.target.model=moderated", "loop.target uses the model moderated, whose endpoint: moderations generates"),
+        ("judges.1.model=moderated", "strongreject needs a model that generates, and moderated has endpoint: moderati"),
+    ],
+)
+def test_a_recipe_that_asks_a_judge_for_what_it_cannot_judge_is_rejected(
+    tmp_path: Path, change: str, message: str
+) -> None:
+    url = "http://127.0.0.1:9/v1"
+    completing = {"backend": "http", "model": "served", "url": url, "endpoint": "completions"}
+    content = yaml.safe_load(RECIPE.replace("URL", url))
+    content["models"] = {"player": {"model": "org/player"}, "texts": completing, **models(url)}
+    content["judges"] = [
+        {"by": "guard", "guard": "harmbench", "model": "texts"},
+        {"by": "guard", "guard": "strongreject", "model": "asked"},
+        {"by": "guard", "guard": "polyguard", "model": "asked"},
+    ]
+    content["pairs"] = {"general": None, "harmless": None, "judge": "polyguard"}
+    content["loop"]["harmless"] = {}
+    if change.startswith("judges"):
+        content["judges"][1]["model"] = "moderated"
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    recipe = recipes.load(tmp_path / "recipe.yaml", [] if change.startswith("judges") else [change])
+    with pytest.raises(SeasDataError, match=message):
+        plan.check(recipe)
 
 
 @pytest.mark.slow
