@@ -1,4 +1,4 @@
-"""Write the pages of docs/reference/ and the tables of docs/tables.md from the code.
+"""Write the pages of docs/reference/, docs/tables.md and the table of checks in docs/release.md from the code.
 
 python docs/generate.py            # from the checkout; a test compares the pages with what this writes
 """
@@ -36,6 +36,10 @@ def pages() -> dict[str, str]:
     """Return the text of each generated page by its path in docs/."""
     tables = (DOCS / "tables.md").read_text(encoding="utf-8")
     introduction = tables[: tables.index(f"## {next(iter(TABLES))}\n")]
+    release, listed = (DOCS / "release.md").read_text(encoding="utf-8"), checks.markdown_table()
+    header = listed[: listed.index("\n| `") + 1]
+    before, _, after = release.partition(header)
+    rest = re.sub(r"\A(?:\|.*\n)*", "", after)
     return {
         "reference/cli.md": cli_page(),
         "reference/recipe.md": recipe_page(),
@@ -43,6 +47,7 @@ def pages() -> dict[str, str]:
         "reference/logs.md": logs_page(),
         "reference/judges.md": judges_page(),
         "reference/plugins.md": plugins_page(),
+        "release.md": before + listed + rest,
         "tables.md": introduction + policy.markdown(TABLES.items()),
     }
 

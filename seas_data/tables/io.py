@@ -3,23 +3,15 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, overload
+from typing import Literal, overload
 
 import dataframely as dy
 import dataframely.exc
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.tables import schema
+from seas_data.tables import policy, schema
 from seas_data.tables.schema import TABLES
-
-_ADDED: Final = {
-    "prompts": ("messages",),
-    "responses": ("thinking", "detail", "source", "source_id", "location"),
-    "verdicts": ("detail", "settings_id"),
-    "settings": ("judge",),
-}
-"""Nullable columns that rows written by hand, by other programs or by earlier releases lack."""
 
 
 @overload
@@ -69,14 +61,18 @@ def cast(table: Literal["tombstones"], frame: pl.DataFrame) -> dy.DataFrame[sche
 @overload
 def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame: ...
 def cast(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return ``frame`` with exactly the columns of ``table``, in order and typed. Columns that were added are null.
+    """Return ``frame`` with exactly the columns of ``table``, in order and typed.
 
-    Raises SeasDataError if another column is missing or the values do not fit the columns.
+    Columns that the schema declares ``may_be_missing`` are null if ``frame`` lacks them. Raises SeasDataError if
+    another column is missing or the values do not fit the columns.
     """
     columns = TABLES[table]
-    added = [name for name in _ADDED.get(table, ()) if name not in frame.columns]
     types = _empty(columns).schema
-    frame = frame.with_columns(pl.lit(None, types[name]).alias(name) for name in added)
+    frame = frame.with_columns(
+        pl.lit(None, types[name]).alias(name)
+        for name, each in policy.of_schema(columns).items()
+        if each.may_be_missing and name not in frame.columns
+    )
     missing = [name for name in columns.column_names() if name not in frame.columns]
     if missing:
         raise SeasDataError(f"table {table} lacks the columns {', '.join(missing)}")

@@ -49,6 +49,8 @@ class Policy:
     """Whether the column identifies a row, in a table without a primary key. Of several columns one is not null."""
     takedown: Literal["cell", "row"] = "cell"
     """What goes when a text quotes the words of a row that is taken down: the text alone, or its whole row."""
+    may_be_missing: bool = False
+    """Whether rows written by hand, by other programs or by earlier releases may lack it; it is null in them."""
 
 
 @dataclass(frozen=True)

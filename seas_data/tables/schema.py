@@ -3,10 +3,11 @@
 Rows never change and decisions are rows: a version holds each of these tables as append-only Parquet shards. Ids are
 ``text.content_id`` hashes.
 
-Each column states its visibility (``public``, ``gated`` or ``never``) and what it is. To add a column, add a
-line, nullable because older shards lack it, and write it where the table's rows are made (for ``prompts``:
-``sources/prompts.py`` and ``loop/joined_prompts.py``). Until it is declared
-``public`` it is in no public file (``policy.py``). ``python -m seas_data.tables docs/tables.md`` updates the docs.
+Each column states its visibility (``public``, ``gated`` or ``never``) and what it is. To add a column, add a line with
+``nullable=True, may_be_missing=True``, because older shards lack it, and write it where the table's rows are made (for
+``prompts``: ``sources/prompts.py`` and ``loop/joined_prompts.py``; from a column of the source: ``recipe/sources.py``
+and ``sources/raw_rows.py``). Until it is declared ``public`` it is in no public file (``policy.py``).
+``python docs/generate.py`` updates the docs.
 """
 
 from collections.abc import Callable
@@ -124,6 +125,7 @@ class Prompts(dy.Schema):
         "public",
         "All turns of a conversation, the last one the user's; null for a prompt that is one user turn.",
         **_PROMPT_WORDS,
+        may_be_missing=True,
     )
     text_digest = _id(
         "public",
@@ -345,16 +347,33 @@ class Responses(dy.Schema):
         "What the model thought before it answered. It is neither judged nor in a pair.",
         nullable=True,
         because="what a model thinks may be harmful",
+        may_be_missing=True,
     )
     detail = _text(
         "gated",
         "Why the request failed or was refused by a filter, or what is unusual about the reply.",
         nullable=True,
         because="a server's words may quote the prompt and name its account",
+        may_be_missing=True,
     )
-    source = _id("public", "The source that brought the response; null for one that the loop asked for.", nullable=True)
-    source_id = _text("public", "The id of the attempt in that source, and the number of the answer.", nullable=True)
-    location = _text("public", "File and line, or file and record, of the response in that source.", nullable=True)
+    source = _id(
+        "public",
+        "The source that brought the response; null for one that the loop asked for.",
+        nullable=True,
+        may_be_missing=True,
+    )
+    source_id = _text(
+        "public",
+        "The id of the attempt in that source, and the number of the answer.",
+        nullable=True,
+        may_be_missing=True,
+    )
+    location = _text(
+        "public",
+        "File and line, or file and record, of the response in that source.",
+        nullable=True,
+        may_be_missing=True,
+    )
 
 
 class Settings(dy.Schema):
@@ -368,7 +387,9 @@ class Settings(dy.Schema):
         "The sampling parameters, and the model's system prompt if any, as a JSON object; of a judge also its policy, "
         "prompt and options.",
     )
-    judge = _id("public", "The judge whose model it is; null for a red team or target.", nullable=True)
+    judge = _id(
+        "public", "The judge whose model it is; null for a red team or target.", nullable=True, may_be_missing=True
+    )
 
 
 class Checkpoints(dy.Schema):
@@ -425,12 +446,14 @@ class Verdicts(dy.Schema):
         "Why the verdict is unparsed (cut off, or the request failed), or what was changed in the judged texts.",
         nullable=True,
         because="a server's words may quote the prompt and name its account",
+        may_be_missing=True,
     )
     settings_id = _id(
         "public",
         "How the judge's model was asked; null for rules, panels and verdicts that a source brought.",
         _SETTINGS,
         nullable=True,
+        may_be_missing=True,
     )
 
 

@@ -33,7 +33,7 @@ def digest(package: Path, room: str) -> str:
             ("train/fit.py", {"loop"}),
             ("models/chat_template.py", {"loop", "models"}),
             ("release/folder.py", set()),
-            ("report/query_charts.py", set()),
+            ("report/chart_marks.py", set()),
             ("cli/terminal.py", set()),
         ],
     ),

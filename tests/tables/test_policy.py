@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 
 from seas_data.tables import TABLES, policy
-from tests.conftest import CHECKOUT
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -65,9 +64,3 @@ def test_a_condition_that_is_null_is_false() -> None:
     rows = pl.DataFrame({"role": ["red", "target", None]})
     assert rows.filter(policy.condition("role <> 'red'"))["role"].to_list() == ["target"]
     assert rows.filter(~policy.condition("role <> 'red'"))["role"].to_list() == ["red", None]
-
-
-def test_the_docs_list_every_column() -> None:
-    """Update the page with ``python -m seas_data.tables docs/tables.md``."""
-    text = (CHECKOUT / "docs" / "tables.md").read_text(encoding="utf-8")
-    assert text.endswith(policy.markdown(TABLES.items()))

@@ -333,6 +333,7 @@ def unparsed_verdicts(copy: Copy) -> None:
 
 
 KEY = "AKIA" + "GARDEN0EXAMPLE00"
+# One defect for each check, the plainest one.
 DEFECTS: dict[str, tuple[str, Plant]] = {
     "a leaked group": ("splits", leaked_group),
     "a holdout row in train": ("held-out", holdout_in_train),
@@ -348,6 +349,8 @@ DEFECTS: dict[str, tuple[str, Plant]] = {
     "response text in the public profile": ("profile", response_as_prompt),
     "unparsed verdicts over the limit": ("unparsed", unparsed_verdicts),
 }
+
+# Other ways in which a check can fail.
 MORE: dict[str, tuple[str, Plant]] = {
     "a reward model without a licence": ("licences", reward_without_licence),
     "a refusal judge that cannot be read": ("unparsed", unreadable_refusals),
