@@ -1,4 +1,5 @@
-"""Write the pages of docs/reference/, docs/tables.md and the table of checks in docs/release.md from the code.
+"""Write the pages of docs/reference/, docs/tables.md, the table of checks in docs/release.md and the
+queries in docs/sql.md from the code.
 
 python docs/generate.py            # from the checkout; a test compares the pages with what this writes
 """
@@ -22,9 +23,11 @@ from seas_data import cli
 from seas_data.judges import refusal, rules
 from seas_data.judges.guards import GUARDS
 from seas_data.metrics.registry import METRICS
+from seas_data.query import library, listing
 from seas_data.recipe import Recipe
 from seas_data.recipe.judges import GUARDS_GROUP
 from seas_data.release import checks
+from seas_data.resources import folder
 from seas_data.sources.logs.formats import LOG_FORMATS
 from seas_data.tables import TABLES, policy
 
@@ -47,6 +50,7 @@ def pages() -> dict[str, str]:
         "reference/logs.md": logs_page(),
         "reference/judges.md": judges_page(),
         "reference/plugins.md": plugins_page(),
+        "sql.md": listing.update_text((DOCS / "sql.md").read_text(encoding="utf-8"), library.load(folder("sql"))),
         "release.md": before + listed + rest,
         "tables.md": introduction + policy.markdown(TABLES.items()),
     }

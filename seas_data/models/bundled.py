@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import filelock
 
-from seas_data.console import say
+from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
 from seas_data.progress import hide_library_bars
 from seas_data.store.files import TEMPORARY, sha256
@@ -223,7 +223,7 @@ def _lock(folder: Path) -> Iterator[None]:
 def main() -> None:
     """Make every bundled model whose file is there, and print its folder."""
     for name in BUNDLED:
-        print(resolve_bundled(name))
+        echo(str(resolve_bundled(name)))
 
 
 if __name__ == "__main__":

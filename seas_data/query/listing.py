@@ -1,15 +1,9 @@
-"""The query library as a list: for ``seas-data sql --list``, and for docs/sql.md, which is generated from it.
-
-python -m seas_data.query.listing docs/sql.md
-"""
-
-import sys
-from pathlib import Path
+"""The query library as a list: for ``seas-data sql --list``, and for docs/sql.md, which ``docs/generate.py`` writes."""
 
 import polars as pl
 
 from seas_data.query import sql
-from seas_data.query.library import Parameter, Query, format_value, load
+from seas_data.query.library import Parameter, Query, format_value
 
 _START, _END = "<!-- queries -->\n", "<!-- /queries -->"
 
@@ -44,18 +38,11 @@ def queries_markdown(queries: dict[str, Query]) -> str:
     return "\n".join(sections)
 
 
-def update_page(page: Path, folder: Path) -> None:
-    """Replace the section of ``page`` between the query markers with the queries of ``folder``."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(_START)
-    after = rest.partition(_END)[2]
-    page.write_text(before + _START + queries_markdown(load(folder)) + _END + after, encoding="utf-8")
+def update_text(page: str, queries: dict[str, Query]) -> str:
+    """Return the text of a page with ``queries`` in place of what stands between the query markers."""
+    before, _, rest = page.partition(_START)
+    return before + _START + queries_markdown(queries) + _END + rest.partition(_END)[2]
 
 
 def _format_parameter(parameter: Parameter) -> str:
     return f"{parameter.name}={format_value(parameter.default)}"
-
-
-if __name__ == "__main__":
-    from seas_data.resources import folder as resource_folder
-
-    update_page(Path(sys.argv[1]), resource_folder("sql"))

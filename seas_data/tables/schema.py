@@ -316,6 +316,7 @@ class Attacks(dy.Schema):
         "Why it is no attack, though a target was asked it; null if it is.",
         *INVALID_REASONS,
         nullable=True,
+        may_be_missing=True,
     )
 
 

@@ -101,7 +101,10 @@ def test_the_same_loop_again_builds_nothing(workspace: Path) -> None:
 def test_every_cell_is_there_once_and_stands_on_the_same_seeds_from_test(last: Version) -> None:
     models = range(last.manifest.iteration + 1)
     matrix = last.select((CHECKOUT / "sql" / "attack-success-matrix.sql").read_text(), {"judge": ""})
-    assert matrix.columns == ["red_team", "target", "value", "low", "high", "n"]
+    assert matrix.columns == [
+        *("red_team", "target", "value", "low", "high", "n"),
+        *("of_valid", "validity", "nearest_similarity"),
+    ]
     assert matrix.select("red_team", "target").rows() == [(f"R{i}", f"T{j}") for i in models for j in models]
     assert (matrix["low"] <= matrix["value"]).all()
     assert (matrix["value"] <= matrix["high"]).all()

@@ -128,11 +128,15 @@ def test_a_server_that_drips_its_headers_is_stopped(tmp_path: Path) -> None:
     script.write_text(
         "import socket, sys, time\n"
         "listening = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
-        "connection, _ = listening.accept()\n"
-        "connection.sendall(b'HTTP/1.1 200 OK\\r\\nx-a: ')\n"
         "while True:\n"
-        "    connection.sendall(b'a')\n"
-        "    time.sleep(0.05)\n"
+        "    connection, _ = listening.accept()\n"
+        "    try:\n"
+        "        connection.sendall(b'HTTP/1.1 200 OK\\r\\nx-a: ')\n"
+        "        while True:\n"
+        "            connection.sendall(b'a')\n"
+        "            time.sleep(0.05)\n"
+        "    except OSError:  # hung up on\n"
+        "        connection.close()\n"
     )
     command = [sys.executable, str(script), "{port}", "{model}"]
     with (

@@ -1,14 +1,11 @@
 """The library: headers as they should be, headers as they are wrong, and values from the command line."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.query import library, listing
-from seas_data.resources import folder
 from tests.conftest import examples
 
 TEXT = """\
@@ -129,11 +126,3 @@ def test_the_overview_has_a_line_a_query_with_what_can_be_given() -> None:
     row = listing.queries_frame({"sizes": library.parse("sizes", SIZES)}).row(0, named=True)
     assert row["name"] == "sizes"
     assert row["parameters"] == "most=20 split='the test' at_least=0.5 all=false by=type"
-
-
-def test_the_docs_list_the_library_as_it_is() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
-    section = page.split("<!-- queries -->\n")[1].split("<!-- /queries -->")[0]
-    assert section == listing.queries_markdown(library.load(folder("sql"))), (
-        "docs/sql.md is behind; run: python -m seas_data.query.listing docs/sql.md"
-    )

@@ -15,6 +15,7 @@ from seas_data import registry, tables
 from seas_data.judges.guards import GUARDS, Guard
 from seas_data.recipe import JudgeGuard
 from seas_data.sandbox.tiny import write_model
+from seas_data.tables import TABLES, policy
 from tests.conftest import CHECKOUT
 from tests.models.servers import completion, server
 from tests.program import PROGRAM, called
@@ -105,9 +106,12 @@ def installed(packages: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 def write_table(folder: Path, name: str, rows: list[dict[str, object]]) -> None:
-    """Write rows of a table; columns that are not given hold a constant."""
+    """Write rows of a table; columns that are not given hold a constant, or null if rows may lack them."""
     schema = tables.empty(name).schema
-    constants = {column: VALUES.get(dtype.base_type()) for column, dtype in schema.items()}
+    lacking = {column for column, each in policy.of_schema(TABLES[name]).items() if each.may_be_missing}
+    constants = {
+        column: None if column in lacking else VALUES.get(dtype.base_type()) for column, dtype in schema.items()
+    }
     pl.DataFrame([constants | row for row in rows], schema, orient="row").write_parquet(folder / f"{name}.parquet")
 
 
