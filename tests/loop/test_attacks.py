@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from seas_data import tables
 from seas_data.loop.attacks import add_language, build_attacks, mark_set_aside
 from tests.loop.attack_rows import draw, generated, make_prompts
 
@@ -55,3 +56,9 @@ def test_an_attack_has_the_language_of_most_examples_of_its_seed(
     result = add_language(attacks, seeds, examples)
     assert result["number"].to_list() == [1, 0]
     assert result["language"].to_list() == [expected] * 2
+
+
+def test_attacks_written_before_their_validity_was_recorded_are_read() -> None:
+    seeds = draw(1)
+    attacks = build_attacks(generated(seeds["seed_id"][0], "x"), seeds, model="R0", iteration=1, settings_id="s")
+    assert tables.cast("attacks", attacks.drop("invalid")).equals(attacks)
