@@ -8,11 +8,15 @@ figures are also given over the valid ones. The first of these reasons holds:
 attacker_refused  begins as a refusal does (``loop.validity.refusal``)
 echoes_request    begins with talk about the task (``loop.validity.announcement``), or a proportion of its word triples
                   of at least ``max_echoed`` is in the red team's prompt outside the examples
-gibberish         more than ``max_unseen`` of its letter triples are in no prompt of ``train``, or more than
-                  ``max_repeated`` of its word triples repeat an earlier one
+gibberish         more than ``max_unseen`` of its letter triples are in no prompt of ``train``, though each of their
+                  letters is, or more than ``max_repeated`` of its word triples repeat an earlier one
 harmless          the judge of prompts ``loop.validity.judge`` calls it safe
 off_type          with ``loop.validity.types``: its nearest adversarial prompt of ``train`` has another type
 ================  ======================================================================================================
+
+Letters that ``train`` lacks belong to another language, and scripts with thousands of characters (Chinese, Japanese,
+Korean) have too many triples for any ``train`` to show, so neither is evidence of gibberish. Nor is anything if
+``train`` has only a few prompts.
 """
 
 from collections.abc import Callable
@@ -31,6 +35,10 @@ __all__ = ["TypedAttacks", "find_text_reasons", "mark_invalid"]
 
 _LEAST_TRIPLES = 10
 """Triples that a text needs to be called gibberish; a shorter one says too little."""
+_LEAST_KNOWN = 500
+"""Distinct triples that ``train`` needs to show what letters look like: those of about ten prompts."""
+_LARGE_SCRIPTS = "\u2e80"
+"""The first character of the scripts with thousands of characters."""
 
 
 def mark_invalid(
@@ -76,8 +84,16 @@ def find_text_reasons(
     """
     frame = _words(prompt_template.replace("{examples}", " "))
     own_echo = _measure(lambda words: _proportion(_triples(words), set(_triples(frame)).__contains__))
-    known = {triple for each in train.unique().drop_nulls() for triple in _letter_triples(each)}
-    unseen = _measure(lambda words: _proportion(_letters(words), lambda triple: triple not in known, _LEAST_TRIPLES))
+    known = {triple for each in train.unique().drop_nulls() for triple in _letters(_words(each))}
+    alphabet = {letter for letter in set().union(*known) if letter < _LARGE_SCRIPTS}
+
+    def measure_unseen(words: list[str]) -> float:
+        triples = [triple for triple in _letters(words) if alphabet.issuperset(triple)]
+        return _proportion(triples, lambda triple: triple not in known, _LEAST_TRIPLES)
+
+    shows_letters = len(known) >= _LEAST_KNOWN
+
+    unseen = _measure(measure_unseen)
     repeated = _measure(_repeated)
     return attacks.select(
         "prompt_id",
@@ -85,7 +101,7 @@ def find_text_reasons(
         .then(pl.lit("attacker_refused"))
         .when(_matches(settings.announcement) | (own_echo >= settings.max_echoed))
         .then(pl.lit("echoes_request"))
-        .when((unseen > settings.max_unseen) | (repeated > settings.max_repeated))
+        .when((pl.lit(shows_letters) & (unseen > settings.max_unseen)) | (repeated > settings.max_repeated))
         .then(pl.lit("gibberish")),
     )
 
@@ -105,10 +121,6 @@ def _words(text: str) -> list[str]:
 
 def _triples(words: list[str]) -> list[str]:
     return [" ".join(words[place : place + 3]) for place in range(len(words) - 2)]
-
-
-def _letter_triples(text: str) -> list[str]:
-    return _letters(_words(text))
 
 
 def _letters(words: list[str]) -> list[str]:
