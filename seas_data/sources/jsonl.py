@@ -99,7 +99,7 @@ def parse_object(line: str) -> dict[str, Any]:
     if CONFLICT_MARKER.fullmatch(line.rstrip("\r")):
         raise InvalidLineError("unreadable", "a merge-conflict marker")
     try:
-        content = _STRICT_DECODER.decode(line)
+        content = STRICT_DECODER.decode(line)
     except json.JSONDecodeError as problem:
         raise InvalidLineError("unreadable", f"invalid JSON at column {problem.colno}") from None
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def _iterate_values(text: str, at: int, closing: str = "") -> Iterator[Line]:
         ambiguous = None
         try:
             try:
-                content, end = _STRICT_DECODER.raw_decode(text, at)
+                content, end = STRICT_DECODER.raw_decode(text, at)
             except InvalidLineError as error:
                 ambiguous = error
                 content, end = _DECODER.raw_decode(text, at)
@@ -277,7 +277,8 @@ def _values(content: dict[str, Any], names: Iterable[str | None], line: str) -> 
 
 
 _DECODER = json.JSONDecoder()
-_STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_require_one_value)
+STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_require_one_value)
+"""Raises InvalidLineError where a key has two values."""
 _WHITE_SPACE = " \t\r\n"
 _WHITE_SPACE_RUN = re.compile(f"[{_WHITE_SPACE}]*")
 _TOO_LONG_OR_DEEP = "JSON with a number too long or nested too deep"

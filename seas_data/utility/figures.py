@@ -70,7 +70,10 @@ class Results:
 
 
 def require_names(results: Results, source: str) -> Results:
-    """Return ``results``. Raises SeasDataError if it has no figures, or a name is too long or not printable."""
+    """Return ``results``.
+
+    Raises SeasDataError if it has no figures, a name is too long or not printable, or a figure is there twice.
+    """
     if not results.figures:
         raise SeasDataError(f"{source} has no figure of any task; give the file of a run that ended")
     named = [results.tool_version, *(each for figure in results.figures for each in _names(figure))]
@@ -80,6 +83,11 @@ def require_names(results: Results, source: str) -> Results:
                 f"{source} has a name that is longer than {MAX_NAME} characters, empty or not printable: "
                 f"{printable(name)[:60]!r}; rename the task"
             )
+    seen = set()
+    for each in results.figures:
+        if (key := (each.task, each.metric, each.filter)) in seen:
+            raise SeasDataError(f"{source} has the {each.metric} of the task {each.task} twice; run it again")
+        seen.add(key)
     return results
 
 

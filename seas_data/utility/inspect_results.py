@@ -21,20 +21,22 @@ _HIGHER: Final = ("accuracy",)
 def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
     """Return the figures of a log by its header. ``source`` names the log in messages.
 
-    The filter of a figure is its scorer. The standard error is that of the scorer, for ``accuracy`` and ``mean``.
-    Primary is the first ``accuracy``. Raises SeasDataError if the run did not succeed or has no figures.
+    The filter of a figure is its scorer, and its reducer if the log names one. The standard error is that of the scorer,
+    for ``accuracy`` and ``mean``. Primary is the first ``accuracy``. A figure is partial if samples of the dataset were
+    not run (``--limit``, ``--sample-id``), failed or were not scored. Raises SeasDataError if the run did not succeed or has no figures.
     """
     status = header.get("status")
     if status != "success":
         state = status if isinstance(status, str) and status in ("started", "cancelled", "error") else "unknown"
         raise SeasDataError(f"{source} is the log of a run that did not end well (status {state}); run it to its end")
     about, results = mapping(header.get("eval")), mapping(header.get("results"))
-    done, total = (_count(results.get(key)) for key in ("completed_samples", "total_samples"))
-    partial = f"{done} of {total}" if done is not None and total is not None and done < total else None
+    run = _part(_count(results.get("completed_samples")), _planned(about, results))
     figures: list[Figure] = []
     better: dict[int, bool] = {}
     for score in map(mapping, items(results.get("scores"))):
-        scorer, metrics = text_or_none(score.get("name")), mapping(score.get("metrics"))
+        scorer, metrics = _filter(score), mapping(score.get("metrics"))
+        scored, unscored = (_count(score.get(key)) for key in ("scored_samples", "unscored_samples"))
+        partial = run or _part(scored, None if scored is None else scored + (unscored or 0))
         values = {name: number_or_none(mapping(metric).get("value")) for name, metric in metrics.items()}
         for name, value in values.items():
             if name in _SPREAD:
@@ -49,7 +51,7 @@ def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
                     metric=name,
                     value=value,
                     stderr=stderr if stderr is None or stderr >= 0 else None,
-                    n=_count(score.get("scored_samples")),
+                    n=scored,
                     filter=scorer,
                     task_version=_version(about.get("task_version")),
                     partial=partial,
@@ -58,6 +60,23 @@ def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
     version = text_or_none(mapping(about.get("packages")).get("inspect_ai"))
     model = text_or_none(about.get("model"))
     return require_names(Results(TOOL, version, model, choose_primary(figures, better)), source)
+
+
+def _planned(about: Mapping[str, Any], results: Mapping[str, Any]) -> int | None:
+    """Return how many samples of all epochs the whole dataset has; ``total_samples`` has only those that were to run."""
+    samples = _count(mapping(about.get("dataset")).get("samples"))
+    epochs = _count(mapping(about.get("config")).get("epochs")) or 1
+    total = _count(results.get("total_samples"))
+    return max((each for each in (total, samples and samples * epochs) if each is not None), default=None)
+
+
+def _part(done: int | None, total: int | None) -> str | None:
+    return f"{done} of {total}" if done is not None and total is not None and done < total else None
+
+
+def _filter(score: Mapping[str, Any]) -> str | None:
+    scorer, reducer = text_or_none(score.get("name")), text_or_none(score.get("reducer"))
+    return scorer if scorer is None or reducer is None else f"{scorer}, {reducer}"
 
 
 def _count(value: object) -> int | None:

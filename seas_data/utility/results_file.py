@@ -13,8 +13,10 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
+from seas_data.sources.jsonl import parse_object
 from seas_data.sources.logs.json_files import KeyPath, json_values
 from seas_data.sources.logs.zip_members import MemberError, open_zip
+from seas_data.sources.raw_rows import InvalidLineError
 from seas_data.store import files
 from seas_data.store.stages import RUNS
 from seas_data.store.version import Version
@@ -66,12 +68,9 @@ def _eval_header(path: Path) -> dict[str, Any]:
         if "header.json" not in members:
             raise SeasDataError(f"{path} has no header.json, so its run did not end; run it to its end")
         try:
-            header = json.loads(members.read("header.json"))
-        except (MemberError, ValueError, RecursionError) as problem:
+            return parse_object(members.read("header.json").decode())
+        except (MemberError, UnicodeDecodeError, InvalidLineError) as problem:
             raise SeasDataError(f"{path} has a header.json that cannot be read; get the log again") from problem
-    if not isinstance(header, dict):
-        raise SeasDataError(f"{path} is no log of inspect_ai; {_EXPECTED}")
-    return header
 
 
 def add_results(workspace: Workspace, path: Path, model: str, *, partial: bool = False) -> tuple[Version, pl.DataFrame]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,26 @@ def test_a_part_of_a_task_is_taken_on_request_and_says_so(workspace: Path, tmp_p
     assert [json.loads(each).get("partial") for each in rows["facets"]] == ["5 of 50", "5 of 50", None]
 
 
+SCORE: dict[str, Any] = {
+    "name": "match",
+    "scorer": "match",
+    "scored_samples": 2,
+    "unscored_samples": 0,
+    "metrics": {"accuracy": {"name": "accuracy", "value": 0.5}, "stderr": {"name": "stderr", "value": 0.5}},
+}
+
+
+def log(scores: list[dict[str, Any]], done: int = 2, **about: Any) -> dict[str, Any]:
+    """The header of a log of inspect_ai whose dataset has six samples; ``about`` changes what ``eval`` says."""
+    dataset = {"name": "sky", "samples": 6, "sample_ids": [1, 2, 3, 4, 5, 6]}
+    return {
+        "version": 2,
+        "status": "success",
+        "eval": {"task": "sky", "task_version": 0, "dataset": dataset, "config": {}} | about,
+        "results": {"total_samples": done, "completed_samples": done, "scores": scores},
+    }
+
+
 def faulty() -> dict[str, tuple[str | bytes, str]]:
     """The content of files that are refused, and words of the message."""
     whole = json.loads(LM_EVAL.read_bytes())
@@ -139,6 +160,9 @@ def faulty() -> dict[str, tuple[str | bytes, str]]:
         "none.json": (json.dumps(whole | {"results": {}}), "no figure of any task"),
         "na.json": (json.dumps(whole | {"results": {"colors": row}}), "no number"),
         "nan.json": ('{"results": {"colors": {"acc,none": NaN}}}', "no number"),
+        "task-twice.json": ('{"results": {"a": {"acc,none": 0.1}, "a": {"acc,none": 0.9}}}', "the key 'a' has two values"),
+        "metric-twice.json": ('{"results": {"a": {"acc,none": 0.1, "acc,none": 0.9}}}', "has two values"),
+        "same-scorer.json": (json.dumps(log(scores=[SCORE, SCORE])), "accuracy of the task sky twice"),
         "bidi.json": (json.dumps({"results": {"a\u202eb": {"acc,none": 0.5}}}), "not printable"),
         "long.json": (json.dumps({"results": {"a" * 300: {"acc,none": 0.5}}}), "longer than 200"),
         "binary.eval": (b"PK\x03\x04 not an archive", "not a ZIP archive"),
@@ -156,6 +180,43 @@ def test_files_that_are_no_results_are_refused_in_one_sentence(name: str, tmp_pa
     with pytest.raises(SeasDataError, match=words) as problem:
         read_results(path)
     assert str(problem.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("header", "partial"),
+    [
+        (log([SCORE], done=6), None),
+        # What inspect_ai 0.3.285 writes with --limit 2, also with two epochs: only the dataset has the other samples.
+        (log([SCORE], done=2, config={"limit": 2}), "2 of 6"),
+        (log([SCORE], done=4, config={"limit": 2, "epochs": 2}), "4 of 12"),
+        (log([SCORE], done=1, config={"sample_id": ["3"]}), "1 of 6"),
+        (log([SCORE | {"scored_samples": 4, "unscored_samples": 2}], done=6), "4 of 6"),
+        (log([SCORE], done=2, dataset={"samples": "six"}), None),
+        (log([SCORE], done=2, dataset={"samples": -6}, config={"epochs": -1}), None),
+        (log([SCORE], done=8, config={"epochs": 1}), None),
+    ],
+)
+def test_a_log_of_inspect_ai_with_a_part_of_the_samples_says_so(
+    header: dict[str, Any], partial: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(header))
+    assert [each.partial for each in read_results(path).figures] == [partial]
+
+
+def test_reducers_of_one_scorer_are_figures_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log([SCORE | {"reducer": "mean"}, SCORE | {"reducer": "max"}], done=6)))
+    found = read_results(path).figures
+    assert [(each.filter, each.primary) for each in found] == [("match, mean", True), ("match, max", False)]
+
+
+def test_a_log_of_inspect_ai_with_a_key_twice_in_its_header_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.json", '{"status": "error", "status": "success", "eval": {}, "results": {}}')
+    with pytest.raises(SeasDataError, match="cannot be read"):
+        read_results(path)
 
 
 def test_a_log_that_was_not_finished_is_refused() -> None:

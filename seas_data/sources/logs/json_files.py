@@ -9,7 +9,7 @@ from typing import IO, Any, Final
 
 from seas_data.errors import SeasDataError
 from seas_data.sources.compression import open_stream
-from seas_data.sources.jsonl import parse_object
+from seas_data.sources.jsonl import STRICT_DECODER, parse_object
 from seas_data.sources.logs.records import LogSkipped
 from seas_data.sources.raw_rows import InvalidLineError
 
@@ -50,7 +50,8 @@ def json_values(path: Path, descend: Callable[[KeyPath], bool]) -> Iterator[tupl
     """Yield the values of a JSON file with the keys and indices that lead to each.
 
     ``descend`` is asked about every object and list, by its keys: if it returns True, what is inside is yielded value
-    by value, else the whole. Raises SeasDataError if the file is no JSON or breaks off.
+    by value, else the whole. Raises SeasDataError if the file is no JSON, breaks off, or has a key with two values in
+    what is yielded whole.
     """
     with open_stream(path) as stream:
         reader = _JsonReader(stream, path)
@@ -138,11 +139,13 @@ class _JsonReader:
         self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = STRICT_DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as problem:
                 if self._ended:
                     cut = self._at >= len(self._text) or problem.msg.startswith("Unterminated string")
                     raise self.error("it breaks off" if cut else problem.msg) from None
+            except InvalidLineError as problem:
+                raise self.error(str(problem)) from None
             except (ValueError, RecursionError):
                 raise self.error("a number is too long or a value is nested too deep") from None
             else:
@@ -162,5 +165,3 @@ class _JsonReader:
             self._before + self._at,
         )
 
-
-_DECODER: Final = json.JSONDecoder()
