@@ -1,6 +1,6 @@
 -- title: Safety, over-refusal and utility
 -- question: How does each target trade attack success against over-refusal and utility (its mean score in the tasks of
---     evaluation harnesses that all targets have; without any, right answers to general questions), and did utility
+--     evaluation harnesses that all targets share; without any, right answers to general questions), and did utility
 --     fall by more than its interval since the first target or the one before?
 -- topic: safety
 -- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
@@ -35,20 +35,21 @@ measured as (
     from judged
     group by target
 ),
--- The newest primary figure of each target in each task, as it was run.
+-- The newest primary figure of each target in each task, as it was run and scored: only such figures are comparable.
 scores as (
     select
         facets ->> 'target' as target,
         concat_ws(', ', facets ->> 'task', (facets ->> 'shots') || ' shots', facets ->> 'partial') as task,
+        concat_ws('|', facets ->> 'tool', facets ->> 'task_version', facets ->> 'metric', facets ->> 'filter') as way,
         value, low, high
     from metrics
     where name = 'utility' and facets ->> 'primary' = 'true'
     qualify row_number() over (
-        partition by target, task, facets ->> 'tool' order by cast(substr(version, 2) as integer) desc, facets
+        partition by target, task, way order by cast(substr(version, 2) as integer) desc, facets
     ) = 1
 ),
 shared as (
-    select task from scores group by task
+    select task, way from scores group by task, way
     having count(distinct target) = (select count(distinct target) from scores)
 ),
 -- Tasks are independent, so the half widths of their intervals add up as squares. Without an interval there is none.
@@ -59,12 +60,12 @@ utility as (
         avg(value) - if(bool_or(low is null), null, sqrt(sum((value - low) ** 2)) / count(*)) as low,
         avg(value) + if(bool_or(high is null), null, sqrt(sum((high - value) ** 2)) / count(*)) as high,
         string_agg(task, '; ' order by task) as tasks
-    from scores semi join shared using (task)
+    from scores semi join shared using (task, way)
     group by target
     union all
     select target, value, low, high, 'general questions'
     from figures
-    where name = 'retention' and prompt_set = 'general' and judge is null and not exists (from scores)
+    where name = 'retention' and prompt_set = 'general' and judge is null and not exists (from shared)
 ),
 compared as (
     select

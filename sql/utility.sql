@@ -21,13 +21,13 @@ with figures as (
     from metrics
     where name = 'utility'
     qualify row_number() over (
-        partition by target, task, metric, filter, shots, partial, tool
+        partition by target, task, metric, filter, shots, partial, tool, task_version
         order by cast(substr(version, 2) as integer) desc, facets
     ) = 1
 ),
 changes as (
     select *, value - first(value) over (
-        partition by task, metric, filter, shots, partial, tool order by length(target), target
+        partition by task, metric, filter, shots, partial, tool, task_version order by length(target), target
     ) as change
     from figures
 )

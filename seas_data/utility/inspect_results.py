@@ -21,9 +21,11 @@ _HIGHER: Final = ("accuracy",)
 def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
     """Return the figures of a log by its header. ``source`` names the log in messages.
 
-    The filter of a figure is its scorer, and its reducer if the log names one. The standard error is that of the scorer,
-    for ``accuracy`` and ``mean``. Primary is the first ``accuracy``. A figure is partial if samples of the dataset were
-    not run (``--limit``, ``--sample-id``), failed or were not scored. Raises SeasDataError if the run did not succeed or has no figures.
+    The filter of a figure is its scorer, and its reducer if the log names one. The standard error is that of the
+    scorer, for ``accuracy`` and ``mean``. Primary is the first ``accuracy``. A figure is partial if samples of the
+    dataset were not run (``--limit``, ``--sample-id``), failed or were not scored.
+
+    Raises SeasDataError if the run did not succeed or has no figures.
     """
     status = header.get("status")
     if status != "success":
@@ -63,7 +65,7 @@ def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
 
 
 def _planned(about: Mapping[str, Any], results: Mapping[str, Any]) -> int | None:
-    """Return how many samples of all epochs the whole dataset has; ``total_samples`` has only those that were to run."""
+    """Return how many samples the dataset has in all epochs; ``total_samples`` is without those beyond a limit."""
     samples = _count(mapping(about.get("dataset")).get("samples"))
     epochs = _count(mapping(about.get("config")).get("epochs")) or 1
     total = _count(results.get("total_samples"))

@@ -12,10 +12,13 @@ import pytest
 import seas_data as sd
 from seas_data.errors import SeasDataError
 from seas_data.metrics.intervals import wilson
+from seas_data.query import library, sql
+from seas_data.resources import folder as resource_folder
 from seas_data.store import open_workspace
 from seas_data.utility.figures import Figure
 from seas_data.utility.results_file import add_results, read_results
 from tests.program import called
+from tests.query.frames import store
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LM_EVAL = FIXTURES / "results_lm_eval.json"
@@ -160,7 +163,10 @@ def faulty() -> dict[str, tuple[str | bytes, str]]:
         "none.json": (json.dumps(whole | {"results": {}}), "no figure of any task"),
         "na.json": (json.dumps(whole | {"results": {"colors": row}}), "no number"),
         "nan.json": ('{"results": {"colors": {"acc,none": NaN}}}', "no number"),
-        "task-twice.json": ('{"results": {"a": {"acc,none": 0.1}, "a": {"acc,none": 0.9}}}', "the key 'a' has two values"),
+        "task-twice.json": (
+            '{"results": {"a": {"acc,none": 0.1}, "a": {"acc,none": 0.9}}}',
+            "the key 'a' has two values",
+        ),
         "metric-twice.json": ('{"results": {"a": {"acc,none": 0.1, "acc,none": 0.9}}}', "has two values"),
         "same-scorer.json": (json.dumps(log(scores=[SCORE, SCORE])), "accuracy of the task sky twice"),
         "bidi.json": (json.dumps({"results": {"a\u202eb": {"acc,none": 0.5}}}), "not printable"),
@@ -238,10 +244,7 @@ def test_unknown_models_and_those_of_another_checkpoint_are_refused(workspace: P
 
 def frontier(workspace: Path) -> dict[str, dict[str, Any]]:
     """Return the rows of the query safety-frontier by target."""
-    from seas_data.query import library
-    from seas_data.resources import folder
-
-    query = library.load(folder("sql"))["safety-frontier"]
+    query = library.load(resource_folder("sql"))["safety-frontier"]
     version = sd.open(workspace).version()
     return {row["target"]: row for row in version.select(query.sql, query.values([])).iter_rows(named=True)}
 
@@ -276,28 +279,38 @@ def test_the_frontier_compares_tasks_that_all_targets_have_and_warns(made: Path,
     assert "warning: T2: utility fell by 0.500 since T0" in shown.stdout
 
 
-def test_several_tasks_are_averaged_and_their_interval_is_narrower(workspace: Path, tmp_path: Path) -> None:
-    figures = [Figure("a", "acc", 0.6, 0.05, 100), Figure("b", "acc", 0.8, 0.04, 100)]
-    metrics = pl.DataFrame(
-        [
-            {
-                "name": "utility",
-                "version": "v1",
-                "value": each.value,
-                "low": each.value - 0.1,
-                "high": each.value + 0.1,
-                "n": 100,
-                "facets": json.dumps({"target": "T0", "task": each.task, "primary": True}),
-            }
-            for each in figures
-        ]
-    )
-    from seas_data.query import library, sql
-    from seas_data.resources import folder
-    from tests.query.frames import store
+def stored(folder: Path, name: str, rows: list[tuple[str, float, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the rows of the query ``name`` over metrics with these names, values (plus and minus 0.1) and facets."""
+    columns = [
+        (metric, "v1", value, value - 0.1, value + 0.1, 100, json.dumps(facets)) for metric, value, facets in rows
+    ]
+    metrics = pl.DataFrame(columns, ["name", "version", "value", "low", "high", "n", "facets"], orient="row")
+    query = library.load(resource_folder("sql"))[name]
+    return sql.run_trusted(store(folder, metrics=metrics), query.sql, query.values([])).to_dicts()
 
-    query = library.load(folder("sql"))["safety-frontier"]
-    (row,) = sql.run_trusted(store(tmp_path, metrics=metrics), query.sql, query.values([])).to_dicts()
+
+def test_several_tasks_are_averaged_and_their_interval_is_narrower(tmp_path: Path) -> None:
+    figures = {"a": 0.6, "b": 0.8}
+    rows = [("utility", value, {"target": "T0", "task": task, "primary": True}) for task, value in figures.items()]
+    (row,) = stored(tmp_path, "safety-frontier", rows)
     assert row["utility"] == pytest.approx(0.7)
     assert row["utility_high"] - row["utility"] == pytest.approx(0.1 / 2**0.5)
     assert row["utility_tasks"] == "a; b"
+
+
+@pytest.mark.parametrize(
+    "other", [{"metric": "f1"}, {"tool": "own"}, {"task_version": "2"}, {"filter": "strict"}, {"task": "b"}]
+)
+def test_figures_that_were_measured_in_another_way_are_not_compared(other: dict[str, str], tmp_path: Path) -> None:
+    own = {"task": "a", "metric": "acc", "filter": "none", "tool": "lm-eval", "task_version": "1", "primary": True}
+    rows = [
+        ("utility", 0.9, {"target": "T0"} | own),
+        ("utility", 0.4, {"target": "T1"} | own | other),
+        *(("retention", 0.7, {"target": target, "set": "general"}) for target in ("T0", "T1")),
+    ]
+    found = stored(tmp_path / "one", "safety-frontier", rows)
+    assert [(each["utility"], each["utility_tasks"], each["warning"]) for each in found] == [
+        (0.7, "general questions", None),
+        (0.7, "general questions", None),
+    ]
+    assert [each["change"] for each in stored(tmp_path / "two", "utility", rows)] == [0, 0]

@@ -164,4 +164,3 @@ class _JsonReader:
             0,
             self._before + self._at,
         )
-
