@@ -228,7 +228,10 @@ def _no_partner_reason() -> pl.Expr:
 
 
 def _sides(pairs: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat([pairs.select("rejection_reason", candidate_id=side) for side in ("chosen_id", "rejected_id")])
+    """Return the attacks of ``pairs`` to which the rule of the pair applies: only the chosen one can be ``invalid``."""
+    chosen = pairs.select("rejection_reason", candidate_id="chosen_id")
+    both = pairs.filter(pl.col("rejection_reason") != "invalid")
+    return pl.concat([chosen, both.select("rejection_reason", candidate_id="rejected_id")])
 
 
 def _are_near_duplicates(pairs: pl.DataFrame, texts: Texts, limit: float) -> pl.Series:

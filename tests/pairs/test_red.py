@@ -63,6 +63,14 @@ def test_what_is_no_attack_is_never_preferred_unless_the_recipe_says_so() -> Non
     assert chosen_and_rejected(red(made, LOOSE.model_copy(update={"prefer_valid": False}))) == [("a", "c")]
 
 
+def test_a_valid_attack_beside_an_invalid_one_is_not_called_invalid() -> None:
+    made = world({"s": {"a": ["unsafe"] * 3, "b": ["unsafe"] * 2 + ["safe"], "c": ["safe"] * 3}})
+    invalid = pl.when(pl.col("prompt_id") != "c").then(pl.lit("gibberish"))
+    paired = red(replace(made, prompts=made.prompts.with_columns(invalid=invalid)), LOOSE)
+    assert paired.pairs.is_empty()
+    assert reasons(paired) == {"a": "invalid", "b": "invalid", "c": "margin"}
+
+
 def test_several_pairs_of_a_seed_go_from_the_outside_in() -> None:
     attacks = {"abcde"[unsafe]: ["unsafe"] * unsafe + ["safe"] * (4 - unsafe) for unsafe in range(5)}
     paired = red(world({"s": attacks}), LOOSE.model_copy(update={"max_pairs_per_seed": 3}))
