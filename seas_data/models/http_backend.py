@@ -276,10 +276,10 @@ class HttpBackend:
         keep = self.settings.thinking == "keep"
         reply = dict(http_outcomes.sort_choices(reply))
         if self.settings.endpoint == "moderations":
-            choices = [moderations.read_result(reply)]
+            choices, tokens = [moderations.read_result(reply)], None
         else:
             choices = http_outcomes.read_choices(reply, count, self._secret, keep=keep, opened=request.opened)
-        tokens = http_outcomes.read_tokens(reply)
+            tokens = http_outcomes.read_tokens(reply)
         model = http_outcomes.read_model(reply, self.settings.model, self._secret)
         if model is not None and model not in self._other_models:
             self._other_models.add(model)

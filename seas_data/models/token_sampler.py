@@ -27,7 +27,31 @@ def draw_uniforms(sampling: Sampling, row_keys: Sequence[str], steps: int) -> ND
     return (np.array(bits, np.uint64).reshape(len(row_keys), steps) >> 12) / 2.0**52
 
 
-class TokenSampler:
+class NumberCheck:
+    """Logits processor that changes nothing and finds out whether the logits are numbers."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | None = None
+        """A sum over all steps for each row: not a number if one of its logits or probabilities was not."""
+
+    def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
+        """Check the greatest of each row of ``scores``, and return them unchanged."""
+        self._add(scores.amax(-1, keepdim=True).double())
+        return scores
+
+    def require_numbers(self, name: str) -> None:
+        """Raise SeasDataError if a logit or probability of the model ``name`` was not a number."""
+        if self.total is not None and not bool(self.total.isfinite().all()):
+            raise SeasDataError(
+                f"{name} computes probabilities that are not numbers; its checkpoint is damaged, or its weights need "
+                "another precision"
+            )
+
+    def _add(self, values: "Tensor") -> None:
+        self.total = values if self.total is None else self.total + values
+
+
+class TokenSampler(NumberCheck):
     """Logits processor that draws the next token of each row and leaves it as the only one that is possible.
 
     It takes the place of the sampling of ``generate``, which is called without (``do_sample=False``). Temperature and
@@ -36,10 +60,9 @@ class TokenSampler:
     """
 
     def __init__(self, sampling: Sampling, uniforms: "Tensor", width: int) -> None:
+        super().__init__()
         self.temperature, self.top_p = sampling.temperature, sampling.top_p
         self.uniforms, self.width = uniforms, width
-        self.total: Tensor | None = None
-        """The sum of each row's probabilities over all steps: not a number if one of them was not."""
 
     def __call__(self, input_ids: "Tensor", scores: "Tensor") -> "Tensor":
         """Return ``scores`` of which only the drawn token of each row is not minus infinity."""
@@ -54,18 +77,10 @@ class TokenSampler:
             probabilities = probabilities.masked_fill(probabilities < least, 0)
         # In the order of the vocabulary: sorted by probability, rounding would exchange tokens that are equally likely.
         mass = probabilities.cumsum(-1, dtype=torch.float64)
-        self.total = mass[:, -1:] if self.total is None else self.total + mass[:, -1:]
+        self._add(mass[:, -1:])
         step = input_ids.shape[1] - self.width
         drawn = torch.searchsorted(mass, self.uniforms[:, step, None] * mass[:, -1:], right=True)
         return torch.full_like(scores, -torch.inf).scatter_(1, drawn.clamp_(max=scores.shape[1] - 1), 0)
-
-    def require_numbers(self, name: str) -> None:
-        """Raise SeasDataError if a probability of the model ``name`` was not a number."""
-        if self.total is not None and not bool(self.total.isfinite().all()):
-            raise SeasDataError(
-                f"{name} computes probabilities that are not numbers; its checkpoint is damaged, or its weights need "
-                "another precision"
-            )
 
 
 def _sort(probabilities: "Tensor") -> "Tensor":

@@ -22,7 +22,7 @@ from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import load_weights, require_vocabulary
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
 from seas_data.models.thinking import CHANNEL_TOKENS, Split, is_thinking_tag, opens_thinking, split_thinking
-from seas_data.models.token_sampler import TokenSampler, draw_uniforms
+from seas_data.models.token_sampler import NumberCheck, TokenSampler, draw_uniforms
 from seas_data.progress import bar
 from seas_data.recipe import ModelInProcess
 
@@ -209,7 +209,7 @@ class TransformersBackend:
                 generated = self.model.generate(
                     input_ids=torch.from_numpy(ids).to(self.model.device),
                     attention_mask=torch.from_numpy(mask).to(self.model.device),
-                    logits_processor=[each for each in (recorder, sampler) if each] or None,
+                    logits_processor=[recorder, sampler] if recorder else [sampler],
                     do_sample=False,
                     max_new_tokens=limit,
                     eos_token_id=self.end_ids or None,
@@ -220,8 +220,7 @@ class TransformersBackend:
                     f"memory ran out for {self.name} with a batch of {len(batch)} rows of {width} tokens and their "
                     f"answers; lower max_batch_tokens ({self.settings.max_batch_tokens})"
                 ) from problem
-        if sampler is not None:
-            sampler.require_numbers(self.name)
+        sampler.require_numbers(self.name)
         answers = generated[:, width:].cpu().numpy()
         scores: list[float | None] = [None] * len(batch)
         if recorder is not None and prompt_format.verdict_tokens is not None:
@@ -273,12 +272,12 @@ class TransformersBackend:
         unsafe, safe = (torch.tensor(ids, device=self.model.device) for ids in verdict_ids)
         return token_probability.ProbabilityRecorder(unsafe, safe)
 
-    def _create_sampler(self, batch: Sequence[Row], sampling: Sampling, limit: int, width: int) -> TokenSampler | None:
-        """Return the sampler of a batch whose requests are ``width`` tokens long; None if nothing is drawn."""
+    def _create_sampler(self, batch: Sequence[Row], sampling: Sampling, limit: int, width: int) -> NumberCheck:
+        """Return the sampler of a batch whose requests are ``width`` tokens long; a check alone if nothing is drawn."""
         import torch
 
         if sampling.temperature == 0:
-            return None
+            return NumberCheck()
         uniforms = draw_uniforms(sampling, [row.key for row in batch], limit)
         return TokenSampler(sampling, torch.from_numpy(uniforms).to(self.model.device), width)
 

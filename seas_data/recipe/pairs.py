@@ -110,6 +110,7 @@ REFERENCE_PAIRS: dict[str, Any] = {
         "max_length_ratio": None,
         "max_characters": 3000,
         "near_duplicate_threshold": None,
+        "prefer_valid": False,
     },
     "target": {"select_by": "first"},
     "harmless": None,

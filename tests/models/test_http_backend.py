@@ -11,7 +11,14 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.models import generation_cache, http_outcomes, http_retry
 from seas_data.models.http_backend import HttpBackend
-from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, VerdictTokens
+from seas_data.models.protocol import (
+    ANSWER_SCHEMA,
+    NO_LIMIT,
+    PromptFormat,
+    Sampling,
+    VerdictTokens,
+    greedy_sampling,
+)
 from seas_data.recipe import ModelHttp
 from seas_data.retry import Backoff
 from tests.models.conftest import create_requests
@@ -558,3 +565,12 @@ def test_a_reply_that_gives_a_key_two_values_is_a_failed_row(tmp_path: Path) -> 
     same = choice.replace("one", "two")
     with server(lambda *_: (200, {}, f'{{"choices": [{same}]}}'.encode())) as (url, _):
         assert set(ask(url, tmp_path, count=2)["text"]) == {"two"}
+
+
+def test_a_moderation_endpoint_that_adds_choices_and_usage_is_read_all_the_same(tmp_path: Path) -> None:
+    body = {"results": [{"flagged": False}], "choices": ["x"], "usage": {"completion_tokens": NO_LIMIT}}
+    texts = pl.DataFrame({"request_id": ["a"], "text": ["hello"]})
+    with server(lambda *_: (200, {}, body)) as (url, _):
+        asked = model(url, endpoint="moderations")
+        answers = asked.generate(texts, greedy_sampling(None), 1, tmp_path, "verdicts")
+    assert answers.select("text", "finish_reason", "tokens").rows() == [('{"flagged": false}', "stop", None)]

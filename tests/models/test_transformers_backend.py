@@ -111,12 +111,15 @@ def test_a_long_request_beside_it_does_not_cut_an_answer_short(tiny: Path, tmp_p
     assert dict(answers.select("request_id", "tokens").rows()) == {"short": 80, "medium": 64, "wide": 56, "long": 3}
 
 
-def test_probabilities_that_are_not_numbers_are_named(tiny: Path, requests: pl.DataFrame, tmp_path: Path) -> None:
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_probabilities_that_are_not_numbers_are_named(
+    tiny: Path, requests: pl.DataFrame, tmp_path: Path, temperature: float
+) -> None:
     model = TransformersBackend("T0", ModelInProcess(model=str(tiny), device="cpu"))
     with torch.no_grad():
         model.model.get_output_embeddings().weight[3] = torch.nan
     with pytest.raises(SeasDataError, match="T0 computes probabilities that are not numbers"):
-        model.generate(requests, SAMPLING, 1, tmp_path, "answers")
+        model.generate(requests, SAMPLING.model_copy(update={"temperature": temperature}), 1, tmp_path, "answers")
     assert not list(tmp_path.iterdir())
 
 
