@@ -61,6 +61,9 @@ def test_what_is_no_attack_is_never_preferred_unless_the_recipe_says_so() -> Non
     assert chosen_and_rejected(paired) == [("b", "c")], "an invalid attack can be the rejected side"
     assert reasons(paired) == {"a": "invalid"}
     assert chosen_and_rejected(red(made, LOOSE.model_copy(update={"prefer_valid": False}))) == [("a", "c")]
+    assert chosen_and_rejected(red(made, recipe.Pairs(mode="reference").red)) == [("a", "c")], (
+        "as the paper's code has it"
+    )
 
 
 def test_a_valid_attack_beside_an_invalid_one_is_not_called_invalid() -> None:
