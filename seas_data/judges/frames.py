@@ -7,7 +7,7 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.models.control_tokens import NEUTRALISED
-from seas_data.models.thinking import NO_FINAL
+from seas_data.models.thinking import LONE_CLOSING, NO_FINAL
 
 CUT_OFF: Final = "the judge's answer was cut off"
 NO_GOAL: Final = "not judged: the prompt has no goal"
@@ -59,6 +59,15 @@ def require_answers(answers: pl.DataFrame, label: str) -> pl.DataFrame:
         )
     outside = pl.col("note").str.contains(NO_FINAL, literal=True).fill_null(value=False)
     return answers.with_columns(finish_reason=pl.when(outside).then(pl.lit("other")).otherwise("finish_reason"))
+
+
+def rejoin_thinking(answers: pl.DataFrame) -> pl.DataFrame:
+    """Return ``answers`` with their thinking in ``text`` again, for judges that do not think: it may hide a verdict."""
+    thought = pl.col("thinking").str.contains(r"\S").fill_null(value=False)
+    lone = pl.col("note").str.contains(LONE_CLOSING, literal=True).fill_null(value=False)
+    opening = pl.when(lone).then(pl.lit("")).otherwise(pl.lit("<think>"))
+    whole = pl.concat_str(opening, "thinking", pl.lit("</think>"), "text")
+    return answers.with_columns(text=pl.when(thought).then(whole).otherwise("text"))
 
 
 def not_judged(rows: pl.DataFrame, reason: str) -> pl.DataFrame:

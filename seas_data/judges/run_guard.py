@@ -9,7 +9,15 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.judges.blocks import break_tags
-from seas_data.judges.frames import NO_GOAL, VERDICT_COLUMNS, answer_details, not_judged, require_answers, to_requests
+from seas_data.judges.frames import (
+    NO_GOAL,
+    VERDICT_COLUMNS,
+    answer_details,
+    not_judged,
+    rejoin_thinking,
+    require_answers,
+    to_requests,
+)
 from seas_data.judges.guards import UNPARSED, Guard, Parsed, Question, Subject, load_guard, to_turns
 from seas_data.models.control_tokens import neutralise, report
 from seas_data.models.protocol import Generator, greedy_sampling
@@ -106,6 +114,7 @@ def _ask(
         prompt_format = replace(question.prompt_format, contents_as_text=not one_text, template_kwargs=kwargs)
         answers = generator.generate(requests, sampling, 1, folder, progress, prompt_format)
         answers = require_answers(answers, judge.label)
+        answers = answers if thinks else rejoin_thinking(answers)
         details = answer_details(answers, changed, one_token=limit == 1)
         verdicts.append(_parse(answers, details, guard, question, subject, thinks))
     return _combine(verdicts)
