@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -20,6 +21,9 @@ from seas_data.recipe.paths import SANDBOX
 from seas_data.utility.figures import utility_metrics
 from seas_data.utility.job import Job, digest_tasks, read_result
 from seas_data.utility.lm_eval_results import read_lm_eval
+
+PROGRAM: Final = [sys.executable, "-P", "-m", "seas_data.utility"]
+"""Without the current folder in the search path of modules: a file of data named ``json.py`` is not imported."""
 
 
 def has_harness() -> bool:
@@ -63,7 +67,7 @@ def measure(job: Job) -> pl.DataFrame:
 def _run(job: Job, tasks: dict[str, str]) -> None:
     say(f"utility of {job.name}: {', '.join(tasks)}")
     given = [f"{task}={key}" for task, key in tasks.items()]
-    command = [sys.executable, "-m", "seas_data.utility", job.model_dump_json(), *given]
+    command = [*PROGRAM, job.model_dump_json(), *given]
     status = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=job.settings.folder, check=False).returncode
     if status != 0:
         raise SeasDataError(

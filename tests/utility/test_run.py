@@ -55,9 +55,11 @@ class Harness:
         monkeypatch.setattr(subprocess, "run", self.start)
 
     def start(self, command: list[str], **options: Any) -> SimpleNamespace:
-        given = Job.model_validate_json(command[3])
+        assert command[: len(run.PROGRAM)] == run.PROGRAM
+        text, *tasks = command[len(run.PROGRAM) :]
+        given = Job.model_validate_json(text)
         self.jobs.append(given)
-        for each in command[4:]:
+        for each in tasks:
             task, key = each.rsplit("=", 1)
             if task == self.stop_before:
                 return SimpleNamespace(returncode=137)
@@ -80,6 +82,14 @@ def test_a_killed_run_continues_with_the_first_task_without_results(
     damaged = next((tmp_path / "results").glob("*.json"))
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     assert run.measure(job(tmp_path, "a", "b", "c")).equals(rows) and len(harness.ran) == 4
+
+
+def test_the_process_imports_no_module_from_the_folder_of_tasks(tmp_path: Path) -> None:
+    for name in ("json.py", "pydantic.py", "torch.py"):
+        (tmp_path / name).write_text("open('imported', 'w')\n")
+    done = subprocess.run(run.PROGRAM, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("``python -m seas_data.utility JOB TASK=KEY...``"), done.stderr
+    assert not (tmp_path / "imported").exists()
 
 
 def test_a_result_is_kept_for_what_it_depends_on(tmp_path: Path) -> None:
