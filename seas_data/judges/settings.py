@@ -10,6 +10,7 @@ from seas_data.judges import refusal
 from seas_data.judges.guards import load_guard
 from seas_data.models.protocol import Generator
 from seas_data.recipe import Judge, JudgeChat, JudgeGuard, JudgePanel, JudgeRules
+from seas_data.redact import redact_options
 from seas_data.tables import schema
 from seas_data.tables.ids import row_ids
 
@@ -18,11 +19,13 @@ def judge_settings(judge: Judge, generator: Generator | None) -> dy.DataFrame[sc
     """Return the row of ``judge``, whose model is ``generator``; no row for rules and panels, which have no model.
 
     Its ``sampling`` has what the recipe says of the judge (its policy, prompt, options and keywords of the chat
-    template), the limit of tokens, and what else affects the answers, so its id changes with each of them.
+    template), the limit of tokens, and what else affects the answers, so its id changes with each of them. What may
+    be a secret is withheld.
     """
     if generator is None or isinstance(judge, JudgeRules | JudgePanel):
         return tables.cast("settings", tables.empty("settings"))
     said = judge.model_dump(exclude_defaults=True, exclude={"model", "name"})
+    said |= {key: redact_options(said[key]) for key in ("options", "chat_template_kwargs") if key in said}
     how = {"by": judge.by, **said, "temperature": 0, "max_new_tokens": _limit(judge), **generator.backend_settings}
     row = pl.DataFrame(
         {

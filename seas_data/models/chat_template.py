@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from seas_data.errors import SeasDataError
 from seas_data.models.protocol import PromptFormat
+from seas_data.text import content_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Message = dict[str, str]
+
+
+def template_settings(template: str | None) -> dict[str, str]:
+    """Return what ``backend_settings`` say of a recipe's own template: its digest; nothing without one."""
+    return {} if template is None else {"chat_template": content_id("chat template", template)}
 
 
 def load_tokenizer(model: str, revision: str | None = None, template: str | None = None) -> "PreTrainedTokenizerBase":

@@ -24,6 +24,7 @@ import polars as pl
 from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.models import (
+    chat_template,
     generation_cache,
     http_outcomes,
     http_retry,
@@ -36,6 +37,7 @@ from seas_data.models.http_retry import Deadline, FailedRequest, RetryingClient,
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
+from seas_data.redact import redact_options
 from seas_data.text import content_id
 
 BATCH_ROWS: Final = 64
@@ -96,9 +98,13 @@ class HttpBackend:
 
     @property
     def backend_settings(self) -> dict[str, Any]:
-        """The endpoint, the fields that the recipe adds to each request, and whether thinking is kept in the text."""
-        kept = {} if self.settings.thinking == "split" else {"thinking": self.settings.thinking}
-        return {"endpoint": self.settings.endpoint, "extra_body": self.settings.extra_body} | kept
+        """The endpoint, the fields that the recipe adds to each request, and other keys of the model that it sets."""
+        settings = self.settings
+        kept = {} if settings.thinking == "split" else {"thinking": settings.thinking}
+        tokenizer = {} if settings.tokenizer is None else redact_options({"tokenizer": settings.tokenizer})
+        template = chat_template.template_settings(settings.chat_template)
+        extra = redact_options(settings.extra_body)
+        return {"endpoint": settings.endpoint, "extra_body": extra} | kept | tokenizer | template
 
     def generate(
         self,

@@ -82,9 +82,10 @@ class TransformersBackend:
 
     @property
     def backend_settings(self) -> dict[str, Any]:
-        """The precision of the weights, and whether thinking is kept in the text."""
+        """The precision of the weights, whether thinking is kept in the text, and the recipe's chat template."""
         precision = {"precision": str(self.model.dtype).removeprefix("torch.")}
-        return precision | ({} if self.settings.thinking == "split" else {"thinking": self.settings.thinking})
+        kept = {} if self.settings.thinking == "split" else {"thinking": self.settings.thinking}
+        return precision | kept | chat_template.template_settings(self.settings.chat_template)
 
     @property
     def max_positions(self) -> int:

@@ -22,9 +22,9 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.query import views
 from seas_data.query.version import Version
+from seas_data.redact import redact_recipe
 from seas_data.release import card, configs, croissant, licences, pseudonyms
 from seas_data.release.card import queries
-from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Manifest, Shard, Withheld, files, formats
 from seas_data.store.workspace import write_shard

@@ -14,7 +14,7 @@ from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
 from seas_data.recipe.loop import Loop
 from seas_data.recipe.recipe import Recipe
-from seas_data.release.privacy.redact import redact_recipe
+from seas_data.redact import redact_recipe
 from seas_data.store import Manifest
 from seas_data.text import printable
 

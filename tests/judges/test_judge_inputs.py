@@ -193,6 +193,32 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_retry, "BACKOFF", Backoff(first=0.01, longest=0.05))
 
 
+def served(**changes: Any) -> HttpBackend:
+    settings = ModelHttp.model_validate({"backend": "http", "model": "m", "url": "http://127.0.0.1:9"} | changes)
+    return HttpBackend("m", settings, settings.url or "", checkpoint_digest="0" * 64)
+
+
+def test_the_settings_of_a_judge_change_with_the_template_of_its_model_and_hold_no_secret() -> None:
+    completions = {"endpoint": "completions"}
+    models = [
+        served(**completions),
+        served(**completions, chat_template="{{ messages }}"),
+        served(**completions, tokenizer="/home/ann/own"),
+        served(extra_body={"top_k": 1, "user_token": "plain words", "cache": "/home/ann/cache"}),
+    ]
+    rows = [judge_settings(guard("llama-guard-3"), model) for model in models]
+    assert len({row["settings_id"].item() for row in rows}) == len(rows)
+    assert json.loads(rows[3]["sampling"].item())["extra_body"] == {
+        **{"top_k": 1, "user_token": "withheld", "cache": "cache"}
+    }
+    options = {"reasoning": "low", "categories": {"api_key": "plain words"}}
+    kwargs = {"auth": "plain words", "thinking": False}
+    judge = guard("gpt-oss-safeguard", options=options, chat_template_kwargs=kwargs)
+    said = judge_settings(judge, models[0])["sampling"].item()
+    assert "plain words" not in said and '"reasoning": "low"' in said and '"thinking": false' in said
+    assert not any("/home" in row["sampling"].item() for row in rows)
+
+
 def moderated(result: Any) -> Reply:
     return 200, {}, {"id": "modr-1", "model": "served", "results": [result]}
 

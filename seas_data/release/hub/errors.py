@@ -19,7 +19,7 @@ from huggingface_hub import constants, errors, get_token
 from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.hub_token import check_hub_token
-from seas_data.release.privacy.redact import LIKE_A_SECRET
+from seas_data.redact import LIKE_A_SECRET
 from seas_data.retry import Backoff, with_retries
 from seas_data.text import printable
 

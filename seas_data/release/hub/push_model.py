@@ -11,12 +11,12 @@ from pathlib import Path
 from seas_data.errors import SeasDataError
 from seas_data.models import checkpoint
 from seas_data.query.version import Version
+from seas_data.redact import redact_recipe
 from seas_data.release import card
 from seas_data.release.card import metadata
 from seas_data.release.hub import plan as push_plan
 from seas_data.release.hub.push import Payload, PushRequest, PushResult, ask_hub, deliver, release_folder, require_tag
 from seas_data.release.hub.remote import LocalFile, Remote, RemoteFile, RepositoryInfo, tag_conflict
-from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.publish_log import publish_lock
 from seas_data.store import files
 from seas_data.text import printable

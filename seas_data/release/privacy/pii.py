@@ -29,8 +29,8 @@ import polars as pl
 
 from seas_data.errors import SeasDataError
 from seas_data.query.version import Version
+from seas_data.redact import redact_recipe
 from seas_data.release import pseudonyms
-from seas_data.release.privacy.redact import redact_recipe
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Shard, files
 from seas_data.tables import TABLES, policy, stored_schema

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seas_data import recipe as recipes
 from seas_data.recipe import Recipe
-from seas_data.release.privacy.redact import redact_recipe
+from seas_data.redact import redact_recipe
 from seas_data.resources import folder
 from tests import made
 

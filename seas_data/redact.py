@@ -1,4 +1,4 @@
-"""Redaction of recipes for releases: without secrets, paths of the machine, and addresses of servers.
+"""Redaction of recipes for releases, and of settings: without secrets, paths of the machine, addresses of servers.
 
 Options that a recipe passes to a server or a trainer can be anything, so they may contain keys and paths, and so may a
 description. In a release ``withheld`` replaces secrets and servers, and a path keeps only its last name. Everything
@@ -43,6 +43,12 @@ def redact_recipe(content: dict[str, Any]) -> dict[str, Any]:
             model["url"] = str(model["url"]).split("://")[0] + f"://{WITHHELD}"
         if serve := model.get("serve"):
             model["serve"] = serve[:1] if isinstance(serve, list) else WITHHELD  # the program only
+    return cleaned
+
+
+def redact_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the free options of a recipe, for a table that is released: redacted as in the recipe of a release."""
+    cleaned: dict[str, Any] = _clean(options, free=True)
     return cleaned
 
 
