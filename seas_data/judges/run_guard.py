@@ -30,6 +30,8 @@ def check(judge: JudgeGuard, model: ModelInProcess | ModelHttp) -> None:
     guard = load_guard(judge)
     if judge.thinking_tokens and guard.max_new_tokens == 1:
         raise SeasDataError(f"{judge.guard} answers with one token and cannot think; remove thinking_tokens")
+    if judge.thinking_tokens and guard.moderates:
+        raise SeasDataError(f"{judge.guard} does not think; remove thinking_tokens")
     if judge.thinking_tokens and guard.max_new_tokens is None:
         raise SeasDataError(f"{judge.guard} thinks as long as it needs; remove thinking_tokens")
     if judge.chat_template_kwargs and guard.bare_text:

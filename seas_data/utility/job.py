@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict
-
 from seas_data.recipe.base import StrictModel
 from seas_data.recipe.loop import Utility
 from seas_data.store import files
@@ -15,7 +13,6 @@ from seas_data.store import files
 class Job(StrictModel):
     """Tasks to run on one checkpoint."""
 
-    model_config = ConfigDict(frozen=True)
     name: str
     """The name of the checkpoint, such as T1."""
     model: Path
