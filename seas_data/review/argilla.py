@@ -2,6 +2,8 @@
 
 A record is an object as ``argilla.Record.to_dict`` returns it; ``dataset.records.from_json`` and ``to_json`` read and
 write a list of them. The texts are fields, and the answers are responses to questions of the names that a sheet has.
+``to_dict`` leaves out whether a response was submitted. Where a response has a ``status``, drafts and discarded ones
+are no answers.
 """
 
 import json
@@ -19,6 +21,7 @@ from seas_data.store.files import atomic_write
 RECORDS: Final = "records.json"
 REASON: Final = "review in Argilla"
 """The reason of decisions on prompts without a note."""
+_NOT_SUBMITTED: Final = ("draft", "discarded")
 
 
 def write_records(folder: Path, sample: pl.DataFrame, form: Form) -> None:
@@ -70,13 +73,15 @@ def _is_record(record: dict[str, Any]) -> bool:
 
 
 def _read_responses(responses: dict[str, Any], key: str, place: str) -> list[tuple[str, Answers]]:
-    """Return each person with the answers."""
+    """Return each person with the answers; responses that were not submitted are left out."""
     said: dict[str, Answers] = {}
     for question in (*QUESTIONS[key], "because"):
         given = responses.get(question) or []
         if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
             raise SeasDataError(f"{place} has responses to {question} that are no list; write the records again")
         for each in given:
+            if each.get("status") in _NOT_SUBMITTED:
+                continue
             name = check_name(each.get("user_id"), place)
             answer = check_answer(question, " ".join(check_text(each.get("value"), place).split()), place)
             if said.setdefault(name, {}).setdefault(question, answer) != answer:

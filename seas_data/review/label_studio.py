@@ -101,6 +101,8 @@ def _read_annotations(task: dict[str, Any], key: str, place: str) -> Iterator[tu
         for result in results if isinstance(results, list) else []:
             name = result.get("from_name") if isinstance(result, dict) else None
             if name in (*QUESTIONS[key], "because"):
+                if name in given:
+                    raise SeasDataError(f"{place} has two answers to {name}; correct it and export again")
                 given[name] = _value(result.get("value"), name, place)
         if any(given.get(question) for question in QUESTIONS[key]):
             by = annotation.get("completed_by")

@@ -65,6 +65,16 @@ def test_records_hold_every_text_and_the_answers_come_back(tmp_path: Path) -> No
     assert read_export(export, BEN).decided == 1
 
 
+def test_responses_that_nobody_submitted_are_no_answers(tmp_path: Path) -> None:
+    records = written(tmp_path / "out", 3)
+    for record, status in zip(records, ("submitted", "draft", "discarded"), strict=True):
+        record["responses"] = {"decision": [{"value": "keep", "user_id": ADA, "status": status}]}
+    export = tmp_path / "export.json"
+    export.write_text(json.dumps(records))
+    found = read_export(export)
+    assert (found.who, found.decided) == (ADA, 1) and found.rows[0][-3] == "keep"
+
+
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"fields": []}, "has no records"),
     ({"responses": {"decision": {"value": "keep"}}}, "that are no list"),

@@ -122,6 +122,15 @@ BROKEN: list[tuple[Any, str]] = [
         [{"data": {"prompt_id": "a"}, "annotations": [annotation(1, result("decision", "keep", "drop"))]}],
         "not one answer",
     ),
+    (
+        [
+            {
+                "data": {"prompt_id": "a"},
+                "annotations": [annotation(1, result("decision", "keep"), result("decision", "drop"))],
+            }
+        ],
+        "two answers to decision",
+    ),
     ([{"data": {"prompt_id": "a"}, "annotations": [annotation(None, result("decision", "keep"))]}], "names nobody"),
     ([{"data": {"prompt_id": "a"}, "annotations": [annotation("a\u202eb", result("decision", "keep"))]}], "visible"),
     (
