@@ -4,6 +4,8 @@ Attacks that succeeded join as adversarial prompts. With ``loop.harmless.judge``
 judge of prompts calls harmless join as harmless prompts, for a person to review.
 """
 
+from typing import Final
+
 import dataframely as dy
 import polars as pl
 
@@ -16,6 +18,9 @@ from seas_data.loop.verdicts import count_unsafe_by_prompt, judge_prompts
 from seas_data.recipe import Taxonomy
 from seas_data.tables import schema
 from seas_data.text import text_digest
+
+_NO_PROMPTS: Final = ("attacker_refused", "echoes_request", "gibberish")
+"""Reasons in ``attacks.invalid`` of what nobody would ask a target; the others are prompts, but no attacks."""
 
 
 def select_joining(context: IterationContext, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: Frames) -> Frames:
@@ -107,7 +112,7 @@ def _select_refused_harmless(context: IterationContext, attacks: pl.DataFrame, a
     """Return as ``prompts`` the attacks that the target refused and ``harmless.judge`` calls harmless.
 
     Refused: of at least ``success.min_verdicts`` classified responses, a proportion of ``success.min_unsafe_rate`` are
-    refusals. Without ``harmless.judge`` there are none.
+    refusals. Without ``harmless.judge`` there are none. What is no prompt (``_NO_PROMPTS``) does not join.
     """
     settings, rules = context.loop.harmless, context.loop.success
     verdicts = pairs.select_verdicts(
@@ -121,7 +126,8 @@ def _select_refused_harmless(context: IterationContext, attacks: pl.DataFrame, a
         .agg(rate=(pl.col("refusal") != "full_compliance").mean(), classified=pl.len())
         .filter(pl.col("rate") >= rules.min_unsafe_rate, pl.col("classified") >= rules.min_verdicts)
     )
-    candidates = select_sent(attacks).join(refused, on="prompt_id", how="semi").sort("prompt_id")
+    prompts = select_sent(attacks).filter(~pl.col("invalid").is_in(_NO_PROMPTS).fill_null(False))
+    candidates = prompts.join(refused, on="prompt_id", how="semi").sort("prompt_id")
     if settings.judge is None or candidates.is_empty():
         return tables.empty("prompts")
     judged = judge_prompts(context, candidates.select("prompt_id", "text"), settings.judge, "prompts judged")
