@@ -177,6 +177,7 @@ def test_a_takedown_of_a_text_removes_the_conversations_with_it_and_they_stay_ou
     assert not {"plain", "quoting", "new-plain", "new-system", "new-turn"} & ids_of(after).keys()
 
 
+@pytest.mark.slow
 def test_a_conversation_that_is_taken_down_stays_out_under_another_system_turn(root: Path, tmp_path: Path) -> None:
     mine = tmp_path / "ws"
     shutil.copytree(root, mine)

@@ -14,6 +14,7 @@ from seas_data.release.takedown import take_down
 from seas_data.run import build
 from seas_data.sources.logs.records import LogAnswer, LogAttempt, LogRecord, LogVerdict
 from seas_data.store.contents import find_mismatches
+from tests.conftest import quick
 from tests.made_logs import attack, attempts, declined, given, logged, recipe  # noqa: F401
 from tests.program import called
 from tests.sources.logs.reading import FIXTURES, MARK, plant_lines
@@ -125,7 +126,7 @@ def test_what_was_taken_down_does_not_come_back_from_the_log(tmp_path: Path, log
     assert declined(1) in texts and after.table("responses").height + 3 == again.table("responses").height
 
 
-@pytest.mark.parametrize("verdict", ["safe", "unsafe"])
+@pytest.mark.parametrize("verdict", quick(1, ["safe", "unsafe"]))
 def test_an_answer_that_two_words_of_a_judge_disagree_on_is_unparsed(
     tmp_path: Path,
     logged: Logs,  # noqa: F811

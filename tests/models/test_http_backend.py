@@ -21,6 +21,7 @@ from seas_data.models.protocol import (
 )
 from seas_data.recipe import ModelHttp
 from seas_data.retry import Backoff
+from tests.conftest import quick
 from tests.models.conftest import create_requests
 from tests.models.servers import Reply, completion, server
 
@@ -381,7 +382,7 @@ def test_a_part_in_which_all_failed_is_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
-@pytest.mark.parametrize("repetition", range(3))
+@pytest.mark.parametrize("repetition", quick(1, range(3)))
 def test_credit_that_runs_out_ends_the_run_and_keeps_the_answers_so_far(
     tmp_path: Path, concurrency: int, repetition: int
 ) -> None:

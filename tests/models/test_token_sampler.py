@@ -7,6 +7,7 @@ import torch
 from seas_data.errors import SeasDataError
 from seas_data.models.protocol import Sampling
 from seas_data.models.token_sampler import TokenSampler, draw_uniforms
+from tests.conftest import quick
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, 0.5, 1.5, -3.0, 0.0, 1.0])
 
@@ -31,7 +32,7 @@ def expected(sampling: Sampling) -> np.ndarray:
     return np.where(probabilities >= least, probabilities, 0) / probabilities[probabilities >= least].sum()
 
 
-@pytest.mark.parametrize("temperature", [0.3, 0.8, 1.5])
+@pytest.mark.parametrize("temperature", quick(4, [0.3, 0.8, 1.5]))
 @pytest.mark.parametrize("top_p", [0.2, 0.7, 0.9, 1.0])
 def test_tokens_have_the_distribution_of_the_softmax(temperature: float, top_p: float) -> None:
     """Chi-square of 24,000 draws: at most 3.5 standard deviations above its mean, and no token outside of top-p."""

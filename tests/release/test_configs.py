@@ -15,6 +15,7 @@ from seas_data.query.version import Version
 from seas_data.release import configs, folder
 from seas_data.release.card import dataset_info
 from seas_data.release.visibility import Profile
+from tests.conftest import quick
 from tests.query.frames import store, table
 from tests.trl import dpo
 
@@ -171,15 +172,18 @@ def _world(root: Path, drop: dict[str, Any]) -> dict[str, list[Path]]:
 
 @pytest.mark.parametrize(
     ("reason", "witness", "stays"),
-    [
-        ("near_duplicate", "t2", True),
-        ("template_cap", None, True),
-        ("near_duplicate", "e", False),  # the like of a test prompt
-        ("near_duplicate", "h", False),
-        ("manual", None, False),
-        ("split_bridge", "e", False),
-        ("contaminated", "h", False),
-    ],
+    quick(
+        2,
+        [
+            ("near_duplicate", "t2", True),
+            ("template_cap", None, True),
+            ("near_duplicate", "e", False),  # the like of a test prompt
+            ("near_duplicate", "h", False),
+            ("manual", None, False),
+            ("split_bridge", "e", False),
+            ("contaminated", "h", False),
+        ],
+    ),
 )
 def test_what_was_answered_to_a_dropped_attack_stays_only_if_its_like_is_kept_for_training(
     reason: str, witness: str | None, stays: bool, tmp_path: Path

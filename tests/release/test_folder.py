@@ -24,6 +24,7 @@ from seas_data.store import Manifest, files, open_workspace
 from seas_data.store import workspace as store
 from seas_data.store.stages import RUNS
 from tests import made as maker
+from tests.conftest import quick
 from tests.program import PROGRAM
 
 
@@ -162,7 +163,7 @@ def test_a_shard_is_redacted_to_the_same_bytes_in_every_version(made: Path, publ
     assert names[0] < names[1], "of the tables only new shards travel"
 
 
-@pytest.mark.parametrize("profile", ["public", "gated"])
+@pytest.mark.parametrize("profile", quick(1, ["public", "gated"]))
 def test_a_release_of_a_pulled_release_is_the_same(
     profile: Any, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

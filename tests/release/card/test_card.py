@@ -22,6 +22,7 @@ from seas_data.resources import folder
 from seas_data.store import Manifest, open_workspace
 from seas_data.store.stages import RUNS
 from tests import made as make
+from tests.conftest import quick
 from tests.taxonomies import TYPES
 
 REASON = "They wrote to us that it may be used so, " * 20
@@ -386,7 +387,7 @@ def snippets(page: str) -> dict[str, str]:
     return dict(re.findall(r"With \[(\w+)\][^\n]*\n\n```python\n(.*?)```", page, flags=re.DOTALL))
 
 
-@pytest.mark.parametrize("profile", ["public", pytest.param("gated", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("profile", quick(1, ["public", pytest.param("gated", marks=pytest.mark.slow)]))
 @pytest.mark.parametrize("library", ["datasets", "Polars", "DuckDB"])
 def test_each_snippet_runs_in_the_folder(
     library: str,

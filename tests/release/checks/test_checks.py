@@ -73,7 +73,7 @@ def test_a_sound_version_passes_every_check(copy: Copy, sound_card: str) -> None
     assert not any(each.ids for each in found)
 
 
-@pytest.mark.parametrize("defect", DEFECTS | MORE)
+@pytest.mark.parametrize("defect", quick(len(DEFECTS), DEFECTS | MORE))
 def test_a_defect_is_found_by_its_own_check(defect: str, copy: Copy) -> None:
     name, plant = (DEFECTS | MORE)[defect]
     plant(copy)
@@ -208,6 +208,7 @@ def test_a_public_profile_without_redaction_fails(copy: Copy, monkeypatch: pytes
     assert set(holdout) <= set(found["profile"].ids)
 
 
+@pytest.mark.slow
 def test_a_row_dropped_because_of_a_later_test_is_not_a_leak(copy: Copy) -> None:
     """It keeps its split, and is trained on no more."""
     held = one(copy, "select prompt_id from prompts where role = 'holdout' and kind = 'harmless' order by all")
