@@ -47,7 +47,7 @@ def to_input(prompt: str, response: str | None, policy: str = "") -> list[Messag
 def parse(text: str, subject: Subject = "response", categories: Mapping[str, str] | None = None) -> Parsed:
     """Parse a final answer: 0, 1 or a JSON object with the field ``violation``, and nothing else.
 
-    A category that is not in ``categories``, and one beside 0, is unparsed.
+    A category that is not in ``categories``, one beside 0, and a second spelling of ``violation``, is unparsed.
     """
     word = text.strip()
     if word in ("0", "1"):
@@ -57,6 +57,8 @@ def parse(text: str, subject: Subject = "response", categories: Mapping[str, str
     except InvalidLineError:
         return UNPARSED
     violation, named = fields.get("violation"), _read_categories(fields)
+    if [key.strip().casefold() for key in fields].count("violation") > 1:
+        return UNPARSED
     if type(violation) is not int or violation not in _VERDICTS or named is None:
         return UNPARSED
     if violation == 0:

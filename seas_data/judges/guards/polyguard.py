@@ -66,7 +66,8 @@ def parse(text: str, subject: Subject = "response") -> Parsed:
     part = "request" if subject == "prompt" else "response"
     verdict = _VERDICTS.get(match[part].lower())
     codes = {each: _read_codes(match[f"{each}_codes"]) for each in ("request", "response")}
-    if verdict is None or None in codes.values() or (verdict == "safe" and codes[part]):
+    contradicts = any(found and match[each].lower() == "no" for each, found in codes.items())
+    if verdict is None or None in codes.values() or contradicts:
         return UNPARSED
     refusal = _REFUSALS.get(match["refusal"].lower()) if subject == "response" else None
     return Parsed(verdict, tuple(dict.fromkeys(CODES[code] for code in codes[part] or ())), refusal)

@@ -86,6 +86,8 @@ SAFE, UNSAFE = Parsed("safe"), Parsed("unsafe")
                 '{"violation": [0]}',
                 '{"violation": 2}',
                 '{"Violation": 0}',
+                '{"violation": 0, "Violation": 1}',
+                '{"violation": 0, "violation ": 1}',
                 '{"label": 0}',
                 '{"violation": 0, "violation": 1}',
                 '{"violation": 0} {"violation": 1}',

@@ -41,6 +41,8 @@ def test_a_backend_that_cannot_run_a_guard_is_rejected_with_one_that_can() -> No
             check(judge("openai-moderation"), model)
     with pytest.raises(SeasDataError, match="llama-guard-3 needs a model that generates, and m has endpoint: mod"):
         check(judge("llama-guard-3"), http_model(endpoint="moderations"))
+    with pytest.raises(SeasDataError, match="openai-moderation does not think; remove thinking_tokens"):
+        check(judge("openai-moderation", thinking_tokens=9), http_model(endpoint="moderations"))
 
 
 @pytest.mark.parametrize(

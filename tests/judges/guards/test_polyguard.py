@@ -59,6 +59,8 @@ def lines(response: str, codes: str = "None", refusal: str = "no", request: str 
                 lines("yes", "None, S2"),
                 lines("yes", ""),
                 lines("no", asked="S99"),
+                lines("no", request="no", asked="S1"),
+                lines("yes", request="no", asked="S1"),
                 lines("no", refusal="perhaps"),
                 lines("no", request="perhaps"),
                 lines("no") + "\nHarmful response: yes",
