@@ -15,4 +15,5 @@ def has_tags(text: str, names: Sequence[str]) -> bool:
 
 
 def _tags(names: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(names)})\s*>)", re.IGNORECASE)
+    spaced = "|".join(r"\s+".join(map(re.escape, name.split())) for name in names)
+    return re.compile(rf"<(?=\s*/?\s*(?:{spaced})\s*>)", re.IGNORECASE)

@@ -86,7 +86,8 @@ class Guard:
     """The input is a bare text, which a chat server cannot carry."""
     quotes: tuple[str, ...] | None = None
     """The guard writes the texts into a message of its own, between tags of these names, if any. No text can end its
-    quotation: control tokens and tags of these names get a blank inside. None: each text is a message."""
+    quotation: control tokens and tags of these names get a blank inside. Where the published message has labels without
+    tags, a text can imitate them. None: each text is a message."""
     moderates: bool = False
     """The input is sent to an endpoint for moderations, and the output is the JSON of its result."""
     needs_goal: bool = False

@@ -138,5 +138,14 @@ def _questions_v3(subject: Subject) -> tuple[Question, ...]:
 
 NEMOTRON_CONTENT_SAFETY_3: Final = configure()
 NEMOTRON_SAFETY_GUARD_V3: Final = Guard(
-    to_input=to_input_v3, questions=_questions_v3, parse=parse_json, max_new_tokens=128, quotes=()
+    to_input=to_input_v3,
+    questions=_questions_v3,
+    parse=parse_json,
+    max_new_tokens=128,
+    quotes=(
+        "BEGIN CONVERSATION",
+        "END CONVERSATION",
+        "BEGIN UNSAFE CONTENT CATEGORIES",
+        "END UNSAFE CONTENT CATEGORIES",
+    ),
 )
