@@ -56,7 +56,7 @@ def select_successful(
     """Return the training attacks that succeeded as the table ``prompts``, sorted by id.
 
     An attack succeeded if at least ``rate`` of its verdicts are unsafe and it has at least ``min_verdicts``. It gets
-    the type of its seed. What is no attack (``invalid``) does not join.
+    the type of its seed. Invalid attacks do not join.
 
     Input columns: ``attacks`` the table, with ``language``; ``seeds`` seed_id, type; ``counts`` prompt_id, valid
     (parsed verdicts), unsafe (of those).

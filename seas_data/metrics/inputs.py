@@ -15,8 +15,8 @@ class MatrixAnswers:
     """Judged responses to the evaluation attacks: every red team against every target, on the same seeds."""
 
     answers: pl.DataFrame
-    """One row per response and judge: red_team, target, judge, seed_id, prompt_id, invalid (why the attack is none, or
-    null), verdict (safe, unsafe, unparsed or null)."""
+    """One row per response and judge: red_team, target, judge, seed_id, prompt_id, invalid (the attack's, or null),
+    verdict (safe, unsafe, unparsed or null)."""
     iteration: int | None = None
     """Only cells with R or T of this iteration are new, earlier versions have the others. None: all cells are new."""
 

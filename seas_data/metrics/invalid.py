@@ -1,4 +1,4 @@
-"""Invalid attacks: the proportion of a red team's attacks that are none although they were sent, by reason."""
+"""Invalid attacks: the proportion of a red team's attacks that were sent to a target but are invalid, by reason."""
 
 import polars as pl
 
@@ -19,7 +19,7 @@ def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:
 
 
 METRIC = Metric(
-    description="proportion of attacks that were sent and are none, by reason",
+    description="proportion of attacks that were sent to a target but are invalid, by reason",
     facets=("red_team", "reason"),
     compute={RedTeamAttacks: of_attacks},
 )

@@ -1,4 +1,4 @@
-"""Validity: the proportion of a red team's attacks that were sent to a target and are attacks."""
+"""Validity: the proportion of a red team's attacks that were sent to a target and are valid."""
 
 import polars as pl
 
@@ -14,7 +14,7 @@ def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:
 
 
 METRIC = Metric(
-    description="proportion of attacks that are attacks, and neither failed, empty nor cut off",
+    description="proportion of attacks that were sent to a target and are valid",
     facets=("red_team",),
     compute={RedTeamAttacks: of_attacks},
 )

@@ -21,7 +21,7 @@ REASONS = {
     "no_success": "that failed too often",
     "score": "safe by too little",
     "reward": "of too low a reward",
-    "invalid": "that are no attacks",
+    "invalid": "that are invalid attacks",
     "alone": "without another usable one of their seed",
     "margin": "too little apart from the others of their seed",
     "other_type": "of another type than those they could be paired with",

@@ -3,7 +3,7 @@
 An attack's unsafe rate is computed over its parsed verdicts, if there are enough of them. Two attacks can form a pair
 if their rates differ by the margin, they have the same type, similar lengths (otherwise the model learns length), and
 are not near duplicates (otherwise it learns punctuation). Of the candidate pairs of a seed, the one with the greatest
-margin is taken first, then the next that shares no attack with it. What is no attack (``attacks.invalid``) is never
+margin is taken first, then the next that shares no attack with it. An invalid attack (``attacks.invalid``) is never
 chosen, unless ``pairs.red.prefer_valid`` is false.
 """
 
@@ -40,7 +40,7 @@ def red_pairs(
 
     Args:
         prompts: The attacks. Input columns: prompt_id, seed_id, text; optional type, which overrides the seed's, and
-            invalid (why it is no attack, or null).
+            invalid (why it is invalid, or null).
         seeds: Input columns: seed_id, type, example_ids, text (the request that the red team gets).
         responses: Responses of one target model. Input columns: response_id, prompt_id; rows of other prompts are
             ignored.

@@ -313,7 +313,7 @@ class Attacks(dy.Schema):
     reason = _one_of("public", "Why no target was asked it.", *ATTACK_REASONS, nullable=True)
     invalid = _one_of(
         "public",
-        "Why it is no attack, though a target was asked it; null if it is.",
+        "Why the attack is invalid, although a target was asked it; null if it is valid.",
         *INVALID_REASONS,
         nullable=True,
         may_be_missing=True,
