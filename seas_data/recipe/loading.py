@@ -134,7 +134,8 @@ def _task_folder(recipe: Recipe) -> str | None:
     """Return the folder of the recipe's own task files, unless the sandbox writes them."""
     utility = recipe.loop.evaluation.utility if recipe.loop is not None else None
     folder = utility.folder if utility is not None else None
-    return None if folder is None or folder.startswith(SANDBOX) else folder
+    written = recipe.sandbox is not None and folder is not None and folder.startswith(f"{SANDBOX}/")
+    return None if written else folder
 
 
 def resolve_sandbox(recipe: Recipe, folder: Path) -> Recipe:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from seas_data.loop import evaluation
 from seas_data.loop.checkpoints import checkpoint_row
 from seas_data.loop.context import IterationContext
 from seas_data.models.checkpoint import compute_digest
-from seas_data.recipe import Sandbox
+from seas_data.recipe import Recipe, Sandbox
 from seas_data.recipe.loop import Utility
 from seas_data.sandbox import TASKS, write_sandbox, write_tasks
 from seas_data.sandbox.corpora import draw_choices, draw_target_rows
@@ -141,6 +142,19 @@ def test_task_files_of_a_pulled_recipe_need_trust(tmp_path: Path) -> None:
     content["loop"]["evaluation"]["utility"]["folder"] = "$SANDBOX/tasks"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     recipes.require_trust(recipes.load(path))
+
+
+@pytest.mark.parametrize(
+    ("folder", "sandbox", "own"),
+    [("$SANDBOX/tasks", True, False), ("$SANDBOX/tasks", False, True), ("$SANDBOX-own", True, True)],
+)
+def test_only_task_files_that_the_sandbox_writes_need_no_trust(folder: str, sandbox: bool, own: bool) -> None:
+    content = recipes.read(CHECKOUT / "pipelines" / "sandbox-smoke.yaml") | {"pulled_from": "org/name@1.0.0"}
+    content["loop"]["evaluation"]["utility"] = {"tasks": ["a"], "folder": folder}
+    content |= {} if sandbox else {"sandbox": None}
+    pulled = Recipe.model_validate(content)  # as a manifest holds it: its paths are not resolved
+    with pytest.raises(SeasDataError, match="may run code") if own else nullcontext():
+        recipes.require_trust(pulled)
 
 
 @pytest.mark.parametrize("tasks", [[], ["a b"], ["a", "a"], ["../a"], ["a=b"]])
