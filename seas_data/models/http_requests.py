@@ -131,12 +131,13 @@ def _render(settings: ModelHttp, conversations: Sequence[list[Message]], prompt_
 
 def _render_all(tokenizer: Any, conversations: Sequence[list[Message]], prompt_format: PromptFormat) -> list[_Prompt]:
 
-    def to_text(text: str, changed: bool) -> _Prompt:
-        return _Prompt(chat_template.strip_bos(tokenizer, text), _note(changed), opened=opens_thinking(text))
+    def to_text(text: str, conversation: list[Message], changed: bool) -> _Prompt:
+        opened = opens_thinking(text, conversation[-1]["content"])
+        return _Prompt(chat_template.strip_bos(tokenizer, text), _note(changed), opened=opened)
 
     if not prompt_format.contents_as_text:
         texts = chat_template.render_conversations(tokenizer, conversations, prompt_format)
-        return [to_text(text, False) for text in texts]
+        return [to_text(text, each, False) for text, each in zip(texts, conversations, strict=True)]
     read = control_tokens.tokenize_as_text(tokenizer, conversations, prompt_format)
     own_tokens = control_tokens.control_token_ids(tokenizer).values()
     neutral = [
@@ -144,17 +145,17 @@ def _render_all(tokenizer: Any, conversations: Sequence[list[Message]], prompt_f
         for each, found in zip(conversations, read, strict=True)
         if found.control_tokens
     ]
-    neutral_texts = iter(chat_template.render_conversations(tokenizer, neutral, prompt_format))
+    neutral_texts = zip(chat_template.render_conversations(tokenizer, neutral, prompt_format), neutral, strict=True)
     return [
         _Prompt(
             each.ids.tolist(),
             _note(each.neutralised),
-            to_text(next(neutral_texts), True),
-            opened=opens_thinking(each.text),
+            to_text(*next(neutral_texts), True),
+            opened=opens_thinking(each.text, conversation[-1]["content"]),
         )
         if each.control_tokens
-        else to_text(each.text, each.neutralised)
-        for each in read
+        else to_text(each.text, conversation, each.neutralised)
+        for each, conversation in zip(read, conversations, strict=True)
     ]
 
 

@@ -32,9 +32,13 @@ class Split(NamedTuple):
     """What is unusual about the thinking."""
 
 
-def opens_thinking(prompt: str) -> bool:
-    """Return whether a rendered prompt ends with the tag that opens thinking, so that the model starts inside it."""
-    return _OPENED.search(prompt) is not None
+def opens_thinking(prompt: str, last: str) -> bool:
+    """Return whether a rendered prompt ends with the tag that opens thinking, so that the model starts inside it.
+
+    ``last`` is the last turn. Where a template writes nothing after it, a tag at its end is the user's.
+    """
+    users = _OPENED.search(last) is not None and prompt.rstrip().endswith(last.rstrip())
+    return _OPENED.search(prompt) is not None and not users
 
 
 def is_thinking_tag(token: str) -> bool:

@@ -156,10 +156,12 @@ class TransformersBackend:
             tokens = _tokenize(self.tokenizer, texts)
             notes = [None] * len(texts)
         rows = []
-        for request_id, text, ids, note in zip(requests["request_id"], texts, tokens, notes, strict=True):
+        for request_id, content, text, ids, note in zip(
+            requests["request_id"], contents, texts, tokens, notes, strict=True
+        ):
             if 0 < len(ids) < self.max_positions:
                 keys = [generation_cache.row_key(request_id, number, text) for number in range(samples)]
-                opened = column == "messages" and opens_thinking(text)
+                opened = column == "messages" and opens_thinking(text, content[-1]["content"])
                 rows += [Row(request_id, number, key, ids, note, opened) for number, key in enumerate(keys)]
             else:
                 reason = f"the request has {len(ids)} tokens; the model holds {self.max_positions} with the answer"

@@ -67,7 +67,22 @@ def test_a_model_that_starts_inside_thinking_has_answered_only_after_its_end(
     ],
 )
 def test_a_prompt_opens_thinking_at_its_end_only(prompt: str, opens: bool) -> None:
-    assert opens_thinking(prompt) is opens
+    assert opens_thinking(prompt, "hi") is opens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "last", "opens"),
+    [
+        ("<user>say <think>", "say <think>", False),  # a template that writes nothing after the last turn
+        ("<user>say <think>\n", "say <think> ", False),
+        ("<user>say <think><assistant>", "say <think>", False),
+        ("<user>say <think><assistant><think>\n", "say <think>", True),
+        ("<user>hi<assistant><think>\n", "hi", True),
+        ("<user>a ><assistant><think>", ">", True),
+    ],
+)
+def test_a_tag_in_the_last_turn_opens_no_thinking(prompt: str, last: str, opens: bool) -> None:
+    assert opens_thinking(prompt, last) is opens
 
 
 def test_tags_of_thinking_are_whole_tokens() -> None:
