@@ -75,12 +75,13 @@ compared as (
         lag(target) over ordered as previous, lag(value) over ordered as previous_value,
         lag(low) over ordered as previous_low
     from utility
+    where regexp_full_match(target, 'T[0-9]+')  -- the loop's targets: those of a log have no order
     window ordered as (order by length(target), target)
 ),
 -- As for the headline figures, each value has to be outside the other's interval.
 warned as (
     select
-        target, value, low, high, tasks,
+        target,
         concat_ws(
             '; ',
             if(
@@ -95,10 +96,11 @@ warned as (
     from compared
 )
 select
-    target, attack_success, over_refusal, warned.value as utility, harmless_right, retention,
+    target, attack_success, over_refusal, utility.value as utility, harmless_right, retention,
     attack_success_low, attack_success_high, over_refusal_low, over_refusal_high,
-    warned.low as utility_low, warned.high as utility_high, warned.tasks as utility_tasks,
+    utility.low as utility_low, utility.high as utility_high, utility.tasks as utility_tasks,
     nullif(warned.warning, '') as warning
 from measured
-full join warned using (target)
+full join utility using (target)
+left join warned using (target)
 order by length(target), target

@@ -1,6 +1,6 @@
 -- title: Utility in each task
 -- question: How does each target score in the tasks of evaluation harnesses, and what changed since the first target
---     that was measured in the same task?
+--     of the loop that was measured in the same way?
 -- topic: safety
 -- parameter: target text '' "Target; empty for all"
 -- parameter: primary text 'true' "true for the figure of each task that the frontier takes; empty for all metrics"
@@ -26,10 +26,15 @@ with figures as (
     ) = 1
 ),
 changes as (
-    select *, value - first(value) over (
-        partition by task, metric, filter, shots, partial, tool, task_version order by length(target), target
+    select *, if(
+        ordered,
+        value - first(value) over (
+            partition by ordered, task, metric, filter, shots, partial, tool, task_version
+            order by length(target), target
+        ),
+        null
     ) as change
-    from figures
+    from (select *, regexp_full_match(target, 'T[0-9]+') as ordered from figures)  -- targets of a log have no order
 )
 select
     target, task, metric, filter, shots, partial, value, low, high, n, change, tool, tool_version, task_version

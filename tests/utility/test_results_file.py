@@ -314,3 +314,24 @@ def test_figures_that_were_measured_in_another_way_are_not_compared(other: dict[
         (0.7, "general questions", None),
     ]
     assert [each["change"] for each in stored(tmp_path / "two", "utility", rows)] == [0, 0]
+
+
+def test_targets_of_a_log_have_no_order_so_none_fell_since_another(tmp_path: Path) -> None:
+    own = {"task": "a", "metric": "acc", "primary": True}
+    rows = [
+        ("utility", value, {"target": target} | own)
+        for target, value in (("T0", 0.9), ("T1", 0.4), ("zeta", 0.95), ("beta-9b", 0.2))
+    ]
+    found = stored(tmp_path / "one", "safety-frontier", rows)
+    assert {each["target"]: each["warning"] for each in found} == {
+        "T0": None,
+        "T1": "utility fell by 0.500 since T0",
+        "zeta": None,
+        "beta-9b": None,
+    }
+    assert {each["target"]: each["change"] for each in stored(tmp_path / "two", "utility", rows)} == {
+        "T0": 0,
+        "T1": pytest.approx(-0.5),
+        "zeta": None,
+        "beta-9b": None,
+    }
