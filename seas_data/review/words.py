@@ -29,9 +29,17 @@ def write_words(words: Sequence[Word]) -> str:
 
 
 def disagree(words: Iterable[Word], questions: Sequence[str]) -> bool:
-    """Return whether people gave different answers to one of the questions."""
+    """Return whether people gave different answers to one of the questions.
+
+    Of prompts, a label that some gave and others did not is a difference, and so is a drop against anything else:
+    to keep a prompt says nothing for a label that somebody else gave it.
+    """
     words = list(words)
-    return any(len({word[name] for word in words if name in word}) > 1 for name in questions)
+    if any(len({word[name] for word in words if name in word}) > 1 for name in questions):
+        return True
+    dropped = sum(word.get("decision") == "drop" for word in words)
+    labels = {word.get("label") for word in words}
+    return 0 < dropped < len(words) or (not dropped and "label" in questions and len(labels) > 1)
 
 
 def describe_words(words: Iterable[Word], questions: Sequence[str]) -> str:

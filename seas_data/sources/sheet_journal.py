@@ -1,12 +1,13 @@
 """The journal of a review sheet: what a person decides in the browser, flushed to disk as one JSON line each.
 
-The journal of ``review.csv`` is ``review.csv.journal`` beside it. A line names a row and the cells that it sets, so the
-last line about a row counts. ``sheets.read_sheet`` applies the journal to the sheet, so that whoever reads the sheet
+The journal of ``review.csv`` is ``review.csv.journal`` beside it. A line names a row, the cells that
+it sets and what they were, so the last line about a row counts, and an edit of the sheet in between is noticed. ``sheets.read_sheet`` applies the journal to the sheet, so that whoever reads the sheet
 has every decision, also when the server was killed; the server writes them into the sheet when it starts and stops.
 """
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +22,16 @@ def journal_path(sheet: Path) -> Path:
     return sheet.with_name(f"{sheet.name}.journal")
 
 
-def read_journal(sheet: Path) -> dict[str, dict[str, str]]:
-    """Return the newest cells of each row that the journal of ``sheet`` names; empty without a journal.
+@dataclass(frozen=True)
+class Entry:
+    """What a journal says of a row: its newest cells, and what they were in the sheet, if known."""
+
+    cells: dict[str, str]
+    before: dict[str, str]
+
+
+def read_journal(sheet: Path) -> dict[str, Entry]:
+    """Return what the journal of ``sheet`` says of each row that it names; empty without a journal.
 
     A last line that was not written to its end is ignored. Raises SeasDataError if another line cannot be read.
     """
@@ -31,7 +40,7 @@ def read_journal(sheet: Path) -> dict[str, dict[str, str]]:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return {}
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, Entry] = {}
     for number, line in enumerate(lines, start=1):
         entry = _parse(line)
         if entry is None:
@@ -39,7 +48,7 @@ def read_journal(sheet: Path) -> dict[str, dict[str, str]]:
                 f"{path.name}:{number} is not a decision as review --serve writes it; remove the line, or restore the "
                 f"journal of {sheet.name} from a copy"
             )
-        rows.setdefault(entry["row"], {}).update(entry["cells"])
+        rows.setdefault(entry["row"], Entry({}, entry.get("before", {}))).cells.update(entry["cells"])
     return rows
 
 
@@ -59,9 +68,12 @@ class Journal:
         content = self._path.read_bytes()
         os.ftruncate(self._file, content.rfind(b"\n") + 1)  # without the line that a killed process left unfinished
 
-    def append(self, row: str, cells: dict[str, str]) -> None:
-        """Append a decision and flush it to disk. Raises SeasDataError, and appends nothing, if that fails."""
-        line = json.dumps({"row": row, "cells": cells}, ensure_ascii=True).encode() + b"\n"
+    def append(self, row: str, cells: dict[str, str], before: dict[str, str]) -> None:
+        """Append a decision and flush it to disk; ``before``: what the cells were.
+
+        Raises SeasDataError, and appends nothing, if that fails.
+        """
+        line = json.dumps({"row": row, "cells": cells, "before": before}, ensure_ascii=True).encode() + b"\n"
         size = os.fstat(self._file).st_size
         try:
             if os.write(self._file, line) != len(line):
@@ -99,6 +111,10 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(entry, dict) or not isinstance(entry.get("row"), str) or not isinstance(entry.get("cells"), dict):
+    if not isinstance(entry, dict) or not isinstance(entry.get("row"), str) or "cells" not in entry:
         return None
-    return entry if all(isinstance(cell, str) for cell in entry["cells"].values()) else None
+    return entry if all(map(_is_cells, (entry["cells"], entry.get("before", {})))) else None
+
+
+def _is_cells(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(cell, str) for cell in value.values())

@@ -76,7 +76,10 @@ def _parse(path: Path, noun: str) -> tuple[list[str], list[Record]]:
 
 
 def _apply_journal(path: Path, header: list[str], records: list[Record]) -> list[Record]:
-    """Return ``records`` with the newest decisions of the journal, guarded. A repeated row gets them the first time."""
+    """Return ``records`` with the newest decisions of the journal, guarded. A repeated row gets them the first time.
+
+    Raises SeasDataError if the journal has rows that the sheet lacks, or a row of it was edited in the meantime.
+    """
     decided = read_journal(path)
     if not decided:
         return records
@@ -84,12 +87,19 @@ def _apply_journal(path: Path, header: list[str], records: list[Record]) -> list
     key = next((names.index(name) for name in ID_COLUMNS if name in names), None)
     applied = []
     for record in records:
-        cells = None
+        entry = None
         if record.fields is not None and key is not None:
-            cells = decided.pop(unguard_cell(record.fields[key].strip()), None)
-        if cells is None or record.fields is None:
+            entry = decided.pop(unguard_cell(record.fields[key].strip()), None)
+        if entry is None or record.fields is None:
             applied.append(record)
             continue
+        cells, before = entry.cells, entry.before
+        stored = dict(zip(names, _unguard_cells(record.fields), strict=True))
+        if any(stored.get(name) not in (before[name], cells.get(name)) for name in before):
+            raise SeasDataError(
+                f"line {record.line} of {path} was edited after its row was decided on the page; make it what it was, "
+                f"or take the lines of the row out of {journal_path(path)}"
+            )
         fields = [
             guard_cell(cells[name]) if name in cells else cell for name, cell in zip(names, record.fields, strict=True)
         ]

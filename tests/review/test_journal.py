@@ -103,6 +103,27 @@ def test_what_a_spreadsheet_wrote_meanwhile_stays(tmp_path: Path) -> None:
     assert [row["decision"] for row in cells(path)] == ["keep", "", "", "", "", "drop"]
 
 
+def test_a_row_that_was_decided_on_the_page_and_edited_in_a_spreadsheet_is_refused(tmp_path: Path) -> None:
+    path = prompt_sheet(tmp_path / "ada.csv")
+    killed = session(path)
+    killed.decide(IDS[0], "1")
+    os.close(killed._journal._file)
+    text = path.read_bytes().decode("utf-8-sig")
+    lines = text.split("\r\n")
+    lines[1] = lines[1].removesuffix('"","","",""') + '"","drop","ada","by hand"'
+    path.write_text("\r\n".join(lines), encoding="utf-8", newline="")
+    for read in (lambda: read_overrides(path, default_taxonomy()), lambda: session(path)):
+        with pytest.raises(SeasDataError, match=r"line 2 of .* was edited after its row was decided on the page"):
+            read()
+    path.write_text(text, encoding="utf-8", newline="")
+    work = session(path)
+    assert (work.decided, work.cells(IDS[0])["decision"]) == (1, "keep")
+    work.decide(IDS[0], "2")
+    work.decide(IDS[0], "1")
+    work.close()
+    assert cells(path)[0]["decision"] == "keep"
+
+
 def test_undo_clear_and_a_second_decision(tmp_path: Path) -> None:
     path = prompt_sheet(tmp_path / "ada.csv")
     work = session(path)

@@ -14,7 +14,7 @@ from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.review import gold, merge, sheet
 from seas_data.review.page import forms
 from seas_data.review.page.session import Session
-from seas_data.review.words import read_words
+from seas_data.review.words import QUESTIONS, disagree, read_words
 from seas_data.sources.overrides import read_overrides
 from seas_data.text import content_id
 from tests.program import called
@@ -66,6 +66,25 @@ def test_agreed_rows_are_decided_and_others_are_settled_with_all_words(tmp_path:
     [settled] = read_overrides(path, default_taxonomy()).filter(prompt_id=IDS[1]).rows()
     assert settled[1:] == ("drop", None, "cy", "settled (ada: keep (review of v0); ben: drop (a copy))")
     assert [word["who"] for word in read_words(cells(path)[IDS[1]]["words"])] == ["ada", "ben"]
+
+
+@pytest.mark.parametrize(
+    ("ada", "ben", "differ"),
+    [
+        ({"decision": "keep"}, {"decision": "keep"}, False),
+        ({"label": "harmless"}, {"decision": "drop"}, True),
+        ({"label": "harmless"}, {"decision": "keep"}, True),
+        ({"label": "harmless"}, {"decision": "keep", "label": "harmless"}, False),
+        ({"decision": "drop", "label": "harmless"}, {"decision": "drop"}, False),
+        ({"verdict": "safe"}, {"verdict": "safe", "refusal": "full_refusal"}, False),
+    ],
+)
+def test_a_label_that_one_person_gave_and_a_drop_against_anything_else_are_settled(
+    ada: dict[str, str], ben: dict[str, str], differ: bool
+) -> None:
+    questions = QUESTIONS["response_id" if "verdict" in ada else "prompt_id"]
+    words = [{"who": "ada"} | ada, {"who": "ben"} | ben]
+    assert (disagree(words, questions), disagree(words[:1], questions)) == (differ, False)
 
 
 def test_what_cannot_be_merged_or_settled_is_refused(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class Session:
         self._last = now
 
     def _write(self, row_id: str, cells: Cells) -> None:
-        self._journal.append(row_id, cells)
+        self._journal.append(row_id, cells, self._rows[row_id])
         before = self.is_decided(row_id)
         self._rows[row_id] = dict(cells)
         self.decided += self.is_decided(row_id) - before
