@@ -213,6 +213,14 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "ws").exists()
 
 
+def test_a_dry_run_reads_what_people_decided(tmp_path: Path) -> None:
+    for name, content in (("none.csv", None), ("wrong.csv", "prompt_id,who\n")):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        refused = called("build", EXAMPLE, "--dry-run", "--set", f"overrides={tmp_path / name}")
+        assert (refused.returncode, name in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -1,6 +1,7 @@
 """Output of `build --dry-run`: the sources, curation steps and loop of a recipe."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,6 +10,8 @@ from seas_data.cli.dry_run_sources import write_sources
 from seas_data.console import echo
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
+from seas_data.review.gold import read_gold
+from seas_data.sources.overrides import read_overrides
 from seas_data.text import printable
 
 
@@ -44,9 +47,20 @@ def write_plan(recipe: Recipe) -> bool:
     echo(f"\nembedders: {embedders or 'none'}")
     if recipe.loop is not None:
         _print_loop(recipe, recipe.loop)
+    _print_sheets(recipe)
     readable = write_sources(recipe)
     echo("Dry run: nothing was built.")
     return readable
+
+
+def _print_sheets(recipe: Recipe) -> None:
+    """Print how much people decided. Raises SeasDataError if a sheet that the recipe names cannot be used."""
+    if recipe.overrides is not None:
+        rows = read_overrides(Path(recipe.overrides), recipe.taxonomy).height
+        echo(f"\noverrides: {rows:,} rows decided or labelled in {printable(recipe.overrides)}")
+    gold = recipe.loop.evaluation.gold_verdicts if recipe.loop else None
+    if gold is not None:
+        echo(f"\ngold verdicts: {read_gold(Path(gold)).height:,} responses in {printable(gold)}")
 
 
 def _describe_step(settings: Any) -> str:

@@ -152,6 +152,8 @@ def review(
         name = _reviewer(who)
         if not output.exists():
             _write_sample(opened, responses, sample, chosen, output)
+        elif sample is not None or chosen:
+            say(f"{output} exists and is continued as it is; what to look at is chosen for a new sheet (-o FILE).")
         _serve(opened, output, responses, name, port)
         return
     rows = _write_sample(opened, responses, sample, chosen, output)
@@ -185,7 +187,7 @@ def _merge(sheets: list[Path], output: Path, workspace: Path, at: str | None, as
         f"{merged.open_rows:,} to settle."
     )
     if merged.open_rows:
-        echo(f"Settle them with: seas-data review VERSION --settle {output} --serve --who NAME")
+        echo(f"Settle them with: seas-data review --settle {output} --serve --who NAME")
 
 
 def _import(export: Path, who: str | None, output: Path) -> None:
@@ -240,7 +242,7 @@ def _preview(version: "Version", path: Path, as_json: bool) -> None:
     if not found.decisions:
         echo(f"The decisions of {path} change nothing in {version.name}: they are recorded already, or there are none.")
         return
-    echo(f"A build after {version.name} with {path} would record {found.decisions:,} decisions.\n")
+    echo(f"A build after {version.name} with {path} would record {found.decisions:,} decisions and labels.\n")
     for name, table in found.tables().items():
         if table.height:
             echo(_PREVIEWED[name])
@@ -356,7 +358,7 @@ def _serve(version: "Version", path: Path, responses: bool, who: str, port: int,
     finally:
         work.close()
     use = f"run: seas-data judge --gold {path}" if responses else _next_steps(path)
-    echo(f"{path} has {work.decided:,} of {len(work.ids):,} decided; {use}.")
+    echo(f"{path} has {work.decided:,} of {len(work.ids):,} {'settled' if settle else 'decided'}; {use}.")
 
 
 def _next_steps(path: Path) -> str:

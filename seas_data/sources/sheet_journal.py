@@ -1,8 +1,9 @@
 """The journal of a review sheet: what a person decides in the browser, flushed to disk as one JSON line each.
 
-The journal of ``review.csv`` is ``review.csv.journal`` beside it. A line names a row, the cells that
-it sets and what they were, so the last line about a row counts, and an edit of the sheet in between is noticed. ``sheets.read_sheet`` applies the journal to the sheet, so that whoever reads the sheet
-has every decision, also when the server was killed; the server writes them into the sheet when it starts and stops.
+The journal of ``review.csv`` is ``review.csv.journal`` beside it. A line names a row, the cells that it sets and what
+they were, so the last line about a row counts, and an edit of that row in the sheet is noticed. ``sheets.read_sheet``
+applies the journal to the sheet, so that whoever reads the sheet has every decision, also when the server was killed;
+the server writes them into the sheet when it starts and stops.
 """
 
 import json
