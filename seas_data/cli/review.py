@@ -16,6 +16,7 @@ from seas_data.cli.shared import (
     open_version,
     print_json,
 )
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 
 if TYPE_CHECKING:
