@@ -106,7 +106,7 @@ def _check_goals(recipe: Recipe) -> None:
     counting = [judge for judge in recipe.judges if judges.gives_verdicts(judge)]
     if recipe.pairs.judge is not None:
         counting = [judge for judge in counting if judge.label == recipe.pairs.judge]
-    if counting and all(judges.needs_goal(judge) for judge in counting):
+    if counting and all(judges.needs_goal(judge, recipe.judges) for judge in counting):
         raise SeasDataError(
             f"{counting[0].label} judges only responses to prompts with a goal, and the attacks of a red team have "
             "none; set pairs.judge to another judge of verdicts"

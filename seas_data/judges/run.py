@@ -112,9 +112,20 @@ def judges_only_attacks(judge: Judge) -> bool:
     return isinstance(judge, JudgeGuard) and load_guard(judge).only_attacks is not None
 
 
-def needs_goal(judge: Judge) -> bool:
-    """Return whether the judge judges only responses to prompts that have a goal."""
-    return isinstance(judge, JudgeGuard) and load_guard(judge).needs_goal
+def needs_goal(judge: Judge, judges: Sequence[Judge]) -> bool:
+    """Return whether the judge, one of ``judges``, judges only responses to prompts that have a goal.
+
+    So does a panel without enough other members to say both safe and unsafe.
+    """
+    if isinstance(judge, JudgeGuard):
+        return load_guard(judge).needs_goal
+    if not isinstance(judge, JudgePanel):
+        return False
+    members = [each for each in judges if each.label in judge.members and not isinstance(each, JudgePanel)]
+    able = [each.label for each in members if not needs_goal(each, judges)]
+    weights = {name: judge.weights.get(name, 1.0) for name in judge.members}
+    decide = judge.rule == "majority" and sum(weights[name] for name in able) > sum(weights.values()) / 2
+    return not decide and len(able) < (judge.min_parsed or len(judge.members))
 
 
 def describe_refusal_judges() -> str:

@@ -15,7 +15,9 @@ import seas_data as sd
 from seas_data import plan
 from seas_data import recipe as recipes
 from seas_data.errors import SeasDataError
+from seas_data.judges.run import needs_goal
 from seas_data.models import http_retry
+from seas_data.recipe import JudgeGuard, JudgePanel
 from seas_data.retry import Backoff
 from seas_data.run import build
 from tests.judges.guards.test_guard import FLAGS, SAFE
@@ -128,6 +130,7 @@ def test_the_judges_of_a_recipe_are_planned_and_every_failure_is_counted(tmp_pat
             "pairs.judge=harmbench",
             "harmbench judges only responses to prompts with a goal, and the attacks of a red te",
         ),
+        ("pairs.judge=both", "both judges only responses to prompts with a goal, and the attacks of a red te"),
         ("pairs.refusal_judge=strongreject", "pairs.refusal_judge is strongreject, which cannot judge the harmless"),
         ("loop.harmless.judge=strongreject", "loop.harmless.judge is strongreject, which cannot judge the harmless"),
         ("loop.harmless.judge=harmbench", "loop.harmless.judge is harmbench, which judges only responses to prompts"),
@@ -146,6 +149,7 @@ def test_a_recipe_that_asks_a_judge_for_what_it_cannot_judge_is_rejected(
         {"by": "guard", "guard": "harmbench", "model": "texts"},
         {"by": "guard", "guard": "strongreject", "model": "asked"},
         {"by": "guard", "guard": "polyguard", "model": "asked"},
+        {"by": "panel", "name": "both", "members": ["harmbench", "polyguard"]},
     ]
     content["pairs"] = {"general": None, "harmless": None, "judge": "polyguard"}
     content["loop"]["harmless"] = {}
@@ -155,6 +159,30 @@ def test_a_recipe_that_asks_a_judge_for_what_it_cannot_judge_is_rejected(
     recipe = recipes.load(tmp_path / "recipe.yaml", [] if change.startswith("judges") else [change])
     with pytest.raises(SeasDataError, match=message):
         plan.check(recipe)
+
+
+def member(guard: str) -> JudgeGuard:
+    return JudgeGuard(by="guard", guard=guard, model="m")
+
+
+@pytest.mark.parametrize(
+    ("members", "changes", "needs"),
+    [
+        (["polyguard", "wildguard"], {}, False),
+        (["polyguard", "harmbench"], {}, True),
+        (["polyguard", "harmbench"], {"min_parsed": 1}, False),
+        (["harmbench", "strongreject"], {"min_parsed": 1}, True),
+        (["polyguard", "wildguard", "harmbench"], {}, False),  # two of three are a majority
+        (["polyguard", "wildguard", "harmbench"], {"weights": {"harmbench": 2}}, True),
+        (["polyguard", "wildguard", "harmbench"], {"rule": "any"}, True),  # it could say unsafe, and never safe
+        (["polyguard", "wildguard", "harmbench"], {"rule": "all", "min_parsed": 2}, False),
+    ],
+)
+def test_a_panel_needs_a_goal_if_the_members_without_one_decide_nothing(
+    members: list[str], changes: dict[str, Any], needs: bool
+) -> None:
+    panel = JudgePanel.model_validate({"by": "panel", "members": members} | changes)
+    assert needs_goal(panel, [*map(member, members), panel]) is needs
 
 
 @pytest.mark.slow
