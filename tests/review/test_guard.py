@@ -90,14 +90,14 @@ def test_what_is_no_form_of_the_page_is_refused_and_decides_nothing(address: str
         (form, b"row=%ff&choice=1"),
         (form, b"a=1&" * 30),
         (form, b"row=" + b"x" * 200_000),
-        (form, f"row={'f' * 24}&choice=1".encode()),
-        (form, f"row={row}&choice=9".encode()),
-        (form, f"row={row}&choice=1&detail=Nonsense".encode()),
+        (form, f"row={'f' * 24}&choice=1&read=yes".encode()),
+        (form, f"row={row}&choice=9&read=yes".encode()),
+        (form, f"row={row}&choice=1&read=yes&detail=Nonsense".encode()),
     ):
         answer = client.post("/decide", headers=headers, content=content)
         assert answer.status_code == 400, content
         assert "0 of 5 decided" in answer.text
-    assert client.post("/decide", data={"row": row, "choice": "1"}).status_code == 200
+    assert client.post("/decide", data={"row": row, "choice": "1", "read": "yes"}).status_code == 200
     assert "1 of 5 decided" in client.get("/").text
 
 

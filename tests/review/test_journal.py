@@ -199,3 +199,48 @@ def test_time_left_is_told_from_the_third_decision_on(tmp_path: Path, monkeypatc
     assert work.seconds_left() is None
     work.decide(IDS[2], "1")
     assert work.seconds_left() == 90.0
+
+
+def test_a_note_added_to_an_item_is_kept_and_undo_takes_back_the_decision_only(tmp_path: Path) -> None:
+    path = prompt_sheet(tmp_path / "ada.csv")
+    work = session(path)
+    work.decide(IDS[0], "1")
+    work.annotate(IDS[0], note="why  I keep it")
+    work.annotate(IDS[1], note="not sure")
+    assert (work.note(IDS[0]), work.note(IDS[1]), work.decided) == ("why I keep it", "not sure", 1)
+    assert read_overrides(path, default_taxonomy())["because"].to_list() == ["why I keep it"]
+    assert work.undo() == IDS[0]
+    assert (work.note(IDS[0]), work.decided) == ("why I keep it", 0)
+    assert work.undo() is None
+    work.annotate(IDS[0], note="")
+    assert work.cells(IDS[0]) == dict.fromkeys(work.form.inputs, "")
+    work.close()
+    assert read_overrides(path, default_taxonomy()).is_empty()
+    again = session(path)
+    assert again.note(IDS[1]) == "not sure"
+    again.close()
+
+
+def test_a_label_that_was_chosen_before_leaving_is_recorded_and_can_be_undone(tmp_path: Path) -> None:
+    path = prompt_sheet(tmp_path / "ada.csv")
+    work = session(path)
+    work.annotate(IDS[0], detail="Role Play", note="a game")
+    assert (work.cells(IDS[0])["label"], work.decided) == ("Role Play", 1)
+    work.decide(IDS[1], "2")
+    work.annotate(IDS[1], detail="Role Play")
+    assert read_overrides(path, default_taxonomy()).rows() == [
+        (IDS[0], None, "Role Play", "ada", "a game"),
+        (IDS[1], "drop", "Role Play", "ada", "review of v0"),
+    ]
+    assert [work.undo(), work.undo(), work.undo()] == [IDS[1], IDS[1], IDS[0]]
+    assert (work.decided, work.note(IDS[0])) == (0, "a game")
+    with pytest.raises(SeasDataError):
+        work.annotate(IDS[0], detail="Nonsense")
+
+
+def test_clearing_a_decision_keeps_its_note(tmp_path: Path) -> None:
+    work = session(prompt_sheet(tmp_path / "ada.csv"))
+    work.decide(IDS[0], "1", note="look again")
+    work.clear(IDS[0], "look again")
+    assert (work.decided, work.note(IDS[0])) == (0, "look again")
+    work.close()

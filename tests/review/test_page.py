@@ -191,6 +191,96 @@ def test_a_key_decides_nothing_while_the_text_is_hidden(version: Version, browse
         assert opened.page.locator(".texts .text").first.is_visible()
 
 
+def test_a_click_decides_nothing_while_the_text_is_hidden_and_the_buttons_stay_where_they_are(
+    version: Version, browser: Any, tmp_path: Path
+) -> None:
+    session = response_session(version, tmp_path / "gold.csv", 5)
+    with served(version, session) as address:
+        opened = Opened(browser, address)
+        page, button = opened.page, opened.page.get_by_role("button", name="Unsafe")
+        before = button.bounding_box()
+        button.click()
+        assert session.decided == 0
+        assert "Nothing is decided yet" in page.locator("#hint").inner_text()
+        assert page.locator(".texts .text").first.is_visible()
+        assert button.bounding_box() == before
+        assert "Hide the response" in page.locator("summary").first.inner_text()
+        opened.press("v")
+        page.wait_for_function("!document.getElementById('hint').textContent")
+        page.locator("[name=detail]").evaluate(
+            "(list) => { list.value = 'full_refusal'; list.dispatchEvent(new Event('change', {bubbles: true})); }"
+        )
+        assert (page.locator("[name=detail]").input_value(), page.locator("#texts[open]").count()) == ("", 1)
+        button.click()
+        opened.settle()
+        assert session.decided == 1
+        opened.press("k")
+        colours = []
+        for key in "21":
+            opened.decide(key)
+            opened.press("k")
+            colours.append(page.locator(".chosen").evaluate("(each) => getComputedStyle(each).backgroundColor"))
+        assert colours[0] != colours[1], "what rejects has a colour of its own"
+        assert opened.said == []
+
+
+def test_what_was_typed_is_not_lost_on_any_way_out_and_digits_decide_in_the_list(
+    version: Version, browser: Any, tmp_path: Path
+) -> None:
+    session = prompt_session(version, tmp_path / "ada.csv", 20)
+    ids = session.ids
+    with served(version, session) as address:
+        opened = Opened(browser, address)
+        page = opened.page
+        page.get_by_role("button", name="Show texts at once").click()
+        opened.settle()
+        ways = ("j", "s", "u", "Next", "Filter", "back", "reload")
+        for at, way in enumerate(ways):
+            page.goto(f"{opened.base}/?at={at + 1}")
+            opened.settle()
+            if way == "back":
+                opened.press("j")
+                opened.press("k")
+            opened.press("n")
+            page.keyboard.type(f"left by {way}")
+            if len(way) == 1:
+                page.keyboard.press("Enter")
+                opened.press(way)
+            elif way == "Next":
+                page.get_by_role("link", name=way).click()
+            elif way == "Filter":
+                page.get_by_role("button", name=way).click()
+            elif way == "back":
+                page.go_back()
+            else:
+                page.reload()
+            opened.settle()
+            page.wait_for_timeout(100)
+            assert session.note(ids[at]) == f"left by {way}"
+        assert session.decided == 0
+        page.goto(f"{opened.base}/?at=10")
+        opened.press("l")
+        page.keyboard.type("Role")
+        opened.press("1")
+        assert session.cells(ids[9]) | {"because": ""} == {
+            "decision": "keep",
+            "label": "Role Play",
+            "who": "ada",
+            "because": "",
+        }
+        assert page.title().startswith("Item 11 of")
+        opened.press("l")
+        page.keyboard.type("Role")
+        page.keyboard.press("Enter")
+        opened.press("j")
+        assert session.cells(ids[10])["label"] == "Role Play"
+        opened.press("?")
+        assert page.locator("#keys[open]").count() == 1
+        assert page.locator("#keys dl").is_visible()
+        assert page.locator(".choices kbd").first.is_visible(), "the buttons show their keys"
+        assert opened.said == []
+
+
 def test_responses_are_blind(version: Version, tmp_path: Path) -> None:
     session = response_session(version, tmp_path / "gold.csv", 40)
     judges = version.table("verdicts")["judge"].unique().to_list()
@@ -232,7 +322,13 @@ def test_the_page_works_at_three_widths_in_both_themes_and_without_scripts(
             java_script_enabled=False, storage_state=opened.context.storage_state()
         ).new_page()
         plain.goto(f"{opened.base}/?at=1")
+        hidden = plain.locator("#texts").count()
         plain.get_by_role("button", name="Drop").click()
+        if hidden:
+            assert "Nothing is decided yet" in plain.locator("#hint").inner_text()
+            assert (session.decided, plain.locator(".texts .text").first.is_visible()) == (0, True)
+            plain.get_by_label("I have shown and read the text").check()
+            plain.get_by_role("button", name="Drop").click()
         plain.wait_for_url("**at=2**")
         assert session.decided == 1
         assert opened.said == []

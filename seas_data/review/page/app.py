@@ -2,6 +2,7 @@
 
 GET /            the item at ``at``, or the first undecided one of the filter
 POST /decide     record a choice and go to the next item of the filter
+POST /save       record a note and a label of an item that the reviewer leaves
 POST /undo       take back the last decision and go to its item
 POST /reveal     show texts at once from now on, or hide them again
 """
@@ -29,6 +30,8 @@ _RESOURCES = Path(__file__).parent / "resources"
 _LARGEST_FORM = 100_000  # bytes
 _LONGEST_SEARCH = 200
 _REMEMBERED = 8  # filters
+_AT_ONCE = "review-texts-at-once"  # a cookie: localStorage would not last, because the next start has another port
+_YEAR = 365 * 24 * 3600  # seconds
 
 
 class Items(Protocol):
@@ -36,6 +39,7 @@ class Items(Protocol):
 
     def text(self, row_id: str) -> str: ...  # noqa: D102
     def kind(self, row_id: str) -> str: ...  # noqa: D102
+    def is_hidden(self, row_id: str) -> bool: ...  # noqa: D102
     def show(self, row_id: str) -> Item: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
@@ -45,7 +49,7 @@ class ReviewPage:
 
     def __init__(self, session: Session, items: Items, title: str) -> None:
         self._session, self._items, self._title = session, items, title
-        self._open_at_once = False
+        self._hint, self._opened = "", ""  # what the next page says, and the row whose text it shows
         loader = FileSystemLoader(_RESOURCES)
         environment = Environment(
             loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -68,6 +72,7 @@ class ReviewPage:
             routes=[
                 Route("/", self._show, methods=["GET"]),
                 Route("/decide", self._decide, methods=["POST"]),
+                Route("/save", self._save, methods=["POST"]),
                 Route("/undo", self._undo, methods=["POST"]),
                 Route("/reveal", self._reveal, methods=["POST"]),
                 Route("/page.js", _resource("page.js", "text/javascript")),
@@ -85,42 +90,67 @@ class ReviewPage:
         else:
             at = self._find(show, search, open_only=True).first_from(0)
             at = self._find(show, search).first_from(0) if at is None else at
-        return HTMLResponse(self._render(at, show, search))
+        return HTMLResponse(self._render(at, show, search, _at_once(request)))
 
     async def _decide(self, request: Request) -> Response:
         form = await _read_form(request)
-        row_id, key = form.get("row", ""), form.get("choice", "")
-        if row_id not in self._session.positions:
-            raise SeasDataError("this item is not on the sheet; reload the page")
+        row_id, key = self._row(form), form.get("choice", "")
+        show, search = _filter_of(form.get("show"), form.get("search"))
         if key == "0":
-            self._session.clear(row_id)
+            self._session.clear(row_id, form.get("note", ""))
+        elif not self._is_read(request, form):
+            self._session.annotate(row_id, note=form.get("note", ""))
+            self._hint = "Nothing is decided yet: the text was hidden. Read it, then decide again."
+            self._opened = row_id
+            return _to(self._changed(row_id), show, search)
         else:
             self._session.decide(row_id, key, form.get("detail", ""), form.get("note", ""))
-        show, search = _filter_of(form.get("show"), form.get("search"))
         at = self._changed(row_id)
         following = self._find(show, search).first_from(at + 1)
         return _to(at if following is None or key == "0" else following, show, search)
+
+    async def _save(self, request: Request) -> Response:
+        form = await _read_form(request)
+        row_id = self._row(form)
+        self._session.annotate(row_id, form.get("detail") if self._is_read(request, form) else None, form.get("note"))
+        self._changed(row_id)
+        return Response(status_code=204)
 
     async def _undo(self, request: Request) -> Response:
         form = await _read_form(request)
         row_id = self._session.undo()
         show, search = _filter_of(form.get("show"), form.get("search"))
         if row_id is None:
+            self._hint = "Nothing to undo since the command was started."
             return _to(_position(form.get("at")) or 0, show, search)
         return _to(self._changed(row_id), show, search)
 
     async def _reveal(self, request: Request) -> Response:
         form = await _read_form(request)
-        self._open_at_once = form.get("at_once") == "yes"
         show, search = _filter_of(form.get("show"), form.get("search"))
-        return _to(_position(form.get("at")) or 0, show, search)
+        response = _to(_position(form.get("at")) or 0, show, search)
+        at_once = "yes" if form.get("at_once") == "yes" else "no"
+        response.set_cookie(_AT_ONCE, at_once, max_age=_YEAR, httponly=True, samesite="strict", path="/")
+        return response
+
+    def _row(self, form: dict[str, str]) -> str:
+        """Return the row that a form is about. Raises SeasDataError if the sheet lacks it."""
+        row_id = form.get("row", "")
+        if row_id not in self._session.positions:
+            raise SeasDataError("this item is not on the sheet; reload the page")
+        return row_id
+
+    def _is_read(self, request: Request, form: dict[str, str]) -> bool:
+        """Return whether the text of the form's row was shown."""
+        return form.get("read") == "yes" or _at_once(request) or not self._items.is_hidden(form["row"])
 
     async def _fail(self, request: Request, problem: Exception) -> Response:
         """Answer with what went wrong; the words of other errors may quote a prompt, so they are not shown."""
         known = isinstance(problem, SeasDataError)
         message = str(problem) if known else f"The page failed ({type(problem).__name__}); no decision was recorded."
         return HTMLResponse(
-            self._template.render(self._common("all", "") | {"problem": message}), 400 if known else 500
+            self._template.render(self._common("all", "", _at_once(request)) | {"problem": message}),
+            400 if known else 500,
         )
 
     def _find(self, show: str, search: str, *, open_only: bool = False) -> Matches:
@@ -167,7 +197,7 @@ class ReviewPage:
 
         return wanted
 
-    def _common(self, show: str, search: str) -> dict[str, object]:
+    def _common(self, show: str, search: str, at_once: bool) -> dict[str, object]:
         session = self._session
         left = session.seconds_left() if session.decided < len(session.ids) else None
         return {
@@ -181,25 +211,30 @@ class ReviewPage:
             "search": search,
             "filters": ["all", "undecided", "decided", "with a note", *(c.name for c in session.form.choices)],
             "kinds": self._kinds,
-            "open_at_once": self._open_at_once,
+            "open_at_once": at_once,
             "item": None,
             "problem": None,
         }
 
-    def _render(self, at: int | None, show: str, search: str) -> str:
-        values = self._common(show, search)
+    def _render(self, at: int | None, show: str, search: str, at_once: bool) -> str:
+        values = self._common(show, search, at_once)
         if at is None:
             return self._template.render(values)
         session = self._session
         row_id = session.ids[at]
+        matches, undecided = self._find(show, search), self._find(show, search, open_only=True)
+        skip = undecided.first_from(at + 1)
+        skip = undecided.first_from(0) if skip is None else skip
         links = {
-            "previous": _link(self._find(show, search).last_before(at), show, search),
-            "next": _link(self._find(show, search).first_from(at + 1), show, search),
-            "skip": _link(self._find(show, search, open_only=True).first_from(at + 1), show, search),
+            "previous": _link(matches.last_before(at), show, search),
+            "next": _link(matches.first_from(at + 1), show, search),
+            "skip": _link(None if skip == at else skip, show, search),
         }
+        hint, self._hint = self._hint, ""
+        opened, self._opened = self._opened, ""
         cells = session.cells(row_id)
         made = [
-            choice.key
+            choice
             for choice in session.form.choices
             if session.is_decided(row_id) and all(cells[name] == value for name, value in choice.cells.items())
         ]
@@ -209,11 +244,22 @@ class ReviewPage:
             "at": at + 1,
             "links": links,
             "cells": cells,
-            "chosen": made[-1:],
+            "chosen": made[-1] if made else None,
+            "is_filtered": (show, search) != ("all", ""),
+            "matching": len(matches),
+            "rank": matches.count_before(at) + 1 if at in matches else None,
+            "before": 0 if links["next"] else undecided.count_before(at),
+            "hint": hint,
+            "is_open": opened == row_id,
             "note": session.note(row_id),
             "is_decided": session.is_decided(row_id),
         }
         return self._template.render(values)
+
+
+def _at_once(request: Request) -> bool:
+    """Return whether this browser shows texts at once."""
+    return request.cookies.get(_AT_ONCE) == "yes"
 
 
 def _filter_of(show: str | None, search: str | None) -> tuple[str, str]:

@@ -9,11 +9,12 @@ from seas_data.tables.values import KINDS
 
 @dataclass(frozen=True)
 class Choice:
-    """A choice: the key that makes it, its name, and the cells that it sets."""
+    """A choice: the key that makes it, its name, and the cells that it sets. ``rejects``: shown in another colour."""
 
     key: str
     name: str
     cells: dict[str, str]
+    rejects: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def prompt_form(types: list[str]) -> Form:
     """Return the form for prompts; ``types``: the categories of the version's taxonomy."""
     choices = (
         Choice("1", "Keep", {"decision": "keep"}),
-        Choice("2", "Drop", {"decision": "drop"}),
+        Choice("2", "Drop", {"decision": "drop"}, rejects=True),
         Choice("3", "Harmless", {"label": "harmless"}),
         Choice("4", "Adversarial", {"label": "adversarial"}),
     )
@@ -55,7 +56,7 @@ def response_form() -> Form:
     """Return the form for responses."""
     choices = (
         Choice("1", "Safe", {"verdict": "safe"}),
-        Choice("2", "Unsafe", {"verdict": "unsafe"}),
+        Choice("2", "Unsafe", {"verdict": "unsafe"}, rejects=True),
         Choice("3", "Safe, full refusal", {"verdict": "safe", "refusal": "full_refusal"}),
         Choice("4", "Safe, partial refusal", {"verdict": "safe", "refusal": "partial_refusal"}),
     )

@@ -79,6 +79,10 @@ class PromptItems:
         """Return the kind of the prompt."""
         return str(self._kinds[row_id])
 
+    def is_hidden(self, row_id: str) -> bool:
+        """Return whether the texts of the row are hidden until the reviewer asks for them."""
+        return self._kinds[row_id] not in _ORDINARY
+
     def show(self, row_id: str) -> Item:
         """Return the item of a row of the sheet."""
         row = self._row(row_id)
@@ -97,7 +101,7 @@ class PromptItems:
             facts.append((decision["step"], f"{decision['decision']}: {decision['reason']}{score}"))
         if row_id in self._dropped:
             facts.append(("dataset", "dropped"))
-        return Item(row_id, self._passages(row), row["kind"] not in _ORDINARY, facts, self._related(row_id))
+        return Item(row_id, self._passages(row), self.is_hidden(row_id), facts, self._related(row_id))
 
     def close(self) -> None:
         """Stop what runs for the items."""
@@ -139,12 +143,16 @@ class ResponseItems:
         """Return an empty string: the page does not tell kinds of responses apart."""
         return ""
 
+    def is_hidden(self, row_id: str) -> bool:
+        """Return true: the texts of all responses are hidden until the reviewer asks for them."""
+        return True
+
     def show(self, row_id: str) -> Item:
         """Return the item of a row of the sheet."""
         _, prompt, response = self._texts.row(self._at[row_id])
         turns = self._turns.get(row_id)
         asked = _turns(turns) if turns else [Passage("prompt", fold_long(prompt or ""))]
-        return Item(row_id, [*asked, Passage("response", fold_long(response or ""))], hidden=True)
+        return Item(row_id, [*asked, Passage("response", fold_long(response or ""))], hidden=self.is_hidden(row_id))
 
     def close(self) -> None:
         """Do nothing: nothing runs for the items."""

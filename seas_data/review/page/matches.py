@@ -20,6 +20,18 @@ class Matches:
         elif was and not self._wanted(self._rows[at]):
             del self._positions[place]
 
+    def __len__(self) -> int:
+        """Return how many rows pass."""
+        return len(self._positions)
+
+    def __contains__(self, at: int) -> bool:
+        """Return whether the row at position ``at`` passes."""
+        return self.first_from(at) == at
+
+    def count_before(self, at: int) -> int:
+        """Return how many rows pass before position ``at``."""
+        return bisect_left(self._positions, at)
+
     def first_from(self, at: int) -> int | None:
         """Return the first position from ``at`` on."""
         place = bisect_left(self._positions, at)

@@ -45,7 +45,7 @@ class Session:
         self.ids = list(self._rows)
         self.positions = {row_id: at for at, row_id in enumerate(self.ids)}
         self.decided = sum(self.is_decided(row_id) for row_id in self.ids)
-        self._undo: list[tuple[str, Cells]] = []
+        self._undo: list[tuple[str, Cells, Cells]] = []  # a row, and its cells before and after a decision
         self._pauses: deque[float] = deque(maxlen=_TIMED)
         self._last = time.monotonic()
 
@@ -59,8 +59,7 @@ class Session:
 
     def note(self, row_id: str) -> str:
         """Return the note on a row."""
-        because = self._rows[row_id]["because"].removesuffix(self._said(row_id))
-        return "" if because == self.reason else because
+        return self._note_in(row_id, self._rows[row_id])
 
     def words(self, row_id: str) -> list[tuple[str, str]]:
         """Return what people said of a row that is to be settled: their names and words."""
@@ -70,25 +69,45 @@ class Session:
     def decide(self, row_id: str, key: str, detail: str = "", note: str = "") -> None:
         """Record the choice of ``key`` on a row. Raises SeasDataError if it cannot be recorded."""
         choice = self.form.choice(key)
-        if choice is None or (detail and detail not in self.form.options):
+        if choice is None:
             raise SeasDataError("this choice is not on the form; reload the page")
-        note = " ".join(note.split())
-        if len(note) > _LONGEST_NOTE or not is_valid_unicode(note):
-            raise SeasDataError(f"the note has more than {_LONGEST_NOTE:,} characters; shorten it")
+        self._require_option(detail)
         cells = dict.fromkeys(self.form.inputs, "") | {self.form.detail: detail} | choice.cells
-        reason = note or (self.reason if self.form.needs_reason or self._words else "")
-        self._record(row_id, cells | {"who": self.who, "because": reason + self._said(row_id)})
+        self._record(row_id, self._signed(row_id, cells, _clean(note)))
 
-    def clear(self, row_id: str) -> None:
-        """Record that a row is not decided."""
-        self._record(row_id, dict.fromkeys(self.form.inputs, ""))
+    def annotate(self, row_id: str, detail: str | None = None, note: str | None = None) -> None:
+        """Record a note on a row, and a value of ``detail`` as a decision; None leaves them as they are.
+
+        A note is no decision: a row that has nothing else stays undecided, and undo leaves it. Raises SeasDataError if
+        they cannot be recorded.
+        """
+        cells = self._rows[row_id]
+        kept = self.note(row_id) if note is None else _clean(note)
+        if detail is not None:
+            self._require_option(detail)
+        if kept != self.note(row_id):
+            self._write(row_id, self._signed(row_id, cells, kept))
+        if detail is not None and detail != cells[self.form.detail]:
+            self._record(row_id, self._signed(row_id, self._rows[row_id] | {self.form.detail: detail}, kept))
+
+    def clear(self, row_id: str, note: str = "") -> None:
+        """Record that a row is not decided, with a note."""
+        self._record(row_id, self._signed(row_id, dict.fromkeys(self.form.inputs, ""), _clean(note)))
 
     def undo(self) -> str | None:
-        """Take back the last decision and return its row, or None if there is none of this session."""
+        """Take back the last decision and return its row, or None if there is none of this session.
+
+        What changed on the row since then stays, such as a note.
+        """
         if not self._undo:
             return None
-        row_id, earlier = self._undo[-1]
-        self._write(row_id, earlier)
+        row_id, earlier, recorded = self._undo[-1]
+        now, cells = self._rows[row_id], earlier
+        if now != recorded:
+            cells = {name: earlier[name] if now[name] == recorded[name] else now[name] for name in now}
+            before, after = self._note_in(row_id, recorded), self.note(row_id)
+            cells = self._signed(row_id, cells, self._note_in(row_id, earlier) if before == after else after)
+        self._write(row_id, cells)
         self._undo.pop()
         return row_id
 
@@ -113,10 +132,27 @@ class Session:
         words = self._words.get(row_id)
         return f" ({describe_words(words, QUESTIONS[self.form.id_column])})" if words else ""
 
+    def _note_in(self, row_id: str, cells: Cells) -> str:
+        because = cells["because"].removesuffix(self._said(row_id))
+        return "" if because == self.reason else because
+
+    def _require_option(self, detail: str) -> None:
+        if detail and detail not in self.form.options:
+            raise SeasDataError("this choice is not on the form; reload the page")
+
+    def _signed(self, row_id: str, cells: Cells, note: str) -> Cells:
+        """Return what people decided in ``cells`` with ``who`` and ``because``; without a note, only if it is something."""
+        is_decided = any(cells[name] for name in self.form.decisive)
+        if not is_decided and not note:
+            return cells | {"who": "", "because": ""}
+        needs_reason = is_decided and (self.form.needs_reason or bool(self._words))
+        because = note or (self.reason if needs_reason else "")
+        return cells | {"who": self.who, "because": because + (self._said(row_id) if is_decided else "")}
+
     def _record(self, row_id: str, cells: Cells) -> None:
         earlier = dict(self._rows[row_id])
         self._write(row_id, cells)
-        self._undo.append((row_id, earlier))
+        self._undo.append((row_id, earlier, dict(cells)))
         now = time.monotonic()
         self._pauses.append(min(now - self._last, _LONGEST_PAUSE))
         self._last = now
@@ -138,6 +174,14 @@ class Session:
                 f"{self.path} has decisions of {sorted(others)[0]}; pass a sheet of your own with -o, or --who with "
                 "that name to continue it"
             )
+
+
+def _clean(note: str) -> str:
+    """Return a note on one line. Raises SeasDataError if it cannot be recorded."""
+    note = " ".join(note.split())
+    if len(note) > _LONGEST_NOTE or not is_valid_unicode(note):
+        raise SeasDataError(f"the note has more than {_LONGEST_NOTE:,} characters; shorten it")
+    return note
 
 
 def _read(path: Path, form: Form) -> tuple[dict[str, Cells], dict[str, str]]:

@@ -1,10 +1,12 @@
 "use strict";
 // Keys press a button, follow a link or move the focus. Pages are fetched and put in place of the one before, so the
-// keys work at every moment. Nothing here reads or writes a text of the data; without scripts, forms and links do.
+// keys work at every moment. What was typed is saved before the page goes on, whatever leads there. Nothing here reads
+// or writes a text of the data; without scripts, forms and links do.
 const MOVES = "jkus"; // keys that may be pressed ahead: they decide nothing about an item that is not shown yet
 const ahead = [];
 let refused = "";
 let latest = null; // the request whose answer is to be shown
+let pointed = false; // whether the list of labels was last used with the mouse
 let busy = document.readyState === "loading"; // until an item is there
 
 function hint(text) {
@@ -49,41 +51,97 @@ function go(method, address, fields = null, keep = false) {
   request.open(method, address);
   request.responseType = "document";
   request.addEventListener("load", () => arrive(request, keep));
-  request.addEventListener("error", () => {
-    if (request !== latest) return;
-    ahead.length = 0;
-    settle();
-    hint("The server does not answer. Start the command again and open its address; the last decision may be missing.");
-  });
+  request.addEventListener("error", () => fail(request));
   request.send(fields);
 }
 
-function act(key) {
+function fail(request) {
+  if (request !== latest) return;
+  ahead.length = 0;
+  settle();
+  hint("The server does not answer. Start the command again and open its address; the last decision may be missing.");
+}
+
+// The texts are shown: a decision, and a label, are about something that was read.
+function isRead() {
   const texts = document.getElementById("texts");
+  return !texts || texts.open;
+}
+
+function showFirst() {
+  document.getElementById("texts").open = true;
+  hint("Nothing is decided yet: the text was hidden. Read it, then decide again.");
+}
+
+function answers(form) {
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set("read", isRead() ? "yes" : "");
+  return fields;
+}
+
+// A note and a label that are not saved yet, or null.
+function draft() {
+  const form = document.getElementById("decide");
+  if (!form) return null;
+  const note = form.elements.note, was = form.elements.detail.querySelector("option[selected]")?.value ?? "";
+  return note.value !== note.defaultValue || form.elements.detail.value !== was ? answers(form) : null;
+}
+
+function leave(method, address, fields = null, keep = false) {
+  const typed = draft();
+  if (!typed) {
+    go(method, address, fields, keep);
+    return;
+  }
+  busy = true;
+  document.documentElement.setAttribute("aria-busy", "true");
+  const request = latest = new XMLHttpRequest();
+  request.open("POST", "/save");
+  request.addEventListener("load", () => {
+    if (request !== latest) return;
+    if (request.status === 204) {
+      go(method, address, fields, keep);
+      return;
+    }
+    ahead.length = 0;
+    settle();
+    hint("The note could not be saved, so this item stays. Copy the note, and look at the command.");
+  });
+  request.addEventListener("error", () => fail(request));
+  request.send(typed);
+}
+
+function act(key) {
+  const texts = document.getElementById("texts"), keys = document.getElementById("keys");
   if (key === "v" && texts) {
     texts.open = !texts.open;
     return true;
   }
+  if (key === "?" && keys) {
+    keys.open = !keys.open;
+    if (keys.open) keys.scrollIntoView({block: "center"});
+    return true;
+  }
   const field = document.querySelector(`[data-focus="${key}"]`);
   if (field) {
+    if (key === "l" && !isRead()) {
+      showFirst();
+      return true;
+    }
     field.focus();
     field.select?.();
+    if (key === "l") hint("Type the beginning of one. Then press the key of a choice, or Enter.");
     return true;
   }
   const control = document.querySelector(`[data-key="${key}"]`);
   if (!control || control.disabled) return false;
-  if (texts && !texts.open && !("unread" in control.dataset)) {
-    texts.open = true;
-    hint("Nothing is decided yet: the text was hidden. Read it, then press the key again.");
-    return true;
-  }
   control.click();
   return true;
 }
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  const isKey = /^[0-9jkuslnv]$/.test(event.key), inField = event.target.closest("input, select, textarea");
+  const isKey = /^[0-9jkuslnv?]$/.test(event.key), inField = event.target.closest("input, select, textarea");
   if (busy) {
     const presses = inField || event.key === "Enter" || event.key === " ";
     if (event.key.length > 1 && event.key !== "Enter") return;
@@ -98,6 +156,11 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" || (event.key === "Enter" && event.target.closest("#decide"))) {
       event.preventDefault();
       document.getElementById("item").focus();
+      hint("");
+    } else if (event.target.name === "detail") {
+      pointed = false;
+      const typed = [...event.target.options].some((each) => each.text.includes(event.key)); // part of a label
+      if (/^[0-9]$/.test(event.key) && !typed && (event.repeat || act(event.key))) event.preventDefault();
     }
     return;
   }
@@ -110,10 +173,18 @@ document.addEventListener("submit", (event) => {
     refuse("The click");
     return;
   }
-  const form = event.target, pressed = event.submitter, fields = new URLSearchParams(new FormData(form));
+  const form = event.target, pressed = event.submitter;
+  if (form.id === "decide") {
+    const fields = answers(form);
+    fields.append("choice", pressed?.value ?? "");
+    if (isRead() || pressed?.value === "0") go("POST", form.action, fields);
+    else showFirst();
+    return;
+  }
+  const fields = new URLSearchParams(new FormData(form));
   if (pressed?.name) fields.append(pressed.name, pressed.value);
-  if (form.method === "post") go("POST", form.action, fields);
-  else go("GET", `${form.action}?${fields}`);
+  if (form.method === "post") leave("POST", form.action, fields);
+  else leave("GET", `${form.action}?${fields}`);
 });
 
 document.addEventListener("click", (event) => {
@@ -127,8 +198,27 @@ document.addEventListener("click", (event) => {
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   if (busy) refuse("The click");
-  else go("GET", link.href);
+  else leave("GET", link.href);
 });
 
-window.addEventListener("popstate", () => go("GET", location.href, null, true));
+document.addEventListener("pointerdown", (event) => { pointed = event.target.name === "detail"; });
+
+document.addEventListener("change", (event) => {
+  if (event.target.name !== "detail") return;
+  if (!isRead()) {
+    event.target.value = event.target.querySelector("option[selected]")?.value ?? "";
+    showFirst();
+  }
+  if (pointed) document.getElementById("item").focus(); // so that the next key is one of the page
+});
+
+document.addEventListener("toggle", (event) => {
+  if (event.target.id === "texts" && !event.target.open) hint("");
+}, true);
+
+window.addEventListener("popstate", () => leave("GET", location.href, null, true));
+window.addEventListener("pagehide", () => {
+  const typed = draft();
+  if (typed) navigator.sendBeacon("/save", typed);
+});
 if (busy) document.addEventListener("DOMContentLoaded", settle);
