@@ -141,7 +141,7 @@ class Session:
             raise SeasDataError("this choice is not on the form; reload the page")
 
     def _signed(self, row_id: str, cells: Cells, note: str) -> Cells:
-        """Return what people decided in ``cells`` with ``who`` and ``because``; without a note, only if it is something."""
+        """Return what people decided in ``cells`` with ``who`` and ``because``, unless that is nothing."""
         is_decided = any(cells[name] for name in self.form.decisive)
         if not is_decided and not note:
             return cells | {"who": "", "because": ""}
