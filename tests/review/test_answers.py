@@ -45,12 +45,12 @@ def test_a_decision_on_a_hidden_text_is_refused_and_the_text_is_shown(
     for key in "1234":
         page = decide(client, row, key, read="", note="kept", detail="harmless")
         assert work.decided == 0
-        assert "Nothing is decided yet" in page
+        assert "Nothing was recorded" in page
         assert '<details id="texts" class="texts" open>' in page
         assert f'value="{row}"' in page
     assert work.note(row) == "kept"
     assert work.cells(row)["label"] == ""
-    assert "Nothing is decided yet" not in client.get("/").text, "it is said once"
+    assert "Nothing was recorded" not in client.get("/").text, "it is said once"
     decide(client, row)
     assert work.decided == 1
     decide(client, row, "0", read="")
@@ -80,6 +80,18 @@ def test_what_was_typed_is_saved_on_leaving(client: httpx.Client, version: Versi
     assert (work.cells(row)["decision"], work.note(row)) == ("keep", "very sure")
     assert client.post("/save", data={"row": row, "note": "x" * 2_001}).status_code == 400
     assert client.post("/save", data={"row": "x", "note": "x"}).status_code == 400
+
+
+def test_what_a_form_leaves_out_stays_as_it_was(client: httpx.Client, work: Session) -> None:
+    row = work.ids[0]
+    work.annotate(row, "Role Play", "typed just before the page was loaded again")
+    decide(client, row)
+    assert (work.cells(row)["decision"], work.cells(row)["label"]) == ("keep", "Role Play")
+    assert work.note(row) == "typed just before the page was loaded again"
+    decide(client, row, "0")
+    assert (work.decided, work.note(row)) == (0, "typed just before the page was loaded again")
+    decide(client, row, "2", note="", detail="")
+    assert (work.cells(row)["decision"], work.cells(row)["label"], work.note(row)) == ("drop", "", "")
 
 
 def test_undo_says_when_there_is_nothing_to_undo(client: httpx.Client, work: Session) -> None:

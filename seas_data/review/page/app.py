@@ -95,16 +95,18 @@ class ReviewPage:
     async def _decide(self, request: Request) -> Response:
         form = await _read_form(request)
         row_id, key = self._row(form), form.get("choice", "")
+        note = form.get("note", self._session.note(row_id))  # a script leaves out what was not changed
         show, search = _filter_of(form.get("show"), form.get("search"))
         if key == "0":
-            self._session.clear(row_id, form.get("note", ""))
+            self._session.clear(row_id, note)
         elif not self._is_read(request, form):
-            self._session.annotate(row_id, note=form.get("note", ""))
-            self._hint = "Nothing is decided yet: the text was hidden. Read it, then decide again."
+            self._session.annotate(row_id, note=note)
+            self._hint = "Nothing was recorded: the text was hidden. Read it, then decide again."
             self._opened = row_id
             return _to(self._changed(row_id), show, search)
         else:
-            self._session.decide(row_id, key, form.get("detail", ""), form.get("note", ""))
+            detail = form.get("detail", self._session.cells(row_id)[self._session.form.detail])
+            self._session.decide(row_id, key, detail, note)
         at = self._changed(row_id)
         following = self._find(show, search).first_from(at + 1)
         return _to(at if following is None or key == "0" else following, show, search)

@@ -3,8 +3,12 @@
 // keys work at every moment. What was typed is saved before the page goes on, whatever leads there. Nothing here reads
 // or writes a text of the data; without scripts, forms and links do.
 const MOVES = "jkus"; // keys that may be pressed ahead: they decide nothing about an item that is not shown yet
+const ENDS = {j: "This is the last item shown.", k: "This is the first item shown.", s: "No other item is undecided.",
+  0: "There is no decision to clear."};
 const ahead = [];
-let refused = "";
+let notice = ""; // what the next item says
+let refused = false; // whether a key or a click was; nothing overtakes it
+let unreachable = false; // whether the server did not answer
 let latest = null; // the request whose answer is to be shown
 let pointed = false; // whether the list of labels was last used with the mouse
 let busy = document.readyState === "loading"; // until an item is there
@@ -16,7 +20,8 @@ function hint(text) {
 
 function refuse(what) {
   const text = `${what} was not taken, because the next item was not shown yet. Look at this item and press again.`;
-  if (busy) refused = text;
+  refused = busy;
+  if (busy) notice = text;
   hint(text);
 }
 
@@ -24,14 +29,20 @@ function settle() {
   busy = false;
   document.documentElement.removeAttribute("aria-busy");
   document.getElementById("item")?.focus();
-  if (refused) hint(refused);
-  refused = "";
+  if (notice) hint(notice);
+  notice = "";
+  refused = false;
   while (ahead.length && !busy) act(ahead.shift());
 }
 
 function arrive(request, keep) {
   if (request !== latest) return;
+  unreachable = false;
   const answer = request.response;
+  if (request.status >= 400 && document.getElementById("item")) {
+    stay(request);
+    return;
+  }
   if (!answer?.querySelector("main")) {
     hint("The server refused this; open the address that the command printed. The last decision may be missing.");
     ahead.length = 0;
@@ -55,9 +66,19 @@ function go(method, address, fields = null, keep = false) {
   request.send(fields);
 }
 
+// The item stays, with what was typed, and says why.
+function stay(request) {
+  ahead.length = 0;
+  notice = request.response?.querySelector(".problem")?.textContent
+    ?? "The server refused this; open the address that the command printed. Nothing was recorded.";
+  settle();
+}
+
 function fail(request) {
   if (request !== latest) return;
   ahead.length = 0;
+  notice = "";
+  unreachable = true;
   settle();
   hint("The server does not answer. Start the command again and open its address; the last decision may be missing.");
 }
@@ -70,12 +91,19 @@ function isRead() {
 
 function showFirst() {
   document.getElementById("texts").open = true;
-  hint("Nothing is decided yet: the text was hidden. Read it, then decide again.");
+  hint("Nothing was recorded: the text was hidden. Read it, then decide again.");
 }
 
+function shownLabel(form) {
+  return form.elements.detail.querySelector("option[selected]")?.value ?? "";
+}
+
+// The fields of the form without those that were not changed: the server may know newer values.
 function answers(form) {
-  const fields = new URLSearchParams(new FormData(form));
+  const fields = new URLSearchParams(new FormData(form)), {note, detail} = form.elements;
   fields.set("read", isRead() ? "yes" : "");
+  if (note.value === note.defaultValue) fields.delete("note");
+  if (detail.value === shownLabel(form)) fields.delete("detail");
   return fields;
 }
 
@@ -83,8 +111,8 @@ function answers(form) {
 function draft() {
   const form = document.getElementById("decide");
   if (!form) return null;
-  const note = form.elements.note, was = form.elements.detail.querySelector("option[selected]")?.value ?? "";
-  return note.value !== note.defaultValue || form.elements.detail.value !== was ? answers(form) : null;
+  const fields = answers(form);
+  return fields.has("note") || fields.has("detail") ? fields : null;
 }
 
 function leave(method, address, fields = null, keep = false) {
@@ -97,15 +125,15 @@ function leave(method, address, fields = null, keep = false) {
   document.documentElement.setAttribute("aria-busy", "true");
   const request = latest = new XMLHttpRequest();
   request.open("POST", "/save");
+  request.responseType = "document";
   request.addEventListener("load", () => {
     if (request !== latest) return;
-    if (request.status === 204) {
-      go(method, address, fields, keep);
+    if (request.status !== 204) {
+      stay(request);
       return;
     }
-    ahead.length = 0;
-    settle();
-    hint("The note could not be saved, so this item stays. Copy the note, and look at the command.");
+    notice ||= "What you typed on the item before is saved.";
+    go(method, address, fields, keep);
   });
   request.addEventListener("error", () => fail(request));
   request.send(typed);
@@ -134,7 +162,10 @@ function act(key) {
     return true;
   }
   const control = document.querySelector(`[data-key="${key}"]`);
-  if (!control || control.disabled) return false;
+  if (!control || control.disabled) {
+    hint(ENDS[key] ?? "");
+    return false;
+  }
   control.click();
   return true;
 }
@@ -206,7 +237,7 @@ document.addEventListener("pointerdown", (event) => { pointed = event.target.nam
 document.addEventListener("change", (event) => {
   if (event.target.name !== "detail") return;
   if (!isRead()) {
-    event.target.value = event.target.querySelector("option[selected]")?.value ?? "";
+    event.target.value = shownLabel(event.target.form);
     showFirst();
   }
   if (pointed) document.getElementById("item").focus(); // so that the next key is one of the page
@@ -217,8 +248,13 @@ document.addEventListener("toggle", (event) => {
 }, true);
 
 window.addEventListener("popstate", () => leave("GET", location.href, null, true));
-window.addEventListener("pagehide", () => {
-  const typed = draft();
-  if (typed) navigator.sendBeacon("/save", typed);
-});
+// "pagehide" comes after the next page was fetched, "beforeunload" before it, but not always.
+for (const leaving of ["beforeunload", "pagehide"]) {
+  window.addEventListener(leaving, (event) => {
+    const typed = draft();
+    if (!typed) return;
+    navigator.sendBeacon("/save", typed);
+    if (unreachable) event.preventDefault(); // the browser asks
+  });
+}
 if (busy) document.addEventListener("DOMContentLoaded", settle);
