@@ -296,6 +296,12 @@ def test_what_was_typed_is_not_lost_on_any_way_out_and_digits_decide_in_the_list
         opened.press("j")
         assert session.cells(ids[10])["label"] == "Role Play"
         assert "is saved" in page.locator("#hint").inner_text()
+        opened.press("j")
+        page.locator("[name=detail]").dispatch_event("pointerdown")
+        page.select_option("[name=detail]", "general")
+        assert page.evaluate("document.activeElement.id") == "item", "after the mouse, keys are those of the page"
+        opened.press("2")
+        assert [session.cells(ids[12])[name] for name in ("decision", "label")] == ["drop", "general"]
         opened.press("?")
         assert page.locator("#keys[open]").count() == 1
         assert page.locator("#keys dl").is_visible()
