@@ -110,7 +110,10 @@ def check_refusal(text: str, folder: Path) -> int:
     """Parse ``text`` as a refusal class: a class is returned only if it is the one class after the thinking."""
     found = refusal.parse(text)
     if found is not None:
-        ends = r"</(?:think|thinking|thought|reasoning|reflection)>|\[/THINK\]"
+        ends = (
+            r"</(?:think|thinking|thoughts?|reasoning|reflection|seed:think)>|\[/THINK\]|\u25c1/think\u25b7"
+            r"|<\|(?:end_of_thought|END_THINKING)\|>"
+        )
         answer = re.split(ends, text, flags=re.IGNORECASE)[-1].lower()
         assert found in answer
         assert all(other not in answer or other == found for other in refusal.CLASSES if f"_{other}" in answer)
