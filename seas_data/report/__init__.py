@@ -1,12 +1,12 @@
 """The report: a version as one HTML file that works offline and contains ids instead of prompt texts.
 
-sections       every query of the library, by topic
-charts         a query's header and result to a Vega-Lite chart; encoding and theme serve it
-cluster_map    the map of the kept prompts
-flow           the Sankey diagram of sources, drops and splits
-overview       headline figures and changes
-page           the file, and the policy that keeps hostile text inert
-explore        the map for embedding-atlas: another file, not part of the report
+sections_from_sql    every query of the library, by topic
+chart_marks          a query's header and result to a Vega-Lite chart; encoding and theme serve it
+cluster_map          the map of the kept prompts
+flow                 the Sankey diagram of sources, drops and splits
+overview             headline figures and changes
+page                 the file, and the policy that keeps hostile text inert
+explore              the map for embedding-atlas: another file, not part of the report
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from seas_data.store.files import write_text
 from seas_data.text import printable
 
 if TYPE_CHECKING:
-    from seas_data.report.sections import Topic
+    from seas_data.report.sections_from_sql import Topic
 
 _MATERIALISED = ("answers", "kept")  # views that most queries use
 _LONGEST = 4_000  # characters of a prompt's text that --with-text embeds
@@ -67,22 +67,22 @@ def render_report(version: Version, *, against: Version | None = None, with_text
 
 def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topic], list[dict[str, Any]], Any]":
     """Return the topics of the page, the queries without a result, and the content of the map."""
-    from seas_data.report import cluster_map, flow, overview, sections
+    from seas_data.report import cluster_map, flow, overview, sections_from_sql
 
-    listed = sections.order_queries(library.load(folder("sql")))
+    listed = sections_from_sql.order_queries(library.load(folder("sql")))
     queries = [(query.sql, query.values(list(given))) for query, given in listed]
     *results, points, rows = sql.run_each(
         version.paths(), [*queries, (cluster_map.POINTS_QUERY, {}), (differences.PROMPT_ROWS, {})], _MATERIALISED
     )
 
-    topics = {name: sections.Topic(name, title, []) for name, title in sections.TITLES.items()}
+    topics = {name: sections_from_sql.Topic(name, title, []) for name, title in sections_from_sql.TITLES.items()}
     without_result: list[dict[str, Any]] = []
     for (query, given), result in zip(listed, results, strict=True):
         if isinstance(result, SeasDataError) or result.is_empty():
             because = str(result) if isinstance(result, SeasDataError) else None
             without_result.append({"name": query.name, "title": query.title, "because": because})
             continue
-        section = sections.query_section(query, given, result, version.name)
+        section = sections_from_sql.query_section(query, given, result, version.name)
         topics[query.topic].sections.append(section)
         if query.name == "flow":
             section.svg = flow.draw_flow(result)
@@ -95,12 +95,14 @@ def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topi
         )
         question = f"Which rows were added, dropped and relabelled in {version.name}?"
         topics["overview"].sections.insert(
-            0, sections.table_section("changes", f"Changes since {against.name}", question, changed)
+            0, sections_from_sql.table_section("changes", f"Changes since {against.name}", question, changed)
         )
     built_map = cluster_map.build_map(version, _require_frame(points))
     if built_map is not None:
         question = "Which topics do the kept prompts cover?"
-        topics["coverage"].sections.insert(0, sections.Section("map", "Map", question, kind="map", note=built_map[1]))
+        topics["coverage"].sections.insert(
+            0, sections_from_sql.Section("map", "Map", question, kind="map", note=built_map[1])
+        )
     shown = [topic for topic in topics.values() if topic.sections or topic.id == "overview"]
     return shown, without_result, built_map and built_map[0]
 
@@ -124,7 +126,7 @@ def _describe(version: Version, against: Version | None) -> str:
 def _load_texts(version: Version, sections: dict[str, Any], map_content: Any) -> dict[str, str]:
     """Return the text of each prompt that a table or the map names, with control characters made visible."""
     from seas_data.report.cluster_map import point_ids
-    from seas_data.report.sections import prompt_ids
+    from seas_data.report.sections_from_sql import prompt_ids
 
     named = {each for content in sections.values() for each in prompt_ids(content)}
     named |= set(point_ids(map_content)) if map_content else set()

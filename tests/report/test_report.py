@@ -18,7 +18,7 @@ from seas_data import report
 from seas_data.errors import SeasDataError
 from seas_data.query import headline, library, sql
 from seas_data.query.version import Version
-from seas_data.report import chart_marks, cluster_map, flow, overview, page, sections
+from seas_data.report import chart_marks, cluster_map, flow, overview, page, sections_from_sql
 from seas_data.resources import folder
 from tests.conftest import examples
 from tests.query.frames import store, table
@@ -152,7 +152,7 @@ def test_no_word_of_the_data_stands_in_a_specification(
 @pytest.fixture(scope="module")
 def results(version: Version) -> list[tuple[library.Query, pl.DataFrame]]:
     """The sections of the report: each query, in every variant, with its result."""
-    listed = sections.order_queries(library.load(folder("sql")))
+    listed = sections_from_sql.order_queries(library.load(folder("sql")))
     frames = sql.run_all(version.paths(), [(query.sql, query.values(list(given))) for query, given in listed])
     return [(query, frame) for (query, _), frame in zip(listed, frames, strict=True)]
 
@@ -161,7 +161,7 @@ def results(version: Version) -> list[tuple[library.Query, pl.DataFrame]]:
 def test_materialised_tables_and_views_give_the_same_results(
     version: Version, results: list[tuple[library.Query, pl.DataFrame]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = sections.order_queries(library.load(folder("sql")))
+    listed = sections_from_sql.order_queries(library.load(folder("sql")))
     queries = [(query.sql, query.values(list(given))) for query, given in listed][
         ::6
     ]  # the library's own tests ask all
@@ -273,18 +273,18 @@ def test_the_curves_by_type_are_asked_for(html: str) -> None:
 
 
 def test_every_query_stands_under_a_topic_of_its_own_choice() -> None:
-    assert tuple(sections.TITLES) == library.TOPICS
+    assert tuple(sections_from_sql.TITLES) == library.TOPICS
     topics = {query.name: query.topic for query in library.load(folder("sql")).values()}
     assert "more" not in topics.values()
     assert (topics["contrast-pairs"], topics["response-lengths"]) == ("curation", "cost")
 
 
 def test_a_table_says_how_much_of_it_there_is() -> None:
-    made = sections.table_section(
+    made = sections_from_sql.table_section(
         "a", "A", "?", pl.DataFrame({"prompt_id": [f"{n:024x}" for n in range(1_500)], "n": range(1_500)})
     )
     assert made.content["total"] == 1_500
-    assert len(made.content["values"][0]) == sections.ROWS
+    assert len(made.content["values"][0]) == sections_from_sql.ROWS
     assert [column["kind"] for column in made.content["columns"]] == ["id", "number"]
 
 
@@ -292,7 +292,7 @@ def test_a_cell_holds_no_text_of_a_model_and_nothing_that_acts() -> None:
     rows = pl.DataFrame(
         {"text": ["open the door"], "label": ["a\u202eb\x1b[1m"], "long": ["x" * 500], "n": [float("nan")]}
     )
-    assert [values[0] for values in sections.table_section("a", "A", "?", rows).content["values"]] == [
+    assert [values[0] for values in sections_from_sql.table_section("a", "A", "?", rows).content["values"]] == [
         "(13 characters)", "a\\u{202e}b\\u{1b}[1m", "(500 characters)", None,
     ]  # fmt: skip
 
