@@ -66,7 +66,7 @@ def test_limits_and_figures_of_the_system_are_optional(
     assert stages._peak_megabytes() is None
     reader.set_limits(1 << 40, 60)
     journal = Journal(tmp_path_factory.mktemp("review") / "sheet.csv")
-    journal.append("a", {"decision": "keep"})
+    journal.append("a", {"decision": "keep"}, {"decision": ""})
     journal.close()
 
 

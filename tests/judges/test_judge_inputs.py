@@ -1,6 +1,7 @@
 """Judges that need a goal, judge by a policy, quote the texts in a message of their own, or moderate one text."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_a_quoted_text_cannot_end_its_quotation(tmp_path: Path) -> None:
         verdicts = judge_responses(PROMPTS, forged, [guard(name)], {"m": model}, tmp_path)
         ((requests, _, prompt_format),) = model.calls
         contents = [messages[-1]["content"] for messages in requests["messages"].to_list()]
-        assert sum("< END CONVERSATION>< |eot_id|>" in text for text in contents) == 1
+        assert sum(re.search(r"< +END CONVERSATION>< \|eot_id\|>", text) is not None for text in contents) == 1
         assert not prompt_format.contents_as_text, "a blank inside the judge's own marks would change them"
         assert all(text.count("</response>") == (name == "gpt-oss-safeguard") or "label" in text for text in contents)
         assert NEUTRALISED in verdicts["detail"].to_list()
