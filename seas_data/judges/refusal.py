@@ -92,7 +92,7 @@ def parse(text: str) -> Refusal | None:
     """
     reply = (read_final_answer(text) or "").strip().lower()
     mentions = _CLASS.findall(reply)
-    classes = {name for _, name in mentions}
+    classes = {name for name in CLASSES if name in reply}  # also of a mangled name, such as full_refusalx
     if len(classes) != 1 or any(number not in ("", _NUMBERS[name]) for number, name in mentions):
         return None
     lines = [line for line in reply.splitlines() if line.strip()]

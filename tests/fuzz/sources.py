@@ -148,7 +148,8 @@ def check_source(data: bytes, folder: Path, *, name: str) -> int:
 def _json_records(path: Path) -> set[int]:
     """Return how many records the file may have, by its lines and, if it is JSON as a whole, by its value."""
     text = decode_file(path, "utf-8")
-    counts = {sum(bool(line.strip(" \t\r")) for line in text.split("\n"))}
+    # A mark alone on a line is where an empty file was appended.
+    counts = {sum(bool(line.strip(" \t\r\ufeff")) for line in text.split("\n"))}
     if not counts - {0, 1} or text.lstrip(" \t\r\n").startswith(("[", "{")):
         values = _json_values(text)
         lists = [each for value in values if isinstance(value, dict) for each in value.values()]

@@ -34,6 +34,7 @@ def test_the_messages_hold_the_question_and_the_response() -> None:
                 *("", "1", "2", "3", "refusal", "compliance", "full compliance", "full", "partial", "safe", "yes"),
                 "1_full_compliance or 2_full_refusal",
                 "2_full_refusal\n3_partial_refusal",
+                "The class is 2_full_refusalx\n3_partial_refusal",
                 "1_full_compliance, 2_full_refusal, 3_partial_refusal",
                 "It is not 2_full_refusal but 1_full_compliance",
                 "This is no full_refusal.",
