@@ -4,7 +4,7 @@
 
 Builds ``pipelines/sandbox.yaml`` in the workspace ``NAME-SEED`` for each run and seed (a seed is another world with
 other draws) and prints the table as Markdown. ``--write`` stores the figures in ``benchmarks/ablations.json`` and the
-table in docs/loop.md, which holds what the file says. Runs whose workspace is complete are not built again, so the
+table at the end of "Controls and ablations" in docs/loop.md. Runs whose workspace is complete are not built again, so the
 command continues where it was stopped. ``benchmarks/sandbox.py`` shares the folder. All builds use ``--threads``
 threads (default: 1), because the number of threads changes rounding. A build takes about six minutes on one free core.
 
@@ -38,6 +38,7 @@ from seas_data.store import open_workspace
 
 CHECKOUT = Path(__file__).parents[1]
 FIGURES, PAGE = Path(__file__).with_name("ablations.json"), CHECKOUT / "docs" / "loop.md"
+NEXT = "## Standalone stages\n"
 START, END = "<!-- Written by benchmarks/ablations.py from benchmarks/ablations.json. -->\n", "<!-- end -->\n"
 
 
@@ -250,7 +251,10 @@ def number(value: float, sign: str = "") -> str:
 
 
 def replace_table(page: str, figures: dict[str, Any]) -> str:
-    """Return ``page`` with the table of ``figures`` between ``START`` and ``END``."""
+    """Return ``page`` with the table of ``figures`` between ``START`` and ``END``, before ``NEXT`` if it has none yet."""
+    if START not in page:
+        before, _, after = page.partition(NEXT)
+        page = f"{before}{START}{END}\n{NEXT}{after}"
     before, _, rest = page.partition(START)
     _, _, after = rest.partition(END)
     return f"{before}{START}\n{to_markdown(figures)}\n\n{END}{after}"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import polars as pl
 import pytest
@@ -66,6 +67,20 @@ def test_the_page_holds_the_table_of_the_stored_figures(ablations: ModuleType) -
         pytest.skip("the ablations have not been run")
     figures = json.loads(ablations.FIGURES.read_text(encoding="utf-8"))
     assert ablations.replace_table(page, figures) == page, "run python benchmarks/ablations.py --write"
+
+
+def test_a_new_table_ends_its_section_and_an_old_one_is_replaced(ablations: ModuleType) -> None:
+    figures: dict[str, Any] = {"iterations": 3, "runs": {}}
+    page = ablations.PAGE.read_text(encoding="utf-8")
+    if ablations.START in page:
+        before, _, rest = page.partition(ablations.START)
+        page = before + rest.partition(ablations.END)[2].removeprefix("\n")
+    written = ablations.replace_table(page, figures)
+    section = written.partition("## Controls and ablations\n")[2].partition("\n## ")[0]
+    assert ablations.to_markdown(figures) in section and section.endswith(ablations.END)
+    assert ablations.replace_table(written, figures) == written
+    kept, _, table = written.partition(ablations.START)
+    assert kept + table.partition(ablations.END)[2].removeprefix("\n") == page, "nothing else of the page changes"
 
 
 @pytest.mark.slow
