@@ -112,7 +112,7 @@ def _select_refused_harmless(context: IterationContext, attacks: pl.DataFrame, a
     """Return as ``prompts`` the attacks that the target refused and ``harmless.judge`` calls harmless.
 
     Refused: of at least ``success.min_verdicts`` classified responses, a proportion of ``success.min_unsafe_rate`` are
-    refusals. Without ``harmless.judge`` there are none. What is no prompt (``_NO_PROMPTS``) does not join.
+    refusals. Without ``harmless.judge`` there are none. Refusals, echoes and gibberish (``_NO_PROMPTS``) do not join.
     """
     settings, rules = context.loop.harmless, context.loop.success
     verdicts = pairs.select_verdicts(

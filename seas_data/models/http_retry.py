@@ -287,7 +287,7 @@ def hide_password(url: str) -> str:
 async def read_within(url: str, headers: dict[str, str], trust_env: bool, seconds: float) -> tuple[int, bytes]:
     """Return status and content of a GET request; raise TimeoutError if it takes longer than ``seconds``.
 
-    The limit holds from the connection to the last byte: a timeout of httpx begins anew with each byte.
+    The limit holds from the connection to the last byte: a timeout of httpx starts again with each byte.
     """
     try:
         async with (

@@ -123,7 +123,7 @@ def test_a_server_that_does_not_answer_in_time_is_stopped(tmp_path: Path) -> Non
 
 
 def test_a_server_that_drips_its_headers_is_stopped(tmp_path: Path) -> None:
-    """Each byte begins a time-out of the library anew, so only a whole deadline ends such a reply."""
+    """Each byte restarts a time-out of the library, so only a whole deadline ends such a reply."""
     script = tmp_path / "drip.py"
     script.write_text(
         "import socket, sys, time\n"

@@ -85,6 +85,11 @@ class Opened:
         """Wait until the page shows the answer to all that was pressed."""
         self.page.wait_for_selector("html:not([aria-busy])", state="attached")
 
+    def show_texts(self) -> None:
+        """Show the texts of all items from now on."""
+        self.page.get_by_role("button", name="Show texts at once").click()
+        self.settle()
+
     def decide(self, key: str) -> None:
         """Show the text, if it is hidden, and press the key of a choice."""
         if self.page.locator("#texts:not([open])").count():

@@ -118,8 +118,7 @@ def test_of_keys_in_quick_succession_none_is_lost_and_none_decides_an_item_that_
     with served(version, session) as address:
         opened = Opened(browser, address)
         page = opened.page
-        page.get_by_role("button", name="Show texts at once").click()
-        opened.settle()
+        opened.show_texts()
         for pair in range(6):
             before = session.decided
             page.keyboard.press("1")
@@ -164,8 +163,7 @@ def test_a_server_that_was_killed_is_told_and_the_key_counts_after_the_next_star
     with served(version, session) as address:
         opened = Opened(browser, address)
         opened.decide("1")
-    opened.page.get_by_role("button", name="Show texts at once").click()
-    opened.settle()
+    opened.show_texts()
     assert "The server does not answer" in opened.page.locator("#hint").inner_text()
     again = prompt_session(version, tmp_path / "ada.csv", 5)
     assert again.decided == 1
@@ -186,8 +184,7 @@ def test_a_key_decides_nothing_while_the_text_is_hidden(version: Version, browse
         assert session.decided == 0
         opened.press("1")
         assert session.decided == 1
-        opened.page.get_by_role("button", name="Show texts at once").click()
-        opened.settle()
+        opened.show_texts()
         assert opened.page.locator(".texts .text").first.is_visible()
 
 
@@ -235,8 +232,7 @@ def test_what_was_typed_is_not_lost_on_any_way_out_and_digits_decide_in_the_list
     with served(version, session) as address:
         opened = Opened(browser, address)
         page = opened.page
-        page.get_by_role("button", name="Show texts at once").click()
-        opened.settle()
+        opened.show_texts()
         ways = ("j", "s", "u", "Next", "Filter", "back", "reload")
         for at, way in enumerate(ways):
             page.goto(f"{opened.base}/?at={at + 1}")
@@ -426,8 +422,7 @@ def test_hostile_responses_do_not_act_either(hostile_version: Version, browser: 
     session = response_session(hostile_version, tmp_path / "gold.csv", 3)
     with served(hostile_version, session) as address:
         opened = Opened(browser, address)
-        opened.page.get_by_role("button", name="Show texts at once").click()
-        opened.settle()
+        opened.show_texts()
         for _ in range(3):
             opened.decide("2")
         assert opened.page.evaluate("window.hit") is None

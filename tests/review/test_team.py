@@ -46,8 +46,7 @@ def command(workspace: Path, *arguments: object, kill: bool = False) -> Iterator
 def press(browser: Any, address: str, keys: str, at: int = 0) -> None:
     """Press a key for each item from the first undecided one on."""
     opened = Opened(browser, address)
-    opened.page.get_by_role("button", name="Show texts at once").click()
-    opened.settle()
+    opened.show_texts()
     assert opened.page.title().startswith(f"Item {at + 1} of")
     for key in keys:
         opened.press(key)

@@ -247,7 +247,7 @@ def test_an_unknown_model_gives_a_message_with_the_known_ones(newest: Version) -
 
 
 def without_a_type(opened: Version) -> Version:
-    """Write the newest version anew, with its attacks of one type called by another."""
+    """Rewrite the newest version with its attacks of one type called by another."""
     gone, other = opened.table("kept").filter(kind="adversarial")["type"].drop_nulls().unique().sort()[:2]
     frame = pl.concat([pl.read_parquet(path) for path in opened.paths()["prompts"]])
     shard = opened.workspace.write_shard("prompts", frame.with_columns(pl.col("type").replace(gone, other)))

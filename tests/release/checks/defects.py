@@ -26,7 +26,7 @@ class Copy:
         return open_versions(self.root).version()
 
     def rewrite(self, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-        """Write ``table`` anew with ``change`` made to its rows."""
+        """Rewrite ``table`` with ``change`` made to its rows."""
         version = self.version
         frame = pl.concat([pl.read_parquet(path) for path in version.paths()[table]])
         shard = version.workspace.write_shard(table, change(frame))
@@ -195,7 +195,7 @@ def odd_column(copy: Copy) -> None:
 
 
 def as_it_is(copy: Copy, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    """Write a table anew with ``change`` made to its rows, whatever its schema says."""
+    """Rewrite a table with ``change`` made to its rows, whatever its schema says."""
     version = copy.version
     frame = change(pl.concat([pl.read_parquet(path) for path in version.paths()[table]]))
     temporary = copy.root / "shards" / table / "new"
