@@ -4,8 +4,8 @@
 
 Builds ``pipelines/sandbox.yaml`` in the workspace ``NAME-SEED`` for each run and seed (a seed is another world with
 other draws) and prints the table as Markdown. ``--write`` stores the figures in ``benchmarks/ablations.json`` and the
-table at the end of "Controls and ablations" in docs/loop.md. Runs whose workspace is complete are not built again, so the
-command continues where it was stopped. ``benchmarks/sandbox.py`` shares the folder. All builds use ``--threads``
+table in docs/loop.md, at the end of "Controls and ablations". Runs whose workspace is complete are not built again, so
+the command continues where it was stopped. ``benchmarks/sandbox.py`` shares the folder. All builds use ``--threads``
 threads (default: 1), because the number of threads changes rounding. A build takes about six minutes on one free core.
 
 All runs of a world have the same T0, R0, evaluation seeds and random numbers, so each is compared with the full loop
@@ -251,7 +251,7 @@ def number(value: float, sign: str = "") -> str:
 
 
 def replace_table(page: str, figures: dict[str, Any]) -> str:
-    """Return ``page`` with the table of ``figures`` between ``START`` and ``END``, before ``NEXT`` if it has none yet."""
+    """Return ``page`` with the table of ``figures`` between ``START`` and ``END``; a new one is put before ``NEXT``."""
     if START not in page:
         before, _, after = page.partition(NEXT)
         page = f"{before}{START}{END}\n{NEXT}{after}"
