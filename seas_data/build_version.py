@@ -32,6 +32,7 @@ from seas_data.store import Manifest, Workspace, formats, open_workspace
 from seas_data.store.code import code_digest
 from seas_data.store.stages import Stages
 from seas_data.store.version import Version
+from seas_data.store.workspace import next_version
 
 _TOOLS = ("seas-data", "polars", "pyarrow", "py3langid", "torch", "sentence-transformers", "scikit-learn", "scipy")
 _LOOP_TOOLS = ("transformers", "trl", "accelerate")
@@ -128,7 +129,7 @@ def _build_iteration(recipe: Recipe, parent: Version, loop: LoopSteps) -> Versio
 def _commit(
     recipe: Recipe, workspace: Workspace, parent: Version | None, frames: Frames, stages: Stages, iteration: int
 ) -> Version:
-    name = "v0" if parent is None else f"v{int(parent.name[1:]) + 1}"
+    name = next_version(parent.name if parent else None)
     with stages.timed("write", sum(frame.height for frame in frames.values())):
         manifest = write_shards(workspace, recipe, parent, name, frames, iteration)
     names = (*_TOOLS, *(_LOOP_TOOLS if iteration else ()))

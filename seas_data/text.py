@@ -65,18 +65,19 @@ def _mark_runs() -> re.Pattern[str]:
     """
     codes = (*range(0x300, 0x20000), *range(0xE0100, 0xE01F0))  # the planes with marks
     marks = "".join(re.escape(c) for c in map(chr, codes) if unicodedata.category(c) in ("Mn", "Me") and c not in BLANK)
-    return re.compile(f"[{BLANK}]|[{marks}]{{{_MARKS + 1},}}")
+    return re.compile(f"[{BLANK}]|[{marks}]{{{MAX_MARKS + 1},}}")
 
 
 def _shown_marks(run: str, escape: Callable[[str], str]) -> str:
     """Return a match of ``_mark_runs`` with what is to be escaped in it."""
-    shown = 0 if run in BLANK else _MARKS
+    shown = 0 if run in BLANK else MAX_MARKS
     return run[:shown] + "".join(map(escape, run[shown:]))
 
 
 BLANK: Final = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 """Letters and marks that show nothing, though they are neither blanks nor format characters."""
-_MARKS = 8  # combining marks on one letter; no script needs more
+MAX_MARKS: Final = 8
+"""Combining marks on one letter; no script needs more."""
 
 
 def encoded_proportion(text: str) -> float:

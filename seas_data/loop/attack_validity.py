@@ -24,14 +24,12 @@ from collections.abc import Callable
 import polars as pl
 
 from seas_data.judges import rules
-from seas_data.loop.attack_quality import TypedAttacks, predict_types
+from seas_data.loop.attack_quality import predict_types
 from seas_data.loop.attacks import add_language, select_sent
 from seas_data.loop.context import IterationContext
 from seas_data.loop.verdicts import judge_prompts
 from seas_data.recipe import AttackValidity, JudgePatterns
 from seas_data.text import normalise
-
-__all__ = ["TypedAttacks", "find_text_reasons", "mark_invalid"]
 
 _LEAST_TRIPLES = 10
 """Triples that a text needs to be called gibberish; a shorter one says too little."""

@@ -18,6 +18,7 @@ from seas_data.pairs.target import harmless_pairs, target_pairs
 from seas_data.pairs.verdicts import resolve_judge, resolve_refusal_judge
 from seas_data.recipe import Pairs
 from seas_data.store.version import Version, apply_relabels, newest_drops
+from seas_data.store.workspace import next_version
 
 Frames = dict[str, pl.DataFrame]
 
@@ -36,7 +37,7 @@ def pair_version(settings: Pairs, parent: Version | None, new: Frames) -> Frames
         parent: The version before; None for the first.
         new: The rows that the version adds, by table. Its columns ``version`` may be empty.
     """
-    name = "v0" if parent is None else f"v{int(parent.name[1:]) + 1}"
+    name = next_version(parent.name if parent else None)
     whole = {table: _whole(table, parent, new, name) for table in _READ}
     prompts = apply_relabels(whole["prompts"], whole["relabels"])
     held_out = select_held_out(prompts, whole["splits"])

@@ -34,8 +34,7 @@ def write_report(version: Version, path: Path, *, against: Version | None = None
     ``against``: the version to compare with; the parent without one. ``with_text``: embed the text of every prompt that
     the page names. Raises SeasDataError if the extra ``report`` is not installed.
     """
-    write_text(path, render_report(version, against=against, with_text=with_text))
-    path.chmod(0o600)
+    write_text(path, render_report(version, against=against, with_text=with_text), private=True)
 
 
 def render_report(version: Version, *, against: Version | None = None, with_text: bool = False) -> str:

@@ -13,10 +13,9 @@ from typing import Any, Final
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.review.exported import SHEETS, TEXTS, Answers, Task, check_answer, check_name, check_text
+from seas_data.review.exported import SHEETS, TEXTS, Answers, Task, check_answer, check_name, check_text, write_new
 from seas_data.review.page.forms import Form
 from seas_data.review.words import QUESTIONS
-from seas_data.store.files import atomic_write
 
 RECORDS: Final = "records.json"
 REASON: Final = "review in Argilla"
@@ -26,10 +25,6 @@ _NOT_SUBMITTED: Final = ("draft", "discarded")
 
 def write_records(folder: Path, sample: pl.DataFrame, form: Form) -> None:
     """Write the records of the rows ``sample`` of a sheet into ``folder``, which must have none."""
-    path = folder / RECORDS
-    if path.exists():
-        raise SeasDataError(f"{path} exists; pass another folder with --argilla")
-    folder.mkdir(parents=True, exist_ok=True)
     texts, columns = TEXTS[form.id_column], SHEETS[form.id_column][0]
     about = [name for name in columns if name != form.id_column and name not in texts.values()]
     records = [
@@ -43,9 +38,7 @@ def write_records(folder: Path, sample: pl.DataFrame, form: Form) -> None:
         }
         for row in sample.select(columns).to_dicts()
     ]
-    with atomic_write(path) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    write_new(folder, {RECORDS: json.dumps(records, indent=1) + "\n"}, "--argilla")
 
 
 def read_records(path: Path, records: list[dict[str, Any]]) -> tuple[str, list[Task]]:

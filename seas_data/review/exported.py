@@ -1,6 +1,6 @@
 """What people answered in another tool: the rows of its export, and a sheet of one person's answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -10,6 +10,7 @@ from seas_data.review.merge import VALUES
 from seas_data.review.sheet import PROMPT_COLUMNS, PROMPT_INPUTS, RESPONSE_COLUMNS, RESPONSE_INPUTS
 from seas_data.sources.raw_rows import is_valid_unicode
 from seas_data.sources.sheets import guard_cell, write_cells
+from seas_data.store import files
 from seas_data.text import printable
 
 SHEETS: Final = {
@@ -22,6 +23,15 @@ TEXTS: Final = {"prompt_id": {"prompt": "text"}, "response_id": {"prompt": "prom
 _LONGEST_NAME: Final = 100
 
 Answers = dict[str, str]
+
+
+def write_new(folder: Path, contents: Mapping[str, str], option: str) -> None:
+    """Write files that only their owner can read into ``folder``. Raises SeasDataError if it has one of them."""
+    for name in contents:
+        if (folder / name).exists():
+            raise SeasDataError(f"{folder / name} exists; pass another folder with {option}")
+    for name, content in contents.items():
+        files.write_text(folder / name, content, private=True)
 
 
 class Task(NamedTuple):

@@ -16,11 +16,10 @@ from xml.etree import ElementTree
 import polars as pl
 
 from seas_data.errors import SeasDataError
-from seas_data.review.exported import SHEETS, TEXTS, Answers, Task, check_answer, check_name, check_text
+from seas_data.review.exported import SHEETS, TEXTS, Answers, Task, check_answer, check_name, check_text, write_new
 from seas_data.review.merge import VALUES
 from seas_data.review.page.forms import Form
 from seas_data.review.words import QUESTIONS
-from seas_data.store.files import atomic_write
 
 TASKS: Final = "tasks.json"
 INTERFACE: Final = "interface.xml"
@@ -30,16 +29,10 @@ REASON: Final = "review in Label Studio"
 
 def write_project(folder: Path, sample: pl.DataFrame, form: Form) -> None:
     """Write the tasks and the interface of the rows ``sample`` of a sheet into ``folder``, which must have neither."""
-    for name in (TASKS, INTERFACE):
-        if (folder / name).exists():
-            raise SeasDataError(f"{folder / name} exists; pass another folder with --label-studio")
-    folder.mkdir(parents=True, exist_ok=True)
     columns = SHEETS[form.id_column][0]
     tasks = [{"data": {name: cell or "" for name, cell in row.items()}} for row in sample.select(columns).to_dicts()]
-    for name, content in ((TASKS, json.dumps(tasks, indent=1) + "\n"), (INTERFACE, build_interface(form))):
-        with atomic_write(folder / name) as temporary:
-            temporary.touch(mode=0o600)
-            temporary.write_text(content, encoding="utf-8")
+    contents = {TASKS: json.dumps(tasks, indent=1) + "\n", INTERFACE: build_interface(form)}
+    write_new(folder, contents, "--label-studio")
 
 
 def build_interface(form: Form) -> str:

@@ -58,9 +58,11 @@ def read_text(path: Path) -> str:
         raise SeasDataError(f"{path} is not UTF-8 text (byte {problem.start}); save it as UTF-8") from problem
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically, in UTF-8."""
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write ``text`` to ``path`` atomically, in UTF-8. ``private``: only its owner can read it."""
     with atomic_write(path) as temporary:
+        if private:
+            temporary.touch(mode=0o600)
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -91,8 +91,7 @@ def record_texts(root: Path, texts: Iterable[str]) -> None:
     salt, digests = _read_digests(root)
     new = {digest for text in texts for digest in (text_digest(text), leak_digest(text))}
     digests = sorted({*digests, *(_salted_digest(salt, digest) for digest in new)})
-    files.write_text(root / "forgotten.json", json.dumps({"salt": salt, "digests": digests}) + "\n")
-    (root / "forgotten.json").chmod(0o600)
+    files.write_text(root / "forgotten.json", json.dumps({"salt": salt, "digests": digests}) + "\n", private=True)
 
 
 def _read_digests(root: Path) -> tuple[str, list[str]]:

@@ -152,6 +152,11 @@ def version_number(name: str) -> int:
     return int(name[1:]) if re.fullmatch("v(0|[1-9][0-9]{0,8})", name) else -1
 
 
+def next_version(name: str | None) -> str:
+    """Return the name of the version after ``name``; of the first one without a name."""
+    return "v0" if name is None else f"v{version_number(name) + 1}"
+
+
 def is_tag_name(name: str) -> bool:
     """Return whether ``name`` can be a tag here and on the Hub: not a version, the branch main or a commit."""
     if name == "main" or re.fullmatch(r"v\d+|[0-9a-f]{7,40}", name):

@@ -123,6 +123,11 @@ def _row(figure: Figure, results: Results, target: str, digest: str) -> dict[str
     return metric_row(NAME, figure.value, facets, low=low, high=high, n=figure.n or 0)
 
 
+def part_of(done: int | None, total: int | None) -> str | None:
+    """Return ``Figure.partial``: None if all samples were run, or it is not known how many there are."""
+    return f"{done} of {total}" if done is not None and total is not None and done < total else None
+
+
 def choose_primary(figures: Sequence[Figure], higher_is_better: dict[int, bool]) -> tuple[Figure, ...]:
     """Return ``figures`` with the first of each task that can stand for it marked as primary.
 

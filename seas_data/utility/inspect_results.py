@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
-from seas_data.utility.figures import Figure, Results, choose_primary, require_names
+from seas_data.sources.logs.values import count_or_none, items, mapping, number_or_none, text_or_none
+from seas_data.utility.figures import Figure, Results, choose_primary, part_of, require_names
 
 TOOL: Final = "inspect_ai"
 KEYS: Final = ("version", "status", "eval", "results")
@@ -32,13 +32,13 @@ def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
         state = status if isinstance(status, str) and status in ("started", "cancelled", "error") else "unknown"
         raise SeasDataError(f"{source} is the log of a run that did not end well (status {state}); run it to its end")
     about, results = mapping(header.get("eval")), mapping(header.get("results"))
-    run = _part(_count(results.get("completed_samples")), _planned(about, results))
+    run = part_of(count_or_none(results.get("completed_samples")), _planned(about, results))
     figures: list[Figure] = []
     better: dict[int, bool] = {}
     for score in map(mapping, items(results.get("scores"))):
         scorer, metrics = _filter(score), mapping(score.get("metrics"))
-        scored, unscored = (_count(score.get(key)) for key in ("scored_samples", "unscored_samples"))
-        partial = run or _part(scored, None if scored is None else scored + (unscored or 0))
+        scored, unscored = (count_or_none(score.get(key)) for key in ("scored_samples", "unscored_samples"))
+        partial = run or part_of(scored, None if scored is None else scored + (unscored or 0))
         values = {name: number_or_none(mapping(metric).get("value")) for name, metric in metrics.items()}
         for name, value in values.items():
             if name in _SPREAD:
@@ -66,23 +66,15 @@ def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
 
 def _planned(about: Mapping[str, Any], results: Mapping[str, Any]) -> int | None:
     """Return how many samples the dataset has in all epochs; ``total_samples`` is without those beyond a limit."""
-    samples = _count(mapping(about.get("dataset")).get("samples"))
-    epochs = _count(mapping(about.get("config")).get("epochs")) or 1
-    total = _count(results.get("total_samples"))
+    samples = count_or_none(mapping(about.get("dataset")).get("samples"))
+    epochs = count_or_none(mapping(about.get("config")).get("epochs")) or 1
+    total = count_or_none(results.get("total_samples"))
     return max((each for each in (total, samples and samples * epochs) if each is not None), default=None)
-
-
-def _part(done: int | None, total: int | None) -> str | None:
-    return f"{done} of {total}" if done is not None and total is not None and done < total else None
 
 
 def _filter(score: Mapping[str, Any]) -> str | None:
     scorer, reducer = text_or_none(score.get("name")), text_or_none(score.get("reducer"))
     return scorer if scorer is None or reducer is None else f"{scorer}, {reducer}"
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
 
 
 def _version(value: object) -> str | None:

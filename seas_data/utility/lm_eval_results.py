@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from seas_data.errors import SeasDataError
-from seas_data.sources.logs.values import items, mapping, number_or_none, text_or_none
-from seas_data.utility.figures import Figure, Results, choose_primary, require_names
+from seas_data.sources.logs.values import count_or_none, items, mapping, number_or_none, text_or_none
+from seas_data.utility.figures import Figure, Results, choose_primary, part_of, require_names
 
 TOOL: Final = "lm-evaluation-harness"
 KEYS: Final = ("results", "configs", "versions", "n-shot", "n-samples", "higher_is_better", "group_subtasks", "config")
@@ -39,7 +39,7 @@ def read_lm_eval(content: Mapping[str, Any], source: str) -> Results:
                     f"{source} has no number as {key} of the task {task!r}; run the task again, to its end"
                 )
             better[len(figures)] = mapping(higher.get(task)).get(metric) is True
-            counted = _count(
+            counted = count_or_none(
                 mapping(mapping(row).get("sample_count")).get(key)
             )  # of a group: of the tasks with this metric
             stderr = number_or_none(mapping(row).get(f"{metric}{_STDERR},{name}"))
@@ -52,8 +52,8 @@ def read_lm_eval(content: Mapping[str, Any], source: str) -> Results:
                     n=effective if counted is None else counted,
                     filter=name or None,
                     task_version=_version(mapping(content.get("versions")).get(task)),
-                    shots=_count(mapping(content.get("n-shot")).get(task)),
-                    partial=f"{effective} of {original}" if _is_partial(effective, original) else None,
+                    shots=count_or_none(mapping(content.get("n-shot")).get(task)),
+                    partial=part_of(effective, original),
                 )
             )
     chosen = _without_members(choose_primary(figures, better), content)
@@ -90,8 +90,8 @@ def _samples(content: Mapping[str, Any], task: str, row: Mapping[str, Any]) -> t
     samples = mapping(content.get("n-samples"))
     names = [task] if task in samples else [each for each in _leaves(content, task) if each in samples]
     if not names:
-        return _count(row.get("sample_len")), None
-    counts = [(_count(mapping(samples[each]).get(key)) for key in ("effective", "original")) for each in names]
+        return count_or_none(row.get("sample_len")), None
+    counts = [(count_or_none(mapping(samples[each]).get(key)) for key in ("effective", "original")) for each in names]
     effective, original = zip(*counts, strict=True)
     return _total(effective), _total(original)
 
@@ -99,14 +99,6 @@ def _samples(content: Mapping[str, Any], task: str, row: Mapping[str, Any]) -> t
 def _total(counts: tuple[int | None, ...]) -> int | None:
     known = [each for each in counts if each is not None]
     return sum(known) if len(known) == len(counts) else None
-
-
-def _is_partial(effective: int | None, original: int | None) -> bool:
-    return effective is not None and original is not None and effective < original
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
 
 
 def _version(value: object) -> str | None:

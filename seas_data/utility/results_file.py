@@ -20,7 +20,7 @@ from seas_data.sources.raw_rows import InvalidLineError
 from seas_data.store import files
 from seas_data.store.stages import RUNS
 from seas_data.store.version import Version
-from seas_data.store.workspace import Workspace
+from seas_data.store.workspace import Workspace, next_version
 from seas_data.text import printable
 from seas_data.utility import inspect_results, lm_eval_results
 from seas_data.utility.figures import NAME, Results, utility_metrics
@@ -118,7 +118,7 @@ def _require_new(version: Version, digest: str, path: Path) -> None:
 
 def _commit(parent: Version, rows: pl.DataFrame) -> Version:
     """Commit a version of the same rows with ``rows`` as one more shard of ``metrics``."""
-    workspace, name = parent.workspace, f"v{int(parent.name[1:]) + 1}"
+    workspace, name = parent.workspace, next_version(parent.name)
     shard = workspace.write_shard("metrics", tables.cast("metrics", rows.with_columns(version=pl.lit(name))))
     shards = parent.manifest.tables | {"metrics": [*parent.manifest.tables.get("metrics", []), shard]}
     changes = {"version": name, "parent": parent.name, "parent_digest": parent.digest, "tables": shards}

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from seas_data.loop import attack_validity
+from seas_data.loop.attack_quality import TypedAttacks
 from seas_data.loop.attack_validity import find_text_reasons, mark_invalid
 from seas_data.loop.attacks import build_attacks, mark_set_aside
 from seas_data.loop.context import IterationContext
@@ -142,7 +143,7 @@ def test_with_an_embedder_an_attack_of_another_type_is_off_type(
     attacks = build_attacks(texts, seeds, model="R0", iteration=1, settings_id="s")
     asked = seeds["type"][0]
     types = pl.DataFrame({"prompt_id": attacks["prompt_id"][:2], "predicted": [asked, "another"]})
-    monkeypatch.setattr(attack_validity, "predict_types", lambda *_: attack_validity.TypedAttacks(types=types))
+    monkeypatch.setattr(attack_validity, "predict_types", lambda *_: TypedAttacks(types=types))
     context = open_context(tmp_path, types="nearest")
     assert mark_invalid(context, attacks, seeds, prompts, "a")["invalid"].to_list() == [None, "off_type", None]
     without = mark_invalid(open_context(tmp_path), attacks, seeds, prompts, "a")

@@ -60,7 +60,5 @@ def export(version: Version, tool: str, output: Path, split: str = "test") -> Ex
             f"{version.name} has no prompt in the split {split} that {tool} takes; choose another split, or see: "
             "seas-data sql rows-by-split"
         )
-    with files.atomic_write(output) as temporary:
-        temporary.touch(mode=0o600)
-        temporary.write_text(TOOLS[tool].write(taken, about), encoding="utf-8", newline="\n")
+    files.write_text(output, TOOLS[tool].write(taken, about), private=True)
     return Exported(len(taken), without_text, len(rows) - len(taken))

@@ -37,6 +37,7 @@ from seas_data.store import Manifest, Shard, Workspace, open_workspace
 from seas_data.store.stages import RUNS
 from seas_data.store.takedown import build_set_aside, record_texts
 from seas_data.store.version import read_shard
+from seas_data.store.workspace import next_version
 from seas_data.text import normalise
 
 
@@ -86,7 +87,7 @@ def take_down(root: Path, ids: list[str], because: str) -> Takedown:
         texts = _removed_texts(before, removal)
         # Recorded first: if the process is killed after this, later builds set aside too much, never too little.
         record_texts(root, texts.filter("is_taken_down")["text"])
-        name = f"v{int(before.name[1:]) + 1}"
+        name = next_version(before.name)
         shards, lost = _rewrite_shards(workspace, before.manifest, removal)
         gone = pl.concat([removal.responses_taken_down, _logged(before, removal)]).unique().sort()
         tombstones, set_aside = _build_tombstones(removal, gone, name, because), _build_set_aside(before, removal)

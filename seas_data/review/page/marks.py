@@ -3,7 +3,7 @@
 import unicodedata
 from typing import NamedTuple
 
-from seas_data.text import BLANK
+from seas_data.text import BLANK, MAX_MARKS
 from seas_data.unicode_tables import category
 
 FOLD_FROM = 3_000
@@ -60,7 +60,7 @@ def split_marks(text: str) -> list[Part]:
 
     for character in text:
         combining = combining + 1 if not character.isascii() and category(character) in ("Mn", "Me") else 0
-        if _is_hidden(character) or combining > _MARKS:
+        if _is_hidden(character) or combining > MAX_MARKS:
             if shown:
                 close()
             hidden.append(character)
@@ -94,6 +94,5 @@ def _mark(hidden: str) -> Part:
     return Part(" ".join(codes[:_NAMED]) + more, meaning)
 
 
-_MARKS = 8  # combining marks on one letter; no script needs more
 _NAMED = 4
 _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}

@@ -37,6 +37,11 @@ def number_or_none(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def count_or_none(value: object) -> int | None:
+    """Return ``value`` if it is a whole number from 0 to below 2**31, else None. A boolean is no number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31 else None
+
+
 def proportion_or_none(value: object) -> float | None:
     """Return ``value`` if it is a number from 0 to 1, else None."""
     number = number_or_none(value)
