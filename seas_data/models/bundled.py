@@ -5,7 +5,6 @@ trained model is saved in the same, and bf16 would round small updates away), th
 template, so that it is loaded, trained and served like any other checkpoint.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ import filelock
 
 from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
+from seas_data.models.checkpoint import compute_digest
 from seas_data.progress import hide_library_bars
 from seas_data.store.files import TEMPORARY, sha256
 from seas_data.text import printable
@@ -153,7 +153,7 @@ def _make(name: str, model: BundledModel, folder: Path) -> None:
     try:
         convert(file, temporary)
         _require_answer(name, model, temporary)
-        record = {"made_of": model.digest, "files": _digest_files(temporary)}
+        record = {"made_of": model.digest, "checkpoint": compute_digest(temporary)}
         (temporary / _RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)  # one that was damaged, or made of another file
         temporary.replace(folder)
@@ -193,14 +193,10 @@ def _require_answer(name: str, model: BundledModel, folder: Path) -> None:
 def _is_whole(folder: Path) -> bool:
     """Return whether ``folder`` has the files that were made, unchanged."""
     try:
-        return bool(json.loads((folder / _RECORD).read_text(encoding="utf-8"))["files"] == _digest_files(folder))
-    except (OSError, ValueError, KeyError, TypeError):
+        recorded = json.loads((folder / _RECORD).read_text(encoding="utf-8"))["checkpoint"]
+        return bool(recorded == compute_digest(folder))
+    except (OSError, ValueError, KeyError, TypeError, SeasDataError):
         return False
-
-
-def _digest_files(folder: Path) -> str:
-    files = sorted(path for path in folder.iterdir() if path.name != _RECORD)
-    return hashlib.sha256("".join(f"{path.name} {sha256(path)}\n" for path in files).encode()).hexdigest()
 
 
 @contextmanager

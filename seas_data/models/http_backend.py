@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
 from seas_data.redact import redact_options
+from seas_data.sources.raw_rows import InvalidLineError
 from seas_data.text import content_id
 
 BATCH_ROWS: Final = 64
@@ -47,22 +48,15 @@ _PATHS: Final = {"chat": "/chat/completions", "completions": "/completions", "mo
 _MODEL_FIELDS: Final = ("id", "root", "owned_by", "max_model_len")
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Requests that are cached together, and which of their samples are stored."""
-
-    requests: Sequence[Request]
-    stored: Mapping[str, set[int]]
-
-    def store(self, folder: Path, settings: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
-        """Store those of the new ``rows`` that did not fail; return all of them."""
-        new = pl.DataFrame(rows, ANSWER_SCHEMA, orient="row")
-        done = new.filter(pl.col("finish_reason") != "error").sort("request_id", "sample")
-        if done["text"].count():  # without any text, the server itself may be at fault
-            requests = {request.request_id: request for request in self.requests}
-            keys = [requests[name].row_key(sample) for name, sample in done.select("request_id", "sample").rows()]
-            generation_cache.write_batch(folder, settings, keys, done)
-        return new
+def _store(requests: Sequence[Request], folder: Path, key: str, rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    """Store those of the new ``rows`` of ``requests`` that did not fail; return all of them."""
+    new = pl.DataFrame(rows, ANSWER_SCHEMA, orient="row")
+    done = new.filter(pl.col("finish_reason") != "error").sort("request_id", "sample")
+    if done["text"].count():  # without any text, the server itself may be at fault
+        by_id = {request.request_id: request for request in requests}
+        keys = [by_id[name].row_key(sample) for name, sample in done.select("request_id", "sample").rows()]
+        generation_cache.write_batch(folder, key, keys, done)
+    return new
 
 
 class HttpBackend:
@@ -129,23 +123,26 @@ class HttpBackend:
         stored: dict[str, set[int]] = {}
         for request_id, sample in cached.select("request_id", "sample").rows():
             stored.setdefault(request_id, set()).add(sample)
-        batches = [_Batch(pending[start : start + BATCH_ROWS], stored) for start in range(0, len(pending), BATCH_ROWS)]
+        batches = [pending[start : start + BATCH_ROWS] for start in range(0, len(pending), BATCH_ROWS)]
         with bar(len(pending) * samples, label, "answers") as progress:
             progress.update(cached.height)
             answered = asyncio.run(
-                self._answer_batches(batches, samples, sampling, prompt_format, folder, settings, progress.update)
+                self._answer_batches(
+                    batches, stored, samples, sampling, prompt_format, folder, settings, progress.update
+                )
             )
             answers = generation_cache.concat_batches([cached, *answered])
         if sampling.temperature > 0 and samples > 1 and _samples_are_equal(answers):
             say(
                 f"The server at {hide_password(self.url)} gave each request the same text {samples} times, so it does "
-                "not sample; see docs/judges.md, Servers."
+                "not sample; see docs/servers.md."
             )
         return answers
 
     async def _answer_batches(
         self,
-        batches: Sequence[_Batch],
+        batches: Sequence[Sequence[Request]],
+        stored: Mapping[str, set[int]],
         samples: int,
         sampling: Sampling,
         prompt_format: PromptFormat,
@@ -153,16 +150,19 @@ class HttpBackend:
         key: str,
         on_done: Callable[[int], object],
     ) -> list[pl.DataFrame]:
-        """Return the new answers to all batches. Those of a batch are stored when it is complete or the run ends."""
+        """Return the new answers to all batches. Those of a batch are stored when it is complete or the run ends.
+
+        ``stored``: the samples of each request that need not be asked for.
+        """
         settings = self.settings
         self._first_ids = asyncio.Lock()
         open_batches = asyncio.Semaphore(-(-settings.concurrency // BATCH_ROWS) + 1)
 
-        async def answer_batch(client: RetryingClient, batch: _Batch) -> pl.DataFrame:
+        async def answer_batch(client: RetryingClient, batch: Sequence[Request]) -> pl.DataFrame:
             rows: list[tuple[Any, ...]] = []
 
             async def answer(request: Request) -> None:
-                missing = sorted(set(range(samples)) - batch.stored.get(request.request_id, set()))
+                missing = sorted(set(range(samples)) - stored.get(request.request_id, set()))
                 if not missing:
                     return
                 ask = self._answer if request.without_ids is None else self._answer_with_ids
@@ -172,12 +172,12 @@ class HttpBackend:
 
             try:
                 async with open_batches, asyncio.TaskGroup() as group:  # the first failure cancels the other requests
-                    for request in batch.requests:
+                    for request in batch:
                         group.create_task(answer(request))
             except BaseException:
-                batch.store(folder, key, rows)
+                _store(batch, folder, key, rows)
                 raise
-            return await asyncio.to_thread(batch.store, folder, key, rows)
+            return await asyncio.to_thread(_store, batch, folder, key, rows)
 
         async with self._client() as http_client:
             client = RetryingClient(
@@ -187,7 +187,7 @@ class HttpBackend:
                 max_wait_seconds=settings.max_wait_seconds,
                 timeout_seconds=settings.timeout_seconds,
                 secret=self._secret,
-                answered=any(batch.stored for batch in batches),
+                answered=bool(stored),
                 check_alive=self._check_alive,
                 sleep=self._sleep,
                 clock=self._clock,
@@ -340,7 +340,7 @@ class HttpBackend:
             raise SeasDataError(f"no server answers at {shown} ({problem}); start it or correct url") from problem
         try:
             listed = http_outcomes.parse_json(content)
-        except http_outcomes.RepeatedKeyError:
+        except InvalidLineError:
             listed = None
         data = listed.get("data") if isinstance(listed, dict) else None
         entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []

@@ -22,6 +22,8 @@ from urllib.parse import quote
 import httpx
 
 from seas_data.models.thinking import join_thinking, split_thinking
+from seas_data.sources.jsonl import STRICT_DECODER
+from seas_data.sources.raw_rows import InvalidLineError
 from seas_data.text import printable
 
 Action = Literal["read", "retry", "fail", "filter", "forbid", "wait", "end"]
@@ -111,16 +113,12 @@ class Choice:
         return {"filter": "refusal", "error": "failure"}.get(self.finish_reason, "answer")  # type: ignore[return-value]
 
 
-class RepeatedKeyError(ValueError):
-    """An object has two values of the key that is the argument."""
-
-
 def classify_reply(status: int, headers: Mapping[str, str], body: bytes, secret: str | None = None) -> Outcome:
     """Return what a complete reply means. Total: every status and body has one outcome, and nothing is raised."""
     try:
         content = parse_json(body)
-    except RepeatedKeyError as problem:
-        return Outcome("retry", f"a reply that gives the key {clean(str(problem), secret)[:40]!r} two values")
+    except InvalidLineError:  # which key is not told: a server may echo a secret in one
+        return Outcome("retry", "a reply that gives a key two values")
     if 300 <= status < 400:
         target = clean(headers.get("location", "nowhere"), secret)
         return _end(f"status {status}: {target}", ("redirects to another address", "set url to the final address"))
@@ -212,23 +210,12 @@ def read_model(content: Mapping[str, Any], expected: str, secret: str | None = N
 def parse_json(body: bytes) -> Any:
     """Return the JSON value of ``body``; None if it is not JSON, not text, or nested too deeply.
 
-    Raises RepeatedKeyError if a key has two values: Python would take the last and drop the first.
+    Raises InvalidLineError if a key has two values: Python would take the last and drop the first.
     """
     try:
-        return json.loads(body, object_pairs_hook=_require_one_value)
-    except RepeatedKeyError:
-        raise
+        return STRICT_DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except (ValueError, RecursionError):
         return None
-
-
-def _require_one_value(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        for key, value in pairs:
-            if content[key] != value:
-                raise RepeatedKeyError(key)
-    return content
 
 
 def clean(text: str, secret: str | None) -> str:
