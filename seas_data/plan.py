@@ -10,7 +10,7 @@ from seas_data.errors import SeasDataError
 from seas_data.judges import rules
 from seas_data.judges import run as judges
 from seas_data.judges.guards import load_guard
-from seas_data.models import checkpoint, checkpoint_files
+from seas_data.models import checkpoint_files, model_folder
 from seas_data.models.bundled import BUNDLED, require_available
 from seas_data.recipe import JudgeGuard, Loop, ModelHttp, ModelInProcess, Pairs, Recipe
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
@@ -199,7 +199,7 @@ def check_model_folders(recipe: Recipe, loop: Loop) -> None:
             require_available(model.model, model.revision)
         if isinstance(model, ModelHttp) or not is_local_path(model.model) or model.model.startswith(SANDBOX):
             continue
-        checkpoint_files.require_loadable(checkpoint.resolve_folder(model.model, model.revision))
+        checkpoint_files.require_loadable(model_folder.resolve_folder(model.model, model.revision))
 
 
 def _is_commit(revision: str | None) -> bool:

@@ -10,7 +10,8 @@ import polars as pl
 from seas_data import models
 from seas_data.loop.checked_generator import CheckedGenerator
 from seas_data.loop.checkpoints import Role, resolve_checkpoint, role_of
-from seas_data.models import checkpoint as model_files
+from seas_data.models import model_folder
+from seas_data.models.checkpoint import model_path
 from seas_data.models.protocol import Generator, Sampling
 from seas_data.recipe import Loop, LoopModel, Recipe
 from seas_data.store import Workspace
@@ -46,7 +47,7 @@ class IterationContext:
 
     def model_folder(self, name: str) -> Path:
         """Return the folder that the trained model ``name`` is written to."""
-        return model_files.model_path(self.workspace.root / "models", name)
+        return model_path(self.workspace.root / "models", name)
 
     def checkpoint_folder(self, name: str) -> Path | None:
         """Return the folder with the weights of ``name``; None for the recipe's own model.
@@ -58,7 +59,7 @@ class IterationContext:
     def base_model_folder(self, role: Role) -> str:
         """Return the folder of the recipe's model for a role, from which its first training starts."""
         settings = self.recipe.models[self.role_settings(role).model]
-        return str(model_files.resolve_folder(settings.model, settings.revision))
+        return str(model_folder.resolve_folder(settings.model, settings.revision))
 
     @contextmanager
     def open_model(self, name: str) -> Iterator[Generator]:

@@ -13,8 +13,9 @@ __all__ = ["Generator", "compute_model_digest", "open_model"]
 
 def compute_model_digest(name: str, settings: ModelInProcess | ModelHttp) -> str:
     """Return the digest that ``open_model`` would report for ``settings``, without loading or serving the model."""
-    from seas_data.models.checkpoint import compute_digest, resolve_folder
+    from seas_data.models.checkpoint import compute_digest
     from seas_data.models.http_backend import HttpBackend
+    from seas_data.models.model_folder import resolve_folder
 
     if isinstance(settings, ModelHttp) and settings.serve is None:
         return HttpBackend(name, settings, str(settings.url)).digest
@@ -48,8 +49,9 @@ def open_model(
             yield backend
         return
     from seas_data.models.bundled import BUNDLED
-    from seas_data.models.checkpoint import compute_digest, resolve_folder
+    from seas_data.models.checkpoint import compute_digest
     from seas_data.models.http_backend import HttpBackend
+    from seas_data.models.model_folder import resolve_folder
     from seas_data.models.serve import run_server
 
     if (command := settings.serve) is None:

@@ -1,4 +1,4 @@
-"""Checkpoint files: where a model's files are, and a digest of those that determine its output."""
+"""Checkpoint files: which of a folder's files make up a model, and a digest of them."""
 
 import hashlib
 import re
@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 
 from seas_data.errors import SeasDataError
-from seas_data.hub_token import check_hub_token
-from seas_data.recipe.paths import is_local_path
 from seas_data.store.files import sha256
 from seas_data.text import printable
 
@@ -64,31 +62,3 @@ def _file_digest(path: Path) -> str:
 @cache
 def _cached_digest(path: Path, *state: int) -> str:
     return sha256(path)
-
-
-def resolve_folder(model: str, revision: str | None) -> Path:
-    """Return the folder of ``model``: the path itself, that of a bundled model (made if needed), or the Hub's files of
-    ``revision``, downloaded if needed.
-
-    Raises SeasDataError if the folder does not exist or the model could not be made or downloaded.
-    """
-    from seas_data.models.bundled import BUNDLED, resolve_bundled
-
-    if model in BUNDLED:
-        return resolve_bundled(model, revision)
-    if is_local_path(model):
-        if not Path(model).is_dir():
-            raise SeasDataError(f"there is no model at {model}; check the path")
-        return Path(model)
-    from huggingface_hub import snapshot_download
-
-    check_hub_token()
-    try:
-        folder = snapshot_download(model, revision=revision, allow_patterns=list(FILE_PATTERNS))
-    except Exception as problem:  # the client raises its own errors, httpx's and the system's
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise SeasDataError(
-            f"the model {model} could not be downloaded from the Hub: {reason}; check the name (a folder's begins with "
-            f"./, /, ~ or $; bundled models: {', '.join(BUNDLED)})"
-        ) from problem
-    return Path(folder)

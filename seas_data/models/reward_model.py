@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seas_data.conversation import Message, turns_of
 from seas_data.errors import SeasDataError
-from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, transformers_backend
+from seas_data.models import chat_template, control_tokens, generation_cache, model_folder, transformers_backend
 from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import require_vocabulary
 from seas_data.models.protocol import PromptFormat
@@ -61,7 +61,7 @@ def _rate(settings: ModelInProcess, texts: pl.DataFrame) -> NDArray[np.float64]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    folder = checkpoint.resolve_folder(settings.model, settings.revision)
+    folder = model_folder.resolve_folder(settings.model, settings.revision)
     require_loadable(folder)
     tokenizer = chat_template.load_tokenizer(str(folder), template=settings.chat_template)
     model = transformers_backend.load(folder, settings, AutoModelForSequenceClassification)

@@ -17,7 +17,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.models import chat_template, checkpoint, control_tokens, generation_cache, token_probability
+from seas_data.models import (
+    chat_template,
+    checkpoint,
+    control_tokens,
+    generation_cache,
+    model_folder,
+    token_probability,
+)
 from seas_data.models.checkpoint_files import require_loadable
 from seas_data.models.loading import load_weights, require_vocabulary
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling, get_content_column
@@ -55,7 +62,7 @@ class TransformersBackend:
     def __init__(self, name: str, settings: ModelInProcess) -> None:
         self.name = name
         self.settings = settings
-        self.folder = checkpoint.resolve_folder(settings.model, settings.revision)
+        self.folder = model_folder.resolve_folder(settings.model, settings.revision)
         require_loadable(self.folder)
         self.tokenizer = chat_template.load_tokenizer(str(self.folder), template=settings.chat_template)
         self.model = load(self.folder, settings)

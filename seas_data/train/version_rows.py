@@ -7,7 +7,7 @@ import polars as pl
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.models import checkpoint
+from seas_data.models import model_folder
 from seas_data.recipe import Training
 from seas_data.store.version import Version
 from seas_data.train.dpo import dpo
@@ -31,7 +31,7 @@ def train_on_version(version: Version, role: Role, model: str, settings: Trainin
             f"{version.name} has {informative} rows in {table} for {role}, fewer than training.{role}.min_rows "
             f"({update.min_rows}); set that to a lower number or build a version with more"
         )
-    folder = checkpoint.resolve_folder(model, None)
+    folder = model_folder.resolve_folder(model, None)
     facets: dict[str, str | int] = {"role": role, "version": version.name}
     if table == "pairs":
         return dpo(folder, rows, update, output, facets=facets)

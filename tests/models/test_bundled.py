@@ -8,8 +8,8 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.models import bundled
-from seas_data.models.checkpoint import resolve_folder
 from seas_data.models.checkpoint_files import require_loadable
+from seas_data.models.model_folder import resolve_folder
 from seas_data.store.files import sha256
 
 NAME = "smollm2-135m-instruct"

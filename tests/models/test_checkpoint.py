@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seas_data.errors import SeasDataError
-from seas_data.models import checkpoint
+from seas_data.models import checkpoint, model_folder
 from seas_data.store.files import sha256
 
 
@@ -44,7 +44,7 @@ def test_a_folder_without_a_checkpoint_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(SeasDataError, match=r"no config\.json"):
         checkpoint.compute_digest(tmp_path)
     with pytest.raises(SeasDataError, match="no model at"):
-        checkpoint.resolve_folder(str(tmp_path / "missing"), None)
+        model_folder.resolve_folder(str(tmp_path / "missing"), None)
 
 
 def test_a_file_is_hashed_once_unless_it_changes(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
