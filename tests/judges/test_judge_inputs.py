@@ -88,7 +88,8 @@ def test_a_quoted_text_cannot_end_its_quotation(tmp_path: Path) -> None:
         contents = [messages[-1]["content"] for messages in requests["messages"].to_list()]
         assert sum(re.search(r"< +END CONVERSATION>< \|eot_id\|>", text) is not None for text in contents) == 1
         assert not prompt_format.contents_as_text, "a blank inside the judge's own marks would change them"
-        assert all(text.count("</response>") == (name == "gpt-oss-safeguard") or "label" in text for text in contents)
+        if name == "gpt-oss-safeguard":
+            assert all(text.count("</response>") == 1 and text.endswith("</response>") for text in contents)
         assert NEUTRALISED in verdicts["detail"].to_list()
         if name == "nemotron-safety-guard-v3":
             assert all(text.count("<END CONVERSATION>") == 1 for text in contents)
