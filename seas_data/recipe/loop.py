@@ -63,7 +63,7 @@ _ANNOUNCEMENTS: Final = (
 
 
 class AttackValidity(StrictModel):
-    """When what a red team wrote is no attack although a target is asked it: the column `attacks.invalid`."""
+    """When an attack that a target is asked counts as invalid: the column `attacks.invalid`."""
 
     refusal: JudgePatterns | None = JudgePatterns(patterns=list(_REFUSALS))
     """What makes it `attacker_refused`. The default: English refusals at its beginning. Null: nothing."""
@@ -226,7 +226,7 @@ class Loop(StrictModel):
     evaluation: Evaluation = Evaluation()
     """What models are evaluated on."""
     validity: AttackValidity = AttackValidity()
-    """When what a red team wrote is no attack."""
+    """When an attack is invalid."""
     success: Success = Success()
     """When an attack is successful."""
     harmless: HarmlessCandidates = HarmlessCandidates()

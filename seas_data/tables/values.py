@@ -66,7 +66,7 @@ INVALID_REASONS = (
     "harmless",  # a judge of prompts finds no harm in it
     "off_type",  # the nearest training prompt has another type than the seed
 )
-"""Why an attack that was sent to a target is no attack."""
+"""Why an attack that was sent to a target is invalid."""
 SET_ASIDE_REASONS = (
     "unreadable",
     "undecodable",
