@@ -14,7 +14,7 @@ from seas_data.models import checkpoint_files, model_folder
 from seas_data.models.bundled import BUNDLED, require_available
 from seas_data.recipe import JudgeGuard, Loop, ModelHttp, ModelInProcess, Pairs, Recipe
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
-from seas_data.recipe.paths import SANDBOX, is_local_path
+from seas_data.recipe.paths import is_in_sandbox, is_local_path
 from seas_data.utility.run import require_harness
 
 
@@ -197,7 +197,7 @@ def check_model_folders(recipe: Recipe, loop: Loop) -> None:
         model = recipe.models[name]
         if model.model in BUNDLED and (isinstance(model, ModelInProcess) or model.serve is not None):
             require_available(model.model, model.revision)
-        if isinstance(model, ModelHttp) or not is_local_path(model.model) or model.model.startswith(SANDBOX):
+        if isinstance(model, ModelHttp) or not is_local_path(model.model) or is_in_sandbox(model.model):
             continue
         checkpoint_files.require_loadable(model_folder.resolve_folder(model.model, model.revision))
 

@@ -7,7 +7,7 @@ from seas_data.console import echo
 from seas_data.errors import SeasDataError
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Recipe, Source
-from seas_data.recipe.paths import SANDBOX
+from seas_data.recipe.paths import is_in_sandbox
 from seas_data.sources.account import Account, account_lines, describe_source, require_readable
 from seas_data.text import masked, printable
 
@@ -23,7 +23,7 @@ def write_sources(recipe: Recipe) -> bool:
     accounts = {}
     max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
     for name, source in recipe.sources.items():
-        if source.hub is not None or str(source.path).startswith(SANDBOX):
+        if source.hub is not None or is_in_sandbox(str(source.path)):
             made = "the Hub, which a dry run does not call" if source.hub is not None else "the sandbox"
             echo(f"\n{name}: comes from {made}")
             continue

@@ -32,7 +32,7 @@ def metrics(
     """
     if action != "add":
         raise SeasDataError(
-            f"metrics {printable(action)[:40]} is no command; use: seas-data metrics add FILE --model T1"
+            f"there is no command metrics {printable(action)[:40]}; use: seas-data metrics add FILE --model T1"
         )
     from seas_data.cli import terminal
     from seas_data.store import open_workspace

@@ -42,7 +42,7 @@ _LARGE_SCRIPTS = "\u2e80"
 def mark_invalid(
     context: IterationContext, attacks: pl.DataFrame, seeds: pl.DataFrame, train: pl.DataFrame, label: str
 ) -> pl.DataFrame:
-    """Return ``attacks`` with ``invalid``, the reason why an attack that is sent is none. ``label`` names the cache.
+    """Return ``attacks`` with ``invalid``, why a sent attack is invalid. ``label`` names the cache.
 
     Input columns: ``attacks`` the table; ``seeds`` seed_id, type, example_ids; ``train`` prompt_id, text and, for
     ``types: nearest``, type, kind and language: the prompts of that split.

@@ -20,7 +20,7 @@ from seas_data.tables import schema
 from seas_data.text import text_digest
 
 _NO_PROMPTS: Final = ("attacker_refused", "echoes_request", "gibberish")
-"""Reasons in ``attacks.invalid`` of what nobody would ask a target; the others are prompts, but no attacks."""
+"""Reasons in ``attacks.invalid`` of texts that are not prompts. Texts with other reasons are, though not attacks."""
 
 
 def select_joining(context: IterationContext, attacks: pl.DataFrame, seeds: pl.DataFrame, answers: Frames) -> Frames:

@@ -80,9 +80,9 @@ def prepare_attacks(
 ) -> pl.DataFrame:
     """Return the attacks with everything that ``match_attacks`` reads, and their texts.
 
-    Output columns: prompt_id, seed_id, text, type (the seed's if the attack has none), invalid (whether it is no
-    attack), valid and unsafe (counts of verdicts), characters, text_key (equal for equal texts), reason (why the attack
-    cannot be in a pair, or null).
+    Output columns: prompt_id, seed_id, text, type (the seed's if the attack has none), invalid (a
+    boolean), valid and unsafe (counts of verdicts), characters, text_key (equal for equal texts), reason (why the
+    attack cannot be in a pair, or null).
     """
     lost = prompts.join(seeds, on="seed_id", how="anti")
     if lost.height:

@@ -95,10 +95,10 @@ class LoopSampling(StrictModel):
     target_max_tokens: int = Field(default=2_048, ge=1)
     """Maximum tokens of a response."""
     red_thinking_tokens: int = Field(default=0, ge=0)
-    """Room for what a red team that thinks thinks before its attack, besides `red_max_tokens`."""
+    """Maximum tokens of what a red team thinks before its attack, besides `red_max_tokens`."""
     target_thinking_tokens: int = Field(default=0, ge=0)
-    """Room for what a target that thinks thinks before its response, besides `target_max_tokens`. Thinking that does
-    not end within both has no response: it is unparsed and in no pair."""
+    """Maximum tokens of what a target thinks before its response, besides `target_max_tokens`. If the thinking does not
+    end within both, there is no response: it is unparsed and in no pair."""
 
 
 class Utility(StrictModel):

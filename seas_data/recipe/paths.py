@@ -49,6 +49,11 @@ def _template_from_command_line(value: Any) -> Any:
     return _from_command_line(value) if isinstance(value, str) and value.endswith(".jinja") else value
 
 
+def is_in_sandbox(path: str) -> bool:
+    """Return whether the ``path`` of a recipe is SANDBOX or below it."""
+    return path == SANDBOX or path.startswith(f"{SANDBOX}/")
+
+
 def is_local_path(model: str) -> bool:
     """Return whether the ``model`` of a recipe is a local folder and not a name on the Hub."""
     return model.startswith((".", "/", "~", "$"))
@@ -60,7 +65,7 @@ def _resolve_path(path: str, info: ValidationInfo) -> str:
     Once the sandbox has been generated, the context has its folder as ``sandbox``, which replaces SANDBOX.
     """
     context = info.context or {}
-    if "sandbox" in context and (path == SANDBOX or path.startswith(f"{SANDBOX}/")):
+    if "sandbox" in context and is_in_sandbox(path):
         if ".." in Path(path).parts:
             raise ValueError(f"a path stays below {SANDBOX}; remove ..")
         generated: Path | None = context["sandbox"]
@@ -101,7 +106,7 @@ def _leaves_folder(path: str) -> bool:
 def _resolve_model(model: str, info: ValidationInfo) -> str:
     path = _resolve_path(model, info) if is_local_path(model) else model
     # Libraries that load models take a relative path that could be a name on the Hub for one.
-    return str(Path(path).absolute()) if is_local_path(model) and not path.startswith(SANDBOX) else path
+    return str(Path(path).absolute()) if is_local_path(model) and not is_in_sandbox(path) else path
 
 
 def _read_template(text: str, info: ValidationInfo) -> str:

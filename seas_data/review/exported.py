@@ -62,7 +62,8 @@ def select_person(path: Path, key: str, tasks: Iterable[Task], who: str | None, 
     """Return the answers of ``who`` in the export at ``path``; of the only person by default.
 
     ``key``: the id column. ``reason``: of decisions on prompts without a note. Raises SeasDataError if an id is missing
-    or repeated, if somebody contradicts himself, or if the export has several people and ``who`` is none of them.
+    or repeated, if a person has two different annotations of a row, or if the export has several people and ``who`` is
+    none of them.
     """
     columns, inputs = SHEETS[key]
     said: dict[str, dict[str, Answers]] = {}
@@ -100,19 +101,21 @@ def check_answer(question: str, answer: str, place: str) -> str:
 
 
 def check_text(value: Any, place: str) -> str:
-    """Return a text of an export; null is empty. Raises SeasDataError if it is no text, or has half a character."""
+    """Return a text of an export; null is empty. Raises SeasDataError if it is not text, or has a lone surrogate."""
     if value is None:
         return ""
     if not isinstance(value, str) or not is_valid_unicode(value):
-        raise SeasDataError(f"{place} has a value that is no valid text; load the file of seas-data review again")
+        raise SeasDataError(f"{place} has a value that is not valid text; load the file of seas-data review again")
     return value
 
 
 def check_name(name: Any, place: str) -> str:
     """Return the name or number of a person. Raises SeasDataError if there is none, or if it cannot be shown."""
     if not isinstance(name, str | int) or isinstance(name, bool):
-        raise SeasDataError(f"{place} has an annotation that names nobody; export it from the tool again")
+        raise SeasDataError(f"{place} has an annotation without an annotator; export it from the tool again")
     shown = " ".join(str(name).split())
     if not shown or printable(shown) != shown or len(shown) > _LONGEST_NAME:
-        raise SeasDataError(f"{place} has a person whose name is not 1 to {_LONGEST_NAME} visible characters; fix it")
+        raise SeasDataError(
+            f"{place} has an annotator whose name does not have 1 to {_LONGEST_NAME} visible characters; fix it"
+        )
     return shown

@@ -107,5 +107,5 @@ def _value(value: Any, name: str, place: str) -> str:
     given = value.get("text" if name == "because" else "choices") if isinstance(value, dict) else None
     given = [given] if isinstance(given, str) else given
     if not isinstance(given, list) or (name != "because" and len(given) != 1):
-        raise SeasDataError(f"{place} has not one answer to {name}; correct it and export again")
+        raise SeasDataError(f"{place} should have one answer to {name}; correct it and export again")
     return check_answer(name, " ".join(" ".join(check_text(each, place).split()) for each in given), place)

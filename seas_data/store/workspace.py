@@ -248,7 +248,7 @@ class Workspace:
         Raises SeasDataError if the workspace, or a file of the version, has vanished meanwhile.
         """
         if not (self.root / _MARK).exists():
-            raise SeasDataError(f"{self.root} is no workspace any more; restore it, and run the command again")
+            raise SeasDataError(f"{self.root} is no longer a workspace; restore it and rerun the command")
         shards = [self.shard_path(table, each) for table, them in manifest.tables.items() for each in them]
         if gone := [path for path in shards if not path.exists()]:
             raise SeasDataError(

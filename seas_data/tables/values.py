@@ -46,7 +46,7 @@ UNPAIRED_REASONS = (
     "no_success",  # MART: an attack that failed too often
     "score",  # MART: safe, but not surely enough
     "reward",
-    "invalid",  # no attack, so never preferred
+    "invalid",  # an invalid attack is never the chosen side
     "alone",  # the only candidate of its seed
     "margin",
     "other_type",

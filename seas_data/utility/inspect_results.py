@@ -30,7 +30,7 @@ def read_inspect_results(header: Mapping[str, Any], source: str) -> Results:
     status = header.get("status")
     if status != "success":
         state = status if isinstance(status, str) and status in ("started", "cancelled", "error") else "unknown"
-        raise SeasDataError(f"{source} is the log of a run that did not end well (status {state}); run it to its end")
+        raise SeasDataError(f"{source} is the log of a run that did not succeed (status {state}); run it to its end")
     about, results = mapping(header.get("eval")), mapping(header.get("results"))
     run = part_of(count_or_none(results.get("completed_samples")), _planned(about, results))
     figures: list[Figure] = []

@@ -17,7 +17,7 @@ import polars as pl
 from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.recipe.loop import Utility
-from seas_data.recipe.paths import SANDBOX
+from seas_data.recipe.paths import is_in_sandbox
 from seas_data.utility.figures import utility_metrics
 from seas_data.utility.job import Job, digest_tasks, read_result
 from seas_data.utility.lm_eval_results import read_lm_eval
@@ -37,10 +37,10 @@ def require_harness(settings: Utility) -> None:
         raise SeasDataError(
             "loop.evaluation.utility needs lm-evaluation-harness; install it with: pip install 'seas-data[utility]'"
         )
-    if settings.folder is None or settings.folder.startswith(SANDBOX):
+    if settings.folder is None or is_in_sandbox(settings.folder):
         return
     if not any(Path(settings.folder).rglob("*.yaml")):
-        raise SeasDataError(f"loop.evaluation.utility: {settings.folder} is no folder with task files (.yaml)")
+        raise SeasDataError(f"{settings.folder} has no task files (.yaml); correct loop.evaluation.utility.folder")
 
 
 def measure(job: Job) -> pl.DataFrame:

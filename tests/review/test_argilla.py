@@ -78,9 +78,9 @@ def test_responses_that_nobody_submitted_are_no_answers(tmp_path: Path) -> None:
 BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"fields": []}, "has no records"),
     ({"responses": {"decision": {"value": "keep"}}}, "that are no list"),
-    ({"responses": {"decision": [{"value": "keep"}]}}, "names nobody"),
+    ({"responses": {"decision": [{"value": "keep"}]}}, "without an annotator"),
     ({"responses": {"decision": [{"value": "maybe", "user_id": ADA}]}}, "keep, drop"),
-    ({"responses": {"decision": [{"value": 1, "user_id": ADA}]}}, "no valid text"),
+    ({"responses": {"decision": [{"value": 1, "user_id": ADA}]}}, "not valid text"),
     ({"responses": {"decision": [{"value": each, "user_id": ADA} for each in ("keep", "drop")]}}, "two different"),
     ({"id": ""}, "no prompt_id"),
     ({"responses": {}}, "has no answers"),

@@ -114,13 +114,13 @@ BROKEN: list[tuple[Any, str]] = [
     ([{"prompt_id": "a", "decision": "keep"}], "JSON_MIN"),
     ([{"data": {"text": "x"}}], "task 1 has no prompt_id"),
     ([{"data": {"prompt_id": "a"}}, {"data": {"prompt_id": "a"}}], "task 2 has an id that an earlier one has"),
-    ([{"data": {"prompt_id": "a", "text": 1}}], "no valid text"),
-    ([{"data": {"prompt_id": "a", "text": "\ud800"}}], "no valid text"),
+    ([{"data": {"prompt_id": "a", "text": 1}}], "not valid text"),
+    ([{"data": {"prompt_id": "a", "text": "\ud800"}}], "not valid text"),
     ([{"data": {"prompt_id": "a"}, "annotations": [annotation(1)]}], "has no answers"),
     ([{"data": {"prompt_id": "a"}, "annotations": [annotation(1, result("decision", "maybe"))]}], "keep, drop"),
     (
         [{"data": {"prompt_id": "a"}, "annotations": [annotation(1, result("decision", "keep", "drop"))]}],
-        "not one answer",
+        "should have one answer",
     ),
     (
         [
@@ -131,7 +131,10 @@ BROKEN: list[tuple[Any, str]] = [
         ],
         "two answers to decision",
     ),
-    ([{"data": {"prompt_id": "a"}, "annotations": [annotation(None, result("decision", "keep"))]}], "names nobody"),
+    (
+        [{"data": {"prompt_id": "a"}, "annotations": [annotation(None, result("decision", "keep"))]}],
+        "without an annotator",
+    ),
     ([{"data": {"prompt_id": "a"}, "annotations": [annotation("a\u202eb", result("decision", "keep"))]}], "visible"),
     (
         [

@@ -341,7 +341,7 @@ def test_no_version_is_committed_to_a_folder_that_has_vanished(workspace: Worksp
     commit(workspace, "v1", shards, first)
     shutil.rmtree(workspace.root)
     last = workspace.write_shard("metrics", metrics(0.7))
-    with pytest.raises(SeasDataError, match="is no workspace any more"):
+    with pytest.raises(SeasDataError, match="is no longer a workspace"):
         commit(workspace, "v2", [last])
     assert workspace.versions() == []
 

@@ -127,7 +127,7 @@ def test_a_recipe_with_utility_needs_the_harness(monkeypatch: pytest.MonkeyPatch
         plan.check(recipe)
     monkeypatch.setattr(run, "has_harness", lambda: True)
     plan.check(recipe)
-    with pytest.raises(SeasDataError, match="no folder with task files"):
+    with pytest.raises(SeasDataError, match="has no task files"):
         run.require_harness(Utility(tasks=["a"], folder=str(tmp_path)))
 
 
