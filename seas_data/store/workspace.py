@@ -154,7 +154,7 @@ def version_number(name: str) -> int:
 
 def next_version(name: str | None) -> str:
     """Return the name of the version after ``name``; of the first one without a name."""
-    return "v0" if name is None else f"v{version_number(name) + 1}"
+    return "v0" if name is None else f"v{int(name[1:]) + 1}"
 
 
 def is_tag_name(name: str) -> bool:
