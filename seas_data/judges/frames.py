@@ -11,7 +11,7 @@ from seas_data.models.thinking import LONE_CLOSING, NO_FINAL
 
 CUT_OFF: Final = "the judge's answer was cut off"
 NO_GOAL: Final = "not judged: the prompt has no goal"
-ONLY_ATTACKS: Final = "not judged: the prompt is no attack"
+ONLY_ATTACKS: Final = "not judged: the prompt is not an attack"
 VERDICT_COLUMNS: Final[dict[str, pl.DataType]] = {
     "verdict": pl.String(),
     "categories": pl.List(pl.String()),

@@ -69,7 +69,7 @@ def test_strongreject_is_never_asked_about_harmless_prompts(tmp_path: Path) -> N
         "r1": ("unsafe", 1.0, None),
         "r2": (None, None, "not judged: the prompt has no goal"),
         "r3": (None, None, "not judged: the prompt has no goal"),
-        "r4": (None, None, "not judged: the prompt is no attack"),
+        "r4": (None, None, "not judged: the prompt is not an attack"),
     }
 
 
