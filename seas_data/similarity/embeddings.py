@@ -9,7 +9,6 @@ A vector is a pure function of the text (see ``encoder``) and is stored as soon 
 resumes where it stopped, and a build that finds all vectors stored never loads a model.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ from seas_data.similarity import encoder, vector_store
 from seas_data.similarity.encoder import Model
 from seas_data.text import encoded_proportion
 
-PART_SECONDS = 20.0
 PART_ROWS = 50_000
+PART_TOKENS = {"cpu": 250_000, "cuda": 5_000_000}
+"""A part is written at this many texts or tokens, half a minute of work of two cores: what a killed build loses."""
 
 
 @dataclass(frozen=True)
@@ -133,23 +133,27 @@ def _vectors(model: Model, distinct: pl.DataFrame, folder: Path) -> tuple[pl.Dat
     seen = texts.select(_REASON.is_null()).to_series().to_numpy()
     if not stored.any():
         matrix = np.empty((len(candidates), loaded.dimensions), np.float32)
-    for rows, vectors in _group_into_parts(encoder.encode(loaded, tokens, np.flatnonzero(seen))):
+    batches = encoder.encode(loaded, tokens, np.flatnonzero(seen))
+    for rows, vectors in _group_into_parts(batches, lengths, PART_TOKENS[loaded.device.type]):
         vector_store.write_vectors(folder, texts["key"][rows], vectors)
         matrix[missing[rows]] = vectors
     stored[missing[seen]] = True
     return counts, matrix if stored.all() else matrix[stored]
 
 
-def _group_into_parts(batches: Iterator[encoder.Batch]) -> Iterator[encoder.Batch]:
-    """Group ``batches`` into parts worth a file: some seconds of work, which is what a killed build loses."""
+def _group_into_parts(
+    batches: Iterator[encoder.Batch], lengths: NDArray[np.int64], max_tokens: int
+) -> Iterator[encoder.Batch]:
+    """Group ``batches`` into parts worth a file. The time they take has no influence, so neither have the cores."""
     pending: list[encoder.Batch] = []
-    count, since = 0, time.monotonic()
+    count = tokens = 0
     for batch in batches:
         pending.append(batch)
         count += len(batch[0])
-        if count >= PART_ROWS or time.monotonic() - since > PART_SECONDS:
+        tokens += int(lengths[batch[0]].sum())
+        if count >= PART_ROWS or tokens >= max_tokens:
             yield _concatenate(pending)
-            pending, count, since = [], 0, time.monotonic()
+            pending, count, tokens = [], 0, 0
     if pending:
         yield _concatenate(pending)
 

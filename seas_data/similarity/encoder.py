@@ -1,19 +1,22 @@
 """Batched encoding of texts with a sentence-transformers model, several times as fast as ``encode``.
 
-Three things make it fast: texts of equal length share a batch, so there is hardly any padding; batches are small
-enough for the CPU cache; and matrices are multiplied in bfloat16 where that is native.
+Four things make it fast: texts of equal length share a batch, so there is hardly any padding; batches are small
+enough for the CPU cache; matrices are multiplied in bfloat16 where that is native; and batches run at the same time on
+worker threads of their own, so none waits for a core that another process uses (``ordered_workers``).
 
 One property makes it reproducible: **a text's vector depends on the text only**. The last bits of a vector change
 with the shape of its batch, but not with its position in the batch or with the other texts in it. So a text's number
 of tokens determines the shape of its batch, and a batch that is not full is filled up. A build that was killed and is
-resumed with the missing texts produces the same bytes, and a vector does not depend on what else was embedded.
-(Transformers drops an attention mask without gaps and may then run another kernel. Texts are therefore either never
-padded or padded by at least one token, independent of the other texts.)
+resumed with the missing texts produces the same bytes, and a vector does not depend on what else was embedded. A batch
+runs on one thread, so a vector does not depend on the number of cores either. (Transformers drops an attention mask
+without gaps and may then run another kernel. Texts are therefore either never padded or padded by at least one token,
+independent of the other texts.)
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from seas_data.recipe import Embedder
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import is_local_path
 from seas_data.similarity.bfloat16 import has_native_bf16
+from seas_data.similarity.ordered_workers import count_workers, run_in_order
 from seas_data.store.files import sha256
 
 BATCH_SHAPE_RULE = 1
@@ -184,20 +188,29 @@ Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 def encode(encoder: Encoder, tokens: Tokens, chosen: NDArray[np.int64]) -> Iterator[Batch]:
     """Yield (indices, unit vectors) of the ``chosen`` texts (at most ``max_tokens`` tokens each), batch by batch.
 
-    The longest texts come first, so peak memory shows at once and the remaining time is never underestimated.
+    The longest texts come first, so peak memory shows at once and the remaining time is never underestimated. The
+    order of the batches does not depend on the number of workers.
     """
     lengths = np.diff(tokens.starts)
+    jobs = (partial(_run_batch, encoder, tokens, *batch) for batch in _plan_batches(encoder, lengths, chosen))
+    with bar(int(lengths[chosen].sum()), "embedding", "tokens") as progress:
+        for rows, vectors in run_in_order(jobs, count_workers(encoder.device), encoder.device):
+            yield rows, vectors
+            progress.update(int(lengths[rows].sum()))
+
+
+def _plan_batches(
+    encoder: Encoder, lengths: NDArray[np.int64], chosen: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+    """Yield the texts of each batch, the number of texts it is filled up to, and the number of tokens of each."""
     padded = choose_batch_lengths(lengths, encoder.max_tokens)
     budget = BATCH_TOKENS[encoder.device.type, encoder.bf16]
     order = chosen[np.argsort(-padded[chosen], kind="stable")]
-    with bar(int(lengths[chosen].sum()), "embedding", "tokens") as progress:
-        for group in np.split(order, np.flatnonzero(np.diff(padded[order])) + 1) if len(order) else ():
-            width = min(int(padded[group[0]]), encoder.max_tokens)
-            size = max(1, budget // width)
-            for start in range(0, len(group), size):
-                rows = group[start : start + size]
-                yield rows, _run_batch(encoder, tokens, np.resize(rows, size), width)[: len(rows)]
-                progress.update(int(lengths[rows].sum()))
+    for group in np.split(order, np.flatnonzero(np.diff(padded[order])) + 1) if len(order) else ():
+        width = min(int(padded[group[0]]), encoder.max_tokens)
+        size = max(1, budget // width)
+        for start in range(0, len(group), size):
+            yield group[start : start + size], size, width
 
 
 def choose_batch_lengths(lengths: NDArray[np.int64], max_tokens: int) -> NDArray[np.int64]:
@@ -213,8 +226,12 @@ def choose_batch_lengths(lengths: NDArray[np.int64], max_tokens: int) -> NDArray
     return np.where(lengths <= _MAX_UNPADDED_TOKENS, lengths, grid[np.searchsorted(grid[:-1], lengths, side="right")])
 
 
-def _run_batch(encoder: Encoder, tokens: Tokens, rows: NDArray[np.int64], width: int) -> NDArray[np.float32]:
-    """Return the unit vectors of the texts ``rows``, padded to ``width`` tokens on the tokenizer's padding side."""
+def _run_batch(encoder: Encoder, tokens: Tokens, chosen: NDArray[np.int64], size: int, width: int) -> Batch:
+    """Return ``chosen`` and their unit vectors.
+
+    The batch is filled up to ``size`` texts, each padded to ``width`` tokens on the tokenizer's padding side.
+    """
+    rows = np.resize(chosen, size)
     lengths = tokens.starts[rows + 1] - tokens.starts[rows]
     columns = np.arange(width)
     if encoder.network.tokenizer.padding_side == "left":
@@ -226,7 +243,13 @@ def _run_batch(encoder: Encoder, tokens: Tokens, rows: NDArray[np.int64], width:
     ids = np.where(mask, tokens.ids[np.where(mask, positions, 0)], encoder.network.tokenizer.pad_token_id or 0)
     features = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
     with torch.inference_mode(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=encoder.bf16):
-        output = encoder.network({name: torch.from_numpy(part).to(encoder.device) for name, part in features.items()})
-    vectors = output["sentence_embedding"].double().cpu().numpy()
+        output = encoder.network({name: _to_device(part, encoder.device) for name, part in features.items()})
+        # Only the batch's own texts are copied back, on the worker's own stream.
+        vectors = output["sentence_embedding"][: len(chosen)].double().cpu().numpy()
     unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    return chosen, unit
+
+
+def _to_device(values: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -106,6 +106,28 @@ def test_a_vector_depends_on_the_text_only_in_batches_of_a_real_build(loaded, co
     check_that_vectors_depend_on_the_text_only(loaded, company, seed)
 
 
+@examples(3)
+@given(order=st.permutations(range(12)), workers=st.integers(1, 3))
+def test_neither_the_number_of_workers_nor_the_order_of_texts_changes_a_byte(loaded, order, workers):
+    texts = [sentence(words, words) for words in (1, 5, 5, 6, 31, 32, 33, 40, 41, 60, 62, 80)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder, "count_workers", lambda device: 1)
+        one = encode(loaded, texts)
+        patch.setattr(encoder, "count_workers", lambda device: workers)
+        several = encode(loaded, [texts[number] for number in order])
+    assert several.tobytes() == one[order].tobytes()
+
+
+def test_the_stored_parts_do_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "PART_TOKENS", {"cpu": 200, "cuda": 200})
+    texts = frame([sentence(1 + number % 20, number) for number in range(60)])
+    for workers in (1, 2):
+        monkeypatch.setattr(encoder, "count_workers", lambda device, workers=workers: workers)
+        embeddings.embed_texts(texts, [Embedder()], tmp_path / str(workers))
+    one, two = ({path.name for path in (tmp_path / str(workers)).rglob("*.parquet")} for workers in (1, 2))
+    assert one == two and len(one) > 3
+
+
 @given(st.integers(1, 600), st.data())
 @examples(200)
 def test_a_batch_length_is_padded_for_all_texts_or_for_none(longest, data):
