@@ -53,7 +53,7 @@ def run_in_order(jobs: Iterable[Callable[[], Result]], workers: int, device: tor
 def _start_worker(device: torch.device) -> None:
     torch.set_num_threads(1)
     if device.type == "cuda":
-        torch.cuda.set_stream(torch.cuda.Stream(device))
+        torch.cuda.set_stream(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
 
 
 def _next_result(pending: deque[Future[Result]]) -> Result:
