@@ -8,7 +8,7 @@ border between two tokens selects the other one.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from seas_data.models.protocol import Sampling
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+LIKELIEST: Final = 1024
+"""The tokens among which those that top-p keeps are looked for first, as sorting all takes several times as long."""
 
 
 def draw_uniforms(sampling: Sampling, row_keys: Sequence[str], steps: int) -> NDArray[np.float64]:
@@ -68,25 +72,50 @@ class TokenSampler(NumberCheck):
         """Return ``scores`` of which only the drawn token of each row is not minus infinity."""
         import torch
 
-        probabilities = torch.softmax(scores / self.temperature, -1)
+        probabilities, tokens = torch.softmax(scores / self.temperature, -1), None
         if self.top_p < 1:
-            ranked = _sort(probabilities)
-            mass = ranked.cumsum(-1, dtype=torch.float64)
-            likelier = mass[:, -1:] - mass
-            least = ranked.masked_fill(likelier >= self.top_p, torch.inf).amin(-1, keepdim=True)
-            probabilities = probabilities.masked_fill(probabilities < least, 0)
+            probabilities, tokens = keep_likeliest(probabilities, self.top_p)
         # In the order of the vocabulary: sorted by probability, rounding would exchange tokens that are equally likely.
         mass = probabilities.cumsum(-1, dtype=torch.float64)
         self._add(mass[:, -1:])
         step = input_ids.shape[1] - self.width
         drawn = torch.searchsorted(mass, self.uniforms[:, step, None] * mass[:, -1:], right=True)
-        return torch.full_like(scores, -torch.inf).scatter_(1, drawn.clamp_(max=scores.shape[1] - 1), 0)
+        drawn = drawn.clamp_(max=mass.shape[1] - 1)
+        if tokens is not None:
+            drawn = tokens.gather(-1, drawn)
+        return torch.full_like(scores, -torch.inf).scatter_(1, drawn, 0)
+
+
+def keep_likeliest(probabilities: "Tensor", top_p: float) -> tuple["Tensor", "Tensor | None"]:
+    """Return ``probabilities`` with zeros for all that top-p leaves out, and the tokens of the columns.
+
+    Kept is each token with the probability of the last one that is needed to reach ``top_p``, or a higher one. Nearly
+    always the kept tokens are among the ``LIKELIEST``: only these are returned then, in the order of the vocabulary.
+    Otherwise all columns are (and None for their tokens).
+    """
+    if probabilities.shape[-1] > 2 * LIKELIEST:
+        ranked, tokens = probabilities.topk(LIKELIEST, sorted=True)
+        least = _find_least(ranked, top_p)
+        if bool((least > ranked[:, -1:]).all()):  # so no token outside is as likely as a kept one
+            tokens = tokens.sort(-1).values
+            chosen = probabilities.gather(-1, tokens)
+            return chosen.masked_fill(chosen < least, 0), tokens
+    least = _find_least(_sort(probabilities), top_p)
+    return probabilities.masked_fill(probabilities < least, 0), None
+
+
+def _find_least(ranked: "Tensor", top_p: float) -> "Tensor":
+    """Return the lowest probability that is kept of each row of ``ranked``, which are in descending order."""
+    import torch
+
+    likelier = ranked.cumsum(-1, dtype=torch.float64) - ranked
+    return ranked.masked_fill(likelier >= top_p, torch.inf).amin(-1, keepdim=True)
 
 
 def _sort(probabilities: "Tensor") -> "Tensor":
-    """Return each row in ascending order. On a CPU NumPy sorts, several times as fast as torch."""
+    """Return each row in descending order. On a CPU NumPy sorts, several times as fast as torch."""
     import torch
 
     if probabilities.device.type == "cpu":
-        return torch.from_numpy(np.sort(probabilities.numpy(), -1))
-    return probabilities.sort(-1).values
+        return torch.from_numpy(-np.sort(-probabilities.numpy(), -1))
+    return probabilities.sort(-1, descending=True).values

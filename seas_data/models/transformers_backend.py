@@ -23,6 +23,7 @@ from seas_data.models import (
     control_tokens,
     generation_cache,
     model_folder,
+    prompt_cache,
     token_probability,
 )
 from seas_data.models.checkpoint_files import require_loadable
@@ -221,6 +222,7 @@ class TransformersBackend:
                     attention_mask=torch.from_numpy(mask).to(self.model.device),
                     logits_processor=[recorder, sampler] if recorder else [sampler],
                     do_sample=False,
+                    past_key_values=prompt_cache.read_requests_once(self.model, ids, mask),
                     max_new_tokens=limit,
                     eos_token_id=self.end_ids or None,
                     pad_token_id=self.tokenizer.pad_token_id or 0,

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from seas_data.errors import SeasDataError
+from seas_data.models import token_sampler
 from seas_data.models.protocol import Sampling
-from seas_data.models.token_sampler import TokenSampler, draw_uniforms
+from seas_data.models.token_sampler import TokenSampler, draw_uniforms, keep_likeliest
 from tests.conftest import quick
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, 0.5, 1.5, -3.0, 0.0, 1.0])
@@ -78,3 +79,22 @@ def test_a_probability_that_is_not_a_number_is_an_error() -> None:
     broken[2] = torch.nan
     with pytest.raises(SeasDataError, match="T0 computes probabilities that are not numbers"):
         draw(Sampling(), 3, broken)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5, 2.0, 6.0])
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 0.999])
+def test_the_likeliest_tokens_of_a_large_vocabulary_are_those_of_sorting_all(
+    spread: float, top_p: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where many tokens are equally likely, where the likeliest are not enough, and where all are equal."""
+    logits = torch.from_numpy(np.random.default_rng(0).normal(0, spread, (20, 3000)).round(1)).float()
+    probabilities = torch.softmax(logits, -1)
+    kept, tokens = keep_likeliest(probabilities, top_p)
+    whole = kept if tokens is None else torch.zeros_like(probabilities).scatter_(1, tokens, kept)
+    monkeypatch.setattr(token_sampler, "LIKELIEST", 3000)
+    from_all, none = keep_likeliest(probabilities, top_p)
+    assert none is None and torch.equal(whole, from_all)
+    reached = {0.0: 0.0, 0.5: 0.1, 2.0: 0.9, 6.0: 0.999}  # the highest top-p for which 1,024 tokens are enough
+    assert (tokens is not None) == (top_p <= reached[spread])
+    if tokens is not None:
+        assert tokens.shape == (20, 1024) and bool((tokens.diff(dim=1) > 0).all())
