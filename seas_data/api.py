@@ -21,12 +21,15 @@ from seas_data.release.visibility import parse_profile
 from seas_data.tables import schema
 
 
-def build(recipe: Recipe | Path | str, workspace: Path | str = "workspace") -> Built[Version]:
+def build(
+    recipe: Recipe | Path | str, workspace: Path | str = "workspace", engine: run.EngineName = "local"
+) -> Built[Version]:
     """Build the next version of a workspace from a recipe; the newest version, if there is nothing new to build.
 
     Args:
         recipe: a recipe, the path of one, or the name of a recipe of the package, such as ``example``.
         workspace: the folder of the workspace; created if it does not exist.
+        engine: where slow steps run: ``local`` (in this process) or ``ray`` (on a Ray cluster); the result is the same.
 
     Raises SeasDataError if the recipe, a source, a model or the workspace cannot be used, or a check fails. Then no
     version is made, and the next build resumes from the finished stages.
@@ -34,7 +37,7 @@ def build(recipe: Recipe | Path | str, workspace: Path | str = "workspace") -> B
     if not isinstance(recipe, Recipe):
         path = Path(recipe)
         recipe = load(path if path.suffix in (".yaml", ".yml") else find_recipe(str(recipe)))
-    return run.build(recipe, Path(workspace))
+    return run.build(recipe, Path(workspace), engine)
 
 
 def check(version: Version, profile: str = "public", waivers: Mapping[str, str] | None = None) -> list[CheckResult]:

@@ -30,6 +30,7 @@ from seas_data.recipe import Recipe, Release
 from seas_data.sources.account import Account, not_embeddable_reasons
 from seas_data.store import Manifest, Workspace, formats, open_workspace
 from seas_data.store.code import code_digest
+from seas_data.store.parts import LOCAL, Engine
 from seas_data.store.stages import Stages
 from seas_data.store.version import Version
 from seas_data.store.workspace import next_version
@@ -66,10 +67,11 @@ class Built(Generic[AnyVersion]):
     """What became of the rows of the sources."""
 
 
-def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built[Version]:
+def build(recipe: Recipe, root: Path, loop: LoopSteps, engine: Engine = LOCAL) -> Built[Version]:
     """Build the next version of the workspace at ``root`` from ``recipe``; return the newest one if nothing is new.
 
     With a loop: one version from what is new in the sources, and one for each iteration that is still to run.
+    ``engine`` computes the parts of slow stages and changes no result.
 
     Raises SeasDataError if a source, an embedder or the workspace cannot be read, or a check fails. Then no version is
     made, and the next build resumes from the finished stages.
@@ -83,7 +85,7 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built[Version]:
         if parent is not None:
             workspace.require_intact(parent.manifest)
             _require_all_texts(parent)
-        version, account = _build_from_sources(recipe, workspace, parent, loop)
+        version, account = _build_from_sources(recipe, workspace, parent, loop, engine)
         while recipe.loop is not None and version.manifest.iteration < recipe.loop.iterations:
             version = _build_iteration(recipe, version, loop)
         workspace.remove_stages()
@@ -93,7 +95,7 @@ def build(recipe: Recipe, root: Path, loop: LoopSteps) -> Built[Version]:
 
 
 def _build_from_sources(
-    recipe: Recipe, workspace: Workspace, parent: Version | None, loop: LoopSteps
+    recipe: Recipe, workspace: Workspace, parent: Version | None, loop: LoopSteps, engine: Engine
 ) -> tuple[Version, Account]:
     """Build a version from the new rows of the sources; return ``parent`` if nothing is new. Return the account too."""
     earlier = incoming.read_earlier(parent)
@@ -104,7 +106,7 @@ def _build_from_sources(
             return parent, new.account
         stages = Stages(workspace.root / "stages", _key(recipe, parent, []))
         return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration), new.account
-    stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]))
+    stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]), engine)
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
     frames["taxonomy"] = incoming.new_categories(recipe.taxonomy, parent)
     if recipe.pairs_from_sources:

@@ -1,7 +1,7 @@
 """Commands on versions: build, log, show, diff, why, verify, tag."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,12 @@ def build(
         int | None, typer.Option("--iterations", min=1, help="Total number of iterations of the loop.")
     ] = None,
     trust: TrustOption = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(
+            "--engine", help="Run slow steps in this process (local) or on a Ray cluster; the result is the same."
+        ),
+    ] = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without building.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -63,7 +69,7 @@ def build(
     from seas_data.run import build as run
     from seas_data.sources.account import account_lines
 
-    built = run(loaded, workspace)
+    built = run(loaded, workspace, engine)
     if as_json:
         account = asdict(built.account) if built.account is not None else None
         print_json(

@@ -34,7 +34,7 @@ from seas_data.recipe.loop import (
 )
 from seas_data.recipe.models import Model, ModelHttp, ModelInProcess
 from seas_data.recipe.pairs import GeneralPairs, HarmlessPairs, MartRows, Pairs, RedPairs, SelectBy, TargetPairs
-from seas_data.recipe.recipe import Recipe, Release
+from seas_data.recipe.recipe import Ray, Recipe, Release
 from seas_data.recipe.sources import Columns, Source, Strip
 from seas_data.recipe.taxonomy import Axis, Category, Labelling, Taxonomy
 from seas_data.recipe.training import Training, TrainingDpo, TrainingLora, TrainingSettings, TrainingSft
@@ -75,6 +75,7 @@ __all__ = [
     "ModelInProcess",
     "Near",
     "Pairs",
+    "Ray",
     "Recipe",
     "RedPairs",
     "Release",

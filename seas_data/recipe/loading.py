@@ -112,7 +112,7 @@ def _merged(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def require_trust(recipe: Recipe) -> None:
-    """Raise SeasDataError if the recipe came by `pull` and would start a command, call a server or run task files."""
+    """Raise SeasDataError if the recipe came by `pull` and would start, call or join something, or run task files."""
     if recipe.pulled_from is None:
         return
     for name, model in recipe.models.items():
@@ -122,6 +122,11 @@ def require_trust(recipe: Recipe) -> None:
                 f"the recipe was pulled from {printable(recipe.pulled_from)}, and its model {name} would "
                 f"{printable(action)}; check the recipe and build it with --trust"
             )
+    if recipe.ray.address is not None:  # whoever answers there runs code in this process
+        raise SeasDataError(
+            f"the recipe was pulled from {printable(recipe.pulled_from)}, and would join the Ray cluster at "
+            f"{printable(recipe.ray.address)}; check the recipe and build it with --trust"
+        )
     tasks = _task_folder(recipe)
     if tasks is not None:
         raise SeasDataError(

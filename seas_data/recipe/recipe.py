@@ -30,6 +30,13 @@ class Release(StrictModel):
     """Proportion of each judge's verdicts that may be unparsed."""
 
 
+class Ray(StrictModel):
+    """The Ray cluster of `build --engine ray`. It changes no row, and is not part of the recipe's digest."""
+
+    address: str | None = None
+    """Address of the head node, such as 10.0.0.5:6379. Null: that in `$RAY_ADDRESS`, or else a Ray on this machine."""
+
+
 class Recipe(StrictModel):
     """All keys of a recipe."""
 
@@ -64,6 +71,8 @@ class Recipe(StrictModel):
     """The settings of each training."""
     release: Release = Release()
     """Requirements of a release."""
+    ray: Ray = Ray()
+    """The Ray cluster of `build --engine ray`."""
 
     @property
     def pairs_from_sources(self) -> bool:
@@ -97,7 +106,7 @@ class Recipe(StrictModel):
         Paths are reduced to names. The number of iterations and the maps of labels that no source uses are left out.
         """
         used = {"pairs", "training"} if self.pairs_from_sources else set()
-        left_out = {"overrides", "pulled_from"} | (_LOOP_KEYS - used if self.loop is None else set())
+        left_out = {"overrides", "pulled_from", "ray"} | (_LOOP_KEYS - used if self.loop is None else set())
         content = self.model_dump(mode="json", context={"digest": True}, exclude=left_out)
         content["taxonomy"] = self.labelling.used_maps(self.sources.values()).model_dump()
         for name, source in self.sources.items():

@@ -24,6 +24,7 @@ import polars as pl
 from seas_data.console import say
 from seas_data.store import files
 from seas_data.store.code import code_digest
+from seas_data.store.parts import LOCAL, Engine, Parts
 
 _FINISHED = "finished"
 """Marks a finished stage; holds its record (when it was computed, how long that took) and its files' SHA-256."""
@@ -43,15 +44,17 @@ class Stages:
     """The stages of one build, in ``folder``/``key``. Creating it removes the stages of other keys.
 
     ``generation_cache`` is the folder of generated batches; builds of all keys share it as long as the code of
-    ``models`` is the same.
+    ``models`` is the same. ``parts`` are those of unfinished stages, computed by ``engine``; builds of all keys share
+    them as long as the code of ``similarity`` is the same.
     """
 
-    def __init__(self, folder: Path, key: str):
+    def __init__(self, folder: Path, key: str, engine: Engine = LOCAL):
         self.folder = folder / key
         self.generation_cache = folder / f"generation-{code_digest('models')[:16]}"
+        self.parts = Parts(folder / f"parts-{code_digest('similarity')[:16]}", engine)
         self._records: list[dict[str, object]] = []
         for other in folder.glob("*"):
-            if other not in (self.folder, self.generation_cache):
+            if other not in (self.folder, self.generation_cache, self.parts.folder):
                 shutil.rmtree(other, ignore_errors=True)
 
     def run(self, name: str, rows: int, compute: Callable[[], dict[str, pl.DataFrame]]) -> dict[str, pl.DataFrame]:

@@ -316,7 +316,7 @@ class Workspace:
         """Lock the workspace for one build. Raises SeasDataError if another process holds the lock."""
         message = f"another seas-data build is running in {self.root}; wait until it ends, or use another --workspace"
         with files.exclusive_lock(self.root / "build.lock", message):
-            for name in ("shards", "stages", "versions", "tags", "runs"):
+            for name in ("shards", "stages", "vectors", "versions", "tags", "runs"):
                 files.remove_unfinished(self.root / name)
             yield
 

@@ -1,0 +1,60 @@
+"""The Ray engine: where units run changes nothing, lost nodes and processes cost their units only, and clear errors."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from seas_data.engine_ray import RayEngine, describe_environment, run_unit
+from seas_data.errors import SeasDataError
+from seas_data.store.parts import Parts, Unit, store_part
+
+SLICES = [pl.DataFrame({"number": [3 * at, 3 * at + 1, 3 * at + 2]}) for at in range(12)]
+
+
+def squares(rows: pl.DataFrame, settings: Mapping[str, Any]) -> pl.DataFrame:
+    if settings.get("fails"):
+        raise SeasDataError("number 3 cannot be squared; leave it out")
+    return rows.with_columns(square=pl.col("number") ** 2)
+
+
+def test_without_the_extra_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SeasDataError, match=r"Ray is not installed; install `seas-data\[ray\]`") as raised:
+        RayEngine(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def unit(folder: Path) -> Unit:
+    units: list[Unit] = []
+
+    class Recorder:
+        def run(self, function: Any, given: Any, count: int, what: str) -> None:
+            units.extend(given)
+
+    next(Parts(folder, Recorder()).map(squares, SLICES[:1], {}, "squares"))
+    (folder / units[0].path.name).unlink()
+    return units[0]
+
+
+def test_a_node_without_the_workspace_refuses_units(tmp_path: Path) -> None:
+    marker = tmp_path / "ws" / "stages" / "marker"
+    with pytest.raises(
+        SeasDataError, match=r"does not see the workspace at .*/ws; put it into a folder that all nodes"
+    ):
+        run_unit(store_part, unit(tmp_path), (marker, describe_environment()))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["polars", "Python", "seas-data code"])
+def test_a_node_with_other_versions_refuses_units(tmp_path: Path, name: str) -> None:
+    marker, work = tmp_path / "marker", unit(tmp_path)
+    marker.touch()
+    with pytest.raises(SeasDataError, match=rf"has {name} \S+, and the machine that builds has 0.1; install the same"):
+        run_unit(store_part, work, (marker, describe_environment() | {name: "0.1"}))
+    assert not work.path.exists()
+    run_unit(store_part, work, (marker, describe_environment()))
+    assert work.path.exists()
