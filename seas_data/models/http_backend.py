@@ -35,6 +35,7 @@ from seas_data.models.http_outcomes import Choice
 from seas_data.models.http_requests import Request, create_requests
 from seas_data.models.http_retry import Deadline, FailedRequest, RetryingClient, ServerUnavailableError, hide_password
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
+from seas_data.models.thinking import split_thinking
 from seas_data.progress import bar
 from seas_data.recipe import ModelHttp
 from seas_data.redact import redact_options
@@ -301,7 +302,15 @@ class HttpBackend:
                 choice = replace(choice, finish_reason="length") if silent else choice
             score = None
             if verdict_tokens is not None and choice.kind == "answer":
-                score = token_probability.compute_choice_score(verdict_tokens, reply["choices"][number])
+                kept = split_thinking(choice.text or "", opened=request.opened) if keep else None
+                answer, thinking = (choice.text, choice.thinking) if kept is None else (kept.answer, kept.thinking)
+                score = token_probability.compute_choice_score(
+                    verdict_tokens,
+                    reply["choices"][number],
+                    answer,
+                    thought=thinking is not None,
+                    opened=request.opened,
+                )
             notes = [note for note in (request.note, choice.note, f"answered as {model}" if model else None) if note]
             rows.append(_to_row(request, sample, replace(choice, note="; ".join(notes) or None), tokens, score))
         return rows

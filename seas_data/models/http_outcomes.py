@@ -296,7 +296,7 @@ def _read_choice(choice: dict[str, Any], secret: str | None, keep: bool, opened:
         notes.append("the server's key, masked")
     if text is not None and not keep:
         # A server that splits the thinking off itself does not leave the answer inside it.
-        text, inner, unusual = split_thinking(text, opened=opened and thinking is None)
+        text, inner, unusual, _ = split_thinking(text, opened=opened and thinking is None)
         notes += [unusual] if unusual else []
         thinking = thinking if inner is None else inner if thinking is None else f"{thinking}\n\n{inner}"
     elif text is not None:

@@ -49,9 +49,9 @@ class Sampling(StrictModel):
 class VerdictTokens:
     """The words that give a guard's verdict, and where in its output; their probabilities give the score.
 
-    The verdict token is the first token that is one of the words (or, unless ``exact``, an unambiguous beginning of
-    one) at a position where the output before it matches ``after`` at its end. If ``after`` is None, it is the first
-    token, whatever that is.
+    The verdict token is the first token of the output's final part, after any thinking, that is one of the words (or,
+    unless ``exact``, an unambiguous beginning of one) at a position where the final part before it matches ``after`` at
+    its end. If ``after`` is None, it is the first token of the final part, whatever that is.
     """
 
     unsafe: tuple[str, ...]

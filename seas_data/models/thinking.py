@@ -30,6 +30,8 @@ class Split(NamedTuple):
     """None without any."""
     note: str | None = None
     """What is unusual about the thinking."""
+    start: int | None = 0
+    """Where the final part begins in the text, blanks before the answer included; None if nothing is final."""
 
 
 def opens_thinking(prompt: str, last: str) -> bool:
@@ -56,7 +58,8 @@ def split_thinking(text: str, *, opened: bool = False) -> Split:
     are part of the answer.
     """
     if opened and not _OPENING.match(text):
-        text = f"<think>{text}"
+        split = split_thinking(f"<think>{text}")
+        return split if split.start is None else split._replace(start=split.start - len("<think>"))
     if _CHANNEL.match(text):
         return _split_channels(text)
     thinking: list[str] = []
@@ -65,15 +68,15 @@ def split_thinking(text: str, *, opened: bool = False) -> Split:
         closing = _CLOSING.search(text, opening.end())
         if closing is None:
             thinking.append(text[opening.end() :])
-            return Split("", _join(thinking))
+            return Split("", _join(thinking), start=None)
         thinking.append(text[opening.end() : closing.start()])
         at = closing.end()
     if thinking:
-        return Split(text[at:].lstrip(), _join(thinking))
+        return Split(text[at:].lstrip(), _join(thinking), start=at)
     closing = _CLOSING.search(text)
     if closing is None or _OPENING_ANYWHERE.search(text, 0, closing.start()):
         return Split(text)
-    return Split(text[closing.end() :].lstrip(), _join([text[: closing.start()]]), LONE_CLOSING)
+    return Split(text[closing.end() :].lstrip(), _join([text[: closing.start()]]), LONE_CLOSING, closing.end())
 
 
 def read_final_answer(text: str) -> str | None:
@@ -82,7 +85,7 @@ def read_final_answer(text: str) -> str | None:
     It is unclear if the thinking does not end, a tag of thinking is left in the answer, or the answer is outside the
     final channel of the harmony format.
     """
-    answer, thinking, note = split_thinking(text)
+    answer, thinking, note, _ = split_thinking(text)
     if note == NO_FINAL or (thinking is not None and not answer):
         return None
     return None if _OPENING_ANYWHERE.search(answer) or _CLOSING.search(answer) or "<|channel|>" in answer else answer
@@ -95,7 +98,7 @@ def join_thinking(answer: str, thinking: str | None) -> str:
 
 def starts_with_thinking(text: str) -> bool:
     """Return whether ``text`` begins with a block of thinking that ends."""
-    answer, thinking, note = split_thinking(text)
+    answer, thinking, note, _ = split_thinking(text)
     return thinking is not None and bool(answer) and note is None and _OPENING.match(text) is not None
 
 
@@ -106,13 +109,13 @@ def _split_channels(text: str) -> Split:
         content = text[match.end() : ending.start() if ending else len(text)]
         at = ending.end() if ending else len(text)
         if match[1] == "final":
-            answer = content + text[at:]
+            answer, start = content + text[at:], match.end()
             break
         thinking.append(content)
     else:
         answer = text[at:].lstrip()
-        return Split(answer, _join(thinking), NO_FINAL if answer else None)
-    return Split(answer, _join(thinking) if thinking else None)
+        return Split(answer, _join(thinking), NO_FINAL if answer else None, None)
+    return Split(answer, _join(thinking) if thinking else None, start=start)
 
 
 def _join(blocks: list[str]) -> str:

@@ -1,10 +1,12 @@
 """A guard's score: the probability of unsafe at the token that gives its verdict.
 
 In process all logits are available, so the probability of *unsafe* is exactly the proportion of its words among the
-words of both verdicts. A server returns only the likeliest tokens; a verdict that is not among them counts as 0.
+words of both verdicts. A server returns only the likeliest tokens; a verdict that is not among them counts as 0. The
+token is searched for in the final part of an output only: a guard that thinks weighs both verdicts before it gives one.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from math import exp
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seas_data.models.protocol import VerdictTokens
+from seas_data.models.thinking import NO_FINAL, split_thinking
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +38,7 @@ def _matches(word: str, full: str, exact: bool) -> bool:
 
 
 def is_verdict_position(verdict_tokens: VerdictTokens, before: str) -> bool:
-    """Return whether the verdict may be the token that follows the output ``before``."""
+    """Return whether the verdict may be the token that follows ``before``, a beginning of the output's final part."""
     return verdict_tokens.after is None or re.search(f"(?:{verdict_tokens.after})\\Z", before) is not None
 
 
@@ -72,40 +75,52 @@ def verdict_token_ids(
 
 def compute_scores(
     verdict_tokens: VerdictTokens,
-    tokenizer: "PreTrainedTokenizerBase",
+    decode: Callable[[NDArray[np.int64]], str],
     answers: NDArray[np.int64],
+    starts: Sequence[int | None],
     probabilities: NDArray[np.float64],
     token_ids: set[int],
 ) -> list[float | None]:
-    """Return the probability of unsafe of each answer, None if no token of it gives a verdict.
+    """Return the probability of unsafe of each answer, None if no token of its final part gives a verdict.
 
     Args:
         verdict_tokens: the words of the verdicts, and where they are.
-        tokenizer: the model's tokenizer.
+        decode: returns the text of token ids.
         answers: generated token ids, of shape (rows, steps).
-        probabilities: what ``ProbabilityRecorder`` recorded, of the same shape.
+        starts: where the final part of each answer begins in its text, None without one.
+        probabilities: what ``ProbabilityRecorder`` recorded, of the same shape as ``answers``.
         token_ids: all ids of ``verdict_token_ids``.
     """
-    if verdict_tokens.after is None:
-        return [float(probability) for probability in probabilities[:, 0]]
+    first_token = verdict_tokens.after is None
+    candidates = np.full(answers.shape, True) if first_token else np.isin(answers, sorted(token_ids))
     scores: list[float | None] = []
-    candidates = np.isin(answers, sorted(token_ids))
-    for tokens, possible, row in zip(answers, candidates, probabilities, strict=True):
-        steps = (int(step) for step in np.flatnonzero(possible))
-        first = next((s for s in steps if is_verdict_position(verdict_tokens, tokenizer.decode(tokens[:s]))), None)
+    for tokens, start, possible, row in zip(answers, starts, candidates, probabilities, strict=True):
+        steps = [] if start is None else [int(step) for step in np.flatnonzero(possible)]
+        before = ((step, decode(tokens[:step]) if step else "") for step in steps)
+        first = next((step for step, text in before if _is_final(verdict_tokens, text, start or 0)), None)
         scores.append(None if first is None else float(row[first]))
     return scores
 
 
-def compute_choice_score(verdict_tokens: VerdictTokens, choice: dict[str, Any]) -> float | None:
+def compute_choice_score(
+    verdict_tokens: VerdictTokens,
+    choice: dict[str, Any],
+    answer: str | None = None,
+    *,
+    thought: bool = False,
+    opened: bool = False,
+) -> float | None:
     """Return the probability of unsafe of a server's choice, None if it has no probabilities of a verdict token.
 
-    A verdict with no word among the likeliest tokens counts as 0.
+    A verdict with no word among the likeliest tokens counts as 0. ``answer``, ``thought`` and ``opened``: see
+    ``find_final_part``.
     """
+    steps = read_logprobs(choice)
+    start = find_final_part("".join(token for token, _ in steps), answer, thought=thought, opened=opened)
     before = ""
-    for token, likeliest in read_logprobs(choice):
-        is_verdict = classify_token(verdict_tokens, token) != 0 and is_verdict_position(verdict_tokens, before)
-        if verdict_tokens.after is None or is_verdict:
+    for token, likeliest in steps:
+        is_verdict = verdict_tokens.after is None or classify_token(verdict_tokens, token) != 0
+        if is_verdict and start is not None and _is_final(verdict_tokens, before, start):
             totals = {1: 0.0, -1: 0.0, 0: 0.0}
             for word, logprob in likeliest.items():
                 totals[classify_token(verdict_tokens, word)] += exp(logprob)
@@ -113,6 +128,31 @@ def compute_choice_score(verdict_tokens: VerdictTokens, choice: dict[str, Any]) 
             return totals[1] / both if both > 0 else None
         before += token
     return None
+
+
+def find_final_part(output: str, answer: str | None, *, thought: bool = False, opened: bool = False) -> int | None:
+    """Return where the final part begins in ``output``, the tokens of a reply in one text; None if that is unclear.
+
+    A server may split the thinking off the text and leave it among the tokens, with or without its tags.
+
+    Args:
+        output: the text of all tokens.
+        answer: the text of the reply without thinking, if known.
+        thought: whether the reply had thinking.
+        opened: whether the prompt ended inside thinking.
+    """
+    split = split_thinking(output, opened=opened)
+    if split.note == NO_FINAL or (answer is not None and not answer.strip()):
+        return None
+    text = output.rstrip()
+    if answer is not None and text.endswith(answer.strip()):
+        return len(text.removesuffix(answer.strip()).rstrip(_BLANKS))
+    return None if thought and split.thinking is None else split.start
+
+
+def _is_final(verdict_tokens: VerdictTokens, before: str, start: int) -> bool:
+    """Return whether the verdict may follow the output ``before``, whose final part begins at ``start``."""
+    return len(before) >= start and is_verdict_position(verdict_tokens, before[start:])
 
 
 def read_logprobs(choice: dict[str, Any]) -> list[tuple[str, dict[str, float]]]:

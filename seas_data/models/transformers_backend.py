@@ -84,6 +84,11 @@ class TransformersBackend:
         return hidden if len(hidden) < len(special) else None
 
     @cached_property
+    def writes_channels(self) -> bool:
+        """Whether the model writes the channels of the harmony format: without these tokens nothing is final."""
+        return set(CHANNEL_TOKENS) <= set(self.tokenizer.all_special_tokens) | set(self.tokenizer.get_added_vocab())
+
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of the checkpoint's files."""
         return checkpoint.compute_digest(self.folder)
@@ -234,30 +239,22 @@ class TransformersBackend:
                 ) from problem
         sampler.require_numbers(self.name)
         answers = generated[:, width:].cpu().numpy()
-        scores: list[float | None] = [None] * len(batch)
-        if recorder is not None and prompt_format.verdict_tokens is not None:
-            probabilities = torch.stack(recorder.steps, 1).double().cpu().numpy()
-            scores = token_probability.compute_scores(
-                prompt_format.verdict_tokens, self.tokenizer, answers, probabilities, {*verdict_ids[0], *verdict_ids[1]}
-            )
-        return self._to_frame(batch, answers, scores)
-
-    def _to_frame(
-        self, batch: Sequence[Row], answers: NDArray[np.int64], scores: Sequence[float | None]
-    ) -> pl.DataFrame:
         ended = np.isin(answers, self.end_ids)
         tokens = np.where(ended.any(1), ended.argmax(1), answers.shape[1])
-        written = [answer[:count] for answer, count in zip(answers, tokens, strict=True)]
-        channels = writes_channels(self.tokenizer)
-        if self.hidden_ids is not None and not channels:
-            written = [ids[~np.isin(ids, self.hidden_ids)] for ids in written]
-        whole = channels or self.hidden_ids is not None
-        texts = self.tokenizer.batch_decode(written, skip_special_tokens=not whole)
+        texts = [self._decode(answer[:count]) for answer, count in zip(answers, tokens, strict=True)]
+        splits = [split_thinking(text, opened=row.opened) for row, text in zip(batch, texts, strict=True)]
+        scores: list[float | None] = [None] * len(batch)
+        if recorder is not None and prompt_format.verdict_tokens is not None:
+            scores = token_probability.compute_scores(
+                prompt_format.verdict_tokens,
+                self._decode,
+                answers,
+                [split.start for split in splits],
+                torch.stack(recorder.steps, 1).double().cpu().numpy(),
+                {*verdict_ids[0], *verdict_ids[1]},
+            )
         keep = self.settings.thinking == "keep"
-        parts = [
-            Split(text) if keep else split_thinking(text, opened=row.opened)
-            for row, text in zip(batch, texts, strict=True)
-        ]
+        parts = [Split(text) for text in texts] if keep else splits
         return pl.DataFrame(
             {
                 "request_id": [row.request_id for row in batch],
@@ -275,6 +272,13 @@ class TransformersBackend:
             },
             strict=False,
         ).cast(ANSWER_SCHEMA)
+
+    def _decode(self, ids: NDArray[np.int64]) -> str:
+        """Return the text of generated tokens: without special tokens, except those that mark thinking."""
+        if self.hidden_ids is not None and not self.writes_channels:
+            ids = ids[~np.isin(ids, self.hidden_ids)]
+        whole = self.writes_channels or self.hidden_ids is not None
+        return str(self.tokenizer.decode(ids, skip_special_tokens=not whole))
 
     def _create_recorder(self, verdict_ids: TokenIds) -> token_probability.ProbabilityRecorder | None:
         import torch
@@ -329,11 +333,6 @@ def load(folder: Path, settings: ModelInProcess, model_class: Any = None) -> "Pr
     half = settings.precision == "bf16" or (settings.precision == "auto" and on_gpu)
     model = load_weights(folder, settings.model, torch.bfloat16 if half else torch.float32, model_class)
     return model.to("cuda" if on_gpu else "cpu").eval()
-
-
-def writes_channels(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Return whether the model writes the channels of the harmony format: without these tokens nothing is final."""
-    return set(CHANNEL_TOKENS) <= set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
 
 
 def _failed_row(request_id: str, sample: int, reason: str) -> tuple[Any, ...]:

@@ -122,7 +122,7 @@ def check_refusal(text: str, folder: Path) -> int:
 
 def check_thinking(text: str, folder: Path) -> int:
     """Split ``text``: both parts are taken from it, and the answer of cut-off thinking is empty."""
-    answer, thinking, _ = split_thinking(text)
+    answer, thinking, *_ = split_thinking(text)
     assert thinking is not None or answer == text or "<|channel|>" in text
     assert len(answer) + len(thinking or "") <= len(text) + 2 * text.count(">") + 2 * text.count("]")
     if "<|channel|>" not in text:

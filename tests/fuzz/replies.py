@@ -127,7 +127,7 @@ def check_reply(reply: Reply, folder: Path) -> int:
         for text in (choice.text, choice.thinking, choice.error, choice.note):
             assert text is None or SECRET not in text, "the key is in a row"
         _check_shown(choice.error or "")
-        score = _score(listed[number]) if isinstance(listed, list) and listed else None
+        score = _score(listed[number], choice) if isinstance(listed, list) and listed else None
         columns = (choice.text, choice.finish_reason, tokens, choice.error, score, choice.thinking, choice.note)
         rows.append(("a", number, *columns))
     assert pl.DataFrame(rows, ANSWER_SCHEMA, orient="row").height == len(choices)
@@ -135,11 +135,18 @@ def check_reply(reply: Reply, folder: Path) -> int:
     return 1
 
 
-def _score(choice: Any) -> float | None:
+def _score(choice: Any, read: http_outcomes.Choice) -> float | None:
     if not isinstance(choice, dict):
         return None
+    for answer in (None, read.text):
+        for opened in (False, True):
+            _score_as(choice, answer, read.thinking is not None, opened)
+    return _score_as(choice, read.text, read.thinking is not None, False)
+
+
+def _score_as(choice: dict[str, Any], answer: str | None, thought: bool, opened: bool) -> float | None:
     for tokens in (VerdictTokens(("unsafe",), ("safe",)), VerdictTokens(("yes",), ("no",), after=r"<score>\s*")):
-        score = compute_choice_score(tokens, choice)
+        score = compute_choice_score(tokens, choice, answer, thought=thought, opened=opened)
         assert score is None or 0.0 <= score <= 1.0, f"the score is {score}"
     return score
 

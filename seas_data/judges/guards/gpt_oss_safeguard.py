@@ -32,7 +32,7 @@ _TASK: Final[dict[Subject, str]] = {
 _VERDICT_TOKENS: Final = VerdictTokens(
     unsafe=("1",),
     safe=("0",),
-    after=r'(?:\A|<\|channel\|>final<\|message\|>)\s*(?:\{\s*"violation"\s*:\s*)?',
+    after=r'\A\s*(?:\{\s*"violation"\s*:\s*)?',
 )
 
 
