@@ -55,6 +55,7 @@ def test_the_path_of_a_recipe_may_be_a_text() -> None:
     assert sd.load_recipe(str(EXAMPLE)).digest() == sd.load_recipe(EXAMPLE).digest()
 
 
+@pytest.mark.slow
 def test_a_version_is_checked_carded_and_compared(made: Path) -> None:
     workspace = sd.open(made)
     first, last = workspace.version("v0"), workspace.version()

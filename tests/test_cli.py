@@ -73,6 +73,7 @@ def test_show_tells_the_same_to_people(at: list[str]) -> None:
     assert "near_duplicate" in text
 
 
+@pytest.mark.slow
 def test_why_tells_the_story_by_id_by_its_start_and_by_text(at: list[str]) -> None:
     rows = json.loads(
         said(

@@ -381,7 +381,7 @@ def test_a_part_in_which_all_failed_is_not_kept(tmp_path: Path) -> None:
             assert ask(url, tmp_path / str(number), count=5)["text"].null_count() == 0
 
 
-@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("concurrency", quick(1, [8, 1]))
 @pytest.mark.parametrize("repetition", quick(1, range(3)))
 def test_credit_that_runs_out_ends_the_run_and_keeps_the_answers_so_far(
     tmp_path: Path, concurrency: int, repetition: int

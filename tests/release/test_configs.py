@@ -201,7 +201,7 @@ def test_what_was_answered_to_a_dropped_attack_stays_only_if_its_like_is_kept_fo
     assert ids(held["decisions"]) == {"t1"}
 
 
-@pytest.mark.parametrize("name", ["v0", pytest.param("v1", marks=pytest.mark.slow), "v2"])
+@pytest.mark.parametrize("name", quick(1, ["v0", "v1", "v2"]))
 def test_types_are_the_same_in_every_version_even_of_tables_without_rows(
     name: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +216,7 @@ def test_types_are_the_same_in_every_version_even_of_tables_without_rows(
         assert duckdb.sql(f"from '{paths[0].parent}/*.parquet'").columns == schema.names()
 
 
+@pytest.mark.slow
 def test_a_version_without_a_loop_lists_only_what_has_rows_and_datasets_loads_it(made: Path, tmp_path: Path) -> None:
     first = version.open(made).version("v0")
     folder.checkout(first, tmp_path / "release", "gated")
@@ -254,7 +255,7 @@ def test_a_large_split_is_several_files_always_the_same_ones(
     assert rows_of(tmp_path / "one", responses).equals(rows_of(gated, responses))
 
 
-@pytest.mark.parametrize("name", ["pairs-red", "pairs-target"])
+@pytest.mark.parametrize("name", quick(1, ["pairs-red", "pairs-target"]))
 def test_pairs_go_straight_into_trl(name: str, gated: Path, tmp_path: Path) -> None:
     pytest.importorskip("trl")
     from transformers import AutoModelForCausalLM, AutoTokenizer

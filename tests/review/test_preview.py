@@ -44,6 +44,7 @@ def decided(version: Version, path: Path) -> list[str]:
     return ids
 
 
+@pytest.mark.slow
 def test_the_preview_is_what_the_build_then_does(copy: Path, tmp_path: Path) -> None:
     version = sd.open(copy).version()
     path = tmp_path / "ada.csv"

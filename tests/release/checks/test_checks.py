@@ -319,6 +319,7 @@ def test_the_exit_status_states_the_result(copy: Copy) -> None:
     assert "splits: 1 fail" in faulty.output
 
 
+@pytest.mark.slow
 def test_a_waiver_needs_a_reason(copy: Copy) -> None:
     in_a_label(KEY)(copy)
     lost_split(copy)

@@ -117,6 +117,7 @@ def test_a_workspace_with_other_versions_is_refused(hub: Hub, mine: Path, tmp_pa
         pull("org/set", tmp_path / "full")
 
 
+@pytest.mark.slow
 def test_an_interrupted_pull_is_resumed(hub: Hub, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed(mine)
     root = tmp_path / "ws2"

@@ -236,6 +236,7 @@ def test_nothing_that_is_printed_obeys_the_terminal(forgotten: Forgotten, capsys
     assert "\x1b" not in out and "\u202e" not in out and out.count("R1") == 5
 
 
+@pytest.mark.slow
 def test_who_said_the_same_and_stays_is_named(mine: Path) -> None:
     before = versions.open(mine).version()
     near = before.select(
@@ -403,6 +404,7 @@ def test_takedowns_recorded_before_the_tables_were_pinned_still_hold(tmp_path: P
     } == {*recorded}
 
 
+@pytest.mark.slow
 def test_takedowns_recorded_under_an_earlier_folding_still_hold(tmp_path: Path) -> None:
     from seas_data import folding, recipe
     from seas_data.run import build
