@@ -4,12 +4,16 @@ Candidates come from MinHash bands (Leskovec, Rajaraman, Ullman, Mining of Massi
 candidate is then counted exactly: a returned pair reaches the threshold, and the probability of missing one that does
 is known and small. An exact join by prefix filtering, as in ``containment``, would examine 40 times as many pairs of
 the public prompt sets at a similarity of 0.6.
+
+Memory does not hold the sets of all texts: they are built part by part, a few hundred bytes a text of keys and sketches
+are kept, and the sets of the texts in candidate pairs are built again in bounded blocks of pairs.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import polars as pl
 import scipy.special
 from numpy.typing import NDArray
 
@@ -18,12 +22,13 @@ from seas_data.progress import bar
 from seas_data.similarity.candidate_pairs import Int64s, merge_distinct, slice_by_pair_count
 from seas_data.similarity.cosine_neighbours import Pairs
 from seas_data.similarity.shingles import (
+    SKETCH_BYTES,
+    Texts,
     build_shingles,
     compute_jaccard,
     compute_minhash,
     concatenate_ranges,
     number_values,
-    restrict_to_pairs,
     starts_run,
 )
 
@@ -33,10 +38,12 @@ _ADVICE = (
 )
 RECALL = 0.995  # of the pairs exactly at the threshold; pairs above it have a higher one
 MAX_PERMUTATIONS = 256
+_TEXTS_PER_PART = 1 << 15
+_SHINGLES_PER_BLOCK = 1 << 23  # of the texts in a block of pairs: 64 MB, and three times as much to number them
 
 
 def find_pairs(
-    texts: Sequence[str],
+    texts: Texts,
     threshold: float,
     *,
     blocks: Int64s | None = None,
@@ -50,19 +57,54 @@ def find_pairs(
     Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` candidates and for a threshold that is too low to search
     for.
     """
-    bands, rows = choose_bands(threshold)
-    sets = build_shingles(texts)
-    sizes = sets.sizes
     block = np.zeros(len(texts), np.int64) if blocks is None else _number_blocks(blocks)
     later = np.ones(len(texts), bool) if earlier is None else ~earlier
-    keys, sketches = compute_minhash(sets, bands, rows)
+    keys, sketches, sizes = _sketch(texts, threshold)
     candidates = _filter_by_sketch(_generate_candidates(keys, block, later), sizes, sketches, threshold)
     left, right = merge_distinct(candidates, max(1, len(texts)), _ADVICE)
-    sets_in_pairs, one, other = restrict_to_pairs(sets, left, right)
-    del sets, keys, sketches, candidates  # gigabytes at a million texts
-    score = compute_jaccard(number_values(sets_in_pairs), one, other)
+    del keys, sketches, candidates  # gigabytes at ten million texts
+    score = _score_pairs(texts, sizes, left, right)
     reaches = score >= threshold
     return Pairs(left[reaches], right[reaches], score[reaches].astype(np.float32))
+
+
+def _sketch(texts: Texts, threshold: float) -> tuple[NDArray[np.uint64], NDArray[np.uint8], Int64s]:
+    """Return the MinHash keys (bands, texts), the sketches and the numbers of shingles of ``texts``, part by part."""
+    bands, rows = choose_bands(threshold)
+    keys = np.empty((bands, len(texts)), np.uint64)
+    sketches = np.empty((len(texts), min(SKETCH_BYTES, bands * rows)), np.uint8)
+    sizes = np.empty(len(texts), np.int64)
+    with bar(len(texts), "minhash", "texts") as progress:
+        for start in range(0, len(texts), _TEXTS_PER_PART):
+            part = slice(start, min(len(texts), start + _TEXTS_PER_PART))
+            sets = build_shingles(texts[part])
+            keys[:, part], sketches[part] = compute_minhash(sets, bands, rows)
+            sizes[part] = sets.sizes
+            progress.update(part.stop - start)
+    return keys, sketches, sizes
+
+
+def _score_pairs(texts: Texts, sizes: Int64s, left: Int64s, right: Int64s) -> NDArray[np.float64]:
+    """Return the Jaccard similarity of each pair; ``left`` is ascending."""
+    score = np.empty(len(left), np.float64)
+    # The shingles of each right text, and of each left text once: no fewer than those of the distinct texts.
+    shingles = np.cumsum(sizes[right] + np.where(starts_run(left), sizes[left], 0))
+    with bar(len(left), "comparing", "pairs") as progress:
+        start = 0
+        while start < len(left):
+            before = shingles[start - 1] if start else 0
+            stop = max(start + 1, int(np.searchsorted(shingles, before + _SHINGLES_PER_BLOCK, side="right")))
+            pairs = slice(start, stop)
+            used, ends = np.unique(np.concatenate([left[pairs], right[pairs]]), return_inverse=True)
+            sets = number_values(build_shingles(_take(texts, used)))
+            score[pairs] = compute_jaccard(sets, ends[: stop - start], ends[stop - start :])
+            progress.update(stop - start)
+            start = stop
+    return score
+
+
+def _take(texts: Texts, rows: Int64s) -> Texts:
+    return texts.gather(rows) if isinstance(texts, pl.Series) else [texts[row] for row in rows.tolist()]
 
 
 def choose_bands(threshold: float) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.folding import fold_width
@@ -26,6 +27,9 @@ _TEXTS_PER_BLOCK = 256
 _VALUES_PER_BLOCK = 1 << 17  # half a megabyte of 32-bit values
 _TABLE_BYTES = 1 << 23  # table of ``count_shared``
 _VALUES_PER_BATCH = 1 << 17
+
+Texts = Sequence[str] | pl.Series
+"""Texts, as a column where there are many: Python strings take twice the memory."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Shingles:
         return np.diff(self.offsets)
 
 
-def build_shingles(texts: Sequence[str]) -> Shingles:
+def build_shingles(texts: Texts) -> Shingles:
     """Return the hashed shingles of the normalised ``texts``; a text shorter than a shingle is its own single shingle.
 
     Two different shingles share one of the 2**56 hashes in about one of ten thousand collections of a million texts; a
@@ -55,12 +59,12 @@ def build_shingles(texts: Sequence[str]) -> Shingles:
     return _hash_texts(texts, lambda keys: (keys := np.sort(keys))[starts_run(keys)])
 
 
-def build_shingle_sequences(texts: Sequence[str]) -> Shingles:
+def build_shingle_sequences(texts: Texts) -> Shingles:
     """Return the hashed shingles of the normalised ``texts`` in reading order, repeats included."""
     return _hash_texts(texts, lambda keys: keys)
 
 
-def _hash_texts(texts: Sequence[str], change: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Shingles:
+def _hash_texts(texts: Texts, change: Callable[[NDArray[np.uint64]], NDArray[np.uint64]]) -> Shingles:
     values, sizes = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     with bar(len(texts), "shingling", "texts") as progress:
         for start in range(0, len(texts), _TEXTS_PER_BLOCK):

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import scipy.sparse
 from hypothesis import given
@@ -96,6 +97,20 @@ def test_pairs_within_a_block_are_never_enumerated(monkeypatch: pytest.MonkeyPat
     assert as_dict(near_duplicates.find_pairs(texts, 0.6, earlier=earlier)).keys() == {(2000, 2001)}
     with pytest.raises(SeasDataError, match=r"templates\.detect"):
         near_duplicates.find_pairs(texts, 0.6)
+
+
+@examples(10)
+@given(st.integers(0, 10**6), st.integers(3, 50), st.integers(500, 5_000), st.booleans())
+def test_pairs_and_scores_do_not_depend_on_the_sizes_of_the_buffers(
+    seed: int, texts_per_part: int, shingles_per_block: int, as_column: bool
+) -> None:
+    texts = family(seed, 40)
+    whole = near_duplicates.find_pairs(texts, 0.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "_TEXTS_PER_PART", texts_per_part)
+        patch.setattr(near_duplicates, "_SHINGLES_PER_BLOCK", shingles_per_block)
+        parts = near_duplicates.find_pairs(pl.Series(texts) if as_column else texts, 0.5)
+    assert as_dict(parts) == as_dict(whole)
 
 
 def test_more_pairs_than_the_limit_raise_an_error() -> None:

@@ -86,7 +86,7 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation) -> E
     passes = [pl.DataFrame(schema=_PAIR_COLUMNS)]
     if settings.near is not None:
         floor = min(settings.near.group_threshold, settings.near.duplicate_threshold)
-        pairs_found = near_duplicates.find_pairs(items.items["text"].to_list(), floor, blocks=blocks, earlier=earlier)
+        pairs_found = near_duplicates.find_pairs(items.items["text"], floor, blocks=blocks, earlier=earlier)
         passes.append(_as_pairs("near_duplicate", pairs_found))
     if settings.semantic is not None and embedded is not None:
         floor = min(settings.semantic.group_threshold, settings.semantic.duplicate_threshold)
