@@ -18,14 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from seas_data import recipe, tables
 from seas_data.curate.templates import winnowing
 from seas_data.curate.templates.find_wrappers import find_wrappers
 from seas_data.curate.templates.payloads import extract_payloads
 from seas_data.curate.templates.shared_segments import Segments, count_characters, find_spans
-from seas_data.curate.templates.winnowing import Windows
+from seas_data.curate.templates.window_store import WindowStore
 from seas_data.text import content_id
 
 _TEXTS_PER_CHUNK = 10_000
@@ -58,72 +57,68 @@ def detect_templates(
     earlier_wrappers = (
         tables.empty("wrappers") if earlier_wrappers is None else earlier_wrappers.select("template_id", "segments")
     )
-    texts = prompts["text"].str.normalize("NFC")
-    views, view_of_row = _fold_distinct(texts)
-    windows = winnowing.winnow(views)
+    views, view_of_row = _fold_distinct(prompts["text"])
     segments_of = {id_: tuple(segments) for id_, segments in earlier_wrappers.iter_rows()}
-    template_of = _match_wrappers(views, windows, segments_of)
-    if settings.detect:
-        free = np.array([id_ is None for id_ in template_of], np.bool_)
-        found = find_wrappers(
-            [view for view, is_free in zip(views, free, strict=True) if is_free],
-            _select_rows(windows, free),
-            min_rows=settings.min_rows,
-            min_characters=settings.min_characters,
-        )
-        new = {content_id("template", *segments): segments for segments in found}
-        template_of = [
-            id_ or other for id_, other in zip(template_of, _match_wrappers(views, windows, new), strict=True)
-        ]
-        segments_of = new | segments_of
-    template_ids = [template_of[view] for view in view_of_row]
-    wrapped = prompts.select("prompt_id", text=texts, template_id=pl.Series(template_ids, dtype=pl.String)).filter(
-        pl.col("template_id").is_not_null()
-    )
-    cut = extract_payloads(wrapped["text"].to_list(), [segments_of[id_] for id_ in wrapped["template_id"]])
-    in_use = sorted(set(earlier_wrappers["template_id"]) | set(wrapped["template_id"]))
+    with WindowStore(views) as windows:
+        template_of = _match_wrappers(views, windows, segments_of)
+        if settings.detect:
+            free = np.array([id_ is None for id_ in template_of], np.bool_)
+            found = find_wrappers(
+                views.filter(pl.Series(free)),
+                windows.select_frequent(settings.min_rows, free),
+                min_rows=settings.min_rows,
+                min_characters=settings.min_characters,
+            )
+            new = {content_id("template", *segments): segments for segments in found}
+            template_of = [
+                id_ or other for id_, other in zip(template_of, _match_wrappers(views, windows, new), strict=True)
+            ]
+            segments_of = new | segments_of
+    template_ids = pl.Series(template_of, dtype=pl.String).gather(view_of_row)
+    wrapped = prompts.select("prompt_id", "text", template_id=template_ids).drop_nulls("template_id")
+    cut = pl.Series(dtype=pl.String)
+    for part in wrapped.iter_slices(_TEXTS_PER_CHUNK):
+        texts = part["text"].str.normalize("NFC").to_list()
+        payloads = extract_payloads(texts, [segments_of[id_] for id_ in part["template_id"]])
+        cut.append(pl.Series(payloads, dtype=pl.String))
+    in_use = sorted(set(earlier_wrappers["template_id"]) | set(wrapped["template_id"].unique()))
     return DetectedTemplates(
-        wrapped.select("prompt_id", "template_id", payload=pl.Series(cut, dtype=pl.String)),
+        wrapped.select("prompt_id", "template_id", payload=cut),
         pl.DataFrame(
             {"template_id": in_use, "segments": [list(segments_of[id_]) for id_ in in_use]}, earlier_wrappers.schema
         ),
     )
 
 
-def _fold_distinct(texts: pl.Series) -> tuple[list[str], list[int]]:
+def _fold_distinct(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return the distinct folded texts, sorted, and the index of each text among them."""
-    views = [
-        view
-        for part in texts.to_frame().iter_slices(_TEXTS_PER_CHUNK)
-        for view in winnowing.fold(part.to_series().to_list()).views
-    ]
-    distinct = sorted(set(views))
-    index_of = {view: index for index, view in enumerate(distinct)}
-    return distinct, [index_of[view] for view in views]
+    views = pl.Series("view", dtype=pl.String)
+    for part in texts.to_frame().iter_slices(_TEXTS_PER_CHUNK):
+        folded = winnowing.fold(part.to_series().str.normalize("NFC").to_list())
+        views.append(pl.Series(folded.views, dtype=pl.String))
+    return views.unique().sort(), views.rank("dense") - 1
 
 
-def _select_rows(windows: Windows, chosen: NDArray[np.bool_]) -> Windows:
-    """Return the windows of the ``chosen`` rows, with the rows renumbered."""
-    kept = chosen[windows.rows]
-    return Windows(windows.hashes[kept], (np.cumsum(chosen) - 1)[windows.rows[kept]])
-
-
-def _match_wrappers(views: Sequence[str], windows: Windows, segments_of: Mapping[str, Segments]) -> list[str | None]:
+def _match_wrappers(views: pl.Series, windows: WindowStore, segments_of: Mapping[str, Segments]) -> list[str | None]:
     """Return, for each view, the id of its wrapper with the most fixed text (ties: the lowest id), or None."""
     match: list[str | None] = [None] * len(views)
     order = sorted(segments_of, key=lambda id_: (-count_characters(segments_of[id_]), id_))
     for id_, rows in zip(
         order, _list_candidates(windows, [segments_of[id_] for id_ in order], len(views)), strict=True
     ):
-        for row in rows:
-            if match[row] is None and find_spans(views[row], segments_of[id_]) is not None:
+        free = [row for row in rows if match[row] is None]
+        for row, view in zip(free, views.gather(free), strict=True):
+            if find_spans(view, segments_of[id_]) is not None:
                 match[row] = id_
     return match
 
 
-def _list_candidates(windows: Windows, wrappers: Sequence[Segments], count: int) -> Iterator[Sequence[int]]:
+def _list_candidates(store: WindowStore, wrappers: Sequence[Segments], count: int) -> Iterator[Sequence[int]]:
     """Yield, for each wrapper, the rows that contain the rarest window of its longest segment."""
+    if not wrappers:
+        return
     anchors = winnowing.winnow([max(segments, key=len) for segments in wrappers])
+    windows = store.select_hashes(anchors.hashes)
     first, last = (np.searchsorted(windows.hashes, anchors.hashes, side) for side in ("left", "right"))
     order = np.lexsort((last - first, anchors.rows))
     anchored = dict(zip(anchors.rows[order][::-1].tolist(), order[::-1].tolist(), strict=True))

@@ -18,6 +18,7 @@ number of copies matters.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from seas_data import progress
@@ -45,7 +46,7 @@ Pairs = tuple[Rows, Rows]
 """Texts and their windows, as indices in order of the text and of the hash; sorted by text."""
 
 
-def find_wrappers(views: Sequence[str], windows: Windows, *, min_rows: int, min_characters: int) -> list[Segments]:
+def find_wrappers(views: pl.Series, windows: Windows, *, min_rows: int, min_characters: int) -> list[Segments]:
     """Return the wrappers of at least ``min_characters`` that at least ``min_rows`` of ``views`` share, sorted.
 
     ``views``: folded texts, distinct and sorted. ``windows``: their winnowed windows. One segment of each wrapper has
@@ -55,8 +56,9 @@ def find_wrappers(views: Sequence[str], windows: Windows, *, min_rows: int, min_
 
 
 class _WrapperSearch:
-    def __init__(self, views: Sequence[str], windows: Windows, min_rows: int, min_characters: int) -> None:
+    def __init__(self, views: pl.Series, windows: Windows, min_rows: int, min_characters: int) -> None:
         self.views, self.min_rows, self.min_characters = views, min_rows, min_characters
+        self.lengths = views.str.len_chars().to_numpy().astype(np.int64)
         first = np.flatnonzero(np.diff(windows.hashes, prepend=~windows.hashes[:1]))
         counts = np.diff(first, append=windows.hashes.size)
         frequent = counts >= min_rows
@@ -143,10 +145,10 @@ class _WrapperSearch:
         return {"".join(left) for view in self.select_views(rows) if (left := extract_gaps(view, segments))}
 
     def select_views(self, rows: Rows) -> list[str]:
-        return [self.views[row] for row in rows.tolist()]
+        return self.views.gather(rows).to_list()
 
     def count_text(self, rows: Rows) -> int:
-        return sum(len(self.views[row]) for row in rows.tolist())
+        return int(self.lengths[rows].sum())
 
 
 def _group_by_passage(pairs: Pairs, min_rows: int) -> list[Rows]:

@@ -7,11 +7,12 @@ keeps the one with the lowest hash. The choice depends on the content only, so t
 ``GUARANTEED_CHARACTERS`` characters keep a common window.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from seas_data import progress
@@ -24,6 +25,8 @@ GUARANTEED_CHARACTERS = WINDOW_CHARACTERS + WINDOWS_PER_RUN - 1
 """A passage of this many folded characters that two texts share is always detected."""
 
 _CHARACTERS_PER_CHUNK = 2_000_000
+Chunks = Iterator[tuple[NDArray[np.uint64], NDArray[np.int32]]]
+"""Hashes and rows of windows, in parts."""
 _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 1 << 64)
 
@@ -93,18 +96,26 @@ def hash_windows(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.i
 
 def winnow(views: Sequence[str]) -> Windows:
     """Return the winnowed windows of ``views``; a view shorter than ``GUARANTEED_CHARACTERS`` has none."""
-    hashed, rows = [np.empty(0, np.uint64)], [np.empty(0, np.int32)]
-    lengths = np.cumsum(np.fromiter(map(len, views), np.int64, len(views)))
+    return sort_windows(winnow_chunks(pl.Series(views, dtype=pl.String)))
+
+
+def winnow_chunks(views: pl.Series) -> Chunks:
+    """Yield the winnowed windows of ``views`` in parts, sorted by (row, hash)."""
+    lengths = np.cumsum(views.str.len_chars().to_numpy().astype(np.int64))
     chunks = np.flatnonzero(np.diff(lengths // _CHARACTERS_PER_CHUNK, prepend=0)).tolist()
     with progress.bar(len(views), "hashing windows", "texts") as bar:
         for first, last in zip([0, *chunks], [*chunks, len(views)], strict=True):
-            kept, row = _winnow_chunk(views[first:last])
-            hashed.append(kept)
-            rows.append(row + np.int32(first))
+            hashes, rows = _winnow_chunk(views[first:last].to_list())
+            yield hashes, rows + np.int32(first)
             bar.update(last - first)
-    window_hashes, row = np.concatenate(hashed), np.concatenate(rows)
-    order = np.argsort(window_hashes, kind="stable")
-    return Windows(window_hashes[order], row[order])
+
+
+def sort_windows(chunks: Chunks) -> Windows:
+    """Return the windows of all ``chunks``, which are in order of their rows, sorted by (hash, row)."""
+    parts = [(np.empty(0, np.uint64), np.empty(0, np.int32)), *chunks]
+    hashes, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(hashes, kind="stable")
+    return Windows(hashes[order], rows[order])
 
 
 def _winnow_chunk(views: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data import folding, recipe, tables
-from seas_data.curate.templates import winnowing
+from seas_data.curate.templates import detect, window_store, winnowing
 from seas_data.curate.templates.detect import DetectedTemplates, detect_templates
 from seas_data.curate.templates.payloads import extract_payloads, trim_piece
 from seas_data.curate.templates.shared_segments import extract_gaps, find_shared_segments, find_spans
@@ -272,6 +272,24 @@ def test_texts_that_share_a_long_passage_share_a_window(seed: int) -> None:
     _, counts = pl.Series(found.hashes).value_counts(sort=True).to_dict().values()
     assert counts[0] == len(views)
     assert (found.hashes[1:] >= found.hashes[:-1]).all()
+
+
+@pytest.mark.parametrize("size", [5, 100])
+def test_templates_do_not_depend_on_the_sizes_of_the_buffers(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(15)
+    wrappers = [(words(random, 20), words(random, 12)) for _ in range(2)]
+    texts = [f"{before} {words(random, 8)} {after}" for before, after in wrappers for _ in range(25)]
+    texts += [words(random, 30) for _ in range(20)]
+    rows = prompts(texts)
+    whole = detect_templates(rows, SETTINGS)
+    assert whole.wrappers.height == 2 and whole.templates.height == 50
+    monkeypatch.setattr(window_store, "_WINDOWS_PER_CHUNK", size)
+    monkeypatch.setattr(window_store, "_BYTES_IN_MEMORY", size)
+    monkeypatch.setattr(window_store, "_MAX_COUNTERS", size)
+    monkeypatch.setattr(winnowing, "_CHARACTERS_PER_CHUNK", 10 * size)
+    monkeypatch.setattr(detect, "_TEXTS_PER_CHUNK", size)
+    parts = detect_templates(rows, SETTINGS)
+    assert parts.templates.equals(whole.templates) and parts.wrappers.equals(whole.wrappers)
 
 
 def test_no_window_crosses_from_one_text_into_the_next() -> None:
