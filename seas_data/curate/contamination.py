@@ -21,7 +21,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from seas_data.curate.outcome import Outcome, build_decisions, empty_decisions
+from seas_data.curate.outcome import Outcome, build_decisions, empty_decisions, without
 from seas_data.curate.turns import turn_texts
 from seas_data.folding import fold_look_alikes
 from seas_data.recipe import Contamination
@@ -70,7 +70,7 @@ def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings
     flags = build_decisions(
         best.filter(~pl.col("same_side")), step="contamination", decision="flag", reason="contaminated"
     )
-    kept = prompts.filter(~pl.col("prompt_id").is_in(drops["prompt_id"].implode()))
+    kept = without(prompts, drops["prompt_id"])
     return Outcome(kept, pl.concat([empty_decisions(), drops, flags]).sort("prompt_id"))
 
 

@@ -34,6 +34,7 @@ class Answers:
         return {"responses": self.responses, "verdicts": self.verdicts, "checkpoints": self.checkpoints}
 
 
+_ROWS_PER_PART = 10_000
 ANSWER_KEYS = {"responses": ["response_id"], "verdicts": ["response_id", "judge"], "checkpoints": ["model"]}
 """The columns that identify a row of each of these tables."""
 
@@ -94,7 +95,9 @@ class Incoming:
         """Return the SHA-256 of all frames that curation depends on."""
         hasher = hashlib.sha256()
         for frame in self._rows():
-            hasher.update(json.dumps(frame.rows(), ensure_ascii=True, default=str).encode())
+            hasher.update(f"{frame.height} rows".encode())
+            for part in frame.iter_slices(_ROWS_PER_PART):
+                hasher.update(json.dumps(part.rows(), ensure_ascii=True, default=str).encode())
         for ids in (self.manual_keeps, self.manual_drops):
             hasher.update(json.dumps(ids.to_list()).encode())
         return hasher.hexdigest()

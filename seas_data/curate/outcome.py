@@ -46,3 +46,8 @@ def build_decisions(rows: pl.DataFrame, *, step: str, decision: str, reason: str
 def empty_decisions() -> pl.DataFrame:
     """Return an empty frame of decisions."""
     return pl.DataFrame(schema=DECISION_COLUMNS)
+
+
+def without(prompts: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """Return the rows of ``prompts`` without those of ``ids`` (``prompt_id``); no copy if there are none."""
+    return prompts if ids.is_empty() else prompts.filter(~pl.col("prompt_id").is_in(ids.implode()))

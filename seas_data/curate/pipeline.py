@@ -19,7 +19,7 @@ from seas_data.curate.disguise import flag_disguised
 from seas_data.curate.incoming import Earlier, Incoming
 from seas_data.curate.label_conflicts import resolve_label_conflicts
 from seas_data.curate.labels import Labelled, infer_labels
-from seas_data.curate.outcome import Outcome, empty_decisions
+from seas_data.curate.outcome import empty_decisions, without
 from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts, select_payload_vectors
 from seas_data.curate.split.assign import assign_splits
 from seas_data.curate.split.bridges import find_bridges
@@ -27,7 +27,7 @@ from seas_data.curate.split.crossings import find_crossings
 from seas_data.curate.split.groups import build_groups
 from seas_data.curate.templates.detect import detect_templates
 from seas_data.curate.templates.request_ids import assign_request_ids
-from seas_data.curate.turns import as_compared, as_stored
+from seas_data.curate.turns import as_compared
 from seas_data.curate.validity import drop_invalid
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digests
@@ -38,6 +38,12 @@ from seas_data.similarity import embeddings
 from seas_data.store.stages import Stages
 
 Frames = dict[str, pl.DataFrame]
+_LABEL_COLUMNS = (*tables.LABELS, "label_probability")
+_COMPARED_COLUMNS = (
+    *("prompt_id", "text", "messages", "text_digest", "leak_digest", "source", "role", "priority", "language"),
+    *_LABEL_COLUMNS,
+)
+"""Columns of ``prompts`` that steps use or change; the others are added to the result."""
 
 
 def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages, vector_folder: Path) -> Frames:
@@ -54,27 +60,26 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     restored = earlier.prompts.filter(_is_in(new_keeps)).join(earlier.kept, on="prompt_id", how="anti")
     older = pl.concat([earlier.kept, restored])
     older = older.with_columns(leak_digests(older))  # an older version may have folded otherwise, or not at all
-    prompts = pl.concat([older, incoming.prompts]).filter(~_is_in(incoming.manual_drops))
-    prompts = prompts.sort("prompt_id")
+    prompts = pl.concat([each.select(_COMPARED_COLUMNS) for each in (older, incoming.prompts)])
+    prompts = without(prompts, incoming.manual_drops).sort("prompt_id")
     decisions = [incoming.decisions]
 
-    prompts = _apply(drop_invalid(prompts, settings.limits), prompts, incoming.manual_keeps, decisions)
-    stored, prompts = prompts, as_compared(prompts)
+    prompts = _apply(drop_invalid(prompts, settings.limits).decisions, prompts, incoming.manual_keeps, decisions)
+    prompts = as_compared(prompts)
     with stages.timed("embed", prompts.height):
         texts = compared_texts(prompts).select("text", "language")
         embedded_texts = embeddings.embed_texts(texts, recipe.embedders, vector_folder)
     clean = stages.run(
         "contamination",
         prompts.height,
-        lambda: vars(drop_contaminated(prompts, embedded_texts, settings.contamination)),
+        lambda: {"decisions": drop_contaminated(prompts, embedded_texts, settings.contamination).decisions},
     )
     flagged_before = (
         (pl.col("decision") == "flag")
         & _is_in(earlier.kept["prompt_id"])
         & _is_in(earlier.kept["prompt_id"], "witness_id")
     )
-    clean["decisions"] = clean["decisions"].filter(~flagged_before)
-    prompts = _apply(Outcome(**clean), prompts, incoming.manual_keeps, decisions)
+    prompts = _apply(clean["decisions"].filter(~flagged_before), prompts, incoming.manual_keeps, decisions)
     holdout = prompts.filter(pl.col("role") == "holdout")
     training = prompts.filter(pl.col("role") == "training")
     earlier_ids = training.join(earlier.kept, on="prompt_id", how="semi")["prompt_id"]
@@ -131,11 +136,9 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         splits = assign_splits(kept_and_holdout, groups, settings, frozen_splits)
         _require_no_crossing(find_crossings(kept_and_holdout, splits, kept_edges, templates, settings))
 
-    dropped = incoming.prompts.join(kept, on="prompt_id", how="anti")
-    new_kept = as_stored(kept.filter(~_is_in(earlier.prompts["prompt_id"])), stored)
     new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
     return {
-        "prompts": pl.concat([dropped, new_kept]).sort("prompt_id"),
+        "prompts": _with_labels(incoming.prompts, kept),
         "set_aside": incoming.set_aside,
         **incoming.answers.frames(),
         "decisions": _versionless(
@@ -177,12 +180,18 @@ def _infer(
 
 
 def _apply(
-    outcome: Outcome, prompts: pl.DataFrame, manual_keeps: pl.Series, decisions: list[pl.DataFrame]
+    made: pl.DataFrame, prompts: pl.DataFrame, manual_keeps: pl.Series, decisions: list[pl.DataFrame]
 ) -> pl.DataFrame:
-    """Append the step's decisions and return the rows it keeps, and any row that a person keeps."""
-    is_manual_keep = _is_in(manual_keeps)
-    decisions.append(outcome.decisions.filter(~(is_manual_keep & (pl.col("decision") == "drop"))))
-    return prompts.filter(_is_in(outcome.kept["prompt_id"]) | is_manual_keep)
+    """Append the decisions ``made`` by a step and return the rows it keeps, and any row that a person keeps."""
+    applied = made.filter(~(_is_in(manual_keeps) & (pl.col("decision") == "drop")))
+    decisions.append(applied)
+    return without(prompts, applied.filter(decision="drop")["prompt_id"])
+
+
+def _with_labels(new: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Return the new rows, sorted, with the labels that curation gave to those of them that are kept."""
+    labels = kept.select("prompt_id", *_LABEL_COLUMNS)
+    return new.update(labels, on="prompt_id", how="left", include_nulls=True, maintain_order="left").sort("prompt_id")
 
 
 def _is_in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:

@@ -47,13 +47,6 @@ def as_compared(prompts: pl.DataFrame) -> pl.DataFrame:
     return both if changed.is_empty() else both.update(changed, on="prompt_id", maintain_order="left")
 
 
-def as_stored(compared: pl.DataFrame, prompts: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of ``as_compared`` with the texts and digests that they have in ``prompts``."""
-    stored = prompts.filter(pl.col("messages").is_not_null()).select("prompt_id", *_TEXTS)
-    rows = compared.drop("system_digest")
-    return rows if stored.is_empty() else rows.update(stored, on="prompt_id", maintain_order="left")
-
-
 def turn_texts(prompts: pl.DataFrame) -> pl.DataFrame:
     """Return a row for each turn of the prompts that have ``messages``; plain prompts have none.
 

@@ -7,7 +7,7 @@ tested on and stay unchanged.
 import polars as pl
 
 from seas_data.conversation import user_text_column
-from seas_data.curate.outcome import Outcome, build_decisions
+from seas_data.curate.outcome import Outcome, build_decisions, without
 from seas_data.folding import shows_nothing
 from seas_data.recipe import Limits
 
@@ -59,5 +59,5 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
             pl.when(too_long).then(all_characters).otherwise(characters).alias("score"),
         )
     )
-    kept = prompts.filter(~pl.col("prompt_id").is_in(rows["prompt_id"].implode()))
+    kept = without(prompts, rows["prompt_id"])
     return Outcome(kept=kept, decisions=build_decisions(rows, step="invalid", decision="drop"))

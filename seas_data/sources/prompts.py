@@ -120,17 +120,14 @@ def _kinds(source: Source, rows: pl.DataFrame) -> pl.Series:
 
 def _with_ids(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     """Add ``prompt_id``, ``text_digest`` and ``leak_digest``."""
-    ids: list[str] = []
-    digests: list[str] = []
+    parts = [pl.DataFrame(schema=dict.fromkeys(("prompt_id", "text_digest", "leak_digest"), pl.String))]
     with progress.bar(rows.height, f"reading {name}") as bar:
         for part in rows.select("source_id", "text", "messages").iter_slices(10_000):
-            ids += [prompt_id(name, *row) for row in part.iter_rows()]
-            digests += [text_digest(text) for text in part["text"]]
+            ids = pl.Series("prompt_id", [prompt_id(name, *row) for row in part.iter_rows()], dtype=pl.String)
+            digests = pl.Series("text_digest", [text_digest(text) for text in part["text"]], dtype=pl.String)
+            parts.append(pl.DataFrame([ids, digests, leak_digests(part.with_columns(digests))]))
             bar.update(part.height)
-    rows = rows.with_columns(
-        pl.Series("prompt_id", ids, dtype=pl.String), pl.Series("text_digest", digests, dtype=pl.String)
-    )
-    return rows.with_columns(leak_digests(rows))
+    return rows.with_columns(pl.concat(parts))
 
 
 def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: Labelling) -> pl.DataFrame:
@@ -141,7 +138,14 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: La
         pl.when(adversarial).then(_map_labels(labelling.hazard_map(source), rows["risk"])).alias("hazard"),
     )
     type_of = labelling.taxonomy.type_of
-    types = [type_of(risk, style) for risk, style in rows.select("risk_category", "attack_style").iter_rows()]
+    labels = rows.select("risk_category", "attack_style").unique(maintain_order=True)
+    types = [type_of(risk, style) for risk, style in labels.iter_rows()]
+    labels = labels.with_columns(
+        pl.Series("type", [label for label, _ in types], dtype=pl.String),
+        pl.Series("difficulty", [difficulty for _, difficulty in types], dtype=pl.String),
+        pl.Series("label_source", ["source" if label else None for label, _ in types], dtype=pl.String),
+    )
+    rows = rows.join(labels, on=["risk_category", "attack_style"], how="left", nulls_equal=True, maintain_order="left")
     return rows.select(
         "prompt_id",
         "text",
@@ -153,9 +157,9 @@ def _prompt_columns(name: str, source: Source, rows: pl.DataFrame, labelling: La
         "risk_category",
         "attack_style",
         "hazard",
-        pl.Series("type", [label for label, _ in types], dtype=pl.String),
-        pl.Series("difficulty", [difficulty for _, difficulty in types], dtype=pl.String),
-        pl.Series("label_source", ["source" if label else None for label, _ in types], dtype=pl.String),
+        "type",
+        "difficulty",
+        "label_source",
         pl.lit(None, pl.Float64).alias("label_probability"),
         pl.lit(name).alias("source"),
         pl.col("risk").alias("source_risk"),

@@ -107,15 +107,16 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     and the Hub stores those bytes once. A frame without rows is written without a row group, because `datasets` cannot
     read an empty one.
     """
-    table = _arrow(frame)
+    schema = _arrow(frame.clear()).schema
     with (
         atomic_write(path) as temporary,
         pq.ParquetWriter(
-            temporary, table.schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
+            temporary, schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
         ) as writer,
     ):
-        if table.num_rows:
-            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        for part in frame.iter_slices(ROWS_PER_GROUP):  # memory holds one row group in Arrow's form
+            if part.height:
+                writer.write_table(_arrow(part), row_group_size=ROWS_PER_GROUP)
 
 
 def link_or_copy(path: Path, target: Path) -> None:

@@ -71,11 +71,9 @@ class Stages:
         with self.timed(name, rows):
             frames = compute()
             for table, frame in frames.items():
-                buffer = io.BytesIO()
-                frame.write_ipc(buffer)
-                digests[table] = hashlib.sha256(buffer.getbuffer()).hexdigest()
                 with files.atomic_write(folder / f"{table}.arrow") as temporary:
-                    temporary.write_bytes(buffer.getbuffer())
+                    frame.write_ipc(temporary)
+                    digests[table] = files.sha256(temporary)
         finished = {"record": self._records[-1], "files": digests}
         files.write_with_digest(folder / _FINISHED, json.dumps(finished).encode())
         return frames

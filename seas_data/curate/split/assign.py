@@ -9,11 +9,13 @@ Later versions do not move rows: all new rows go to ``train``, and rows linked t
 beforehand (see ``bridges``).
 """
 
+import numpy as np
 import polars as pl
 
 from seas_data.curate.split.groups import compute_group_id
 from seas_data.recipe import Curation
 
+_GROUPS_PER_PART = 10_000
 _LARGE_GROUP = 0.25  # of the rows a stratum still needs: larger groups wait until the smaller ones are assigned
 
 
@@ -75,22 +77,22 @@ def _choose_groups(rows: pl.DataFrame, needs: dict[str, int]) -> pl.Series:
 
     Input columns: ``group_id``, ``stratum``.
     """
-    candidates = (
-        rows.group_by("group_id", "stratum").len().group_by("group_id").agg("stratum", "len").sort("group_id").rows()
-    )
+    candidates = rows.group_by("group_id", "stratum").len().group_by("group_id").agg("stratum", "len").sort("group_id")
     remaining = dict(needs)
-    taken: list[str] = []
+    taken = np.zeros(candidates.height, np.bool_)
     small_limits = {name: max(1.0, _LARGE_GROUP * need) for name, need in needs.items()}
     for max_rows in (small_limits, needs):
-        skipped = []
-        for group in candidates:
-            group_id, strata, counts = group
-            counted = list(zip(strata, counts, strict=True))
-            if all(count <= remaining[name] and count <= max_rows[name] for name, count in counted):
-                taken.append(group_id)
-                for name, count in counted:
-                    remaining[name] -= count
-            else:
-                skipped.append(group)
-        candidates = skipped
-    return pl.Series(taken, dtype=pl.String)
+        start = 0
+        for part in candidates.iter_slices(_GROUPS_PER_PART):
+            if not any(remaining.values()):
+                break
+            for number, (_, strata, counts) in enumerate(part.iter_rows(), start):
+                if taken[number]:
+                    continue
+                counted = list(zip(strata, counts, strict=True))
+                if all(count <= remaining[name] and count <= max_rows[name] for name, count in counted):
+                    taken[number] = True
+                    for name, count in counted:
+                        remaining[name] -= count
+            start += part.height
+    return candidates["group_id"].filter(pl.Series(taken))
