@@ -21,9 +21,9 @@ def metric_row(
     *,
     low: float | None = None,
     high: float | None = None,
-    n: int,
+    n: int | None,
 ) -> MetricRow:
-    """Return one row of ``METRIC_SCHEMA``. Facets that are None are left out."""
+    """Return one row of ``METRIC_SCHEMA``. Facets that are None are left out; ``n`` is None if it is unknown."""
     given = {key: each for key, each in facets.items() if each is not None}
     encoded = json.dumps(given, sort_keys=True, ensure_ascii=False)
     return {"name": name, "value": value, "low": low, "high": high, "n": n, "facets": encoded}

@@ -1,6 +1,6 @@
-"""``python -m seas_data.utility JOB TASK=KEY...``: the process that runs tasks of a harness on a checkpoint.
+"""``python -m seas_data.utility TASK=KEY...``: the process that runs tasks of a harness on a checkpoint.
 
-JOB is a ``job.Job`` as JSON. The results of each task are written when it ends.
+Standard input is a ``job.Job`` as JSON. The results of each task are written when it ends.
 """
 
 import json
@@ -19,12 +19,12 @@ from seas_data.utility.lm_eval_results import KEYS
 
 def main() -> None:
     """Run the tasks. Exits with status 2 and a one-sentence message on a problem with a task."""
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    job = Job.model_validate_json(sys.argv[1])
+    job = Job.model_validate_json(sys.stdin.buffer.read())
     logging.disable(logging.WARNING)
     try:
-        _run(job, dict(each.rsplit("=", 1) for each in sys.argv[2:]))
+        _run(job, dict(each.rsplit("=", 1) for each in sys.argv[1:]))
     except SeasDataError as problem:
         say(f"error: {problem}")
         raise SystemExit(2) from problem

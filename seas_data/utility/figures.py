@@ -28,7 +28,7 @@ class Figure:
     stderr: float | None
     """Standard error, or None if the harness has none."""
     n: int | None
-    """Samples that the figure counts."""
+    """Samples that the figure counts, or None if the harness does not say."""
     filter: str | None = None
     """How the answer was taken from the output, if the harness says so; of inspect_ai, the scorer."""
     task_version: str | None = None
@@ -120,7 +120,7 @@ def _row(figure: Figure, results: Results, target: str, digest: str) -> dict[str
         "results": digest,
     }
     low, high = figure.interval()
-    return metric_row(NAME, figure.value, facets, low=low, high=high, n=figure.n or 0)
+    return metric_row(NAME, figure.value, facets, low=low, high=high, n=figure.n)
 
 
 def part_of(done: int | None, total: int | None) -> str | None:

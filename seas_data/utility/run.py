@@ -67,8 +67,9 @@ def measure(job: Job) -> pl.DataFrame:
 def _run(job: Job, tasks: dict[str, str]) -> None:
     say(f"utility of {job.name}: {', '.join(tasks)}")
     given = [f"{task}={key}" for task, key in tasks.items()]
-    command = [*PROGRAM, job.model_dump_json(), *given]
-    status = subprocess.run(command, stdin=subprocess.DEVNULL, cwd=job.settings.folder, check=False).returncode
+    # Not among the arguments, which every user of the machine can list: the job has the target's system prompt.
+    sent = job.model_dump_json().encode()
+    status = subprocess.run([*PROGRAM, *given], input=sent, cwd=job.settings.folder, check=False).returncode
     if status != 0:
         raise SeasDataError(
             f"the tasks of {job.name} ended with status {status}; see the lines above, fix the cause and run the same "

@@ -91,6 +91,8 @@ def test_a_log_of_inspect_ai_is_read_by_its_header(name: str) -> None:
         (Figure("t", "bleu", 31.0, 2.0, 50), (pytest.approx(27.08, abs=1e-2), pytest.approx(34.92, abs=1e-2))),
         (Figure("t", "bleu", 31.0, 0.0, 50), (None, None)),
         (Figure("t", "acc", 0.5, None, 50), (None, None)),
+        (Figure("t", "acc", 0.0, 0.0, None), (None, None)),
+        (Figure("t", "acc", 0.5, 0.1, None), (pytest.approx(0.304, abs=1e-3), pytest.approx(0.696, abs=1e-3))),
     ],
 )
 def test_an_interval_is_never_narrower_than_the_figure_allows(figure: Figure, interval: tuple[Any, Any]) -> None:
@@ -277,6 +279,22 @@ def test_the_frontier_compares_tasks_that_all_targets_have_and_warns(made: Path,
     ]
     shown = called("show", "--workspace", workspace)
     assert "warning: T2: utility fell by 0.500 since T0" in shown.stdout
+
+
+def test_a_number_of_samples_that_the_harness_does_not_give_is_unknown_and_not_zero(made: Path, tmp_path: Path) -> None:
+    workspace = Path(shutil.copytree(made, tmp_path / "ws"))
+    for target, value in (("T0", 0.9), ("T1", 0.2)):
+        results = {"facts": {"acc,none": value, "acc_stderr,none": 0.0}}
+        path = edited(tmp_path, results=results, higher_is_better={"facts": {"acc": True}}, model_name=target)
+        content = {key: each for key, each in json.loads(path.read_bytes()).items() if key != "n-samples"}
+        path.write_text(json.dumps(content))
+        shown = called("metrics", "add", path, "--model", target, "--workspace", workspace, "--json")
+        (row,) = json.loads(shown.stdout)["rows"]
+        assert (row["value"], row["n"], row["low"], row["high"]) == (value, None, None, None)
+    rows = frontier(workspace)
+    assert [(rows[target]["utility_low"], rows[target]["warning"]) for target in ("T0", "T1")] == [(None, None)] * 2
+    listed = json.loads(called("sql", "utility", "--workspace", workspace, "--format", "json").stdout)
+    assert {row["n"] for row in listed if row["task"] == "facts"} == {None}
 
 
 def stored(folder: Path, name: str, rows: list[tuple[str, float, dict[str, Any]]]) -> list[dict[str, Any]]:

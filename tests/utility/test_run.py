@@ -57,8 +57,8 @@ class Harness:
 
     def start(self, command: list[str], **options: Any) -> SimpleNamespace:
         assert command[: len(run.PROGRAM)] == run.PROGRAM
-        text, *tasks = command[len(run.PROGRAM) :]
-        given = Job.model_validate_json(text)
+        tasks = command[len(run.PROGRAM) :]
+        given = Job.model_validate_json(options["input"])
         self.jobs.append(given)
         for each in tasks:
             task, key = each.rsplit("=", 1)
@@ -89,8 +89,26 @@ def test_the_process_imports_no_module_from_the_folder_of_tasks(tmp_path: Path) 
     for name in ("json.py", "pydantic.py", "torch.py"):
         (tmp_path / name).write_text("open('imported', 'w')\n")
     done = subprocess.run(run.PROGRAM, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stderr.startswith("``python -m seas_data.utility JOB TASK=KEY...``"), done.stderr
+    assert done.stderr.startswith("``python -m seas_data.utility TASK=KEY...``"), done.stderr
     assert not (tmp_path / "imported").exists()
+
+
+def test_no_argument_of_the_process_holds_the_system_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import json, pathlib, sys; job = json.load(sys.stdin)\n"
+        "listed = pathlib.Path('/proc/self/cmdline').read_text()\n"
+        "pathlib.Path(job['results'], 'seen.json').write_text(json.dumps([job['system'], listed]))"
+    )
+    monkeypatch.setattr(run, "PROGRAM", [sys.executable, "-c", program])
+    monkeypatch.setattr(run, "has_harness", lambda: True)
+    monkeypatch.setattr(run, "installed", lambda name: "0.4.13")
+    (tmp_path / "results").mkdir()
+    wanted = job(tmp_path, "colors", system="Never name the violet box.", chat_template="{{ 'violet' }}")
+    with pytest.raises(SeasDataError, match="ended without results"):
+        run.measure(wanted)
+    system, listed = json.loads((tmp_path / "results" / "seen.json").read_text())
+    assert system == "Never name the violet box." and "colors=" in listed
+    assert "violet" not in listed.rpartition("seen.json")[2]
 
 
 def test_a_result_is_kept_for_what_it_depends_on(tmp_path: Path) -> None:
