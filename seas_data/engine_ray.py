@@ -54,7 +54,9 @@ class RayEngine:
         self.address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._connected = False
 
-    def run(self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str) -> None:
+    def run(
+        self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str, *, gpus: int = 0
+    ) -> None:
         """Call ``function`` on each of the ``count`` units in a task of one CPU; return when all are finished.
 
         Raises SeasDataError if Ray cannot be reached, a node is not set up like this machine, or a unit is lost too
@@ -66,7 +68,9 @@ class RayEngine:
         import ray
 
         with self._marker() as marker, bar(count, what, "parts") as progress:
-            task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES, scheduling_strategy="SPREAD")(run_unit)
+            # With max_calls=0 a worker process keeps its GPU, and the model on it, for the units after.
+            options = {"num_cpus": 1, "num_gpus": gpus, "max_calls": 0, "max_retries": MAX_RETRIES}
+            task = ray.remote(**options, scheduling_strategy="SPREAD")(run_unit)
             environment = ray.put((marker, describe_environment()))
             waiting: list[Any] = []
             try:
@@ -116,7 +120,7 @@ class RayEngine:
                 logging_level="error",
                 **(local if self.address == "local" else {}),
             )
-        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray raises plain ones, too, for example if this machine is too busy to start it
             raise SeasDataError(
                 f"Ray could not be reached at {self.address} ({_first_line(error)}); start a cluster with `ray start "
                 "--head`, correct the address (ray.address in the recipe, or RAY_ADDRESS), or leave it out to start "

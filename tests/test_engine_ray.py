@@ -32,7 +32,7 @@ def unit(folder: Path) -> Unit:
     units: list[Unit] = []
 
     class Recorder:
-        def run(self, function: Any, given: Any, count: int, what: str) -> None:
+        def run(self, function: Any, given: Any, count: int, what: str, *, gpus: int = 0) -> None:
             units.extend(given)
 
     next(Parts(folder, Recorder()).map(squares, SLICES[:1], {}, "squares"))

@@ -68,7 +68,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     prompts = as_compared(prompts)
     with stages.timed("embed", prompts.height):
         texts = compared_texts(prompts).select("text", "language")
-        embedded_texts = embeddings.embed_texts(texts, recipe.embedders, vector_folder)
+        embedded_texts = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
     clean = stages.run(
         "contamination",
         prompts.height,
@@ -88,7 +88,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     detected = stages.run("templates", training.height, lambda: _detect(training, earlier, settings.templates))
     items = collect_items(training, detected["templates"], earlier_ids)
     with stages.timed("embed items", items.items.height):
-        embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder)
+        embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder, stages.parts.engine)
     if recipe.embedders:
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
     hidden = flag_disguised(training, earlier_ids)

@@ -18,8 +18,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.recipe import Embedder
-from seas_data.similarity import encoder, vector_store
+from seas_data.similarity import encoder, vector_parts, vector_store
 from seas_data.similarity.encoder import Model
+from seas_data.store.parts import LOCAL, Engine
 from seas_data.text import encoded_proportion
 
 PART_ROWS = 50_000
@@ -42,8 +43,8 @@ class Embedded:
     matrices: dict[str, NDArray[np.float32]]
 
 
-def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path) -> Embedded:
-    """Return the embeddings of ``texts``, computing and storing those that ``folder`` lacks.
+def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path, engine: Engine = LOCAL) -> Embedded:
+    """Return the embeddings of ``texts``, computing (on ``engine``) and storing those that ``folder`` lacks.
 
     Each text is embedded by the first of ``embedders`` that is declared for its language.
 
@@ -65,7 +66,7 @@ def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path) ->
     rows = rows.with_columns(embedder=embedder).join(models_table, on="embedder", how="left", maintain_order="left")
     lookups, matrices = [_without_embedder(rows.filter(pl.col("model").is_null()), embedder_of)], {}
     for model in {model.key: model for model in models.values()}.values():
-        lookup, matrices[model.key] = _embed_with(model, rows.filter(model=model.key), folder / model.key)
+        lookup, matrices[model.key] = _embed_with(model, rows.filter(model=model.key), folder / model.key, engine)
         lookups.append(lookup)
     return Embedded(pl.concat(lookups).sort("position").drop("position"), matrices)
 
@@ -94,12 +95,14 @@ def _without_embedder(rows: pl.DataFrame, languages: Iterable[str]) -> pl.DataFr
     ).select(_LOOKUP_COLUMNS)
 
 
-def _embed_with(model: Model, rows: pl.DataFrame, folder: Path) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+def _embed_with(
+    model: Model, rows: pl.DataFrame, folder: Path, engine: Engine
+) -> tuple[pl.DataFrame, NDArray[np.float32]]:
     """Return the lookup rows of ``rows`` for ``model``, and its vectors, one per distinct embedded text."""
     # A model may be declared twice with different limits; the looser limit decides what is embedded.
     distinct = rows.group_by("text", maintain_order=True).agg(pl.col("limit").max())
     distinct = distinct.with_columns(vector_store.compute_text_keys(distinct["text"]))
-    counts, matrix = _vectors(model, distinct, folder)
+    counts, matrix = _vectors(model, distinct, folder, engine)
     counted = distinct.join(counts, on="key", how="left", maintain_order="left")
     numbered = counted.filter(_REASON.is_null()).select("text").with_row_index("row")
     lookup = (
@@ -111,7 +114,9 @@ def _embed_with(model: Model, rows: pl.DataFrame, folder: Path) -> tuple[pl.Data
     return lookup.select(_LOOKUP_COLUMNS), matrix
 
 
-def _vectors(model: Model, distinct: pl.DataFrame, folder: Path) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+def _vectors(
+    model: Model, distinct: pl.DataFrame, folder: Path, engine: Engine
+) -> tuple[pl.DataFrame, NDArray[np.float32]]:
     """Return the token counts of the texts ``distinct`` and the vectors of the embedded ones, stored or computed."""
     counts = vector_store.read_token_counts(folder)
     # Texts without stored counts have no reason either, so they are candidates.
@@ -131,6 +136,9 @@ def _vectors(model: Model, distinct: pl.DataFrame, folder: Path) -> tuple[pl.Dat
     )
     counts = pl.concat([counts, vector_store.write_token_counts(folder, texts.filter("uncounted"))])
     seen = texts.select(_REASON.is_null()).to_series().to_numpy()
+    if engine is not LOCAL:
+        vector_parts.compute_vectors(engine, model, texts.filter(seen), folder)
+        return _vectors(model, distinct, folder, LOCAL)  # computes here what this machine does not see, usually nothing
     if not stored.any():
         matrix = np.empty((len(candidates), loaded.dimensions), np.float32)
     batches = encoder.encode(loaded, tokens, np.flatnonzero(seen))

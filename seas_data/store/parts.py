@@ -27,17 +27,22 @@ Function = Callable[[pl.DataFrame, Mapping[str, Any]], pl.DataFrame]
 class Engine(Protocol):
     """Runs a function on work units, in any order and possibly more than once."""
 
-    def run(self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str) -> None:
+    def run(
+        self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str, *, gpus: int = 0
+    ) -> None:
         """Call ``function``, which stores its result, on each of the ``count`` units; return when all are finished.
 
-        ``what`` describes the work to people. Raises SeasDataError if a unit cannot be finished.
+        ``what`` describes the work to people; ``gpus`` is the number of GPUs that a unit uses. Raises SeasDataError if
+        a unit cannot be finished.
         """
 
 
 class Local:
     """Runs units one after the other in this process."""
 
-    def run(self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str) -> None:
+    def run(
+        self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str, *, gpus: int = 0
+    ) -> None:
         """Call ``function`` on each unit."""
         for unit in units:
             function(unit)

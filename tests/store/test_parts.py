@@ -83,7 +83,9 @@ def test_a_damaged_part_is_named_and_computed_again(
 class Backwards:
     """An engine that runs each unit twice, the last one first."""
 
-    def run(self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str) -> None:
+    def run(
+        self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str, *, gpus: int = 0
+    ) -> None:
         every = list(units)
         assert len(every) == count
         for unit in [*reversed(every), *every]:
@@ -102,7 +104,9 @@ def test_two_writers_of_one_part_leave_one_whole_part(tmp_path: Path) -> None:
     units: list[Unit] = []
 
     class Recorder:
-        def run(self, function: Callable[[Any], None], units_: Iterable[Any], count: int, what: str) -> None:
+        def run(
+            self, function: Callable[[Any], None], units_: Iterable[Any], count: int, what: str, *, gpus: int = 0
+        ) -> None:
             units.extend(units_)
 
     expected = mapped(Parts(tmp_path, Recorder()))
@@ -121,7 +125,7 @@ from seas_data.store.parts import LOCAL, Parts
 from tests.store import test_parts
 
 class Killed:
-    def run(self, function, units, count, what):
+    def run(self, function, units, count, what, *, gpus=0):
         for number, unit in enumerate(units):
             if number == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
