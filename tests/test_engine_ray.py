@@ -35,7 +35,7 @@ def unit(folder: Path) -> Unit:
         def run(self, function: Any, given: Any, count: int, what: str, *, gpus: int = 0) -> None:
             units.extend(given)
 
-    next(Parts(folder, Recorder()).map(squares, SLICES[:1], {}, "squares"))
+    next(Parts(folder, Recorder()).map(squares, SLICES.__getitem__, 1, {}, "squares"))
     (folder / units[0].path.name).unlink()
     return units[0]
 

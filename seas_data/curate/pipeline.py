@@ -93,7 +93,9 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
     hidden = flag_disguised(training, earlier_ids)
     decisions.append(hidden)
-    edges = stages.run("edges", items.items.height, lambda: vars(find_edges(items, embedded_items, settings)))
+    edges = stages.run(
+        "edges", items.items.height, lambda: vars(find_edges(items, embedded_items, settings, stages.parts))
+    )
     with stages.timed("requests", training.height):
         request_pairs = edges["requests"].filter(is_duplicate(settings))
         request_ids = assign_request_ids(

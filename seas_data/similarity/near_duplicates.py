@@ -10,7 +10,8 @@ are kept, and the sets of the texts in candidate pairs are built again in bounde
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,6 +32,7 @@ from seas_data.similarity.shingles import (
     number_values,
     starts_run,
 )
+from seas_data.store.parts import Parts
 
 _ADVICE = (
     "remove exact copies, enable template detection (curation.templates.detect), or raise "
@@ -38,8 +40,8 @@ _ADVICE = (
 )
 RECALL = 0.995  # of the pairs exactly at the threshold; pairs above it have a higher one
 MAX_PERMUTATIONS = 256
-_TEXTS_PER_PART = 1 << 15
-_SHINGLES_PER_BLOCK = 1 << 23  # of the texts in a block of pairs: 64 MB, and three times as much to number them
+TEXTS_PER_PART = 1 << 15
+SHINGLES_PER_BLOCK = 1 << 23  # of the texts in a block of pairs: 64 MB, and three times as much to number them
 
 
 def find_pairs(
@@ -48,59 +50,103 @@ def find_pairs(
     *,
     blocks: Int64s | None = None,
     earlier: NDArray[np.bool_] | None = None,
+    parts: Parts | None = None,
 ) -> Pairs:
     """Return the pairs of ``texts`` whose sets of 5-grams have a Jaccard similarity of at least ``threshold``.
 
     Pairs within one block (equal ``blocks`` >= 0) and pairs of two ``earlier`` texts are excluded and cost nothing.
-    Pass each normalised text once: k copies make k * (k - 1) / 2 pairs.
+    Pass each normalised text once: k copies make k * (k - 1) / 2 pairs. ``parts`` stores and runs signatures and
+    comparisons of many texts.
 
     Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` candidates and for a threshold that is too low to search
     for.
     """
     block = np.zeros(len(texts), np.int64) if blocks is None else _number_blocks(blocks)
     later = np.ones(len(texts), bool) if earlier is None else ~earlier
-    keys, sketches, sizes = _sketch(texts, threshold)
+    keys, sketches, sizes = _sketch(texts, threshold, parts or Parts(None))
     candidates = _filter_by_sketch(_generate_candidates(keys, block, later), sizes, sketches, threshold)
     left, right = merge_distinct(candidates, max(1, len(texts)), _ADVICE)
     del keys, sketches, candidates  # gigabytes at ten million texts
-    score = _score_pairs(texts, sizes, left, right)
+    score = _score_pairs(texts, sizes, left, right, parts or Parts(None))
     reaches = score >= threshold
     return Pairs(left[reaches], right[reaches], score[reaches].astype(np.float32))
 
 
-def _sketch(texts: Texts, threshold: float) -> tuple[NDArray[np.uint64], NDArray[np.uint8], Int64s]:
+def compute_signatures(texts: pl.DataFrame, settings: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the MinHash signatures of a part of the texts; ``settings``: ``bands`` and ``rows``.
+
+    Input columns: ``text``.
+    Output columns: ``shingles`` (their number), ``keys`` (one per band), ``sketch`` (see ``compute_minhash``).
+    """
+    sets = build_shingles(texts["text"])
+    keys, sketches = compute_minhash(sets, settings["bands"], settings["rows"])
+    return pl.DataFrame({"shingles": sets.sizes, "keys": np.ascontiguousarray(keys.T), "sketch": sketches})
+
+
+def compare_partners(texts: pl.DataFrame, settings: Mapping[str, Any]) -> pl.DataFrame:
+    """Return the Jaccard similarity of pairs of a part of the texts.
+
+    Input columns: ``text``, ``partners`` (the rows of ``texts`` that it is compared with).
+    Output columns: ``score``, one row per pair, in the order of the rows and their partners.
+    """
+    pairs = texts.select(pl.int_range(pl.len()).alias("left"), right="partners").explode("right").drop_nulls()
+    sets = number_values(build_shingles(texts["text"]))
+    return pl.DataFrame({"score": compute_jaccard(sets, pairs["left"].to_numpy(), pairs["right"].to_numpy())})
+
+
+def _sketch(texts: Texts, threshold: float, parts: Parts) -> tuple[NDArray[np.uint64], NDArray[np.uint8], Int64s]:
     """Return the MinHash keys (bands, texts), the sketches and the numbers of shingles of ``texts``, part by part."""
     bands, rows = choose_bands(threshold)
     keys = np.empty((bands, len(texts)), np.uint64)
     sketches = np.empty((len(texts), min(SKETCH_BYTES, bands * rows)), np.uint8)
     sizes = np.empty(len(texts), np.int64)
+    slices = [slice(start, start + TEXTS_PER_PART) for start in range(0, len(texts), TEXTS_PER_PART)]
+
+    def cut(number: int) -> pl.DataFrame:
+        return pl.DataFrame({"text": texts[slices[number]]}, schema={"text": pl.String})
+
     with bar(len(texts), "minhash", "texts") as progress:
-        for start in range(0, len(texts), _TEXTS_PER_PART):
-            part = slice(start, min(len(texts), start + _TEXTS_PER_PART))
-            sets = build_shingles(texts[part])
-            keys[:, part], sketches[part] = compute_minhash(sets, bands, rows)
-            sizes[part] = sets.sizes
-            progress.update(part.stop - start)
+        signatures = parts.map(compute_signatures, cut, len(slices), {"bands": bands, "rows": rows}, "minhash")
+        for part, signature in zip(slices, signatures, strict=True):
+            keys[:, part], sketches[part] = signature["keys"].to_numpy().T, signature["sketch"].to_numpy()
+            sizes[part] = signature["shingles"].to_numpy()
+            progress.update(signature.height)
     return keys, sketches, sizes
 
 
-def _score_pairs(texts: Texts, sizes: Int64s, left: Int64s, right: Int64s) -> NDArray[np.float64]:
-    """Return the Jaccard similarity of each pair; ``left`` is ascending."""
+def _score_pairs(texts: Texts, sizes: Int64s, left: Int64s, right: Int64s, parts: Parts) -> NDArray[np.float64]:
+    """Return the Jaccard similarity of each pair; pairs are sorted by ``left`` and ``right``."""
     score = np.empty(len(left), np.float64)
+    slices = list(_slice_pairs(sizes, left, right))
+
+    def cut(number: int) -> pl.DataFrame:
+        one, other = left[slices[number]], right[slices[number]]
+        used = np.unique(np.concatenate([one, other]))
+        pairs = pl.DataFrame({"row": np.searchsorted(used, one), "partners": np.searchsorted(used, other)})
+        partners = pairs.group_by("row", maintain_order=True).agg("partners")
+        rows = pl.DataFrame({"text": _take(texts, used)}, schema={"text": pl.String}).with_row_index("row")
+        joined = rows.with_columns(pl.col("row").cast(pl.Int64)).join(
+            partners, on="row", how="left", maintain_order="left"
+        )
+        return joined.select("text", "partners")
+
+    with bar(len(left), "comparing", "pairs") as progress:
+        for pairs, scores in zip(slices, parts.map(compare_partners, cut, len(slices), {}, "comparing"), strict=True):
+            score[pairs] = scores["score"].to_numpy()
+            progress.update(scores.height)
+    return score
+
+
+def _slice_pairs(sizes: Int64s, left: Int64s, right: Int64s) -> Iterator[slice]:
+    """Yield slices of the pairs whose texts together have about ``SHINGLES_PER_BLOCK`` shingles."""
     # The shingles of each right text, and of each left text once: no fewer than those of the distinct texts.
     shingles = np.cumsum(sizes[right] + np.where(starts_run(left), sizes[left], 0))
-    with bar(len(left), "comparing", "pairs") as progress:
-        start = 0
-        while start < len(left):
-            before = shingles[start - 1] if start else 0
-            stop = max(start + 1, int(np.searchsorted(shingles, before + _SHINGLES_PER_BLOCK, side="right")))
-            pairs = slice(start, stop)
-            used, ends = np.unique(np.concatenate([left[pairs], right[pairs]]), return_inverse=True)
-            sets = number_values(build_shingles(_take(texts, used)))
-            score[pairs] = compute_jaccard(sets, ends[: stop - start], ends[stop - start :])
-            progress.update(stop - start)
-            start = stop
-    return score
+    start = 0
+    while start < len(left):
+        before = shingles[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(shingles, before + SHINGLES_PER_BLOCK, side="right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def _take(texts: Texts, rows: Int64s) -> Texts:

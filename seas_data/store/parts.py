@@ -1,6 +1,6 @@
 """Parts: results of work units, each stored in a file whose name is the digest of everything that determines it.
 
-A step that takes long maps a pure function from frame to frame over slices of its input. ``Parts.map`` names each slice
+A step that takes long maps a pure function from frame to frame over slices of its input. ``Parts.map`` names each part
 by the function, its settings and the rows, asks an engine to compute the parts that are not stored, and reads them in
 the order of the slices. An engine only decides where a unit runs: in this process (``LOCAL``) or on a cluster
 (``seas_data.engine_ray``). A part appears by a rename when it is complete, so it does not matter how often, where and
@@ -11,7 +11,7 @@ stored are read by the other.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,26 +53,37 @@ LOCAL = Local()
 
 @dataclass(frozen=True)
 class Parts:
-    """A folder of parts and the engine that computes them. The folder must be for one state of the code only."""
+    """A folder of parts and the engine that computes them.
 
-    folder: Path
+    The folder must be for one state of the code only. Without a folder, parts are computed in this process and not
+    stored.
+    """
+
+    folder: Path | None
     engine: Engine = LOCAL
 
     def map(
-        self, function: Function, slices: Sequence[pl.DataFrame], settings: Mapping[str, Any], what: str
+        self, function: Function, cut: Callable[[int], pl.DataFrame], count: int, settings: Mapping[str, Any], what: str
     ) -> Iterator[pl.DataFrame]:
-        """Yield ``function(each, settings)`` of each slice, in order.
+        """Yield ``function(cut(number), settings)`` for the numbers 0 to ``count`` - 1, in order.
+
+        ``cut`` returns a slice of the input each time it is asked for it, so not all slices are in memory at once. A
+        single part of this process is not stored: there is nothing to resume.
 
         Raises SeasDataError if a part cannot be computed or stored.
         """
-        paths = [self.folder / _name(function, settings, _to_bytes(each)) for each in slices]
-        missing = {path: each for path, each in zip(paths, slices, strict=True) if not path.exists()}
-        units = (Unit(function, _to_bytes(each), settings, path) for path, each in missing.items())
+        if self.folder is None or (count == 1 and self.engine is LOCAL):
+            for number in range(count):
+                yield function(cut(number), settings)
+            return
+        paths = [self.folder / _name(function, settings, _to_bytes(cut(number))) for number in range(count)]
+        missing = {path: number for number, path in enumerate(paths) if not path.exists()}
+        units = (Unit(function, _to_bytes(cut(number)), settings, path) for path, number in missing.items())
         self.engine.run(store_part, units, len(missing), what)
-        for path, each in zip(paths, slices, strict=True):
+        for number, path in enumerate(paths):
             content = files.read_verified(path, "it is computed again")
             if content is None:  # damaged, or not yet visible on this machine
-                content = Unit(function, _to_bytes(each), settings, path).store()
+                content = Unit(function, _to_bytes(cut(number)), settings, path).store()
             yield pl.read_ipc(io.BytesIO(content))
 
 

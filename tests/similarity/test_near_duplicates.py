@@ -2,7 +2,9 @@
 
 import json
 import random
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs, near_duplicates
+from seas_data.store.parts import Parts
 from seas_data.text import normalise
 from tests.conftest import examples
 from tests.similarity.definition import grams
@@ -107,8 +110,8 @@ def test_pairs_and_scores_do_not_depend_on_the_sizes_of_the_buffers(
     texts = family(seed, 40)
     whole = near_duplicates.find_pairs(texts, 0.5)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near_duplicates, "_TEXTS_PER_PART", texts_per_part)
-        patch.setattr(near_duplicates, "_SHINGLES_PER_BLOCK", shingles_per_block)
+        patch.setattr(near_duplicates, "TEXTS_PER_PART", texts_per_part)
+        patch.setattr(near_duplicates, "SHINGLES_PER_BLOCK", shingles_per_block)
         parts = near_duplicates.find_pairs(pl.Series(texts) if as_column else texts, 0.5)
     assert as_dict(parts) == as_dict(whole)
 
@@ -152,3 +155,35 @@ def test_recall_on_real_prompts(real: Path) -> None:
     assert len(truth) > 200
     assert found.keys() <= truth.keys()
     assert len(found) >= 0.99 * len(truth)
+
+
+def found_arrays(pairs: near_duplicates.Pairs) -> list[Any]:
+    return [pairs.left, pairs.right, pairs.score]
+
+
+class Backwards:
+    """An engine that runs the last unit first."""
+
+    def run(self, function: Any, units: Iterable[Any], count: int, what: str, *, gpus: int = 0) -> None:
+        for unit in reversed(list(units)):
+            function(unit)
+
+
+@pytest.mark.parametrize("threshold", [0.6, 1.0])
+def test_an_engine_finds_the_same_pairs_and_stores_parts_for_the_next_build(
+    threshold: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = family(3, 120)
+    expected = near_duplicates.find_pairs(texts, threshold)
+    monkeypatch.setattr(near_duplicates, "TEXTS_PER_PART", 17)
+    monkeypatch.setattr(near_duplicates, "SHINGLES_PER_BLOCK", 700)
+    for parts in (Parts(tmp_path, Backwards()), Parts(tmp_path)):
+        for column in (texts, pl.Series(texts)):
+            found = near_duplicates.find_pairs(column, threshold, parts=parts)
+            assert all(
+                np.array_equal(each, other)
+                for each, other in zip(found_arrays(found), found_arrays(expected), strict=True)
+            )
+    names = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
+    assert names.count("compute_signatures") == len(range(0, len(texts), 17))
+    assert names.count("compare_partners") > 1 or threshold == 1.0

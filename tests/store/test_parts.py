@@ -28,9 +28,13 @@ def slices(rows: pl.DataFrame = ROWS, size: int = 3) -> list[pl.DataFrame]:
     return [rows[start : start + size] for start in range(0, rows.height, size)]
 
 
+def computed(parts: Parts, rows: list[pl.DataFrame], settings: dict[str, Any]) -> list[pl.DataFrame]:
+    return list(parts.map(lengths, rows.__getitem__, len(rows), settings, "lengths"))
+
+
 def mapped(parts: Parts, rows: list[pl.DataFrame] | None = None, more: int = 0) -> pl.DataFrame:
     calls.clear()
-    return pl.concat(parts.map(lengths, slices() if rows is None else rows, {"more": more}, "lengths"))
+    return pl.concat(computed(parts, slices() if rows is None else rows, {"more": more}))
 
 
 def test_parts_come_in_the_order_of_the_slices_and_are_computed_once(tmp_path: Path) -> None:
@@ -52,11 +56,11 @@ def test_other_settings_and_other_rows_are_other_parts(tmp_path: Path) -> None:
 
 
 def test_equal_rows_have_equal_names_however_they_are_held(tmp_path: Path) -> None:
-    mapped(Parts(tmp_path), [ROWS])
+    mapped(Parts(tmp_path), [ROWS, ROWS.clear()])
     chunked = pl.concat([ROWS.head(4), ROWS.tail(6)], rechunk=False)
     larger = pl.concat([pl.DataFrame({"text": ["a longer text that is not in the slice"]}), ROWS])
     for same in (chunked, larger.slice(1)):
-        mapped(Parts(tmp_path), [same])
+        mapped(Parts(tmp_path), [same, same.clear()])
         assert calls == []
 
 
@@ -98,6 +102,12 @@ def test_the_parts_of_engines_are_the_same_files(tmp_path: Path) -> None:
     assert stored[0] == stored[1]
     mapped(Parts(tmp_path / "backwards", LOCAL))
     assert calls == []
+
+
+def test_a_single_part_of_this_process_is_not_stored(tmp_path: Path) -> None:
+    assert_frame_equal(mapped(Parts(tmp_path), [ROWS]), lengths(ROWS, {"more": 0}))
+    assert_frame_equal(mapped(Parts(None)), lengths(ROWS, {"more": 0}))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_of_one_part_leave_one_whole_part(tmp_path: Path) -> None:
@@ -147,5 +157,5 @@ def test_a_killed_process_loses_only_the_unit_that_it_was_working_on(tmp_path: P
 
 def test_a_failure_of_the_function_stores_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        list(Parts(tmp_path).map(lengths, slices(), {}, "lengths"))
+        computed(Parts(tmp_path), slices(), {})
     assert list(tmp_path.iterdir()) == []

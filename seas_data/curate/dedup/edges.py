@@ -46,6 +46,7 @@ from seas_data.recipe import Curation
 from seas_data.similarity import cosine_neighbours, near_duplicates
 from seas_data.similarity.cosine_neighbours import Pairs
 from seas_data.similarity.embeddings import Embedded
+from seas_data.store.parts import Parts
 
 EDGE_REASONS = pl.Enum(["exact_duplicate", "disguised", "near_duplicate", "semantic_duplicate", "related"])
 """The measures, the surest first, and ``related``: pairs over a duplicate threshold that are not duplicates."""
@@ -72,11 +73,11 @@ class Edges:
     requests: pl.DataFrame
 
 
-def find_edges(items: Items, embedded: Embedded | None, settings: Curation) -> Edges:
+def find_edges(items: Items, embedded: Embedded | None, settings: Curation, parts: Parts | None = None) -> Edges:
     """Return the edges among ``items``; a measure whose settings are null is skipped.
 
     ``embedded``: the embeddings of ``items.items``, row for row (None only if ``settings.semantic`` is null). Items
-    without a vector have no semantic edges.
+    without a vector have no semantic edges. ``parts`` computes and stores the slow part of the near pass.
 
     Output columns: see ``Edges``. Sources: see ``near_duplicates`` (Jaccard by MinHash) and ``cosine_neighbours``.
     """
@@ -86,7 +87,9 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation) -> E
     passes = [pl.DataFrame(schema=_PAIR_COLUMNS)]
     if settings.near is not None:
         floor = min(settings.near.group_threshold, settings.near.duplicate_threshold)
-        pairs_found = near_duplicates.find_pairs(items.items["text"], floor, blocks=blocks, earlier=earlier)
+        pairs_found = near_duplicates.find_pairs(
+            items.items["text"], floor, blocks=blocks, earlier=earlier, parts=parts
+        )
         passes.append(_as_pairs("near_duplicate", pairs_found))
     if settings.semantic is not None and embedded is not None:
         floor = min(settings.semantic.group_threshold, settings.semantic.duplicate_threshold)
