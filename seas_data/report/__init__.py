@@ -5,7 +5,7 @@ chart_marks          a query's header and result to a Vega-Lite chart; encoding 
 cluster_map          the map of the kept prompts
 flow                 the Sankey diagram of sources, drops and splits
 overview             headline figures and changes
-page                 the file, and the policy that keeps hostile text inert
+html_page            the file, and the policy that keeps hostile text inert
 explore              the map for embedding-atlas: another file, not part of the report
 """
 
@@ -40,7 +40,7 @@ def write_report(version: Version, path: Path, *, against: Version | None = None
 def render_report(version: Version, *, against: Version | None = None, with_text: bool = False) -> str:
     """Return the report as HTML; see ``write_report``."""
     _require_extra()
-    from seas_data.report import page
+    from seas_data.report import html_page
     from seas_data.report.theme import CONFIG
 
     against = headline.load_parent(version) if against is None else against
@@ -49,7 +49,7 @@ def render_report(version: Version, *, against: Version | None = None, with_text
     texts = _load_texts(version, sections, map_content) if with_text else {}
     manifest = version.manifest
     tags = sorted(tag for tag, of in version.workspace.tags().items() if of == manifest.version)
-    return page.render_page(
+    return html_page.render_page(
         name=version.name,
         tags=tags,
         digest=version.digest,

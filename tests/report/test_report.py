@@ -18,7 +18,7 @@ from seas_data import report
 from seas_data.errors import SeasDataError
 from seas_data.query import headline, library, sql
 from seas_data.query.version import Version
-from seas_data.report import chart_marks, cluster_map, flow, overview, page, sections_from_sql
+from seas_data.report import chart_marks, cluster_map, flow, html_page, overview, sections_from_sql
 from seas_data.resources import folder
 from tests.conftest import examples
 from tests.query.frames import store, table
@@ -211,7 +211,7 @@ def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(
     )
 )
 def test_json_in_the_page_says_the_same_and_can_end_no_element(content: Any) -> None:
-    text = str(page.safe_json(content))
+    text = str(html_page.safe_json(content))
     assert json.loads(text) == content
     assert not re.search(r"[<>&\u2028\u2029]", text)
 

@@ -1,4 +1,6 @@
-"""The page: one HTML file whose content security policy allows only its own scripts and style sheet.
+"""HTML page of the report: one file whose content security policy allows only its own scripts and style sheet.
+
+Sections and charts come from the files of ``sql/``: a new one is a new file there.
 
 Scripts and the style sheet are allowed by their hashes; there is no ``unsafe-inline`` and no ``unsafe-eval``, and
 nothing may be fetched. Data is in JSON blocks, which browsers do not run and in which no character can end the block.
