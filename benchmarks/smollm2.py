@@ -1,0 +1,219 @@
+"""The loop with SmolLM2: what a build of it gave, and how fast it trains and generates beside plain libraries.
+
+    python benchmarks/smollm2.py evidence WORKSPACE [--write]
+    python benchmarks/smollm2.py speed [--updates 2] [--threads 1]
+
+``evidence`` prints the results of the library's queries on the newest version of a workspace that
+``seas-data build pipelines/smollm2.yaml`` made, with the settings that differ from the recipe's; ``--write`` puts them
+into docs/real-model.md. ``speed`` needs the model (``make smollm2``) and times in one run, by processor time:
+
+- fp32 matrix products of the model's shapes, the most that a step could reach;
+- DPO updates of eight pairs by this package and by TRL's DPOTrainer with its defaults, on the same rows;
+- answers of the transformers backend and of plain ``generate`` calls, 16 requests with four samples each.
+
+The ratios are its result; a ratio of less than 1 says that the package is slower.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import yaml
+from sandbox import table
+
+import seas_data as sd
+from seas_data.query.library import load
+from seas_data.query.version import Version
+
+CHECKOUT = Path(__file__).parents[1]
+PAGE, RECIPE = CHECKOUT / "docs" / "real-model.md", CHECKOUT / "pipelines" / "smollm2.yaml"
+START, END = "<!-- Written by benchmarks/smollm2.py evidence. -->\n", "<!-- end -->\n"
+QUERIES = {
+    "attack-success-matrix": "Attack success of each red team against each target",
+    "attack-validity": "What the evaluation attacks are",
+    "target-sets": "Each target on every set",
+    "pairs-by-role": "Pairs",
+    "models": "Models and the rows that they were trained on",
+    "judge-agreement": "Judges",
+    "stage-times": "Seconds of each stage",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(required=True)
+    evidence = commands.add_parser("evidence")
+    evidence.add_argument("workspace", type=Path)
+    evidence.add_argument("--write", action="store_true")
+    evidence.set_defaults(run=show_evidence)
+    speed = commands.add_parser("speed")
+    speed.add_argument("--updates", type=int, default=2)
+    speed.add_argument("--threads", type=int, default=1)
+    speed.set_defaults(run=measure_speed)
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+
+
+def show_evidence(arguments: argparse.Namespace) -> None:
+    version = sd.open(arguments.workspace).version()
+    text = "\n\n".join(describe(version))
+    print(text)
+    if arguments.write:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+        _, end, after = rest.partition(END)
+        if not end:
+            raise SystemExit(f"{PAGE.name} has no place for the evidence: {START.strip()} and {END.strip()}")
+        PAGE.write_text(f"{before}{START}\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def describe(version: Version) -> Iterator[str]:
+    """Yield the settings that differ from the recipe's, and a table for each query."""
+    changed = list(differences(yaml.safe_load(RECIPE.read_text(encoding="utf-8")), version.manifest.recipe))
+    yield (
+        f"{version.name}, digest `{version.digest[:16]}`. Settings other than those of the recipe: "
+        + (", ".join(f"`{key}={json.dumps(value)}`" for key, value in changed) if changed else "none")
+        + "."
+    )
+    library = load(CHECKOUT / "sql")
+    for name, title in QUERIES.items():
+        query = library[name]
+        rows = version.sql(query.sql, query.values([]))
+        yield f"**{title}** (`seas-data sql {name}`)"
+        yield table(rows.columns, [[show(value) for value in row] for row in rows.iter_rows()])
+
+
+def differences(stated: Any, used: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value used of each number, text or switch that is stated otherwise."""
+    if isinstance(stated, dict) and isinstance(used, dict):
+        for key in stated.keys() & used.keys():
+            yield from differences(stated[key], used[key], f"{path}.{key}" if path else key)
+    elif isinstance(stated, int | float | bool) and stated != used:
+        yield path, used
+
+
+def show(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value).replace("|", "\\|")
+
+
+def measure_speed(arguments: argparse.Namespace) -> None:
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    peak = measure_peak()
+    print(f"fp32 matrix products: {peak:.0f} GFLOP/s on {arguments.threads} threads")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        rows.append(compare_training(Path(folder), arguments.updates, peak))
+        rows.append(compare_generation(Path(folder)))
+    print(table(["", "ours, ms of processor time a token", "plain", "ratio", "share of the fp32 peak"], rows))
+
+
+def measure_peak() -> float:
+    """Return the GFLOP/s of the products of a layer of the model, in fp32."""
+    import torch
+
+    inputs, weights = torch.randn(1024, 576), torch.randn(1536, 576)
+    seconds, _ = processor_time(lambda: [torch.nn.functional.linear(inputs, weights) for _ in range(20)])
+    return float(20 * 2 * 1024 * 576 * 1536 / seconds / 1e9)
+
+
+def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
+    """Return the row of DPO: processor time of a trained token, without loading the model and writing the result."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from seas_data.models.bundled import resolve_bundled
+    from seas_data.recipe import TrainingDpo
+    from seas_data.train import dpo, fit
+    from seas_data.train.job import Job, prepare, prepared_rows
+
+    model = str(resolve_bundled("smollm2-135m-instruct"))
+    pairs = pl.read_ndjson(CHECKOUT / "pipelines" / "smollm2" / "preferences.jsonl").head(8 * updates)
+    pairs = pairs.select("prompt", "chosen", "rejected")
+    settings = TrainingDpo(
+        learning_rate=2e-5, max_length=320, gradient_checkpointing=False, precompute_ref_log_probs=True, device="cpu"
+    )
+    job = Job(method="dpo", model=model, settings=settings, output=folder / "ours")
+    prepare(job, pairs)
+    tokenizer = fit.rows.load_tokenizer(model, settings)
+    trainer = dpo.make_trainer(job, Dataset.from_file(str(prepared_rows(job))), tokenizer, [])
+    ours, _ = processor_time(trainer.train)
+    turns = pairs.select(
+        *(pl.concat_list(pl.struct(role=pl.lit(role), content=column)).alias(column) for column, role in ROLES.items())
+    )
+    plain_settings = DPOConfig(
+        str(folder / "plain"), use_cpu=True, report_to="none", disable_tqdm=True, save_strategy="no", num_train_epochs=1
+    )
+    plain_trainer = DPOTrainer(
+        model, args=plain_settings, train_dataset=Dataset.from_list(turns.to_dicts()), processing_class=tokenizer
+    )
+    plain, _ = processor_time(plain_trainer.train)
+    prepared = Dataset.from_file(str(prepared_rows(job)))
+    tokens = sum(2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in prepared)
+    # Six operations a weight and token in training, and two in the pass of the reference (Kaplan et al., 2001.08361).
+    share = 8 * 134.5e6 * tokens / ours / 1e9 / peak
+    return [f"DPO, {8 * updates} pairs, {tokens:,} tokens", *ratio(ours / tokens, plain / tokens), f"{share:.0%}"]
+
+
+ROLES = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+
+
+def compare_generation(folder: Path) -> list[str]:
+    """Return the row of generation: processor time of a token, prompts included in the time and not in the count."""
+    import torch
+
+    from seas_data.models.protocol import Sampling
+    from seas_data.models.transformers_backend import open_backend
+    from seas_data.recipe import ModelInProcess
+
+    lines = (CHECKOUT / "pipelines" / "smollm2" / "attacks.jsonl").read_text(encoding="utf-8").splitlines()[:16]
+    requests = pl.DataFrame(
+        {
+            "request_id": [f"{number:02}" for number in range(len(lines))],
+            "messages": [[{"role": "user", "content": json.loads(line)["prompt"]}] for line in lines],
+        }
+    )
+    sampling = Sampling(max_new_tokens=64)
+    with open_backend("T0", ModelInProcess(model="smollm2-135m-instruct", device="cpu")) as model:
+        ours, answers = processor_time(lambda: model.generate(requests, sampling, 4, folder / "answers", "answers"))
+        texts = [
+            model.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            for turns in requests["messages"].to_list()
+            for _ in range(4)
+        ]
+        model.tokenizer.padding_side = "left"
+        batch = model.tokenizer(texts, padding=True, return_tensors="pt", add_special_tokens=False)
+        torch.manual_seed(0)
+
+        def generate() -> Any:
+            with torch.inference_mode():
+                return model.model.generate(
+                    **batch, do_sample=True, temperature=0.8, top_p=0.9, top_k=0, max_new_tokens=64,
+                    eos_token_id=model.end_ids, pad_token_id=model.tokenizer.pad_token_id,
+                )  # fmt: skip
+
+        plain, written = processor_time(generate)
+        ended = torch.isin(written[:, batch["input_ids"].shape[1] :], torch.tensor(model.end_ids)).cumsum(1) > 0
+    own_tokens, plain_tokens = int(answers["tokens"].sum()), int((~ended).sum())
+    return [f"generation, 64 answers, {own_tokens:,} tokens", *ratio(ours / own_tokens, plain / plain_tokens), ""]
+
+
+def ratio(ours: float, plain: float) -> list[str]:
+    """Return both in milliseconds, and how many times as fast ours is."""
+    return [f"{1000 * ours:.1f}", f"{1000 * plain:.1f}", f"{plain / ours:.2f}"]
+
+
+def processor_time(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the processor seconds of ``work``, all threads together, and its result."""
+    start = time.process_time()
+    result = work()
+    return time.process_time() - start, result
+
+
+if __name__ == "__main__":
+    main()
