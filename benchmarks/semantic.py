@@ -114,7 +114,7 @@ def measure_quality(result: dict[str, Any], true: set[tuple[int, int]]) -> list[
 
 
 def embed_rows(rows: list[str], store: Path) -> tuple[list[str], Any]:
-    """Return each text once, without texts that the model truncates, and their vectors."""
+    """Return each text once, without those longer than the model reads, and their vectors."""
     import polars as pl
 
     from seas_data.recipe import Embedder
@@ -123,7 +123,7 @@ def embed_rows(rows: list[str], store: Path) -> tuple[list[str], Any]:
     texts = pl.DataFrame({"text": list(dict.fromkeys(rows)), "language": "any"})
     found = embeddings.embed_texts(texts, [Embedder(languages=["any"], max_unknown_proportion=1.0)], store)
     (matrix,) = found.matrices.values()
-    seen = found.lookup.filter(pl.col("model").is_not_null())
+    seen = found.lookup.filter(windows=1)
     return seen["text"].to_list(), matrix[seen["row"].to_numpy()]
 
 

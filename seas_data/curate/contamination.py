@@ -2,8 +2,8 @@
 
 Each training prompt is compared with every holdout prompt by two measures: how much of the holdout prompt it quotes
 (``containment.find_quotes``: character 5-grams in one stretch, weighted by rarity) and the cosine of their embeddings,
-where the same embedder read both. The first finds a copy with a few words around it, the second a paraphrase. Both
-store their score in the decision, so that a person can check it.
+where the same embedder read both (of long texts, see ``similarity.windows``). The first finds a copy with a few words
+around it, the second a paraphrase. Both store their score in the decision, so that a person can check it.
 
 The first compares folded texts (``folding.fold_look_alikes``), so full-width letters, invisible characters and letters
 of other scripts hide no copy.
@@ -28,6 +28,7 @@ from seas_data.recipe import Contamination
 from seas_data.similarity import cosine_neighbours
 from seas_data.similarity.containment import find_quotes
 from seas_data.similarity.embeddings import Embedded
+from seas_data.similarity.windows import pair_texts
 from seas_data.text import text_digest
 
 HIT_COLUMNS: dict[str, pl.DataType] = {
@@ -141,12 +142,12 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
     Output columns: ``HIT_COLUMNS``.
     """
     hits = [pl.DataFrame(schema=HIT_COLUMNS)]
-    embedded_rows = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal")
-    embedded_rows = embedded_rows.sort("prompt_id", maintain_order=True)
+    embedded_rows = pl.concat([rows, embedded.lookup.select("model", "row", "windows")], how="horizontal")
+    short_rows = embedded_rows.filter(pl.col("windows") == 1).sort("prompt_id", maintain_order=True)
     for model in sorted(embedded.matrices):
         vectors = embedded.matrices[model]
         training, holdout = (
-            embedded_rows.filter(pl.col("role") == role, pl.col("model") == model) for role in ("training", "holdout")
+            short_rows.filter(pl.col("role") == role, pl.col("model") == model) for role in ("training", "holdout")
         )
         for adversarial, last in product((True, False), repeat=2):
             tests = holdout.filter(pl.col("adversarial") == adversarial, pl.col("last") == last)
@@ -163,7 +164,41 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
                 witness_last=pl.lit(last),
             )
             hits.append(_build_hits(pairs, threshold, "semantic"))
+        hits.append(_build_hits(_pair_long_texts(embedded_rows, embedded, model, threshold), threshold, "semantic"))
     return pl.concat(hits)
+
+
+def _pair_long_texts(rows: pl.DataFrame, embedded: Embedded, model: str, threshold: float) -> pl.DataFrame:
+    """Return each training row's nearest holdout row of each side over ``threshold``, if either has several windows."""
+    is_holdout = (rows["role"] == "holdout").to_numpy()
+    is_long = (rows["windows"] > 1).fill_null(False).to_numpy()
+    owner, vectors = embedded.windows_of(model)
+    compared = is_holdout | is_long
+    if (is_holdout & is_long)[owner].any():
+        compared[:] = True
+    compared &= is_long[owner].any()
+    owner, vectors = owner[compared[owner]], vectors[compared[owner]]
+    # Neither two training rows nor two holdout rows are compared.
+    found = pair_texts(
+        cosine_neighbours.find_pairs(
+            vectors, threshold, blocks=np.where(is_holdout[owner], 0, -1), earlier=~is_holdout[owner]
+        ),
+        owner,
+    )
+    turned = is_holdout[found.left]
+    training, witness = np.where(turned, found.right, found.left), np.where(turned, found.left, found.right)
+    with_long = is_long[training] | is_long[witness]
+    witnesses = rows[witness[with_long]]
+    pairs = rows[training[with_long]].with_columns(
+        text=pl.Series(training[with_long]),
+        score=pl.Series(found.score[with_long]),
+        witness_id=witnesses["prompt_id"],
+        witness_adversarial=witnesses["adversarial"],
+        witness_last=witnesses["last"],
+    )
+    return pairs.sort("score", "witness_id", descending=[True, False]).unique(
+        ["text", "witness_adversarial", "witness_last"], keep="first", maintain_order=True
+    )
 
 
 def _build_hits(pairs: pl.DataFrame, threshold: float, measure: str) -> pl.DataFrame:

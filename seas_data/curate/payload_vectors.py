@@ -56,6 +56,8 @@ def select_payload_vectors(
 ) -> PayloadVectors:
     """Return the payload vectors of the prompts of ``kept``; the other arguments cover all training prompts.
 
+    ``embedded``: the embeddings of ``items.items``, one vector per text (``Embedded.with_mean_vectors``).
+
     Input columns: of ``kept``: ``prompt_id``, ``text_digest``; of ``templates``: ``prompt_id``, ``template_id``.
     """
     lookup = embedded.lookup.select("text", "model", "row").with_row_index("item")

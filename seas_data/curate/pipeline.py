@@ -122,7 +122,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     kept = resolved.kept
     kept_edges = restrict_to_kept(edges["duplicates"], training, kept)
 
-    vectors = select_payload_vectors(kept, items, embedded_items, templates)
+    vectors = select_payload_vectors(kept, items, embedded_items.with_mean_vectors(), templates)
     groups, cut_components = build_groups(kept, kept_edges, templates, settings, frozen_splits)
     labelled = stages.run(
         "labels", vectors.rows.height, lambda: vars(_infer(kept, vectors, groups, earlier_ids, recipe))

@@ -26,8 +26,8 @@ class Embedder(StrictModel):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Number format of the model's weights. `auto` is bf16 if the processor multiplies it natively, otherwise fp32."""
     max_unknown_proportion: Proportion = 0.1
-    """A text with a larger proportion of unknown tokens or encoded characters is not embedded: its vector would carry
-    no meaning."""
+    """A text with a larger proportion of unknown tokens or encoded characters, in itself or in a window of it, is not
+    embedded: the vector would carry no meaning."""
 
     @field_validator("languages")
     @classmethod

@@ -1,16 +1,18 @@
 """Embeddings of a build's texts: computed once per text, stored in the workspace, only for texts the model can read.
 
-``embed_texts`` returns for each text which model embedded it and which row of that model's matrix is its vector, or
-why no model did. A model embeds a text if it was declared for the text's language, knows its tokens and reads it to
-the end: any other vector would make unrelated texts similar (an English model gives most Chinese questions nearly the
-same vector). Vectors of different models are not comparable and are never in one matrix.
+``embed_texts`` returns for each text which model embedded it and which rows of that model's matrix are its vectors, or
+why no model did. A text has one vector if the model reads it to the end, otherwise one per window (see ``windows``). A
+model embeds a text if it was declared for the text's language and knows the tokens of each window: any other vector
+would make unrelated texts similar (an English model gives most Chinese questions nearly the same vector). Vectors of
+different models are not comparable and are never in one matrix.
 
 A vector is a pure function of the text (see ``encoder``) and is stored as soon as it is computed, so a killed build
 resumes where it stopped, and a build that finds all vectors stored never loads a model.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,8 @@ from numpy.typing import NDArray
 
 from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_parts, vector_store
-from seas_data.similarity.encoder import Model
+from seas_data.similarity.encoder import Encoder, Model
+from seas_data.similarity.windows import count_windows, list_windows, mean_vectors, window_starts
 from seas_data.store.parts import LOCAL, Engine
 from seas_data.text import encoded_proportion
 
@@ -33,14 +36,36 @@ class Embedded:
     """Embeddings of a list of texts.
 
     ``lookup``: one row per input row, in the same order: ``text``, ``language``, ``model`` (key of the model that
-    embedded the text, or null), ``row`` (Int64, its row in ``matrices[model]``; equal texts share one) and, without a
-    model, ``reason`` (``language`` | ``unknown_tokens`` | ``truncated``) and ``detail`` (a short explanation for the
-    decisions table, such as ``truncated: 412 of 256 tokens``).
-    ``matrices``: for each model key the float32 unit vectors, (distinct texts, dimensions).
+    embedded the text, or null), ``row`` and ``windows`` (Int64, its first row in ``matrices[model]`` and the number of
+    its rows; equal texts share them) and, without a model, ``reason`` (``language`` | ``unknown_tokens`` |
+    ``truncated``) and ``detail`` (a short explanation for the decisions table, such as ``language: fr is none of en``).
+    ``matrices``: for each model key the float32 unit vectors, (windows of distinct texts, dimensions).
     """
 
     lookup: pl.DataFrame
     matrices: dict[str, NDArray[np.float32]]
+
+    def windows_of(self, model: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the row of ``lookup`` and the vector of each window that ``model`` embedded, in order."""
+        texts = self.lookup.select("model", "row", "windows").with_row_index("text").filter(model=model)
+        windows = texts.select(
+            pl.col("text").cast(pl.Int64), row=pl.int_ranges("row", pl.col("row") + pl.col("windows"))
+        ).explode("row")
+        return windows["text"].to_numpy(), self.matrices[model][windows["row"].to_numpy()]
+
+    def with_mean_vectors(self) -> "Embedded":
+        """Return these embeddings with a single vector per text, the normalised mean of its windows."""
+        if not (self.lookup["windows"] > 1).any():
+            return self
+        lookup, matrices = self.lookup, {}
+        for model, matrix in self.matrices.items():
+            texts = lookup.filter(model=model).select("model", "row", "windows").unique().sort("row")
+            matrices[model] = mean_vectors(matrix, texts["row"].to_numpy(), texts["windows"].to_numpy())
+            means = texts.select("model", "row", mean=pl.int_range(pl.len(), dtype=pl.Int64))
+            lookup = lookup.join(means, on=["model", "row"], how="left", maintain_order="left")
+            lookup = lookup.with_columns(row=pl.coalesce("mean", "row")).drop("mean")
+        one = pl.when(pl.col("row").is_not_null()).then(pl.lit(1, pl.Int64))
+        return Embedded(lookup.with_columns(windows=one), matrices)
 
 
 def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path, engine: Engine = LOCAL) -> Embedded:
@@ -71,18 +96,24 @@ def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path, en
     return Embedded(pl.concat(lookups).sort("position").drop("position"), matrices)
 
 
-_LOOKUP_COLUMNS = ("position", "text", "language", "model", "row", "reason", "detail")
+_LOOKUP_COLUMNS = ("position", "text", "language", "model", "row", "windows", "reason", "detail")
 _REASON = (
     pl.when(pl.col("unknown") > pl.col("limit"))
     .then(pl.lit("unknown_tokens"))
-    .when(pl.col("tokens") > pl.col("longest"))
+    .when(pl.col("windows") == 0)
     .then(pl.lit("truncated"))
 )
 _DETAIL = (
     pl.when(pl.col("unknown") > pl.col("limit"))
-    .then(pl.format("unknown_tokens: {} % is unknown or encoded", (pl.col("unknown") * 100).round(1)))
-    .when(pl.col("tokens") > pl.col("longest"))
-    .then(pl.format("truncated: {} of {} tokens", "tokens", "longest"))
+    .then(
+        pl.format(
+            "unknown_tokens: {} %{} is unknown or encoded",
+            (pl.col("unknown") * 100).round(1),
+            pl.when(pl.col("windows") > 1).then(pl.lit(" of a window")).otherwise(pl.lit("")),
+        )
+    )
+    .when(pl.col("windows") == 0)
+    .then(pl.format("truncated: {} tokens are too many windows of {}", "tokens", "longest"))
 )
 
 
@@ -90,6 +121,7 @@ def _without_embedder(rows: pl.DataFrame, languages: Iterable[str]) -> pl.DataFr
     supported = pl.lit(f"none of {', '.join(sorted(languages))}")
     return rows.with_columns(
         row=pl.lit(None, pl.Int64),
+        windows=pl.lit(None, pl.Int64),
         reason=pl.lit("language"),
         detail=pl.format("language: {} is {}", pl.col("language").fill_null("an unstated one"), supported),
     ).select(_LOOKUP_COLUMNS)
@@ -98,55 +130,75 @@ def _without_embedder(rows: pl.DataFrame, languages: Iterable[str]) -> pl.DataFr
 def _embed_with(
     model: Model, rows: pl.DataFrame, folder: Path, engine: Engine
 ) -> tuple[pl.DataFrame, NDArray[np.float32]]:
-    """Return the lookup rows of ``rows`` for ``model``, and its vectors, one per distinct embedded text."""
+    """Return the lookup rows of ``rows`` for ``model``, and its vectors, one per window of a distinct embedded text."""
+    load = cache(partial(encoder.load_encoder, model))
     # A model may be declared twice with different limits; the looser limit decides what is embedded.
     distinct = rows.group_by("text", maintain_order=True).agg(pl.col("limit").max())
     distinct = distinct.with_columns(vector_store.compute_text_keys(distinct["text"]))
-    counts, matrix = _vectors(model, distinct, folder, engine)
-    counted = distinct.join(counts, on="key", how="left", maintain_order="left")
-    numbered = counted.filter(_REASON.is_null()).select("text").with_row_index("row")
+    counted = distinct.join(_token_counts(load, distinct, folder), on="key", how="left", maintain_order="left")
+    seen = counted.filter(_REASON.is_null())
+    matrix = _vectors(model, load, seen, folder, engine)
+    numbered = seen.select("text", row=pl.col("windows").cum_sum() - pl.col("windows"))
     lookup = (
         rows.join(counted.drop("key", "limit"), on="text", how="left", maintain_order="left")
         .join(numbered, on="text", how="left", maintain_order="left")
-        .with_columns(reason=_REASON, detail=_DETAIL, row=pl.col("row").cast(pl.Int64))
-        .with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("model", "row")))
+        .with_columns(reason=_REASON, detail=_DETAIL)
+        .with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("model", "row", "windows")))
     )
     return lookup.select(_LOOKUP_COLUMNS), matrix
 
 
-def _vectors(
-    model: Model, distinct: pl.DataFrame, folder: Path, engine: Engine
-) -> tuple[pl.DataFrame, NDArray[np.float32]]:
-    """Return the token counts of the texts ``distinct`` and the vectors of the embedded ones, stored or computed."""
+def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Return the token counts (see ``vector_store``) of the texts ``distinct``, stored or computed."""
     counts = vector_store.read_token_counts(folder)
-    # Texts without stored counts have no reason either, so they are candidates.
-    candidates = distinct.join(counts, on="key", how="left", maintain_order="left").filter(_REASON.is_null())
-    stored, matrix = vector_store.read_vectors(folder, candidates["key"])
-    missing = np.flatnonzero(~stored)
-    if not missing.size:
-        return counts, matrix
-    loaded = encoder.load_encoder(model)
-    texts = candidates[missing]
-    tokens = encoder.tokenise(loaded, texts["text"].to_list())
-    lengths, unknown = encoder.count_tokens(loaded, tokens)
+    uncounted = distinct.join(counts, on="key", how="anti", maintain_order="left")
+    if uncounted.is_empty():
+        return counts
+    loaded = load()
+    texts = uncounted["text"].to_list()
+    lengths, unknown = encoder.count_tokens(loaded, encoder.tokenise(loaded, texts))
+    windows = count_windows(lengths, loaded.max_tokens, loaded.head + loaded.tail)
     # Encoded text (Base64 and the like) consists of known tokens but carries no meaning, so it counts as unknown.
-    unknown = np.maximum(unknown, [encoded_proportion(text) for text in texts["text"]])
-    texts = texts.with_columns(
-        uncounted=pl.col("tokens").is_null(), tokens=lengths, unknown=unknown, longest=pl.lit(loaded.max_tokens)
-    )
-    counts = pl.concat([counts, vector_store.write_token_counts(folder, texts.filter("uncounted"))])
-    seen = texts.select(_REASON.is_null()).to_series().to_numpy()
+    unknown = np.maximum(unknown, [encoded_proportion(text) for text in texts])
+    for row in np.flatnonzero(windows > 1).tolist():
+        starts = window_starts(int(lengths[row]), loaded.max_tokens, int(windows[row]))
+        pieces = encoder.cut_windows(loaded, texts[row], starts)
+        unknown[row] = max(unknown[row], *(max(share, encoded_proportion(piece)) for piece, share in pieces))
+    new = uncounted.with_columns(tokens=lengths, unknown=unknown, longest=loaded.max_tokens, windows=windows)
+    return pl.concat([counts, vector_store.write_token_counts(folder, new)])
+
+
+def _vectors(
+    model: Model, load: Callable[[], Encoder], seen: pl.DataFrame, folder: Path, engine: Engine
+) -> NDArray[np.float32]:
+    """Return the vectors of the windows of the texts ``seen``, stored or computed."""
+    windows = list_windows(seen)
+    stored, matrix = vector_store.read_vectors(folder, windows["key"])
+    missing = windows.filter(~pl.Series(stored))
+    if missing.is_empty():
+        return matrix
     if engine is not LOCAL:
-        vector_parts.compute_vectors(engine, model, texts.filter(seen), folder)
-        return _vectors(model, distinct, folder, LOCAL)  # computes here what this machine does not see, usually nothing
+        of_texts = seen.select("text", tokens=pl.min_horizontal("tokens", "longest"))[missing["text"]]
+        vector_parts.compute_vectors(engine, model, missing.select("key", "start").hstack(of_texts), folder)
+        return _vectors(model, load, seen, folder, LOCAL)  # computes what this machine does not see, usually nothing
+    loaded = load()
     if not stored.any():
-        matrix = np.empty((len(candidates), loaded.dimensions), np.float32)
-    batches = encoder.encode(loaded, tokens, np.flatnonzero(seen))
-    for rows, vectors in _group_into_parts(batches, lengths, PART_TOKENS[loaded.device.type]):
-        vector_store.write_vectors(folder, texts["key"][rows], vectors)
-        matrix[missing[rows]] = vectors
-    stored[missing[seen]] = True
-    return counts, matrix if stored.all() else matrix[stored]
+        matrix = np.empty((len(windows), loaded.dimensions), np.float32)
+    texts = missing["text"].unique(maintain_order=True)
+    tokens = encoder.tokenise(loaded, seen["text"].gather(texts).to_list())
+    rows, start = np.flatnonzero(~stored), missing["start"].to_numpy()
+    text = np.searchsorted(texts.to_numpy(), missing["text"].to_numpy())
+    first = encoder.find_first_equal(loaded, tokens, text, start)
+    computed, copies = np.flatnonzero(first == np.arange(len(first))), np.flatnonzero(first != np.arange(len(first)))
+    batches = encoder.encode(loaded, tokens, text[computed], start[computed])
+    lengths = np.minimum(np.diff(tokens.starts)[text[computed]], loaded.max_tokens)
+    for part, vectors in _group_into_parts(batches, lengths, PART_TOKENS[loaded.device.type]):
+        matrix[rows[computed[part]]] = vectors
+        copied = copies[np.isin(first[copies], computed[part])]
+        matrix[rows[copied]] = matrix[rows[first[copied]]]
+        written = np.concatenate([computed[part], copied])
+        vector_store.write_vectors(folder, missing["key"][written], matrix[rows[written]])
+    return matrix
 
 
 def _group_into_parts(

@@ -62,7 +62,11 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A loaded model. ``max_tokens``: the number of tokens it reads of a text, special tokens included."""
+    """A loaded model. ``max_tokens``: the number of tokens it reads of a text, special tokens included.
+
+    ``prompt``: text that the model expects before each text. ``head`` and ``tail``: the number of tokens at either end
+    of each text that are not its own (special tokens and the prompt).
+    """
 
     network: Any
     tokenizer: Any
@@ -70,6 +74,9 @@ class Encoder:
     dimensions: int
     bf16: bool
     device: torch.device
+    prompt: str
+    head: int
+    tail: int
 
 
 def locate_model(embedder: Embedder) -> Model:
@@ -136,7 +143,14 @@ def load_encoder(model: Model) -> Encoder:
             str(model.folder), device=str(device), trust_remote_code=False, local_files_only=True
         ).eval()
         tokenizer = Tokenizer.from_str(network.tokenizer.backend_tokenizer.to_str())
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         max_tokens = int(network.max_seq_length)
+        prompts, chosen = network.prompts, network.default_prompt_name
+        prompt = prompts.get(chosen, "") if chosen else ""
+        is_special = tokenizer.encode("a").special_tokens_mask
+        head, tail = is_special.index(0), is_special[::-1].index(0)
+        head += len(tokenizer.encode(prompt.rstrip(), add_special_tokens=False).ids)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SeasDataError(
@@ -146,24 +160,21 @@ def load_encoder(model: Model) -> Encoder:
     finally:
         if bars_enabled:
             logging.enable_progress_bar()
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     if model.bf16:
         # Otherwise autocast converts the weights again for every batch.
         for module in network.modules():
             if isinstance(module, torch.nn.Linear):
                 module.to(torch.bfloat16)
-    return Encoder(network, tokenizer, max_tokens, int(network.get_embedding_dimension()), model.bf16, device)
+    dimensions = int(network.get_embedding_dimension())
+    return Encoder(network, tokenizer, max_tokens, dimensions, model.bf16, device, prompt, head, tail)
 
 
 def tokenise(encoder: Encoder, texts: Sequence[str]) -> Tokens:
     """Return the tokens of ``texts``, not truncated, each after the model's default prompt if it has one."""
-    prompts, chosen = encoder.network.prompts, encoder.network.default_prompt_name
-    prompt = prompts.get(chosen, "") if chosen else ""
     parts, lengths = [np.empty(0, np.int32)], []
     with bar(len(texts), "tokenising", "texts") as progress:
         for start in range(0, len(texts), 4_096):
-            batch = [prompt + text for text in texts[start : start + 4_096]]
+            batch = [encoder.prompt + text for text in texts[start : start + 4_096]]
             encoded = [np.array(one.ids, dtype=np.int32) for one in encoder.tokenizer.encode_batch_fast(batch)]
             lengths += [len(ids) for ids in encoded]
             parts.append(np.concatenate(encoded))
@@ -174,38 +185,80 @@ def tokenise(encoder: Encoder, texts: Sequence[str]) -> Tokens:
 def count_tokens(encoder: Encoder, tokens: Tokens) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return each text's number of tokens and the proportion of them (without special tokens) unknown to the model."""
     lengths = np.diff(tokens.starts)
-    unknown_id = encoder.network.tokenizer.unk_token_id
-    unknown = np.concatenate([[0], np.cumsum(tokens.ids == (-1 if unknown_id is None else unknown_id))])
+    unknown = np.concatenate([[0], np.cumsum(tokens.ids == _unknown_id(encoder))])
     content_tokens = lengths - encoder.tokenizer.num_special_tokens_to_add(is_pair=False)
     # A text of special tokens only (an empty text) counts as unknown.
     proportion = np.where(content_tokens > 0, np.diff(unknown[tokens.starts]) / np.maximum(content_tokens, 1), 1.0)
     return lengths, proportion
 
 
+def _unknown_id(encoder: Encoder) -> int:
+    unknown_id = encoder.network.tokenizer.unk_token_id
+    return -1 if unknown_id is None else int(unknown_id)
+
+
+def cut_windows(encoder: Encoder, text: str, starts: Sequence[int]) -> list[tuple[str, float]]:
+    """Return the text of each window of a long ``text``, and the proportion of its tokens unknown to the model."""
+    encoded = encoder.tokenizer.encode(encoder.prompt + text)
+    ids, offsets = np.array(encoded.ids), encoded.offsets
+    unknown = ids == _unknown_id(encoder)
+    size = encoder.max_tokens - encoder.head - encoder.tail
+    first = [encoder.head + start for start in starts]
+    return [
+        ((encoder.prompt + text)[offsets[at][0] : offsets[at + size - 1][1]], float(unknown[at : at + size].mean()))
+        for at in first
+    ]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of texts: the text of each, and its first token, not counting those every text begins with."""
+
+    texts: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+
+def find_first_equal(
+    encoder: Encoder, tokens: Tokens, texts: NDArray[np.int64], starts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the index of the first equal window of a long text for each window (see ``encode``), or its own.
+
+    Prompts in one wrapper begin with equal windows.
+    """
+    first, seen = np.arange(len(texts)), dict[bytes, int]()
+    size = encoder.max_tokens - encoder.head - encoder.tail
+    for at in np.flatnonzero(np.diff(tokens.starts)[texts] > encoder.max_tokens).tolist():
+        begin = tokens.starts[texts[at]] + encoder.head + starts[at]
+        first[at] = seen.setdefault(tokens.ids[begin : begin + size].tobytes(), at)
+    return first
+
+
 Batch = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
-def encode(encoder: Encoder, tokens: Tokens, chosen: NDArray[np.int64]) -> Iterator[Batch]:
-    """Yield (indices, unit vectors) of the ``chosen`` texts (at most ``max_tokens`` tokens each), batch by batch.
+def encode(
+    encoder: Encoder, tokens: Tokens, texts: NDArray[np.int64], starts: NDArray[np.int64] | None = None
+) -> Iterator[Batch]:
+    """Yield (indices of ``texts``, unit vectors) of windows of the given ``texts``, batch by batch.
 
-    The longest texts come first, so peak memory shows at once and the remaining time is never underestimated. The
-    order of the batches does not depend on the number of workers.
+    A window is a whole text, or ``max_tokens`` of one: those from the one in ``starts`` on (0 by default), between the
+    tokens that every text begins and ends with. The longest texts come first, so peak memory shows at once and the
+    remaining time is never underestimated. The order of the batches does not depend on the number of workers.
     """
-    lengths = np.diff(tokens.starts)
-    jobs = (partial(_run_batch, encoder, tokens, *batch) for batch in _plan_batches(encoder, lengths, chosen))
-    with bar(int(lengths[chosen].sum()), "embedding", "tokens") as progress:
+    windows = Windows(texts, np.zeros_like(texts) if starts is None else starts)
+    lengths = np.minimum(np.diff(tokens.starts)[texts], encoder.max_tokens)
+    jobs = (partial(_run_batch, encoder, tokens, windows, *batch) for batch in _plan_batches(encoder, lengths))
+    with bar(int(lengths.sum()), "embedding", "tokens") as progress:
         for rows, vectors in run_in_order(jobs, count_workers(encoder.device), encoder.device):
             yield rows, vectors
             progress.update(int(lengths[rows].sum()))
 
 
-def _plan_batches(
-    encoder: Encoder, lengths: NDArray[np.int64], chosen: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], int, int]]:
-    """Yield the texts of each batch, the number of texts it is filled up to, and the number of tokens of each."""
+def _plan_batches(encoder: Encoder, lengths: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+    """Yield the windows of each batch, the number of them it is filled up to, and the number of tokens of each."""
     padded = choose_batch_lengths(lengths, encoder.max_tokens)
     budget = BATCH_TOKENS[encoder.device.type, encoder.bf16]
-    order = chosen[np.argsort(-padded[chosen], kind="stable")]
+    order = np.argsort(-padded, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(padded[order])) + 1) if len(order) else ():
         width = min(int(padded[group[0]]), encoder.max_tokens)
         size = max(1, budget // width)
@@ -226,20 +279,24 @@ def choose_batch_lengths(lengths: NDArray[np.int64], max_tokens: int) -> NDArray
     return np.where(lengths <= _MAX_UNPADDED_TOKENS, lengths, grid[np.searchsorted(grid[:-1], lengths, side="right")])
 
 
-def _run_batch(encoder: Encoder, tokens: Tokens, chosen: NDArray[np.int64], size: int, width: int) -> Batch:
-    """Return ``chosen`` and their unit vectors.
+def _run_batch(
+    encoder: Encoder, tokens: Tokens, windows: Windows, chosen: NDArray[np.int64], size: int, width: int
+) -> Batch:
+    """Return ``chosen`` and the unit vectors of these windows.
 
-    The batch is filled up to ``size`` texts, each padded to ``width`` tokens on the tokenizer's padding side.
+    The batch is filled up to ``size`` windows, each padded to ``width`` tokens on the tokenizer's padding side.
     """
     rows = np.resize(chosen, size)
-    lengths = tokens.starts[rows + 1] - tokens.starts[rows]
+    first, last = tokens.starts[windows.texts[rows]][:, None], tokens.starts[windows.texts[rows] + 1][:, None]
+    lengths = np.minimum(last - first, encoder.max_tokens)
     columns = np.arange(width)
     if encoder.network.tokenizer.padding_side == "left":
-        columns = columns - (width - lengths)[:, None]
+        columns = columns - (width - lengths)
     else:
         columns = np.broadcast_to(columns, (len(rows), width))
-    mask = (columns >= 0) & (columns < lengths[:, None])
-    positions = tokens.starts[rows][:, None] + columns
+    mask = (columns >= 0) & (columns < lengths)
+    positions = first + columns + np.where(columns >= encoder.head, windows.starts[rows][:, None], 0)
+    positions = np.where(columns >= lengths - encoder.tail, last - lengths + columns, positions)
     ids = np.where(mask, tokens.ids[np.where(mask, positions, 0)], encoder.network.tokenizer.pad_token_id or 0)
     features = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
     with torch.inference_mode(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=encoder.bf16):

@@ -26,7 +26,7 @@ UNIT_TOKENS = {"cpu": 100_000, "cuda": 5_000_000}
 
 @dataclass(frozen=True)
 class VectorUnit:
-    """Texts (``key``, ``text``) to embed with ``model`` and store in ``folder``; ``processor``: the driver's."""
+    """Windows of texts (``key``, ``text``, ``start``) to embed with ``model`` and store in ``folder``; ``processor``: the driver's."""
 
     model: Model
     processor: str
@@ -35,14 +35,14 @@ class VectorUnit:
 
 
 def compute_vectors(engine: Engine, model: Model, texts: pl.DataFrame, folder: Path) -> None:
-    """Embed ``texts`` on ``engine`` and store their vectors in ``folder``.
+    """Embed the windows ``texts`` on ``engine`` and store their vectors in ``folder``.
 
-    Input columns: ``key``, ``text``, ``tokens``.
+    Input columns: ``key``, ``text`` (the whole), ``start`` (see ``windows``), ``tokens``.
 
     Raises SeasDataError if a worker has another model or processor, or ``engine`` cannot finish.
     """
     slices = list(_slices(texts, UNIT_TOKENS["cuda" if torch.cuda.is_available() else "cpu"]))
-    units = (VectorUnit(model, _describe_processor(), each.select("key", "text"), folder) for each in slices)
+    units = (VectorUnit(model, _describe_processor(), each.select("key", "text", "start"), folder) for each in slices)
     engine.run(store_unit, units, len(slices), "embedding", gpus=int(torch.cuda.is_available()))
 
 
@@ -55,7 +55,7 @@ def store_unit(unit: VectorUnit) -> None:
         )
     loaded = _load(unit.model)
     tokens = encoder.tokenise(loaded, unit.texts["text"].to_list())
-    batches = list(encoder.encode(loaded, tokens, np.arange(unit.texts.height)))
+    batches = list(encoder.encode(loaded, tokens, np.arange(unit.texts.height), unit.texts["start"].to_numpy()))
     rows = np.concatenate([each for each, _ in batches])
     vector_store.write_vectors(unit.folder, unit.texts["key"][rows], np.concatenate([each for _, each in batches]))
 

