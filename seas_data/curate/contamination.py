@@ -171,13 +171,9 @@ def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float)
 def _pair_long_texts(rows: pl.DataFrame, embedded: Embedded, model: str, threshold: float) -> pl.DataFrame:
     """Return each training row's nearest holdout row of each side over ``threshold``, if either has several windows."""
     is_holdout = (rows["role"] == "holdout").to_numpy()
-    is_long = (rows["windows"] > 1).fill_null(False).to_numpy()
-    owner, vectors = embedded.windows_of(model)
-    compared = is_holdout | is_long
-    if (is_holdout & is_long)[owner].any():
-        compared[:] = True
-    compared &= is_long[owner].any()
-    owner, vectors = owner[compared[owner]], vectors[compared[owner]]
+    is_long = ((rows["windows"] > 1) & (rows["model"] == model)).fill_null(False).to_numpy()
+    compared = np.full(rows.height, (is_holdout & is_long).any()) | ((is_holdout | is_long) & is_long.any())
+    owner, vectors = embedded.windows_of(model, compared)
     # Neither two training rows nor two holdout rows are compared.
     found = pair_texts(
         cosine_neighbours.find_pairs(

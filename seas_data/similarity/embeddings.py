@@ -45,9 +45,15 @@ class Embedded:
     lookup: pl.DataFrame
     matrices: dict[str, NDArray[np.float32]]
 
-    def windows_of(self, model: str) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the row of ``lookup`` and the vector of each window that ``model`` embedded, in order."""
-        texts = self.lookup.select("model", "row", "windows").with_row_index("text").filter(model=model)
+    def windows_of(
+        self, model: str, among: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the row of ``lookup`` and the vector of each window that ``model`` embedded, in order.
+
+        ``among``: which rows of ``lookup`` are wanted (by default, all).
+        """
+        texts = self.lookup.select("model", "row", "windows").with_row_index("text")
+        texts = (texts if among is None else texts.filter(pl.Series(among))).filter(model=model)
         windows = texts.select(
             pl.col("text").cast(pl.Int64), row=pl.int_ranges("row", pl.col("row") + pl.col("windows"))
         ).explode("row")

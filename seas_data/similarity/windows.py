@@ -47,19 +47,18 @@ def list_windows(texts: pl.DataFrame) -> pl.DataFrame:
     Output columns: ``text`` (the row of ``texts``), ``start`` (its first token, not counting reserved ones), ``key``
     (that of the text, for a window of a long text followed by ``:`` and the start).
     """
-    longest = pl.col("longest").cast(pl.Int64)
-    start = pl.min_horizontal(pl.col("number") * _stride(longest), pl.col("tokens") - longest)
-    return (
-        texts.select("key", "tokens", "longest", "windows")
-        .with_row_index("text")
+    rows = texts.select("key", "tokens", "longest", "windows").with_row_index("text")
+    rows = rows.with_columns(pl.col("text", "tokens", "longest").cast(pl.Int64))
+    short = rows.filter(pl.col("windows") == 1).select("text", "key", start=pl.lit(0, pl.Int64))
+    start = pl.min_horizontal(pl.col("number") * _stride(pl.col("longest")), pl.col("tokens") - pl.col("longest"))
+    long = (
+        rows.filter(pl.col("windows") > 1)
         .with_columns(number=pl.int_ranges(pl.col("windows")))
         .explode("number")
-        .with_columns(start=pl.when(pl.col("windows") > 1).then(start).otherwise(0))
-        .select(
-            pl.col("text", "start").cast(pl.Int64),
-            key=pl.when(pl.col("windows") > 1).then(pl.format("{}:{}", "key", "start")).otherwise("key"),
-        )
+        .with_columns(start=start)
+        .select("text", "start", key=pl.format("{}:{}", "key", "start"))
     )
+    return pl.concat([part.select("text", "start", "key") for part in (short, long)]).sort("text", "start")
 
 
 def _stride(longest: Number) -> Number:
