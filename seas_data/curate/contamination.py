@@ -185,16 +185,15 @@ def _pair_long_texts(rows: pl.DataFrame, embedded: Embedded, model: str, thresho
     training, witness = np.where(turned, found.right, found.left), np.where(turned, found.left, found.right)
     with_long = is_long[training] | is_long[witness]
     witnesses = rows[witness[with_long]]
-    pairs = rows[training[with_long]].with_columns(
+    pairs: pl.DataFrame = rows[training[with_long]].with_columns(
         text=pl.Series(training[with_long]),
         score=pl.Series(found.score[with_long]),
         witness_id=witnesses["prompt_id"],
         witness_adversarial=witnesses["adversarial"],
         witness_last=witnesses["last"],
     )
-    return pairs.sort("score", "witness_id", descending=[True, False]).unique(
-        ["text", "witness_adversarial", "witness_last"], keep="first", maintain_order=True
-    )
+    ordered = pairs.sort("score", "witness_id", descending=[True, False])
+    return ordered.unique(["text", "witness_adversarial", "witness_last"], keep="first", maintain_order=True)
 
 
 def _build_hits(pairs: pl.DataFrame, threshold: float, measure: str) -> pl.DataFrame:

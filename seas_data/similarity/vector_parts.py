@@ -26,7 +26,10 @@ UNIT_TOKENS = {"cpu": 100_000, "cuda": 5_000_000}
 
 @dataclass(frozen=True)
 class VectorUnit:
-    """Windows (``key``, ``text``, ``start``) to embed with ``model`` and store in ``folder``; ``processor``: the driver's."""
+    """Windows (``key``, ``text``, ``start``) to embed with ``model`` and to store in ``folder``.
+
+    ``processor``: the driver's.
+    """
 
     model: Model
     processor: str
