@@ -1,4 +1,4 @@
-"""Cosine similarity of vectors: all pairs over a threshold, nearest and top neighbours; exact up to a million rows.
+"""Cosine similarity of vectors: all pairs over a threshold, nearest and top neighbours.
 
 All pairs of n vectors are one matrix product, which hardware computes faster than any index. It is computed tile by
 tile, upper half only, in bfloat16 where that is native (and on a GPU), and serves as a filter: its rounding error is
@@ -9,14 +9,14 @@ the precision of the filter, and the result equals that of brute force.
 Excluded pairs cost nothing: rows are ordered by (earlier, block), and a tile within one block, or of earlier rows
 only, is never multiplied. A thousand texts in one long wrapper do not produce half a million pairs.
 
-Above a million rows the product takes too long, and an approximate index (HNSW in float16) proposes the candidates.
-They are rescored in the same way, so no returned pair is wrong. The index may miss a pair, and for a row with more
-than ``MAX_NEIGHBOURS`` rows over the threshold only that many are examined.
+If more pairs are to be compared than ``exact_rows`` rows have, rows are compared within cells only (``vector_cells``).
+No returned pair is wrong, but a pair may be missed; ``measure_recall`` compares a sample with all rows. Cells, and with
+them the pairs found, depend on the set of vectors only.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 import torch
@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 from seas_data.progress import bar
 from seas_data.similarity.bfloat16 import has_native_bf16
 from seas_data.similarity.candidate_pairs import require_pair_limit
+from seas_data.similarity.vector_cells import Cells, build_cells, content_keys
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 TILE_ROWS = 2_048
-MAX_EXACT_ROWS = 1_000_000
-MAX_NEIGHBOURS = 4_096
+MAX_EXACT_ROWS = {"cpu": 300_000, "cuda": 10_000_000}
+"""Rows of which all pairs are compared by default: minutes on a CPU, about a minute on a GPU."""
+RECALL_ROWS = 4_096
+"""Rows of the sample on which the recall is measured."""
 
 
 @dataclass(frozen=True)
@@ -43,34 +46,45 @@ class Pairs:
     score: Vectors
 
 
+@dataclass(frozen=True)
+class Recall:
+    """Result of comparing a sample of ``rows`` rows with all rows: one entry per pair that has a row of the sample.
+
+    ``row``: the row of the sample; ``score``: the cosine; ``found``: whether the pair was found. A pair of two rows of
+    the sample counts for each of them.
+    """
+
+    rows: int
+    row: Rows
+    score: Vectors
+    found: NDArray[np.bool_]
+
+
 def find_pairs(
-    vectors: Vectors, threshold: float, *, blocks: Rows | None = None, earlier: NDArray[np.bool_] | None = None
+    vectors: Vectors,
+    threshold: float,
+    *,
+    blocks: Rows | None = None,
+    earlier: NDArray[np.bool_] | None = None,
+    exact_rows: int | None = None,
 ) -> Pairs:
     """Return every pair of the unit rows ``vectors`` (n, d) with a cosine of at least ``threshold``.
 
     Pairs within one block (equal ``blocks`` >= 0) and pairs of two ``earlier`` rows are excluded. Scores are float64
-    products rounded to float32 (at most 1), and the rounded score is compared with the threshold. Raises SeasDataError
-    above ``candidate_pairs.MAX_PAIRS`` pairs, before they fill the memory.
+    products rounded to float32 (at most 1), and the rounded score is compared with the threshold. Unless
+    ``is_exact``, a few pairs may be missed. Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` pairs, before they
+    fill the memory.
     """
     count = len(vectors)
-    blocks = np.full(count, -1, np.int64) if blocks is None else blocks
-    earlier = np.zeros(count, np.bool_) if earlier is None else earlier
-    exact = count <= MAX_EXACT_ROWS
-    candidates = (
-        _candidates_by_product(vectors, threshold, blocks, earlier)
-        if exact
-        else _candidates_by_index(vectors, threshold, ~earlier)
-    )
+    search = _search(vectors, threshold, blocks, earlier)
+    candidates = _candidates_by_product(search) if is_exact(search.earlier, exact_rows) else _candidates_by_cell(search)
     lefts, rights, scores, found = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
-    for one, other in candidates:
-        included = ~(earlier[one] & earlier[other]) & ~((blocks[one] == blocks[other]) & (blocks[one] >= 0))
-        one, other = one[included], other[included]
-        score = _score(vectors, one, vectors, other)
-        reaches = score.astype(np.float64) >= threshold
-        lefts.append(np.minimum(one, other)[reaches])
-        rights.append(np.maximum(one, other)[reaches])
-        scores.append(score[reaches])
-        found += int(reaches.sum())
+    for candidate in candidates:
+        one, other, score = search.verify(*candidate)
+        lefts.append(np.minimum(one, other))
+        rights.append(np.maximum(one, other))
+        scores.append(score)
+        found += len(score)
         require_pair_limit(
             found,
             f"{count:,} texts have a cosine of at least {threshold}",
@@ -78,8 +92,54 @@ def find_pairs(
             "that separates these texts",
         )
     left, right, score = np.concatenate(lefts), np.concatenate(rights), np.concatenate(scores)
-    _, first = np.unique(left * count + right, return_index=True)
-    return Pairs(left[first], right[first], score[first])
+    order = np.argsort(left * count + right)
+    return Pairs(left[order], right[order], score[order])
+
+
+def is_exact(earlier: NDArray[np.bool_], exact_rows: int | None = None) -> bool:
+    """Return whether ``find_pairs`` compares all pairs: if they are no more than those of ``exact_rows`` rows.
+
+    ``earlier``: as in ``find_pairs``. Without ``exact_rows``, ``MAX_EXACT_ROWS`` of the device is the limit.
+    """
+    limit = MAX_EXACT_ROWS[_device().type] if exact_rows is None else exact_rows
+    new = int((~earlier).sum())
+    return new * (2 * len(earlier) - new) <= limit**2
+
+
+def measure_recall(
+    vectors: Vectors,
+    pairs: Pairs,
+    threshold: float,
+    *,
+    blocks: Rows | None = None,
+    earlier: NDArray[np.bool_] | None = None,
+    sample_rows: int | None = None,
+) -> Recall:
+    """Compare a sample of rows with all rows, and return which of their pairs are among ``pairs``.
+
+    The arguments are those of ``find_pairs``, and its result. Rows are chosen by their content, all copies of a vector
+    or none.
+    """
+    count, size = len(vectors), RECALL_ROWS if sample_rows is None else sample_rows
+    search = _search(vectors, threshold, blocks, earlier)
+    keys = content_keys(vectors)
+    # The highest keys, because the lowest choose the rows that the cells are learned from.
+    least = np.partition(keys, -size)[-size] if count > size else np.uint64(0)
+    sample = np.flatnonzero(keys >= least)
+    rows, others = search.side(sample), search.side(np.arange(count))
+    codes = pairs.left * count + pairs.right
+    row, scores, found = [_NONE], [np.empty(0, np.float32)], [np.empty(0, np.bool_)]
+    with bar(count, "measuring the recall", "texts") as progress:
+        for columns in others.tiles():
+            for part in rows.tiles():
+                one, other = _compare(rows, part, others, columns, threshold)
+                real = one != other
+                one, other, score = search.verify(one[real], other[real])
+                row.append(one)
+                scores.append(score)
+                found.append(np.isin(np.minimum(one, other) * count + np.maximum(one, other), codes))
+            progress.update(columns.stop - columns.start)
+    return Recall(len(sample), np.concatenate(row), np.concatenate(scores), np.concatenate(found))
 
 
 def find_nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = None) -> tuple[Rows, Vectors]:
@@ -96,12 +156,12 @@ def find_nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = No
     tiles = [(rows, columns) for rows in _tiles(len(queries)) for columns in _tiles(len(corpus))]
     with bar(len(tiles), "nearest neighbours", "tiles") as progress:
         for rows, columns in tiles:
-            product = query_operand[rows] @ corpus_operand[columns].T
+            cosines = query_operand[rows] @ corpus_operand[columns].T
             inside = np.flatnonzero((excluded[rows] >= columns.start) & (excluded[rows] < columns.stop))
-            product[inside, excluded[rows][inside] - columns.start] = -2
+            cosines[inside, excluded[rows][inside] - columns.start] = -2
             # The lowest product that may still be the best of its row, given the error margin of the product.
-            rivals = torch.maximum(product.amax(1).float() - margin, torch.from_numpy(best[rows]).to(product.device))
-            one, other = select_at_least(product, rivals - margin)
+            rivals = torch.maximum(cosines.amax(1).float() - margin, torch.from_numpy(best[rows]).to(cosines.device))
+            one, other = select_at_least(cosines, rivals - margin)
             one, other = one + rows.start, other + columns.start
             kept = other != excluded[one]
             one, other = one[kept], other[kept]
@@ -127,14 +187,14 @@ def find_top(vectors: Vectors, count: int) -> tuple[Rows, Vectors]:
         for rows in tiles:
             row_count = rows.stop - rows.start
             for columns in tiles:
-                product = operand[rows] @ operand[columns].T
+                cosines = operand[rows] @ operand[columns].T
                 if rows == columns:
-                    product.fill_diagonal_(-2)
+                    cosines.fill_diagonal_(-2)
                 if columns.start == 0 and columns.stop > count:  # a first bound, before any best value exists
-                    rivals = product.topk(count).values[:, -1].float() - margin
+                    rivals = cosines.topk(count).values[:, -1].float() - margin
                 else:
-                    rivals = torch.from_numpy(best[rows][:, -1]).to(product.device)
-                one, other = select_at_least(product, rivals - margin)
+                    rivals = torch.from_numpy(best[rows][:, -1]).to(cosines.device)
+                one, other = select_at_least(cosines, rivals - margin)
                 score = _score(vectors, one + rows.start, vectors, other + columns.start)
                 one = np.concatenate([np.repeat(np.arange(row_count), count), one])
                 other = np.concatenate([index[rows].reshape(-1), other + columns.start])
@@ -154,66 +214,115 @@ _NONE = np.empty(0, np.int64)
 _Candidates = Iterator[tuple[Rows, Rows]]
 
 
-def _candidates_by_product(vectors: Vectors, threshold: float, blocks: Rows, earlier: NDArray[np.bool_]) -> _Candidates:
+@dataclass(frozen=True)
+class _Side:
+    """Rows of one side of a comparison, earlier rows first, then by block, as an operand of a product."""
+
+    rows: Rows
+    blocks: Rows
+    earlier: NDArray[np.bool_]
+    operand: torch.Tensor
+
+    def tiles(self) -> list[slice]:
+        """Return slices of the rows; none has both earlier and other rows."""
+        first = int(self.earlier.sum())
+        return [
+            *_tiles(first),
+            *(slice(first + each.start, first + each.stop) for each in _tiles(len(self.rows) - first)),
+        ]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What pairs are looked for: the arguments of ``find_pairs``."""
+
+    vectors: Vectors
+    threshold: float
+    blocks: Rows
+    earlier: NDArray[np.bool_]
+
+    def side(self, rows: Rows) -> _Side:
+        """Return ``rows`` as one side of a comparison."""
+        rows = rows[np.lexsort((rows, self.blocks[rows], ~self.earlier[rows]))]
+        return _Side(rows, self.blocks[rows], self.earlier[rows], _operand(self.vectors, rows))
+
+    def verify(self, one: Rows, other: Rows) -> tuple[Rows, Rows, Vectors]:
+        """Return those of the pairs that reach the threshold and are not excluded, and their scores."""
+        same_block = (self.blocks[one] == self.blocks[other]) & (self.blocks[one] >= 0)
+        included = ~(self.earlier[one] & self.earlier[other]) & ~same_block
+        one, other = one[included], other[included]
+        score = _score(self.vectors, one, self.vectors, other)
+        reaches = score.astype(np.float64) >= self.threshold
+        return one[reaches], other[reaches], score[reaches]
+
+
+def _search(vectors: Vectors, threshold: float, blocks: Rows | None, earlier: NDArray[np.bool_] | None) -> _Search:
+    no_blocks, none_earlier = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors), np.bool_)
+    return _Search(
+        vectors, threshold, no_blocks if blocks is None else blocks, none_earlier if earlier is None else earlier
+    )
+
+
+def _candidates_by_product(search: _Search) -> _Candidates:
     """Yield, tile by tile, the pairs of rows whose product may reach the threshold."""
-    order = np.lexsort((np.arange(len(vectors)), blocks, ~earlier))
-    operand = _operand(vectors, order)
-    blocks, earlier = blocks[order], earlier[order]
-    least = torch.tensor(threshold - _margin(), device=operand.device)
-    tiles = list(combinations_with_replacement(_tiles(len(vectors)), 2))
+    side = search.side(np.arange(len(search.vectors)))
+    tiles = list(combinations_with_replacement(side.tiles(), 2))
     with bar(len(tiles), "comparing embeddings", "tiles") as progress:
         for rows, columns in tiles:
+            yield _compare(side, rows, side, columns, search.threshold)
             progress.update(1)
-            if (earlier[rows].all() and earlier[columns].all()) or _one_block(blocks[rows], blocks[columns]):
-                continue
-            product = operand[rows] @ operand[columns].T
-            common = np.intersect1d(blocks[rows], blocks[columns])
-            if common.size and common[-1] >= 0:
-                down, across = (torch.from_numpy(blocks[tile]).to(operand.device) for tile in (rows, columns))
-                product.masked_fill_((down[:, None] == across) & (across >= 0), -2)
-            if rows == columns:
-                product.fill_diagonal_(-2)
-            one, other = select_at_least(product, least)
-            one, other = one + rows.start, other + columns.start
-            upper = one < other
-            yield order[one[upper]], order[other[upper]]
 
 
-def _candidates_by_index(vectors: Vectors, threshold: float, new: NDArray[np.bool_]) -> _Candidates:
-    """Yield the neighbours of ``new`` rows in an index, widening the search until it passes the threshold."""
-    from usearch.index import Index
+def _candidates_by_cell(search: _Search) -> _Candidates:
+    """Yield, cell by cell, the pairs of rows in one cell whose product may reach the threshold."""
+    cells = build_cells(search.vectors, search.threshold)
+    with bar(cells.count, "comparing embeddings", "cells") as progress:
+        for cell, home in enumerate(cells.home_rows()):
+            yield from _compare_in_cell(search, cells, cell, home)
+            progress.update(1)
 
-    count = len(vectors)
-    index = Index(ndim=vectors.shape[1], metric="ip", dtype="f16", connectivity=32, expansion_add=128)
-    with bar(count, "indexing embeddings", "texts") as progress:
-        for rows in _tiles(count):
-            # One thread, because the graph, and with it the result, depends on the insertion order.
-            index.add(np.arange(rows.start, rows.stop), vectors[rows], threads=1)
-            progress.update(rows.stop - rows.start)
-    searched = np.flatnonzero(new)
-    with bar(len(searched), "searching embeddings", "texts") as progress:
-        for part in _tiles(len(searched)):
-            remaining, limit = searched[part], 32
-            while remaining.size:
-                limit = min(limit, count)
-                # At least two queries, because usearch returns another shape for a single one.
-                remaining = np.resize(remaining, max(2, len(remaining)))
-                found = index.search(vectors[remaining], limit)
-                one = np.repeat(remaining, limit)
-                other = np.asarray(found.keys, dtype=np.int64).reshape(-1)
-                near = 1 - np.asarray(found.distances, dtype=np.float64) >= threshold - _F16_MARGIN
-                near &= np.arange(limit) < np.asarray(found.counts)[:, None]
-                chosen = near.reshape(-1) & (one != other)
-                yield one[chosen], other[chosen]
-                more = limit < min(count, MAX_NEIGHBOURS)
-                remaining, limit = remaining[near[:, -1]] if more else _NONE, limit * 4
-            progress.update(part.stop - part.start)
+
+def _compare_in_cell(search: _Search, cells: Cells, cell: int, home: Rows) -> _Candidates:
+    """Yield the pairs of ``home``, the rows at home in ``cell``, and those of a row at home and a visitor.
+
+    A pair whose rows visit each other's cells is left to the lower cell.
+    """
+    residents = search.side(home)
+    for rows, columns in combinations_with_replacement(residents.tiles(), 2):
+        yield _compare(residents, rows, residents, columns, search.threshold)
+    visitors = search.side(cells.visitors(cell))
+    for rows, columns in product(residents.tiles(), visitors.tiles()):
+        one, other = _compare(residents, rows, visitors, columns, search.threshold)
+        at_home = cells.home[other]
+        first = (at_home > cell) | ~cells.is_visit(one, at_home)
+        yield one[first], other[first]
+
+
+def _compare(one: _Side, rows: slice, other: _Side, columns: slice, threshold: float) -> tuple[Rows, Rows]:
+    """Return the pairs of rows of two tiles, ``rows`` of ``one`` and ``columns`` of ``other``, that may be similar.
+
+    If both are one side, each pair is returned once, and no row with itself. No pair of one block is returned.
+    """
+    ones, others = one.blocks[rows], other.blocks[columns]
+    if (one.earlier[rows].all() and other.earlier[columns].all()) or _one_block(ones, others):
+        return _NONE, _NONE
+    cosines = one.operand[rows] @ other.operand[columns].T
+    common = np.intersect1d(ones, others)
+    if common.size and common[-1] >= 0:
+        down, across = (torch.from_numpy(blocks).to(cosines.device) for blocks in (ones, others))
+        cosines.masked_fill_((down[:, None] == across) & (across >= 0), -2)
+    if one is other and rows == columns:
+        cosines.fill_diagonal_(-2)
+    left, right = select_at_least(cosines, torch.tensor(threshold - _margin(), device=cosines.device))
+    if one is other:
+        upper = left + rows.start < right + columns.start
+        left, right = left[upper], right[upper]
+    return one.rows[rows][left], other.rows[columns][right]
 
 
 # Error margins of a product of unit rows. In bfloat16 each factor has a relative error of at most 2^-9, so the product
 # has one of 2^-8 (Cauchy-Schwarz); rounding the product and the threshold adds 2^-9 each: 0.0078, rounded up.
 _BF16_MARGIN = 0.01
-_F16_MARGIN = 0.004
 _F32_MARGIN = 1e-4
 
 
@@ -226,10 +335,11 @@ def _margin() -> float:
 
 
 def _operand(vectors: Vectors, order: Rows | None = None) -> torch.Tensor:
-    """Return ``vectors``, in ``order``, in the product's precision, without a second float32 copy of all."""
+    """Return ``vectors``, or its rows ``order``, in the precision of the product, without a second float32 copy."""
     dtype = torch.bfloat16 if has_native_bf16() else torch.float32
-    operand = torch.empty(vectors.shape, dtype=dtype, device=_device())
-    for rows in _tiles(len(vectors)):
+    count = len(vectors) if order is None else len(order)
+    operand = torch.empty((count, vectors.shape[1]), dtype=dtype, device=_device())
+    for rows in _tiles(count):
         tile = vectors[rows] if order is None else vectors[order[rows]]
         operand[rows] = torch.from_numpy(np.ascontiguousarray(tile)).to(operand.device)
     return operand

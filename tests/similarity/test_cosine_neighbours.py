@@ -135,22 +135,6 @@ def test_more_pairs_than_the_limit_raise_an_error(monkeypatch):
         cosine_neighbours.find_pairs(np.repeat(unit(1, 8, 0), 100, axis=0), 0.9)
 
 
-def test_beyond_the_exact_limit_an_index_finds_the_same_pairs(monkeypatch):
-    vectors = unit(1_500, 48, 7, spread=0.15)
-    blocks = np.arange(1_500) % 7 - 1
-    earlier = np.arange(1_500) < 400
-    exact = cosine_neighbours.find_pairs(vectors, 0.9, blocks=blocks, earlier=earlier)
-    assert len(exact.left) > 2_000
-    monkeypatch.setattr(cosine_neighbours, "MAX_EXACT_ROWS", 1_000)
-    found, again = (cosine_neighbours.find_pairs(vectors, 0.9, blocks=blocks, earlier=earlier) for _ in range(2))
-    assert_same(again, (found.left, found.right, found.score))
-    alone = cosine_neighbours.find_pairs(vectors, 0.9, earlier=np.arange(1_500) > 0)
-    assert set(alone.left) == {0} and len(alone.left) > 1
-    one, other = ({*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} for pairs in (exact, found))
-    assert other <= one
-    assert len(other) >= 0.995 * len(one)
-
-
 @pytest.mark.usefixtures("filtered")
 @examples(12)
 @given(st.data())

@@ -1,0 +1,128 @@
+"""Cells of unit vectors: candidates for pairs over a threshold when all pairs are too many to multiply.
+
+A row is *at home* in the cell whose centroid is nearest to it, and *visits* the next nearest ones. Each cell compares
+its home rows with each other and with its visitors, so a pair is compared if one row is at home where the other visits.
+
+Two rows with a cosine of t are sqrt(2 - 2 t) apart, so their products with the difference of two centroids differ by at
+most that times the distance of the centroids, and typically by a small part of it, because the direction from one row
+to the other has little to do with the centroids. A row visits the cells whose centroids are nearly as near as its own:
+within ``REACH`` of that bound, which at 1 would miss no pair, but at most about ``MAX_CELLS``.
+
+The cells depend on the set of vectors only: neither on the order of the rows nor on threads, tiles or the processor.
+The rows that the centroids are learned from are chosen by their content, and all arithmetic is exact: vectors and
+centroids are rounded to integers so small that float32 represents every sum of their products.
+"""
+
+from dataclasses import dataclass
+from math import isqrt, sqrt
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seas_data.progress import bar
+
+Rows = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+Vectors = NDArray[np.float32]
+
+REACH = 0.25
+MAX_CELLS = 16
+ROWS_PER_CENTROID = 16
+"""Rows that the centroids are learned from, per centroid."""
+ITERATIONS = 5
+_TILE_ROWS = 2_048
+_KEY_SEED = 20_261_129
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of ``len(home)`` rows.
+
+    ``home``: the cell in which each row is at home. ``visits``: sorted, ``cell * len(home) + row`` for each cell that a
+    row visits.
+    """
+
+    count: int
+    home: Rows
+    visits: Rows
+
+    def home_rows(self) -> list[Rows]:
+        """Return the rows that are at home in each cell, ascending."""
+        order = np.argsort(self.home, kind="stable")
+        return np.split(order, np.searchsorted(self.home[order], np.arange(1, self.count)))
+
+    def visitors(self, cell: int) -> Rows:
+        """Return the rows that visit ``cell``, ascending."""
+        start, stop = np.searchsorted(self.visits, [cell * len(self.home), (cell + 1) * len(self.home)])
+        return self.visits[start:stop] - cell * len(self.home)
+
+    def is_visit(self, rows: Rows, cells: Rows) -> NDArray[np.bool_]:
+        """Return whether each of ``rows`` visits the cell beside it in ``cells``."""
+        codes = cells * len(self.home) + rows
+        places = np.searchsorted(self.visits, codes)
+        return np.take(self.visits, places, mode="clip") == codes if len(self.visits) else np.zeros(len(rows), np.bool_)
+
+
+def build_cells(vectors: Vectors, threshold: float) -> Cells:
+    """Return the cells in which to look for pairs of the unit rows ``vectors`` with a cosine of at least ``threshold``.
+
+    The number of cells grows with the square root of the number of rows, and so does the work per row.
+    """
+    centroids = learn_centroids(vectors, max(1, 2 * isqrt(len(vectors))))
+    scale, nearest = _scale(vectors.shape[1]), min(MAX_CELLS, len(centroids))
+    reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * scale**2)
+    home, visits = np.empty(len(vectors), np.int64), [np.empty(0, np.int64)]
+    with bar(len(vectors), "assigning to cells", "texts") as progress:
+        for start in range(0, len(vectors), _TILE_ROWS):
+            products = _as_integers(vectors[start : start + _TILE_ROWS]) @ centroids.T
+            # Ties are decided by value, so that their order among the cells plays no role: all tied cells are visited.
+            top = products.topk(nearest, dim=1).values
+            least = torch.maximum(top[:, -1], top[:, 0] - reach)
+            own = products.argmax(1)
+            products.scatter_(1, own[:, None], -torch.inf)
+            rows, cells = (products >= least[:, None]).nonzero().cpu().numpy().T
+            visits.append(cells * len(vectors) + rows + start)
+            home[start : start + len(own)] = own.cpu().numpy()
+            progress.update(len(own))
+    return Cells(len(centroids), home, np.sort(np.concatenate(visits)))
+
+
+def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
+    """Return at most ``count`` centroids of the unit rows ``vectors``: k-means on a sample, rounded to integers."""
+    # One row per key, in the order of the keys.
+    _, first = np.unique(content_keys(vectors), return_index=True)
+    sample = _as_integers(vectors[first[: count * ROWS_PER_CENTROID]])
+    centroids = sample[:count].clone()
+    scale = _scale(vectors.shape[1])
+    for _ in range(ITERATIONS):
+        home = torch.cat([(part @ centroids.T).argmax(1) for part in sample.split(_TILE_ROWS)])
+        # Integer sums do not depend on their order. An empty cell keeps its centroid.
+        sums = torch.zeros(centroids.shape, dtype=torch.int64, device=sample.device)
+        sums.index_add_(0, home, sample.to(torch.int64))
+        length = (sums * sums).sum(1).double().sqrt()
+        moved = torch.round(sums / length.clamp(min=1)[:, None] * scale).float()
+        centroids = torch.where((length > 0)[:, None], moved, centroids)
+    return centroids
+
+
+def content_keys(vectors: Vectors) -> Keys:
+    """Return a number for each row that depends on its bits only, so equal rows have equal keys."""
+    random = np.random.default_rng(_KEY_SEED)
+    factors = random.integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    keys = np.empty(len(vectors), np.uint64)
+    for start in range(0, len(vectors), _TILE_ROWS):
+        bits = np.ascontiguousarray(vectors[start : start + _TILE_ROWS]).view(np.uint32)
+        keys[start : start + len(bits)] = (bits * factors).sum(axis=1, dtype=np.uint64)
+    # The low bits of the sum depend on few bits of the row; the shift and the product spread the others over them.
+    return (keys ^ (keys >> np.uint64(32))) * factors[0]
+
+
+def _scale(dimensions: int) -> int:
+    """Return the length to which unit rows are scaled: two rounded rows have a product of less than 2**24."""
+    return 4_095 - isqrt(dimensions)
+
+
+def _as_integers(vectors: Vectors) -> torch.Tensor:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.from_numpy(np.rint(vectors * np.float32(_scale(vectors.shape[1])))).to(device)
