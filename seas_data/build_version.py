@@ -27,7 +27,7 @@ from seas_data.curate import incoming
 from seas_data.curate.pipeline import Frames, curate
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Release
-from seas_data.sources.account import Account, not_embeddable_reasons
+from seas_data.sources.account import Account, not_embeddable_reasons, semantic_recalls
 from seas_data.store import Manifest, Workspace, formats, open_workspace
 from seas_data.store.code import code_digest
 from seas_data.store.parts import LOCAL, Engine
@@ -113,7 +113,10 @@ def _build_from_sources(
         with stages.timed("pairs", frames["verdicts"].height):
             frames |= loop.pair_answers(recipe, parent, frames)
     account = replace(
-        new.account, compared=new.prompts.height, not_embeddable=not_embeddable_reasons(frames["decisions"])
+        new.account,
+        compared=new.prompts.height,
+        not_embeddable=not_embeddable_reasons(frames["decisions"]),
+        semantic_recall=semantic_recalls(frames["metrics"]),
     )
     return _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0), account
 

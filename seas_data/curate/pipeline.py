@@ -152,7 +152,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         "clusters": clustered["clusters"].join(earlier.clusters, on="prompt_id", how="anti"),
         "wrappers": detected["wrappers"].join(earlier.wrappers, on="template_id", how="anti"),
         "embeddings": vectors.embeddings(new_splits),
-        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], _measure_cuts(cut_components)])),
+        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], _measure_cuts(cut_components)])),
     }
 
 

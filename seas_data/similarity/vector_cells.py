@@ -32,7 +32,6 @@ ROWS_PER_CENTROID = 16
 """Rows that the centroids are learned from, per centroid."""
 ITERATIONS = 5
 _TILE_ROWS = 2_048
-_KEY_SEED = 20_261_129
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def build_cells(vectors: Vectors, threshold: float) -> Cells:
 def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
     """Return at most ``count`` centroids of the unit rows ``vectors``: k-means on a sample, rounded to integers."""
     # One row per key, in the order of the keys.
-    _, first = np.unique(content_keys(vectors), return_index=True)
+    _, first = np.unique(content_keys(vectors, seed=1), return_index=True)
     sample = _as_integers(vectors[first[: count * ROWS_PER_CENTROID]])
     centroids = sample[:count].clone()
     scale = _scale(vectors.shape[1])
@@ -106,9 +105,9 @@ def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
     return centroids
 
 
-def content_keys(vectors: Vectors) -> Keys:
-    """Return a number for each row that depends on its bits only, so equal rows have equal keys."""
-    random = np.random.default_rng(_KEY_SEED)
+def content_keys(vectors: Vectors, seed: int) -> Keys:
+    """Return a number for each row that depends on its bits and ``seed`` only, so equal rows have equal keys."""
+    random = np.random.default_rng(seed)
     factors = random.integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     keys = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), _TILE_ROWS):

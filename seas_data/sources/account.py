@@ -1,5 +1,6 @@
 """Account of what was read: rows, set-aside rows, labels without a mapping, languages. A build prints it at its end."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +18,8 @@ DEFAULT_PROPORTION: Final = 0.01
 """The limit of a training source that sets none; one row is always allowed."""
 NOT_EMBEDDABLE_NOTICE: Final = 0.1
 """If no embedder reads more than this proportion of the rows, the account says so as a warning."""
+RECALL_NOTICE: Final = 0.99
+"""If a lower proportion of the pairs similar by meaning was found, the account says so as a warning."""
 _PLACES: Final = 5
 _VALUES: Final = 10
 
@@ -47,6 +50,9 @@ class Account:
     sources: dict[str, SourceAccount] = field(default_factory=dict)
     compared: int = 0
     not_embeddable: dict[str, int] = field(default_factory=dict)
+    semantic_recall: list[dict[str, Any]] = field(default_factory=list)
+    """What proportion of the similar pairs was found, if not all were compared: ``threshold``, ``value``, ``low``,
+    ``high`` (the interval) and ``n`` (pairs) of each model and threshold."""
 
 
 def require_readable(name: str, source: Source, found: SourceRows) -> None:
@@ -134,7 +140,16 @@ def account_lines(account: Account) -> list[str]:
             f"{warning}{unseen:,} of {account.compared:,} rows ({proportion:.1%}) are compared by words only, because "
             f"no embedder reads them: {_join(account.not_embeddable, _VALUES)}."
         )
-    return lines
+    return lines + [_recall_line(each) for each in account.semantic_recall if each["value"] is not None]
+
+
+def _recall_line(row: Mapping[str, Any]) -> str:
+    warning = "Warning: " if row["value"] < RECALL_NOTICE else ""
+    advice = "; to compare all pairs, raise curation.semantic.exact_rows" if warning else ""
+    return (
+        f"{warning}{row['value']:.2%} of the pairs with a cosine of at least {row['threshold']} were found (interval "
+        f"{row['low']:.2%} to {row['high']:.2%}; {row['n']:,} pairs of a sample){advice}."
+    )
 
 
 def _answers_line(name: str, each: SourceAccount) -> str:
@@ -149,6 +164,12 @@ def not_embeddable_reasons(decisions: pl.DataFrame) -> dict[str, int]:
     """
     rows = decisions.filter(pl.col("reason") == "not_embeddable").unique("prompt_id", keep="first", maintain_order=True)
     return _counts(rows["detail"].fill_null("unknown"))
+
+
+def semantic_recalls(metrics: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows ``semantic_recall`` of the table ``metrics`` with their facets as values."""
+    rows = metrics.filter(pl.col("name") == "semantic_recall").select("value", "low", "high", "n", "facets")
+    return [json.loads(row.pop("facets")) | row for row in rows.to_dicts()]
 
 
 def _unmapped(source: Source, prompts: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -99,6 +99,7 @@ def _metric(name: str, value: float, n: int, version: str = "v10", **facets: str
 
 
 METRICS = [
+    _metric("semantic_recall", 0.75, 40, model="M", threshold="0.95", rows_compared="4096"),
     _metric("label_accuracy", 0.1, 5, "v9", rows="all", validation="group"),
     _metric("label_accuracy", 0.8, 10, rows="all", validation="group"),
     _metric("label_accuracy", 0.5, 4, rows="given", validation="source", source="alpha"),
@@ -298,6 +299,11 @@ def test_languages(shards: Shards) -> None:
         ("en", 13, 9, 7, 3, 13, 0),
         ("zh", 1, 1, 1, 1, 0, 1),
     ]
+
+
+def test_semantic_recall(shards: Shards) -> None:
+    # version, model, threshold, recall, low, high, pairs, prompts compared
+    assert answer(shards, "semantic-recall") == [("v10", "M", 0.95, 0.75, 0.65, 0.85, 40, 4096)]
 
 
 def test_contamination(shards: Shards) -> None:

@@ -42,9 +42,12 @@ from seas_data.curate.dedup.items import Items
 from seas_data.curate.dedup.negation import find_negations
 from seas_data.curate.dedup.turn_links import link_turns
 from seas_data.folding import has_hidden_payload
+from seas_data.metrics.intervals import effective_interval
+from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.recipe import Curation
+from seas_data.recipe.dedup import Semantic
 from seas_data.similarity import cosine_neighbours, near_duplicates
-from seas_data.similarity.cosine_neighbours import Pairs
+from seas_data.similarity.cosine_neighbours import Pairs, Recall
 from seas_data.similarity.embeddings import Embedded
 from seas_data.similarity.windows import pair_texts
 from seas_data.store.parts import Parts
@@ -68,10 +71,13 @@ class Edges:
     with and without one; follow these from edge to edge, because units with equal payloads are joined only to the first
     of them (reason ``exact_duplicate``). A pair similar by both measures has the near score if that makes it a
     duplicate, else the semantic one.
+
+    ``metrics``: if not all pairs were compared by meaning, ``semantic_recall`` of each model at both thresholds.
     """
 
     duplicates: pl.DataFrame
     requests: pl.DataFrame
+    metrics: pl.DataFrame
 
 
 def find_edges(items: Items, embedded: Embedded | None, settings: Curation, parts: Parts | None = None) -> Edges:
@@ -86,7 +92,7 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
     blocks = np.full(items.items.height, -1, dtype=np.int64)
     blocks[: items.units.height] = _template_codes(items)
     earlier = items.items["earlier"].to_numpy()
-    passes = [pl.DataFrame(schema=_PAIR_COLUMNS)]
+    passes, metrics = [pl.DataFrame(schema=_PAIR_COLUMNS)], [metric_frame([])]
     if settings.near is not None:
         floor = min(settings.near.group_threshold, settings.near.duplicate_threshold)
         pairs_found = near_duplicates.find_pairs(
@@ -97,7 +103,15 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
         floor = min(settings.semantic.group_threshold, settings.semantic.duplicate_threshold)
         for model in sorted(embedded.matrices):
             owner, vectors = embedded.windows_of(model)
-            pairs_found = cosine_neighbours.find_pairs(vectors, floor, blocks=blocks[owner], earlier=earlier[owner])
+            in_block, is_earlier, exact_rows = blocks[owner], earlier[owner], settings.semantic.exact_rows
+            pairs_found = cosine_neighbours.find_pairs(
+                vectors, floor, blocks=in_block, earlier=is_earlier, exact_rows=exact_rows
+            )
+            if not cosine_neighbours.is_exact(is_earlier, exact_rows):
+                recall = cosine_neighbours.measure_recall(
+                    vectors, pairs_found, floor, blocks=in_block, earlier=is_earlier
+                )
+                metrics.append(_recall_metrics(model, recall, settings.semantic))
             passes.append(_as_pairs("semantic_duplicate", pair_texts(pairs_found, owner)))
     # One row per pair of items: a near duplicate first, then the semantic score, then a near score below its threshold.
     preference = (
@@ -111,6 +125,7 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
     return Edges(
         duplicates=_as_edges(items, _add_turn_links(items, disguised, similar, settings)),
         requests=_as_edges(items, _find_requests(items, similar)),
+        metrics=pl.concat(metrics),
     )
 
 
@@ -165,6 +180,19 @@ def restrict_to_kept(edges: pl.DataFrame, prompts: pl.DataFrame, kept: pl.DataFr
         reason="reason",
         score="score",
     ).sort("prompt_id", "neighbour_id")
+
+
+def _recall_metrics(model: str, recall: Recall, settings: Semantic) -> pl.DataFrame:
+    """Return ``semantic_recall`` of one model: the proportion of the sample's pairs that were found."""
+    rows = []
+    for threshold in sorted({settings.group_threshold, settings.duplicate_threshold}):
+        counted = recall.score >= threshold
+        found, n = recall.found[counted], int(counted.sum())
+        low, high = effective_interval(found, recall.row[counted])
+        facets = {"model": model, "threshold": threshold, "rows_compared": recall.rows}
+        value = float(found.mean()) if n else None
+        rows.append(metric_row("semantic_recall", value, facets, low=low, high=high, n=n))
+    return metric_frame(rows)
 
 
 def _template_codes(items: Items) -> NDArray[np.int64]:

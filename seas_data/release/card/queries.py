@@ -26,6 +26,7 @@ DATASET: dict[str, list[str]] = {
     "clusters": ["max_rows=10"],
     "diversity": [],
     "drop-reasons": [],
+    "semantic-recall": [],
     "contamination": [],
     "leaks": [],
     "label-sources": [],
