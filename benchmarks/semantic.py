@@ -1,6 +1,7 @@
 """Benchmark of semantic deduplication: seas-data, semhash and two functions of sentence-transformers on real rows.
 
     python benchmarks/semantic.py [--rows 10000 30000 69461] [--threshold 0.95] [--store DIR] [--generated 300000]
+                                  [--cells 100000 300000 1000000]
 
 All methods get the same unit vectors (all-MiniLM-L6-v2, each text of the sample once, every language, without texts
 over 256 tokens) and run in a process of their own, so peak memory is measured per method; ``--store`` keeps the
@@ -12,6 +13,10 @@ run with their defaults except for the threshold (and communities of two). Compa
 
 semhash (``pip install semhash==0.5.*``) is skipped if it is not installed. The real rows come from the folder in
 $SEAS_DATA_REAL. Generated rows are random unit vectors, one in ten close to another one.
+
+``--cells`` measures the search in cells, which large builds use instead of all pairs, on *planted* rows: vectors around
+generated topics or around the real vectors, one in ten with a cosine of 0.95 to 0.99 to the row before. Printed are the
+proportion of the planted pairs found and the recall that a build measures itself.
 """
 
 import argparse
@@ -21,6 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +36,7 @@ from near_duplicates import draw_sample, growth_exponent, load_real_rows, select
 WORKERS = {
     "ours": "ours, bf16 where native",
     "ours32": "ours, fp32",
+    "cells": "ours, in cells",
     "semhash": "semhash",
     "community": "community_detection",
     "mining": "paraphrase_mining_embeddings",
@@ -52,6 +60,8 @@ def main() -> None:
             print("No real rows: set SEAS_DATA_REAL to their folder.\n")
         if arguments.generated:
             measure_generated_rows(arguments.generated, arguments.threshold, root)
+        if arguments.cells:
+            measure_cells(arguments.cells, arguments.threshold, Path(arguments.store or root / "store"))
     return None
 
 
@@ -61,6 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threshold", type=float, default=0.95)
     parser.add_argument("--store", help="a folder that keeps the vectors for the next run")
     parser.add_argument("--generated", type=int, default=300_000)
+    parser.add_argument("--cells", type=int, nargs="*", default=[100_000, 300_000, 1_000_000])
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -100,6 +111,80 @@ def measure_generated_rows(size: int, threshold: float, root: Path) -> None:
         print(f"| {part} | {result['seconds']:.1f} | {result['peak']} | {len(result['pairs'])} |", flush=True)
         curve.append((part, result["seconds"]))
     print(f"\n- grows as n^{growth_exponent(curve):.2f}: every pair is multiplied")
+
+
+def measure_cells(sizes: list[int], threshold: float, store: Path) -> None:
+    """Run the search in cells on planted rows, one process per size."""
+    print(f"\n## Planted rows in cells at {threshold}\n")
+    print("| around | rows | processor s | of them recall | peak MB | pairs | planted found | measured recall |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    around = {"topics": None} | ({"real vectors": embed_rows(rows, store)[1]} if (rows := load_real_rows()) else {})
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
+        for name, centres in around.items():
+            curve: list[tuple[int, float]] = []
+            for size in sizes:
+                cells, seconds = pool.submit(search_planted, size, threshold, centres).result()
+                curve.append((size, seconds))
+                print(f"| {name} | {size} | " + " | ".join(cells) + " |", flush=True)
+            print(f"\n- {name}: grows as n^{growth_exponent(curve):.2f}\n", flush=True)
+
+
+def search_planted(size: int, threshold: float, centres: Any) -> tuple[list[str], float]:
+    """Return the cells of one row of the table, and the processor seconds of the search."""
+    from seas_data.metrics.intervals import effective_interval
+    from seas_data.similarity import cosine_neighbours
+
+    vectors, planted = plant_vectors(size, centres)
+    started = time.process_time()
+    found = cosine_neighbours.find_pairs(vectors, threshold, exact_rows=0)
+    searched = time.process_time()
+    recall = cosine_neighbours.measure_recall(vectors, found, threshold)
+    measured = time.process_time() - searched
+    pairs = set((found.left * size + found.right).tolist())
+    low, high = effective_interval(recall.found, recall.row)
+    kept = [row for row, cosine in planted if cosine >= threshold]
+    hits = sum((row - 1) * size + row in pairs for row in kept)
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+    return [
+        f"{searched - started + measured:.0f}",
+        f"{measured:.0f}",
+        f"{peak:,}",
+        f"{len(pairs):,}",
+        f"{hits:,} of {len(kept):,}: {hits / len(kept):.5f}",
+        f"{recall.found.mean():.4f} ({low:.4f} to {high:.4f}, n = {len(recall.found):,})",
+    ], searched - started
+
+
+def plant_vectors(size: int, centres: Any) -> tuple[Any, list[tuple[int, float]]]:
+    """Return unit vectors, and the rows that are planted near the row before, with the cosine of the two.
+
+    Rows have a cosine of 0.3 to 0.9 to one of 2,000 random topics, or of 0.55 to 0.9 to one of ``centres``.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(1)
+
+    def turn(rows: Any, low: float, high: float) -> Any:
+        aside = random.standard_normal(rows.shape, dtype=np.float32)
+        aside -= (aside * rows).sum(1, keepdims=True) * rows
+        aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+        cosine = random.uniform(low, high, (len(rows), 1)).astype(np.float32)
+        turned = cosine * rows + np.sqrt(1 - cosine**2) * aside
+        return turned / np.linalg.norm(turned, axis=1, keepdims=True)
+
+    least = 0.3 if centres is None else 0.55
+    if centres is None:
+        centres = random.standard_normal((2_000, 384), dtype=np.float32)
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    vectors, planted = np.empty((size, centres.shape[1]), np.float32), []
+    for start in range(0, size, 20_000):
+        part = vectors[start : start + 20_000]
+        part[:] = turn(centres[random.integers(0, len(centres), len(part))], least, 0.9)
+        close = np.arange(9, len(part), 10)
+        part[close] = turn(part[close - 1], 0.95, 0.99)
+        cosines = (part[close].astype(np.float64) * part[close - 1]).sum(1)
+        planted += zip((close + start).tolist(), cosines.tolist(), strict=True)
+    return vectors, planted
 
 
 def measure_quality(result: dict[str, Any], true: set[tuple[int, int]]) -> list[object]:
@@ -170,7 +255,14 @@ def run_worker(name: str, folder: Path, threshold: float) -> None:
     import numpy as np
 
     texts, vectors = json.loads((folder / "texts.json").read_text()), np.load(folder / "vectors.npy")
-    workers = {"ours": ours, "ours32": ours32, "semhash": semhash, "community": community, "mining": mining}
+    workers = {
+        "ours": ours,
+        "ours32": ours32,
+        "cells": cells,
+        "semhash": semhash,
+        "community": community,
+        "mining": mining,
+    }
     seconds, dropped, pairs = workers[name](texts, vectors, threshold)
     # Not the process' own ru_maxrss, which includes the memory of the parent at the fork.
     peak = round(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)
@@ -196,6 +288,16 @@ def ours32(texts: list[str], vectors: Any, threshold: float) -> Result:
 
     cosine_neighbours.has_native_bf16 = lambda: False
     return ours(texts, vectors, threshold)
+
+
+def cells(texts: list[str], vectors: Any, threshold: float) -> Result:
+    from seas_data.similarity import cosine_neighbours
+
+    started = time.perf_counter()
+    found = cosine_neighbours.find_pairs(vectors, threshold, exact_rows=0)
+    pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
+    dropped = select_dropped(pairs)
+    return time.perf_counter() - started, dropped, pairs
 
 
 def semhash(texts: list[str], vectors: Any, threshold: float) -> Result:

@@ -2,6 +2,7 @@
 -- question: What proportion of the pairs that are similar by meaning was found, where not all pairs were compared?
 --     (From comparing a sample of prompts with all.) Empty if all pairs were compared.
 -- topic: curation
+-- chart: table
 select
     version,
     facets ->> 'model' as model,

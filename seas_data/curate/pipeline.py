@@ -139,6 +139,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         _require_no_crossing(find_crossings(kept_and_holdout, splits, kept_edges, templates, settings))
 
     new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
+    cuts = _measure_cuts(cut_components)
     return {
         "prompts": _with_labels(incoming.prompts, kept),
         "set_aside": incoming.set_aside,
@@ -152,7 +153,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         "clusters": clustered["clusters"].join(earlier.clusters, on="prompt_id", how="anti"),
         "wrappers": detected["wrappers"].join(earlier.wrappers, on="template_id", how="anti"),
         "embeddings": vectors.embeddings(new_splits),
-        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], _measure_cuts(cut_components)])),
+        "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], cuts])),
     }
 
 

@@ -9,8 +9,9 @@ import pytest
 from seas_data import recipe as recipes
 from seas_data import sources
 from seas_data.cli.dry_run_sources import write_sources
+from seas_data.metrics.rows import metric_frame, metric_row
 from seas_data.recipe import Recipe, Source
-from seas_data.sources.account import Account, account_lines, describe_source, not_embeddable_reasons
+from seas_data.sources.account import Account, account_lines, describe_source, not_embeddable_reasons, semantic_recalls
 from tests.taxonomies import RISK_CATEGORIES
 
 ROWS = [
@@ -51,6 +52,19 @@ def test_account_warns_if_no_embedder_reads_a_tenth_of_the_rows(unseen: int, sta
     line = account_lines(Account(compared=10, not_embeddable={"language: sw is none of en, zh": unseen}))[-1]
     assert line.startswith(start)
     assert "because no embedder reads them: language: sw is none of en, zh" in line
+
+
+def test_account_warns_if_few_of_the_similar_pairs_were_found() -> None:
+    def row(value: float) -> dict[str, object]:
+        return metric_row("semantic_recall", value, {"model": "M", "threshold": 0.95}, low=0.9, high=1.0, n=70)
+
+    measured = semantic_recalls(metric_frame([row(0.995), row(0.95)]))
+    assert account_lines(Account(semantic_recall=measured))[1:] == [
+        "99.50% of the pairs with a cosine of at least 0.95 were found (interval 90.00% to 100.00%; 70 pairs of a "
+        "sample).",
+        "Warning: 95.00% of the pairs with a cosine of at least 0.95 were found (interval 90.00% to 100.00%; 70 pairs "
+        "of a sample); to compare all pairs, raise curation.semantic.exact_rows.",
+    ]
 
 
 def test_reasons_count_each_prompt_once() -> None:

@@ -1,5 +1,7 @@
 """What is compared, and what a pair of alike items means."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -16,6 +18,7 @@ from seas_data.curate.dedup.edges import (
 )
 from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddable
 from seas_data.folding import leak_digest
+from seas_data.recipe.dedup import Semantic
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import normalise, text_digest
 from tests.conftest import examples
@@ -79,6 +82,21 @@ def seeing(compared: Items, angles: dict[str, float | None]) -> Embedded:
         detail=pl.Series([(None if text in row else "truncated: 9 of 8 tokens") for text in texts], dtype=pl.String),
     )
     return Embedded(lookup, {"circle": np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)})
+
+
+def test_recall_is_measured_if_not_all_pairs_are_compared() -> None:
+    texts = [f"{BREAD} {number}" for number in range(20)]
+    compared = collect_items(prompts(*((f"p{number:02}", text) for number, text in enumerate(texts))), wrapped())
+    embedded = seeing(compared, {text: number // 2 * 36.0 + number % 2 * 5 for number, text in enumerate(texts)})
+    exact, in_cells = (
+        find_edges(compared, embedded, curation(near=None, semantic=Semantic(exact_rows=rows))) for rows in (20, 19)
+    )
+    assert exact.metrics.is_empty()
+    assert in_cells.duplicates.equals(exact.duplicates) and exact.duplicates.height == 10
+    assert in_cells.metrics.select("name", "value", "n").rows() == [("semantic_recall", 1.0, 20)] * 2
+    assert [json.loads(facets) for facets in in_cells.metrics["facets"]] == [
+        {"model": "circle", "rows_compared": 20, "threshold": threshold} for threshold in (0.92, 0.95)
+    ]
 
 
 def test_copies_are_one_unit_with_the_lowest_id() -> None:
