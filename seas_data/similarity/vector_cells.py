@@ -60,7 +60,8 @@ class Cells:
         """Return whether each of ``rows`` visits the cell beside it in ``cells``."""
         codes = cells * len(self.home) + rows
         places = np.searchsorted(self.visits, codes)
-        return np.take(self.visits, places, mode="clip") == codes if len(self.visits) else np.zeros(len(rows), np.bool_)
+        found: NDArray[np.bool_] = np.append(self.visits, -1)[places] == codes
+        return found
 
 
 def build_cells(vectors: Vectors, threshold: float) -> Cells:
