@@ -60,7 +60,9 @@ class Cells:
         """Return whether each of ``rows`` visits the cell beside it in ``cells``."""
         codes = cells * len(self.home) + rows
         places = np.searchsorted(self.visits, codes)
-        found: NDArray[np.bool_] = np.append(self.visits, -1)[places] == codes
+        if not len(self.visits):
+            return np.zeros(len(rows), np.bool_)
+        found: NDArray[np.bool_] = self.visits[np.minimum(places, len(self.visits) - 1)] == codes
         return found
 
 
@@ -95,8 +97,9 @@ def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
     sample = _as_integers(vectors[first[: count * ROWS_PER_CENTROID]])
     centroids = sample[:count].clone()
     scale = _scale(vectors.shape[1])
+    tiles = [slice(start, start + _TILE_ROWS) for start in range(0, len(sample), _TILE_ROWS)] or [slice(0)]
     for _ in range(ITERATIONS):
-        home = torch.cat([(part @ centroids.T).argmax(1) for part in sample.split(_TILE_ROWS)])
+        home = torch.cat([(sample[tile] @ centroids.T).argmax(1) for tile in tiles])
         # Integer sums do not depend on their order. An empty cell keeps its centroid.
         sums = torch.zeros(centroids.shape, dtype=torch.int64, device=sample.device)
         sums.index_add_(0, home, sample.to(torch.int64))
@@ -109,13 +112,14 @@ def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
 def content_keys(vectors: Vectors, seed: int) -> Keys:
     """Return a number for each row that depends on its bits and ``seed`` only, so equal rows have equal keys."""
     random = np.random.default_rng(seed)
-    factors = random.integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    factors: Keys = random.integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     keys = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), _TILE_ROWS):
         bits = np.ascontiguousarray(vectors[start : start + _TILE_ROWS]).view(np.uint32)
         keys[start : start + len(bits)] = (bits * factors).sum(axis=1, dtype=np.uint64)
     # The low bits of the sum depend on few bits of the row; the shift and the product spread the others over them.
-    return (keys ^ (keys >> np.uint64(32))) * factors[0]
+    mixed: Keys = (keys ^ (keys >> np.uint64(32))) * np.uint64(random.integers(2**63) * 2 + 1)
+    return mixed
 
 
 def _scale(dimensions: int) -> int:
