@@ -112,13 +112,14 @@ def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
 def content_keys(vectors: Vectors, seed: int) -> Keys:
     """Return a number for each row that depends on its bits and ``seed`` only, so equal rows have equal keys."""
     random = np.random.default_rng(seed)
-    factors: Keys = random.integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    # Odd factors, one for each number of a row and one for the sum.
+    factors: Keys = np.asarray(random.integers(2**62, size=vectors.shape[1] + 1), np.uint64) * 2 + 1
     keys = np.empty(len(vectors), np.uint64)
     for start in range(0, len(vectors), _TILE_ROWS):
         bits = np.ascontiguousarray(vectors[start : start + _TILE_ROWS]).view(np.uint32)
-        keys[start : start + len(bits)] = (bits * factors).sum(axis=1, dtype=np.uint64)
+        keys[start : start + len(bits)] = (bits * factors[:-1]).sum(axis=1, dtype=np.uint64)
     # The low bits of the sum depend on few bits of the row; the shift and the product spread the others over them.
-    mixed: Keys = (keys ^ (keys >> np.uint64(32))) * np.uint64(random.integers(2**63) * 2 + 1)
+    mixed: Keys = (keys ^ (keys >> np.uint64(32))) * factors[-1:]
     return mixed
 
 
