@@ -6,6 +6,7 @@ may drop them, because a new holdout set must not be in the training data, and s
 a row that a person keeps. Holdout prompts take part in contamination only.
 """
 
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -61,27 +62,22 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     older = pl.concat([earlier.kept, restored])
     older = older.with_columns(leak_digests(older))  # an older version may have folded otherwise, or not at all
     prompts = pl.concat([each.select(_COMPARED_COLUMNS) for each in (older, incoming.prompts)])
-    prompts = without(prompts, incoming.manual_drops).sort("prompt_id")
+    prompts = without(prompts, incoming.manual_drops)
+    prompts = prompts.sort("prompt_id") if older.height else prompts  # the incoming ones are sorted
     decisions = [incoming.decisions]
 
     prompts = _apply(drop_invalid(prompts, settings.limits).decisions, prompts, incoming.manual_keeps, decisions)
     prompts = as_compared(prompts)
-    with stages.timed("embed", prompts.height):
-        texts = compared_texts(prompts).select("text", "language")
-        embedded_texts = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
-    clean = stages.run(
-        "contamination",
-        prompts.height,
-        lambda: {"decisions": drop_contaminated(prompts, embedded_texts, settings.contamination).decisions},
-    )
+    contaminated = _find_contaminated(prompts, recipe, stages, vector_folder)
     flagged_before = (
         (pl.col("decision") == "flag")
         & _is_in(earlier.kept["prompt_id"])
         & _is_in(earlier.kept["prompt_id"], "witness_id")
     )
-    prompts = _apply(clean["decisions"].filter(~flagged_before), prompts, incoming.manual_keeps, decisions)
+    prompts = _apply(contaminated.filter(~flagged_before), prompts, incoming.manual_keeps, decisions)
     holdout = prompts.filter(pl.col("role") == "holdout")
     training = prompts.filter(pl.col("role") == "training")
+    del prompts  # at ten million rows every frame counts
     earlier_ids = training.join(earlier.kept, on="prompt_id", how="semi")["prompt_id"]
     frozen_splits = earlier.splits.join(training, on="prompt_id", how="semi")
 
@@ -155,6 +151,15 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         "embeddings": vectors.embeddings(new_splits),
         "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], cuts])),
     }
+
+
+def _find_contaminated(prompts: pl.DataFrame, recipe: Recipe, stages: Stages, vector_folder: Path) -> pl.DataFrame:
+    """Return the decisions on training prompts that are too similar to holdout prompts."""
+    with stages.timed("embed", prompts.height):
+        texts = compared_texts(prompts).select("text", "language")
+        embedded = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
+    compare = partial(drop_contaminated, prompts, embedded, recipe.curation.contamination)
+    return stages.run("contamination", prompts.height, lambda: {"decisions": compare().decisions})["decisions"]
 
 
 def _detect(training: pl.DataFrame, earlier: Earlier, settings: TemplateSettings) -> Frames:

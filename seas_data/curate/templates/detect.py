@@ -27,7 +27,7 @@ from seas_data.curate.templates.shared_segments import Segments, count_character
 from seas_data.curate.templates.window_store import WindowStore
 from seas_data.text import content_id
 
-_TEXTS_PER_CHUNK = 10_000
+_TEXTS_PER_CHUNK = 2_000
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,10 @@ def _fold_distinct(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     for part in texts.to_frame().iter_slices(_TEXTS_PER_CHUNK):
         folded = winnowing.fold(part.to_series().str.normalize("NFC").to_list())
         views.append(pl.Series(folded.views, dtype=pl.String))
-    return views.unique().sort(), views.rank("dense") - 1
+    ranks = views.rank("dense").cast(pl.Int64).to_numpy() - 1
+    first = np.empty(int(ranks.max(initial=-1)) + 1, np.int64)
+    first[ranks] = np.arange(len(ranks))
+    return views.gather(first), pl.Series(ranks)
 
 
 def _match_wrappers(views: pl.Series, windows: WindowStore, segments_of: Mapping[str, Segments]) -> list[str | None]:

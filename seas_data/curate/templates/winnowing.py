@@ -24,7 +24,7 @@ WINDOWS_PER_RUN = 8
 GUARANTEED_CHARACTERS = WINDOW_CHARACTERS + WINDOWS_PER_RUN - 1
 """A passage of this many folded characters that two texts share is always detected."""
 
-_CHARACTERS_PER_CHUNK = 2_000_000
+_CHARACTERS_PER_CHUNK = 500_000
 Chunks = Iterator[tuple[NDArray[np.uint64], NDArray[np.int32]]]
 """Hashes and rows of windows, in parts."""
 _BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2**64
