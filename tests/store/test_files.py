@@ -1,0 +1,42 @@
+"""Files: Parquet that is written part by part has the bytes of one that is written at once."""
+
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from seas_data.store import files
+
+
+@pytest.mark.parametrize("rows", [0, 1, 999, 1000, 1001, 2500])
+def test_parquet_written_in_parts_has_the_bytes_of_a_whole_table(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pl.DataFrame(
+        {
+            "id": [f"{row % 7}" for row in range(rows)],
+            "text": ["kettle " * (row % 50) for row in range(rows)],
+            "vector": [[row / 3, 1.0] for row in range(rows)],
+            "messages": [None if row % 3 else [{"role": "user", "content": "tea"}] for row in range(rows)],
+        },
+        schema={
+            "id": pl.String,
+            "text": pl.String,
+            "vector": pl.List(pl.Float32),
+            "messages": pl.List(pl.Struct({"role": pl.String, "content": pl.String})),
+        },
+    )
+    monkeypatch.setattr(files, "ROWS_PER_GROUP", 1000)
+    files.write_parquet(tmp_path / "parts.parquet", frame)
+    whole = files._arrow(frame)
+    with pq.ParquetWriter(
+        tmp_path / "whole.parquet",
+        whole.schema,
+        compression="zstd",
+        use_content_defined_chunking=True,
+        write_page_index=True,
+    ) as writer:
+        if rows:
+            writer.write_table(whole, row_group_size=1000)
+    assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
