@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -67,22 +68,58 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> str:
     return finish(start(tmp_path_factory.mktemp("here") / "ws", "local"))
 
 
+PATIENCE = {
+    "RAY_agent_register_timeout_ms": "600000",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_health_check_timeout_ms": "60000",
+    "RAY_health_check_failure_threshold": "20",
+}
+"""Ray's own limits are too short for a machine whose cores have other work."""
+
+
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A cluster of one node, the head; tests add others. Each has one CPU."""
+    for name, value in PATIENCE.items():
+        monkeypatch.setenv(name, value)
+    from ray._private import services
     from ray.cluster_utils import Cluster
 
-    started = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 150_000_000}, shutdown_at_exit=True
-    )
+    look_up = services.get_node
+
+    def wait_for_node(*arguments: Any) -> Any:
+        """Return what ``get_node`` does; it is given 30 seconds, which is a constant of Ray."""
+        until = time.monotonic() + SECONDS
+        while True:
+            try:
+                return look_up(*arguments)
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+
+    monkeypatch.setattr(services, "get_node", wait_for_node)
+    started = Cluster(initialize_head=True, head_node_args=node_settings(), shutdown_at_exit=True)
     try:
         yield started
     finally:
         started.shutdown()
 
 
+def node_settings() -> dict[str, int]:
+    """Return the settings of a small node. It is told its ports: it waits 15 seconds for agents that choose theirs."""
+    held = [socket.socket() for _ in range(3)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    names = ("metrics_agent_port", "dashboard_agent_listen_port", "runtime_env_agent_port")
+    return {"num_cpus": 1, "object_store_memory": 150_000_000, **dict(zip(names, ports, strict=True))}
+
+
 def add_node(cluster: Any) -> Any:
-    return cluster.add_node(num_cpus=1, object_store_memory=150_000_000)
+    return cluster.add_node(**node_settings())
 
 
 def wait_until(happens: Callable[[], bool], process: subprocess.Popen[str]) -> None:
