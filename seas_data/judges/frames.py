@@ -1,6 +1,6 @@
 """Frames that every kind of judge takes and returns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import polars as pl
@@ -9,6 +9,8 @@ from seas_data.errors import SeasDataError
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.thinking import LONE_CLOSING, NO_FINAL
 
+CLIPPED: Final = "the response was cut after {} tokens"
+NOT_CLIPPED: Final = "the response was not cut after {} tokens: the judge's model has no tokenizer"
 CUT_OFF: Final = "the judge's answer was cut off"
 NO_GOAL: Final = "not judged: the prompt has no goal"
 ONLY_ATTACKS: Final = "not judged: the prompt is not an attack"
@@ -30,15 +32,23 @@ def to_requests(rows: pl.DataFrame, column: str, contents: Sequence[object]) -> 
     return rows.select("request_id").with_columns(series)
 
 
-def answer_details(answers: pl.DataFrame, changed: Collection[str] = (), *, one_token: bool = False) -> pl.Series:
+def answer_details(
+    answers: pl.DataFrame,
+    changed: Collection[str] = (),
+    *,
+    one_token: bool = False,
+    notes: Mapping[str, str] | None = None,
+) -> pl.Series:
     """Return what is unusual about each of a judge's answers (the columns of ``ANSWER_SCHEMA``), null if nothing is.
 
     ``changed``: the ids of requests whose texts the judge neutralised itself. ``one_token``: an answer has one token,
-    and is not cut off by its limit.
+    and is not cut off by its limit. ``notes``: what else is unusual, by the id of the request.
     """
+    own = notes or {}
     noted = (pl.col("note") == NEUTRALISED).fill_null(value=False)
     details = pl.concat_list(
         pl.when(pl.col("request_id").is_in(list(changed)) & ~noted).then(pl.lit(NEUTRALISED)),
+        pl.col("request_id").replace_strict(list(own), list(own.values()), default=None, return_dtype=pl.String),
         pl.col("note"),
         pl.when((pl.col("finish_reason") == "length") & pl.lit(not one_token)).then(pl.lit(CUT_OFF)),
         pl.col("error"),

@@ -7,10 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.judges.blocks import break_tags
 from seas_data.judges.frames import (
+    CLIPPED,
     NO_GOAL,
+    NOT_CLIPPED,
     VERDICT_COLUMNS,
     answer_details,
     not_judged,
@@ -100,6 +103,10 @@ def _ask(
         ]
         report(judge.label, len(changed), len(texts))
         texts = neutral
+    notes: dict[str, str] = {}
+    if guard.max_response_tokens is not None:
+        responses, notes = _clip(rows["request_id"].to_list(), texts, judge, generator, guard.max_response_tokens)
+        texts = [(prompt, response) for (prompt, _), response in zip(texts, responses, strict=True)]
     turns = rows["messages"].to_list() if guard.takes_turns else [None] * rows.height
     contents = [
         guard.to_input(prompt, response) if messages is None else to_turns(messages, response)
@@ -117,9 +124,35 @@ def _ask(
         answers = generator.generate(requests, sampling, 1, folder, progress, prompt_format)
         answers = require_answers(answers, judge.label)
         answers = answers if thinks else rejoin_thinking(answers)
-        details = answer_details(answers, changed, one_token=limit == 1)
+        details = answer_details(answers, changed, one_token=limit == 1, notes=notes)
         verdicts.append(_parse(answers, details, guard, question, subject, thinks))
     return _combine(verdicts)
+
+
+def _clip(
+    request_ids: Sequence[str],
+    texts: Sequence[tuple[str, str | None]],
+    judge: JudgeGuard,
+    generator: Generator,
+    max_tokens: int,
+) -> tuple[list[str | None], dict[str, str]]:
+    """Return the responses of ``texts`` cut after ``max_tokens`` tokens, and a note for each that is too long.
+
+    Without the model's tokenizer nothing is cut, and a response is too long if it has more bytes than ``max_tokens``.
+    """
+    responses = [response for _, response in texts]
+    clipped = generator.clip([response or "" for response in responses], max_tokens)
+    if clipped is None:
+        note = NOT_CLIPPED.format(max_tokens)
+        long = [len((response or "").encode()) > max_tokens for response in responses]
+        advice = f"; set tokenizer of the model {judge.model}" if any(long) else ""
+    else:
+        note, advice = CLIPPED.format(max_tokens), ""
+        long = [new != (old or "") for new, old in zip(clipped, responses, strict=True)]
+        responses = [old if old is None else new for old, new in zip(responses, clipped, strict=True)]
+    if any(long):
+        say(f"{judge.label}: of {sum(long)} of {len(long)} responses, {note}{advice}.")
+    return responses, {key: note for key, is_long in zip(request_ids, long, strict=True) if is_long}
 
 
 def _quote(text: str, tags: Sequence[str]) -> str:

@@ -36,6 +36,10 @@ class CheckedGenerator:
         """What else affects the answers."""
         return self.generator.backend_settings
 
+    def clip(self, texts: Sequence[str], max_tokens: int) -> list[str] | None:
+        """Return ``texts``, each cut after ``max_tokens`` tokens; see ``protocol.Generator``."""
+        return self.generator.clip(texts, max_tokens)
+
     def generate(
         self,
         requests: pl.DataFrame,

@@ -48,6 +48,18 @@ def load_tokenizer(model: str, revision: str | None = None, template: str | None
     return tokenizer
 
 
+def clip_texts(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], max_tokens: int) -> list[str]:
+    """Return ``texts``, those of more than ``max_tokens`` tokens cut after them; see ``protocol.Generator.clip``."""
+
+    def clip(text: str) -> str:
+        if len(tokenizer(text)["input_ids"]) <= max_tokens:
+            return text
+        ids = tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"]
+        return str(tokenizer.decode(ids, skip_special_tokens=True))
+
+    return [clip(text) for text in texts]
+
+
 def read_template(setting: str) -> str:
     """Return the Jinja text of a ``chat_template`` setting, read from its file if the setting ends in .jinja.
 

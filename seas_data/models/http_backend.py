@@ -140,6 +140,12 @@ class HttpBackend:
             )
         return answers
 
+    def clip(self, texts: Sequence[str], max_tokens: int) -> list[str] | None:
+        """Return ``texts``, each cut after ``max_tokens`` tokens of the model's ``tokenizer``, or None without one."""
+        if self.settings.tokenizer is None:
+            return None
+        return chat_template.clip_texts(chat_template.load_tokenizer(self.settings.tokenizer), texts, max_tokens)
+
     async def _answer_batches(
         self,
         batches: Sequence[Sequence[Request]],

@@ -5,7 +5,7 @@ chat template) or ``text`` (sent unchanged). Answers are a frame with the column
 requests of one call have in common (template keywords, where a guard's verdict is in its output) is a ``PromptFormat``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -119,6 +119,13 @@ class Generator(Protocol):
         Output columns: those of ``ANSWER_SCHEMA``, sorted by ``request_id`` and ``sample``.
 
         Raises SeasDataError if no request can be answered.
+        """
+        ...
+
+    def clip(self, texts: Sequence[str], max_tokens: int) -> list[str] | None:
+        """Return ``texts``, each cut after ``max_tokens`` of the model's tokens; None if its tokenizer is not known.
+
+        Special tokens that the tokenizer adds to a text are counted and not returned.
         """
         ...
 

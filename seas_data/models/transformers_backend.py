@@ -141,6 +141,10 @@ class TransformersBackend:
                     progress.update(len(missing))
         return generation_cache.concat_batches(answers)
 
+    def clip(self, texts: Sequence[str], max_tokens: int) -> list[str]:
+        """Return ``texts``, each cut after ``max_tokens`` tokens; see ``protocol.Generator``."""
+        return chat_template.clip_texts(self.tokenizer, texts, max_tokens)
+
     def to_rows(
         self, requests: pl.DataFrame, samples: int, prompt_format: PromptFormat
     ) -> tuple[list[Row], pl.DataFrame]:

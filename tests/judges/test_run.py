@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +28,9 @@ class Scripted:
     def __init__(self, say: Callable[[str, PromptFormat], tuple[str | None, str, float | None]]) -> None:
         self.say = say
         self.calls: list[tuple[pl.DataFrame, Sampling, PromptFormat]] = []
+
+    def clip(self, texts: Sequence[str], max_tokens: int) -> list[str] | None:
+        return None
 
     def generate(
         self,

@@ -90,6 +90,8 @@ class Guard:
     tags, a text can imitate them. None: each text is a message."""
     moderates: bool = False
     """The input is sent to an endpoint for moderations, and the output is the JSON of its result."""
+    max_response_tokens: int | None = None
+    """A longer response is cut after so many tokens of the guard's own tokenizer before it is judged."""
     needs_goal: bool = False
     """The guard asks about the plain request behind an attack. A row without one is not judged."""
     judges_prompts: bool = True

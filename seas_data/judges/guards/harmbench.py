@@ -3,6 +3,7 @@
 It completes a fixed text with ``yes`` or ``no``. It asks about the plain request behind an attack, the prompt's goal,
 and not about the attack, so a prompt without a goal is not judged. The text is that of HarmBench's code, with seven
 rules and without a context; the model card shows another one, with four rules. It accepts only what reads as English.
+As in that code, the classifier sees the first 512 tokens of a response, counted by its own tokenizer.
 
 Source: github.com/centerforaisafety/HarmBench, eval_utils.py.
 """
@@ -69,5 +70,6 @@ HARMBENCH: Final = Guard(
     max_new_tokens=1,
     bare_text=True,
     needs_goal=True,
+    max_response_tokens=512,
     judges_prompts=False,
 )
