@@ -255,7 +255,8 @@ class HttpBackend:
         rows: list[tuple[Any, ...]] = []
         refused_several = False
         while missing:
-            count = 1 if self._one_at_a_time or refused_several else len(missing)
+            single = self._one_at_a_time or refused_several or "n" in self.settings.extra_body
+            count = 1 if single else len(missing)
             body = request.body | ({"n": count} if count > 1 else {})
             if sampling.temperature > 0 and "seed" not in self.settings.extra_body:
                 seed = generation_cache.answer_seed(sampling, request.row_key(missing[0]))

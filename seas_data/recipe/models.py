@@ -69,7 +69,8 @@ class ModelHttp(StrictModel):
     max_wait_seconds: float = Field(default=1800, ge=0)
     """Maximum time to wait for a server that is starting, busy or unreachable."""
     extra_body: FreeOptions = {}
-    """Additional fields of each request. Null leaves a field out."""
+    """Additional fields of each request. Null leaves a field out, such as `seed` or `n`: answers are then not
+    reproducible, or each sample is a request."""
     thinking: Literal["split", "keep"] = "split"
     """`split` moves what the model thinks before its answer (`<think>`, `reasoning_content`) to the column `thinking`:
     it is neither judged nor in a pair. `keep` leaves it in the text."""

@@ -72,6 +72,13 @@ def test_missing_samples_are_requested_again_if_the_server_ignores_n(tmp_path: P
     assert len(seen.bodies) == 48
 
 
+def test_null_leaves_a_field_out_of_requests(tmp_path: Path) -> None:
+    with server(lambda body, _: completion(body)) as (url, seen):
+        answers = ask(url, tmp_path, samples=3, extra_body={"seed": None, "n": None, "top_p": None})
+    assert not any({"seed", "n", "top_p"} & body.keys() for body in seen.bodies)
+    assert answers["text"].null_count() == 0 and len(seen.bodies) == answers.height
+
+
 def test_a_seed_belongs_to_a_request_and_stored_answers_serve_another_number_of_samples(tmp_path: Path) -> None:
     def sent(bodies: list[dict[str, Any]]) -> set[tuple[str, int]]:
         return {(body["messages"][0]["content"], body["seed"]) for body in bodies}
