@@ -109,7 +109,7 @@ def test_the_measured_recall_is_that_of_all_pairs_within_its_interval(monkeypatc
     assert (true < 0.97) == (nearest == 1)
     sampled = cosine_neighbours.measure_recall(vectors, found, 0.9, sample_rows=1_000, **exclusions)
     low, high = effective_interval(sampled.found, sampled.row)
-    assert sampled.rows == 1_000 and len(sampled.found) > 100
+    assert sampled.rows == 1_000 and len(sampled.found) > 90
     assert low <= true <= high
     whole = cosine_neighbours.measure_recall(vectors, found, 0.9, **exclusions)
     assert whole.rows == 3_000
