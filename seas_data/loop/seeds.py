@@ -18,6 +18,7 @@ from seas_data.query.version import Version
 from seas_data.recipe import Attack
 from seas_data.tables import schema
 from seas_data.tables.ids import messages, row_ids
+from seas_data.text import printable
 
 
 def draw_iteration_seeds(context: IterationContext, parent: Version | None, prompts: pl.DataFrame) -> Frames:
@@ -105,6 +106,11 @@ def draw_seeds(
             "labelled adversarial prompts, or lower loop.attack.examples_per_seed"
         )
     names: list[str] = [name for name in types if name in by_type]
+    if not names:
+        raise SeasDataError(
+            f"the types of the prompts in {split}, such as {printable(min(by_type))[:60]}, are not in the taxonomy; "
+            "correct them, or name your own categories in taxonomy"
+        )
     counts = apportion(_type_weights(names, by_type, settings, weakness), count)
     generator = np.random.default_rng([random_stream[0], iteration, *random_stream[1].encode()])
     ids: list[list[str]] = []

@@ -53,6 +53,15 @@ def test_types_are_apportioned_by_size_uniformly_or_by_weakness() -> None:
     assert counts(weak) == {"Role Play": 12, "Goal Hijacking": 4, "Health Harm": 4}
 
 
+def test_types_that_the_taxonomy_does_not_have_are_an_error() -> None:
+    with pytest.raises(
+        SeasDataError, match="types of the prompts in train, such as Goal Hijacking, are not in the taxo"
+    ):
+        draw_seeds(
+            make_prompts(), 8, SETTINGS, types=["Sweet"], iteration=1, split="train", random_stream=(0, "attack")
+        )
+
+
 def test_too_few_prompts_of_every_type_is_an_error() -> None:
     with pytest.raises(SeasDataError, match="no type has 300 prompts in train, the number of examples of a seed; add"):
         draw(4, examples_per_seed=300)
