@@ -20,12 +20,13 @@ payload and whatever resembles it are always ``related``.
 
 Conversations of which one has a turn that the other asks are ``related``, too (``turn_links``).
 
-Three more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them
+Four more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them
 on one side of the split and drops neither. *Negations*: one text negates the other (``negation``). *The same request as
 another attack*: embeddings capture the request and hardly its form, so a question and the same question with "begin
 with: Of course" have almost one vector; a semantic duplicate must have the same attack style, or both none. *Different
 requests in nearly identical wrappers*: as whole texts, two long stories that differ in a sentence make all their
-prompts similar; prompts of two templates are duplicates only if their payloads are.
+prompts similar; prompts of two templates are duplicates only if their payloads are. *Translations*: semantic duplicates
+in different languages make the same request (``curation.semantic.translations``).
 
 Every edge reaches the group threshold of its measure, which keeps two prompts on one side of the split; edges that also
 reach the duplicate threshold (``is_duplicate``) can cause a drop.
@@ -120,11 +121,12 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
     ordered = pl.concat(passes).sort("left", "right", preference)
     similar = ordered.filter(pl.any_horizontal(pl.col("left", "right").ne_missing(pl.col("left", "right").shift())))
     duplicates = _find_duplicates(items, similar, with_near=settings.near is not None)
-    marked = _mark_related(items, duplicates, similar.filter(is_duplicate(settings)), settings)
+    translations = _find_translations(items, duplicates, settings)
+    marked = _mark_related(items, duplicates, translations, similar.filter(is_duplicate(settings)), settings)
     disguised = _add_disguised(items, marked, settings)
     return Edges(
         duplicates=_as_edges(items, _add_turn_links(items, disguised, similar, settings)),
-        requests=_as_edges(items, _find_requests(items, similar)),
+        requests=_as_edges(items, pl.concat([_find_requests(items, similar), translations])),
         metrics=pl.concat(metrics),
     )
 
@@ -244,11 +246,23 @@ def _find_duplicates(items: Items, similar: pl.DataFrame, *, with_near: bool) ->
     )
 
 
-def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, settings: Curation) -> pl.DataFrame:
+def _find_translations(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.DataFrame:
+    """Return those of ``pairs`` of units that are semantic duplicates in different languages, if they are kept."""
+    languages = items.items["language"].head(items.units.height)
+    kept = settings.semantic is not None and settings.semantic.translations == "keep"
+    candidates = pairs.filter(pl.lit(kept), pl.col("reason") == "semantic_duplicate", is_duplicate(settings))
+    return candidates.filter(languages.gather(candidates["left"]) != languages.gather(candidates["right"]))
+
+
+def _mark_related(
+    items: Items, pairs: pl.DataFrame, translations: pl.DataFrame, same: pl.DataFrame, settings: Curation
+) -> pl.DataFrame:
     """Return ``pairs`` of units, with the reason ``related`` where a pair over the threshold is not a duplicate.
 
-    ``same``: the pairs of items that reach a duplicate threshold.
+    ``translations``: those that are translations. ``same``: the pairs of items that reach a duplicate threshold.
     """
+    translated = translations.select("left", "right", translated=pl.lit(True)).unique()
+    pairs = pairs.join(translated, on=["left", "right"], how="left", maintain_order="left")
     texts, languages = (items.items[name].head(items.units.height) for name in ("text", "language"))
     hidden = pl.Series("hidden", [has_hidden_payload(text) for text in texts], dtype=pl.Boolean)
     units = items.units.select("attack_style", "template_id", hidden, payload="payload_item").with_row_index("unit")
@@ -269,7 +283,8 @@ def _mark_related(items: Items, pairs: pl.DataFrame, same: pl.DataFrame, setting
         & ~(first.cast(pl.Int64) * width + second).is_in(duplicate_pairs)
     ).fill_null(False)
     hides = pl.col("hidden") | pl.col("hidden_right")
-    is_related = is_duplicate(settings) & (other_attack | other_request | hides)
+    is_translation = (pl.col("reason") == "semantic_duplicate") & pl.col("translated").fill_null(False)
+    is_related = is_duplicate(settings) & (other_attack | other_request | hides | is_translation)
     related = pl.lit("related", dtype=EDGE_REASONS)
     marked = ends.with_columns(reason=pl.when(is_related).then(related).otherwise("reason"))
     if settings.separate_negations:

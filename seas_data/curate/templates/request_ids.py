@@ -1,5 +1,5 @@
 """Request ids: prompts that make the same request in different wrappers, or with and without a wrapper, or under
-different system turns.
+different system turns, or in different languages.
 
 Such prompts are not duplicates (they are the easy and the hard forms of one request); they share a ``request_id``.
 Similarity is not transitive: following it from pair to pair would chain different requests together. So every request
@@ -27,12 +27,12 @@ def assign_request_ids(
 
     Every row of ``pairs`` counts, so it must reach the duplicate thresholds. Rows of earlier versions keep their
     request; if its anchor is gone, they replace it. A prompt has a request only if the same request occurs in another
-    wrapper, or both in a wrapper and without one, or so under another system turn.
+    wrapper, or both in a wrapper and without one, or so under another system turn, or in another language.
 
-    Input columns: of ``prompts``: ``prompt_id``, ``text_digest``, ``system_digest`` (if there are conversations); of
-    ``templates``: ``prompt_id``, ``template_id``, ``payload`` (wrapped prompts); of ``pairs``: ``prompt_id``,
-    ``neighbour_id``, ``reason``, ``score`` (see ``edges.Edges``); of ``earlier_requests``: ``prompt_id``,
-    ``request_id`` (or null).
+    Input columns: of ``prompts``: ``prompt_id``, ``text_digest``, ``language`` (if known), ``system_digest`` (if there
+    are conversations); of ``templates``: ``prompt_id``, ``template_id``, ``payload`` (wrapped prompts); of ``pairs``:
+    ``prompt_id``, ``neighbour_id``, ``reason``, ``score`` (see ``edges.Edges``); of ``earlier_requests``:
+    ``prompt_id``, ``request_id`` (or null).
     Output columns: ``prompt_id``, ``request_id``.
     """
     rows = _digest_requests(prompts, templates, earlier_requests)
@@ -53,7 +53,10 @@ def assign_request_ids(
     )
     return (
         rows.join(assigned, on="digest")
-        .filter(pl.struct("template_id", "system_digest").n_unique().over("request_id") > 1)
+        .filter(
+            (pl.struct("template_id", "system_digest").n_unique().over("request_id") > 1)
+            | ((pl.col("digest").n_unique() > 1) & (pl.col("language").n_unique() > 1)).over("request_id")
+        )
         .select("prompt_id", "request_id")
         .sort("prompt_id")
     )
@@ -62,11 +65,13 @@ def assign_request_ids(
 def _digest_requests(
     prompts: pl.DataFrame, templates: pl.DataFrame, earlier_requests: pl.DataFrame | None
 ) -> pl.DataFrame:
-    """Return ``prompt_id``, ``digest`` (of its request), ``template_id``, ``system_digest`` and ``earlier_id`` (its
-    earlier request).
+    """Return ``prompt_id``, ``digest`` (of its request), ``template_id``, ``system_digest``, ``language`` and
+    ``earlier_id`` (its earlier request).
     """
     if "system_digest" not in prompts.columns:
         prompts = prompts.with_columns(system_digest=pl.lit(None, pl.String))
+    if "language" not in prompts.columns:
+        prompts = prompts.with_columns(language=pl.lit(None, pl.String))
     payloads = templates.select("payload").drop_nulls().unique()
     digests = payloads.with_columns(payload_digest=pl.col("payload").map_elements(text_digest, pl.String))
     wrapped = templates.drop_nulls("template_id").join(digests, on="payload", how="left")
@@ -76,7 +81,7 @@ def _digest_requests(
         else earlier_requests
     )
     return (
-        prompts.select("prompt_id", "text_digest", "system_digest")
+        prompts.select("prompt_id", "text_digest", "system_digest", "language")
         .join(wrapped.select("prompt_id", "template_id", "payload_digest"), on="prompt_id", how="left")
         .join(earlier.select("prompt_id", earlier_id="request_id"), on="prompt_id", how="left")
         .select(
@@ -84,6 +89,7 @@ def _digest_requests(
             digest=pl.coalesce("payload_digest", "text_digest"),
             template_id="template_id",
             system_digest="system_digest",
+            language="language",
             earlier_id="earlier_id",
         )
     )

@@ -17,6 +17,7 @@ from seas_data.curate.dedup.edges import (
     restrict_to_kept,
 )
 from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddable
+from seas_data.curate.templates.request_ids import assign_request_ids
 from seas_data.folding import leak_digest
 from seas_data.recipe.dedup import Semantic
 from seas_data.similarity.embeddings import Embedded
@@ -97,6 +98,27 @@ def test_recall_is_measured_if_not_all_pairs_are_compared() -> None:
     assert [json.loads(facets) for facets in in_cells.metrics["facets"]] == [
         {"model": "circle", "rows_compared": 20, "threshold": threshold} for threshold in (0.92, 0.95)
     ]
+
+
+def test_translations_share_a_request_and_are_not_duplicates_unless_the_settings_say_so() -> None:
+    rows = prompts(("a", BREAD), ("b", "wie lagert man Brot"), ("c", "wie lagert man frisches Brot"), ("d", LAMP))
+    rows = rows.with_columns(language=pl.Series(["en", "de", "de", "en"]))
+    compared = collect_items(rows, wrapped())
+    embedded = seeing(compared, dict(zip(rows["text"], (0.0, 10.0, 10.5, 90.0), strict=True)))
+    edges = find_edges(compared, embedded, SEMANTIC_ONLY)
+    assert pairs(edges.duplicates) == [
+        ("a", "b", "related"),
+        ("a", "c", "related"),
+        ("b", "c", "semantic_duplicate"),
+    ]
+    assert pairs(edges.requests) == [("a", "b", "semantic_duplicate"), ("a", "c", "semantic_duplicate")]
+    requests = assign_request_ids(rows, wrapped(), edges.requests.filter(is_duplicate(SEMANTIC_ONLY)))
+    assert requests["prompt_id"].to_list() == ["a", "b", "c"]
+    assert requests["request_id"].n_unique() == 1
+    dropping = curation(near=None, semantic=Semantic(translations="drop"))
+    edges = find_edges(compared, embedded, dropping)
+    assert {reason for _, _, reason in pairs(edges.duplicates)} == {"semantic_duplicate"}
+    assert edges.requests.is_empty()
 
 
 def test_copies_are_one_unit_with_the_lowest_id() -> None:
