@@ -88,7 +88,9 @@ def test_a_query_draws_columns_that_it_has_shows_no_text_and_says_the_same_twice
     name: str, newest: duckdb.DuckDBPyConnection
 ) -> None:
     columns, rows = ask(newest, name)
-    assert rows or name == "utility", "no evaluation harness was run on the made targets; tests/utility asks it"
+    # No evaluation harness was run on the made targets, and no vectors were compared in part: tests/utility and
+    # test_queries.py ask these.
+    assert rows or name in ("utility", "semantic-recall")
     assert set(QUERIES[name].chart.channels.values()) <= set(columns)
     shown = " ".join(str(value) for row in rows for value in row)
     assert not [word for word in WORDS if word in shown]

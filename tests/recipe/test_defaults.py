@@ -25,6 +25,8 @@ DEFAULTS: dict[str, Any] = {
     "curation.near.group_threshold": 0.6,
     "curation.semantic.duplicate_threshold": 0.95,
     "curation.semantic.group_threshold": 0.92,
+    "curation.semantic.translations": "keep",
+    "curation.semantic.exact_rows": None,
     "curation.drop_disguised": False,
     "curation.drop_other_system_turns": False,
     "curation.separate_negations": True,

@@ -92,7 +92,6 @@ def released(made: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleName
             extend(monkeypatch, table)
         version = plant(root, {table: pl.lit(planted_in(table)) for table in TABLES})
         checkout(version, folder / "public", "public")
-        monkeypatch.setattr(folders.card, "dataset_files", without_card)
         checkout(version, folder / "gated", "gated")
         found = {profile: pii.find_in_release(version, profile).filter(column="note") for profile in PROFILES}
         candidate = checks.Candidate(version, "gated")

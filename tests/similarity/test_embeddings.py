@@ -118,6 +118,7 @@ def test_neither_the_number_of_workers_nor_the_order_of_texts_changes_a_byte(loa
     assert several.tobytes() == one[order].tobytes()
 
 
+@pytest.mark.slow
 def test_the_stored_parts_do_not_depend_on_the_number_of_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "PART_TOKENS", {"cpu": 200, "cuda": 200})
     texts = frame([sentence(1 + number % 20, number) for number in range(60)])

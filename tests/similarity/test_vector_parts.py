@@ -77,6 +77,7 @@ def test_windows_of_long_texts_are_units_too(tmp_path):
     assert sum(unit.texts.height for unit in engine.units) == 3
 
 
+@pytest.mark.slow
 def test_what_is_lost_is_computed_here_and_a_resumed_build_runs_what_is_missing(here, tmp_path):
     check_same(embed(tmp_path / "lost", Recorder(lambda count: [1])), here)
 

@@ -137,6 +137,7 @@ def test_an_interrupted_pull_is_resumed(hub: Hub, mine: Path, tmp_path: Path, mo
     assert not (root / "pull").exists()
 
 
+@pytest.mark.slow
 def test_a_dropped_download_is_resumed_within_the_pull(hub: Hub, mine: Path, tmp_path: Path) -> None:
     pushed(mine)
     hub.faults.append(Fault("GET", "^/store/", drop_after=700, skip=2, times=3))
