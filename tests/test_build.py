@@ -197,6 +197,7 @@ def test_changed_settings_alone_build_nothing_and_say_so(example: Path, tmp_path
     assert "build into a new workspace" in built.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["release.max_unparsed_proportion=0.1", "sources.general.licence=MIT"])
 def test_a_licence_or_release_said_anew_makes_a_version_of_the_same_rows(
     change: str, example: Path, first: Version, tmp_path: Path

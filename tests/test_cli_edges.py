@@ -183,6 +183,7 @@ def test_hostile_names_are_printed_safely_by_every_command(tmp_path: Path) -> No
     assert sum("\\u{1b}[31m" in text for text in printed.values()) > 12, "they are shown, visibly"
 
 
+@pytest.mark.slow
 def test_an_argument_that_is_not_utf_8_is_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "seas_data", "why", b"\xff", "--workspace", str(tmp_path / "none")]
     found = subprocess.run(command, capture_output=True, check=False)

@@ -94,6 +94,7 @@ def released(version: Version, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
+@pytest.mark.slow
 def test_a_release_has_the_turns_in_every_tool(version: Version, released: Path, tmp_path: Path) -> None:
     prompts = version.table("prompts").filter(pl.col("messages").is_not_null())
     known = dict(prompts.select("prompt_id", "messages").iter_rows())

@@ -128,6 +128,7 @@ def test_the_checks_look_at_every_turn(version: Version) -> None:
         assert find_withheld_text(Candidate(version, profile)).ids == ()
 
 
+@pytest.mark.slow
 def test_a_release_has_the_turns_and_loads_with_datasets(root: Path, version: Version, tmp_path: Path) -> None:
     ended = called("checkout", "v0", tmp_path / "out", "--workspace", root, "--profile", "public")
     assert ended.returncode == 0, ended.stderr

@@ -130,6 +130,7 @@ def test_short_cuts_give_the_folded_forms_of_the_definition(text: str) -> None:
     assert normalise(text) == " ".join(composed.split())
 
 
+@pytest.mark.slow
 def test_short_cuts_replace_every_character_of_the_tables() -> None:
     tables = (folding._fold_table(), folding._look_alike_table(), folding._ignorable_table())
     every = "".join(map(chr, range(0x110000)))

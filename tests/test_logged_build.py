@@ -30,6 +30,7 @@ def run(folder: Path, *names: str, root: str = "ws", **keys: Any) -> Version:
     return build(recipe(sources, **keys), folder / root).version
 
 
+@pytest.mark.slow
 def test_a_report_of_garak_is_built_and_nothing_but_its_named_fields_is_kept(tmp_path: Path) -> None:
     report = plant_lines(FIXTURES / "garak" / "small.report.jsonl", tmp_path / "run.report.jsonl")
     source = {"log": "garak", "path": str(report), "licence": "CC0-1.0"}

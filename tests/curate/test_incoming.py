@@ -89,6 +89,7 @@ def test_a_keep_applies_against_a_later_holdout_set(tmp_path: Path) -> None:
     assert find_id(first, PLAIN[1]) not in kept(third)
 
 
+@pytest.mark.slow
 def test_the_loop_keeps_manual_keeps(kept_by_person: tuple[Path, Version, str]) -> None:
     _, second, short = kept_by_person
     fresh = iteration.build_incoming(tables.empty("prompts"), incoming.read_earlier(second))

@@ -124,6 +124,7 @@ def test_a_held_out_request_in_any_turn_never_reaches_training(
     assert in_use == set(frames["splits"].filter(pl.col("split") != "holdout")["prompt_id"]) & in_use
 
 
+@pytest.mark.slow
 @examples(8)
 @given(rows=conversations(), test=st.sampled_from([0.2, 0.5]))
 def test_no_training_row_has_a_turn_that_a_test_row_asks(

@@ -8,7 +8,7 @@ from tests.fuzz.engine import run_inputs
 from tests.fuzz.targets import TARGETS
 
 INPUTS = 60
-FILES = 10  # of inputs that are written to a file, which take longest
+FILES = 6  # of inputs that are written to a file, which take longest
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -48,6 +48,7 @@ def run(hub: Hub, code: str, *arguments: str, home: Path) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 def test_the_clients_create_commit_tag_load_and_download(tmp_path: Path) -> None:
     with Hub() as hub:
         ended = run(hub, ROUND, str(tmp_path), home=tmp_path / "home")
@@ -80,6 +81,7 @@ except Exception as problem:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("token", "private", "gated", "outcome"),
     quick(

@@ -83,6 +83,7 @@ def counted(output: str, judge: str) -> dict[str, int]:
     return {name: int(number) for number, name in re.findall(r"(\d+) ([a-z ]+)", line)}
 
 
+@pytest.mark.slow
 def test_the_judges_of_a_recipe_are_planned_and_every_failure_is_counted(tmp_path: Path) -> None:
     folder = tmp_path / "tables"
     folder.mkdir()

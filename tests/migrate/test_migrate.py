@@ -208,6 +208,7 @@ def test_a_new_folder_is_not_overwritten_and_lies_outside_the_old_one(old: Path,
     assert migrate(old, tmp_path / "empty").workspace.versions() == ["v0", "v1", "v2", "v3"]
 
 
+@pytest.mark.slow
 def test_the_command_names_the_digests_and_an_older_workspace_names_the_command(old: Path, tmp_path: Path) -> None:
     refused = called("log", "--workspace", old)
     assert refused.returncode == 2

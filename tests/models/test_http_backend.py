@@ -273,18 +273,21 @@ def test_concurrency_limits_the_requests_under_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "reason", "error"),
-    [
-        ({"finish_reason": "length"}, "length", None),
-        ({"finish_reason": "eos_token"}, "stop", None),
-        ({"finish_reason": "content_filter"}, "filter", "content_filter"),
-        ({"message": {"content": None, "refusal": "I cannot"}}, "filter", "refusal"),
-        ({"message": {"content": [{"type": "text", "text": "bl"}, {"type": "text", "text": "ue"}]}}, "stop", None),
-        ({"finish_reason": "brand_new"}, "other", None),
-        ({"finish_reason": ["stop"]}, "other", None),
-        ({"finish_reason": "error"}, "error", "finish reason error"),
-        ({"message": {"role": "assistant", "content": None}}, "error", "no text"),
-        ({"message": None}, "error", "no text"),
-    ],
+    quick(
+        4,
+        [
+            ({"finish_reason": "length"}, "length", None),
+            ({"finish_reason": "eos_token"}, "stop", None),
+            ({"finish_reason": "content_filter"}, "filter", "content_filter"),
+            ({"message": {"content": None, "refusal": "I cannot"}}, "filter", "refusal"),
+            ({"message": {"content": [{"type": "text", "text": "bl"}, {"type": "text", "text": "ue"}]}}, "stop", None),
+            ({"finish_reason": "brand_new"}, "other", None),
+            ({"finish_reason": ["stop"]}, "other", None),
+            ({"finish_reason": "error"}, "error", "finish reason error"),
+            ({"message": {"role": "assistant", "content": None}}, "error", "no text"),
+            ({"message": None}, "error", "no text"),
+        ],
+    ),
 )
 def test_finish_reasons(tmp_path: Path, choice: dict[str, Any], reason: str, error: str | None) -> None:
     with server(lambda body, _: completion(body, **choice)) as (url, _):

@@ -15,6 +15,7 @@ from seas_data.models.token_probability import find_final_part
 from seas_data.models.transformers_backend import TransformersBackend
 from seas_data.recipe import ModelHttp, ModelInProcess
 from seas_data.sandbox.tiny import CHAT_TEMPLATE, write_model
+from tests.conftest import quick
 from tests.models.conftest import create_requests
 from tests.models.servers import server
 
@@ -64,7 +65,7 @@ def scripted(ids: list[int], words: int) -> Callable[..., torch.Tensor]:
     return generate
 
 
-@pytest.mark.parametrize("keep", ["split", "keep"])
+@pytest.mark.parametrize("keep", quick(10, ["split", "keep"]))
 @pytest.mark.parametrize(
     ("output", "tokens", "opened", "low"),
     [
@@ -126,7 +127,7 @@ SPLIT: Any = {"content": "safe", "reasoning_content": "is it unsafe?"}
 ANYWHERE = VerdictTokens(unsafe=("unsafe",), safe=("safe",), after="")
 
 
-@pytest.mark.parametrize("thinking", ["split", "keep"])
+@pytest.mark.parametrize("thinking", quick(10, ["split", "keep"]))
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [

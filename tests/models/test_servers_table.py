@@ -48,6 +48,7 @@ def test_a_server_that_takes_every_field(table: ModuleType) -> None:
     assert all(seen.startswith("taken") for seen in found.values()), found
 
 
+@pytest.mark.slow
 def test_a_server_that_ignores_every_field_and_one_that_refuses(table: ModuleType) -> None:
     calls = [0]
 

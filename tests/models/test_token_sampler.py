@@ -33,7 +33,7 @@ def expected(sampling: Sampling) -> np.ndarray:
     return np.where(probabilities >= least, probabilities, 0) / probabilities[probabilities >= least].sum()
 
 
-@pytest.mark.parametrize("temperature", quick(4, [0.3, 0.8, 1.5]))
+@pytest.mark.parametrize("temperature", quick(1, [0.8, 0.3, 1.5]))
 @pytest.mark.parametrize("top_p", [0.2, 0.7, 0.9, 1.0])
 def test_tokens_have_the_distribution_of_the_softmax(temperature: float, top_p: float) -> None:
     """Chi-square of 24,000 draws: at most 3.5 standard deviations above its mean, and no token outside of top-p."""

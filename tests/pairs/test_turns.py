@@ -83,6 +83,7 @@ def test_plain_prompts_give_the_same_rows_with_and_without_the_column(role: str)
     assert build(plain, NOTHING, role).equals(build(plain.drop("messages"), NOTHING, role))
 
 
+@pytest.mark.slow
 @examples(20)
 @given(st.lists(WORDS, min_size=2, max_size=5), st.data())
 def test_a_held_out_request_in_any_turn_never_reaches_training(texts: list[str], data: st.DataObject) -> None:

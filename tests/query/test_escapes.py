@@ -211,6 +211,7 @@ def test_a_runaway_is_stopped_by_time(
     assert state(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", quick(1, TOO_MUCH))
 def test_a_runaway_is_stopped_by_memory(name: str, shards: Shards) -> None:
     with pytest.raises(SeasDataError, match=r"^the query was stopped because it used more than 0.5 GB of memory"):

@@ -63,6 +63,7 @@ def newest(made: Path) -> Version:
     return version.open(made).version()
 
 
+@pytest.mark.slow
 def test_the_folder_may_be_the_current_directory(
     newest: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_shard_is_redacted_to_the_same_bytes_in_every_version(made: Path, publ
     assert names[0] < names[1], "of the tables only new shards travel"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", quick(1, ["public", "gated"]))
 def test_a_release_of_a_pulled_release_is_the_same(
     profile: Any, request: pytest.FixtureRequest, tmp_path: Path

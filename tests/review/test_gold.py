@@ -297,6 +297,7 @@ def test_rows_that_the_version_does_not_have_are_counted(version: Version, tmp_p
     assert gold.compare_with_gold(version, path).unknown_responses == 1
 
 
+@pytest.mark.slow
 def test_the_commands_give_the_sheet_and_take_it_back(made: Path, version: Version, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

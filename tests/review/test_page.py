@@ -391,6 +391,7 @@ def test_nothing_hostile_acts_and_nothing_leaves(
     assert all(unguard_cell(row["text"]) == stored[row_id] for row_id, row in rows.items())
 
 
+@pytest.mark.slow
 def test_a_response_is_shown_with_the_turns_of_its_conversation(hostile_version: Version, tmp_path: Path) -> None:
     query = "select response_id, prompt_id from responses where prompt_id in (select prompt_id from kept) order by all"
     response_id, prompt_id = hostile_version.select(query).row(0)

@@ -169,6 +169,7 @@ class Backwards:
             function(unit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.6, 1.0])
 def test_an_engine_finds_the_same_pairs_and_stores_parts_for_the_next_build(
     threshold: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,7 +22,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Source
 from seas_data.sources import compression
 from seas_data.sources.account import require_readable
-from tests.conftest import examples
+from tests.conftest import examples, quick
 from tests.taxonomies import RISK_CATEGORIES
 
 OBJECTS = [{"prompt": f"Which key opens door {number}?", "id": number} for number in range(4)]
@@ -55,17 +55,20 @@ def tar(content: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "content",
-    [
-        json.dumps(OBJECTS),
-        json.dumps(OBJECTS, indent=2),
-        json.dumps(OBJECTS, indent=2).replace("\n", "\r\n"),
-        "\ufeff\n " + json.dumps(OBJECTS) + "\n\n",
-        "[\n" + ",\n".join(json.dumps(each) for each in OBJECTS) + "\n]",
-        "\n".join(json.dumps(each, indent=2) for each in OBJECTS),
-        json.dumps({"version": 1, "data": OBJECTS}),
-        json.dumps({"data": OBJECTS}, indent=1),
-        LINES,
-    ],
+    quick(
+        6,
+        [
+            json.dumps(OBJECTS),
+            json.dumps(OBJECTS, indent=2),
+            json.dumps(OBJECTS, indent=2).replace("\n", "\r\n"),
+            "\ufeff\n " + json.dumps(OBJECTS) + "\n\n",
+            "[\n" + ",\n".join(json.dumps(each) for each in OBJECTS) + "\n]",
+            "\n".join(json.dumps(each, indent=2) for each in OBJECTS),
+            json.dumps({"version": 1, "data": OBJECTS}),
+            json.dumps({"data": OBJECTS}, indent=1),
+            LINES,
+        ],
+    ),
 )
 @pytest.mark.parametrize("name", ["set.json", "set.jsonl"])
 def test_source_that_is_a_json_array_is_read_like_lines(tmp_path: Path, name: str, content: str) -> None:
@@ -100,7 +103,7 @@ def test_json_array_that_breaks_off_is_refused_as_a_whole(tmp_path: Path, conten
         read(tmp_path, "set.json", content)
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstd, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("compress", quick(6, [gzip.compress, zstd, bz2.compress, lzma.compress]))
 @pytest.mark.parametrize(
     ("name", "content"),
     [("set.jsonl", LINES), ("set.jsonl.gz", LINES), ("set.csv", CSV), ("set.CSV.zst", CSV), ("set.json.gz", LINES)],
@@ -144,7 +147,7 @@ def test_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.M
         read(tmp_path, "set.jsonl", gzip.compress(b"a" * 1_000))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("encoding", quick(5, ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "utf-32-be"]))
 @pytest.mark.parametrize(
     ("name", "content"), [("set.jsonl", LINES), ("set.csv", CSV), ("set.json", json.dumps(OBJECTS))]
 )

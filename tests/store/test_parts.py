@@ -145,6 +145,7 @@ test_parts.mapped(Parts(Path({folder!r}), Killed()))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_only_the_unit_that_it_was_working_on(tmp_path: Path) -> None:
     killed = subprocess.run(
         [sys.executable, "-c", KILLED.format(folder=str(tmp_path))], capture_output=True, cwd=CHECKOUT, check=False

@@ -17,6 +17,7 @@ from seas_data.resources import folder as resource_folder
 from seas_data.store import open_workspace
 from seas_data.utility.figures import Figure
 from seas_data.utility.results_file import add_results, read_results
+from tests.conftest import quick
 from tests.program import called
 from tests.query.frames import store
 
@@ -317,7 +318,7 @@ def test_several_tasks_are_averaged_and_their_interval_is_narrower(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "other", [{"metric": "f1"}, {"tool": "own"}, {"task_version": "2"}, {"filter": "strict"}, {"task": "b"}]
+    "other", quick(2, [{"metric": "f1"}, {"tool": "own"}, {"task_version": "2"}, {"filter": "strict"}, {"task": "b"}])
 )
 def test_figures_that_were_measured_in_another_way_are_not_compared(other: dict[str, str], tmp_path: Path) -> None:
     own = {"task": "a", "metric": "acc", "filter": "none", "tool": "lm-eval", "task_version": "1", "primary": True}

@@ -85,6 +85,7 @@ def test_a_killed_run_continues_with_the_first_task_without_results(
     assert run.measure(job(tmp_path, "a", "b", "c")).equals(rows) and len(harness.ran) == 4
 
 
+@pytest.mark.slow
 def test_the_process_imports_no_module_from_the_folder_of_tasks(tmp_path: Path) -> None:
     for name in ("json.py", "pydantic.py", "torch.py"):
         (tmp_path / name).write_text("open('imported', 'w')\n")

@@ -387,6 +387,7 @@ def snippets(page: str) -> dict[str, str]:
     return dict(re.findall(r"With \[(\w+)\][^\n]*\n\n```python\n(.*?)```", page, flags=re.DOTALL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", quick(1, ["public", "gated"]))
 @pytest.mark.parametrize("library", quick(1, ["datasets", "Polars", "DuckDB"]))
 def test_each_snippet_runs_in_the_folder(

@@ -71,6 +71,7 @@ def test_transient_faults_are_retried(hub: Hub, mine: Path, fault: Fault) -> Non
     assert [each.commit for each in publish_log.read(mine)] == [done.commit]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     quick(

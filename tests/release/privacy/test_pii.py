@@ -83,7 +83,7 @@ def kinds(text: str | None) -> set[str]:
     return set(found["kind"])
 
 
-@pytest.mark.parametrize(("text", "kind"), FOUND)
+@pytest.mark.parametrize(("text", "kind"), quick(15, FOUND))
 def test_what_is_there_is_found(text: str, kind: str) -> None:
     assert kinds(text) == {kind}
 
@@ -166,6 +166,7 @@ def test_what_people_and_sources_wrote_beside_the_texts_is_read_too(mine: Path) 
     assert set(found.filter(table="tombstones")["id"]) == {"a" * 24, "b" * 24}
 
 
+@pytest.mark.slow
 def test_a_column_that_an_older_shard_lacks_is_passed_over(mine: Path) -> None:
     opened = version.open(mine).version()
     shards = []
