@@ -39,8 +39,7 @@ QUERIES = {
     "target-sets": "Each target on every set",
     "pairs-by-role": "Pairs",
     "models": "Models and the rows that they were trained on",
-    "judge-agreement": "Judges",
-    "stage-times": "Seconds of each stage",
+    "stage-times": "Stages of ten seconds and more",
 }
 
 
@@ -82,9 +81,21 @@ def describe(version: Version) -> Iterator[str]:
     library = load(CHECKOUT / "sql")
     for name, title in QUERIES.items():
         query = library[name]
-        rows = version.sql(query.sql, query.values([]))
+        rows = shorten(name, version.sql(query.sql, query.values([])))
         yield f"**{title}** (`seas-data sql {name}`)"
         yield table(rows.columns, [[show(value) for value in row] for row in rows.iter_rows()])
+
+
+def shorten(name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows and columns of a query's result that the page shows."""
+    if name == "target-sets":  # the panel that pairs are built by, and the rules of refusals
+        shown = pl.col("judge").is_null() | pl.col("judge").is_in(["cooking", "refusals"])
+        return rows.filter(shown & (pl.col("name") != "unparsed")).drop("figure")
+    if name == "models":
+        return rows.select("model", "parent", "method", "rows", "statement")
+    if name == "stage-times":
+        return rows.filter(pl.col("seconds") >= 10).select("version", "stage", "seconds", "rows", "peak_megabytes")
+    return rows
 
 
 def differences(stated: Any, used: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -129,7 +140,8 @@ def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
 
     from seas_data.models.bundled import resolve_bundled
     from seas_data.recipe import TrainingDpo
-    from seas_data.train import dpo, fit
+    from seas_data.train import fit
+    from seas_data.train.dpo import make_trainer
     from seas_data.train.job import Job, prepare, prepared_rows
 
     model = str(resolve_bundled("smollm2-135m-instruct"))
@@ -141,7 +153,7 @@ def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
     job = Job(method="dpo", model=model, settings=settings, output=folder / "ours")
     prepare(job, pairs)
     tokenizer = fit.rows.load_tokenizer(model, settings)
-    trainer = dpo.make_trainer(job, Dataset.from_file(str(prepared_rows(job))), tokenizer, [])
+    trainer = make_trainer(job, Dataset.from_file(str(prepared_rows(job))), tokenizer, [])
     ours, _ = processor_time(trainer.train)
     turns = pairs.select(
         *(pl.concat_list(pl.struct(role=pl.lit(role), content=column)).alias(column) for column, role in ROLES.items())
