@@ -231,25 +231,26 @@ def test_an_unavailable_server_ends_the_run_after_max_wait_seconds(tmp_path: Pat
 
 def test_a_resumed_run_requests_only_missing_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, written = generation_cache.write_batch, []
-    calls = itertools.count()  # batches are written on several threads
+    calls, stored = itertools.count(), threading.Event()  # the two batches are written on two threads
 
     def killed_after_one(folder: Path, settings: str, row_keys: list[str], rows: pl.DataFrame) -> pl.DataFrame:
         call = next(calls)
         if call == 0:
             written.extend(row_keys)
-            return write(folder, settings, row_keys, rows)
-        if call == 1:
-            raise KeyboardInterrupt
-        return rows  # the process is gone
+            whole = write(folder, settings, row_keys, rows)
+            stored.set()
+            return whole
+        assert stored.wait(30)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(generation_cache, "write_batch", killed_after_one)
     with server(lambda body, _: completion(body)) as (url, _), pytest.raises(KeyboardInterrupt):
-        ask(url, tmp_path, count=130, concurrency=4)
+        ask(url, tmp_path, count=128, concurrency=4)
     monkeypatch.setattr(generation_cache, "write_batch", write)
     with server(lambda body, _: completion(body)) as (url, seen):  # requests that were under way reach the first one
-        answers = ask(url, tmp_path, count=130, concurrency=4)
-        assert len(seen.bodies) == 130 - len(written) < 130
-        assert answers.height == 130 and answers["error"].null_count() == 130
+        answers = ask(url, tmp_path, count=128, concurrency=4)
+        assert len(seen.bodies) == 128 - len(written) < 128
+        assert answers.height == 128 and answers["error"].null_count() == 128
 
 
 @pytest.mark.slow
