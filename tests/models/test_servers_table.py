@@ -1,4 +1,4 @@
-"""benchmarks/servers.py: what it says of a server that obeys, and of one that ignores or refuses what it is sent."""
+"""benchmarks/servers.py: its table for a server that obeys, and for one that ignores or refuses what it is sent."""
 
 import importlib.util
 from types import ModuleType
