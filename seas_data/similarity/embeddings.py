@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_parts, vector_store
 from seas_data.similarity.encoder import Encoder, Model
-from seas_data.similarity.windows import count_windows, list_windows, mean_vectors, window_starts
+from seas_data.similarity.windows import count_windows, list_windows, mean_vectors
 from seas_data.store.parts import LOCAL, Engine
 from seas_data.text import encoded_proportion
 
@@ -166,12 +166,12 @@ def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: P
     windows = count_windows(lengths, loaded.max_tokens, loaded.head + loaded.tail)
     # Encoded text (Base64 and the like) consists of known tokens but carries no meaning, so it counts as unknown.
     unknown = np.maximum(unknown, [encoded_proportion(text) for text in texts])
-    for row in np.flatnonzero(windows > 1).tolist():
-        starts = window_starts(int(lengths[row]), loaded.max_tokens, int(windows[row]))
+    new = uncounted.with_columns(tokens=lengths, longest=loaded.max_tokens, windows=windows)
+    of_long = list_windows(new).filter(pl.len().over("text") > 1).group_by("text", maintain_order=True).agg("start")
+    for row, starts in of_long.iter_rows():
         pieces = encoder.cut_windows(loaded, texts[row], starts)
         unknown[row] = max(unknown[row], *(max(share, encoded_proportion(piece)) for piece, share in pieces))
-    new = uncounted.with_columns(tokens=lengths, unknown=unknown, longest=loaded.max_tokens, windows=windows)
-    return pl.concat([counts, vector_store.write_token_counts(folder, new)])
+    return pl.concat([counts, vector_store.write_token_counts(folder, new.with_columns(unknown=unknown))])
 
 
 def _vectors(

@@ -35,11 +35,6 @@ def count_windows(tokens: Integers, longest: int, reserved: int) -> Integers:
     return np.where(readable, windows, 0)
 
 
-def window_starts(tokens: int, longest: int, windows: int) -> list[int]:
-    """Return the first token of each window of a text, not counting reserved ones, as ``list_windows`` does."""
-    return [min(number * _stride(longest), tokens - longest) for number in range(windows)] if windows > 1 else [0]
-
-
 def list_windows(texts: pl.DataFrame) -> pl.DataFrame:
     """Return the windows of ``texts``, in order.
 
