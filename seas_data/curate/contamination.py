@@ -21,7 +21,7 @@ from itertools import product
 import numpy as np
 import polars as pl
 
-from seas_data.curate.outcome import Outcome, build_decisions, empty_decisions, without
+from seas_data.curate.outcome import build_decisions, empty_decisions
 from seas_data.curate.turns import turn_texts
 from seas_data.folding import fold_look_alikes
 from seas_data.recipe import Contamination
@@ -41,8 +41,8 @@ HIT_COLUMNS: dict[str, pl.DataType] = {
 }
 
 
-def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination) -> Outcome:
-    """Drop the training rows of ``prompts`` that are too similar to a holdout row.
+def find_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination) -> pl.DataFrame:
+    """Return the decisions to drop or flag the training rows of ``prompts`` that are too similar to a holdout row.
 
     ``embedded``: the embeddings of ``compared_texts(prompts)``, row for row; None skips the semantic measure. A
     training row has at most one decision, for its best witness: a witness of its own side before one of the other,
@@ -50,7 +50,7 @@ def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings
 
     Input columns: ``prompt_id``, ``text``, ``text_digest``, ``kind``, ``role`` and, if there are conversations,
     ``messages``.
-    Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``contamination``).
+    Output columns: ``outcome.DECISION_COLUMNS`` (step ``contamination``).
     """
     rows = compared_texts(prompts)
     hits = [find_ngram_hits(rows, settings.ngram_threshold)]
@@ -71,8 +71,7 @@ def drop_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings
     flags = build_decisions(
         best.filter(~pl.col("same_side")), step="contamination", decision="flag", reason="contaminated"
     )
-    kept = without(prompts, drops["prompt_id"])
-    return Outcome(kept, pl.concat([empty_decisions(), drops, flags]).sort("prompt_id"))
+    return pl.concat([empty_decisions(), drops, flags]).sort("prompt_id")
 
 
 def compared_texts(prompts: pl.DataFrame) -> pl.DataFrame:

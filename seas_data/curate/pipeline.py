@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from seas_data import tables
-from seas_data.curate.contamination import compared_texts, drop_contaminated
+from seas_data.curate.contamination import compared_texts, find_contaminated
 from seas_data.curate.dedup.edges import find_edges, is_duplicate, restrict_to_kept
 from seas_data.curate.dedup.items import collect_items, flag_not_embeddable
 from seas_data.curate.dedup.select import select
@@ -29,7 +29,7 @@ from seas_data.curate.split.groups import build_groups
 from seas_data.curate.templates.detect import detect_templates
 from seas_data.curate.templates.request_ids import assign_request_ids
 from seas_data.curate.turns import as_compared
-from seas_data.curate.validity import drop_invalid
+from seas_data.curate.validity import find_invalid
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digests
 from seas_data.metrics.rows import metric_frame, metric_row
@@ -66,7 +66,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     prompts = prompts.sort("prompt_id") if older.height else prompts  # the incoming ones are sorted
     decisions = [incoming.decisions]
 
-    prompts = _apply(drop_invalid(prompts, settings.limits).decisions, prompts, incoming.manual_keeps, decisions)
+    prompts = _apply(find_invalid(prompts, settings.limits), prompts, incoming.manual_keeps, decisions)
     prompts = as_compared(prompts)
     contaminated = _find_contaminated(prompts, recipe, stages, vector_folder)
     flagged_before = (
@@ -158,8 +158,8 @@ def _find_contaminated(prompts: pl.DataFrame, recipe: Recipe, stages: Stages, ve
     with stages.timed("embed", prompts.height):
         texts = compared_texts(prompts).select("text", "language")
         embedded = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
-    compare = partial(drop_contaminated, prompts, embedded, recipe.curation.contamination)
-    return stages.run("contamination", prompts.height, lambda: {"decisions": compare().decisions})["decisions"]
+    compare = partial(find_contaminated, prompts, embedded, recipe.curation.contamination)
+    return stages.run("contamination", prompts.height, lambda: {"decisions": compare()})["decisions"]
 
 
 def _detect(training: pl.DataFrame, earlier: Earlier, settings: TemplateSettings) -> Frames:

@@ -7,7 +7,7 @@ tested on and stay unchanged.
 import polars as pl
 
 from seas_data.conversation import user_text_column
-from seas_data.curate.outcome import Outcome, build_decisions, without
+from seas_data.curate.outcome import build_decisions
 from seas_data.folding import shows_nothing
 from seas_data.recipe import Limits
 
@@ -16,8 +16,8 @@ _SYMBOLS = r"[\p{L}\p{N}\p{Extended_Pictographic}\x{249c}-\x{24e9}\x{1f110}-\x{1
 """Letters, digits, emoji, and letters in brackets, circles, squares and flags, which Unicode counts as symbols."""
 
 
-def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
-    """Drop the rows of ``prompts`` that cannot be prompts, except holdout rows.
+def find_invalid(prompts: pl.DataFrame, settings: Limits) -> pl.DataFrame:
+    """Return the decisions to drop the rows of ``prompts`` that cannot be prompts, except holdout rows.
 
     A row has one decision, for the first of ``too_short``, ``too_long`` and ``invalid`` that applies. Its ``score`` is
     the length of the text in characters without surrounding white space, its ``threshold`` the violated limit (null for
@@ -26,7 +26,7 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
     Of a conversation the words of the user count, but for its greatest length, which is that of all turns.
 
     Input columns: ``prompt_id``, ``text``, ``role`` and, if there are conversations, ``messages``.
-    Output columns: the input's; decisions as in ``outcome.DECISION_COLUMNS`` (step ``invalid``).
+    Output columns: ``outcome.DECISION_COLUMNS`` (step ``invalid``).
     """
     text = (user_text_column() if "messages" in prompts.columns else pl.col("text")).str.strip_chars()
     characters, all_characters = text.str.len_chars(), pl.col("text").str.strip_chars().str.len_chars()
@@ -59,5 +59,4 @@ def drop_invalid(prompts: pl.DataFrame, settings: Limits) -> Outcome:
             pl.when(too_long).then(all_characters).otherwise(characters).alias("score"),
         )
     )
-    kept = without(prompts, rows["prompt_id"])
-    return Outcome(kept=kept, decisions=build_decisions(rows, step="invalid", decision="drop"))
+    return build_decisions(rows, step="invalid", decision="drop")

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seas_data.curate.contamination import compared_texts, drop_contaminated
-from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
+from seas_data.curate.contamination import compared_texts, find_contaminated
+from seas_data.curate.outcome import DECISION_COLUMNS, Outcome, without
+from seas_data.recipe import Contamination
 from seas_data.similarity.embeddings import Embedded
 from seas_data.text import text_digest
 from tests.curate.settings import CONTAMINATION
@@ -39,6 +40,11 @@ def embedded(frame: pl.DataFrame, vectors: dict[str, tuple[str, float]]) -> Embe
     return Embedded(lookup, dict.fromkeys((model for model in models if model), matrix))
 
 
+def drop(frame: pl.DataFrame, vectors: Embedded | None, settings: Contamination) -> Outcome:
+    decisions = find_contaminated(frame, vectors, settings)
+    return Outcome(without(frame, decisions.filter(decision="drop")["prompt_id"]), decisions)
+
+
 def verdicts(outcome: Outcome) -> dict[str, tuple[str, str, str]]:
     return {
         name: (decision, witness, detail)
@@ -55,7 +61,7 @@ def test_copies_and_quotes_of_a_holdout_prompt_are_dropped_with_score_and_witnes
         ("quote", "training", "adversarial", f"Dear all, my aunt asks: {TEA} Yours, a neighbour from the third floor."),
         ("apart", "training", "adversarial", "Which teapot is the prettiest of them all?"),
     )
-    outcome = drop_contaminated(frame, None, CONTAMINATION)
+    outcome = drop(frame, None, CONTAMINATION)
     assert verdicts(outcome) == {"copy": ("drop", "test", "ngram"), "quote": ("drop", "test", "ngram")}
     assert outcome.decisions.schema == pl.Schema(DECISION_COLUMNS)
     assert outcome.decisions["score"].to_list() == [1.0, 1.0]
@@ -84,7 +90,7 @@ def test_a_long_text_is_contaminated_if_every_window_has_a_partner() -> None:
     lookup = frame.select("text").with_columns(model=pl.lit("m"), row=counts.cum_sum() - counts, windows=counts)
     flat = np.deg2rad([angle for each in angles for angle in each])
     matrix = np.stack([np.cos(flat), np.sin(flat)], axis=1).astype(np.float32)
-    outcome = drop_contaminated(frame, Embedded(lookup, {"m": matrix}), CONTAMINATION)
+    outcome = drop(frame, Embedded(lookup, {"m": matrix}), CONTAMINATION)
     assert verdicts(outcome) == {
         "alike": ("drop", "test", "semantic"),
         "closer": ("drop", "test", "semantic"),
@@ -101,7 +107,7 @@ def test_a_training_row_of_the_opposite_kind_is_flagged_and_kept() -> None:
         ("safe", "training", "harmless", TEA),
         ("plain", "training", "general", TEA),
     )
-    outcome = drop_contaminated(frame, None, CONTAMINATION)
+    outcome = drop(frame, None, CONTAMINATION)
     assert verdicts(outcome) == {"safe": ("flag", "test", "ngram"), "plain": ("flag", "test", "ngram")}
     assert outcome.kept.equals(frame)
 
@@ -125,18 +131,16 @@ def test_disguised_copies_of_a_holdout_prompt_are_dropped(text: str) -> None:
     }
     rows = [(name, "training", "adversarial", each) for name, each in disguised.items()]
     frame = prompts(("test", "holdout", "adversarial", text), *rows)
-    assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == dict.fromkeys(
-        disguised, ("drop", "test", "ngram")
-    )
+    assert verdicts(drop(frame, None, CONTAMINATION)) == dict.fromkeys(disguised, ("drop", "test", "ngram"))
     disguised_test = prompts(
         ("test", "holdout", "adversarial", disguised["wide"]), ("a", "training", "adversarial", text)
     )
-    assert set(verdicts(drop_contaminated(disguised_test, None, CONTAMINATION))) == {"a"}
+    assert set(verdicts(drop(disguised_test, None, CONTAMINATION))) == {"a"}
 
 
 def test_harmless_and_general_are_one_side() -> None:
     frame = prompts(("test", "holdout", "harmless", TEA), ("plain", "training", "general", TEA))
-    assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"plain": ("drop", "test", "ngram")}
+    assert verdicts(drop(frame, None, CONTAMINATION)) == {"plain": ("drop", "test", "ngram")}
 
 
 def test_a_drop_precedes_a_flag_and_a_row_has_one_decision() -> None:
@@ -147,7 +151,7 @@ def test_a_drop_precedes_a_flag_and_a_row_has_one_decision() -> None:
         ("c-same", "holdout", "adversarial", near_tea),
         ("row", "training", "adversarial", TEA),
     )
-    outcome = drop_contaminated(frame, None, CONTAMINATION)
+    outcome = drop(frame, None, CONTAMINATION)
     assert verdicts(outcome) == {"row": ("drop", "b-same", "ngram")}
     assert outcome.decisions["score"].item() < 1
 
@@ -158,12 +162,12 @@ def test_the_longest_contained_holdout_prompt_is_the_witness() -> None:
         ("b-whole", "holdout", "adversarial", TEA),
         ("row", "training", "adversarial", TEA),
     )
-    assert verdicts(drop_contaminated(frame, None, CONTAMINATION)) == {"row": ("drop", "b-whole", "ngram")}
+    assert verdicts(drop(frame, None, CONTAMINATION)) == {"row": ("drop", "b-whole", "ngram")}
 
 
 def test_similar_holdout_rows_are_not_dropped() -> None:
     frame = prompts(("one", "holdout", "adversarial", TEA), ("two", "holdout", "adversarial", TEA))
-    outcome = drop_contaminated(frame, None, CONTAMINATION)
+    outcome = drop(frame, None, CONTAMINATION)
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
@@ -184,7 +188,7 @@ def test_the_semantic_measure_needs_one_model_for_both_rows() -> None:
         "far": ("m", 30.0),
         "elsewhere": ("other", 0.0),
     }
-    outcome = drop_contaminated(frame, embedded(frame, angles), CONTAMINATION)
+    outcome = drop(frame, embedded(frame, angles), CONTAMINATION)
     assert verdicts(outcome) == {"same": ("drop", "test", "semantic"), "contrast": ("flag", "test", "semantic")}
     assert outcome.decisions["score"].to_list() == pytest.approx([np.cos(np.deg2rad(10))] * 2, abs=1e-6)
 
@@ -196,14 +200,14 @@ def test_a_nearer_contrast_does_not_hide_a_copy() -> None:
         ("row", "training", "adversarial", "For what time will the kettle keep its warmth?"),
     )
     angles = {"contrast": ("m", 1.0), "row": ("m", 0.0), "test": ("m", 10.0)}
-    outcome = drop_contaminated(frame, embedded(frame, angles), CONTAMINATION)
+    outcome = drop(frame, embedded(frame, angles), CONTAMINATION)
     assert verdicts(outcome) == {"row": ("drop", "test", "semantic")}
 
 
 @pytest.mark.parametrize("role", ["holdout", "training"])
 def test_without_both_roles_nothing_is_decided(role: str) -> None:
     frame = prompts(("one", role, "adversarial", TEA)).filter(pl.col("role") == role)
-    outcome = drop_contaminated(frame, None, CONTAMINATION)
+    outcome = drop(frame, None, CONTAMINATION)
     assert outcome.decisions.is_empty()
     assert outcome.kept.equals(frame)
 
@@ -216,7 +220,7 @@ def read(folder: Path, name: str, role: str) -> list[tuple[str, str, str, str]]:
 @pytest.mark.real
 def test_all_copies_of_adversarialqa_are_found_in_advbench(real: Path) -> None:
     frame = prompts(*read(real, "adversarialqa", "holdout"), *read(real, "advbench_behaviors", "training"))
-    outcome = drop_contaminated(frame, None, CONTAMINATION)
+    outcome = drop(frame, None, CONTAMINATION)
     tests = dict(frame.select("text_digest", "prompt_id").filter(frame["role"] == "holdout").iter_rows())
     assert len(tests) == 500
     witnesses = dict(outcome.decisions.select("prompt_id", "witness_id").iter_rows())
@@ -253,5 +257,5 @@ def test_each_turn_is_compared_by_meaning_and_an_earlier_one_is_no_contrast() ->
         model=pl.lit("m"), row=pl.int_range(texts.height, dtype=pl.Int64), windows=pl.lit(1, pl.Int64)
     )
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
-    outcome = drop_contaminated(frame, Embedded(lookup, {"m": vectors}), CONTAMINATION)
+    outcome = drop(frame, Embedded(lookup, {"m": vectors}), CONTAMINATION)
     assert verdicts(outcome) == {"turns": ("drop", "test", "semantic")}

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seas_data.curate.outcome import DECISION_COLUMNS, Outcome
-from seas_data.curate.validity import drop_invalid
+from seas_data.curate.outcome import DECISION_COLUMNS, Outcome, without
+from seas_data.curate.validity import find_invalid
 from tests.conftest import examples
 from tests.curate.settings import LIMITS
 
@@ -14,7 +14,9 @@ from tests.curate.settings import LIMITS
 def run(*texts: str, role: str = "training", **limits: int) -> Outcome:
     ids = [f"p{number}" for number in range(len(texts))]
     rows = pl.DataFrame({"prompt_id": ids, "text": texts}, schema={"prompt_id": pl.String, "text": pl.String})
-    return drop_invalid(rows.with_columns(role=pl.lit(role)), LIMITS.model_copy(update=limits))
+    rows = rows.with_columns(role=pl.lit(role))
+    decisions = find_invalid(rows, LIMITS.model_copy(update=limits))
+    return Outcome(without(rows, decisions["prompt_id"]), decisions)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from seas_data import recipe, sources
-from seas_data.curate.validity import drop_invalid
+from seas_data.curate.validity import find_invalid
 from tests.conftest import EXAMPLE
 
 
@@ -50,5 +50,5 @@ def test_duplicates_and_twins_of_the_holdout(prompts: pl.DataFrame) -> None:
 
 
 def test_rows_that_are_no_prompts(prompts: pl.DataFrame) -> None:
-    dropped = drop_invalid(prompts, recipe.Limits(min_characters=3, max_characters=20_000)).decisions
+    dropped = find_invalid(prompts, recipe.Limits(min_characters=3, max_characters=20_000))
     assert Counter(dropped["reason"]) == {"too_short": 1, "invalid": 2}
