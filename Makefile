@@ -25,8 +25,9 @@ smollm2: .venv/installed
 
 # Two processes of one thread each: a file's tests stay together, for they share what was built for them. The order is
 # that of tests/conftest.py, not by the number of tests. Tests start processes, which are spared compiling the package.
+# No capture of logs: for each test pytest would visit every logger of large libraries, ten seconds and more in all.
 test: .venv/installed
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder -p no:logging
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow

@@ -211,6 +211,7 @@ def test_a_licence_or_release_said_anew_makes_a_version_of_the_same_rows(
     assert not build(changed, root).new
 
 
+@pytest.mark.slow
 def test_without_an_embedder_the_steps_that_need_none_still_run(tmp_path: Path) -> None:
     base = recipe_with(tmp_path / "base")
     built = build(base.model_copy(update={"embedders": []}), tmp_path / "ws").version

@@ -145,6 +145,7 @@ def test_pairs_are_trained_on_with_the_tokens_with_which_they_are_asked(version:
     assert cut.rows.height == pairs.height - cut.counts["too_long"]
 
 
+@pytest.mark.slow
 def test_exports_keep_the_turns_or_leave_the_row_out_and_count_it(version: Version, tmp_path: Path) -> None:
     prompts = asked(version)
     conversations = {key: messages for key, messages in prompts.items() if len(messages) > 1}

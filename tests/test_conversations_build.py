@@ -150,6 +150,7 @@ def test_hostile_turns_are_printed_as_data(root: Path, version: Version) -> None
     assert "\x1b" not in ended.stdout and "turns        user, assistant, user" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_takedown_of_a_text_removes_the_conversations_with_it_and_they_stay_out(root: Path, tmp_path: Path) -> None:
     mine = tmp_path / "ws"
     shutil.copytree(root, mine)

@@ -118,7 +118,9 @@ def run_each(
 
     Raises SeasDataError if no query can be run, such as when a file is damaged.
     """
-    request = _make_request(shards, [query for query, _ in queries], SECONDS, MEMORY)
+    texts = [query for query, _ in queries]
+    needs_library = any(view in text for text in [*texts, *materialised] for view in views.LIBRARY_VIEWS)
+    request = _make_request(shards, texts, SECONDS, MEMORY, library_views=needs_library)
     if len(queries) >= _MANY_QUERIES and _are_small(shards):
         materialised = list(dict.fromkeys([*shards, "prompts", "dropped", "kept", *materialised]))
     try:
@@ -143,6 +145,8 @@ def _are_small(shards: dict[str, list[Path]]) -> bool:
 
 class _Readers:
     """Readers that stay open, because a command often runs many queries on the same one or two versions.
+
+    Those of one version may have two: with the views of the library, or without.
 
     A reader is used again only for the same views of the same unchanged files, and closed once a query failed on it.
     """
@@ -173,7 +177,7 @@ class _Readers:
         return results
 
 
-_READERS = _Readers(2)
+_READERS = _Readers(4)
 
 
 def _state(path: str) -> tuple[int, ...] | None:
@@ -199,10 +203,11 @@ def _make_request(
     seconds: float,
     memory: str,
     parameters: dict[str, Any] | None = None,
+    library_views: bool = True,
 ) -> reader.Request:
     absolute = {table: [str(path.absolute()) for path in paths] for table, paths in shards.items()}
     return reader.Request(
-        views=views.create_statements(absolute, variables=False),
+        views=views.create_statements(absolute, variables=False, library_views=library_views),
         variables=macros.set_variables() if any(map(macros.needs_variables, queries)) else [],
         # DuckDB checks the pattern of a view and then each file that it matches.
         paths=[form for paths in absolute.values() for path in paths for form in {path, views.literal_path(path)}],

@@ -150,12 +150,17 @@ _HEADER = """\
 """
 
 
-def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -> list[str]:
+LIBRARY_VIEWS = ("target_prompts", "answers", "unit_prompts", "judged_hazards")
+"""Views over views, for the queries of the library: creating them takes DuckDB longer than all the others."""
+
+
+def create_statements(shards: dict[str, list[str]], *, variables: bool = True, library_views: bool = True) -> list[str]:
     """Return the statements that create the macros and the views of a version.
 
     ``shards``: the Parquet files of each table. A table of ``tables.TABLES``, or ``runs``, without files becomes an
     empty view with its columns; any other table with files becomes a view. Without ``variables`` no file is read, and
-    the macros of judges and targets have no defaults (``macros.needs_variables``).
+    the macros of judges and targets have no defaults (``macros.needs_variables``). Without ``library_views`` those are
+    left out.
     """
     sources = {name: _empty_view(empty(name).schema) for name in TABLES} | {"runs": _empty_view(pl.Schema(RUNS))}
     sources |= {"taxonomy": _default_taxonomy(TABLES["taxonomy"])}
@@ -165,8 +170,9 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True) -
     )
     prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
     views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
-    views |= {"target_prompts": _TARGET_PROMPTS.strip(), "answers": _ANSWERS.strip()}
-    views |= {"unit_prompts": _UNIT_PROMPTS.strip(), "judged_hazards": _judged_hazards()}
+    if library_views:
+        queries = (_TARGET_PROMPTS, _ANSWERS, _UNIT_PROMPTS, _judged_hazards())
+        views |= {name: query.strip() for name, query in zip(LIBRARY_VIEWS, queries, strict=True)}
     created = [f"create or replace view {_quote_name(name)} as {query}" for name, query in views.items()]
     return macros.create_statements() + created + (macros.set_variables() if variables else [])
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import GptOssConfig, GptOssForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from seas_data.judges.run import judge_responses
 from seas_data.models import open_model
@@ -38,6 +38,8 @@ TEMPLATE = (
 
 def write_gpt_oss(folder: Path, answer: str) -> None:
     """Write a model of the architecture of gpt-oss, at random but for the weights that make it write ``answer``."""
+    from transformers import GptOssConfig, GptOssForCausalLM  # takes seconds, and only slow tests need it
+
     inside = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
     inside.pre_tokenizer = WhitespaceSplit()
     inside.decoder = Fuse()

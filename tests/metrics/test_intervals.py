@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import cohen_kappa_score
 
 from seas_data.metrics.intervals import (
     Z,
@@ -99,6 +98,8 @@ def test_kappa() -> None:
     assert 0.8 < alike[1] < 1, "no width would be too sure"
     assert cohen_kappa(["safe"] * 3, ["safe"] * 3) is None
     assert cohen_kappa([], []) is None
+    from sklearn.metrics import cohen_kappa_score  # takes a second
+
     random = np.random.default_rng(1)
     one, two = random.integers(0, 4, 200), random.integers(0, 4, 200)
     assert (cohen_kappa(one, two) or [None])[0] == pytest.approx(cohen_kappa_score(one, two))

@@ -197,6 +197,7 @@ def test_what_cannot_be_migrated_is_refused_in_one_sentence(old: Path, tmp_path:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_new_folder_is_not_overwritten_and_lies_outside_the_old_one(old: Path, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "thesis.txt").write_text("mine")

@@ -190,6 +190,7 @@ def test_a_missing_key_is_reported_by_its_variable(monkeypatch: pytest.MonkeyPat
         model("http://127.0.0.1:9/v1", api_key_env="A_KEY")
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_down_during_a_run_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with server(lambda body, _: completion(body)) as (url, _):
         port = int(url.split(":")[2].split("/")[0])

@@ -65,7 +65,7 @@ def scripted(ids: list[int], words: int) -> Callable[..., torch.Tensor]:
     return generate
 
 
-@pytest.mark.parametrize("keep", quick(10, ["split", "keep"]))
+@pytest.mark.parametrize("keep", quick(1, ["split", "keep"]))
 @pytest.mark.parametrize(
     ("output", "tokens", "opened", "low"),
     [
@@ -127,7 +127,7 @@ SPLIT: Any = {"content": "safe", "reasoning_content": "is it unsafe?"}
 ANYWHERE = VerdictTokens(unsafe=("unsafe",), safe=("safe",), after="")
 
 
-@pytest.mark.parametrize("thinking", quick(10, ["split", "keep"]))
+@pytest.mark.parametrize("thinking", quick(1, ["split", "keep"]))
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [

@@ -88,6 +88,7 @@ def test_an_answer_does_not_depend_on_the_answers_beside_it(
     assert whole["text"].n_unique() > 10 and whole.filter(request_id="request-0004")["text"].n_unique() > 1
 
 
+@pytest.mark.slow
 def test_stored_answers_serve_another_run_with_other_batches_and_more_samples(
     tiny: Path, requests: pl.DataFrame, tmp_path: Path
 ) -> None:

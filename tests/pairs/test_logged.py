@@ -66,6 +66,7 @@ def test_a_pair_leads_back_to_the_line_of_the_log(tmp_path: Path, logged: Logs) 
     assert places.height and all(row[0] == row[1] and row[0].startswith("run.report.jsonl:") for row in places.rows())
 
 
+@pytest.mark.slow
 def test_without_the_key_there_are_no_pairs(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(12)
     (tmp_path / "run").touch()

@@ -67,6 +67,7 @@ def test_values_without_fields_are_written_in_every_format(expression: str) -> N
         output_formats.write_frame(frame, form, Stream())
 
 
+@pytest.mark.slow
 def test_decimals_and_large_integers_are_exact_in_json() -> None:
     query = "select 0.1::decimal(38, 20) + 1e-20::decimal(38, 20) as d, 170141183460469231731687303715::hugeint as h"
     frame = sql.run_untrusted({}, query, exact=True)

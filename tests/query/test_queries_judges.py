@@ -46,6 +46,7 @@ def test_judge_agreement(version: Version) -> None:
     assert ask(version, "judge-agreement", "label=refusal").height == 0  # one judge alone classes refusals
 
 
+@pytest.mark.slow
 def test_judge_agreement_by_hazard_and_language_of_any_number_of_judges(tmp_path: Path) -> None:
     prompts = [
         {"prompt_id": f"p{n}", "text": "x", "hazard": ("ncr", "prv", None)[n % 3], "language": ("en", "de")[n % 2]}

@@ -257,6 +257,7 @@ def test_over_refusal_is_the_figure_of_the_evaluation(version: Version) -> None:
     )
 
 
+@pytest.mark.slow
 def test_over_refusal_by_class(version: Version, harmless: pl.DataFrame) -> None:
     labels = (
         version.table("prompts")

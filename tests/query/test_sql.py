@@ -72,6 +72,7 @@ def test_a_type_that_no_frame_has_is_refused_with_the_cast_that_helps(expression
     assert sql.run_trusted({}, f"select ({expression})::varchar as value").height == 1
 
 
+@pytest.mark.slow
 def test_columns_of_one_name_are_told_apart() -> None:
     assert sql.run_untrusted({}, "select 1 as a, 2 as a, 3 as A").columns == ["a", "a_2", "A"]
 

@@ -154,6 +154,7 @@ def test_two_checkouts_are_the_same_bytes_in_another_process_too(made: Path, pub
     assert content(again) == content(public)
 
 
+@pytest.mark.slow
 def test_a_shard_is_redacted_to_the_same_bytes_in_every_version(made: Path, public: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "v1"
     checkout(version.open(made).version("v1"), earlier)

@@ -252,6 +252,7 @@ def test_with_text_it_says_so_and_holds_no_response(version: Version) -> None:
     assert not [text for text in version.table("responses")["text"].drop_nulls() if len(text) > 20 and text in marked]
 
 
+@pytest.mark.slow
 def test_a_new_file_is_a_new_section_and_a_wrong_one_costs_no_other(
     version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,6 +214,7 @@ def test_a_long_text_with_a_window_of_unknown_tokens_is_not_embedded(tmp_path):
     assert "of a window is unknown or encoded" in lookup["detail"][0]
 
 
+@pytest.mark.slow
 def test_windows_are_stored_counted_again_where_their_number_is_missing_and_removed(tmp_path, monkeypatch):
     texts = frame(["a lamp", sentence(600)])
     first = embeddings.embed_texts(texts, [Embedder()], tmp_path)
@@ -312,6 +313,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     assert all(path.read_bytes() == content for path, content in stored.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "damage"),
     quick(

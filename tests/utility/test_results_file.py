@@ -252,6 +252,7 @@ def frontier(workspace: Path) -> dict[str, dict[str, Any]]:
     return {row["target"]: row for row in version.select(query.sql, query.values([])).iter_rows(named=True)}
 
 
+@pytest.mark.slow
 def test_the_frontier_compares_tasks_that_all_targets_have_and_warns(made: Path, tmp_path: Path) -> None:
     workspace = Path(shutil.copytree(made, tmp_path / "ws"))
     place = open_workspace(workspace)
@@ -282,6 +283,7 @@ def test_the_frontier_compares_tasks_that_all_targets_have_and_warns(made: Path,
     assert "warning: T2: utility fell by 0.500 since T0" in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_number_of_samples_that_the_harness_does_not_give_is_unknown_and_not_zero(made: Path, tmp_path: Path) -> None:
     workspace = Path(shutil.copytree(made, tmp_path / "ws"))
     for target, value in (("T0", 0.9), ("T1", 0.2)):

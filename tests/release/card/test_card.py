@@ -174,6 +174,7 @@ def test_no_prompt_is_quoted(newest: Version, text: str) -> None:
             assert len(quoted) < 12 or quoted not in text
 
 
+@pytest.mark.slow
 def test_a_card_is_current_until_something_changes(text: str, gated_text: str) -> None:
     assert card.differences(text, text) == []
     assert card.differences("Our words.\n\n" + metadata.split(text)[1], text) != []  # no metadata
@@ -440,6 +441,7 @@ def test_the_pairs_go_straight_into_trl(
     assert known["trainer"].state.global_step == 2  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_version_without_a_row_has_a_card(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "ws")
     opened = version.open(tmp_path / "ws")

@@ -326,6 +326,7 @@ def test_messages_escape_what_they_quote_from_the_repository(hub: Hub, mine: Pat
         assert not {"\x1b", "\x07", "\u202e"} & set(str(raised.value))
 
 
+@pytest.mark.slow
 def test_pictures_of_an_earlier_card_are_deleted(hub: Hub, mine: Path) -> None:
     pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
@@ -379,6 +380,7 @@ def test_a_linked_release_is_identical_and_takes_no_space(mine: Path, tmp_path: 
         assert path.read_bytes() == (mine / "push" / "release" / path.relative_to(tmp_path / "copied")).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_log_records_the_commit_of_an_existing_tag(hub: Hub, mine: Path) -> None:
     first = pushed(mine, "v0", "1.0.0")
     repository = hub.repository("datasets", "org/set")
