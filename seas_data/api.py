@@ -133,17 +133,18 @@ def judge(
 
     require_trust(recipe)
     judges.check(recipe.judges, recipe.models)
+    chosen = judges.select_for_responses(recipe.judges)
     verdicts: list[pl.DataFrame] = [tables.empty("verdicts")]
     with TemporaryDirectory() as temporary:
         root = Path(folder or temporary)
-        for each in recipe.judges:
+        for each in chosen:
             if each.model is None:
                 verdicts.append(judges.judge_responses(prompts, responses, [each], {}, root))
                 continue
             # One at a time: two guards may not fit into memory together.
             with open_model(each.model, recipe.models[each.model], root / "logs") as generator:
                 verdicts.append(judges.judge_responses(prompts, responses, [each], {each.model: generator}, root))
-    rows = judges.add_panels(pl.concat(verdicts), recipe.judges)
+    rows = judges.add_panels(pl.concat(verdicts), chosen)
     return tables.cast("verdicts", rows.sort("response_id", "judge"))
 
 

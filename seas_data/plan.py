@@ -59,12 +59,13 @@ def _check_judges(recipe: Recipe, loop: Loop) -> None:
     if not recipe.judges:
         raise SeasDataError("a loop needs verdicts, and judges is empty; add a judge")
     judges.check(recipe.judges, recipe.models)
-    verdict_judges = [judge.label for judge in recipe.judges if judges.gives_verdicts(judge)]
+    of_responses = judges.select_for_responses(recipe.judges)
+    verdict_judges = [judge.label for judge in of_responses if judges.gives_verdicts(judge)]
     refusal_judges = [judge.label for judge in recipe.judges if judges.classifies_refusals(judge)]
     if not verdict_judges:
         raise SeasDataError(
-            f"no judge gives verdicts ({_join(refusal_judges)} only classify refusals); add a guard, or rules with "
-            "unsafe"
+            f"no judge gives verdicts on responses ({_join(refusal_judges)} only classify refusals); add a guard, or "
+            "rules with unsafe"
         )
     if recipe.pairs.judges:
         raise SeasDataError("pairs.judges is for recipes without a loop; name one judge in pairs.judge")
@@ -73,21 +74,23 @@ def _check_judges(recipe: Recipe, loop: Loop) -> None:
         ("loop.harmless.judge", loop.harmless.judge),
     ):
         _check_harmless_side(recipe, key, name)
+    for key, name in (("pairs.judge", recipe.pairs.judge), ("pairs.refusal_judge", recipe.pairs.refusal_judge)):
+        _check_judges_responses(recipe, key, name)
     _check_choice("pairs.judge", recipe.pairs.judge, verdict_judges, "give verdicts")
     _check_choice("pairs.refusal_judge", recipe.pairs.refusal_judge, refusal_judges, "classify refusals")
-    prompt_judge = loop.harmless.judge
-    if prompt_judge is not None and prompt_judge not in verdict_judges:
+    prompt_judge, giving = loop.harmless.judge, [each for each in recipe.judges if judges.gives_verdicts(each)]
+    if prompt_judge is not None and prompt_judge not in [judge.label for judge in giving]:
         raise SeasDataError(
             f"loop.harmless.judge is {prompt_judge}; set it to one of the judges that give verdicts: "
-            f"{_join(verdict_judges)}"
+            f"{_join([judge.label for judge in giving])}"
         )
-    prompt_judges = [judge.label for judge in recipe.judges if judges.judges_prompts(judge)]
+    prompt_judges = [judge.label for judge in giving if judges.judges_prompts(judge)]
     if prompt_judge is not None and prompt_judge not in prompt_judges:
         raise SeasDataError(
             f"loop.harmless.judge is {prompt_judge}, which judges only responses to prompts with a goal; set it to one "
             f"of: {_join(prompt_judges) or '(none)'}"
         )
-    _check_validity(recipe, loop, [name for name in prompt_judges if name in verdict_judges])
+    _check_validity(recipe, loop, prompt_judges)
     if not refusal_judges:
         _check_without_refusal_judge(recipe.pairs, loop)
 
@@ -101,9 +104,15 @@ def _check_harmless_side(recipe: Recipe, key: str, name: str | None) -> None:
             )
 
 
+def _check_judges_responses(recipe: Recipe, key: str, name: str | None) -> None:
+    for judge in recipe.judges:
+        if judge.label == name and judges.judges_only_prompts(judge, recipe.judges):
+            raise SeasDataError(f"{key} is {name}, which judges only prompts; name a judge of responses")
+
+
 def _check_goals(recipe: Recipe) -> None:
     """Check that the judge that pairs are built by judges attacks: those of a red team have no goal."""
-    counting = [judge for judge in recipe.judges if judges.gives_verdicts(judge)]
+    counting = [judge for judge in judges.select_for_responses(recipe.judges) if judges.gives_verdicts(judge)]
     if recipe.pairs.judge is not None:
         counting = [judge for judge in counting if judge.label == recipe.pairs.judge]
     if counting and all(judges.needs_goal(judge, recipe.judges) for judge in counting):

@@ -23,6 +23,8 @@ KEEPER = "{by: rules, name: keeper, unsafe: {words: [velorin]}, refusal: {words:
 HARM = "{by: rules, name: harm, unsafe: {words: [velorin]}}"
 REFUSALS = "{by: rules, name: refusals, refusal: {words: [sorry]}}"
 CLASSER = "{by: refusal, model: red}"
+ASKS = "{by: rules, name: asks, unsafe: {words: [key]}, only_prompts: true}"
+OTHER = "{by: rules, name: other, unsafe: {words: [door]}, only_prompts: true}"
 
 
 def smoke(*changes: str) -> Recipe:
@@ -77,7 +79,25 @@ def test_a_bundled_model_that_is_not_there_is_one_sentence(monkeypatch: pytest.M
         ([SERVED, f"judges=[{KEEPER}, {{by: guard, guard: wildguard, model: guard}}]"], "endpoint: completions"),
         ([f"judges=[{KEEPER}, {HARM}]"], "the judges keeper and harm give verdicts; set pairs.judge to"),
         ([f"judges=[{KEEPER}, {CLASSER}]"], "the judges keeper and xstest classify refusals; set pairs.refusal_judge"),
-        ([f"judges=[{REFUSALS}]"], "no judge gives verdicts (refusals only classify refusals)"),
+        ([f"judges=[{REFUSALS}]"], "no judge gives verdicts on responses (refusals only"),
+        (
+            [f"judges=[{KEEPER}, {ASKS}]", "pairs.judge=asks"],
+            "pairs.judge is asks, which judges only prompts; name a judge of responses",
+        ),
+        ([f"judges=[{REFUSALS}, {ASKS}]"], "no judge gives verdicts on responses (refusals only classify refusals)"),
+        ([f"judges=[{ASKS}]"], "no judge judges responses, because all have only_prompts (asks); add another judge"),
+        (
+            [f"judges=[{KEEPER}, {ASKS}, {{by: panel, members: [keeper, asks]}}]", "pairs.judge=keeper"],
+            "the panel panel has the member asks, which judges only prompts, beside judges of responses; move it",
+        ),
+        (
+            [f"judges=[{KEEPER}, {{by: guard, guard: strongreject, model: red, only_prompts: true}}]"],
+            "the judge strongreject judges only responses; remove its key only_prompts",
+        ),
+        (
+            [f"judges=[{KEEPER}, {{by: chat, model: red, only_prompts: true, prompt: '{{{{ goal }}}}'}}]"],
+            "the prompt of the judge chat does not show the question; add {{ question }}",
+        ),
         (
             [f"judges=[{HARM}, {CLASSER}]", "pairs.judge=xstest"],
             "pairs.judge is xstest; set it to one of the judges that give verdicts: harm",
@@ -137,6 +157,8 @@ def test_a_recipe_that_would_fail_later_is_rejected(changes: list[str], says: st
         ["loop.preferences=null", "pairs.general=null"],
         [f"judges=[{HARM}]", "pairs.mode=mart", "pairs.harmless=null"],
         ["loop.instructions=null", "loop.target={model: target, start: given}"],
+        [f"judges=[{KEEPER}, {ASKS}]", "loop.validity.judge=asks", "loop.harmless.judge=asks"],
+        [f"judges=[{KEEPER}, {ASKS}, {OTHER}, {{by: panel, members: [asks, other]}}]", "loop.validity.judge=panel"],
     ],
 )
 def test_a_recipe_that_can_be_built_passes(changes: list[str]) -> None:
@@ -187,6 +209,12 @@ def test_a_dry_run_shows_models_judges_pairs_and_trainings(tmp_path: Path) -> No
         assert re.search(line, said), line
     assert "beta" not in planned("loop.update=sft") and re.search(r"general +off", planned("pairs.general=null"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_what_each_judge_judges() -> None:
+    said = planned(f"judges=[{KEEPER}, {ASKS}, {CLASSER}]", "pairs.refusal_judge=keeper")
+    for line in ("keeper +rules +responses, prompts", "asks +rules +prompts", "xstest +refusal +responses +red"):
+        assert re.search(line, said), line
 
 
 def test_a_dry_run_shows_serve_commands_without_control_characters() -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from seas_data.cli.dry_run_sources import write_sources
 from seas_data.console import echo
+from seas_data.judges.run import describe_subjects
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
 from seas_data.review.gold import read_gold
@@ -108,8 +109,8 @@ def _print_loop(recipe: Recipe, loop: Loop) -> None:
     )
     echo()
     write_table(
-        ("judge", "by", "model"),
-        ((each.label, each.by, each.model) for each in recipe.judges),
+        ("judge", "by", "judges", "model"),
+        ((each.label, each.by, describe_subjects(each, recipe.judges), each.model) for each in recipe.judges),
     )
     echo()
     mart = recipe.pairs.mode == "mart"

@@ -32,11 +32,12 @@ _FENCE: Final = re.compile(r"\s*```(?:json)?\s*\n(?P<body>.*?)\n\s*```\s*", re.D
 
 
 def check(judge: JudgeChat) -> None:
-    """Raise SeasDataError if the prompt cannot be rendered or shows no response, or the pattern cannot be used."""
-    shown = _render(judge, {"question": "a question", "goal": "a goal", "response": "a response"})
-    if "a response" not in shown:
-        raise SeasDataError(f"the prompt of the judge {judge.label} does not show the response; add {{{{ response }}}}")
-    _render(judge, {"question": "a question", "goal": None, "response": "a response"})
+    """Raise SeasDataError if the prompt cannot be rendered or does not show what is judged, or the pattern cannot be used."""
+    judged, response = ("question", None) if judge.only_prompts else ("response", "a response")
+    shown = _render(judge, {"question": "a question", "goal": "a goal", "response": response})
+    if f"a {judged}" not in shown:
+        raise SeasDataError(f"the prompt of the judge {judge.label} does not show the {judged}; add {{{{ {judged} }}}}")
+    _render(judge, {"question": "a question", "goal": None, "response": response})
     if judge.pattern is not None:
         groups = _group_names(judge.pattern, judge.label)
         unknown = [name for name in groups if name not in FIELDS]

@@ -57,6 +57,8 @@ def check(judges: Sequence[Judge], models: Mapping[str, ModelInProcess | ModelHt
             )
         if isinstance(judge, JudgeGuard):
             run_guard.check(judge, models[judge.model])
+            if judge.only_prompts and not judges_prompts(judge):
+                raise SeasDataError(f"the judge {judge.label} judges only responses; remove its key only_prompts")
             continue
         require_generation(f"the judge {judge.label}", judge.model, models[judge.model])
         if isinstance(judge, JudgeChat):
@@ -78,10 +80,16 @@ def _check_panel(judge: JudgePanel, judges: Sequence[Judge]) -> None:
             f"the panel {judge.label} has the member {missing[0]}, which is no judge of verdicts; choose from: "
             f"{', '.join(able) or '(none)'}"
         )
+    of_prompts = [each.label for each in judges if each.label in judge.members and judges_only_prompts(each, judges)]
+    if of_prompts and len(of_prompts) < len(judge.members):
+        raise SeasDataError(
+            f"the panel {judge.label} has the member {of_prompts[0]}, which judges only prompts, beside judges of "
+            "responses; move it to a panel of judges with only_prompts"
+        )
 
 
 def gives_verdicts(judge: Judge) -> bool:
-    """Return whether the judge says which responses are unsafe."""
+    """Return whether the judge says which responses (or prompts) are unsafe."""
     return judge.unsafe is not None if isinstance(judge, JudgeRules) else not isinstance(judge, JudgeRefusal)
 
 
@@ -91,7 +99,7 @@ def classifies_refusals(judge: Judge) -> bool:
     Raises SeasDataError if the judge's guard cannot be loaded.
     """
     if isinstance(judge, JudgeGuard):
-        return load_guard(judge).classifies_refusals
+        return load_guard(judge).classifies_refusals and not judge.only_prompts
     if isinstance(judge, JudgeChat):
         return bool(judge.refusals)
     if isinstance(judge, JudgePanel):
@@ -105,6 +113,30 @@ def judges_prompts(judge: Judge) -> bool:
     Raises SeasDataError if the judge's guard cannot be loaded.
     """
     return load_guard(judge).judges_prompts if isinstance(judge, JudgeGuard) else not isinstance(judge, JudgeRefusal)
+
+
+def judges_only_prompts(judge: Judge, judges: Sequence[Judge]) -> bool:
+    """Return whether the judge, one of ``judges``, judges no responses. Nor does a panel whose members judge none."""
+    if isinstance(judge, JudgePanel):
+        members = [each for each in judges if each.label in judge.members and not isinstance(each, JudgePanel)]
+        return all(judges_only_prompts(each, judges) for each in members)
+    return not isinstance(judge, JudgeRefusal) and judge.only_prompts
+
+
+def describe_subjects(judge: Judge, judges: Sequence[Judge]) -> str:
+    """Return what the judge, one of ``judges``, judges: responses, prompts, or both."""
+    if judges_only_prompts(judge, judges):
+        return "prompts"
+    return "responses, prompts" if gives_verdicts(judge) and judges_prompts(judge) else "responses"
+
+
+def select_for_responses(judges: Sequence[Judge]) -> list[Judge]:
+    """Return the judges that judge responses. Raises SeasDataError if there are judges, and none of them does."""
+    chosen = [judge for judge in judges if not judges_only_prompts(judge, judges)]
+    if judges and not chosen:
+        names = ", ".join(judge.label for judge in judges)
+        raise SeasDataError(f"no judge judges responses, because all have only_prompts ({names}); add another judge")
+    return chosen
 
 
 def judges_only_attacks(judge: Judge) -> bool:
@@ -163,6 +195,8 @@ def judge_responses(
 ) -> dy.DataFrame[schema.Verdicts]:
     """Return the verdicts of ``judges`` on ``responses``.
 
+    Judges that judge only prompts are skipped.
+
     Args:
         prompts: at least the prompts of the responses.
         responses: the responses to judge; those with a null text are not judged.
@@ -182,8 +216,9 @@ def judge_responses(
     if missing := rows["prompt"].null_count():
         raise SeasDataError(f"the prompts of {missing} responses are missing; pass all prompts that were answered")
     rows = rows.select("messages", "goal", "kind", id="response_id", prompt="prompt", response="text")
-    verdicts = _judge_all(rows, judges, generators, folder, "response").rename({"id": "response_id"})
-    return tables.cast("verdicts", add_panels(verdicts, judges).sort("response_id", "judge"))
+    able = [judge for judge in judges if not judges_only_prompts(judge, judges)]
+    verdicts = _judge_all(rows, able, generators, folder, "response").rename({"id": "response_id"})
+    return tables.cast("verdicts", add_panels(verdicts, able).sort("response_id", "judge"))
 
 
 def judge_prompts(
@@ -215,7 +250,7 @@ def count_classes(verdicts: pl.DataFrame, judges: Sequence[Judge]) -> pl.DataFra
     are any, and the measure ``control tokens`` those whose texts were ``neutralised``.
     """
     rows = []
-    for judge in judges:
+    for judge in select_for_responses(judges):
         measures: dict[str, tuple[str, ...]] = {}
         if gives_verdicts(judge):
             measures["verdict"] = ("safe", "unsafe", "unparsed")

@@ -40,12 +40,19 @@ _LARGE_SCRIPTS = "\u2e80"
 
 
 def mark_invalid(
-    context: IterationContext, attacks: pl.DataFrame, seeds: pl.DataFrame, train: pl.DataFrame, label: str
+    context: IterationContext,
+    attacks: pl.DataFrame,
+    seeds: pl.DataFrame,
+    examples: pl.DataFrame,
+    train: pl.DataFrame,
+    label: str,
 ) -> pl.DataFrame:
     """Return ``attacks`` with ``invalid``, why a sent attack is invalid. ``label`` names the cache.
 
-    Input columns: ``attacks`` the table; ``seeds`` seed_id, type, example_ids; ``train`` prompt_id, text and, for
-    ``types: nearest``, type, kind and language: the prompts of that split.
+    Input columns: ``attacks`` the table; ``seeds`` seed_id, type, example_ids; ``examples`` prompt_id and language of
+    at least the seeds' examples, which evaluation draws from ``test``; ``train`` prompt_id, text and, for
+    ``types: nearest``, type, kind and language: the prompts of that split. ``types: nearest`` finds nothing without
+    those columns, as in standalone stages.
     """
     settings, sent = context.loop.validity, select_sent(attacks)
     if sent.is_empty():
@@ -59,7 +66,7 @@ def mark_invalid(
         safe = verdicts.filter(pl.col("verdict") == "safe").select("prompt_id", safe=pl.lit("harmless"))
         rows = rows.join(safe, on="prompt_id", how="left").with_columns(found=pl.coalesce("found", "safe"))
     if settings.types == "nearest" and {"type", "kind", "language"} <= set(train.columns):
-        types = predict_types(context, add_language(sent, seeds, train), train).types
+        types = predict_types(context, add_language(sent, seeds, examples), train).types
         if types is not None:
             rows = rows.join(types, on="prompt_id", how="left").with_columns(
                 found=pl.coalesce("found", pl.when(pl.col("predicted") != pl.col("type")).then(pl.lit("off_type")))

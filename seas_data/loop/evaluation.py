@@ -187,7 +187,7 @@ def _attack_seeds(
     samples, number = context.loop.evaluation.attacks_per_seed, int(red_team[1:])
     result = generate_attacks(context, red_team, seeds, samples, number, f"evaluation {red_team}")
     marked = mark_set_aside(result["attacks"], seeds, prompts, repeats=False)
-    return result | {"attacks": mark_invalid(context, marked, seeds, train, f"evaluation {red_team}")}
+    return result | {"attacks": mark_invalid(context, marked, seeds, prompts, train, f"evaluation {red_team}")}
 
 
 def _answer_and_judge(context: IterationContext, target: str, attacks: pl.DataFrame, sets: pl.DataFrame) -> Frames:

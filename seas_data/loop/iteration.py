@@ -120,7 +120,7 @@ def generate_training_attacks(context: IterationContext, seeds: pl.DataFrame, pr
         context, red_team, seeds, context.loop.attack.attacks_per_seed, context.iteration, "attacks"
     )
     marked = attack_rows.mark_set_aside(result["attacks"], seeds, prompts)
-    return result | {"attacks": mark_invalid(context, marked, seeds, prompts, "attacks")}
+    return result | {"attacks": mark_invalid(context, marked, seeds, prompts, prompts, "attacks")}
 
 
 def generate_training_responses(context: IterationContext, attacks: pl.DataFrame, harmless: pl.DataFrame) -> Frames:

@@ -18,7 +18,7 @@ from seas_data.recipe import Judge, ModelInProcess
 
 
 def judge_responses(context: IterationContext, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> Frames:
-    """Return ``verdicts`` of all judges of the recipe, for ``responses`` to ``prompts``, and their ``settings``.
+    """Return ``verdicts`` of the recipe's judges of responses, for ``responses`` to ``prompts``, and their ``settings``.
 
     Input columns of ``prompts``: prompt_id, text; optional messages, goal and kind.
     """
@@ -31,7 +31,7 @@ def judge_responses(context: IterationContext, responses: pl.DataFrame, prompts:
         settings.extend(judge_settings(judge, generator) for generator in generators.values())
         return judges.judge_responses(distinct, responses, [judge], generators, folder)
 
-    verdicts = _run_each(context, context.recipe.judges, run).sort("response_id", "judge")
+    verdicts = _run_each(context, judges.select_for_responses(context.recipe.judges), run).sort("response_id", "judge")
     return {"verdicts": verdicts, "settings": pl.concat(settings)}
 
 

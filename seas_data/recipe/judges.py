@@ -10,6 +10,7 @@ from seas_data.registry import names
 
 GUARDS_GROUP: Final = "seas_data.guards"
 """The entry point group of guards."""
+_OF_RESPONSES: Final = "gives classes of responses, and only_prompts judges none; remove one of the two keys"
 
 
 class _Named(StrictModel):
@@ -41,6 +42,8 @@ class JudgeGuard(StrictModel):
     """Keywords for the chat template, beside those that the guard gives itself."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Room for thinking before the verdict, for guards that think; only what follows the thinking is read."""
+    only_prompts: bool = False
+    """Whether it judges prompts where a key such as `loop.validity.judge` names it, and never responses."""
 
     @field_validator("guard")
     @classmethod
@@ -56,7 +59,7 @@ class JudgeGuard(StrictModel):
 
 
 class JudgePatterns(StrictModel):
-    """What to search for in a response."""
+    """What to search for in a text."""
 
     patterns: list[str] = []
     """Regular expressions in Rust's syntax, which takes linear time: no look-around, no back-references."""
@@ -78,6 +81,8 @@ class JudgeRules(_Named):
     """A response that matches is a refusal, any other is full compliance; null: no refusal classes."""
     compliance: JudgePatterns | None = None
     """A refusal that also matches this is a partial refusal."""
+    only_prompts: bool = False
+    """Whether it judges prompts where a key such as `loop.validity.judge` names it, and never responses."""
 
     @property
     def model(self) -> None:
@@ -90,6 +95,8 @@ class JudgeRules(_Named):
             raise ValueError("rules give nothing; set unsafe, refusal or both")
         if self.compliance is not None and self.refusal is None:
             raise ValueError("compliance only separates partial from full refusals; set refusal, too")
+        if self.only_prompts and self.refusal is not None:
+            raise ValueError(f"refusal {_OF_RESPONSES}")
         return self
 
 
@@ -137,6 +144,8 @@ class JudgeChat(_Named):
     """Maximum tokens of the reply. One that reaches it is unparsed."""
     thinking_tokens: int = Field(default=0, ge=0)
     """Room for thinking before the reply, for models that think; only what follows the thinking is read."""
+    only_prompts: bool = False
+    """Whether it judges prompts where a key such as `loop.validity.judge` names it, and never responses."""
 
     @property
     def verdict_words(self) -> dict[Literal["unsafe", "safe"], list[str]]:
@@ -149,6 +158,8 @@ class JudgeChat(_Named):
             raise ValueError("give either json_paths or pattern")
         if self.json_paths and "verdict" not in self.json_paths:
             raise ValueError("json_paths should say where the verdict is")
+        if self.only_prompts and self.refusals:
+            raise ValueError(f"refusals {_OF_RESPONSES}")
         lists = [self.unsafe, self.safe], list(self.refusals.values())
         for words in ([word.strip().casefold() for each in group for word in each] for group in lists):
             if len(set(words)) < len(words) or "" in words:

@@ -4,7 +4,9 @@ from typing import Any, ClassVar
 
 import polars as pl
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+import seas_data as sd
 from seas_data import tables
 from seas_data.errors import SeasDataError
 from seas_data.judges import refusal
@@ -13,7 +15,16 @@ from seas_data.judges.run import check, count_classes, judge_prompts, judge_resp
 from seas_data.models.control_tokens import NEUTRALISED
 from seas_data.models.http_backend import HttpBackend
 from seas_data.models.protocol import ANSWER_SCHEMA, PromptFormat, Sampling
-from seas_data.recipe import Judge, JudgeGuard, JudgePatterns, JudgeRefusal, JudgeRules, ModelHttp, ModelInProcess
+from seas_data.recipe import (
+    Judge,
+    JudgeGuard,
+    JudgePanel,
+    JudgePatterns,
+    JudgeRefusal,
+    JudgeRules,
+    ModelHttp,
+    ModelInProcess,
+)
 from tests.models.servers import Reply, server
 
 RULES = JudgeRules(by="rules", unsafe=JudgePatterns(words=["violet"]), refusal=JudgePatterns(patterns=["(?i)^sorry"]))
@@ -95,6 +106,39 @@ def test_each_judge_gives_a_row_for_each_response_with_a_text(tmp_path: Path) ->
     assert said["r3"] == ("unparsed", [], None, None, "I am not sure")
     ruled = rows(verdicts.filter(judge="rules"), "verdict", "refusal")
     assert ruled["r2"] == ("unsafe", "full_compliance") and ruled["r3"] == ("safe", "full_refusal")
+
+
+def test_a_judge_of_prompts_never_judges_responses(tmp_path: Path) -> None:
+    asks = RULES.model_copy(update={"name": "asks", "refusal": None, "only_prompts": True})
+    others = [asks.model_copy(update={"name": name}) for name in ("one", "two")]
+    panel = JudgePanel(by="panel", members=["one", "two"])
+    model = Scripted(llama_guard)
+    judges: list[Judge] = [RULES, asks, *others, panel, guard("llama-guard-3", only_prompts=True)]
+    verdicts = judge_responses(prompts(), responses(), judges, {"m": model}, tmp_path)
+    assert set(verdicts["judge"]) == {"rules"} and model.calls == []
+    assert set(count_classes(verdicts, judges)["judge"]) == {"rules"}
+    judged = judge_prompts(prompts(), judges, {"m": model}, tmp_path)
+    assert set(judged["judge"]) == {each.label for each in judges} and len(model.calls) == 1
+
+
+def test_judges_of_prompts_alone_are_refused_for_responses() -> None:
+    content = {"name": "n", "sources": {"s": {"path": "s.jsonl", "kind": "adversarial", "licence": "MIT"}}}
+    asks = {"by": "rules", "unsafe": {"words": ["key"]}, "only_prompts": True}
+    recipe = sd.Recipe.model_validate(content | {"judges": [asks]})
+    with pytest.raises(SeasDataError, match=r"no judge judges responses, because all have only_prompts \(rules\)"):
+        sd.judge(recipe, prompts(), responses())
+
+
+@pytest.mark.parametrize(
+    "judge",
+    [
+        {"by": "rules", "unsafe": {"words": ["key"]}, "refusal": {"words": ["sorry"]}},
+        {"by": "chat", "model": "m", "prompt": "{{ question }}", "refusals": {"full_refusal": ["no"]}},
+    ],
+)
+def test_a_judge_of_prompts_gives_no_refusal_classes(judge: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="refusals? gives classes of responses, and only_prompts judges none"):
+        TypeAdapter(Judge).validate_python(judge | {"only_prompts": True})
 
 
 def test_equal_pairs_are_judged_once_and_greedily(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def check(version: Version) -> None:
     assert version.name == "v1"
     cells = version.sql("from metrics where name = 'attack_success' and facets ->> 'set' = 'evaluation'")
     assert set(cells["facets"].str.json_path_match("$.judge")) >= {"steps", "any-trace", "cooking"}
+    assert "request" not in set(version.table("verdicts")["judge"]), "it judges only prompts"
     validity = version.sql("from metrics where name in ('validity', 'invalid')")
     assert validity.height == 2 * (1 + len(INVALID_REASONS)), "R0 and R1"
     assert set(version.table("attacks")["model"]) == {"R0", "R1"}
