@@ -1,11 +1,12 @@
 """The loop with SmolLM2: what a build of it gave, and how fast it trains and generates beside plain libraries.
 
-    python benchmarks/smollm2.py evidence WORKSPACE [--write]
+    python benchmarks/smollm2.py evidence [NAME=WORKSPACE ...] [--write]
     python benchmarks/smollm2.py speed [--updates 2] [--threads 1]
 
-``evidence`` prints the results of the library's queries on the newest version of a workspace that
-``seas-data build pipelines/smollm2.yaml`` made, with the settings that differ from the recipe's; ``--write`` puts them
-into docs/real-model.md. ``speed`` needs the model (``make smollm2``) and times in one run, by processor time:
+``evidence`` reads the newest version of each workspace that ``seas-data build pipelines/smollm2.yaml`` made and prints
+its figures, with the settings that differ from the recipe's. ``--write`` stores them in ``benchmarks/smollm2.json``,
+where a run replaces the earlier one of its name, and writes docs/evidence.md from all stored runs, so that later runs
+add to the page. ``speed`` needs the model (``make smollm2``) and times in one run, by processor time:
 
 - fp32 matrix products of the model's shapes, the most that a step could reach;
 - DPO updates of eight pairs by this package and by TRL's DPOTrainer with its defaults, on the same rows; only its bf16
@@ -19,36 +20,22 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 from sandbox import table
-
-import seas_data as sd
-from seas_data.query.library import load
-from seas_data.query.version import Version
+from smollm2_evidence import show_evidence
 
 CHECKOUT = Path(__file__).parents[1]
-PAGE, RECIPE = CHECKOUT / "docs" / "real-model.md", CHECKOUT / "pipelines" / "smollm2.yaml"
-START, END = "<!-- Written by benchmarks/smollm2.py evidence. -->\n", "<!-- end -->\n"
-QUERIES = {
-    "attack-success-matrix": "Attack success of each red team against each target",
-    "attack-validity": "What the evaluation attacks are",
-    "target-sets": "Each target on every set",
-    "pairs-by-role": "Pairs",
-    "models": "Models and the rows that they were trained on",
-    "stage-times": "Stages of ten seconds and more",
-}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(required=True)
     evidence = commands.add_parser("evidence")
-    evidence.add_argument("workspace", type=Path)
+    evidence.add_argument("runs", nargs="*", metavar="NAME=WORKSPACE")
     evidence.add_argument("--write", action="store_true")
     evidence.set_defaults(run=show_evidence)
     speed = commands.add_parser("speed")
@@ -57,59 +44,6 @@ def main() -> None:
     speed.set_defaults(run=measure_speed)
     arguments = parser.parse_args()
     arguments.run(arguments)
-
-
-def show_evidence(arguments: argparse.Namespace) -> None:
-    version = sd.open(arguments.workspace).version()
-    text = "\n\n".join(describe(version))
-    print(text)
-    if arguments.write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-        _, end, after = rest.partition(END)
-        if not end:
-            raise SystemExit(f"{PAGE.name} has no place for the evidence: {START.strip()} and {END.strip()}")
-        PAGE.write_text(f"{before}{START}\n{text}\n\n{END}{after}", encoding="utf-8")
-
-
-def describe(version: Version) -> Iterator[str]:
-    """Yield the settings that differ from the recipe's, and a table for each query."""
-    changed = list(differences(yaml.safe_load(RECIPE.read_text(encoding="utf-8")), version.manifest.recipe))
-    yield (
-        f"{version.name}, digest `{version.digest[:16]}`. Settings other than those of the recipe: "
-        + (", ".join(f"`{key}={json.dumps(value)}`" for key, value in changed) if changed else "none")
-        + "."
-    )
-    library = load(CHECKOUT / "sql")
-    for name, title in QUERIES.items():
-        query = library[name]
-        rows = shorten(name, version.sql(query.sql, query.values([])))
-        yield f"**{title}** (`seas-data sql {name}`)"
-        yield table(rows.columns, [[show(value) for value in row] for row in rows.iter_rows()])
-
-
-def shorten(name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows and columns of a query's result that the page shows."""
-    if name == "target-sets":  # the panel that pairs are built by, and the rules of refusals
-        shown = pl.col("judge").is_null() | pl.col("judge").is_in(["cooking", "refusals"])
-        return rows.filter(shown & (pl.col("name") != "unparsed")).drop("figure")
-    if name == "models":
-        return rows.select("model", "parent", "method", "rows", "statement")
-    if name == "stage-times":
-        return rows.filter(pl.col("seconds") >= 10).select("version", "stage", "seconds", "rows", "peak_megabytes")
-    return rows
-
-
-def differences(stated: Any, used: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value used of each number, text or switch that is stated otherwise."""
-    if isinstance(stated, dict) and isinstance(used, dict):
-        for key in stated.keys() & used.keys():
-            yield from differences(stated[key], used[key], f"{path}.{key}" if path else key)
-    elif isinstance(stated, int | float | bool) and stated != used:
-        yield path, used
-
-
-def show(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value).replace("|", "\\|")
 
 
 def measure_speed(arguments: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ _FENCE: Final = re.compile(r"\s*```(?:json)?\s*\n(?P<body>.*?)\n\s*```\s*", re.D
 
 
 def check(judge: JudgeChat) -> None:
-    """Raise SeasDataError if the prompt cannot be rendered or does not show what is judged, or the pattern cannot be used."""
+    """Raise SeasDataError if the prompt cannot be rendered or hides what is judged, or the pattern cannot be used."""
     judged, response = ("question", None) if judge.only_prompts else ("response", "a response")
     shown = _render(judge, {"question": "a question", "goal": "a goal", "response": response})
     if f"a {judged}" not in shown:

@@ -18,7 +18,7 @@ from seas_data.recipe import Judge, ModelInProcess
 
 
 def judge_responses(context: IterationContext, responses: pl.DataFrame, prompts: pl.DataFrame, label: str) -> Frames:
-    """Return ``verdicts`` of the recipe's judges of responses, for ``responses`` to ``prompts``, and their ``settings``.
+    """Return ``verdicts`` of the recipe's judges of responses, on ``responses`` to ``prompts``, and their ``settings``.
 
     Input columns of ``prompts``: prompt_id, text; optional messages, goal and kind.
     """
