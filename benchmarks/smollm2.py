@@ -1,8 +1,11 @@
 """The loop with SmolLM2: what a build of it gave, and how fast it trains and generates beside plain libraries.
 
+    python benchmarks/smollm2.py runs --folder runs [--seeds 1 2 3] [--runs seas mart] [--set KEY=VALUE]
     python benchmarks/smollm2.py evidence [NAME=WORKSPACE ...] [--write]
     python benchmarks/smollm2.py speed [--updates 2] [--threads 1]
 
+``runs`` builds the full loop for each seed and the controls for the first, each in ``FOLDER/NAME-SEED``; what is
+complete is not built again, so the command continues where it was stopped. Each run is put on the page at once.
 ``evidence`` reads the newest version of each workspace that ``seas-data build pipelines/smollm2.yaml`` made and prints
 its figures, with the settings that differ from the recipe's. ``--write`` stores them in ``benchmarks/smollm2.json``,
 where a run replaces the earlier one of its name, and writes docs/evidence.md from all stored runs, so that later runs
@@ -27,6 +30,7 @@ from typing import Any
 import polars as pl
 from sandbox import table
 from smollm2_evidence import show_evidence
+from smollm2_runs import RUNS, build_runs
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -38,6 +42,15 @@ def main() -> None:
     evidence.add_argument("runs", nargs="*", metavar="NAME=WORKSPACE")
     evidence.add_argument("--write", action="store_true")
     evidence.set_defaults(run=show_evidence)
+    runs = commands.add_parser("runs")
+    runs.add_argument("--folder", type=Path, required=True)
+    runs.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    runs.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS))
+    runs.add_argument("--iterations", type=int, default=3)
+    runs.add_argument("--control-iterations", type=int, default=2)
+    runs.add_argument("--threads", type=int, default=2)
+    runs.add_argument("--set", action="append", default=[], help="a change of the recipe for all runs")
+    runs.set_defaults(run=build_runs)
     speed = commands.add_parser("speed")
     speed.add_argument("--updates", type=int, default=2)
     speed.add_argument("--threads", type=int, default=1)

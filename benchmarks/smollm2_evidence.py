@@ -40,15 +40,20 @@ Figure = dict[str, Any]
 
 def show_evidence(arguments: argparse.Namespace) -> None:
     """Print the figures of the runs given; with ``--write`` store them, and write the page from all stored runs."""
-    stored: dict[str, Figure] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
-    given = {name: Path(folder) for name, _, folder in (each.partition("=") for each in arguments.runs)}
-    found = {name: read_run(sd.open(folder).version()) for name, folder in given.items()}
-    stored |= found
-    print(to_markdown(found or stored))
+    given = {name: Path(folder) for name, _, folder in (each.rpartition("=") for each in arguments.runs)}
     if arguments.write:
-        FIGURES.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        page = replace_block(PAGE.read_text(encoding="utf-8"), START, to_markdown(stored))
-        PAGE.write_text(page, encoding="utf-8")
+        print(to_markdown(store_runs(given)))
+    else:
+        print(to_markdown({name: read_run(sd.open(folder).version()) for name, folder in given.items()}))
+
+
+def store_runs(given: Mapping[str, Path]) -> dict[str, Figure]:
+    """Store the figures of the workspaces ``given`` by name, write the page, and return the figures of all runs."""
+    stored: dict[str, Figure] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+    stored |= {name: read_run(sd.open(folder).version()) for name, folder in given.items()}
+    FIGURES.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    PAGE.write_text(replace_block(PAGE.read_text(encoding="utf-8"), START, to_markdown(stored)), encoding="utf-8")
+    return stored
 
 
 def read_run(version: Version) -> Figure:
