@@ -14,7 +14,7 @@ import vl_convert
 
 import seas_data as sd
 from seas_data.query import library
-from seas_data.report import chart_marks, theme
+from seas_data.report import charts_from_sql, theme
 from seas_data.resources import folder
 
 QUERIES = ("thin-types", "style-wrappers", "risk-by-style")
@@ -29,7 +29,7 @@ def main(workspace: str, output: str, *names: str) -> None:
     for name in names or QUERIES:
         query = queries[name]
         answer = version.select(query.sql, query.values([]))
-        chart = chart_marks.draw_chart(query, answer)
+        chart = charts_from_sql.draw_chart(query, answer)
         if chart is None or not chart.spec:
             raise SystemExit(f"{name}: no chart")
         shown = answer if chart.rows is None else answer[chart.rows]

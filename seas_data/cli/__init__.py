@@ -4,7 +4,7 @@
     analysis    sql, report, explore
     review      review
     stages      attack, judge, pairs, train, evaluate
-    metrics     metrics
+    add_metrics metrics
     release     check, card, checkout, export, push, pull, forget
     migrate     migrate
 
@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from seas_data.cli import analysis, metrics, migrate, release, review, stages, versions
+from seas_data.cli import add_metrics, analysis, migrate, release, review, stages, versions
 from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
 from seas_data.text import printable
@@ -77,7 +77,7 @@ def start(
     """Build, version, query and release adversarial and ambiguous-harmless safety datasets."""
 
 
-groups = (versions, analysis, review, release, stages, metrics, migrate)
+groups = (versions, analysis, review, release, stages, add_metrics, migrate)
 for group in groups:
     app.add_typer(group.commands)
 

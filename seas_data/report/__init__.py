@@ -1,7 +1,7 @@
 """The report: a version as one HTML file that works offline and contains ids instead of prompt texts.
 
 sections_from_sql    every query of the library, by topic
-chart_marks          a query's header and result to a Vega-Lite chart; encoding and theme serve it
+charts_from_sql      a query's header and result to a Vega-Lite chart; encoding and theme serve it
 cluster_map          the map of the kept prompts
 flow                 the Sankey diagram of sources, drops and splits
 overview             headline figures and changes

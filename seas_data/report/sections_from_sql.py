@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from seas_data.query.cells import TEXT_COLUMNS, format_cell
 from seas_data.query.library import Query
-from seas_data.report.chart_marks import ChartSpec, draw_chart
+from seas_data.report.charts_from_sql import ChartSpec, draw_chart
 from seas_data.text import printable
 
 ROWS = 1_000  # of a result that the page contains

@@ -18,7 +18,7 @@ from seas_data import report
 from seas_data.errors import SeasDataError
 from seas_data.query import headline, library, sql
 from seas_data.query.version import Version
-from seas_data.report import chart_marks, cluster_map, flow, html_page, overview, sections_from_sql
+from seas_data.report import charts_from_sql, cluster_map, flow, html_page, overview, sections_from_sql
 from seas_data.resources import folder
 from tests.conftest import examples
 from tests.query.frames import store, table
@@ -29,13 +29,13 @@ def query(chart: str) -> library.Query:
     return library.parse("any", f"-- title: A\n-- question: What?\n-- chart: {chart}\nselect 1")
 
 
-def drawn(chart: str, **columns: Any) -> chart_marks.ChartSpec:
-    drawing = chart_marks.draw_chart(query(chart), pl.DataFrame(columns))
+def drawn(chart: str, **columns: Any) -> charts_from_sql.ChartSpec:
+    drawing = charts_from_sql.draw_chart(query(chart), pl.DataFrame(columns))
     assert drawing is not None
     return drawing
 
 
-def layers(drawing: chart_marks.ChartSpec) -> list[dict[str, Any]]:
+def layers(drawing: charts_from_sql.ChartSpec) -> list[dict[str, Any]]:
     spec = drawing.spec.get("spec", drawing.spec)
     return list(spec["layer"])
 
@@ -144,7 +144,7 @@ def test_no_word_of_the_data_stands_in_a_specification(
         schema={"a": pl.String, "b": pl.String, "v": pl.Float64, "iteration": pl.Int64},
     )
     for channels in ("x=v y=a color=b", "x=a y=b color=v", "x=iteration y=v color=a row=b", "x=v y=iteration"):
-        drawing = chart_marks.draw_chart(query(f"{mark} {channels}"), data)
+        drawing = charts_from_sql.draw_chart(query(f"{mark} {channels}"), data)
         assert drawing is not None
         assert "~" not in json.dumps(drawing.spec).replace(",.4~f", "")
 
@@ -173,7 +173,7 @@ def test_materialised_tables_and_views_give_the_same_results(
 @pytest.mark.slow
 def test_every_chart_of_the_library_can_be_drawn(results: list[tuple[library.Query, pl.DataFrame]]) -> None:
     for each, answer in results:
-        drawing = chart_marks.draw_chart(each, answer)
+        drawing = charts_from_sql.draw_chart(each, answer)
         if each.chart.mark != "table" and answer.height:
             assert drawing is not None
             assert drawing.spec, (each.name, drawing.note)
@@ -185,7 +185,7 @@ def test_no_two_rows_of_a_chart_lie_on_one_spot_of_a_panel(
 ) -> None:
     faults = []
     for each, answer in results:
-        drawing = chart_marks.draw_chart(each, answer)
+        drawing = charts_from_sql.draw_chart(each, answer)
         if drawing is None or not drawing.spec:
             continue
         mark = next(layer for layer in layers(drawing) if layer["mark"]["type"] in (each.chart.mark, "circle", "rect"))

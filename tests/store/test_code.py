@@ -33,7 +33,7 @@ def digest(package: Path, room: str) -> str:
             ("train/fit.py", {"loop"}),
             ("models/chat_template.py", {"loop", "models"}),
             ("release/folder.py", set()),
-            ("report/chart_marks.py", set()),
+            ("report/charts_from_sql.py", set()),
             ("cli/terminal.py", set()),
         ],
     ),
