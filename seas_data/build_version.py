@@ -107,6 +107,8 @@ def _build_from_sources(
         stages = Stages(workspace.root / "stages", _key(recipe, parent, []))
         return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration), new.account
     stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]), engine)
+    compared = new.prompts.height
+    new = new.put_aside(stages.folder / "incoming.parquet")
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
     frames["taxonomy"] = incoming.new_categories(recipe.taxonomy, parent)
     if recipe.pairs_from_sources:
@@ -114,7 +116,7 @@ def _build_from_sources(
             frames |= loop.pair_answers(recipe, parent, frames)
     account = replace(
         new.account,
-        compared=new.prompts.height,
+        compared=compared,
         not_embeddable=not_embeddable_reasons(frames["decisions"]),
         semantic_recall=semantic_recalls(frames["metrics"]),
     )

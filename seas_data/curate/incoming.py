@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +14,10 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Recipe, Taxonomy
 from seas_data.recipe.taxonomy import taxonomy_of
 from seas_data.sources import overrides
-from seas_data.sources.account import Account, describe_source, require_readable
+from seas_data.sources.account import Account, SourceAccount, describe_source, require_readable
 from seas_data.sources.answers import AnswerTables
-from seas_data.store import takedown
+from seas_data.store import files, takedown
+from seas_data.store.parts import to_bytes
 from seas_data.store.takedown import Takedowns
 from seas_data.store.version import Version
 from seas_data.tables.values import KINDS
@@ -35,6 +37,7 @@ class Answers:
 
 
 _ROWS_PER_PART = 10_000
+_ROWS_PER_GROUP = 100_000
 ANSWER_KEYS = {"responses": ["response_id"], "verdicts": ["response_id", "judge"], "checkpoints": ["model"]}
 """The columns that identify a row of each of these tables."""
 
@@ -72,7 +75,7 @@ class Incoming:
     ``relabels``: manual decisions that are not recorded yet (``decisions`` without ``version``). ``manual_keeps`` and
     ``manual_drops``: ids of all prompts that people keep and drop, from ``manual_decisions``.
     ``account``: what became of all rows of the sources, new or not. ``answers``: answers and verdicts of the sources
-    that the parent version does not have.
+    that the parent version does not have. ``stored``: the file of the prompts (``put_aside``), instead of ``prompts``.
     """
 
     prompts: pl.DataFrame
@@ -83,6 +86,23 @@ class Incoming:
     manual_drops: pl.Series
     account: Account = field(default_factory=Account)
     answers: Answers = field(default_factory=no_answers)
+    stored: Path | None = None
+
+    def put_aside(self, path: Path) -> "Incoming":
+        """Return this input with ``prompts`` in a file at ``path`` instead of in memory, for ``read_prompts``.
+
+        Of ten million rows the texts and columns that no step needs take several gigabytes.
+        """
+        with files.atomic_write(path) as temporary:
+            self.prompts.write_parquet(temporary, compression="lz4", statistics=False, row_group_size=_ROWS_PER_GROUP)
+        return replace(self, prompts=self.prompts.clear(), stored=path)
+
+    def read_prompts(self, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return ``columns`` (by default, all) of the new prompts, sorted by ``prompt_id``."""
+        names = list(self.prompts.columns if columns is None else columns)
+        if self.stored is None:
+            return self.prompts.select(names).sort("prompt_id")
+        return pl.read_parquet(self.stored, glob=False, columns=names).select(names).set_sorted("prompt_id")
 
     def is_empty(self) -> bool:
         """Return whether there is nothing new to build a version from."""
@@ -97,7 +117,7 @@ class Incoming:
         for frame in self._rows():
             hasher.update(f"{frame.height} rows".encode())
             for part in frame.iter_slices(_ROWS_PER_PART):
-                hasher.update(json.dumps(part.rows(), ensure_ascii=True, default=str).encode())
+                hasher.update(to_bytes(part))
         for ids in (self.manual_keeps, self.manual_drops):
             hasher.update(json.dumps(ids.to_list()).encode())
         return hasher.hexdigest()
@@ -134,16 +154,9 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
     Raises SeasDataError if a source or the overrides cannot be read, if a source gives no prompt or has more unreadable
     rows than it may have, or if an override names an unknown prompt.
     """
-    max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
-    sources_rows = {}
-    for name, source in recipe.sources.items():
-        sources_rows[name] = sources.read_source(
-            name, source, labelling=recipe.labelling, max_characters=max_characters
-        )
-        require_readable(name, source, sources_rows[name])
-    prompts = pl.concat([tables.empty("prompts"), *(each.prompts for each in sources_rows.values())])
-    set_aside = pl.concat([tables.empty("set_aside"), *(each.set_aside for each in sources_rows.values())])
-    new = prompts.join(earlier.prompts, on="prompt_id", how="anti").sort("prompt_id")
+    prompts, set_aside, answer_tables, accounts = _read_sources(recipe)
+    new = _without_rows_of(prompts, earlier.prompts).sort("prompt_id")
+    del prompts  # at ten million rows every frame counts
     new, refused = takedown.split_taken_down(new, earlier.takedowns)
     new_set_aside = pl.concat([set_aside, refused]).join(
         earlier.set_aside, on=["source", "row_digest", "reason"], how="anti"
@@ -153,23 +166,20 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
         if recipe.overrides
         else overrides.empty_overrides()
     )
-    unknown = new_overrides.join(pl.concat([earlier.prompts, new]), on="prompt_id", how="anti")
+    known = pl.concat([each.select("prompt_id") for each in (earlier.prompts, new)])
+    unknown = new_overrides.join(known, on="prompt_id", how="anti")
     if unknown.height:
         raise SeasDataError(
             f"{recipe.overrides} names the prompt {unknown['prompt_id'][0]}, which is in no source of the recipe "
             f"({unknown.height} such rows); take prompt ids from `seas-data review` or `seas-data why TEXT`"
         )
-    answers = _new_answers([each.answers for each in sources_rows.values()], pl.concat([earlier.prompts, new]), earlier)
+    answers = _new_answers(answer_tables, known, earlier)
     relabelled = _apply_labels(earlier.prompts, new_overrides, recipe.taxonomy)
     recorded = _select_newest(earlier.manual).select("prompt_id", "decision", "detail")
     manual_keeps, manual_drops = manual_decisions(earlier.manual, new_overrides)
+    labelled = _apply_labels(new, new_overrides, recipe.taxonomy)
     return Incoming(
-        prompts=pl.concat(
-            [
-                new.join(new_overrides.drop_nulls("label"), on="prompt_id", how="anti"),
-                _apply_labels(new, new_overrides, recipe.taxonomy),
-            ]
-        ).sort("prompt_id"),
+        prompts=pl.concat([_without_rows_of(new, labelled), labelled]).sort("prompt_id") if labelled.height else new,
         set_aside=new_set_aside.sort("source", "location", "reason"),
         decisions=_as_decisions(new_overrides).join(recorded, on=["prompt_id", "decision", "detail"], how="anti"),
         # A label that a person confirms is a relabel too: its source changes from a judge or classifier to the person.
@@ -178,14 +188,32 @@ def read_incoming(recipe: Recipe, earlier: Earlier) -> Incoming:
         ),
         manual_keeps=manual_keeps,
         manual_drops=manual_drops,
-        account=Account(
-            {
-                name: describe_source(recipe.sources[name], each, refused.filter(source=name).height)
-                for name, each in sources_rows.items()
-            }
-        ),
+        account=Account({name: each.without(refused.filter(source=name).height) for name, each in accounts.items()}),
         answers=answers,
     )
+
+
+def _read_sources(
+    recipe: Recipe,
+) -> tuple[pl.DataFrame, pl.DataFrame, list[AnswerTables], dict[str, SourceAccount]]:
+    """Return the prompts, the set-aside rows, the answers and the account of each source of the recipe."""
+    max_characters = max(sources.MAX_CHARACTERS, recipe.curation.limits.max_characters)
+    prompts, set_aside = [tables.empty("prompts")], [tables.empty("set_aside")]
+    answers: list[AnswerTables] = []
+    accounts = {}
+    for name, source in recipe.sources.items():
+        rows = sources.read_source(name, source, labelling=recipe.labelling, max_characters=max_characters)
+        require_readable(name, source, rows)
+        accounts[name] = describe_source(source, rows)
+        prompts.append(rows.prompts)
+        set_aside.append(rows.set_aside)
+        answers.append(rows.answers)
+    return pl.concat(prompts), pl.concat(set_aside), answers, accounts
+
+
+def _without_rows_of(prompts: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Return ``prompts`` without those of ``others``; no copy if there are none."""
+    return prompts.join(others.select("prompt_id"), on="prompt_id", how="anti") if others.height else prompts
 
 
 def _new_answers(found: list[AnswerTables], prompts: pl.DataFrame, earlier: Earlier) -> Answers:

@@ -50,8 +50,9 @@ def resolve_label_conflicts(prompts: pl.DataFrame, kept: pl.DataFrame, earlier: 
         .filter(pl.col("current_type").ne_missing(pl.col("type")))
         .select("prompt_id", *_LABEL)
     )
-    relabelled = kept.update(changed, on="prompt_id", include_nulls=True).select(kept.columns)
-    return Outcome(relabelled, _flag_conflicts(copies, best))
+    if changed.height:
+        kept = kept.update(changed, on="prompt_id", include_nulls=True).select(kept.columns)
+    return Outcome(kept, _flag_conflicts(copies, best))
 
 
 def _with_text_key(rows: pl.DataFrame) -> pl.DataFrame:

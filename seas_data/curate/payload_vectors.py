@@ -1,6 +1,6 @@
 """Vectors of what each kept prompt asks: the input of labels and clusters, and the stored ``embeddings`` table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from seas_data.similarity.embeddings import Embedded
 
 @dataclass(frozen=True)
 class PayloadVectors:
-    """The vector of each kept prompt's payload if it is wrapped, else of its whole text.
+    """The vector of each prompt's payload if it is wrapped, else of its whole text.
 
     ``rows``: ``prompt_id``, ``template_id``, ``text``, ``model``, ``row`` (in ``matrices[model]``), one per prompt;
     prompts without a vector are left out.
@@ -22,6 +22,10 @@ class PayloadVectors:
 
     rows: pl.DataFrame
     matrices: dict[str, NDArray[np.float32]]
+
+    def of(self, prompts: pl.DataFrame) -> "PayloadVectors":
+        """Return the vectors of those of the prompts that are in ``prompts`` (``prompt_id``)."""
+        return replace(self, rows=self.rows.join(prompts, on="prompt_id", how="semi", maintain_order="left"))
 
     def of_main_model(self, earlier_ids: pl.Series | None = None) -> tuple[pl.DataFrame, NDArray[np.float32]]:
         """Return the rows and vectors of one model, because vectors of different models are not comparable.
@@ -52,13 +56,13 @@ class PayloadVectors:
 
 
 def select_payload_vectors(
-    kept: pl.DataFrame, items: Items, embedded: Embedded, templates: pl.DataFrame
+    prompts: pl.DataFrame, items: Items, embedded: Embedded, templates: pl.DataFrame
 ) -> PayloadVectors:
-    """Return the payload vectors of the prompts of ``kept``; the other arguments cover all training prompts.
+    """Return the payload vectors of ``prompts``; the other arguments cover all training prompts.
 
     ``embedded``: the embeddings of ``items.items``, one vector per text (``Embedded.with_mean_vectors``).
 
-    Input columns: of ``kept``: ``prompt_id``, ``text_digest``; of ``templates``: ``prompt_id``, ``template_id``.
+    Input columns: of ``prompts``: ``prompt_id``, ``text_digest``; of ``templates``: ``prompt_id``, ``template_id``.
     """
     lookup = embedded.lookup.select("text", "model", "row").with_row_index("item")
     embedded_items = lookup.drop_nulls("model")
@@ -68,7 +72,7 @@ def select_payload_vectors(
         .otherwise("unit")
     )
     rows = (
-        kept.select("prompt_id", "text_digest")
+        prompts.select("prompt_id", "text_digest")
         .join(units.select("text_digest", "item"), on="text_digest")
         .join(embedded_items, on="item")
         .join(templates.select("prompt_id", "template_id"), on="prompt_id", how="left")

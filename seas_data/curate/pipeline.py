@@ -14,7 +14,7 @@ import polars as pl
 from seas_data import tables
 from seas_data.curate.contamination import compared_texts, find_contaminated
 from seas_data.curate.dedup.edges import find_edges, is_duplicate, restrict_to_kept
-from seas_data.curate.dedup.items import collect_items, flag_not_embeddable
+from seas_data.curate.dedup.items import Items, collect_items, flag_not_embeddable
 from seas_data.curate.dedup.select import select
 from seas_data.curate.disguise import flag_disguised
 from seas_data.curate.incoming import Earlier, Incoming
@@ -33,9 +33,11 @@ from seas_data.curate.validity import find_invalid
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digests
 from seas_data.metrics.rows import metric_frame, metric_row
-from seas_data.recipe import Recipe
+from seas_data.recipe import Curation, Recipe
 from seas_data.recipe import Templates as TemplateSettings
 from seas_data.similarity import embeddings
+from seas_data.similarity.embeddings import Embedded
+from seas_data.store.parts import Parts
 from seas_data.store.stages import Stages
 
 Frames = dict[str, pl.DataFrame]
@@ -45,6 +47,8 @@ _COMPARED_COLUMNS = (
     *_LABEL_COLUMNS,
 )
 """Columns of ``prompts`` that steps use or change; the others are added to the result."""
+_KEPT_COLUMNS = ("prompt_id", "text_digest", "source", "role", *_LABEL_COLUMNS)
+"""Columns that steps after the selection use."""
 
 
 def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages, vector_folder: Path) -> Frames:
@@ -60,10 +64,11 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     new_keeps = incoming.decisions.filter(decision="keep")["prompt_id"]
     restored = earlier.prompts.filter(_is_in(new_keeps)).join(earlier.kept, on="prompt_id", how="anti")
     older = pl.concat([earlier.kept, restored])
-    older = older.with_columns(leak_digests(older))  # an older version may have folded otherwise, or not at all
-    prompts = pl.concat([each.select(_COMPARED_COLUMNS) for each in (older, incoming.prompts)])
+    prompts = incoming.read_prompts(_COMPARED_COLUMNS)
+    if older.height:  # an older version may have folded otherwise, or not at all
+        older = older.with_columns(leak_digests(older)).select(_COMPARED_COLUMNS)
+        prompts = pl.concat([older, prompts]).sort("prompt_id")
     prompts = without(prompts, incoming.manual_drops)
-    prompts = prompts.sort("prompt_id") if older.height else prompts  # the incoming ones are sorted
     decisions = [incoming.decisions]
 
     prompts = _apply(find_invalid(prompts, settings.limits), prompts, incoming.manual_keeps, decisions)
@@ -75,13 +80,13 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         & _is_in(earlier.kept["prompt_id"], "witness_id")
     )
     prompts = _apply(contaminated.filter(~flagged_before), prompts, incoming.manual_keeps, decisions)
-    holdout = prompts.filter(pl.col("role") == "holdout")
+    holdout = prompts.filter(pl.col("role") == "holdout").select(_KEPT_COLUMNS)
     training = prompts.filter(pl.col("role") == "training")
     del prompts  # at ten million rows every frame counts
     earlier_ids = training.join(earlier.kept, on="prompt_id", how="semi")["prompt_id"]
     frozen_splits = earlier.splits.join(training, on="prompt_id", how="semi")
 
-    detected = stages.run("templates", training.height, lambda: _detect(training, earlier, settings.templates))
+    detected = stages.run("templates", training.height, partial(_detect, training, earlier, settings.templates))
     items = collect_items(training, detected["templates"], earlier_ids)
     with stages.timed("embed items", items.items.height):
         embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder, stages.parts.engine)
@@ -89,9 +94,11 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
     hidden = flag_disguised(training, earlier_ids)
     decisions.append(hidden)
-    edges = stages.run(
-        "edges", items.items.height, lambda: vars(find_edges(items, embedded_items, settings, stages.parts))
-    )
+    compare = partial(_find_edges, items, embedded_items, settings, stages.parts)
+    edges = stages.run("edges", items.items.height, compare)
+    vectors = select_payload_vectors(training, items, embedded_items.with_mean_vectors(), detected["templates"])
+    del items, embedded_items, compare
+    training = training.drop("text", "messages", "leak_digest")  # no later step reads them
     with stages.timed("requests", training.height):
         request_pairs = edges["requests"].filter(is_duplicate(settings))
         request_ids = assign_request_ids(
@@ -115,10 +122,10 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         )
         resolved = resolve_label_conflicts(training, selected.kept, earlier_ids)
         decisions += [selected.decisions, resolved.decisions]
-    kept = resolved.kept
+    kept = resolved.kept.select(_KEPT_COLUMNS)
     kept_edges = restrict_to_kept(edges["duplicates"], training, kept)
-
-    vectors = select_payload_vectors(kept, items, embedded_items.with_mean_vectors(), templates)
+    del training, selected, resolved
+    vectors = vectors.of(kept)
     groups, cut_components = build_groups(kept, kept_edges, templates, settings, frozen_splits)
     labelled = stages.run(
         "labels", vectors.rows.height, lambda: vars(_infer(kept, vectors, groups, earlier_ids, recipe))
@@ -137,7 +144,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
     cuts = _measure_cuts(cut_components)
     return {
-        "prompts": _with_labels(incoming.prompts, kept),
+        "prompts": _with_labels(incoming.read_prompts(), kept),
         "set_aside": incoming.set_aside,
         **incoming.answers.frames(),
         "decisions": _versionless(
@@ -168,12 +175,16 @@ def _detect(training: pl.DataFrame, earlier: Earlier, settings: TemplateSettings
     A row that a person restores is an earlier row if its template is stored.
     """
     stored = earlier.templates.join(training, on="prompt_id", how="semi").drop_nulls("template_id")
-    new = training.join(earlier.kept, on="prompt_id", how="anti", maintain_order="left")
+    new = training.select("prompt_id", "text").join(earlier.kept, on="prompt_id", how="anti", maintain_order="left")
     new = new.join(stored, on="prompt_id", how="anti", maintain_order="left")
     detected = detect_templates(new, settings, earlier.wrappers)
     columns = ("prompt_id", "template_id", "payload")
     both = pl.concat([stored.select(columns), detected.templates.select(columns)]).sort("prompt_id")
     return {"templates": both, "wrappers": detected.wrappers}
+
+
+def _find_edges(items: Items, embedded: Embedded, settings: Curation, parts: Parts) -> Frames:
+    return vars(find_edges(items, embedded, settings, parts))
 
 
 def _infer(
@@ -197,9 +208,11 @@ def _apply(
 
 
 def _with_labels(new: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
-    """Return the new rows, sorted, with the labels that curation gave to those of them that are kept."""
-    labels = kept.select("prompt_id", *_LABEL_COLUMNS)
-    return new.update(labels, on="prompt_id", how="left", include_nulls=True, maintain_order="left").sort("prompt_id")
+    """Return the new rows with the labels that curation gave to those of them that are kept."""
+    labels = kept.select("prompt_id", *_LABEL_COLUMNS, is_kept=True)
+    found = new.select("prompt_id").join(labels, on="prompt_id", how="left", maintain_order="left")
+    is_kept = found["is_kept"].fill_null(False)
+    return new.with_columns(found[name].zip_with(is_kept, new[name]) for name in _LABEL_COLUMNS)
 
 
 def _is_in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:

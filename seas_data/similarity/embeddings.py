@@ -125,12 +125,13 @@ _DETAIL = (
 
 def _without_embedder(rows: pl.DataFrame, languages: Iterable[str]) -> pl.DataFrame:
     supported = pl.lit(f"none of {', '.join(sorted(languages))}")
-    return rows.with_columns(
-        row=pl.lit(None, pl.Int64),
-        windows=pl.lit(None, pl.Int64),
-        reason=pl.lit("language"),
-        detail=pl.format("language: {} is {}", pl.col("language").fill_null("an unstated one"), supported),
-    ).select(_LOOKUP_COLUMNS)
+    stated = pl.col("language").fill_null("an unstated one")
+    details = rows.select("language").unique().with_columns(detail=pl.format("language: {} is {}", stated, supported))
+    return (
+        rows.join(details, on="language", how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(row=pl.lit(None, pl.Int64), windows=pl.lit(None, pl.Int64), reason=pl.lit("language"))
+        .select(_LOOKUP_COLUMNS)
+    )
 
 
 def _embed_with(

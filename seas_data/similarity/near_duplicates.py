@@ -5,11 +5,12 @@ candidate is then counted exactly: a returned pair reaches the threshold, and th
 is known and small. An exact join by prefix filtering, as in ``containment``, would examine 40 times as many pairs of
 the public prompt sets at a similarity of 0.6.
 
-Memory does not hold the sets of all texts: they are built part by part, a few hundred bytes a text of keys and sketches
-are kept, and the sets of the texts in candidate pairs are built again in bounded blocks of pairs.
+Memory does not hold the sets of all texts: they are built part by part, a sketch of 64 bytes a text is kept, the keys
+of the bands are in a temporary file, and the sets of the texts in candidate pairs are built again in bounded blocks.
 """
 
 import math
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -41,6 +42,7 @@ _ADVICE = (
 RECALL = 0.995  # of the pairs exactly at the threshold; pairs above it have a higher one
 MAX_PERMUTATIONS = 256
 TEXTS_PER_PART = 1 << 15
+BYTES_IN_MEMORY = 1 << 26
 SHINGLES_PER_BLOCK = 1 << 23  # of the texts in a block of pairs: 64 MB, and three times as much to number them
 
 
@@ -94,10 +96,35 @@ def compare_partners(texts: pl.DataFrame, settings: Mapping[str, Any]) -> pl.Dat
     return pl.DataFrame({"score": compute_jaccard(sets, pairs["left"].to_numpy(), pairs["right"].to_numpy())})
 
 
-def _sketch(texts: Texts, threshold: float, parts: Parts) -> tuple[NDArray[np.uint64], NDArray[np.uint8], Int64s]:
-    """Return the MinHash keys (bands, texts), the sketches and the numbers of shingles of ``texts``, part by part."""
+class _BandKeys:
+    """The MinHash keys of many texts, of which memory holds those of one band at a time.
+
+    Above ``BYTES_IN_MEMORY`` they are in a temporary file.
+    """
+
+    def __init__(self, bands: int, texts: int) -> None:
+        self._bands, self._texts = bands, texts
+        self._file = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115  (closed with its last reference)
+
+    def __len__(self) -> int:
+        return self._bands
+
+    def __iter__(self) -> Iterator[NDArray[np.uint64]]:
+        for band in range(self._bands):
+            self._file.seek(8 * band * self._texts)
+            yield np.frombuffer(self._file.read(8 * self._texts), np.uint64)
+
+    def write(self, first: int, keys: NDArray[np.uint64]) -> None:
+        """Store the keys (bands, texts) of the texts from ``first`` on."""
+        for band, values in enumerate(keys):
+            self._file.seek(8 * (band * self._texts + first))
+            self._file.write(values.tobytes())
+
+
+def _sketch(texts: Texts, threshold: float, parts: Parts) -> tuple[_BandKeys, NDArray[np.uint8], Int64s]:
+    """Return the MinHash keys, the sketches and the numbers of shingles of ``texts``, part by part."""
     bands, rows = choose_bands(threshold)
-    keys = np.empty((bands, len(texts)), np.uint64)
+    keys = _BandKeys(bands, len(texts))
     sketches = np.empty((len(texts), min(SKETCH_BYTES, bands * rows)), np.uint8)
     sizes = np.empty(len(texts), np.int64)
     slices = [slice(start, start + TEXTS_PER_PART) for start in range(0, len(texts), TEXTS_PER_PART)]
@@ -108,7 +135,8 @@ def _sketch(texts: Texts, threshold: float, parts: Parts) -> tuple[NDArray[np.ui
     with bar(len(texts), "minhash", "texts") as progress:
         signatures = parts.map(compute_signatures, cut, len(slices), {"bands": bands, "rows": rows}, "minhash")
         for part, signature in zip(slices, signatures, strict=True):
-            keys[:, part], sketches[part] = signature["keys"].to_numpy().T, signature["sketch"].to_numpy()
+            keys.write(part.start, signature["keys"].to_numpy().T)
+            sketches[part] = signature["sketch"].to_numpy()
             sizes[part] = signature["shingles"].to_numpy()
             progress.update(signature.height)
     return keys, sketches, sizes
@@ -176,9 +204,7 @@ def _number_blocks(blocks: Int64s) -> Int64s:
     return numbers + 1 if len(named) and named[0] >= 0 else numbers
 
 
-def _generate_candidates(
-    keys: NDArray[np.uint64], block: Int64s, later: NDArray[np.bool_]
-) -> Iterator[tuple[Int64s, Int64s]]:
+def _generate_candidates(keys: _BandKeys, block: Int64s, later: NDArray[np.bool_]) -> Iterator[tuple[Int64s, Int64s]]:
     with bar(len(keys), "near duplicates", "bands") as progress:
         for band in keys:
             yield from _list_bucket_pairs(band, block, later)

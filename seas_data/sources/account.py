@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import polars as pl
@@ -41,6 +41,12 @@ class SourceAccount:
     answers_without_text: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
     """Numbers of verdicts by what they are: safe, unsafe, unparsed, or refusal class only."""
+
+    def without(self, forgotten: int) -> "SourceAccount":
+        """Return this account with ``forgotten`` of the prompts, which were taken down, as set-aside rows."""
+        if not forgotten:
+            return self
+        return replace(self, prompts=self.prompts - forgotten, set_aside=self.set_aside | {"forgotten": forgotten})
 
 
 @dataclass(frozen=True)
@@ -83,13 +89,13 @@ def require_readable(name: str, source: Source, found: SourceRows) -> None:
         )
 
 
-def describe_source(source: Source, found: SourceRows, forgotten: int = 0) -> SourceAccount:
-    """Return what became of the rows of a source. ``forgotten``: the number of its prompts that were taken down."""
+def describe_source(source: Source, found: SourceRows) -> SourceAccount:
+    """Return what became of the rows of a source."""
     answers = found.answers
     return SourceAccount(
         rows=found.prompts.height + found.shared + found.set_aside.height,
-        prompts=found.prompts.height - forgotten,
-        set_aside=_counts(found.set_aside["reason"]) | ({"forgotten": forgotten} if forgotten else {}),
+        prompts=found.prompts.height,
+        set_aside=_counts(found.set_aside["reason"]),
         languages=_counts(found.prompts["language"].fill_null("unknown")),
         detected=found.detected,
         corrected=found.corrected,

@@ -76,14 +76,14 @@ class Parts:
             for number in range(count):
                 yield function(cut(number), settings)
             return
-        paths = [self.folder / _name(function, settings, _to_bytes(cut(number))) for number in range(count)]
+        paths = [self.folder / _name(function, settings, to_bytes(cut(number))) for number in range(count)]
         missing = {path: number for number, path in enumerate(paths) if not path.exists()}
-        units = (Unit(function, _to_bytes(cut(number)), settings, path) for path, number in missing.items())
+        units = (Unit(function, to_bytes(cut(number)), settings, path) for path, number in missing.items())
         self.engine.run(store_part, units, len(missing), what)
         for number, path in enumerate(paths):
             content = files.read_verified(path, "it is computed again")
             if content is None:  # damaged, or not yet visible on this machine
-                content = Unit(function, _to_bytes(cut(number)), settings, path).store()
+                content = Unit(function, to_bytes(cut(number)), settings, path).store()
             yield pl.read_ipc(io.BytesIO(content))
 
 
@@ -98,7 +98,7 @@ class Unit:
 
     def store(self) -> bytes:
         """Compute the part, store it and return its bytes (Arrow IPC)."""
-        content = _to_bytes(self.function(pl.read_ipc(io.BytesIO(self.rows)), self.settings))
+        content = to_bytes(self.function(pl.read_ipc(io.BytesIO(self.rows)), self.settings))
         files.write_with_digest(self.path, content)
         return content
 
@@ -116,7 +116,8 @@ def _name(function: Function, settings: Mapping[str, Any], rows: bytes) -> str:
     return f"{function.__name__.strip('_')}-{digest.hexdigest()[:32]}.part"
 
 
-def _to_bytes(frame: pl.DataFrame) -> bytes:
+def to_bytes(frame: pl.DataFrame) -> bytes:
+    """Return ``frame`` as Arrow IPC; equal rows have equal bytes."""
     buffer = io.BytesIO()
     # One chunk, and strings without the buffers of the frame that a slice was cut from: equal rows, equal bytes.
     frame.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())

@@ -150,3 +150,20 @@ def test_the_newest_decision_on_each_prompt_counts() -> None:
     keeps, drops = incoming.manual_decisions(manual, overrides)
     assert keeps.to_list() == ["a", "c"]
     assert drops.to_list() == ["b", "d"]
+
+
+def test_prompts_put_aside_are_read_again_unchanged(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "Where is the spade?"}, {"role": "assistant", "content": "In the shed."}]
+    conversation = json.dumps({"prompt": [*turns, {"role": "user", "content": "And the blue jug?"}]})
+    recipe = recipe_of(tmp_path, plain=PLAIN, talk=[])
+    (tmp_path / "talk.jsonl").write_text(conversation + "\n")
+    talk = recipe.sources["talk"].model_copy(update={"turn": "all"})
+    recipe = recipe.model_copy(update={"sources": recipe.sources | {"talk": talk}})
+    read = incoming.read_incoming(recipe, incoming.read_earlier(None))
+    aside = read.put_aside(tmp_path / "aside.parquet")
+    assert aside.prompts.is_empty()
+    assert read.prompts["messages"].null_count() == len(PLAIN)
+    assert aside.read_prompts().equals(read.prompts)
+    columns = ("prompt_id", "messages", "priority")
+    assert aside.read_prompts(columns).equals(read.read_prompts(columns))
+    assert aside.read_prompts(columns).columns == list(columns)

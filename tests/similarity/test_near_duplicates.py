@@ -112,6 +112,7 @@ def test_pairs_and_scores_do_not_depend_on_the_sizes_of_the_buffers(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near_duplicates, "TEXTS_PER_PART", texts_per_part)
         patch.setattr(near_duplicates, "SHINGLES_PER_BLOCK", shingles_per_block)
+        patch.setattr(near_duplicates, "BYTES_IN_MEMORY", 1)
         parts = near_duplicates.find_pairs(pl.Series(texts) if as_column else texts, 0.5)
     assert as_dict(parts) == as_dict(whole)
 

@@ -70,9 +70,11 @@ class _WrapperSearch:
     def run(self) -> Iterator[Segments]:
         rows, numbers = self.pairs
         explained = np.zeros(len(self.views), np.bool_)
-        candidate_count = np.unique(rows).size
+        candidate_count = _count_runs(rows)
+        selection = _Selection(self.pairs, len(self.views), self.hashes.size, self.min_rows)
         with progress.bar(candidate_count, "finding wrappers", "texts") as bar:
-            while groups := _group_by_passage((rows, numbers), self.min_rows):
+            while groups := selection.group((rows, numbers)):
+                rows, numbers = selection.pairs
                 exhausted = np.zeros(rows.size, np.bool_)
                 # If no passage is chosen by enough texts, every group moves on to its next passage.
                 for group in [group for group in groups if group.size >= self.min_rows] or groups:
@@ -85,7 +87,7 @@ class _WrapperSearch:
                         exhausted[places[counts >= MIN_SHARED * group.size]] = True
                 left = ~exhausted & ~explained[rows]
                 rows, numbers = rows[left], numbers[left]
-                bar.update(candidate_count - np.unique(rows).size - bar.n)
+                bar.update(candidate_count - _count_runs(rows) - bar.n)
 
     def build_wrappers(self, group: Rows, pairs: Pairs) -> list[Segments]:
         """Return the wrapper of ``group`` and its variants, or an empty list. ``pairs`` are the group's."""
@@ -151,14 +153,52 @@ class _WrapperSearch:
         return int(self.lengths[rows].sum())
 
 
+class _Selection:
+    """The passage that each text selects, kept up to date while pairs of texts and windows are removed.
+
+    In a round most windows lose no text, so only the texts with one that does select again.
+    """
+
+    def __init__(self, pairs: Pairs, texts: int, windows: int, min_rows: int) -> None:
+        self.pairs, self.min_rows = pairs, min_rows
+        self.counts = np.zeros(windows, np.int64)
+        self.passage = np.full(texts, -1, np.int64)
+
+    def group(self, left: Pairs) -> list[Rows]:
+        """Return the groups of texts that select one passage, given the pairs that are ``left`` of ``pairs``.
+
+        Then ``pairs`` are these without those of windows in fewer than ``min_rows`` texts.
+        """
+        rows, numbers = self.pairs
+        counts = np.bincount(left[1], minlength=self.counts.size)
+        changed = np.zeros(self.passage.size, np.bool_)
+        changed[rows[counts[numbers] != self.counts[numbers]]] = True
+        frequent = counts[left[1]] >= self.min_rows
+        self.pairs, self.counts = (left[0][frequent], left[1][frequent]), counts
+        rows, numbers = self.pairs
+        again = changed[rows]
+        self.passage[changed] = -1
+        texts, passages = _select_passages(rows[again], numbers[again], counts[numbers[again]])
+        self.passage[texts] = passages
+        selecting = np.flatnonzero(self.passage >= 0)
+        return _group(selecting, self.passage[selecting])
+
+
 def _group_by_passage(pairs: Pairs, min_rows: int) -> list[Rows]:
     """Return, for each passage in ``min_rows`` texts that some text selects, the texts that select it."""
     rows, numbers = pairs
     counts = np.bincount(numbers, minlength=1)[numbers]
     frequent = counts >= min_rows
-    rows, numbers, counts = rows[frequent], numbers[frequent], counts[frequent]
+    return _group(*_select_passages(rows[frequent], numbers[frequent], counts[frequent]))
+
+
+def _select_passages(rows: Rows, numbers: Rows, counts: Rows) -> Pairs:
+    """Return the texts among ``rows``, ascending, and the passage that each selects.
+
+    ``counts``: how many texts contain the window of each pair.
+    """
     if not rows.size:
-        return []
+        return rows, numbers
     order = np.lexsort((numbers, -counts, rows))
     rows, numbers, counts = rows[order], numbers[order], counts[order]
     place = np.arange(rows.size)
@@ -169,9 +209,19 @@ def _group_by_passage(pairs: Pairs, min_rows: int) -> list[Rows]:
     explains = counts * (place - first_of_row + 1)
     # The last of a text's best levels, identified by its lowest window.
     best = place[np.lexsort((place, explains, rows))][np.append(np.flatnonzero(new_row)[1:], rows.size) - 1]
-    texts, named = rows[best], numbers[first_of_level[best]]
-    order = np.argsort(named, kind="stable")
-    return np.split(texts[order], np.flatnonzero(np.diff(named[order])) + 1)
+    return rows[best], numbers[first_of_level[best]]
+
+
+def _group(texts: Rows, passages: Rows) -> list[Rows]:
+    """Return the texts of each passage."""
+    if not texts.size:
+        return []
+    order = np.argsort(passages, kind="stable")
+    return np.split(texts[order], np.flatnonzero(np.diff(passages[order])) + 1)
+
+
+def _count_runs(values: Rows) -> int:
+    return int(np.count_nonzero(np.diff(values, prepend=-1)))
 
 
 def _find_pairs_of(texts: Rows, rows: Rows) -> Rows:
