@@ -284,9 +284,9 @@ def ours(texts: list[str], vectors: Any, threshold: float) -> Result:
 
 
 def ours32(texts: list[str], vectors: Any, threshold: float) -> Result:
-    from seas_data.similarity import cosine_neighbours
+    from seas_data.similarity import vector_products
 
-    cosine_neighbours.has_native_bf16 = lambda: False
+    vector_products.has_native_bf16 = lambda: False
     return ours(texts, vectors, threshold)
 
 

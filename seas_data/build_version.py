@@ -106,7 +106,8 @@ def _build_from_sources(
             return parent, new.account
         stages = Stages(workspace.root / "stages", _key(recipe, parent, []))
         return _commit(recipe, workspace, parent, {}, stages, parent.manifest.iteration), new.account
-    stages = Stages(workspace.root / "stages", _key(recipe, parent, [new.digest(), code_digest("curate")]), engine)
+    key = _key(recipe, parent, [new.digest(), code_digest("curate")])
+    stages = Stages(workspace.root / "stages", key, engine, recipe.ray.store)
     compared = new.prompts.height
     new = new.put_aside(stages.folder / "incoming.parquet")
     frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
@@ -120,7 +121,9 @@ def _build_from_sources(
         not_embeddable=not_embeddable_reasons(frames["decisions"]),
         semantic_recall=semantic_recalls(frames["metrics"]),
     )
-    return _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0), account
+    version = _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0)
+    stages.remove_parts()
+    return version, account
 
 
 def _build_iteration(recipe: Recipe, parent: Version, loop: LoopSteps) -> Version:

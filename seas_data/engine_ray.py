@@ -26,6 +26,7 @@ from seas_data.errors import SeasDataError
 from seas_data.progress import bar
 from seas_data.store import files
 from seas_data.store.code import code_digest
+from seas_data.store.part_folder import PartFolder, open_folder
 
 UNITS_PER_CPU = 2
 """Units that are submitted for each CPU: one runs, the others wait, and only their inputs are in memory."""
@@ -42,16 +43,18 @@ class RayEngine:
     """Runs units as tasks of the cluster at ``address``, or of a Ray on this machine, which it starts and stops.
 
     Ray is started, or connected to, when the first unit is to be run: a build that finds all parts needs no cluster.
-    ``folder`` is the workspace, which all nodes must see under the same path.
+    ``folder`` is the workspace. All nodes must see it under the same path, unless they store results in ``store``, a
+    folder or the URL of an object store.
     """
 
-    def __init__(self, folder: Path, address: str | None = None):
+    def __init__(self, folder: Path, address: str | None = None, store: str | None = None):
         if importlib.util.find_spec("ray") is None:
             raise SeasDataError(
                 "Ray is not installed; install `seas-data[ray]` here and on all nodes of the cluster, or build with "
                 "--engine local"
             )
-        self.folder = folder.resolve()
+        self.store = store
+        self._shared = open_folder(folder.resolve() / "stages" if store is None else store)
         self.address = address or os.environ.get("RAY_ADDRESS") or "local"
         self._connected = False
 
@@ -72,7 +75,7 @@ class RayEngine:
             # With max_calls=0 a worker process keeps its GPU, and the model on it, for the units after.
             options = {"num_cpus": 1, "num_gpus": gpus, "max_calls": 0, "max_retries": MAX_RETRIES}
             task = ray.remote(**options, scheduling_strategy="SPREAD")(run_unit)
-            environment = ray.put((marker, describe_environment()))
+            environment = ray.put((self._shared, marker, describe_environment()))
             waiting: list[Any] = []
             try:
                 for unit in units:
@@ -130,28 +133,28 @@ class RayEngine:
         self._connected = True
 
     @contextmanager
-    def _marker(self) -> Iterator[Path]:
-        """Write a file by which a worker recognises the workspace; a killed build leaves it to the next one."""
-        marker = self.folder / "stages" / f"{files.TEMPORARY}ray-{uuid.uuid4().hex}"
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
+    def _marker(self) -> Iterator[str]:
+        """Write a file by which a worker recognises the shared folder; a killed build leaves it to the next one."""
+        marker = f"{files.TEMPORARY}ray-{uuid.uuid4().hex}"
+        self._shared.write(marker, b"")
         try:
             yield marker
         finally:
-            marker.unlink(missing_ok=True)
+            self._shared.remove(marker)
 
 
-def run_unit(function: Callable[[Any], None], unit: Any, environment: tuple[Path, dict[str, str]]) -> None:
+def run_unit(function: Callable[[Any], None], unit: Any, environment: tuple[PartFolder, str, dict[str, str]]) -> None:
     """Call ``function`` on ``unit`` in a worker process.
 
-    Raises SeasDataError if the node does not see the workspace or is not set up like the driver's machine.
+    ``environment``: a folder, a file that the driver wrote there, and what ``describe_environment`` returned to it.
+    Raises SeasDataError if the node does not see that file or is not set up like the driver's machine.
     """
-    marker, expected = environment
+    shared, marker, expected = environment
     node = platform.node()
-    if not marker.exists():
+    if not _is_seen(shared, marker):
         raise SeasDataError(
-            f"the node {node} does not see the workspace at {marker.parent.parent}; put it into a folder that all "
-            "nodes share under the same path"
+            f"the node {node} does not see what the machine that builds wrote to {shared}; put the workspace into a "
+            "folder that all nodes share under the same path, or set ray.store"
         )
     for name, here in describe_environment().items():
         if here != expected[name]:
@@ -160,6 +163,11 @@ def run_unit(function: Callable[[Any], None], unit: Any, environment: tuple[Path
                 "same versions on all nodes, because other versions may give another dataset"
             )
     function(unit)
+
+
+@cache
+def _is_seen(shared: PartFolder, marker: str) -> bool:
+    return marker in shared
 
 
 @cache

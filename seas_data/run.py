@@ -47,7 +47,7 @@ def _engine(name: EngineName, recipe: Recipe, root: Path) -> Iterator[Engine]:
         return
     from seas_data.engine_ray import RayEngine
 
-    opened = RayEngine(root, recipe.ray.address)
+    opened = RayEngine(root, recipe.ray.address, recipe.ray.store)
     try:
         yield opened
     finally:

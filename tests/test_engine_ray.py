@@ -10,6 +10,7 @@ import pytest
 
 from seas_data.engine_ray import RayEngine, describe_environment, run_unit
 from seas_data.errors import SeasDataError
+from seas_data.store.part_folder import LocalFolder
 from seas_data.store.parts import Parts, Unit, store_part
 
 SLICES = [pl.DataFrame({"number": [3 * at, 3 * at + 1, 3 * at + 2]}) for at in range(12)]
@@ -36,25 +37,26 @@ def unit(folder: Path) -> Unit:
             units.extend(given)
 
     next(Parts(folder, Recorder()).map(squares, SLICES.__getitem__, 1, {}, "squares"))
-    (folder / units[0].path.name).unlink()
+    (folder / units[0].name).unlink()
     return units[0]
 
 
 def test_a_node_without_the_workspace_refuses_units(tmp_path: Path) -> None:
-    marker = tmp_path / "ws" / "stages" / "marker"
+    elsewhere = LocalFolder(tmp_path / "ws" / "stages")
     with pytest.raises(
-        SeasDataError, match=r"does not see the workspace at .*/ws; put it into a folder that all nodes"
+        SeasDataError,
+        match=r"does not see what the machine that builds wrote to .*/ws/stages; put the workspace into a folder that",
     ):
-        run_unit(store_part, unit(tmp_path), (marker, describe_environment()))
+        run_unit(store_part, unit(tmp_path), (elsewhere, "marker", describe_environment()))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["polars", "Python", "seas-data code"])
 def test_a_node_with_other_versions_refuses_units(tmp_path: Path, name: str) -> None:
-    marker, work = tmp_path / "marker", unit(tmp_path)
-    marker.touch()
+    work, shared = unit(tmp_path), LocalFolder(tmp_path)
+    shared.write("marker", b"")
     with pytest.raises(SeasDataError, match=rf"has {name} \S+, and the machine that builds has 0.1; install the same"):
-        run_unit(store_part, work, (marker, describe_environment() | {name: "0.1"}))
-    assert not work.path.exists()
-    run_unit(store_part, work, (marker, describe_environment()))
-    assert work.path.exists()
+        run_unit(store_part, work, (shared, "marker", describe_environment() | {name: "0.1"}))
+    assert work.name not in work.folder
+    run_unit(store_part, work, (shared, "marker", describe_environment()))
+    assert work.name in work.folder

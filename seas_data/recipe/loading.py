@@ -127,6 +127,11 @@ def require_trust(recipe: Recipe) -> None:
             f"the recipe was pulled from {printable(recipe.pulled_from)}, and would join the Ray cluster at "
             f"{printable(recipe.ray.address)}; check the recipe and build it with --trust"
         )
+    if recipe.ray.store is not None:  # signatures and vectors of the texts would go there
+        raise SeasDataError(
+            f"the recipe was pulled from {printable(recipe.pulled_from)}, and would store parts of the build at "
+            f"{printable(recipe.ray.store)}; check the recipe and build it with --trust"
+        )
     tasks = _task_folder(recipe)
     if tasks is not None:
         raise SeasDataError(

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from seas_data.recipe.base import Proportion, StrictModel
@@ -35,6 +36,15 @@ class Ray(StrictModel):
 
     address: str | None = None
     """Address of the head node, such as 10.0.0.5:6379. Null: that in `$RAY_ADDRESS`, or else a Ray on this machine."""
+    store: str | None = None
+    """Where nodes store results: a folder that all of them see, or `s3://bucket/prefix`. Null: the workspace."""
+
+    @field_validator("store")
+    @classmethod
+    def _require_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"/.+|[a-z0-9]+://[^/]+/.*[^/].*", value):
+            raise ValueError("give the whole path of a folder, or a URL with a prefix, such as s3://bucket/prefix")
+        return value
 
 
 class Recipe(StrictModel):

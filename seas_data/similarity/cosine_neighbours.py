@@ -1,10 +1,8 @@
 """Cosine similarity of vectors: all pairs over a threshold, nearest and top neighbours.
 
 All pairs of n vectors are one matrix product, which hardware computes faster than any index. It is computed tile by
-tile, upper half only, in bfloat16 where that is native (and on a GPU), and serves as a filter: its rounding error is
-bounded, so a product below the threshold by more than the bound is not a pair. The remaining pairs, a few in a
-hundred thousand, are rescored in float64. A score therefore depends on its two rows only, not on tiles, threads or
-the precision of the filter, and the result equals that of brute force.
+tile, upper half only, and serves as a filter (``vector_products``); the remaining pairs, a few in a hundred thousand,
+are rescored in float64. The result equals that of brute force.
 
 Excluded pairs cost nothing: rows are ordered by (earlier, block), and a tile within one block, or of earlier rows
 only, is never multiplied. A thousand texts in one long wrapper do not produce half a million pairs.
@@ -12,27 +10,45 @@ only, is never multiplied. A thousand texts in one long wrapper do not produce h
 If more pairs are to be compared than ``exact_rows`` rows have, rows are compared within cells only (``vector_cells``).
 No returned pair is wrong, but a pair may be missed; ``measure_recall`` compares a sample with all rows. Cells, and with
 them the pairs found, depend on the set of vectors only.
+
+Either way the work is a list of comparisons of rows with rows, which are independent of each other, so ``Parts`` cuts
+it into units.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
 from seas_data.progress import bar
-from seas_data.similarity.bfloat16 import has_native_bf16
 from seas_data.similarity.candidate_pairs import require_pair_limit
 from seas_data.similarity.vector_cells import Cells, build_cells, content_keys
+from seas_data.similarity.vector_products import (
+    Compared,
+    Rows,
+    Vectors,
+    compute_device,
+    cut_tiles,
+    error_margin,
+    in_one_block,
+    make_operand,
+    score_rows,
+    select_at_least,
+)
+from seas_data.store.parts import Parts
+from seas_data.store.shared_matrix import Matrix
 
-Rows = NDArray[np.int64]
-Vectors = NDArray[np.float32]
-
-TILE_ROWS = 2_048
 MAX_EXACT_ROWS = {"cpu": 300_000, "cuda": 10_000_000}
 """Rows of which all pairs are compared by default: minutes on a CPU, about a minute on a GPU."""
+GROUP_ROWS = {"cpu": 16_384, "cuda": 524_288}
+"""Rows of a group, if all rows are compared: each pair of groups is one comparison."""
+PRODUCTS_PER_UNIT = {"cpu": 1 << 27, "cuda": 1 << 37}
+"""Products of a work unit, at least: some seconds, which is what a lost machine loses."""
 RECALL_ROWS = 4_096
 """Rows of the sample on which the recall is measured."""
 
@@ -67,30 +83,31 @@ def find_pairs(
     blocks: Rows | None = None,
     earlier: NDArray[np.bool_] | None = None,
     exact_rows: int | None = None,
+    parts: Parts | None = None,
 ) -> Pairs:
     """Return every pair of the unit rows ``vectors`` (n, d) with a cosine of at least ``threshold``.
 
     Pairs within one block (equal ``blocks`` >= 0) and pairs of two ``earlier`` rows are excluded. Scores are float64
     products rounded to float32 (at most 1), and the rounded score is compared with the threshold. Unless
-    ``is_exact``, a few pairs may be missed. Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` pairs, before they
-    fill the memory.
+    ``is_exact``, a few pairs may be missed. ``parts`` stores and runs comparisons of many rows.
+
+    Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` pairs, before they fill the memory.
     """
     count = len(vectors)
-    search = _search(vectors, threshold, blocks, earlier)
-    candidates = _candidates_by_product(search) if is_exact(search.earlier, exact_rows) else _candidates_by_cell(search)
-    lefts, rights, scores, found = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
-    for candidate in candidates:
-        one, other, score = search.verify(*candidate)
+    search = _search(vectors, threshold, blocks, earlier, parts)
+    if is_exact(search.earlier, exact_rows):
+        comparisons = list(_compare_all(search))
+        found = search.run(comparisons.__getitem__, len(comparisons), "comparing embeddings")
+    else:
+        cells = build_cells(vectors, threshold)
+        found = _without_repeats(search.run(_compare_in_cells(cells), cells.count, "comparing embeddings"), cells)
+    lefts, rights, scores, pairs = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
+    for one, other, score in found:
         lefts.append(np.minimum(one, other))
         rights.append(np.maximum(one, other))
         scores.append(score)
-        found += len(score)
-        require_pair_limit(
-            found,
-            f"{count:,} texts have a cosine of at least {threshold}",
-            "raise curation.semantic.group_threshold and curation.semantic.duplicate_threshold, or use an embedder "
-            "that separates these texts",
-        )
+        pairs += len(score)
+        _require_pair_limit(pairs, count, threshold)
     left, right, score = np.concatenate(lefts), np.concatenate(rights), np.concatenate(scores)
     order = np.argsort(left * count + right)
     return Pairs(left[order], right[order], score[order])
@@ -101,7 +118,7 @@ def is_exact(earlier: NDArray[np.bool_], exact_rows: int | None = None) -> bool:
 
     ``earlier``: as in ``find_pairs``. Without ``exact_rows``, ``MAX_EXACT_ROWS`` of the device is the limit.
     """
-    limit = MAX_EXACT_ROWS[_device().type] if exact_rows is None else exact_rows
+    limit = MAX_EXACT_ROWS[compute_device().type] if exact_rows is None else exact_rows
     new = int((~earlier).sum())
     return new * (2 * len(earlier) - new) <= limit**2
 
@@ -114,6 +131,7 @@ def measure_recall(
     blocks: Rows | None = None,
     earlier: NDArray[np.bool_] | None = None,
     sample_rows: int | None = None,
+    parts: Parts | None = None,
 ) -> Recall:
     """Compare a sample of rows with all rows, and return which of their pairs are among ``pairs``.
 
@@ -121,24 +139,20 @@ def measure_recall(
     or none.
     """
     count, size = len(vectors), RECALL_ROWS if sample_rows is None else sample_rows
-    search = _search(vectors, threshold, blocks, earlier)
+    search = _search(vectors, threshold, blocks, earlier, parts)
     # Not the keys that choose the rows which the cells are learned from: cells suit these rows best.
     keys = content_keys(vectors, seed=2)
     least = np.partition(keys, -size)[-size] if count > size else np.uint64(0)
     sample = np.flatnonzero(keys >= least)
-    rows, others = search.side(sample), search.side(np.arange(count))
+    comparisons = [_Comparison(rows, sample, within=False) for rows in search.groups()]
     codes = pairs.left * count + pairs.right
     row, scores, found = [_NONE], [np.empty(0, np.float32)], [np.empty(0, np.bool_)]
-    with bar(count, "measuring the recall", "texts") as progress:
-        for columns in others.tiles():
-            for part in rows.tiles():
-                one, other = _compare(rows, part, others, columns, threshold)
-                real = one != other
-                one, other, score = search.verify(one[real], other[real])
-                row.append(one)
-                scores.append(score)
-                found.append(np.isin(np.minimum(one, other) * count + np.maximum(one, other), codes))
-            progress.update(columns.stop - columns.start)
+    for one, other, score in search.run(comparisons.__getitem__, len(comparisons), "measuring the recall"):
+        real = one != other
+        one, other = one[real], other[real]
+        row.append(other)
+        scores.append(score[real])
+        found.append(np.isin(np.minimum(one, other) * count + np.maximum(one, other), codes))
     return Recall(len(sample), np.concatenate(row), np.concatenate(scores), np.concatenate(found))
 
 
@@ -151,9 +165,9 @@ def find_nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = No
     index = np.full(len(queries), -1, np.int64)
     best = np.full(len(queries), -1, np.float32)
     excluded = np.full(len(queries), -1, np.int64) if exclude is None else exclude
-    margin = _margin()
-    query_operand, corpus_operand = _operand(queries), _operand(corpus)
-    tiles = [(rows, columns) for rows in _tiles(len(queries)) for columns in _tiles(len(corpus))]
+    margin = error_margin()
+    query_operand, corpus_operand = make_operand(queries), make_operand(corpus)
+    tiles = [(rows, columns) for rows in cut_tiles(len(queries)) for columns in cut_tiles(len(corpus))]
     with bar(len(tiles), "nearest neighbours", "tiles") as progress:
         for rows, columns in tiles:
             cosines = query_operand[rows] @ corpus_operand[columns].T
@@ -165,7 +179,7 @@ def find_nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = No
             one, other = one + rows.start, other + columns.start
             kept = other != excluded[one]
             one, other = one[kept], other[kept]
-            score = _score(queries, one, corpus, other)
+            score = score_rows(queries, one, corpus, other)
             order = np.lexsort((other, -score, one))
             one, other, score = one[order], other[order], score[order]
             top = np.flatnonzero(np.diff(one, prepend=-1))
@@ -182,7 +196,7 @@ def find_top(vectors: Vectors, count: int) -> tuple[Rows, Vectors]:
     """
     index = np.full((len(vectors), count), -1, np.int64)
     best = np.full((len(vectors), count), -1, np.float32)
-    margin, operand, tiles = _margin(), _operand(vectors), _tiles(len(vectors))
+    margin, operand, tiles = error_margin(), make_operand(vectors), cut_tiles(len(vectors))
     with bar(len(tiles) ** 2, "nearest neighbours", "tiles") as progress:
         for rows in tiles:
             row_count = rows.stop - rows.start
@@ -195,7 +209,7 @@ def find_top(vectors: Vectors, count: int) -> tuple[Rows, Vectors]:
                 else:
                     rivals = torch.from_numpy(best[rows][:, -1]).to(cosines.device)
                 one, other = select_at_least(cosines, rivals - margin)
-                score = _score(vectors, one + rows.start, vectors, other + columns.start)
+                score = score_rows(vectors, one + rows.start, vectors, other + columns.start)
                 one = np.concatenate([np.repeat(np.arange(row_count), count), one])
                 other = np.concatenate([index[rows].reshape(-1), other + columns.start])
                 score = np.concatenate([best[rows].reshape(-1), score])
@@ -210,164 +224,132 @@ def find_top(vectors: Vectors, count: int) -> tuple[Rows, Vectors]:
     return index, best
 
 
+def compare_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix) -> pl.DataFrame:
+    """Return the pairs of the comparisons in ``rows`` with a cosine of at least ``threshold`` (of ``settings``).
+
+    Input columns: ``comparison`` (equal for the rows of one, ascending), ``side`` (0 for rows that are compared with
+    each other and with those of side 2, 1 for rows that are compared with those of side 2 only), ``row`` (of
+    ``vectors``), ``block``, ``earlier`` (see ``find_pairs``).
+    Output columns: ``one``, ``other`` (the row of side 2, if one is), ``score``.
+
+    Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` pairs.
+    """
+    columns = [rows[name].to_numpy() for name in ("side", "row", "block", "earlier")]
+    bounds = np.flatnonzero(np.diff(rows["comparison"].to_numpy())) + 1
+    found, pairs = [(_NONE, _NONE, np.empty(0, np.float32))], 0
+    for side, row, block, earlier in zip(*(np.split(column, bounds) for column in columns), strict=True):
+        compared = Compared(vectors, settings["threshold"], row, block, earlier)
+        for one, other in compared.candidates(np.flatnonzero(side < 2), np.flatnonzero(side == 2), within=0 in side):
+            found.append(compared.verify(one, other))
+            pairs += len(found[-1][0])
+            # Two comparisons may have a pair in common, but no three.
+            _require_pair_limit(pairs // 2, len(vectors.values), settings["threshold"])
+    one, other, score = (np.concatenate(each) for each in zip(*found, strict=True))
+    return pl.DataFrame({"one": one, "other": other, "score": score})
+
+
 _NONE = np.empty(0, np.int64)
-_Candidates = Iterator[tuple[Rows, Rows]]
+_Found = Iterator[tuple[Rows, Rows, Vectors]]
 
 
 @dataclass(frozen=True)
-class _Side:
-    """Rows of one side of a comparison, earlier rows first, then by block, as an operand of a product."""
+class _Comparison:
+    """Rows to compare: those of ``rows`` with each other, if ``within``, and with ``others``."""
 
     rows: Rows
-    blocks: Rows
-    earlier: NDArray[np.bool_]
-    operand: torch.Tensor
+    others: Rows
+    within: bool = True
 
-    def tiles(self) -> list[slice]:
-        """Return slices of the rows; none has both earlier and other rows."""
-        first = int(self.earlier.sum())
-        return [
-            *_tiles(first),
-            *(slice(first + each.start, first + each.stop) for each in _tiles(len(self.rows) - first)),
-        ]
+    @property
+    def products(self) -> int:
+        return len(self.rows) * (len(self.others) + (len(self.rows) // 2 if self.within else 0))
 
 
 @dataclass(frozen=True)
 class _Search:
     """What pairs are looked for: the arguments of ``find_pairs``."""
 
-    vectors: Vectors
+    vectors: Matrix
     threshold: float
     blocks: Rows
     earlier: NDArray[np.bool_]
+    parts: Parts
 
-    def side(self, rows: Rows) -> _Side:
-        """Return ``rows`` as one side of a comparison."""
-        rows = rows[np.lexsort((rows, self.blocks[rows], ~self.earlier[rows]))]
-        return _Side(rows, self.blocks[rows], self.earlier[rows], _operand(self.vectors, rows))
+    def groups(self) -> Iterator[Rows]:
+        """Yield all rows in groups in the order of (earlier first, block); none has both earlier and other rows."""
+        order, first = np.lexsort((self.blocks, ~self.earlier)), int(self.earlier.sum())
+        for rows in (order[:first], order[first:]):
+            for start in range(0, len(rows), GROUP_ROWS[compute_device().type]):
+                yield rows[start : start + GROUP_ROWS[compute_device().type]]
 
-    def verify(self, one: Rows, other: Rows) -> tuple[Rows, Rows, Vectors]:
-        """Return those of the pairs that reach the threshold and are not excluded, and their scores."""
-        same_block = (self.blocks[one] == self.blocks[other]) & (self.blocks[one] >= 0)
-        included = ~(self.earlier[one] & self.earlier[other]) & ~same_block
-        one, other = one[included], other[included]
-        score = _score(self.vectors, one, self.vectors, other)
-        reaches = score.astype(np.float64) >= self.threshold
-        return one[reaches], other[reaches], score[reaches]
+    def run(self, comparison: Callable[[int], _Comparison], count: int, what: str) -> _Found:
+        """Yield, unit by unit, the pairs that ``comparison(0)`` to ``comparison(count - 1)`` find."""
+        units = list(_cut_into_units(comparison(number).products for number in range(count)))
+
+        def cut(number: int) -> pl.DataFrame:
+            return pl.concat(self._describe(place, comparison(place)) for place in units[number])
+
+        gpus, settings = int(torch.cuda.is_available()), {"threshold": self.threshold}
+        found = self.parts.map(compare_rows, cut, len(units), settings, what, matrix=self.vectors, gpus=gpus)
+        with bar(sum(map(len, units)), what, "comparisons") as progress:
+            for unit, pairs in zip(units, found, strict=True):
+                yield pairs["one"].to_numpy(), pairs["other"].to_numpy(), pairs["score"].to_numpy()
+                progress.update(len(unit))
+
+    def _describe(self, place: int, compared: _Comparison) -> pl.DataFrame:
+        row = np.concatenate([compared.rows, compared.others])
+        side = np.full(len(row), 2, np.int8)
+        side[: len(compared.rows)] = 0 if compared.within else 1
+        columns = {"comparison": np.full(len(row), place, np.int32), "side": side, "row": row}
+        return pl.DataFrame({**columns, "block": self.blocks[row], "earlier": self.earlier[row]})
 
 
-def _search(vectors: Vectors, threshold: float, blocks: Rows | None, earlier: NDArray[np.bool_] | None) -> _Search:
-    no_blocks, none_earlier = np.full(len(vectors), -1, np.int64), np.zeros(len(vectors), np.bool_)
-    return _Search(
-        vectors, threshold, no_blocks if blocks is None else blocks, none_earlier if earlier is None else earlier
+def _search(
+    vectors: Vectors, threshold: float, blocks: Rows | None, earlier: NDArray[np.bool_] | None, parts: Parts | None
+) -> _Search:
+    blocks = np.full(len(vectors), -1, np.int64) if blocks is None else blocks
+    earlier = np.zeros(len(vectors), np.bool_) if earlier is None else earlier
+    return _Search(Matrix(vectors), threshold, blocks, earlier, parts or Parts(None))
+
+
+def _compare_all(search: _Search) -> Iterator[_Comparison]:
+    """Yield the comparisons of all rows with all rows."""
+    for rows, others in combinations_with_replacement(list(search.groups()), 2):
+        if search.earlier[others[0]] or in_one_block(search.blocks[rows], search.blocks[others]):
+            continue
+        yield _Comparison(rows, _NONE) if rows is others else _Comparison(rows, others, within=False)
+
+
+def _compare_in_cells(cells: Cells) -> Callable[[int], _Comparison]:
+    """Return a function from cell to its comparison: the rows at home there with each other and with the visitors."""
+    home = cells.home_rows()
+    return lambda cell: _Comparison(home[cell], cells.visitors(cell))
+
+
+def _without_repeats(found: _Found, cells: Cells) -> _Found:
+    """Yield what was found, leaving a pair whose rows visit each other's cells to the lower cell."""
+    for one, other, score in found:
+        cell, at_home = cells.home[one], cells.home[other]
+        first = (at_home >= cell) | ~cells.is_visit(one, at_home)
+        yield one[first], other[first], score[first]
+
+
+def _cut_into_units(products: Iterable[int]) -> Iterator[range]:
+    """Yield ranges of comparisons that each compute about as many products."""
+    start = stop = in_unit = 0
+    for each in products:
+        stop, in_unit = stop + 1, in_unit + each
+        if in_unit >= PRODUCTS_PER_UNIT[compute_device().type]:
+            yield range(start, stop)
+            start, in_unit = stop, 0
+    if start < stop:
+        yield range(start, stop)
+
+
+def _require_pair_limit(pairs: int, count: int, threshold: float) -> None:
+    require_pair_limit(
+        pairs,
+        f"{count:,} texts have a cosine of at least {threshold}",
+        "raise curation.semantic.group_threshold and curation.semantic.duplicate_threshold, or use an embedder "
+        "that separates these texts",
     )
-
-
-def _candidates_by_product(search: _Search) -> _Candidates:
-    """Yield, tile by tile, the pairs of rows whose product may reach the threshold."""
-    side = search.side(np.arange(len(search.vectors)))
-    tiles = list(combinations_with_replacement(side.tiles(), 2))
-    with bar(len(tiles), "comparing embeddings", "tiles") as progress:
-        for rows, columns in tiles:
-            yield _compare(side, rows, side, columns, search.threshold)
-            progress.update(1)
-
-
-def _candidates_by_cell(search: _Search) -> _Candidates:
-    """Yield, cell by cell, the pairs of rows in one cell whose product may reach the threshold."""
-    cells = build_cells(search.vectors, search.threshold)
-    with bar(cells.count, "comparing embeddings", "cells") as progress:
-        for cell, home in enumerate(cells.home_rows()):
-            yield from _compare_in_cell(search, cells, cell, home)
-            progress.update(1)
-
-
-def _compare_in_cell(search: _Search, cells: Cells, cell: int, home: Rows) -> _Candidates:
-    """Yield the pairs of ``home``, the rows at home in ``cell``, and those of a row at home and a visitor.
-
-    A pair whose rows visit each other's cells is left to the lower cell.
-    """
-    residents = search.side(home)
-    for rows, columns in combinations_with_replacement(residents.tiles(), 2):
-        yield _compare(residents, rows, residents, columns, search.threshold)
-    visitors = search.side(cells.visitors(cell))
-    for rows, columns in product(residents.tiles(), visitors.tiles()):
-        one, other = _compare(residents, rows, visitors, columns, search.threshold)
-        at_home = cells.home[other]
-        first = (at_home > cell) | ~cells.is_visit(one, at_home)
-        yield one[first], other[first]
-
-
-def _compare(one: _Side, rows: slice, other: _Side, columns: slice, threshold: float) -> tuple[Rows, Rows]:
-    """Return the pairs of rows of two tiles, ``rows`` of ``one`` and ``columns`` of ``other``, that may be similar.
-
-    If both are one side, each pair is returned once, and no row with itself. No pair of one block is returned.
-    """
-    ones, others = one.blocks[rows], other.blocks[columns]
-    if (one.earlier[rows].all() and other.earlier[columns].all()) or _one_block(ones, others):
-        return _NONE, _NONE
-    cosines = one.operand[rows] @ other.operand[columns].T
-    common = np.intersect1d(ones, others)
-    if common.size and common[-1] >= 0:
-        down, across = (torch.from_numpy(blocks).to(cosines.device) for blocks in (ones, others))
-        cosines.masked_fill_((down[:, None] == across) & (across >= 0), -2)
-    if one is other and rows == columns:
-        cosines.fill_diagonal_(-2)
-    left, right = select_at_least(cosines, torch.tensor(threshold - _margin(), device=cosines.device))
-    if one is other:
-        upper = left + rows.start < right + columns.start
-        left, right = left[upper], right[upper]
-    return one.rows[rows][left], other.rows[columns][right]
-
-
-# Error margins of a product of unit rows. In bfloat16 each factor has a relative error of at most 2^-9, so the product
-# has one of 2^-8 (Cauchy-Schwarz); rounding the product and the threshold adds 2^-9 each: 0.0078, rounded up.
-_BF16_MARGIN = 0.01
-_F32_MARGIN = 1e-4
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _margin() -> float:
-    return _BF16_MARGIN if has_native_bf16() else _F32_MARGIN
-
-
-def _operand(vectors: Vectors, order: Rows | None = None) -> torch.Tensor:
-    """Return ``vectors``, or its rows ``order``, in the precision of the product, without a second float32 copy."""
-    dtype = torch.bfloat16 if has_native_bf16() else torch.float32
-    count = len(vectors) if order is None else len(order)
-    operand = torch.empty((count, vectors.shape[1]), dtype=dtype, device=_device())
-    for rows in _tiles(count):
-        tile = vectors[rows] if order is None else vectors[order[rows]]
-        operand[rows] = torch.from_numpy(np.ascontiguousarray(tile)).to(operand.device)
-    return operand
-
-
-def _tiles(count: int) -> list[slice]:
-    # A tile of products fits into the CPU cache; a GPU works better with fewer, larger tiles.
-    size = TILE_ROWS * 8 if torch.cuda.is_available() else TILE_ROWS
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _one_block(rows: Rows, columns: Rows) -> bool:
-    return bool(rows[0] >= 0 and (rows == rows[0]).all() and (columns == rows[0]).all())
-
-
-def select_at_least(product: torch.Tensor, least: torch.Tensor) -> tuple[Rows, Rows]:
-    """Return rows and columns of the values of ``product`` that reach ``least`` (one value, or one per row)."""
-    # Most rows of a tile have no hit: checking the row maxima first halves the time.
-    hits = (product.amax(1) >= least).nonzero().squeeze(1)
-    found = (product[hits] >= (least[hits, None] if least.ndim else least)).nonzero()
-    return hits[found[:, 0]].cpu().numpy(), found[:, 1].cpu().numpy()
-
-
-def _score(ones: Vectors, one: Rows, others: Vectors, other: Rows) -> Vectors:
-    """Return the cosines of the given rows: float64 sums over one row each, in an order set by the row length only."""
-    score = np.empty(len(one), np.float32)
-    for start in range(0, len(one), 8_192):
-        part = slice(start, start + 8_192)
-        products = ones[one[part]].astype(np.float64) * others[other[part]]
-        score[part] = np.minimum(products.sum(axis=1), 1.0)
-    return score

@@ -18,6 +18,7 @@ from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_store
 from seas_data.similarity.encoder import Encoder, Model
+from seas_data.store.part_folder import PartFolder, open_folder
 from seas_data.store.parts import Engine
 
 UNIT_TOKENS = {"cpu": 100_000, "cuda": 5_000_000}
@@ -28,13 +29,14 @@ UNIT_TOKENS = {"cpu": 100_000, "cuda": 5_000_000}
 class VectorUnit:
     """Windows (``key``, ``text``, ``start``) to embed with ``model`` and to store in ``folder``.
 
-    ``processor``: the driver's.
+    ``processor``: the driver's. ``store``: the folder that takes the vectors instead, if workers do not see ``folder``.
     """
 
     model: Model
     processor: str
     texts: pl.DataFrame
     folder: Path
+    store: PartFolder | None = None
 
 
 def compute_vectors(engine: Engine, model: Model, texts: pl.DataFrame, folder: Path) -> None:
@@ -44,9 +46,27 @@ def compute_vectors(engine: Engine, model: Model, texts: pl.DataFrame, folder: P
 
     Raises SeasDataError if a worker has another model or processor, or ``engine`` cannot finish.
     """
+    store = None if engine.store is None else open_folder(f"{engine.store.rstrip('/')}/vectors/{model.key}")
+    if store is not None and _fetch(store, folder):  # of a build that was killed
+        stored, _ = vector_store.read_vectors(folder, texts["key"])
+        texts = texts.filter(~pl.Series(stored))
     slices = list(_slices(texts, UNIT_TOKENS["cuda" if torch.cuda.is_available() else "cpu"]))
-    units = (VectorUnit(model, _describe_processor(), each.select("key", "text", "start"), folder) for each in slices)
+    processor = _describe_processor()
+    units = (VectorUnit(model, processor, each.select("key", "text", "start"), folder, store) for each in slices)
     engine.run(store_unit, units, len(slices), "embedding", gpus=int(torch.cuda.is_available()))
+    if store is not None:
+        _fetch(store, folder)
+
+
+def _fetch(store: PartFolder, folder: Path) -> int:
+    """Move the parts of ``store`` to ``folder`` and return their number; damaged ones are embedded again."""
+    names = sorted(name for name in store.names() if name.endswith(".parquet"))
+    for name in names:
+        content = store.read(name, "its texts are embedded again")
+        if content is not None:
+            vector_store.write_part(folder, name, content)
+        store.remove(name)
+    return len(names)
 
 
 def store_unit(unit: VectorUnit) -> None:
@@ -60,7 +80,11 @@ def store_unit(unit: VectorUnit) -> None:
     tokens = encoder.tokenise(loaded, unit.texts["text"].to_list())
     batches = list(encoder.encode(loaded, tokens, np.arange(unit.texts.height), unit.texts["start"].to_numpy()))
     rows = np.concatenate([each for each, _ in batches])
-    vector_store.write_vectors(unit.folder, unit.texts["key"][rows], np.concatenate([each for _, each in batches]))
+    name, content = vector_store.encode_vectors(unit.texts["key"][rows], np.concatenate([each for _, each in batches]))
+    if unit.store is None:
+        vector_store.write_part(unit.folder, name, content)
+    else:
+        unit.store.write(name, content)
 
 
 @lru_cache(maxsize=1)

@@ -78,10 +78,22 @@ def read_vectors(folder: Path, keys: pl.Series) -> tuple[NDArray[np.bool_], NDAr
 
 def write_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> None:
     """Store the vectors ``rows`` of the texts ``keys`` as one part."""
+    write_part(folder, *encode_vectors(keys, rows))
+
+
+def encode_vectors(keys: pl.Series, rows: NDArray[np.float32]) -> tuple[str, bytes]:
+    """Return the name and the content of the part of the vectors ``rows`` of the texts ``keys``."""
     width = rows.shape[1] * 4
     content = pa.py_buffer(np.ascontiguousarray(rows, dtype="<f4").tobytes())
     column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(rows), [None, content])
-    _write_part(folder, "vectors", pa.table({"key": keys.to_arrow(), "vector": column}))
+    return _encode_part("vectors", pa.table({"key": keys.to_arrow(), "vector": column}))
+
+
+def write_part(folder: Path, name: str, content: bytes) -> None:
+    """Store an encoded part."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with atomic_write(folder / name) as temporary:
+        temporary.write_bytes(content)
 
 
 def remove_texts(folder: Path, keys: pl.Series) -> None:
@@ -127,12 +139,14 @@ def _read_part(path: Path, kind: str, consequence: str) -> pa.Table | None:
 
 
 def _write_part(folder: Path, kind: str, table: pa.Table) -> None:
+    write_part(folder, *_encode_part(kind, table))
+
+
+def _encode_part(kind: str, table: pa.Table) -> tuple[str, bytes]:
     output = pa.BufferOutputStream()
     pq.write_table(table, output, use_dictionary=False, compression="none")
     content = output.getvalue().to_pybytes()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with atomic_write(folder / f"{kind}-{_digest(content)}.parquet") as temporary:
-        temporary.write_bytes(content)
+    return f"{kind}-{_digest(content)}.parquet", content
 
 
 def _digest(content: bytes) -> str:

@@ -69,7 +69,7 @@ def write_text(path: Path, text: str, *, private: bool = False) -> None:
 def write_with_digest(path: Path, content: bytes) -> None:
     """Write the SHA-256 of the file's name and ``content``, then ``content``, to ``path`` atomically."""
     with atomic_write(path) as temporary:
-        temporary.write_bytes(_content_digest(path, content) + content)
+        temporary.write_bytes(with_digest(path.name, content))
 
 
 def read_verified(path: Path, consequence: str) -> bytes | None:
@@ -84,20 +84,26 @@ def read_verified(path: Path, consequence: str) -> bytes | None:
     except OSError as problem:
         warn_of_damage(path, consequence, f"cannot be read ({problem.strerror or problem})")
         return None
-    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-    if digest != _content_digest(path, content):
+    content = without_digest(path.name, stored)
+    if content is None:
         warn_of_damage(path, consequence)
-        return None
     return content
 
 
-def warn_of_damage(path: Path, consequence: str, problem: str = "is damaged") -> None:
+def with_digest(name: str, content: bytes) -> bytes:
+    """Return the SHA-256 of a file's ``name`` and ``content``, and ``content`` after it."""
+    return hashlib.sha256(name.encode() + b"\0" + content).digest() + content
+
+
+def without_digest(name: str, stored: bytes) -> bytes | None:
+    """Return the content of what ``with_digest`` returned, or None if it is damaged."""
+    content = stored[_DIGEST_BYTES:]
+    return content if stored == with_digest(name, content) else None
+
+
+def warn_of_damage(path: Path | str, consequence: str, problem: str = "is damaged") -> None:
     """Print that the file at ``path``, which can be made again, has a ``problem``, and the ``consequence``."""
     say(f"{path} {problem}; {consequence}")
-
-
-def _content_digest(path: Path, content: bytes) -> bytes:
-    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:

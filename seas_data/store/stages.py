@@ -24,6 +24,7 @@ import polars as pl
 from seas_data.console import say
 from seas_data.store import files
 from seas_data.store.code import code_digest
+from seas_data.store.part_folder import open_folder
 from seas_data.store.parts import LOCAL, Engine, Parts
 
 _FINISHED = "finished"
@@ -45,13 +46,15 @@ class Stages:
 
     ``generation_cache`` is the folder of generated batches; builds of all keys share it as long as the code of
     ``models`` is the same. ``parts`` are those of unfinished stages, computed by ``engine``; builds of all keys share
-    them as long as the code of ``similarity`` is the same.
+    them as long as the code of ``similarity`` is the same. They are in ``folder``, or below the folder or URL
+    ``parts``.
     """
 
-    def __init__(self, folder: Path, key: str, engine: Engine = LOCAL):
+    def __init__(self, folder: Path, key: str, engine: Engine = LOCAL, parts: str | None = None):
         self.folder = folder / key
         self.generation_cache = folder / f"generation-{code_digest('models')[:16]}"
-        self.parts = Parts(folder / f"parts-{code_digest('similarity')[:16]}", engine)
+        name = f"parts-{code_digest('similarity')[:16]}"
+        self.parts = Parts(folder / name if parts is None else f"{parts.rstrip('/')}/{name}", engine)
         self._records: list[dict[str, object]] = []
         for other in folder.glob("*"):
             if other not in (self.folder, self.generation_cache, self.parts.folder):
@@ -88,6 +91,11 @@ class Stages:
         record = {"stage": name, "started": started, "seconds": seconds, "rows": rows, "peak_megabytes": peak}
         self._records.append(record)
         say(_line(record))
+
+    def remove_parts(self) -> None:
+        """Remove the parts that are not in the workspace; those that are go with the other stages."""
+        if isinstance(self.parts.folder, str):
+            open_folder(self.parts.folder).remove_all()
 
     def runs(self, version: str, tools: str) -> pl.DataFrame:
         """Return the records so far as the table ``runs``; ``tools`` is a JSON object of the versions of the tools."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.similarity import candidate_pairs, cosine_neighbours
+from seas_data.similarity import candidate_pairs, cosine_neighbours, vector_products
 from tests.conftest import examples
 
 
@@ -47,7 +47,7 @@ def assert_same(pairs: cosine_neighbours.Pairs, expected) -> None:
 @pytest.fixture(params=[True, False], ids=["bf16", "fp32"])
 def filtered(request, monkeypatch):
     """Both filters, on any machine: where bfloat16 is not native it is only slower."""
-    monkeypatch.setattr(cosine_neighbours, "has_native_bf16", lambda: request.param)
+    monkeypatch.setattr(vector_products, "has_native_bf16", lambda: request.param)
 
 
 @pytest.mark.usefixtures("filtered")
@@ -60,7 +60,7 @@ def test_pairs_match_brute_force(data):
     blocks = np.array(data.draw(st.lists(st.integers(-1, 3), min_size=rows, max_size=rows)), dtype=np.int64)
     earlier = np.array(data.draw(st.lists(st.booleans(), min_size=rows, max_size=rows)), dtype=np.bool_)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cosine_neighbours, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 16, 4096])))
+        patch.setattr(vector_products, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 16, 4096])))
         assert_same(cosine_neighbours.find_pairs(vectors, threshold), brute_force(vectors, threshold))
         limited = cosine_neighbours.find_pairs(vectors, threshold, blocks=blocks, earlier=earlier)
         assert_same(limited, brute_force(vectors, threshold, blocks, earlier))
@@ -92,21 +92,21 @@ def test_the_bfloat16_filter_loses_no_pair_at_the_threshold(monkeypatch):
     rough = torch.from_numpy(vectors).bfloat16()
     products = (rough[:400] * rough[400:]).float().sum(1)
     assert (products < 0.9495).any(), "the case should be one that a filter without a margin gets wrong"
-    monkeypatch.setattr(cosine_neighbours, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(vector_products, "has_native_bf16", lambda: True)
     pairs = cosine_neighbours.find_pairs(vectors, 0.9499)
     assert {*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} >= {(row, row + 400) for row in range(400)}
 
 
 def test_pairs_within_a_block_are_never_enumerated(monkeypatch):
     looked_at = []
-    at_least = cosine_neighbours.select_at_least
+    at_least = vector_products.select_at_least
 
     def spy(*arguments):
         found = at_least(*arguments)
         looked_at.append(len(found[0]))
         return found
 
-    monkeypatch.setattr(cosine_neighbours, "select_at_least", spy)
+    monkeypatch.setattr(vector_products, "select_at_least", spy)
     vectors = np.repeat(unit(1, 8, 0), 3_000, axis=0)
     vectors[[0, 1_500, 2_999]] = unit(3, 8, 1)
     blocks = np.full(3_000, 5)
@@ -114,14 +114,14 @@ def test_pairs_within_a_block_are_never_enumerated(monkeypatch):
     alone = cosine_neighbours.find_pairs(vectors, 0.999, blocks=blocks)
     assert sum(looked_at) < 3 * len(alone.left) + 100
     looked_at.clear()
-    monkeypatch.setattr(cosine_neighbours, "TILE_ROWS", 500)
+    monkeypatch.setattr(vector_products, "TILE_ROWS", 500)
     cosine_neighbours.find_pairs(np.repeat(unit(1, 8, 0), 3_000, axis=0), 0.999, earlier=np.arange(3_000) >= 500)
     assert len(looked_at) == 6, "500 new rows against themselves and five tiles of earlier ones"
 
 
 def test_a_tile_that_begins_and_ends_in_one_block_may_hold_another(monkeypatch):
     """Rows stand in the order of (earlier, block), so here as 1 (block 0), 2 (block 1), 0 (block 0), in one tile."""
-    monkeypatch.setattr(cosine_neighbours, "TILE_ROWS", 3)
+    monkeypatch.setattr(vector_products, "TILE_ROWS", 3)
     vectors, blocks, earlier = unit(3, 8, 0), np.array([0, 0, 1]), np.array([False, True, True])
     assert_same(
         cosine_neighbours.find_pairs(vectors, -1, blocks=blocks, earlier=earlier),
@@ -147,7 +147,7 @@ def test_nearest_matches_brute_force_and_ties_go_to_the_lower_row(data):
     table = cosines(queries, corpus).astype(np.float64)
     table[np.flatnonzero(exclude >= 0), exclude[exclude >= 0]] = -np.inf
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cosine_neighbours, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 4096])))
+        patch.setattr(vector_products, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 4096])))
         index, score = cosine_neighbours.find_nearest(queries, corpus, exclude=exclude)
     for row, found in enumerate(index):
         if found < 0:
@@ -167,7 +167,7 @@ def test_empty_input_has_no_pairs_and_no_neighbours():
 def test_top_neighbours_match_brute_force(rows: int, count: int, seed: int, tile: int) -> None:
     vectors = unit(rows, 5, seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cosine_neighbours, "TILE_ROWS", tile)
+        patch.setattr(vector_products, "TILE_ROWS", tile)
         index, best = cosine_neighbours.find_top(vectors, count)
     assert index.shape == best.shape == (rows, count)
     table = cosines(vectors, vectors)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.metrics.intervals import effective_interval
-from seas_data.similarity import cosine_neighbours, vector_cells
+from seas_data.similarity import cosine_neighbours, vector_cells, vector_products
 from tests.conftest import examples
 
 
@@ -69,7 +69,7 @@ def test_pairs_do_not_depend_on_the_order_of_rows_threads_or_tiles(seed, threads
     order = np.random.default_rng(seed + 1).permutation(len(vectors))
     before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cosine_neighbours, "TILE_ROWS", tile)
+        patch.setattr(vector_products, "TILE_ROWS", tile)
         patch.setattr(vector_cells, "_TILE_ROWS", tile)
         torch.set_num_threads(threads)
         try:

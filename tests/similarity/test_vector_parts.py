@@ -31,6 +31,8 @@ def small_batches_of_one_loaded_model():
 class Recorder:
     """An engine that records the units, and runs those that ``chosen`` names, in that order."""
 
+    store: str | None = None
+
     def __init__(self, chosen: Callable[[int], Iterable[int]]):
         self.chosen, self.units = chosen, list[VectorUnit]()
 
@@ -75,6 +77,25 @@ def test_windows_of_long_texts_are_units_too(tmp_path):
     check_same(far, embeddings.embed_texts(texts, [Embedder()], tmp_path / "here"))
     assert far.lookup["windows"].to_list() == [2, 1]
     assert sum(unit.texts.height for unit in engine.units) == 3
+
+
+def test_workers_that_do_not_see_the_workspace_return_vectors_by_a_store(here, tmp_path):
+    first, second = Recorder(lambda count: [1]), Recorder(range)
+    first.store = second.store = str(tmp_path / "store")
+    ran = first.run
+
+    def killed(*arguments: Any, **options: Any) -> None:
+        ran(*arguments, **options)
+        raise KeyboardInterrupt
+
+    first.run = killed
+    with pytest.raises(KeyboardInterrupt):
+        embed(tmp_path / "ws", first)
+    assert list((tmp_path / "ws").rglob("vectors-*")) == []
+    assert len(list((tmp_path / "store").rglob("vectors-*"))) == 1
+    check_same(embed(tmp_path / "ws", second), here)
+    assert sum(unit.texts.height for unit in second.units) == len(TEXTS) - first.units[1].texts.height
+    assert list((tmp_path / "store").rglob("vectors-*")) == []
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
 
     ``embedded``: the embeddings of ``items.items``, row for row (None only if ``settings.semantic`` is null). Items
     without a vector have no semantic edges; those of long texts are verified window by window (``windows``). ``parts``
-    computes and stores the slow part of the near pass.
+    computes and stores the slow parts of both passes.
 
     Output columns: see ``Edges``. Sources: see ``near_duplicates`` (Jaccard by MinHash) and ``cosine_neighbours``.
     """
@@ -106,11 +106,11 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
             owner, vectors = embedded.windows_of(model)
             in_block, is_earlier, exact_rows = blocks[owner], earlier[owner], settings.semantic.exact_rows
             pairs_found = cosine_neighbours.find_pairs(
-                vectors, floor, blocks=in_block, earlier=is_earlier, exact_rows=exact_rows
+                vectors, floor, blocks=in_block, earlier=is_earlier, exact_rows=exact_rows, parts=parts
             )
             if not cosine_neighbours.is_exact(is_earlier, exact_rows):
                 recall = cosine_neighbours.measure_recall(
-                    vectors, pairs_found, floor, blocks=in_block, earlier=is_earlier
+                    vectors, pairs_found, floor, blocks=in_block, earlier=is_earlier, parts=parts
                 )
                 metrics.append(_recall_metrics(model, recall, settings.semantic))
             passes.append(_as_pairs("semantic_duplicate", pair_texts(pairs_found, owner)))
