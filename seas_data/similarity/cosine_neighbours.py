@@ -99,7 +99,7 @@ def find_pairs(
         comparisons = list(_compare_all(search))
         found = search.run(comparisons.__getitem__, len(comparisons), "comparing embeddings")
     else:
-        cells = build_cells(vectors, threshold)
+        cells = build_cells(search.vectors, threshold, search.parts)
         found = _without_repeats(search.run(_compare_in_cells(cells), cells.count, "comparing embeddings"), cells)
     lefts, rights, scores, pairs = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
     for one, other, score in found:

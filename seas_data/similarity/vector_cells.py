@@ -13,14 +13,19 @@ The rows that the centroids are learned from are chosen by their content, and al
 centroids are rounded to integers so small that float32 represents every sum of their products.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt, sqrt
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
 from seas_data.progress import bar
+from seas_data.store.parts import Parts
+from seas_data.store.shared_matrix import Matrix
 
 Rows = NDArray[np.int64]
 Keys = NDArray[np.uint64]
@@ -31,6 +36,8 @@ MAX_CELLS = 16
 ROWS_PER_CENTROID = 16
 """Rows that the centroids are learned from, per centroid."""
 ITERATIONS = 5
+PRODUCTS_PER_UNIT = {"cpu": 1 << 27, "cuda": 1 << 33}
+"""Products of a work unit that assigns rows to cells."""
 _TILE_ROWS = 2_048
 
 
@@ -66,28 +73,61 @@ class Cells:
         return found
 
 
-def build_cells(vectors: Vectors, threshold: float) -> Cells:
+def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None = None) -> Cells:
     """Return the cells in which to look for pairs of the unit rows ``vectors`` with a cosine of at least ``threshold``.
 
-    The number of cells grows with the square root of the number of rows, and so does the work per row.
+    The number of cells grows with the square root of the number of rows, and so does the work per row. ``parts`` stores
+    and runs the assignment of many rows.
     """
-    centroids = learn_centroids(vectors, max(1, 2 * isqrt(len(vectors))))
-    scale, nearest = _scale(vectors.shape[1]), min(MAX_CELLS, len(centroids))
-    reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * scale**2)
-    home, visits = np.empty(len(vectors), np.int64), [np.empty(0, np.int64)]
-    with bar(len(vectors), "assigning to cells", "texts") as progress:
-        for start in range(0, len(vectors), _TILE_ROWS):
-            products = _as_integers(vectors[start : start + _TILE_ROWS]) @ centroids.T
-            # Ties are decided by value, so that their order among the cells plays no role: all tied cells are visited.
-            top = products.topk(nearest, dim=1).values
-            least = torch.maximum(top[:, -1], top[:, 0] - reach)
-            own = products.argmax(1)
-            products.scatter_(1, own[:, None], -torch.inf)
-            rows, cells = (products >= least[:, None]).nonzero().cpu().numpy().T
-            visits.append(cells * len(vectors) + rows + start)
-            home[start : start + len(own)] = own.cpu().numpy()
-            progress.update(len(own))
+    matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+    count, dimensions = matrix.values.shape
+    centroids = learn_centroids(matrix.values, max(1, 2 * isqrt(count)))
+    reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * _scale(dimensions) ** 2)
+    starts = range(0, count, max(_TILE_ROWS, PRODUCTS_PER_UNIT[centroids.device.type] // max(1, len(centroids))))
+    encoded = centroids.cpu().numpy().astype("<i2").tobytes()
+
+    def cut(number: int) -> pl.DataFrame:
+        stop = min(starts[number] + starts.step, count)
+        return pl.DataFrame({"start": [starts[number]], "stop": [stop], "centroids": [encoded]})
+
+    settings, gpus = {"reach": reach, "max_cells": MAX_CELLS}, int(torch.cuda.is_available())
+    assigned = (parts or Parts(None)).map(
+        assign_rows, cut, len(starts), settings, "assigning to cells", matrix=matrix, gpus=gpus
+    )
+    home, visits = np.empty(count, np.int64), [np.empty(0, np.int64)]
+    with bar(count, "assigning to cells", "texts") as progress:
+        for start, part in zip(starts, assigned, strict=True):
+            row, cell, at_home = (part[name].to_numpy() for name in ("row", "cell", "at_home"))
+            home[start + row[at_home]] = cell[at_home]
+            visits.append(cell[~at_home] * np.int64(count) + row[~at_home] + start)
+            progress.update(starts.step)
     return Cells(len(centroids), home, np.sort(np.concatenate(visits)))
+
+
+def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix) -> pl.DataFrame:
+    """Return the cells of a range of rows; ``settings``: ``reach`` and ``max_cells``, see the top of this module.
+
+    Input columns: ``start`` and ``stop`` (of ``vectors``), ``centroids`` (integers of two bytes).
+    Output columns: ``row`` (from ``start`` on), ``cell``, ``at_home`` (once per row; the others are visits).
+    """
+    start, stop, encoded = rows.row(0)
+    values = vectors.values[start:stop]
+    centroids = torch.from_numpy(np.frombuffer(encoded, "<i2").reshape(-1, values.shape[1]).astype(np.float32))
+    found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))]
+    for tile in range(0, len(values), _TILE_ROWS):
+        integers = _as_integers(values[tile : tile + _TILE_ROWS])
+        products = integers @ centroids.to(integers.device).T
+        # Ties are decided by value, so that their order among the cells plays no role: all tied cells are visited.
+        top = products.topk(min(settings["max_cells"], len(centroids)), dim=1).values
+        least = torch.maximum(top[:, -1], top[:, 0] - settings["reach"])
+        home = products.argmax(1)
+        products.scatter_(1, home[:, None], -torch.inf)
+        row, cell = (products >= least[:, None]).nonzero().cpu().numpy().T
+        every = np.arange(len(home))
+        found.append((row + tile, cell, np.zeros(len(row), np.bool_)))
+        found.append((every + tile, home.cpu().numpy(), np.ones(len(home), np.bool_)))
+    row, cell, at_home = (np.concatenate(each) for each in zip(*found, strict=True))
+    return pl.DataFrame({"row": row.astype(np.int32), "cell": cell.astype(np.int32), "at_home": at_home})
 
 
 def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
