@@ -1,14 +1,15 @@
 """The engine that runs work units on a Ray cluster (extra ``ray``).
 
 A step comes here through ``Parts.map`` (``store.parts``). Each unit is a Ray task that stores its part in the
-workspace, which all nodes must see under the same path, or in an object store; the driver reads the parts. Tasks rather than actors: Ray
-starts a lost task again on another node by itself, and because Ray's worker processes outlive tasks, whatever a
-function keeps in its process, such as a loaded model, serves the tasks after it as it would in a pool of actors. Tasks
-rather than Ray Data: the units are known beforehand, their results are files, and their order is the driver's, so
-nothing has to be shuffled, checkpointed or sorted again.
+workspace, which all nodes must see under the same path, or in an object store; the driver reads the parts. Tasks rather
+than actors: Ray starts a lost task again on another node by itself, and because Ray's worker processes outlive tasks,
+whatever a function keeps in its process, such as a loaded model, serves the tasks after it as it would in a pool of
+actors. Tasks rather than Ray Data: the units are known beforehand, their results are files, and their order is the
+driver's, so nothing has to be shuffled, checkpointed or sorted again.
 
-A worker refuses units if it does not see what the driver stores, or if other versions of this package or of a library whose code
-decides bytes are installed there: the digest of a version must not depend on the node a unit happened to run on.
+A worker refuses units if it does not see what the driver stores, or if other versions of this package or of a library
+whose code decides bytes are installed there: the digest of a version must not depend on the node a unit happened to run
+on.
 """
 
 import importlib.util
