@@ -10,7 +10,8 @@ from seas_data.metrics.inputs import RedTeamAttacks
 from seas_data.metrics.intervals import Z
 from seas_data.metrics.registry import Metric
 from seas_data.metrics.rows import metric_frame, metric_row
-from seas_data.similarity.cosine_neighbours import Vectors, find_nearest
+from seas_data.similarity.cosine_neighbours import find_nearest
+from seas_data.similarity.vector_products import Vectors
 
 
 def of_attacks(data: RedTeamAttacks) -> pl.DataFrame:

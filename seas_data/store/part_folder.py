@@ -23,6 +23,8 @@ class PartFolder(Protocol):
     def names(self) -> set[str]:
         """Return the names of the files."""
 
+    def __hash__(self) -> int: ...
+
     def __contains__(self, name: str) -> bool:
         """Return whether there is such a file."""
 

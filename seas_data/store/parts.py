@@ -47,7 +47,7 @@ class Engine(Protocol):
 class Local:
     """Runs units one after the other in this process."""
 
-    store = None
+    store: str | None = None
 
     def run(
         self, function: Callable[[Any], None], units: Iterable[Any], count: int, what: str, *, gpus: int = 0

@@ -37,7 +37,7 @@ class Matrix:
     def _chunks(self) -> Iterator[memoryview]:
         for start in range(0, len(self.values), _ROWS_PER_CHUNK):
             rows = np.ascontiguousarray(self.values[start : start + _ROWS_PER_CHUNK], "<f4")
-            yield memoryview(rows.reshape(-1).view(np.uint8))
+            yield rows.reshape(-1).view(np.uint8).data
 
 
 @lru_cache(maxsize=1)
