@@ -98,7 +98,11 @@ def read_page(path: Path) -> Page:
 
 def read_pages() -> list[Page]:
     """Return the pages of the project: the README, the docs and the page of the query library."""
-    top = [*sorted(CHECKOUT.glob("*.md")), *sorted(CHECKOUT.glob("docs/**/*.md")), CHECKOUT / "sql" / "README.md"]
+    top = [
+        *sorted(CHECKOUT.glob("*.md")),
+        *sorted(CHECKOUT.glob("docs/**/*.md")),
+        CHECKOUT / "sql" / "ADD-A-QUERY-OR-CHART.md",
+    ]
     return [read_page(path) for path in top]
 
 
