@@ -44,7 +44,7 @@ def write_plan(recipe: Recipe) -> bool:
         ("step", "settings"),
         ((step, _describe_step(settings)) for step, settings in recipe.curation.model_dump().items()),
     )
-    embedders = ", ".join(f"{printable(each.model)} for {'/'.join(each.languages)}" for each in recipe.embedders)
+    embedders = ", ".join(f"{printable(each.model)} for {each.named_languages}" for each in recipe.embedders)
     echo(f"\nembedders: {embedders or 'none'}")
     if recipe.loop is not None:
         _print_loop(recipe, recipe.loop)

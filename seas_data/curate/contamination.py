@@ -3,7 +3,8 @@
 Each training prompt is compared with every holdout prompt by two measures: how much of the holdout prompt it quotes
 (``containment.find_quotes``: character 5-grams in one stretch, weighted by rarity) and the cosine of their embeddings,
 where the same embedder read both (of long texts, see ``similarity.windows``). The first finds a copy with a few words
-around it, the second a paraphrase. Both store their score in the decision, so that a person can check it.
+around it, the second a paraphrase or, with an embedder of several languages, a translation. Both store their score in
+the decision, so that a person can check it.
 
 The first compares folded texts (``folding.fold_look_alikes``), so full-width letters, invisible characters and letters
 of other scripts hide no copy.
@@ -16,6 +17,7 @@ contrast rather than a copy: the training prompt is flagged and kept. But the ki
 so the copy of a turn before the last one is always dropped. Holdout prompts are never dropped.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -41,12 +43,15 @@ HIT_COLUMNS: dict[str, pl.DataType] = {
 }
 
 
-def find_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination) -> pl.DataFrame:
+def find_contaminated(
+    prompts: pl.DataFrame, embedded: Embedded | None, settings: Contamination, across: Sequence[Embedded] = ()
+) -> pl.DataFrame:
     """Return the decisions to drop or flag the training rows of ``prompts`` that are too similar to a holdout row.
 
-    ``embedded``: the embeddings of ``compared_texts(prompts)``, row for row; None skips the semantic measure. A
-    training row has at most one decision, for its best witness: a witness of its own side before one of the other,
-    n-grams before embeddings, then the highest score, the longest witness (a copy before a part of it), the lowest id.
+    ``embedded``: the embeddings of ``compared_texts(prompts)``, row for row; None skips the semantic measure.
+    ``across``: those by which texts of different models are compared (``embeddings.embed_across``). A training row has
+    at most one decision, for its best witness: a witness of its own side before one of the other, n-grams before
+    embeddings, then the highest score, the longest witness (a copy before a part of it), the lowest id.
 
     Input columns: ``prompt_id``, ``text``, ``text_digest``, ``kind``, ``role`` and, if there are conversations,
     ``messages``.
@@ -56,6 +61,8 @@ def find_contaminated(prompts: pl.DataFrame, embedded: Embedded | None, settings
     hits = [find_ngram_hits(rows, settings.ngram_threshold)]
     if embedded is not None:
         hits.append(find_semantic_hits(rows, embedded, settings.semantic_threshold))
+        first = embedded.lookup["model"]
+        hits += [find_semantic_hits(rows, each, settings.semantic_threshold, first) for each in across]
     lengths = prompts.select(witness_id="prompt_id", length=pl.col("text").str.len_chars())
     best = (
         pl.concat(hits)
@@ -132,31 +139,40 @@ def find_ngram_hits(rows: pl.DataFrame, threshold: float) -> pl.DataFrame:
     )
 
 
-def find_semantic_hits(rows: pl.DataFrame, embedded: Embedded, threshold: float) -> pl.DataFrame:
+def find_semantic_hits(
+    rows: pl.DataFrame, embedded: Embedded, threshold: float, first: pl.Series | None = None
+) -> pl.DataFrame:
     """Return each training row's nearest holdout row of each side, if its cosine reaches ``threshold``.
 
-    Turns before the last one are a side of their own.
+    Turns before the last one are a side of their own. ``first``: a model for each row; rows with the same one are not
+    compared.
 
     Input columns: ``prompt_id``, ``role``, ``adversarial``, ``last``; ``embedded`` is aligned with the rows.
     Output columns: ``HIT_COLUMNS``.
     """
     hits = [pl.DataFrame(schema=HIT_COLUMNS)]
     embedded_rows = pl.concat([rows, embedded.lookup.select("model", "row", "windows")], how="horizontal")
+    embedded_rows = embedded_rows.with_columns(first=pl.lit(None, pl.String) if first is None else first)
     short_rows = embedded_rows.filter(pl.col("windows") == 1).sort("prompt_id", maintain_order=True)
     for model in sorted(embedded.matrices):
         vectors = embedded.matrices[model]
         training, holdout = (
             short_rows.filter(pl.col("role") == role, pl.col("model") == model) for role in ("training", "holdout")
         )
-        for adversarial, last in product((True, False), repeat=2):
-            tests = holdout.filter(pl.col("adversarial") == adversarial, pl.col("last") == last)
-            if tests.is_empty() or training.is_empty():
+        for model_of, adversarial, last in product(training["first"].unique().sort(), (True, False), (True, False)):
+            compared = training.filter(pl.col("first").eq_missing(model_of))
+            tests = holdout.filter(
+                pl.lit(model_of is None) | (pl.col("first") != pl.lit(model_of, pl.String)),
+                pl.col("adversarial") == adversarial,
+                pl.col("last") == last,
+            )
+            if tests.is_empty() or compared.is_empty():
                 continue
             nearest, score = cosine_neighbours.find_nearest(
-                vectors[training["row"].to_numpy()], vectors[tests["row"].to_numpy()]
+                vectors[compared["row"].to_numpy()], vectors[tests["row"].to_numpy()]
             )
             near = np.flatnonzero(score.astype(np.float64) >= threshold)
-            pairs = training[near].with_columns(
+            pairs = compared[near].with_columns(
                 score=pl.Series(score[near]),
                 witness_id=tests["prompt_id"].gather(nearest[near]),
                 witness_adversarial=pl.lit(adversarial),
@@ -182,7 +198,8 @@ def _pair_long_texts(rows: pl.DataFrame, embedded: Embedded, model: str, thresho
     )
     turned = is_holdout[found.left]
     training, witness = np.where(turned, found.right, found.left), np.where(turned, found.left, found.right)
-    with_long = is_long[training] | is_long[witness]
+    same_model = (rows["first"].gather(training) == rows["first"].gather(witness)).fill_null(False).to_numpy()
+    with_long = (is_long[training] | is_long[witness]) & ~same_model
     witnesses = rows[witness[with_long]]
     pairs: pl.DataFrame = rows[training[with_long]].with_columns(
         text=pl.Series(training[with_long]),

@@ -90,14 +90,17 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     items = collect_items(training, detected["templates"], earlier_ids)
     with stages.timed("embed items", items.items.height):
         embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder, stages.parts.engine)
+        across = embeddings.embed_across(
+            items.items, embedded_items, recipe.embedders, vector_folder, stages.parts.engine
+        )
     if recipe.embedders:
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
     hidden = flag_disguised(training, earlier_ids)
     decisions.append(hidden)
-    compare = partial(_find_edges, items, embedded_items, settings, stages.parts)
+    compare = partial(_find_edges, items, embedded_items, settings, stages.parts, across)
     edges = stages.run("edges", items.items.height, compare)
     vectors = select_payload_vectors(training, items, embedded_items.with_mean_vectors(), detected["templates"])
-    del items, embedded_items, compare
+    del items, embedded_items, across, compare
     training = training.drop("text", "messages", "leak_digest")  # no later step reads them
     with stages.timed("requests", training.height):
         request_pairs = edges["requests"].filter(is_duplicate(settings))
@@ -165,7 +168,8 @@ def _find_contaminated(prompts: pl.DataFrame, recipe: Recipe, stages: Stages, ve
     with stages.timed("embed", prompts.height):
         texts = compared_texts(prompts).select("text", "language")
         embedded = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
-    compare = partial(find_contaminated, prompts, embedded, recipe.curation.contamination)
+        across = embeddings.embed_across(texts, embedded, recipe.embedders, vector_folder, stages.parts.engine)
+    compare = partial(find_contaminated, prompts, embedded, recipe.curation.contamination, across)
     return stages.run("contamination", prompts.height, lambda: {"decisions": compare()})["decisions"]
 
 
@@ -183,8 +187,8 @@ def _detect(training: pl.DataFrame, earlier: Earlier, settings: TemplateSettings
     return {"templates": both, "wrappers": detected.wrappers}
 
 
-def _find_edges(items: Items, embedded: Embedded, settings: Curation, parts: Parts) -> Frames:
-    return vars(find_edges(items, embedded, settings, parts))
+def _find_edges(items: Items, embedded: Embedded, settings: Curation, parts: Parts, across: list[Embedded]) -> Frames:
+    return vars(find_edges(items, embedded, settings, parts, across))
 
 
 def _infer(

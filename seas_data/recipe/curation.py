@@ -9,8 +9,12 @@ from seas_data.recipe.dedup import Near, Semantic
 from seas_data.recipe.languages import normalize_language
 from seas_data.recipe.paths import ModelReference
 
-BUNDLED_EMBEDDERS: Final = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
-"""Both names of the embedder that the extra `embedder` installs."""
+BUNDLED_EMBEDDERS: Final = {
+    "all-MiniLM-L6-v2": "embedder",
+    "sentence-transformers/all-MiniLM-L6-v2": "embedder",
+    "multilingual-e5-small-q4": "multilingual",
+}
+"""Embedders inside Python packages, and the extra that installs each."""
 
 
 class Embedder(StrictModel):
@@ -18,11 +22,14 @@ class Embedder(StrictModel):
 
     model: ModelReference = "all-MiniLM-L6-v2"
     """A name on the Hub, or a folder, which begins with `./`, `/`, `~` or `$`. `all-MiniLM-L6-v2` is taken from the
-    extra `embedder` if that is installed."""
+    extra `embedder` if that is installed, and `multilingual-e5-small-q4` is in the extra `multilingual`."""
     revision: str | None = None
     """Commit (7 to 40 hex digits) of another model of the Hub, so that the same recipe gives the same vectors."""
-    languages: list[str] = ["en"]
-    """The languages whose prompts this model embeds: ISO 639 codes, BCP 47 tags or English names."""
+    languages: list[str] | Literal["all"] = ["en"]
+    """The languages whose prompts this model embeds: ISO 639 codes, BCP 47 tags or English names. `all`: every prompt,
+    also one of no known language."""
+    prompt: str | None = None
+    """Text before each prompt, such as `"query: "` for models of the E5 family. Null: the one in the model's files."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Number format of the model's weights. `auto` is bf16 if the processor multiplies it natively, otherwise fp32."""
     max_unknown_proportion: Proportion = 0.1
@@ -31,8 +38,17 @@ class Embedder(StrictModel):
 
     @field_validator("languages")
     @classmethod
-    def _normalize_languages(cls, value: list[str]) -> list[str]:
-        return [normalize_language(each) or each for each in value]
+    def _normalize_languages(cls, value: list[str] | Literal["all"]) -> list[str] | Literal["all"]:
+        return value if value == "all" else [normalize_language(each) or each for each in value]
+
+    @property
+    def named_languages(self) -> str:
+        """The languages in one text: ``en/fr``, or ``all languages``."""
+        return "all languages" if self.languages == "all" else "/".join(self.languages)
+
+    def reads(self, language: str) -> bool:
+        """Return whether this model was declared for ``language``."""
+        return self.languages == "all" or language in self.languages
 
 
 class Limits(StrictModel):

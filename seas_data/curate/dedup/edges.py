@@ -32,6 +32,7 @@ Every edge reaches the group threshold of its measure, which keeps two prompts o
 reach the duplicate threshold (``is_duplicate``) can cause a drop.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,12 +82,19 @@ class Edges:
     metrics: pl.DataFrame
 
 
-def find_edges(items: Items, embedded: Embedded | None, settings: Curation, parts: Parts | None = None) -> Edges:
+def find_edges(
+    items: Items,
+    embedded: Embedded | None,
+    settings: Curation,
+    parts: Parts | None = None,
+    across: Sequence[Embedded] = (),
+) -> Edges:
     """Return the edges among ``items``; a measure whose settings are null is skipped.
 
     ``embedded``: the embeddings of ``items.items``, row for row (None only if ``settings.semantic`` is null). Items
     without a vector have no semantic edges; those of long texts are verified window by window (``windows``). ``parts``
-    computes and stores the slow parts of both passes.
+    computes and stores the slow parts of both passes. ``across``: further embeddings of the items, by which those are
+    compared that different models of ``embedded`` embedded (``embeddings.embed_across``).
 
     Output columns: see ``Edges``. Sources: see ``near_duplicates`` (Jaccard by MinHash) and ``cosine_neighbours``.
     """
@@ -101,19 +109,14 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
         )
         passes.append(_as_pairs("near_duplicate", pairs_found))
     if settings.semantic is not None and embedded is not None:
-        floor = min(settings.semantic.group_threshold, settings.semantic.duplicate_threshold)
-        for model in sorted(embedded.matrices):
-            owner, vectors = embedded.windows_of(model)
-            in_block, is_earlier, exact_rows = blocks[owner], earlier[owner], settings.semantic.exact_rows
-            pairs_found = cosine_neighbours.find_pairs(
-                vectors, floor, blocks=in_block, earlier=is_earlier, exact_rows=exact_rows, parts=parts
-            )
-            if not cosine_neighbours.is_exact(is_earlier, exact_rows):
-                recall = cosine_neighbours.measure_recall(
-                    vectors, pairs_found, floor, blocks=in_block, earlier=is_earlier, parts=parts
-                )
-                metrics.append(_recall_metrics(model, recall, settings.semantic))
-            passes.append(_as_pairs("semantic_duplicate", pair_texts(pairs_found, owner)))
+        # Texts that one model embedded have been compared by it.
+        first_model = (embedded.lookup["model"].rank("dense").cast(pl.Int64) - 1).fill_null(-1).to_numpy()
+        for each, their_blocks in [(embedded, blocks), *((later, first_model) for later in across)]:
+            for model in sorted(each.matrices):
+                pairs_found, measured = _compare_meaning(each, model, their_blocks, earlier, settings.semantic, parts)
+                in_template = (blocks[pairs_found.left] == blocks[pairs_found.right]) & (blocks[pairs_found.left] >= 0)
+                passes.append(_as_pairs("semantic_duplicate", pairs_found).filter(~pl.Series(in_template)))
+                metrics.append(measured)
     # One row per pair of items: a near duplicate first, then the semantic score, then a near score below its threshold.
     preference = (
         pl.when(pl.col("reason") == "semantic_duplicate").then(1).when(is_duplicate(settings)).then(0).otherwise(2)
@@ -129,6 +132,30 @@ def find_edges(items: Items, embedded: Embedded | None, settings: Curation, part
         requests=_as_edges(items, pl.concat([_find_requests(items, similar), translations])),
         metrics=pl.concat(metrics),
     )
+
+
+def _compare_meaning(
+    embedded: Embedded,
+    model: str,
+    blocks: NDArray[np.int64],
+    earlier: NDArray[np.bool_],
+    settings: Semantic,
+    parts: Parts | None,
+) -> tuple[Pairs, pl.DataFrame]:
+    """Return the pairs of items that ``model`` finds similar, and ``semantic_recall`` if not all were compared."""
+    floor = min(settings.group_threshold, settings.duplicate_threshold)
+    owner, vectors = embedded.windows_of(model)
+    in_block, is_earlier, exact_rows = blocks[owner], earlier[owner], settings.exact_rows
+    found = cosine_neighbours.find_pairs(
+        vectors, floor, blocks=in_block, earlier=is_earlier, exact_rows=exact_rows, parts=parts
+    )
+    measured = metric_frame([])
+    if not cosine_neighbours.is_exact(is_earlier, exact_rows):
+        recall = cosine_neighbours.measure_recall(
+            vectors, found, floor, blocks=in_block, earlier=is_earlier, parts=parts
+        )
+        measured = _recall_metrics(model, recall, settings)
+    return pair_texts(found, owner), measured
 
 
 def edge_threshold(settings: Curation, level: Literal["duplicate", "group"] = "duplicate") -> pl.Expr:
