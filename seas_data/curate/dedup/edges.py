@@ -20,12 +20,13 @@ payload and whatever resembles it are always ``related``.
 
 Conversations of which one has a turn that the other asks are ``related``, too (``turn_links``).
 
-Four more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them
+Five more kinds of pairs reach a duplicate threshold without being duplicates. They are ``related``, which keeps them
 on one side of the split and drops neither. *Negations*: one text negates the other (``negation``). *The same request as
 another attack*: embeddings capture the request and hardly its form, so a question and the same question with "begin
 with: Of course" have almost one vector; a semantic duplicate must have the same attack style, or both none. *Different
 requests in nearly identical wrappers*: as whole texts, two long stories that differ in a sentence make all their
-prompts similar; prompts of two templates are duplicates only if their payloads are. *Translations*: semantic duplicates
+prompts similar; prompts of two templates are duplicates only if their payloads are, and two texts of several windows,
+of which one has no template, only if no word of them differs (``long_texts``). *Translations*: semantic duplicates
 in different languages make the same request (``curation.semantic.translations``).
 
 Every edge reaches the group threshold of its measure, which keeps two prompts on one side of the split; edges that also
@@ -41,17 +42,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seas_data.curate.dedup.items import Items
+from seas_data.curate.dedup.long_texts import find_different_words
 from seas_data.curate.dedup.negation import find_negations
+from seas_data.curate.dedup.semantic_pairs import compare_meaning
 from seas_data.curate.dedup.turn_links import link_turns
 from seas_data.folding import has_hidden_payload
-from seas_data.metrics.intervals import effective_interval
-from seas_data.metrics.rows import metric_frame, metric_row
+from seas_data.metrics.rows import metric_frame
 from seas_data.recipe import Curation
-from seas_data.recipe.dedup import Semantic
-from seas_data.similarity import cosine_neighbours, near_duplicates
-from seas_data.similarity.cosine_neighbours import Pairs, Recall
+from seas_data.similarity import near_duplicates
+from seas_data.similarity.cosine_neighbours import Pairs
 from seas_data.similarity.embeddings import Embedded
-from seas_data.similarity.windows import pair_texts
 from seas_data.store.parts import Parts
 
 EDGE_REASONS = pl.Enum(["exact_duplicate", "disguised", "near_duplicate", "semantic_duplicate", "related"])
@@ -113,7 +113,7 @@ def find_edges(
         first_model = (embedded.lookup["model"].rank("dense").cast(pl.Int64) - 1).fill_null(-1).to_numpy()
         for each, their_blocks in [(embedded, blocks), *((later, first_model) for later in across)]:
             for model in sorted(each.matrices):
-                pairs_found, measured = _compare_meaning(each, model, their_blocks, earlier, settings.semantic, parts)
+                pairs_found, measured = compare_meaning(each, model, their_blocks, earlier, settings.semantic, parts)
                 in_template = (blocks[pairs_found.left] == blocks[pairs_found.right]) & (blocks[pairs_found.left] >= 0)
                 passes.append(_as_pairs("semantic_duplicate", pairs_found).filter(~pl.Series(in_template)))
                 metrics.append(measured)
@@ -126,36 +126,13 @@ def find_edges(
     duplicates = _find_duplicates(items, similar, with_near=settings.near is not None)
     translations = _find_translations(items, duplicates, settings)
     marked = _mark_related(items, duplicates, translations, similar.filter(is_duplicate(settings)), settings)
+    marked = _mark_different_words(items, marked, embedded, settings)
     disguised = _add_disguised(items, marked, settings)
     return Edges(
         duplicates=_as_edges(items, _add_turn_links(items, disguised, similar, settings)),
         requests=_as_edges(items, pl.concat([_find_requests(items, similar), translations])),
         metrics=pl.concat(metrics),
     )
-
-
-def _compare_meaning(
-    embedded: Embedded,
-    model: str,
-    blocks: NDArray[np.int64],
-    earlier: NDArray[np.bool_],
-    settings: Semantic,
-    parts: Parts | None,
-) -> tuple[Pairs, pl.DataFrame]:
-    """Return the pairs of items that ``model`` finds similar, and ``semantic_recall`` if not all were compared."""
-    floor = min(settings.group_threshold, settings.duplicate_threshold)
-    owner, vectors = embedded.windows_of(model)
-    in_block, is_earlier, exact_rows = blocks[owner], earlier[owner], settings.exact_rows
-    found = cosine_neighbours.find_pairs(
-        vectors, floor, blocks=in_block, earlier=is_earlier, exact_rows=exact_rows, parts=parts
-    )
-    measured = metric_frame([])
-    if not cosine_neighbours.is_exact(is_earlier, exact_rows):
-        recall = cosine_neighbours.measure_recall(
-            vectors, found, floor, blocks=in_block, earlier=is_earlier, parts=parts
-        )
-        measured = _recall_metrics(model, recall, settings)
-    return pair_texts(found, owner), measured
 
 
 def edge_threshold(settings: Curation, level: Literal["duplicate", "group"] = "duplicate") -> pl.Expr:
@@ -209,19 +186,6 @@ def restrict_to_kept(edges: pl.DataFrame, prompts: pl.DataFrame, kept: pl.DataFr
         reason="reason",
         score="score",
     ).sort("prompt_id", "neighbour_id")
-
-
-def _recall_metrics(model: str, recall: Recall, settings: Semantic) -> pl.DataFrame:
-    """Return ``semantic_recall`` of one model: the proportion of the sample's pairs that were found."""
-    rows = []
-    for threshold in sorted({settings.group_threshold, settings.duplicate_threshold}):
-        counted = recall.score >= threshold
-        found, n = recall.found[counted], int(counted.sum())
-        low, high = effective_interval(found, recall.row[counted])
-        facets = {"model": model, "threshold": threshold, "rows_compared": recall.rows}
-        value = float(found.mean()) if n else None
-        rows.append(metric_row("semantic_recall", value, facets, low=low, high=high, n=n))
-    return metric_frame(rows)
 
 
 def _template_codes(items: Items) -> NDArray[np.int64]:
@@ -320,6 +284,23 @@ def _mark_related(
         is_negated = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(negated.implode())
         marked = marked.with_columns(reason=pl.when(is_negated).then(related).otherwise("reason"))
     return marked.select(pl.col(name).cast(kind) for name, kind in _PAIR_COLUMNS.items())
+
+
+def _mark_different_words(
+    items: Items, pairs: pl.DataFrame, embedded: Embedded | None, settings: Curation
+) -> pl.DataFrame:
+    """Return ``pairs`` of units, with the reason ``related`` where long texts share a wrapper around other words."""
+    if embedded is None:
+        return pairs
+    texts, wrapped = items.items["text"].head(items.units.height), items.units["template_id"].is_not_null()
+    long = (embedded.lookup["windows"].head(len(texts)) > 1).fill_null(False)
+    ends = [(long.gather(pairs[end]), wrapped.gather(pairs[end])) for end in ("left", "right")]
+    compared = (ends[0][0] | ends[1][0]) & ~(ends[0][1] & ends[1][1])
+    rows = pairs.with_row_index("pair").filter(compared, is_duplicate(settings), pl.col("reason") != "related")
+    differ = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(
+        rows.filter(find_different_words(rows, texts))["pair"].implode()
+    )
+    return pairs.with_columns(reason=pl.when(differ).then(pl.lit("related", dtype=EDGE_REASONS)).otherwise("reason"))
 
 
 def _add_disguised(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.DataFrame:
