@@ -186,9 +186,9 @@ def user_text_column(text: str = "text", messages: str = "messages") -> pl.Expr:
 
 def plain_columns(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return ``text`` and ``messages`` of prompts that are single user turns. A null text gives nulls."""
-    looks_rendered = texts.str.strip_chars_start().str.starts_with("[[").fill_null(False)
+    looks_rendered = texts.str.contains(r"\A\s*\[\[").fill_null(False)
     if not looks_rendered.any():
-        return texts.rename("text"), pl.Series("messages", [None] * len(texts), dtype=MESSAGES)
+        return texts.rename("text"), pl.repeat(None, len(texts), dtype=MESSAGES, eager=True).rename("messages")
     turns = [[Message("user", text)] if marked else None for text, marked in zip(texts, looks_rendered, strict=True)]
     rendered = [text if each is None else render(each) for text, each in zip(texts, turns, strict=True)]
     stored = [None if each is None else stored_messages(each) for each in turns]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from seas_data import sources, tables
 from seas_data.curate.outcome import build_decisions, empty_decisions
@@ -37,7 +38,7 @@ class Answers:
 
 
 _ROWS_PER_PART = 10_000
-_ROWS_PER_GROUP = 100_000
+_ROWS_PER_GROUP = 20_000
 ANSWER_KEYS = {"responses": ["response_id"], "verdicts": ["response_id", "judge"], "checkpoints": ["model"]}
 """The columns that identify a row of each of these tables."""
 
@@ -102,6 +103,7 @@ class Incoming:
         names = list(self.prompts.columns if columns is None else columns)
         if self.stored is None:
             return self.prompts.select(names).sort("prompt_id")
+        pa.default_memory_pool().release_unused()  # texts that were read from a Parquet file were in it
         return pl.read_parquet(self.stored, glob=False, columns=names).select(names).set_sorted("prompt_id")
 
     def is_empty(self) -> bool:

@@ -7,10 +7,11 @@ tested on and stay unchanged.
 import polars as pl
 
 from seas_data.conversation import user_text_column
-from seas_data.curate.outcome import build_decisions
+from seas_data.curate.outcome import build_decisions, empty_decisions
 from seas_data.folding import shows_nothing
 from seas_data.recipe import Limits
 
+_ROWS_PER_PART = 100_000
 REPLACEMENT_CHARACTER = "\ufffd"
 _SYMBOLS = r"[\p{L}\p{N}\p{Extended_Pictographic}\x{249c}-\x{24e9}\x{1f110}-\x{1f1ff}]"
 """Letters, digits, emoji, and letters in brackets, circles, squares and flags, which Unicode counts as symbols."""
@@ -28,6 +29,11 @@ def find_invalid(prompts: pl.DataFrame, settings: Limits) -> pl.DataFrame:
     Input columns: ``prompt_id``, ``text``, ``role`` and, if there are conversations, ``messages``.
     Output columns: ``outcome.DECISION_COLUMNS`` (step ``invalid``).
     """
+    parts = [_find_invalid(part, settings) for part in prompts.iter_slices(_ROWS_PER_PART)]
+    return pl.concat([empty_decisions(), *parts])
+
+
+def _find_invalid(prompts: pl.DataFrame, settings: Limits) -> pl.DataFrame:
     text = (user_text_column() if "messages" in prompts.columns else pl.col("text")).str.strip_chars()
     characters, all_characters = text.str.len_chars(), pl.col("text").str.strip_chars().str.len_chars()
     visible = text.str.replace_all(r"\s", "").str.len_chars()
