@@ -157,7 +157,7 @@ def write_shards(
     shards = dict(parent.manifest.tables) if parent else {}
     for table, frame in frames.items():
         rows = frame.with_columns(version=pl.lit(name)) if "version" in frame.columns else frame
-        shards[table] = [*shards.get(table, []), *([workspace.write_shard(table, rows)] if rows.height else [])]
+        shards[table] = [*shards.get(table, []), *workspace.write_shards(table, rows)]
     return Manifest(
         version=name,
         iteration=iteration,

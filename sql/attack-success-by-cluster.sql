@@ -8,10 +8,7 @@
 -- parameter: min_units integer 5 "Minimum number of units of a cluster"
 -- parameter: max_rows integer 50 "Maximum number of clusters to list"
 -- chart: bar x=value y=label low=low high=high
-with unit_clusters as (
-    select distinct unit_id, cluster from unit_prompts join clusters using (prompt_id)
-),
-units as (
+with units as (
     select
         unit_id,
         count(*) filter (unsafe) as successes,
@@ -21,8 +18,14 @@ units as (
         and ($prompt_set = '' or prompt_set = $prompt_set) and target = target_of($target)
     group by all
 ),
+unit_clusters as (
+    select distinct unit_id, cluster from units join unit_prompts using (unit_id) join clusters using (prompt_id)
+),
 labels as (
-    select cluster, min(label) as label, count(*) as kept from clusters join kept using (prompt_id) group by cluster
+    select cluster, min(label) as label, count(*) as kept
+    from clusters join kept using (prompt_id)
+    where cluster in (select cluster from unit_clusters)
+    group by cluster
 ),
 rates as (
     select

@@ -7,10 +7,7 @@
 -- parameter: judge text '' "Judge whose verdicts count; empty for the one that training used, else the first"
 -- parameter: max_rows integer 50 "Maximum number of templates to list"
 -- chart: bar x=value y=template_id low=low high=high
-with unit_templates as (
-    select distinct unit_id, template_id from unit_prompts left join templates using (prompt_id)
-),
-units as (
+with units as (
     select
         unit_id,
         count(*) filter (unsafe) as successes,
@@ -19,6 +16,10 @@ units as (
     where kind = 'adversarial' and unsafe is not null and judge = judge_of($judge)
         and ($prompt_set = '' or prompt_set = $prompt_set) and target = target_of($target)
     group by all
+),
+unit_templates as (
+    select distinct unit_id, template_id
+    from units join unit_prompts using (unit_id) left join templates using (prompt_id)
 ),
 sizes as (
     select

@@ -27,7 +27,8 @@ select
     attack.type,
     pairs.score,
     pairs.measure,
-    pairs.adversarial_id in (select prompt_id from kept) and pairs.other_id in (select prompt_id from kept) as both_kept
+    pairs.adversarial_id not in (select prompt_id from dropped) and pairs.other_id not in (select prompt_id from dropped)
+        as both_kept
 from pairs
 join prompts attack on attack.prompt_id = pairs.adversarial_id and attack.kind = 'adversarial'
 join prompts other on other.prompt_id = pairs.other_id and other.kind <> 'adversarial'

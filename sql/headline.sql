@@ -3,20 +3,26 @@
 --     retention, and how accurate are its labels?
 -- topic: overview
 -- chart: table
-with sizes as (
+with counts as (
+    select
+        count(*) as kept,
+        count(*) filter (kind = 'adversarial') as adversarial,
+        count(*) filter (kind = 'harmless') as harmless
+    from kept
+),
+sizes as (
     select
         unnest([
             'prompts', 'kept prompts', 'kept attacks', 'kept harmless look-alikes', 'rows set aside', 'preference pairs'
         ]) as figure,
         unnest([
             (select count(*) from prompts),
-            (select count(*) from kept),
-            (select count(*) from kept where kind = 'adversarial'),
-            (select count(*) from kept where kind = 'harmless'),
+            kept, adversarial, harmless,
             (select count(*) from set_aside),
             (select count(*) from pairs)
         ]) as value,
         generate_subscripts([1, 2, 3, 4, 5, 6], 1) as place
+    from counts
 ),
 rates as (
     select

@@ -6,7 +6,7 @@ select
     split_part(coalesce(label_source, 'none'), ':', 1) as label_source,
     count(*) as kept,
     count(*) / sum(count(*)) over () as proportion,
-    avg(label_probability order by label_probability) as mean_probability
+    avg(label_probability order by label_probability) filter (label_probability is not null) as mean_probability
 from kept
 where kind = 'adversarial'
 group by all

@@ -9,9 +9,9 @@ with read as (
         string_agg(distinct prompts.licence, ', ' order by prompts.licence) as licence,
         min(prompts.role) as role,
         count(*) as prompts,
-        count(kept.prompt_id) as kept
+        count(*) filter (dropped.prompt_id is null) as kept
     from prompts
-    left join kept using (prompt_id)
+    left join dropped using (prompt_id)
     group by prompts.source
 ),
 rejected as (

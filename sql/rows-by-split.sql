@@ -5,11 +5,15 @@
 -- chart: bar x=kept y=split
 with sides as (
     select splits.split, splits.group_id, count(*) as size
-    from splits join kept using (prompt_id)
+    from splits anti join dropped using (prompt_id)
     group by splits.split, splits.group_id
 ),
+-- Of a group in two splits at least one is not train, and those are few.
+others as (select group_id, count(*) as splits from sides where split <> 'train' group by group_id),
 shared as (
-    select group_id from sides group by group_id having count(*) > 1
+    select group_id from others where splits > 1
+    union
+    select group_id from sides where split = 'train' and group_id in (select group_id from others)
 )
 select
     split,

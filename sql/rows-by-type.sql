@@ -7,14 +7,14 @@ select
     prompts.type,
     prompts.difficulty,
     count(*) as prompts,
-    count(kept.prompt_id) as kept,
-    count(*) filter (where kept.label_source = 'classifier') as labelled_by_classifier,
-    count(*) filter (where splits.split = 'train') as train,
-    count(*) filter (where splits.split = 'test') as test,
-    count(*) filter (where splits.split = 'harmless') as harmless,
-    count(*) filter (where splits.split = 'holdout') as holdout
+    count(*) filter (dropped.prompt_id is null) as kept,
+    count(*) filter (dropped.prompt_id is null and prompts.label_source = 'classifier') as labelled_by_classifier,
+    count(*) filter (dropped.prompt_id is null and splits.split = 'train') as train,
+    count(*) filter (dropped.prompt_id is null and splits.split = 'test') as test,
+    count(*) filter (dropped.prompt_id is null and splits.split = 'harmless') as harmless,
+    count(*) filter (dropped.prompt_id is null and splits.split = 'holdout') as holdout
 from prompts
-left join kept using (prompt_id)
-left join splits on splits.prompt_id = kept.prompt_id
+left join dropped using (prompt_id)
+left join splits using (prompt_id)
 group by prompts.kind, prompts.type, prompts.difficulty
 order by prompts.kind, kept desc, prompts.type, prompts.difficulty

@@ -6,9 +6,7 @@
 with styled as (
     select
         kept.attack_style, kept.source, kept.text_digest, templates.template_id, templates.payload,
-        templates.request_id,
-        if(templates.template_id is null, 0, count(*) over (partition by kept.attack_style, templates.template_id))
-            as template_rows
+        templates.request_id
     from kept
     left join templates using (prompt_id)
     where kept.attack_style is not null and kept.role = 'training'
@@ -18,7 +16,7 @@ select
     count(*) as kept,
     count(template_id) / count(*) as wrapped,
     count(distinct template_id) as templates,
-    max(template_rows) / count(*) as largest_template,
+    coalesce(list_max(map_values(histogram(template_id))), 0) / count(*) as largest_template,
     count(distinct payload) as payloads,
     count(request_id) / count(*) as with_shared_request,
     count(distinct source) as sources

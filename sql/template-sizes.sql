@@ -6,7 +6,7 @@
 select
     templates.template_id,
     count(*) as prompts,
-    count(kept.prompt_id) as kept,
+    count(*) filter (dropped.prompt_id is null) as kept,
     count(distinct templates.payload) as payloads,
     count(distinct templates.request_id) as requests_shared_with_others,
     list_sum(list_transform(min(wrappers.segments), lambda part: length(part))) as wrapper_characters,
@@ -14,7 +14,7 @@ select
     list_sort(list(distinct prompts.source)) as sources
 from templates
 join prompts using (prompt_id)
-left join kept using (prompt_id)
+left join dropped using (prompt_id)
 left join wrappers on wrappers.template_id = templates.template_id
 where templates.template_id is not null
 group by templates.template_id

@@ -9,8 +9,7 @@ with typed as (
         coalesce(templates.request_id, kept.text_digest) as request,
         -- Prompts of one wrapper differ only in their payload.
         coalesce(templates.template_id, kept.text_digest) as wording,
-        splits.split, clusters.cluster,
-        count(*) over (partition by kept.type, kept.source) as source_rows
+        splits.split, clusters.cluster
     from kept
     left join templates using (prompt_id)
     left join splits using (prompt_id)
@@ -21,15 +20,16 @@ counted as (
     select
         type,
         count(*) as kept,
-        count(distinct request) as requests,
-        count(distinct wording) as wordings,
-        least(count(distinct request), count(distinct wording)) as distinct_prompts,
+        -- 64 bits of these ids and digests are enough to count them
+        count(distinct hash(request)) as requests,
+        count(distinct hash(wording)) as wordings,
+        least(count(distinct hash(request)), count(distinct hash(wording))) as distinct_prompts,
         count(*) filter (split = 'train') as train,
         count(*) filter (split = 'test') as test,
         count(*) filter (label_source = 'classifier') as labelled_by_classifier,
         count(*) filter (language = 'en') / count(*) as english,
         count(distinct source) as sources,
-        max(source_rows) / count(*) as largest_source,
+        list_max(map_values(histogram(source))) / count(*) as largest_source,
         count(distinct cluster) as clusters
     from typed
     group by type

@@ -135,13 +135,15 @@ def explore(
             {
                 "path": str(atlas.path),
                 "rows": atlas.rows,
+                "with_coordinates": atlas.with_coordinates,
                 "without_coordinates": atlas.without_coordinates,
                 "command": atlas.command,
             }
         )
         return
     rest = f"; {atlas.without_coordinates:,} have no vector and are left out" if atlas.without_coordinates else ""
-    echo(
-        f"Wrote {atlas.rows:,} kept prompts of {opened.name}, with their texts, to {atlas.path}{rest}.\nOpen it with:\n"
-    )
+    sampled = atlas.rows < atlas.with_coordinates
+    of = f" of {atlas.with_coordinates:,} (the same proportion of each cluster)" if sampled else ""
+    echo(f"Wrote {atlas.rows:,}{of} kept prompts of {opened.name}, with their texts, to {atlas.path}{rest}.")
+    echo("Open it with:\n")
     echo(f"  {atlas.command}")

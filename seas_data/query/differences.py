@@ -1,28 +1,50 @@
-"""The difference between two versions."""
+"""The difference between two versions.
 
+Two versions of a workspace share most of their shards, and a prompt can differ between them only if a shard that they
+do not share holds it, a decision on it or a relabel of it. Only such prompts are read.
+"""
+
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from seas_data.query import sql
+
 _LABELS = ("kind", "type", "risk_category", "attack_style")
 
 
-PROMPT_ROWS = """
+_DECIDING = ("prompts", "decisions", "relabels")
+"""The tables that decide what a prompt is in a version."""
+_ROWS = """
+with changed as ({changed})
 select
     prompts.prompt_id, prompts.kind, prompts.type, prompts.risk_category, prompts.attack_style,
     dropped.step, dropped.reason, dropped.witness_id
-from prompts left join dropped using (prompt_id)
+from prompts semi join changed using (prompt_id) left join dropped using (prompt_id)
 order by prompts.prompt_id
 """
-"""The query whose result ``compare_rows`` takes: each prompt's labels and, if it was dropped, the step and reason."""
 
 
-def compare_rows(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
-    """Return the differences between the ``PROMPT_ROWS`` of two versions.
+def compare_versions(before: dict[str, list[Path]], after: dict[str, list[Path]]) -> dict[str, Any]:
+    """Return the differences between two versions, given the Parquet files of each table.
 
     Keys: ``added`` and ``removed`` (kept rows by kind and type), ``dropped`` (rows kept before and dropped since),
     ``reasons`` (drop reasons of rows that are new in ``after``), ``relabelled`` (rows whose labels changed) and
     ``rows`` (number of prompts before and after). All values except ``rows`` are frames.
+    """
+    changed = {f"changed_{table}": sorted({*before.get(table, [])} ^ {*after.get(table, [])}) for table in _DECIDING}
+    ids = [f"select prompt_id from {name}" for name, paths in changed.items() if paths]
+    query = _ROWS.format(changed=" union ".join(ids) or "select prompt_id from prompts where false")
+    queries: list[tuple[str, dict[str, object]]] = [(query, {}), ("select count(*) from prompts", {})]
+    rows_before, count_before = sql.run_all(before | changed, queries)
+    rows_after, count_after = sql.run_all(after | changed, queries)
+    counts = {"before": count_before.item(), "after": count_after.item()}
+    return {"rows": counts} | _compare_rows(rows_before, rows_after)
+
+
+def _compare_rows(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+    """Return the differences between the prompts that may differ.
 
     Input columns: prompt_id, kind, type, risk_category, attack_style, step, reason, witness_id.
     """
@@ -31,7 +53,6 @@ def compare_rows(before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
     no_longer_kept = kept_before.join(kept_after, on="prompt_id", how="anti")
     labels = [pl.col(f"{name}_after").ne_missing(pl.col(name)) for name in _LABELS]
     return {
-        "rows": {"before": before.height, "after": after.height},
         "added": _count_by_type(kept_after.join(kept_before, on="prompt_id", how="anti", maintain_order="left")),
         "removed": _count_by_type(no_longer_kept.join(after, on="prompt_id", how="anti")),
         "dropped": drops.join(no_longer_kept, on="prompt_id", how="semi", maintain_order="left").select(

@@ -21,10 +21,13 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -65,6 +68,8 @@ class Request:
     memory: int
     exact: bool = False
     """Whether decimals stay decimals; otherwise they become floats, as the package's own queries expect."""
+    spill: bool = False
+    """Whether what exceeds the memory goes to a temporary folder, which only its owner can read."""
 
 
 def run_query(request: Request) -> pa.Table:
@@ -85,12 +90,14 @@ class Reader:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._has_variables = False
+        folder = _make_temporary_folder() if request.spill else ""
+        self._remove_folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True) if folder else None
         self._connection = duckdb.connect(
             ":memory:",
             config={
                 # The rest is for what DuckDB does not count: intermediate values of functions and the result itself.
                 "memory_limit": f"{request.memory * 3 // 4}B",
-                "temp_directory": "",
+                "temp_directory": folder,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_community_extensions": False,
@@ -105,8 +112,10 @@ class Reader:
             raise
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection and remove its temporary files."""
         self._connection.close()
+        if self._remove_folder is not None:
+            self._remove_folder()
 
     def run(
         self,
@@ -134,6 +143,22 @@ class Reader:
                 with contextlib.suppress(duckdb.Error):
                     connection.execute(f'drop table if exists temp."{view}"')
 
+    def stream(self, query: str, rows: int) -> Iterator[pa.Table]:
+        """Yield the result of a query in parts of ``rows`` rows; a result without rows is one part.
+
+        Raises RefusedError if the query fails.
+        """
+        _check_is_select(self._connection, query)
+        with _translate_errors(self._request):
+            found = self._connection.sql(query).to_arrow_reader(rows)
+            whole = pa.Table.from_batches([], found.schema)
+            for batch in found:
+                whole = pa.concat_tables([whole, pa.Table.from_batches([batch])])
+                while whole.num_rows > rows:
+                    yield _to_plain_types(whole.slice(0, rows))
+                    whole = whole.slice(rows)
+            yield _to_plain_types(whole)
+
     def _run_one(self, query: str, parameters: dict[str, Any]) -> pa.Table | RefusedError:
         request = replace(self._request, query=query, parameters=parameters)
         try:
@@ -141,6 +166,14 @@ class Reader:
             return _to_plain_types(_execute(self._connection, request), request.exact)
         except RefusedError as problem:
             return RefusedError(str(problem))  # the raised error would keep the connection alive
+
+
+def _make_temporary_folder() -> str:
+    """Return a new folder that only its owner can read; an empty path if none can be made: then nothing is spilled."""
+    try:
+        return tempfile.mkdtemp(prefix="seas-data-")
+    except OSError:
+        return ""
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, request: Request) -> None:

@@ -2,9 +2,11 @@
 
 ``run_untrusted`` is for queries that users write: it runs in a separate process with a time limit and a memory limit.
 ``run_trusted`` is for the package's own queries: the same closed reader in this process, which starts a few times
-faster. In both, DuckDB binds parameters to ``$name``; values are never inserted into the text of a query.
+faster; what exceeds its memory goes to a temporary folder, and it has an hour. In both, DuckDB binds parameters to
+``$name``; values are never inserted into the text of a query.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -12,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +27,7 @@ from seas_data.query import macros, reader, views
 from seas_data.text import printable
 
 SECONDS = 60.0
+TRUSTED_SECONDS = 3600.0
 MEMORY = "4GB"
 _UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -119,10 +122,11 @@ def run_each(
     Raises SeasDataError if no query can be run, such as when a file is damaged.
     """
     texts = [query for query, _ in queries]
-    needs_library = any(view in text for text in [*texts, *materialised] for view in views.LIBRARY_VIEWS)
-    request = _make_request(shards, texts, SECONDS, MEMORY, library_views=needs_library)
-    if len(queries) >= _MANY_QUERIES and _are_small(shards):
+    request = _make_trusted_request(shards, texts, materialised)
+    if len(queries) >= _MANY_QUERIES and _size(*shards.values()) <= _SMALL_BYTES:
         materialised = list(dict.fromkeys([*shards, "prompts", "dropped", "kept", *materialised]))
+    elif _size(shards.get("prompts", [])) > _LARGE_BYTES:
+        materialised = list(dict.fromkeys("dropped" if name in _LARGE_VIEWS else name for name in materialised))
     try:
         tables = _READERS.run(request, queries, materialised)
     except reader.RefusedError as problem:
@@ -138,9 +142,25 @@ _MANY_QUERIES = 5
 _SMALL_BYTES = 16_000_000
 
 
-def _are_small(shards: dict[str, list[Path]]) -> bool:
-    sizes = [state[1] for paths in shards.values() for path in paths if (state := _state(str(path)))]
-    return sum(sizes) <= _SMALL_BYTES
+# Views with the texts of all prompts would fill the memory; of them only the drops are computed once.
+_LARGE_BYTES = 32_000_000  # of the files of prompts: from some 200,000 prompts on
+_LARGE_VIEWS = ("kept", "target_prompts")
+
+
+def _size(*paths: list[Path]) -> int:
+    return sum(state[1] for listed in paths for path in listed if (state := _state(str(path))))
+
+
+def stream_trusted(shards: dict[str, list[Path]], query: str, rows: int) -> Iterator[pl.DataFrame]:
+    """Yield the result of one of the package's own queries in parts of ``rows`` rows; no rows are one part.
+
+    Raises SeasDataError if it fails.
+    """
+    try:
+        with contextlib.closing(reader.Reader(_make_trusted_request(shards, [query]))) as opened:
+            yield from map(_to_frame, opened.stream(query, rows))
+    except reader.RefusedError as problem:
+        raise SeasDataError(printable(str(problem))) from problem
 
 
 class _Readers:
@@ -195,6 +215,14 @@ def _to_frame(table: pa.Table) -> pl.DataFrame:
 
 # What a process needs to start. The rest of the environment may hold tokens, so the query's process does not get it.
 _ENVIRONMENT = {"PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "SYSTEMROOT"}
+
+
+def _make_trusted_request(
+    shards: dict[str, list[Path]], queries: Sequence[str], materialised: Sequence[str] = ()
+) -> reader.Request:
+    needs_library = any(view in text for text in [*queries, *materialised] for view in views.LIBRARY_VIEWS)
+    request = _make_request(shards, queries, TRUSTED_SECONDS, MEMORY, library_views=needs_library)
+    return replace(request, spill=True)
 
 
 def _make_request(

@@ -44,9 +44,8 @@ class Version(store_version.Version):
         return sql.run_trusted(self.paths(), query, dict(parameters or {}))
 
     def diff(self, later: "Version") -> dict[str, Any]:
-        """Return what ``later`` has more, less and otherwise than this version; see ``differences.compare_rows``."""
-        rows = [version.select(differences.PROMPT_ROWS) for version in (self, later)]
-        return differences.compare_rows(*rows)
+        """Return what ``later`` has more, less and otherwise; see ``differences.compare_versions``."""
+        return differences.compare_versions(self.paths(), later.paths())
 
 
 def open(path: Path | str = "workspace") -> "OpenWorkspace":

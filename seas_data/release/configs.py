@@ -25,6 +25,7 @@ from seas_data.tables import TABLES, policy
 from seas_data.tables.policy import Policy
 
 BYTES_PER_FILE = 500_000_000  # of the rows in memory; on disk they are a fraction of it
+ROWS_PER_PART = 50_000
 
 
 _UNSPLIT = ("train",)
@@ -33,16 +34,17 @@ _SPLITS = ("train", "test", "harmless")
 
 @dataclass(frozen=True)
 class Config:
-    """One table to load: what a row is, the query, its splits, the columns that identify a row, its profiles.
+    """One table to load: what a row is, the query, the order of its rows, its splits, its profiles.
 
-    ``tables``: where its columns come from; each is the column of that name in the first table that has one.
-    ``renamed``: columns of another name, or of several tables at once: ``TABLE.COLUMN`` each. ``computed``: columns
-    that are in no table.
+    ``key``: the columns that identify a row. ``tables``: where its columns come from; each is the column of that name
+    in the first table that has one. ``renamed``: columns of another name, or of several tables at once:
+    ``TABLE.COLUMN`` each. ``computed``: columns that are in no table.
     """
 
     name: str
     about: str
     query: str
+    order: str
     tables: tuple[str, ...]
     splits: tuple[str, ...] = _UNSPLIT
     key: tuple[str, ...] = ()
@@ -56,7 +58,6 @@ select kept.*, template_id, payload, request_id, split, group_id, cluster, clust
 from kept
 left join templates using (prompt_id) left join splits using (prompt_id) left join clusters using (prompt_id)
 where split <> 'holdout'
-order by prompt_id
 """
 
 _ASKED = """
@@ -89,7 +90,6 @@ select response_id, judge, prompt_id, asked.text as prompt, asked.messages, spli
     asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens,
     responses.settings_id, verdict, categories, score, refusal
 from verdicts join responses using (response_id) join asked using (prompt_id)
-order by prompt_id, response_id, judge
 """
 
 _RESPONSES = f"""
@@ -98,14 +98,12 @@ select response_id, prompt_id, asked.text as prompt, asked.messages, responses.t
     difficulty, asked.source, iteration, seed_id, red_team, responses.model, responses.sample, finish_reason, tokens,
     settings_id
 from responses join asked using (prompt_id)
-order by prompt_id, response_id
 """
 
 _DECISIONS = """
 select decisions.*, prompts.source, prompts.kind
 from decisions join prompts using (prompt_id)
 where prompts.role <> 'holdout'
-order by all
 """
 
 _PAIRS = f"""
@@ -115,7 +113,6 @@ from pairs
 where {{roles}} and not exists (
     from withdrawn where prompt_id in (pairs.prompt_id, pairs.chosen_id, pairs.rejected_id)
 )
-order by pair_id
 """
 
 _REQUEST: dict[str, Any] = {
@@ -128,6 +125,7 @@ CONFIGS = (
         "prompts",
         "The dataset: a kept prompt, with its labels and where it came from.",
         _PROMPTS,
+        "prompt_id",
         ("prompts", "templates", "splits", "clusters"),
         _SPLITS,
         key=("prompt_id",),
@@ -137,17 +135,19 @@ CONFIGS = (
         "judged",
         "A judge's verdict on a response to a prompt or an attack, without the response.",
         _JUDGED,
+        "prompt_id, response_id, judge",
         ("verdicts", "responses", "prompts", "splits"),
         _SPLITS,
         key=("response_id", "judge"),
         **_REQUEST,
     ),
-    Config("decisions", "A drop, a flag or a manual keep, and why.", _DECISIONS, ("decisions", "prompts")),
-    Config("metrics", "A figure with its 95 % interval.", "from metrics order by all", ("metrics",)),
+    Config("decisions", "A drop, a flag or a manual keep, and why.", _DECISIONS, "all", ("decisions", "prompts")),
+    Config("metrics", "A figure with its 95 % interval.", "from metrics", "all", ("metrics",)),
     Config(
         "pairs-red",
         "A preference pair for the red team: two attacks of one seed.",
         _PAIRS.format(roles="role = 'red'"),
+        "pair_id",
         ("pairs",),
         key=("pair_id",),
     ),
@@ -155,6 +155,7 @@ CONFIGS = (
         "pairs-target",
         "A preference pair for the target: two responses to one prompt.",
         _PAIRS.format(roles="role <> 'red'"),
+        "pair_id",
         ("pairs",),
         key=("pair_id",),
         profiles=("gated",),
@@ -163,6 +164,7 @@ CONFIGS = (
         "responses",
         "A model's response to a prompt or an attack.",
         _RESPONSES,
+        "prompt_id, response_id",
         ("responses", "prompts", "splits"),
         _SPLITS,
         key=("response_id",),
@@ -189,14 +191,24 @@ def schema(config: Config, profile: Profile) -> pl.Schema:
 
 
 def splits(shards: dict[str, list[Path]], config: Config, profile: Profile) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield each split of ``config`` and its rows, over the shards of a release in ``profile``."""
-    rows = sql.run_trusted(shards, config.query)
-    rows = rows.select(
-        (pl.col(name) if name in rows.columns else pl.lit(None, dtype=kind)).alias(name)  # older shards may lack it
-        for name, kind in schema(config, profile).items()
-    )
+    """Yield the rows of ``config`` over the shards of a release in ``profile``, in order: a split and some of its rows.
+
+    Each split comes at least once, if only without rows.
+    """
+    left = set(config.splits)
+    for part in sql.stream_trusted(shards, f"{config.query} order by {config.order}", ROWS_PER_PART):
+        rows = part.select(
+            (pl.col(name) if name in part.columns else pl.lit(None, dtype=kind)).alias(name)  # older shards may lack it
+            for name, kind in schema(config, profile).items()
+        )
+        for split in config.splits:
+            held = rows if config.splits == _UNSPLIT else rows.filter(pl.col("split") == split)
+            if held.height:
+                left.discard(split)
+                yield split, held
     for split in config.splits:
-        yield split, rows if config.splits == _UNSPLIT else rows.filter(pl.col("split") == split)
+        if split in left:
+            yield split, rows.clear()
 
 
 def _policy(config: Config, name: str) -> Policy:

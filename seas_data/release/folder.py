@@ -13,7 +13,7 @@ The manifest has the form of a workspace's (``store.Manifest``), so a release ca
 import json
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -82,9 +82,8 @@ def _write(version: Version, folder: Path, profile: Profile, waivers: dict[str, 
     shards = {table: [folder / path for path in listed] for table, listed in paths.items()}
     filled = []
     for config in configs.for_profile(profile):
-        for split, held in configs.splits(shards, config, profile):
-            filled += [config] if held.height and config not in filled else []
-            _write_split(folder / "data" / config.name, split, held)
+        rows = _write_splits(folder / "data" / config.name, configs.splits(shards, config, profile))
+        filled += [config] if rows else []
     found = queries.run_queries(version, queries.CROISSANT)
     written = croissant.describe(manifest, folder, filled, found, _licences(version, profile))
     files.write_text(folder / "croissant.json", json.dumps(written, indent=1, ensure_ascii=False) + "\n")
@@ -137,12 +136,43 @@ def _redacted(version: Version, table: str, shard: Shard, folder: Path, profile:
     return write_shard(folder / "tables" / table, held)
 
 
-def _write_split(folder: Path, split: str, rows: pl.DataFrame) -> None:
-    count = max(1, -(-rows.to_arrow().nbytes // configs.BYTES_PER_FILE))
-    height = -(-rows.height // count)
-    for number in range(count):
-        path = folder / f"{split}-{number:05d}-of-{count:05d}.parquet"
-        files.write_parquet(path, rows.slice(number * height, height))
+def _write_splits(folder: Path, parts: Iterator[tuple[str, pl.DataFrame]]) -> int:
+    """Write the rows of each split to files of at most ``configs.BYTES_PER_FILE`` in memory; return how many rows."""
+    waiting: dict[str, list[pl.DataFrame]] = {}
+    sizes: dict[str, int] = {}
+    written: dict[str, int] = {}
+    height = 0
+    for split, part in parts:
+        height += part.height
+        for rows, size in _slices(part):
+            if waiting.get(split) and sizes[split] + size > configs.BYTES_PER_FILE:
+                _write_part(folder, split, written, waiting.pop(split))
+            sizes[split] = size + (sizes[split] if split in waiting else 0)
+            waiting.setdefault(split, []).append(rows)
+    for split, rest in waiting.items():
+        _write_part(folder, split, written, rest)
+    for split, count in written.items():
+        for number in range(count):
+            path = folder / f"{split}-{number:05d}.parquet"
+            path.rename(folder / f"{split}-{number:05d}-of-{count:05d}.parquet")
+    return height
+
+
+def _slices(part: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, int]]:
+    """Yield ``part`` in slices that fit into a file, each with its bytes in memory, which depend on the rows alone."""
+    count = max(1, -(-_size(part) // configs.BYTES_PER_FILE))
+    for rows in part.iter_slices(max(1, -(-part.height // count))) if part.height else [part]:
+        yield rows, _size(rows)
+
+
+def _size(rows: pl.DataFrame) -> int:
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).nbytes
+
+
+def _write_part(folder: Path, split: str, written: dict[str, int], rows: list[pl.DataFrame]) -> None:
+    number = written.get(split, 0)
+    files.write_parquet(folder / f"{split}-{number:05d}.parquet", pl.concat(rows))
+    written[split] = number + 1
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -70,8 +70,8 @@ def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topi
 
     listed = sections_from_sql.order_queries(library.load(folder("sql")))
     queries = [(query.sql, query.values(list(given))) for query, given in listed]
-    *results, points, rows = sql.run_each(
-        version.paths(), [*queries, (cluster_map.POINTS_QUERY, {}), (differences.PROMPT_ROWS, {})], _MATERIALISED
+    *results, extent, points = sql.run_each(
+        version.paths(), [*queries, (cluster_map.EXTENT_QUERY, {}), cluster_map.points_query()], _MATERIALISED
     )
 
     topics = {name: sections_from_sql.Topic(name, title, []) for name, title in sections_from_sql.TITLES.items()}
@@ -89,14 +89,12 @@ def _build_topics(version: Version, against: Version | None) -> "tuple[list[Topi
             before = headline.load_figures(against) if against else None
             topics["overview"].tiles = overview.build_tiles(result, before, against.name if against else None)
     if against is not None:
-        changed = overview.changes_frame(
-            differences.compare_rows(against.select(differences.PROMPT_ROWS), _require_frame(rows))
-        )
+        changed = overview.changes_frame(differences.compare_versions(against.paths(), version.paths()))
         question = f"Which rows were added, dropped and relabelled in {version.name}?"
         topics["overview"].sections.insert(
             0, sections_from_sql.table_section("changes", f"Changes since {against.name}", question, changed)
         )
-    built_map = cluster_map.build_map(version, _require_frame(points))
+    built_map = cluster_map.build_map(version, _require_frame(extent), _require_frame(points))
     if built_map is not None:
         question = "Which topics do the kept prompts cover?"
         topics["coverage"].sections.insert(

@@ -1,7 +1,8 @@
 """The two-dimensional map of the kept prompts in the report: packed columns, and the charts that draw them.
 
 To keep the page small it gets a sample of the prompts: the same proportion of each cluster (at least one), by id, which
-is a hash. Coordinates are rounded to 16 bits, ids are bytes, labels are indices into a list: 15,000 points take 600 KB.
+is a hash (``placed_sample``). Coordinates are rounded to 16 bits, ids are bytes, labels are indices into a list: 15,000
+points take 600 KB.
 
 A point can be coloured by:
 
@@ -11,57 +12,72 @@ A point can be coloured by:
 """
 
 import base64
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import altair as alt
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from seas_data import tables
 from seas_data.query.version import Version
+from seas_data.report.placed_sample import sample_cte
 from seas_data.report.success_rates import SUCCESS_CTE, vector_matrix
 from seas_data.report.theme import ROWS
 from seas_data.tables.values import KINDS
 from seas_data.text import printable
 
 POINTS = 15_000
-NOVEL = 2_000  # points for which novelty is computed
+NOVEL = 2_000  # points for which novelty is computed; fewer if they have more than a million earlier prompts
+_COSINES = NOVEL * 1_000_000
+_VECTORS_PER_PART = 20_000
 _RANGE = 65_535
 _MISSING = 65_535
 _MARGIN = 1_300  # around the outermost points
 _MOST_COLOURS = 16  # categories that can be distinguished as colours
 _RAMP = ("#2f8fa8", "#c9a227", "#d9422b")
 
-POINTS_QUERY = f"""
-with {SUCCESS_CTE.strip()}
+_HAS_PLACE = "isfinite(clusters.x) and isfinite(clusters.y)"
+EXTENT_QUERY = f"""
+select
+    count(*) as points, min(clusters.x) as left, max(clusters.x) as right, min(clusters.y) as bottom,
+    max(clusters.y) as top
+from clusters semi join kept using (prompt_id)
+where {_HAS_PLACE}
+"""
+_POINTS_QUERY = f"""
+with {SUCCESS_CTE.strip()},
+{sample_cte(_HAS_PLACE)}
 select
     kept.prompt_id, clusters.x, clusters.y,
     kept.kind, kept.type, kept.source, cast(kept.iteration as varchar) as iteration,
     clusters.label as cluster, clusters.cluster as number, kept.iteration as round, success.success
-from clusters join kept using (prompt_id) left join success using (prompt_id)
-where isfinite(clusters.x) and isfinite(clusters.y)
+from sampled join clusters using (prompt_id) join kept using (prompt_id) left join success using (prompt_id)
 order by kept.prompt_id
 """
-VECTORS_QUERY = """
--- Prompts of another embedder have no coordinates, and their vectors cannot be compared.
-select prompt_id, kept.iteration as round, embeddings.vector
-from embeddings join kept using (prompt_id) join clusters using (prompt_id)
-order by prompt_id
-"""
+# Prompts of another embedder have no coordinates, and their vectors cannot be compared.
+_ROUNDS_QUERY = "select prompt_id, kept.iteration as round from kept semi join clusters using (prompt_id)"
 
 
-def build_map(version: Version, points: pl.DataFrame) -> tuple[dict[str, Any], str] | None:
+def points_query() -> tuple[str, dict[str, object]]:
+    """Return the query for the points to show and its parameters."""
+    return _POINTS_QUERY, {"limit": POINTS}
+
+
+def build_map(version: Version, extent: pl.DataFrame, shown: pl.DataFrame) -> tuple[dict[str, Any], str] | None:
     """Return the data of the map and a note on how much of it is shown; None if no prompt has coordinates.
 
-    ``points``: the result of ``POINTS_QUERY``.
+    ``extent``, ``shown``: the results of ``EXTENT_QUERY`` and of ``points_query``.
 
     Keys: ``x``, ``y``, ``ids``, ``columns`` (key, title, colour, names, packed), ``range`` (of both axes) and the
     charts ``categories`` and ``rates``.
     """
-    if points.is_empty():
+    if shown.is_empty():
         return None
-    shown = sample_points(points, POINTS)
-    shown, novelty_note = _add_novelty(version, shown)
+    every = extent.row(0, named=True)
+    shown, novelty_note = _add_novelty(version, shown, every["points"])
     columns = [
         _categories(shown, name)
         for name in ("kind", "type", "iteration", "source", "cluster")
@@ -76,13 +92,13 @@ def build_map(version: Version, points: pl.DataFrame) -> tuple[dict[str, Any], s
         columns = [_categories(shown, "kind")]
     tooltip = ["id", *(column["key"] for column in columns if "names" in column)]
     note = (
-        f"{shown.height:,} of {points.height:,} prompts, the same proportion of each cluster. "
-        if shown.height < points.height
-        else f"All {points.height:,} prompts with coordinates. "
+        f"{shown.height:,} of {every['points']:,} prompts, the same proportion of each cluster. "
+        if shown.height < every["points"]
+        else f"All {shown.height:,} prompts with coordinates. "
     )
     content = {
-        "x": _pack(_scale(points["x"], shown["x"])),
-        "y": _pack(_scale(points["y"], shown["y"])),
+        "x": _pack(_scale(shown["x"], every["left"], every["right"])),
+        "y": _pack(_scale(shown["y"], every["bottom"], every["top"])),
         "ids": base64.b64encode(bytes.fromhex("".join(shown["prompt_id"]))).decode(),
         "columns": columns,
         "range": [-_MARGIN, _RANGE + _MARGIN],
@@ -103,44 +119,59 @@ def point_ids(content: dict[str, Any]) -> list[str]:
     return [packed[start : start + width].hex() for start in range(0, len(packed), width)]
 
 
-def sample_points(points: pl.DataFrame, limit: int) -> pl.DataFrame:
-    """Return about ``limit`` rows: of each cluster ``number`` the same proportion, at least one, first by prompt_id."""
-    if points.height <= limit:
-        return points
-    spare = max(limit - points["number"].n_unique(), 0)
-    rows_per_cluster = 1 + (pl.len().over("number") * spare / points.height).floor()
-    return points.sort("prompt_id").filter(pl.int_range(pl.len()).over("number") < rows_per_cluster)
-
-
-def _add_novelty(version: Version, shown: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+def _add_novelty(version: Version, shown: pl.DataFrame, points: int) -> tuple[pl.DataFrame, str]:
     later = shown.filter(pl.col("round") > 0).select("prompt_id", "round").sort("prompt_id")
     if later.is_empty():
         return shown.with_columns(novelty=pl.lit(None, pl.Float64)), ""
-    chosen = later.head(NOVEL)
-    rows = version.select(VECTORS_QUERY)
-    parts = [pl.DataFrame(schema={"prompt_id": pl.String, "novelty": pl.Float64})]
-    for number in sorted(chosen["round"].unique()):
-        new = rows.filter(pl.col("round") == number).join(chosen, on="prompt_id", how="semi")
-        old = rows.filter(pl.col("round") < number)
-        if new.height and old.height:
-            highest = _highest_cosine(vector_matrix(new["vector"]), vector_matrix(old["vector"]))
-            parts.append(pl.DataFrame({"prompt_id": new["prompt_id"], "novelty": 1 - highest}))
+    chosen = later.head(min(NOVEL, max(1, _COSINES // max(1, points))))
+    rounds = version.select(_ROUNDS_QUERY)
+    new = pl.concat([part.join(chosen, on="prompt_id", how="semi") for part in _read_vectors(version, rounds)])
+    known = pl.DataFrame(schema={"prompt_id": pl.String, "novelty": pl.Float64})
+    if new.height:
+        new = new.sort("prompt_id")
+        earlier = _read_vectors(version, rounds)
+        highest = _highest_cosine(vector_matrix(new["vector"]), new["round"].to_numpy(), earlier)
+        known = pl.DataFrame({"prompt_id": new["prompt_id"], "novelty": 1 - highest}).filter(pl.col("novelty") < 3)
     note = f"Novelty is known for {chosen.height:,} of them. " if chosen.height < later.height else ""
-    return shown.join(pl.concat(parts), on="prompt_id", how="left", maintain_order="left"), note
+    return shown.join(known, on="prompt_id", how="left", maintain_order="left"), note
 
 
-def _highest_cosine(new: NDArray[np.float32], old: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the highest cosine of each row of ``new`` to a row of ``old``, rounded to four digits.
+def _read_vectors(version: Version, rounds: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield prompt_id, vector and round of the prompts in ``rounds``, in the order of the files, so that sums are the
+    same each time; a frame without rows comes first.
+    """
+    columns = ["prompt_id", "vector"]
+    yield tables.empty("embeddings").select(columns).join(rounds.clear(), on="prompt_id")
+    for path in version.paths().get("embeddings", []):
+        ids = tables.read("embeddings", path, ["prompt_id"])
+        left = ids.join(rounds, on="prompt_id", how="left", maintain_order="left")["round"]
+        for batch in pq.ParquetFile(path).iter_batches(_VECTORS_PER_PART, columns=columns):
+            vectors = cast(pl.DataFrame, pl.from_arrow(batch))
+            yield vectors.with_columns(round=left.head(vectors.height)).drop_nulls("round")
+            left = left.slice(vectors.height)
 
+
+def _highest_cosine(
+    new: NDArray[np.float32], rounds: NDArray[np.int32], earlier: Iterator[pl.DataFrame]
+) -> NDArray[np.float64]:
+    """Return the highest cosine of each row of ``new`` to a vector of an earlier round, rounded to four digits.
+
+    -2 for a row without any. ``earlier`` has parts of all vectors, with their rounds.
     ``similarity.neighbours`` would be exact to the last bit, but imports PyTorch, which takes longer than this.
     """
-    parts = [(new[start : start + 256] @ old.T).max(axis=1) for start in range(0, len(new), 256)]
-    return np.concatenate(parts).astype(np.float64).round(4)
+    highest = np.full(len(new), -2.0, np.float32)
+    for part in earlier:
+        for number in np.unique(rounds):
+            old = part.filter(pl.col("round") < int(number))
+            if old.height:
+                of_round = rounds == number
+                cosines = new[of_round] @ vector_matrix(old["vector"]).T
+                highest[of_round] = np.maximum(highest[of_round], cosines.max(axis=1))
+    return highest.astype(np.float64).round(4)
 
 
-def _scale(every: pl.Series, shown: pl.Series) -> NDArray[np.uint16]:
-    """Return ``shown`` as integers from 0 to 65,535 over the range of ``every``."""
-    low, high = float(every.min()), float(every.max())  # type: ignore[arg-type]
+def _scale(shown: pl.Series, low: float, high: float) -> NDArray[np.uint16]:
+    """Return ``shown`` as integers from 0 to 65,535 over the range from ``low`` to ``high``."""
     position = (shown.to_numpy().astype(np.float64) - low) / max(high - low, 1e-12)
     return np.rint(position * _RANGE).astype(np.uint16)
 

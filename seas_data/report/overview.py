@@ -28,7 +28,7 @@ def _tile(row: dict[str, Any], before_name: str | None) -> dict[str, Any]:
 
 
 def changes_frame(difference: dict[str, Any]) -> pl.DataFrame:
-    """Return the result of ``differences.compare_rows`` as one frame.
+    """Return the result of ``differences.compare_versions`` as one frame.
 
     Output columns: change, kind, type, because, rows.
     """

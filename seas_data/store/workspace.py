@@ -33,6 +33,8 @@ from seas_data.errors import SeasDataError
 from seas_data.store import files, formats
 from seas_data.text import printable
 
+ROWS_PER_SHARD = 500_000
+"""The most rows of a shard: what reads, checks, redacts or uploads one shard needs memory for no more."""
 _MARK = "workspace.json"
 _RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
 
@@ -241,6 +243,10 @@ class Workspace:
     def write_shard(self, table: str, frame: pl.DataFrame) -> Shard:
         """Write ``frame`` as a shard of ``table``. Equal rows make the same file, which is stored once."""
         return write_shard(self.root / "shards" / table, tables.cast(table, frame))
+
+    def write_shards(self, table: str, frame: pl.DataFrame) -> list[Shard]:
+        """Write ``frame`` as shards of at most ``ROWS_PER_SHARD`` rows, in order; none if it has no rows."""
+        return [self.write_shard(table, part) for part in frame.iter_slices(ROWS_PER_SHARD) if part.height]
 
     def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
         """Add a version: write its ``runs``, then its manifest with the computed digest, which is returned.

@@ -1,7 +1,9 @@
 """Asking a version: answers as frames, in types that every format has, and errors that say what is wrong."""
 
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -70,6 +72,33 @@ def test_a_type_that_no_frame_has_is_refused_with_the_cast_that_helps(expression
     with pytest.raises(SeasDataError, match="value::varchar"):
         sql.run_trusted({}, f"select {expression} as value")
     assert sql.run_trusted({}, f"select ({expression})::varchar as value").height == 1
+
+
+def test_a_result_comes_in_parts_of_the_rows_asked_for_in_order(shards: Shards) -> None:
+    query = "select range as number from range(50000) where range <> 7 order by number desc"
+    parts = list(sql.stream_trusted({}, query, 20_000))
+    assert [part.height for part in parts] == [20_000, 20_000, 9_999]
+    assert pl.concat(parts).equals(sql.run_trusted({}, query))
+    (none,) = sql.stream_trusted(shards, "select prompt_id from prompts where false", 10)
+    assert none.is_empty() and none.columns == ["prompt_id"]
+    with pytest.raises(SeasDataError, match="nothing"):
+        list(sql.stream_trusted(shards, "select nothing", 10))
+
+
+def test_only_own_queries_spill_to_a_folder_that_is_gone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sql, "MEMORY", "60MB")
+    query = "select md5(range::varchar) || repeat('x', 300) as text from range(200000) order by text"
+    parts = sql.stream_trusted({}, query, 10_000)
+    first = next(parts)
+    (folder,) = tmp_path.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and any(each.stat().st_size for each in folder.iterdir())
+    assert first["text"].is_sorted() and sum(part.height for part in parts) == 190_000
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(SeasDataError, match=r"more than 0\.06 GB of memory"):
+        sql.run_untrusted({}, f"select max(text) from ({query})", memory="60MB")
 
 
 @pytest.mark.slow

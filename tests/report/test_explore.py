@@ -59,6 +59,21 @@ def test_neighbours_are_rows_of_the_file_nearest_first(written: explore.AtlasFil
     assert (np.diff(distances, axis=1) >= 0).all()
 
 
+def test_of_many_prompts_a_stated_sample_is_written(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explore, "POINTS", 60)
+    version = sd.open(made).version()
+    some = explore.write_atlas(version, tmp_path / "some")
+    clusters = version.table("clusters").join(version.table("kept"), on="prompt_id", how="semi")
+    assert some.with_coordinates == clusters.height > 60 >= some.rows
+    ids = pl.read_parquet(some.path)["prompt_id"]
+    assert set(clusters.join(ids.to_frame(), on="prompt_id")["cluster"]) == set(clusters["cluster"])
+    assert f"{some.rows} of {clusters.height:,} (the same proportion of each cluster) kept prompts" in said(
+        "explore", "--workspace", made, "-o", tmp_path / "map"
+    )
+
+
 def test_the_same_version_gives_the_same_bytes(written: explore.AtlasFile, made: Path, tmp_path: Path) -> None:
     assert explore.write_atlas(sd.open(made).version(), tmp_path).path.read_bytes() == written.path.read_bytes()
 

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, cast
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -18,7 +20,7 @@ from seas_data import report
 from seas_data.errors import SeasDataError
 from seas_data.query import headline, library, sql
 from seas_data.query.version import Version
-from seas_data.report import charts_from_sql, cluster_map, flow, html_page, overview, sections_from_sql
+from seas_data.report import charts_from_sql, cluster_map, flow, html_page, overview, placed_sample, sections_from_sql
 from seas_data.resources import folder
 from tests.conftest import examples
 from tests.query.frames import store, table
@@ -302,8 +304,13 @@ def test_a_cell_holds_no_text_of_a_model_and_nothing_that_acts() -> None:
     ]  # fmt: skip
 
 
+def map_of(version: Version) -> tuple[dict[str, Any], str] | None:
+    points = version.select(*cluster_map.points_query())
+    return cluster_map.build_map(version, version.select(cluster_map.EXTENT_QUERY), points)
+
+
 def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
-    found = cluster_map.build_map(version, version.select(cluster_map.POINTS_QUERY))
+    found = map_of(version)
     assert found is not None
     content, note = found
     kept = version.select("select prompt_id, kind from kept join clusters using (prompt_id) order by 1")
@@ -317,7 +324,7 @@ def test_the_map_is_packed_without_loss_of_an_id(version: Version) -> None:
 
 @pytest.mark.slow
 def test_novelty_is_one_less_the_highest_cosine_with_an_earlier_prompt(version: Version) -> None:
-    content, _ = cluster_map.build_map(version, version.select(cluster_map.POINTS_QUERY)) or ({}, "")
+    content, _ = map_of(version) or ({}, "")
     novelty = next(column for column in content["columns"] if column["key"] == "novelty")
     told = np.frombuffer(base64.b64decode(novelty["packed"]), "<u2")
     rows = version.select("select prompt_id, iteration, vector from kept join embeddings using (prompt_id)")
@@ -342,22 +349,34 @@ def test_a_prompt_that_another_model_embedded_is_no_neighbour(tmp_path: Path) ->
     )
 
     class Place:
-        def select(self, query: str) -> pl.DataFrame:
-            return sql.run_trusted(shards, query)
+        def select(self, query: str, parameters: dict[str, object] | None = None) -> pl.DataFrame:
+            return sql.run_trusted(shards, query, parameters)
 
-    content, _ = cluster_map.build_map(cast(Version, Place()), Place().select(cluster_map.POINTS_QUERY)) or ({}, "")
+        def paths(self) -> dict[str, list[Path]]:
+            return shards
+
+    content, _ = map_of(cast(Version, Place())) or ({}, "")
     novelty = next(column for column in content["columns"] if column["key"] == "novelty")
     assert np.frombuffer(base64.b64decode(novelty["packed"]), "<u2").tolist() == [65_535, 400]
 
 
 @examples(30)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=300), st.integers(6, 60))
-def test_thinning_keeps_some_of_each_cluster_and_about_as_many_as_asked(numbers: list[int], most: int) -> None:
-    points = pl.DataFrame({"prompt_id": [f"{n:04}" for n in range(len(numbers))], "number": numbers})
-    kept = cluster_map.sample_points(points, most)
-    assert set(kept["number"]) == set(numbers)
-    assert kept.height <= max(most, 6)
-    assert kept["prompt_id"].is_unique().all()
+def test_a_sample_has_the_same_proportion_of_each_cluster_first_by_id(numbers: list[int], most: int) -> None:
+    clusters = pl.DataFrame({"prompt_id": [f"{n * 7 % 301:04}" for n in range(len(numbers))], "cluster": numbers})
+    with duckdb.connect() as connection:
+        connection.register("clusters", clusters.to_arrow())
+        connection.register("kept", clusters.select("prompt_id").to_arrow())
+        query = f"with {placed_sample.sample_cte('true')} from clusters semi join sampled using (prompt_id)"
+        sample = cast(pl.DataFrame, pl.from_arrow(connection.sql(query, params={"limit": most}).to_arrow_table()))
+    assert set(sample["cluster"]) == set(numbers)
+    assert sample.height <= max(most, 6) and sample["prompt_id"].is_unique().all()
+    if len(numbers) <= most:
+        assert sample.height == len(numbers)
+        return
+    for (cluster,), rows in clusters.group_by("cluster"):
+        count = 1 + math.floor(rows.height * max(most - len(set(numbers)), 0) / len(numbers))
+        assert sample.filter(cluster=cluster)["prompt_id"].sort().equals(rows["prompt_id"].sort().head(count))
 
 
 def test_the_flow_accounts_for_every_row_and_escapes_names() -> None:

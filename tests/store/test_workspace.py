@@ -18,6 +18,7 @@ from seas_data import tables
 from seas_data.cli import app
 from seas_data.errors import SeasDataError
 from seas_data.store import Manifest, Workspace, files, formats, open_workspace
+from seas_data.store import workspace as store
 from tests.conftest import quick
 
 RUNS = pl.DataFrame({"version": ["v0"], "stage": ["read"], "seconds": [0.1]})
@@ -55,6 +56,18 @@ def test_the_same_rows_make_the_same_shard_and_other_rows_another(workspace: Wor
     assert workspace.write_shard("metrics", metrics(0.5)) == first
     assert workspace.write_shard("metrics", metrics(0.6)).sha256 != first.sha256
     assert len(list((workspace.root / "shards" / "metrics").iterdir())) == 2
+
+
+def test_rows_are_written_to_shards_of_bounded_size_in_order(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "ROWS_PER_SHARD", 2)
+    rows = pl.concat([metrics(each) for each in (0.1, 0.2, 0.3, 0.4, 0.5)])
+    shards = workspace.write_shards("metrics", rows)
+    assert [shard.rows for shard in shards] == [2, 2, 1]
+    stored = [pl.read_parquet(workspace.shard_path("metrics", shard)) for shard in shards]
+    assert pl.concat(stored)["value"].equals(rows["value"])
+    assert workspace.write_shards("metrics", rows.clear()) == []
 
 
 def test_a_version_exists_once_its_manifest_does(workspace: Workspace) -> None:

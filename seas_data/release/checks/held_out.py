@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from seas_data import tables
 from seas_data.curate.turns import turn_texts
 from seas_data.folding import leak_digests_of_all_versions
 from seas_data.pairs.holdout import find_held_out, select_held_out
@@ -14,9 +15,11 @@ from seas_data.text import text_digest
 def find_leaks(candidate: Candidate) -> Finding:
     """Find training rows, seeds and pairs that contain a row of a test set."""
     rows = candidate.select(_ASSIGNED)
-    held_out = select_held_out(rows, rows.drop_nulls("split"))
+    splits = rows.select("prompt_id", "split").drop_nulls("split")
+    in_tests = rows.filter((pl.col("split") != "train") | (pl.col("role") == "holdout"))
+    held_out = pl.concat([select_held_out(part, splits) for part in _read_texts(candidate, in_tests)])
     examples = candidate.select(_EXAMPLES).join(held_out, on="prompt_id", how="semi")["id"]
-    ids = [*_in_training(rows, held_out), *examples, *candidate.select(_ATTACKS_IN_TEST)["id"]]
+    ids = [*_in_training(candidate, rows, held_out), *examples, *candidate.select(_ATTACKS_IN_TEST)["id"]]
     for query in (_PAIRS, _DEMONSTRATIONS):
         ids.extend(_in_pairs(candidate.select(query), held_out))
     failed = "training rows, seeds or pairs contain held-out rows; drop them and train the models again"
@@ -24,15 +27,23 @@ def find_leaks(candidate: Candidate) -> Finding:
 
 
 _ASSIGNED = """
-select prompt_id, text, messages, text_digest, leak_digest, kind = 'adversarial' as adversarial, role, split,
-    prompt_id in (select prompt_id from kept) as kept
+select prompt_id, kind = 'adversarial' as adversarial, role, split, prompt_id in (select prompt_id from kept) as kept
 from prompts left join splits using (prompt_id)
 """
+_TEXTS = ("prompt_id", "text", "messages", "text_digest", "leak_digest")
 _EXAMPLES = "select seed_id as id, unnest(example_ids) as prompt_id from seeds where split is distinct from 'test'"
 _ATTACKS_IN_TEST = "select prompt_id as id from attacks semi join prompts using (prompt_id) where split = 'test'"
 
 
-def _in_training(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
+def _read_texts(candidate: Candidate, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield ``rows`` of prompts with their texts and digests, shard by shard; a frame without rows comes first."""
+    paths = candidate.version.paths().get("prompts", [])
+    yield tables.empty("prompts").select(_TEXTS).join(rows.clear(), on="prompt_id")
+    for path in paths:
+        yield tables.read("prompts", path, _TEXTS).join(rows, on="prompt_id", maintain_order="left")
+
+
+def _in_training(candidate: Candidate, rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
     """Return the rows of train that belong to a test set, or have the same folded text and side as a row of one.
 
     A text that is adversarial in one set and harmless in another is a contrast, which curation keeps on purpose; but
@@ -41,13 +52,14 @@ def _in_training(rows: pl.DataFrame, held_out: pl.DataFrame) -> pl.Series:
     """
     train = rows.filter(split="train")
     sided = rows.join(held_out, on="prompt_id").select("prompt_id", "adversarial")
+    same_side = {
+        side: held_out.join(sided.filter(adversarial=side), on="prompt_id", how="semi") for side in (True, False)
+    }
     found = [train.filter(role="holdout")["prompt_id"]]
-    for adversarial in (True, False):
-        same_side = held_out.join(sided.filter(adversarial=adversarial), on="prompt_id", how="semi")
-        kept = train.filter("kept", adversarial=adversarial)
-        found.append(find_held_out(kept, same_side))
-    earlier = turn_texts(train.filter("kept")).filter(~pl.col("last"))
-    found.append(find_held_out(earlier.select("prompt_id", "text"), held_out.select("text_digest", "leak_digest")))
+    for kept in _read_texts(candidate, train.filter("kept")):
+        found += [find_held_out(kept.filter(adversarial=side), same_side[side]) for side in (True, False)]
+        earlier = turn_texts(kept).filter(~pl.col("last"))
+        found.append(find_held_out(earlier.select("prompt_id", "text"), held_out.select("text_digest", "leak_digest")))
     return pl.concat(found)
 
 
@@ -66,6 +78,8 @@ def _trained_on(table: str, key: str, sides: tuple[str, ...]) -> str:
 def _in_pairs(rows: pl.DataFrame, held_out: pl.DataFrame) -> Iterator[str]:
     """Yield the ids of ``rows`` that contain something held out."""
     yield from rows.filter("has_test_seed")["id"]
+    if rows.is_empty():
+        return
     forbidden = held_out["prompt_id"].implode()
     digests = {*held_out["text_digest"], *held_out["leak_digest"]}
     for column in rows.columns[1:-1]:

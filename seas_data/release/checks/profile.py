@@ -21,11 +21,10 @@ def find_withheld_text(candidate: Candidate) -> Finding:
     ids: list[str] = []
     if candidate.profile == "public":
         for table, key, column in _NO_TEXT:
-            shown = _redacted(candidate, table, [key, column])
-            ids.extend(shown.filter(pl.col(column).is_not_null())[key])
+            ids.extend(_redacted(candidate, table, [key, column], pl.col(column).is_not_null())[key])
         words = ["text", "messages", "goal"]
-        held = _redacted(candidate, "prompts", ["prompt_id", "role", *words]).filter(pl.col("role") == "holdout")
-        ids.extend(held.filter(pl.any_horizontal(pl.col(words).is_not_null()))["prompt_id"])
+        shown = pl.any_horizontal(pl.col(words).is_not_null()) & (pl.col("role") == "holdout")
+        ids.extend(_redacted(candidate, "prompts", ["prompt_id", "role", *words], shown)["prompt_id"])
         for table, (key, sides) in _RED_ONLY.items():
             ids.extend(_not_prompts(candidate, table, key, sides))
         ids.extend(_reviewers(candidate))
@@ -38,22 +37,24 @@ def find_withheld_text(candidate: Candidate) -> Finding:
     return finding(ids, passed=f"the {candidate.profile} profile contains nothing that it withholds", failed=failed)
 
 
-def _redacted(candidate: Candidate, table: str, columns: list[str]) -> pl.DataFrame:
+def _redacted(candidate: Candidate, table: str, columns: list[str], condition: pl.Expr) -> pl.DataFrame:
+    """Return ``columns`` of the released rows for which ``condition`` holds."""
     shards = candidate.version.paths().get(table, [])
-    parts = [redact(table, tables.read(table, path, columns), candidate.profile) for path in shards]
-    return pl.concat(parts) if parts else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    parts = (redact(table, tables.read(table, path, columns), candidate.profile) for path in shards)
+    found = [part.filter(condition) for part in parts]
+    return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
 def _reviewers(candidate: Candidate) -> list[str]:
     """Return the ids of released rows with the name or the note of a reviewer."""
     label = pl.col("label_source")
     is_name = label.str.starts_with("manual:") & ~label.str.contains("^manual:reviewer(-[0-9a-f]{8})?$")
-    prompts = _redacted(candidate, "prompts", ["prompt_id", "role", "label_source"]).filter(is_name)
-    relabels = _redacted(candidate, "relabels", ["prompt_id", "label_source", "because"])
-    notes = _redacted(candidate, "decisions", ["prompt_id", "reason", "detail"]).filter(
-        pl.col("reason") == "manual", pl.col("detail").is_not_null()
+    is_note = (pl.col("reason") == "manual") & pl.col("detail").is_not_null()
+    prompts = _redacted(candidate, "prompts", ["prompt_id", "role", "label_source"], is_name)
+    relabels = _redacted(
+        candidate, "relabels", ["prompt_id", "label_source", "because"], is_name | pl.col("because").is_not_null()
     )
-    relabels = relabels.filter(is_name | pl.col("because").is_not_null())
+    notes = _redacted(candidate, "decisions", ["prompt_id", "reason", "detail"], is_note)
     return [prompt_id for rows in (prompts, relabels, notes) for prompt_id in rows["prompt_id"]]
 
 
@@ -68,9 +69,9 @@ def _undeclared_text(candidate: Candidate, table: str) -> list[str]:
     if not withheld:
         return []
     columns = dict.fromkeys([*policy.row_id(schema), *sorted(policy.condition_columns(schema)), *withheld])
-    rows = _redacted(candidate, table, list(columns))
     shown = pl.any_horizontal(pl.col(name).is_not_null() & hidden for name, hidden in withheld.items())
-    return rows.filter(shown).select(policy.row_id_expr(schema)).to_series().to_list()
+    rows = _redacted(candidate, table, list(columns), shown)
+    return rows.select(policy.row_id_expr(schema)).to_series().to_list()
 
 
 def _is_withheld(column: policy.Policy) -> pl.Expr:
@@ -80,11 +81,14 @@ def _is_withheld(column: policy.Policy) -> pl.Expr:
 def _not_prompts(candidate: Candidate, table: str, key: str, sides: tuple[str, ...]) -> pl.Series:
     """Return the ids of released pairs whose prompt is not their seed's text, or with a side that is not a prompt."""
     ids = [f"{side}_id" for side in sides]
-    rows = _redacted(candidate, table, [key, "role", "seed_id", "prompt", *ids, *sides])
+    rows = _redacted(candidate, table, [key, "role", "seed_id", "prompt", *ids, *sides], pl.lit(True))
     if rows.is_empty():
         return rows[key]
+    sides_of_red = " union ".join(f"select {side} as prompt_id from {table} where role = 'red'" for side in ids)
     prompts = candidate.version.select(
-        "select prompt_id as id, text from prompts union all select prompt_id, text from attacks"
+        f"with sides as ({sides_of_red}) "
+        "select prompt_id as id, text from prompts semi join sides using (prompt_id) "
+        "union all select prompt_id, text from attacks semi join sides using (prompt_id)"
     )
     seeds = candidate.version.select("select seed_id as id, text from seeds")
     wrong = [rows.filter(pl.col("role") != "red")[key], _select_other_text(rows, key, "prompt", "seed_id", seeds)]

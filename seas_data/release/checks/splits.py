@@ -16,10 +16,10 @@ with assigned as (
     from kept join splits using (prompt_id) left join templates using (prompt_id)
     where role = 'training' and split <> 'holdout'
 ),
-crossing as (select group_id from assigned group by group_id having count(distinct split) > 1),
+crossing as (select group_id from assigned group by group_id having min(split) <> max(split)),
 shared as (
     select template_id from assigned where template_id is not null
-    group by template_id having count(distinct split) > 1
+    group by template_id having min(split) <> max(split)
 )
 select prompt_id as id from assigned where group_id in (from crossing) or template_id in (from shared)
 union all select prompt_id from kept anti join splits using (prompt_id)

@@ -7,7 +7,8 @@ deleted. All other files stay. The card is shared: a push replaces the part betw
 metadata keys that derive from the data (``card.merge``).
 
 If files have managed names but no manifest or card of an earlier push is there, they belong to somebody else, and
-nothing is pushed.
+nothing is pushed. Shards alone do not: their names are their hashes, and a first push in several commits that was
+interrupted leaves them.
 """
 
 import difflib
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from huggingface_hub import CommitOperationAdd
 from pydantic import ValidationError
 
 from seas_data.errors import SeasDataError
@@ -88,7 +90,9 @@ def read_remote_state(remote: Remote, info: RepositoryInfo | None) -> RemoteStat
     text = remote.read_file(CARD, info.commit).decode("utf-8", errors="replace") if CARD in info.files else None
     described = card.read_described(text) if text is not None else None
     manifest = read_manifest(remote, info.commit, info.files) if remote.kind == "dataset" else None
-    managed = sorted(path for path in info.files if path != CARD and is_managed(path, remote.kind))
+    managed = sorted(
+        path for path in info.files if path != CARD and is_managed(path, remote.kind) and not _SHARD.fullmatch(path)
+    )
     if managed and manifest is None and described is None:
         raise SeasDataError(
             f"{remote.name} has a file {printable(managed[0])}, which a push would replace, but no card of an earlier "
@@ -98,7 +102,10 @@ def read_remote_state(remote: Remote, info: RepositoryInfo | None) -> RemoteStat
 
 
 def make_plan(folder: Path, remote: Remote, info: RepositoryInfo | None, state: RemoteState) -> PushPlan:
-    """Compare the release in ``folder`` with the repository, after merging the repository's card into that of it."""
+    """Compare the release in ``folder`` with the repository, after merging the repository's card into that of it.
+
+    Raises SeasDataError if a push of another release, which was interrupted, has left shards there.
+    """
     held = info.files if info else {}
     card_changes: list[str] = []
     if state.card is not None:
@@ -115,8 +122,22 @@ def make_plan(folder: Path, remote: Remote, info: RepositoryInfo | None, state: 
         group[path] = file.size
     missing = [path for path in held if path not in local]
     deleted = [path for path in missing if is_managed(path, remote.kind)]
+    if state.manifest is None and state.described is None and remote.kind == "dataset" and deleted:
+        raise SeasDataError(
+            f"{remote.name} has {deleted[0]}, of another push that was interrupted, which its history would expose; "
+            "choose a new repository, or push the same version and profile again"
+        )
     unmanaged = [path for path in missing if path not in deleted and path != ".gitattributes"]
     return PushPlan(new, changed, same, deleted, unmanaged, card_changes, local)
+
+
+def split_commits(additions: list[CommitOperationAdd], limit: int) -> list[list[CommitOperationAdd]]:
+    """Return the additions of each commit: ``limit`` shards each and, in the last commit, all other files too."""
+    shards = [each for each in additions if _SHARD.fullmatch(each.path_in_repo)]
+    if len(additions) <= limit or not shards:
+        return [additions]
+    parts = [shards[start : start + limit] for start in range(0, len(shards), limit)]
+    return [*parts, [each for each in additions if not _SHARD.fullmatch(each.path_in_repo)]]
 
 
 def is_managed(path: str, kind: Kind) -> bool:

@@ -1,11 +1,14 @@
-"""Push: upload a version, or a model, to the Hub in one commit.
+"""Push: upload a version, or a model, to the Hub in one commit, or in several if it has very many files.
 
-    checks -> release folder -> repository (created private; gated first) -> plan -> large files -> one commit
+    checks -> release folder -> repository (created private; gated first) -> plan -> large files -> commit
            -> verify every file -> tag -> make public if requested -> published.json
 
 Large files are uploaded first and stay invisible until the commit. Files that were uploaded are not sent again, so an
 interrupted push continues when the command is rerun. One commit on the state that was planned for makes everything
-visible at once, and the tag follows, so a reader of a tag or of main never sees a partial version. A repository holds
+visible at once, and the tag follows, so a reader of a tag or of main never sees a partial version. If a release has
+more than ``_CHANGES_PER_COMMIT`` files to send, earlier commits add shards, which no reader knows before the last
+commit brings the manifest, the card and the data files; a push that was interrupted between two of them continues after
+those that are there. A repository holds
 one profile: when it is made public its whole history is, including what an earlier push of another profile contained.
 """
 
@@ -32,6 +35,7 @@ from seas_data.store.workspace import require_tag_name
 from seas_data.text import printable
 
 _BATCH = 64  # large files in one upload request
+_CHANGES_PER_COMMIT = 500
 
 
 @dataclass(frozen=True)
@@ -163,8 +167,9 @@ def deliver(
         at=publish_log.now(),
     )
     if not plan.is_empty:
-        entry = entry.model_copy(update={"commit": _commit(remote, info, plan, payload)})
-        publish_log.record(version.workspace.root, entry)  # before the tag: if tagging fails the commit still exists
+        for commit in _commit(remote, info, plan, payload):
+            entry = entry.model_copy(update={"commit": commit})
+            publish_log.record(version.workspace.root, entry)  # at once: if a later step fails the commit still exists
         _verify_upload(remote, entry.commit, plan)
     tagged = entry.commit
     if request.tag:
@@ -206,17 +211,25 @@ def _prepare_repository(
     return now
 
 
-def _commit(remote: Remote, info: RepositoryInfo, plan: PushPlan, payload: Payload) -> str:
-    """Upload new and changed files, commit them, and return the commit."""
+def _commit(remote: Remote, info: RepositoryInfo, plan: PushPlan, payload: Payload) -> Iterator[str]:
+    """Upload new and changed files and commit them; yield each commit, of which the last makes the release visible."""
     paths = sorted({**plan.new, **plan.changed})
     additions = [CommitOperationAdd(path, payload.folder / path) for path in paths]
     say(f"uploading {len(paths)} files ({plan.upload_bytes / 1e6:,.1f} MB) to {remote.name}")
+    for each in additions:
+        plan.local[each.path_in_repo].sha256 = each.upload_info.sha256.hex()
     first = {each.upload_info.sha256: each for each in reversed(additions)}
     repeated = [each for each in additions if first[each.upload_info.sha256] is not each]  # a shard that is a config
     for group in (list(first.values()), repeated):
         for start in range(0, len(group), _BATCH):
             remote.upload(group[start : start + _BATCH])
-    return remote.commit(additions, plan.deleted, payload.title, payload.message, info.commit)
+    *earlier, last = push_plan.split_commits(additions, _CHANGES_PER_COMMIT)
+    commit = info.commit
+    for number, shards in enumerate(earlier, 1):
+        title = f"{payload.title}, part {number} of {len(earlier) + 1}"
+        commit = remote.commit(shards, [], title, "Shards of the version that the last part commits.", commit)
+        yield commit
+    yield remote.commit(last, plan.deleted, payload.title, payload.message, commit)
 
 
 def _verify_upload(remote: Remote, commit: str, plan: PushPlan) -> None:

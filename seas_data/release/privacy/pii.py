@@ -67,6 +67,8 @@ def _scan_shard(version: Version, table: str, shard: Shard, profile: Profile) ->
     path = version.workspace.shard_path(table, shard)
     types = stored_schema(path)
     columns = [column for column in policy.free_text(schema) if column in types]  # an older shard may lack one
+    if not columns:
+        return pl.DataFrame(schema=FINDINGS)
     rule = table_rule(table, profile, types)
     prefixes = dict(rule.names) if rule is not None else {}
     # Whether a cell is released does not depend on its text, so texts are not read here: an empty one replaces each.

@@ -1,6 +1,7 @@
 """Pushing to a Hub on this machine with the real client: what travels, in which order, and what stays."""
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from seas_data.release.hub.remote import Remote
 from seas_data.release.visibility import Profile
 from seas_data.store import Manifest
 from tests.conftest import quick
-from tests.hub import Hub, Repository
+from tests.hub import Fault, Hub, Repository
 from tests.hub.repository import File
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -70,6 +71,42 @@ def test_pushing_a_version_again_uploads_nothing(hub: Hub, mine: Path) -> None:
     assert len(publish_log.read(mine)) == 1
     pushed(mine, "v0", "one")
     assert repository.tags["one"] == first.commit
+
+
+def test_a_release_of_many_files_is_committed_in_parts_of_which_only_the_last_is_read(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes, "_CHANGES_PER_COMMIT", 8)
+    done = pushed(mine, "v0", "1.0.0")
+    repository = hub.repository("datasets", "org/set")
+    commits = repository.history()[::-1]
+    assert len(commits) > 3 and commits[-1].id == done.commit == repository.tags["1.0.0"]
+    for before, part in pairwise(commits[:-1]):
+        new = {*part.tree} - {*before.tree}
+        assert 0 < len(new) <= 8 and all(path.startswith("tables/") for path in new)
+        assert "manifest.json" not in part.tree
+    assert commits[1].title.endswith(f", part 1 of {len(commits) - 1}")
+    assert {each.commit for each in publish_log.read(mine)} == {commit.id for commit in commits[1:]}
+    assert pushed(mine, "v0", "1.0.0").plan.is_empty
+
+
+def test_a_push_in_parts_that_was_interrupted_continues_and_no_other_release_takes_its_place(
+    hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes, "_CHANGES_PER_COMMIT", 8)
+    hub.faults.append(Fault("POST", "/commit/main", status=403, skip=1, times=9))
+    with pytest.raises(SeasDataError):
+        pushed(mine, "v0", "1.0.0")
+    hub.faults.clear()
+    repository = hub.repository("datasets", "org/set")
+    (part,) = repository.history()[:-1]
+    assert [each.commit for each in publish_log.read(mine)] == [part.id]
+    with pytest.raises(SeasDataError, match="of another push that was interrupted"):
+        push(versions.open(mine).version("v0"), PushRequest("org/set"), "gated")
+    done = pushed(mine, "v0", "1.0.0")
+    assert {*part.tree} - {".gitattributes"} <= {*done.plan.same}
+    tree = repository.head("1.0.0").tree
+    assert all(repository.received[file.sha256] == file.size for file in tree.values() if file.sha256)
 
 
 @pytest.mark.slow
