@@ -166,7 +166,7 @@ def _slices(part: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, int]]:
 
 
 def _size(rows: pl.DataFrame) -> int:
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).nbytes
+    return int(rows.to_arrow(compat_level=pl.CompatLevel.oldest()).nbytes)
 
 
 def _write_part(folder: Path, split: str, written: dict[str, int], rows: list[pl.DataFrame]) -> None:
