@@ -16,6 +16,7 @@ number of copies matters.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -40,6 +41,8 @@ MIN_VARIANT_PROPORTION = 0.1
 """A variant adds at least this proportion of the wrapper's, or of the payloads', characters times texts ..."""
 MIN_VARIANT_RATIO = 2
 """... or this many times the text that it leaves as payloads."""
+
+PAIRS_PER_PART = 1 << 22
 
 Rows = NDArray[np.int64]
 Pairs = tuple[Rows, Rows]
@@ -175,13 +178,21 @@ class _Selection:
         changed[rows[counts[numbers] != self.counts[numbers]]] = True
         frequent = counts[left[1]] >= self.min_rows
         self.pairs, self.counts = (left[0][frequent], left[1][frequent]), counts
-        rows, numbers = self.pairs
-        again = changed[rows]
         self.passage[changed] = -1
-        texts, passages = _select_passages(rows[again], numbers[again], counts[numbers[again]])
-        self.passage[texts] = passages
+        for rows, numbers in _cut_between_texts(self.pairs):
+            again = changed[rows]
+            texts, passages = _select_passages(rows[again], numbers[again], counts[numbers[again]])
+            self.passage[texts] = passages
         selecting = np.flatnonzero(self.passage >= 0)
         return _group(selecting, self.passage[selecting])
+
+
+def _cut_between_texts(pairs: Pairs) -> Iterator[Pairs]:
+    """Yield ``pairs`` in parts of about ``PAIRS_PER_PART``; no text is in two of them."""
+    rows, numbers = pairs
+    bounds = np.searchsorted(rows, rows[PAIRS_PER_PART::PAIRS_PER_PART]).tolist()
+    for start, stop in pairwise([0, *bounds, rows.size]):
+        yield rows[start:stop], numbers[start:stop]
 
 
 def _group_by_passage(pairs: Pairs, min_rows: int) -> list[Rows]:
