@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -126,3 +127,19 @@ def test_a_full_disk_leaves_no_half_written_stage(tmp_path: Path, monkeypatch: p
             run_counted(tmp_path / "stages")
     assert stage_files(tmp_path / "stages") == []
     assert run_counted(tmp_path / "stages")[1] == 1
+
+
+def first_rows(rows: pl.DataFrame, settings: dict[str, Any]) -> pl.DataFrame:
+    return rows.head(1)
+
+
+def test_parts_may_be_stored_elsewhere_and_only_they_are_removed_from_there(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    (store / "other").mkdir(parents=True)
+    stages = Stages(tmp_path / "stages", "key", parts=str(store))
+    list(stages.parts.map(first_rows, lambda number: FRAME, 2, {}, "rows"))
+    assert [path.parent.parent for path in store.rglob("first_rows-*")] == [store]
+    assert not (tmp_path / "stages").exists()
+    stages.remove_parts()
+    assert [path.name for path in store.iterdir()] == ["other"]
+    Stages(tmp_path / "stages", "key").remove_parts()
