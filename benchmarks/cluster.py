@@ -1,9 +1,9 @@
 """What Ray costs and saves: one build of generated rows in one process, and on local clusters of one and two nodes.
 
-    python benchmarks/cluster.py --rows 100000
+    python -m benchmarks.cluster --rows 100000
 
-The rows are those of ``benchmarks/scale.py`` with planted vectors, so no model runs. Every process has one thread, and
-every node one CPU. The machine that builds has work of its own, so a cluster of one node shows what Ray costs, and
+The rows are those of ``benchmarks/scale_rows.py`` with planted vectors, so no model runs. Every process has one thread,
+and every node one CPU. The machine that builds has work of its own, so a cluster of one node shows what Ray costs, and
 one of two nodes what it saves on two cores. Seconds of the clock mean something on free cores only.
 """
 
@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import polars as pl
-from scale import generate
+
+from benchmarks.scale_rows import generate
 
 CHECKOUT = Path(__file__).parents[1]
-sys.path.insert(0, str(CHECKOUT))
 PROGRAM = """
 import sys
 from pathlib import Path
