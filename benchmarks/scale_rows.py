@@ -185,7 +185,7 @@ class VectorStore:
             matrix[row - self.start] = 0.97 * near + math.sqrt(1 - 0.97**2) * other
         keys = vector_store.compute_text_keys(pl.Series(texts))
         counts = pl.DataFrame({"key": keys}).with_columns(
-            tokens=pl.lit(30, pl.Int32), unknown=pl.lit(0.0), longest=pl.lit(256, pl.Int32)
+            tokens=pl.lit(30, pl.Int32), unknown=pl.lit(0.0), longest=pl.lit(256, pl.Int32), windows=pl.lit(1, pl.Int64)
         )
         vector_store.write_token_counts(self.folder, counts)
         vector_store.write_vectors(self.folder, keys, matrix)
