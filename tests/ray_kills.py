@@ -6,46 +6,59 @@ finishes; then the next one begins in a new workspace. Each version must have th
 
 import argparse
 import json
-import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 from tests.ray_cluster import add_node, check_whole, finish, head_node, start
 
 
 def kill_builds(address: str, folder: Path, digest: str, kills: int, seed: int) -> dict[str, object]:
-    """Kill ``kills`` builds on the cluster at ``address`` and check that every version has the ``digest``."""
-    began = time.monotonic()
-    assert finish(start(folder / "whole", "ray", address)) == digest
-    seconds = time.monotonic() - began
-    check_whole(folder / "whole", digest)
-    moments, workspace, killed, attempt, finished = random.Random(seed), folder / "killed-0", 0, 0, 0
+    """Kill ``kills`` builds on the cluster at ``address`` and check that every version has the ``digest``.
+
+    A moment is a number of stored files, drawn from those that are left, and up to a second. So moments are spread over
+    the stages however fast the machine is.
+    """
+    random, workspace, files = Random(seed), folder / "whole", 0
+    build = start(workspace, "ray", address)
+    while build.poll() is None:
+        files = max(files, count_files(workspace))
+        time.sleep(0.05)
+    assert finish(build) == digest
+    check_whole(workspace, digest)
+    killed, attempt, finished = 0, 0, 0
     at: list[str] = []
-    while True:
+    while killed < kills:
+        workspace = folder / f"killed-{finished}"
         build = start(workspace, "ray" if attempt % 3 else "local", address)
         attempt += 1
-        try:
-            if killed < kills:
-                _, errors = build.communicate(timeout=moments.uniform(0.05, 1.0) * seconds)
-            else:
-                finish(build)
-            assert build.returncode == 0, errors
-        except subprocess.TimeoutExpired:
-            build.send_signal(signal.SIGKILL)
-            build.communicate()
-            killed += 1
-            at.append(describe(workspace))
-            print(f"kill {killed}: {at[-1]}", file=sys.stderr, flush=True)
+        stored = count_files(workspace)
+        goal = stored + random.randint(0, max(0, files - stored))
+        while build.poll() is None and count_files(workspace) < goal:
+            time.sleep(0.02)
+        time.sleep(random.uniform(0, 1))
+        build.send_signal(signal.SIGKILL)
+        output, errors = build.communicate()
+        if build.returncode != -signal.SIGKILL:
+            assert output.split()[-1] == digest, errors
+            check_whole(workspace, digest)
+            finished += 1
             continue
-        check_whole(workspace, digest)
-        finished += 1
-        if killed == kills:
-            return {"kills": killed, "versions": finished, "seconds_of_a_build": round(seconds, 1), "found": at}
-        workspace = folder / f"killed-{finished}"
+        killed += 1
+        at.append(describe(workspace))
+        print(f"kill {killed}: {at[-1]}", file=sys.stderr, flush=True)
+    assert finish(start(workspace, "ray" if attempt % 3 else "local", address)) == digest
+    check_whole(workspace, digest)
+    return {"kills": killed, "versions": finished + 1, "files_of_a_build": files, "found": at}
+
+
+def count_files(workspace: Path) -> int:
+    """Return the number of parts and finished stages in ``workspace``."""
+    patterns = ("vectors/*/vectors-*", "stages/parts-*/*.part", "stages/*/*/finished")
+    return sum(len(list(workspace.glob(pattern))) for pattern in patterns)
 
 
 def describe(workspace: Path) -> str:
