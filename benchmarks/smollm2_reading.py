@@ -15,7 +15,7 @@ are ordered by a digest of their id, so the sample is random and the same in any
              other     it asks for something else, or for nothing
 
 ``smollm2_reading.csv`` has ids and words, no texts. Both readings are by a language model, the second in another order
-and without the words of the first at hand; it is the same model, so their agreement says how stable its reading is.
+by the same model, with the first words still in its context, so their agreement says how stable its reading is.
 """
 
 import argparse
