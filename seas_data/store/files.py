@@ -121,8 +121,8 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
         ) as writer,
     ):
         for part in frame.iter_slices(ROWS_PER_GROUP):  # memory holds one row group in Arrow's form
-            if part.height:
-                writer.write_table(_arrow(part), row_group_size=ROWS_PER_GROUP)
+            if part.height:  # in one chunk: Arrow would cut pages where a chunk ends
+                writer.write_table(_arrow(part.rechunk()), row_group_size=ROWS_PER_GROUP)
 
 
 def link_or_copy(path: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from seas_data.store import files
+from seas_data.text import content_id
 
 
 @pytest.mark.parametrize("rows", [0, 1, 999, 1000, 1001, 2500])
@@ -40,3 +41,13 @@ def test_parquet_written_in_parts_has_the_bytes_of_a_whole_table(
         if rows:
             writer.write_table(whole, row_group_size=1000)
     assert (tmp_path / "parts.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_parquet_bytes_do_not_depend_on_the_chunks_of_a_frame(tmp_path: Path) -> None:
+    rows = 50_000  # over 1 MB of ids: where the writer ends their dictionary would depend on the chunks
+    frame = pl.DataFrame({"id": [content_id("row", row) for row in range(rows)]})
+    chunked = pl.concat([frame[start : start + 1_000] for start in range(0, rows, 1_000)], rechunk=False)
+    assert chunked.n_chunks() > 1
+    files.write_parquet(tmp_path / "one.parquet", frame)
+    files.write_parquet(tmp_path / "chunked.parquet", chunked)
+    assert (tmp_path / "chunked.parquet").read_bytes() == (tmp_path / "one.parquet").read_bytes()
