@@ -265,7 +265,7 @@ def test_an_existing_folder_is_kept_and_a_failed_checkout_leaves_no_files(
     (tmp_path / "mine" / "a").touch()
     with pytest.raises(SeasDataError, match="already exists"):
         checkout(newest, tmp_path / "mine")
-    monkeypatch.setattr(folders, "_write_split", _full_disk)
+    monkeypatch.setattr(folders, "_write_splits", _full_disk)
     with pytest.raises(OSError, match="no space"):
         checkout(newest, tmp_path / "new")
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
