@@ -14,8 +14,8 @@ are ordered by a digest of their id, so the sample is random and the same in any
     attack   asks      whoever follows it gives a recipe, or a part of one: ingredients, steps, how it is cooked
              other     it asks for something else, or for nothing
 
-``smollm2_reading.csv`` has ids and words, no texts. Both readings are by one language model, the second in another order
-and with the first words still in its context, so their agreement says how stable its reading is.
+``smollm2_reading.csv`` has ids and words, no texts. Both readings are by one language model, the second in another
+order and with the first words still in its context, so their agreement says how stable its reading is.
 """
 
 import argparse
