@@ -44,9 +44,8 @@ def stop_before_commit(recipe: Recipe, root: Path, monkeypatch: pytest.MonkeyPat
             build(recipe, root)
 
 
-@pytest.mark.parametrize(
-    ("flips", "embedded"), [(8, False), pytest.param(200, True, marks=pytest.mark.slow, id="200 with vectors")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("flips", "embedded"), [(8, False), pytest.param(200, True, id="200 with vectors")])
 def test_a_build_with_a_flipped_bit_in_its_files_ends_in_the_undisturbed_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flips: int, embedded: bool
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_dry_run_shows_what_a_log_has(tmp_path: Path) -> None:
     assert "run: 90 answers; verdicts: unsafe 120, safe 60" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_log_becomes_a_version_that_answers_queries(tmp_path: Path, logged: Logs) -> None:  # noqa: F811
     logged["run"] = attempts(30)
     version = run(tmp_path, "run")

@@ -166,6 +166,7 @@ def test_a_translation_of_a_holdout_prompt_is_contaminated(hub: tuple[Hub, str],
     assert sorted(found["language"]) == ["de"] * 5 + ["fr"] * 4
 
 
+@pytest.mark.slow
 def test_offline_builds_use_the_cache_or_say_what_cannot_be_compared(
     hub: tuple[Hub, str], built: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ class Reader:
     """
 
     def __init__(self, request: Request) -> None:
+        self.closed = False
         self._request = request
         self._has_variables = False
         folder = _make_temporary_folder() if request.spill else ""
@@ -113,6 +114,7 @@ class Reader:
 
     def close(self) -> None:
         """Close the connection and remove its temporary files."""
+        self.closed = True
         self._connection.close()
         if self._remove_folder is not None:
             self._remove_folder()

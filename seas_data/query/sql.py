@@ -157,8 +157,7 @@ def stream_trusted(shards: dict[str, list[Path]], query: str, rows: int) -> Iter
     Raises SeasDataError if it fails.
     """
     try:
-        with contextlib.closing(reader.Reader(_make_trusted_request(shards, [query]))) as opened:
-            yield from map(_to_frame, opened.stream(query, rows))
+        yield from map(_to_frame, _READERS.stream(_make_trusted_request(shards, [query]), query, rows))
     except reader.RefusedError as problem:
         raise SeasDataError(printable(str(problem))) from problem
 
@@ -180,21 +179,37 @@ class _Readers:
         self, request: reader.Request, queries: Sequence[tuple[str, dict[str, object]]], materialised: Sequence[str]
     ) -> list[pa.Table | reader.RefusedError]:
         """Return the results as ``reader.Reader.run`` does."""
-        key = (tuple(request.views), request.seconds, request.memory, tuple(map(_state, request.paths)))
-        with self._lock:
-            opened = self._open.pop(key, None) or reader.Reader(request)
-            try:
-                results = opened.run(queries, materialised, request.variables)
-            except BaseException:
-                opened.close()
-                raise
+        with self._borrow(request) as opened:
+            results = opened.run(queries, materialised, request.variables)
             if any(isinstance(result, reader.RefusedError) for result in results):
                 opened.close()
-                return results
+        return results
+
+    def stream(self, request: reader.Request, query: str, rows: int) -> Iterator[pa.Table]:
+        """Yield the result in parts as ``reader.Reader.stream`` does."""
+        with self._borrow(request) as opened:
+            yield from opened.stream(query, rows)
+
+    @contextlib.contextmanager
+    def _borrow(self, request: reader.Request) -> Iterator[reader.Reader]:
+        """Give one caller a reader, and keep it afterwards unless it was closed or a query raised an error."""
+        key = (tuple(request.views), request.seconds, request.memory, tuple(map(_state, request.paths)))
+        with self._lock:
+            opened = self._open.pop(key, None)
+        opened = opened or reader.Reader(request)
+        try:
+            yield opened
+        except BaseException:
+            opened.close()
+            raise
+        if opened.closed:
+            return
+        with self._lock:
+            if key in self._open:  # another thread gave one back meanwhile
+                self._open.pop(key).close()
             self._open[key] = opened
             while len(self._open) > self._limit:
                 self._open.pop(next(iter(self._open))).close()
-        return results
 
 
 _READERS = _Readers(4)

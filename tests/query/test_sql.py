@@ -89,6 +89,7 @@ def test_only_own_queries_spill_to_a_folder_that_is_gone_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sql, "_READERS", sql._Readers(0))  # keeps none open
     query = "select current_setting('temp_directory') as folder from range(20)"
     parts = sql.stream_trusted({}, query, 10)
     (folder,) = next(parts)["folder"].unique()

@@ -79,6 +79,7 @@ def test_windows_of_long_texts_are_units_too(tmp_path):
     assert sum(unit.texts.height for unit in engine.units) == 3
 
 
+@pytest.mark.slow
 def test_workers_that_do_not_see_the_workspace_return_vectors_by_a_store(here, tmp_path):
     first, second = Recorder(lambda count: [1]), Recorder(range)
     first.store = second.store = str(tmp_path / "store")

@@ -90,6 +90,7 @@ def test_a_release_of_many_files_is_committed_in_parts_of_which_only_the_last_is
     assert pushed(mine, "v0", "1.0.0").plan.is_empty
 
 
+@pytest.mark.slow
 def test_a_push_in_parts_that_was_interrupted_continues_and_no_other_release_takes_its_place(
     hub: Hub, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
