@@ -9,26 +9,33 @@ from seas_data.errors import SeasDataError
 from seas_data.similarity.shingles import starts_run
 
 MAX_PAIRS = 50_000_000
+PAIRS_PER_TEXT = (
+    100  # of pairs that are only looked at, slice by slice: three million texts of a set have some 20 each in a band
+)
 _PAIRS_PER_SLICE = 1 << 22
 _ALIKE = "texts look alike"
 
 Int64s = NDArray[np.int64]
 
 
-def require_pair_limit(count: int, what: str, advice: str) -> None:
-    """Raise SeasDataError if ``count`` exceeds ``MAX_PAIRS``; ``what`` and ``advice`` complete the message."""
-    if count > MAX_PAIRS:
-        raise SeasDataError(f"over {MAX_PAIRS:,} pairs of {what}: {advice}")
+def require_pair_limit(count: int, what: str, advice: str, texts: int = 0) -> None:
+    """Raise SeasDataError if ``count`` exceeds ``MAX_PAIRS``; ``what`` and ``advice`` complete the message.
+
+    ``texts``: for pairs that are not kept, whose number may grow with that of the texts: ``PAIRS_PER_TEXT`` each.
+    """
+    limit = max(MAX_PAIRS, PAIRS_PER_TEXT * texts)
+    if count > limit:
+        raise SeasDataError(f"over {limit:,} pairs of {what}: {advice}")
 
 
-def slice_by_pair_count(counts: Int64s, advice: str) -> Iterator[slice]:
+def slice_by_pair_count(counts: Int64s, advice: str, texts: int = 0) -> Iterator[slice]:
     """Yield slices of ``counts`` (pairs per item) that each cover a few million pairs.
 
-    Raises SeasDataError, with ``advice``, if the counts add up to more than ``MAX_PAIRS``.
+    Raises SeasDataError, with ``advice``, if the counts add up to more than ``require_pair_limit`` allows.
     """
     cumulative = np.cumsum(counts)
     total = int(cumulative[-1]) if len(cumulative) else 0
-    require_pair_limit(total, _ALIKE, advice)
+    require_pair_limit(total, _ALIKE, advice, texts)
     edges = np.searchsorted(cumulative, np.arange(_PAIRS_PER_SLICE, total, _PAIRS_PER_SLICE)) + 1
     bounds = np.unique(np.concatenate([[0], edges, [len(counts)]]))
     for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):

@@ -60,8 +60,8 @@ def find_pairs(
     Pass each normalised text once: k copies make k * (k - 1) / 2 pairs. ``parts`` stores and runs signatures and
     comparisons of many texts.
 
-    Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` candidates and for a threshold that is too low to search
-    for.
+    Raises SeasDataError for more candidates than ``candidate_pairs.require_pair_limit`` allows, in one band or that may
+    reach the threshold, and for a threshold that is too low to search for.
     """
     block = np.zeros(len(texts), np.int64) if blocks is None else _number_blocks(blocks)
     later = np.ones(len(texts), bool) if earlier is None else ~earlier
@@ -261,5 +261,5 @@ def _list_bucket_pairs(
     left = np.concatenate([text, text])
     starts = np.concatenate([later_start, own_end])
     counts = np.concatenate([before, end - own_end])
-    for part in slice_by_pair_count(counts, _ADVICE):
+    for part in slice_by_pair_count(counts, _ADVICE, len(keys)):
         yield np.repeat(left[part], counts[part]), text[concatenate_ranges(starts[part], counts[part])]

@@ -102,6 +102,15 @@ def test_pairs_within_a_block_are_never_enumerated(monkeypatch: pytest.MonkeyPat
         near_duplicates.find_pairs(texts, 0.6)
 
 
+def test_the_limit_of_pairs_that_are_only_looked_at_grows_with_the_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 10)
+    counts = np.full(1000, candidate_pairs.PAIRS_PER_TEXT)
+    assert list(candidate_pairs.slice_by_pair_count(counts, "advice", 1000)) == [slice(0, 1000)]
+    for refused, texts in ((counts, 0), (counts + 1, 1000)):
+        with pytest.raises(SeasDataError, match="pairs of texts look alike: advice"):
+            list(candidate_pairs.slice_by_pair_count(refused, "advice", texts))
+
+
 @examples(10)
 @given(st.integers(0, 10**6), st.integers(3, 50), st.integers(500, 5_000), st.booleans())
 def test_pairs_and_scores_do_not_depend_on_the_sizes_of_the_buffers(
