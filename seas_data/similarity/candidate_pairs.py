@@ -9,9 +9,8 @@ from seas_data.errors import SeasDataError
 from seas_data.similarity.shingles import starts_run
 
 MAX_PAIRS = 50_000_000
-PAIRS_PER_TEXT = (
-    100  # of pairs that are only looked at, slice by slice: three million texts of a set have some 20 each in a band
-)
+PAIRS_PER_TEXT = 100
+"""Of pairs that are only looked at, slice by slice. A band of three million generated texts has over 16 for each."""
 _PAIRS_PER_SLICE = 1 << 22
 _ALIKE = "texts look alike"
 
