@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from seas_data.store import open_workspace
 from tests.conftest import CHECKOUT, EXAMPLE
 
 SECONDS = 900
@@ -48,15 +47,6 @@ def finish(process: subprocess.Popen[str]) -> str:
     output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, errors
     return output.split()[-1]
-
-
-def check_whole(workspace: Path, digest: str) -> None:
-    """Fail unless the version of ``workspace`` has the ``digest`` and nothing unfinished is left."""
-    opened = open_workspace(workspace)
-    assert opened.manifest().digest == digest
-    assert opened.verify(opened.manifest()) == []
-    assert list(workspace.rglob(".unfinished-*")) == []
-    assert not (workspace / "stages").exists()
 
 
 @contextmanager

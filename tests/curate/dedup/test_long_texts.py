@@ -27,7 +27,7 @@ def wrap(request: str, seed: int = 0) -> str:
 SAME = wrap(BREAD)
 CASES = {
     "another request in one wrapper": (wrap("When does the last tram leave the market square"), True),
-    "two other words": (wrap("Tell me how to mend bikes"), True),
+    "two other words": (wrap("Tell me how to repair bikes"), True),
     "one other word": (wrap("Tell me how to bake cakes"), True),
     "no request in one of them": (wrap(""), True),
     "a request more": (f"{SAME} And where is the key?", True),
