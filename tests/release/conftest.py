@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
-from huggingface_hub import close_session, constants
+from huggingface_hub import close_session
 from huggingface_hub.utils import _http
 
 from seas_data.query.version import Version
@@ -23,7 +23,7 @@ from seas_data.release.visibility import Profile
 from seas_data.retry import Backoff
 from seas_data.store import Manifest
 from tests.conftest import shared_workspace
-from tests.hub import Hub
+from tests.hub import Hub, lead_client
 
 
 @pytest.fixture
@@ -31,12 +31,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub, to which the client is led as by ``HF_ENDPOINT`` and ``HF_TOKEN``; nobody waits between tries."""
     with Hub() as running:
         running.page = 10  # so that every listing has several pages
-        for name, value in running.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        template = running.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        lead_client(running, monkeypatch)
         monkeypatch.setattr(hub_errors, "ATTEMPTS", 4)
         monkeypatch.setattr(hub_errors, "BACKOFF", Backoff(first=0.0, longest=0.0))
         monkeypatch.setattr(_http, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
