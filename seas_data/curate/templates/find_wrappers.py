@@ -17,6 +17,7 @@ number of copies matters.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -45,7 +46,8 @@ MIN_VARIANT_RATIO = 2
 PAIRS_PER_PART = 1 << 22
 
 Rows = NDArray[np.int64]
-Pairs = tuple[Rows, Rows]
+Indices = NDArray[np.int32]  # there are some 50 to a text
+Pairs = tuple[Indices, Indices]
 """Texts and their windows, as indices in order of the text and of the hash; sorted by text."""
 
 
@@ -66,9 +68,10 @@ class _WrapperSearch:
         counts = np.diff(first, append=windows.hashes.size)
         frequent = counts >= min_rows
         self.hashes = windows.hashes[first[frequent]]
-        rows = windows.rows[np.repeat(frequent, counts)].astype(np.int64)
+        rows = windows.rows[np.repeat(frequent, counts)]
         by_row = np.argsort(rows, kind="stable")
-        self.pairs = rows[by_row], np.repeat(np.arange(self.hashes.size), counts[frequent])[by_row]
+        numbers = np.repeat(np.arange(self.hashes.size, dtype=np.int32), counts[frequent])
+        self.pairs = rows[by_row], numbers[by_row]
 
     def run(self) -> Iterator[Segments]:
         rows, numbers = self.pairs
@@ -86,8 +89,7 @@ class _WrapperSearch:
                         yield from wrappers
                         explained[self.select_wrapped(group, wrappers)] = True
                     else:
-                        counts = np.bincount(numbers[places])[numbers[places]]
-                        exhausted[places[counts >= MIN_SHARED * group.size]] = True
+                        exhausted[places[_count_equal(numbers[places]) >= MIN_SHARED * group.size]] = True
                 left = ~exhausted & ~explained[rows]
                 rows, numbers = rows[left], numbers[left]
                 bar.update(candidate_count - _count_runs(rows) - bar.n)
@@ -175,8 +177,8 @@ class _Selection:
         rows, numbers = self.pairs
         counts = np.bincount(left[1], minlength=self.counts.size)
         changed = np.zeros(self.passage.size, np.bool_)
-        changed[rows[counts[numbers] != self.counts[numbers]]] = True
-        frequent = counts[left[1]] >= self.min_rows
+        changed[rows[(counts != self.counts)[numbers]]] = True
+        frequent = (counts >= self.min_rows)[left[1]]
         self.pairs, self.counts = (left[0][frequent], left[1][frequent]), counts
         self.passage[changed] = -1
         for rows, numbers in _cut_between_texts(self.pairs):
@@ -198,12 +200,12 @@ def _cut_between_texts(pairs: Pairs) -> Iterator[Pairs]:
 def _group_by_passage(pairs: Pairs, min_rows: int) -> list[Rows]:
     """Return, for each passage in ``min_rows`` texts that some text selects, the texts that select it."""
     rows, numbers = pairs
-    counts = np.bincount(numbers, minlength=1)[numbers]
+    counts = _count_equal(numbers)
     frequent = counts >= min_rows
     return _group(*_select_passages(rows[frequent], numbers[frequent], counts[frequent]))
 
 
-def _select_passages(rows: Rows, numbers: Rows, counts: Rows) -> Pairs:
+def _select_passages(rows: Indices, numbers: Indices, counts: Rows) -> Pairs:
     """Return the texts among ``rows``, ascending, and the passage that each selects.
 
     ``counts``: how many texts contain the window of each pair.
@@ -223,20 +225,27 @@ def _select_passages(rows: Rows, numbers: Rows, counts: Rows) -> Pairs:
     return rows[best], numbers[first_of_level[best]]
 
 
-def _group(texts: Rows, passages: Rows) -> list[Rows]:
+def _group(texts: NDArray[np.integer[Any]], passages: NDArray[np.integer[Any]]) -> list[Rows]:
     """Return the texts of each passage."""
     if not texts.size:
         return []
     order = np.argsort(passages, kind="stable")
-    return np.split(texts[order], np.flatnonzero(np.diff(passages[order])) + 1)
+    return np.split(texts[order].astype(np.int64), np.flatnonzero(np.diff(passages[order])) + 1)
 
 
-def _count_runs(values: Rows) -> int:
+def _count_equal(numbers: Indices) -> Rows:
+    """Return how many of ``numbers`` equal each of them, in time that their highest value has no part in."""
+    _, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    return counts[place]
+
+
+def _count_runs(values: Indices) -> int:
     return int(np.count_nonzero(np.diff(values, prepend=-1)))
 
 
-def _find_pairs_of(texts: Rows, rows: Rows) -> Rows:
+def _find_pairs_of(texts: Rows, rows: Indices) -> Rows:
     """Return the positions in ``rows`` (ascending) of the pairs of ``texts`` (ascending)."""
-    first, last = np.searchsorted(rows, texts), np.searchsorted(rows, texts, side="right")
+    wanted = texts.astype(rows.dtype)  # NumPy would copy all rows to the wider type
+    first, last = np.searchsorted(rows, wanted), np.searchsorted(rows, wanted, side="right")
     lengths = last - first
     return np.repeat(last - np.cumsum(lengths), lengths) + np.arange(lengths.sum())
