@@ -1,13 +1,15 @@
 """Time, memory, recall and precision of whole builds of generated rows at several sizes, and how they grow.
 
     python benchmarks/scale.py --rows 100000 300000 [--vectors] [--jsonl] [--keep FOLDER] [--limit MB] [--write]
+                               [--peer-python ENV/bin/python]
 
 Each build is a process of its own. The table shows for each stage the processor time and the peak of memory since
 the end of the stage before it: "read and embed" begins with the imports. ``--write`` stores the figures, one entry per
 size, in ``benchmarks/scale.json`` and the tables in docs/performance.md, with all sizes that the file has. ``--limit``
 stops a build that uses more memory than that, and names the stage.
 
-``benchmarks/scale_rows.py`` generates the rows and says what is planted in them.
+``benchmarks/scale_rows.py`` generates the rows and says what is planted in them. With ``--peer-python`` the libraries
+of ``benchmarks/scale_peers.py`` get the same rows after each build.
 
 Recall is the proportion of the planted pairs of which one row was dropped (of templates: of the planted rows that got a
 template), precision the proportion of the drops whose witness is the planted partner (of templates: of the rows with a
@@ -34,6 +36,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks import scale_peers
 from benchmarks.scale_rows import KINDS, generate
 
 CHECKOUT = Path(__file__).parents[1]
@@ -55,6 +58,7 @@ def main() -> None:
     parser.add_argument("--jsonl", action="store_true", help="read JSON Lines; otherwise Parquet")
     parser.add_argument("--keep", type=Path, help="folder in which the workspaces stay; otherwise they are temporary")
     parser.add_argument("--limit", type=int, help="megabytes of memory above which a build is stopped")
+    parser.add_argument("--peer-python", help="a Python with the libraries that benchmarks/scale_peers.py names")
     parser.add_argument("--write", action="store_true", help="store the figures, and the tables in docs/performance.md")
     chosen = parser.parse_args()
     measured = {}
@@ -62,7 +66,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = (chosen.keep or Path(temporary)) / str(rows)
             folder.mkdir(parents=True)
-            result = measure(rows, folder, vectors=chosen.vectors, jsonl=chosen.jsonl, limit=chosen.limit)
+            result = measure(
+                rows,
+                folder,
+                vectors=chosen.vectors,
+                jsonl=chosen.jsonl,
+                limit=chosen.limit,
+                peer_python=chosen.peer_python,
+            )
         print(json.dumps(result), flush=True)
         measured[result_key(result)] = result
     stored: dict[str, Any] = json.loads(FIGURES.read_text()) if chosen.write and FIGURES.exists() else {}
@@ -78,12 +89,21 @@ def result_key(result: dict[str, Any]) -> str:
     return f"{result['format']}{', vectors planted' if result['vectors'] else ''}: {result['rows']}"
 
 
-def measure(rows: int, folder: Path, *, vectors: bool, jsonl: bool, limit: int | None = None) -> dict[str, Any]:
+def measure(
+    rows: int,
+    folder: Path,
+    *,
+    vectors: bool,
+    jsonl: bool = False,
+    limit: int | None = None,
+    peer_python: str | None = None,
+) -> dict[str, Any]:
     """Generate ``rows`` rows in ``folder``, build them and return the figures."""
     kind, partner, characters = generate(rows, folder, vectors=vectors, jsonl=jsonl)
     started = time.perf_counter()
     stages, processor = run_build(folder, limit)
     seconds = time.perf_counter() - started
+    peers = scale_peers.measure(folder, peer_python, kind, partner, vectors=vectors) if peer_python else {}
     return {
         "rows": rows,
         "format": "JSON Lines" if jsonl else "Parquet",
@@ -95,6 +115,7 @@ def measure(rows: int, folder: Path, *, vectors: bool, jsonl: bool, limit: int |
         "stages": stages,
         "quality": compare_with_plant(folder / "workspace", kind, partner),
         "digest": json.loads((folder / "workspace" / "versions" / "v0.json").read_text())["digest"],
+        "peers": peers,
     }
 
 
@@ -234,7 +255,9 @@ def format_tables(results: list[dict[str, Any]]) -> str:
         series = sorted(
             (each for each in results if result_key(each).startswith(f"{name}:")), key=lambda each: each["rows"]
         )
-        parts.append(f"{name}:\n\n{format_series(series)}\n{format_stages(series)}\n{format_quality(series)}\n")
+        parts.append(
+            f"{name}:\n\n{format_series(series)}\n{format_stages(series)}\n{format_quality(series)}\n{format_peers(series)}"
+        )
     return "".join(parts)
 
 
@@ -290,6 +313,34 @@ def format_quality(series: list[dict[str, Any]]) -> str:
         shown = [f"recall {cell['recall']:.4f}, precision {cell['precision']:.4f}" if cell else "" for cell in cells]
         lines.append(f"| {name} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
+
+
+def format_peers(series: list[dict[str, Any]]) -> str:
+    """Return the table of builds that peers were measured beside, or nothing."""
+    lines = [
+        "| rows | | processor seconds | peak MB | planted found | drops that are planted |",
+        "|--:|:--|--:|--:|--:|--:|",
+    ]
+    for each in series:
+        if not each.get("peers"):
+            continue
+        found = ", ".join(
+            f"{name} {quality['recall']:.4f}" for name, quality in each["quality"].items() if name != "template"
+        )
+        precise = ", ".join(
+            f"{name} {quality['precision']:.4f}" for name, quality in each["quality"].items() if name != "template"
+        )
+        lines.append(
+            f"| {each['rows']:,} | whole build of ours | {each['processor_seconds']:,.0f} | "
+            f"{each['peak_megabytes']:,} | {found} | {precise} |"
+        )
+        for name, peer in each["peers"].items():
+            finds = " and ".join(scale_peers.PEERS[name])
+            lines.append(
+                f"| {each['rows']:,} | {name} | {peer['processor_seconds']:,.0f} | {peer['peak_megabytes']:,} | "
+                f"{finds} {peer['recall']:.4f} | {peer['precision']:.4f} |"
+            )
+    return "\n".join(lines) + "\n\n" if len(lines) > 2 else ""
 
 
 if __name__ == "__main__":
