@@ -6,6 +6,7 @@ may drop them, because a new holdout set must not be in the training data, and s
 a row that a person keeps. Holdout prompts take part in contamination only.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from seas_data.curate.dedup.select import select
 from seas_data.curate.disguise import flag_disguised
 from seas_data.curate.incoming import Earlier, Incoming
 from seas_data.curate.label_conflicts import resolve_label_conflicts
-from seas_data.curate.labels import Labelled, infer_labels
+from seas_data.curate.labels import infer_labels
 from seas_data.curate.outcome import empty_decisions, without
 from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts, select_payload_vectors
 from seas_data.curate.split.assign import assign_splits
@@ -33,6 +34,7 @@ from seas_data.curate.validity import find_invalid
 from seas_data.errors import SeasDataError
 from seas_data.folding import leak_digests
 from seas_data.metrics.rows import metric_frame, metric_row
+from seas_data.recipe import Clusters as ClusterSettings
 from seas_data.recipe import Curation, Recipe
 from seas_data.recipe import Templates as TemplateSettings
 from seas_data.similarity import embeddings
@@ -43,10 +45,12 @@ from seas_data.store.stages import Stages
 Frames = dict[str, pl.DataFrame]
 _LABEL_COLUMNS = (*tables.LABELS, "label_probability")
 _COMPARED_COLUMNS = (
-    *("prompt_id", "text", "messages", "text_digest", "leak_digest", "source", "role", "priority", "language"),
-    *_LABEL_COLUMNS,
+    *("prompt_id", "text", "messages", "text_digest", "leak_digest"),
+    *("role", "kind", "attack_style", "language"),
 )
-"""Columns of ``prompts`` that steps use or change; the others are added to the result."""
+"""Columns of ``prompts`` by which rows are compared."""
+_CHOICE_COLUMNS = ("prompt_id", "source", "role", "priority", *_LABEL_COLUMNS)
+"""Columns by which duplicates are chosen; they are read when the texts are no longer needed."""
 _KEPT_COLUMNS = ("prompt_id", "text_digest", "source", "role", *_LABEL_COLUMNS)
 """Columns that steps after the selection use."""
 
@@ -64,11 +68,9 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     new_keeps = incoming.decisions.filter(decision="keep")["prompt_id"]
     restored = earlier.prompts.filter(_is_in(new_keeps)).join(earlier.kept, on="prompt_id", how="anti")
     older = pl.concat([earlier.kept, restored])
-    prompts = incoming.read_prompts(_COMPARED_COLUMNS)
     if older.height:  # an older version may have folded otherwise, or not at all
-        older = older.with_columns(leak_digests(older)).select(_COMPARED_COLUMNS)
-        prompts = pl.concat([older, prompts]).sort("prompt_id")
-    prompts = without(prompts, incoming.manual_drops)
+        older = older.with_columns(leak_digests(older))
+    prompts = without(_read_all(incoming, older, _COMPARED_COLUMNS), incoming.manual_drops)
     decisions = [incoming.decisions]
 
     prompts = _apply(find_invalid(prompts, settings.limits), prompts, incoming.manual_keeps, decisions)
@@ -80,7 +82,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         & _is_in(earlier.kept["prompt_id"], "witness_id")
     )
     prompts = _apply(contaminated.filter(~flagged_before), prompts, incoming.manual_keeps, decisions)
-    holdout = prompts.filter(pl.col("role") == "holdout").select(_KEPT_COLUMNS)
+    holdout = prompts.filter(pl.col("role") == "holdout").select("prompt_id", "text_digest")
     training = prompts.filter(pl.col("role") == "training")
     del prompts  # at ten million rows every frame counts
     earlier_ids = training.join(earlier.kept, on="prompt_id", how="semi")["prompt_id"]
@@ -101,7 +103,11 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     edges = stages.run("edges", items.items.height, compare)
     vectors = select_payload_vectors(training, items, embedded_items.with_mean_vectors(), detected["templates"])
     del items, embedded_items, across, compare
-    training = training.drop("text", "messages", "leak_digest")  # no later step reads them
+    training = training.select("prompt_id", "text_digest", "system_digest", "language")  # no later step reads texts
+    choice = _read_all(incoming, older, _CHOICE_COLUMNS)
+    training = training.join(choice, on="prompt_id", how="left", maintain_order="left")
+    holdout = holdout.join(choice, on="prompt_id", how="left", maintain_order="left").select(_KEPT_COLUMNS)
+    del choice
     with stages.timed("requests", training.height):
         request_pairs = edges["requests"].filter(is_duplicate(settings))
         request_ids = assign_request_ids(
@@ -130,15 +136,10 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     del training, selected, resolved
     vectors = vectors.of(kept)
     groups, cut_components = build_groups(kept, kept_edges, templates, settings, frozen_splits)
-    labelled = stages.run(
-        "labels", vectors.rows.height, lambda: vars(_infer(kept, vectors, groups, earlier_ids, recipe))
-    )
+    labelled = stages.run("labels", vectors.rows.height, partial(_infer, kept, vectors, groups, earlier_ids, recipe))
     kept = labelled["prompts"]
-    clustered = stages.run(
-        "clusters",
-        vectors.rows.height,
-        lambda: {"clusters": cluster_new_prompts(vectors, earlier.clusters, settings.clusters)},
-    )
+    cluster = partial(_cluster, vectors, earlier.clusters, settings.clusters)
+    clustered = stages.run("clusters", vectors.rows.height, cluster)
     with stages.timed("split", kept.height):
         kept_and_holdout = pl.concat([kept, holdout])
         splits = assign_splits(kept_and_holdout, groups, settings, frozen_splits)
@@ -146,8 +147,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
 
     new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
     cuts = _measure_cuts(cut_components)
-    return {
-        "prompts": _with_labels(incoming.read_prompts(), kept),
+    others = {
         "set_aside": incoming.set_aside,
         **incoming.answers.frames(),
         "decisions": _versionless(
@@ -161,6 +161,15 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         "embeddings": vectors.embeddings(new_splits),
         "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], cuts])),
     }
+    # Before the texts and all other columns are read.
+    del cluster, decisions, detected, edges, groups, kept_and_holdout, kept_edges, labelled, splits, templates, vectors
+    return {"prompts": _with_labels(incoming.read_prompts(), kept), **others}
+
+
+def _read_all(incoming: Incoming, older: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Return ``columns`` of the older and the new prompts, sorted by ``prompt_id``."""
+    new = incoming.read_prompts(columns)
+    return pl.concat([older.select(columns), new]).sort("prompt_id") if older.height else new
 
 
 def _find_contaminated(prompts: pl.DataFrame, recipe: Recipe, stages: Stages, vector_folder: Path) -> pl.DataFrame:
@@ -193,13 +202,16 @@ def _find_edges(items: Items, embedded: Embedded, settings: Curation, parts: Par
 
 def _infer(
     kept: pl.DataFrame, vectors: PayloadVectors, groups: pl.DataFrame, earlier_ids: pl.Series, recipe: Recipe
-) -> Labelled:
+) -> Frames:
     rows, matrix = vectors.of_main_model()
     is_earlier = kept["prompt_id"].is_in(earlier_ids.implode()).to_numpy()
     settings = recipe.curation.labels
-    return infer_labels(
-        kept, rows.select("prompt_id", "template_id"), matrix, groups, settings, recipe.taxonomy, is_earlier
-    )
+    of_template = rows.select("prompt_id", "template_id")
+    return vars(infer_labels(kept, of_template, matrix, groups, settings, recipe.taxonomy, is_earlier))
+
+
+def _cluster(vectors: PayloadVectors, earlier: pl.DataFrame, settings: ClusterSettings) -> Frames:
+    return {"clusters": cluster_new_prompts(vectors, earlier, settings)}
 
 
 def _apply(

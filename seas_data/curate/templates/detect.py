@@ -96,6 +96,7 @@ def _fold_distinct(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     for part in texts.to_frame().iter_slices(_TEXTS_PER_CHUNK):
         folded = winnowing.fold(part.to_series().str.normalize("NFC").to_list())
         views.append(pl.Series(folded.views, dtype=pl.String))
+    views = views.rechunk()  # with several chunks, rank and gather each copy the texts
     ranks = views.rank("dense").cast(pl.Int64).to_numpy() - 1
     first = np.empty(int(ranks.max(initial=-1)) + 1, np.int64)
     first[ranks] = np.arange(len(ranks))
