@@ -61,7 +61,7 @@ def _read_first_rows(path: Path, columns: Collection[str] | None, texts: list[st
 
 
 def _require_bounded(path: Path, file: pq.ParquetFile, columns: Collection[str] | None) -> None:
-    metadata, total, most = file.metadata, 0, 0
+    metadata, total, most, measured = file.metadata, 0, 0, 0
     lengths: list[Iterator[int]] = []
     for at in range(metadata.num_columns):
         column = file.schema.column(at)
@@ -69,7 +69,8 @@ def _require_bounded(path: Path, file: pq.ParquetFile, columns: Collection[str] 
             continue
         chunks = [metadata.row_group(group).column(at) for group in range(metadata.num_row_groups)]
         width = max(_BYTES_PER_VALUE, column.length)
-        total += sum(each.total_uncompressed_size + width * each.num_values for each in chunks)
+        stored = sum(each.total_uncompressed_size for each in chunks)
+        total += stored + width * sum(each.num_values for each in chunks)
         if column.physical_type != "BYTE_ARRAY":
             continue
         # No text is longer than its chunk, so its texts together have at most this many bytes. Small files end here.
@@ -80,10 +81,12 @@ def _require_bounded(path: Path, file: pq.ParquetFile, columns: Collection[str] 
             total += bound if column.max_repetition_level else 0  # one row of a list may hold all of them
         elif any(each.has_dictionary_page for each in chunks):
             lengths.append(_dictionary_lengths(path, column.path))
+            measured += stored  # the lengths below are those of all texts, also of those that are stored as they are
         else:
             continue
         most += bound
     _require(path, total, metadata.num_rows)
+    total -= measured
     for length in chain(*lengths) if most > RATIO_FROM else ():
         total += length
         _require(path, total, metadata.num_rows)

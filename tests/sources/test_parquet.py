@@ -14,6 +14,7 @@ from seas_data import sources
 from seas_data.errors import SeasDataError
 from seas_data.pairs import reference
 from seas_data.recipe import Source
+from seas_data.sources import parquet_size
 from seas_data.sources.conversations import read_preferences
 from seas_data.sources.parquet_size import require_bounded_parquet
 from tests.conftest import quick
@@ -148,6 +149,18 @@ def test_long_values_that_another_encoding_stores_once_are_refused_before_they_a
     assert path.stat().st_size < 10_000
     with pytest.raises(SeasDataError, match=r"has 400 rows of .* decompression bomb"):
         read(path, columns={"risk": "tags"})
+
+
+def test_texts_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{number:06d} {'a door ' * 30}" for number in range(10_000)]  # 2.2 MB; the dictionary ends after 0.1
+    path = tmp_path / "set.parquet"
+    pq.write_table(pa.table({"prompt": texts}), path, compression="none", dictionary_pagesize_limit=100_000)
+    monkeypatch.setattr(parquet_size, "RATIO_FROM", 1_000)
+    monkeypatch.setattr(parquet_size, "MAX_BYTES", 3_000_000)
+    require_bounded_parquet(path)
+    monkeypatch.setattr(parquet_size, "MAX_BYTES", 2_200_000)
+    with pytest.raises(SeasDataError, match="at most 2,200,000 are read; split it"):
+        require_bounded_parquet(path)
 
 
 def test_texts_without_their_common_prefixes_are_read(tmp_path: Path) -> None:
