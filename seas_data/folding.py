@@ -35,7 +35,8 @@ A version of a workspace keeps the leak digests that it was made with, and a tak
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LOOSE_MARKS: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")
 _WIDTHS: Final = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
-_NOT_PLAIN: Final = re.compile(r"[^\t-\r\x1c-~]")
+_NOT_PLAIN_CLASS: Final = r"[^\t-\r\x1c-~]"
+_NOT_PLAIN: Final = re.compile(_NOT_PLAIN_CLASS)
 _WIDE: Final = re.compile("[\uff01-\uff5e\u3000]")
 _LATIN: Final = "abcdefghijklmnopqrstuvwxyz"
 _SMALL_CAPITALS: Final = (
@@ -116,6 +117,11 @@ def leak_digests(prompts: pl.DataFrame) -> pl.Series:
     rows = prompts.select("text", "text_digest").iter_rows()
     digests = [leak_digest(text) if _NOT_PLAIN.search(text) else digest for text, digest in rows]
     return pl.Series("leak_digest", digests, dtype=pl.String)
+
+
+def has_plain_digest(text: pl.Expr) -> pl.Expr:
+    """Return whether each text is plain ASCII, so that its leak digest is its ``text_digest``; null for a null."""
+    return ~text.str.contains(_NOT_PLAIN_CLASS)
 
 
 def is_blank(text: str) -> bool:

@@ -1,12 +1,14 @@
 """Text: equal when it counts as the same, safe when it is shown."""
 
 import base64
+import hashlib
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seas_data import unicode_tables
 from seas_data.text import BLANK, content_id, encoded_proportion, escape_json, masked, normalise, printable, text_digest
 
 
@@ -72,3 +74,16 @@ def test_letters_that_show_nothing_are_escaped(blank: str) -> None:
         assert blank not in printable(text) and blank not in escape_json(json.dumps(text, ensure_ascii=False))
         assert json.loads(escape_json(json.dumps(text, ensure_ascii=False))) == text
     assert printable(f"a{blank}b") == f"a\\u{{{ord(blank):x}}}b"
+
+
+@pytest.mark.parametrize(
+    "parts", [(), ("plain",), ('a"\\\n\x00\x7f\u2028é\U0001f600', None, 3), (True, 2**70), ("x" * 10_000,)]
+)
+def test_an_id_is_the_hash_of_the_parts_as_json(parts: tuple[str | int | None, ...]) -> None:
+    document = json.dumps(["kind", *parts], ensure_ascii=False, separators=(",", ":"))
+    assert content_id("kind", *parts) == hashlib.sha256(document.encode()).hexdigest()[:24]
+
+
+@pytest.mark.parametrize("text", ["", " A\tb\x1c\x85", "Ab \n\n c\x00D", "\x1f x\x7f "])
+def test_plain_texts_are_normalised_as_all_are(text: str) -> None:
+    assert normalise(text) == " ".join(unicode_tables.fold_case(unicode_tables.compose(text)).split())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import polars as pl
 
 from seas_data.conversation import Turn, asked_texts, every_text
-from seas_data.folding import leak_digest, leak_digests_of_all_versions
+from seas_data.folding import has_plain_digest, leak_digest, leak_digests_of_all_versions
 from seas_data.text import text_digest
 
 
@@ -46,7 +46,7 @@ def find_held_out(prompts: pl.DataFrame, held_out: pl.DataFrame, seeds: pl.DataF
         prompts = prompts.with_columns(
             text_digest=pl.Series([text_digest(text) for text in prompts["text"]], dtype=pl.String)
         )
-    prompts = prompts.with_columns(leak_digest=_all_leak_digests(prompts)).explode("leak_digest")
+    prompts = _explode_leak_digests(prompts)
     keys = [key for key in ("prompt_id", "text_digest", "leak_digest") if key in held_out.columns]
     found = [prompts.join(held_out, on=key, how="semi") for key in keys]
     turns = _digest_turns(prompts, every_text)
@@ -76,13 +76,21 @@ def _leak_digests(prompts: pl.DataFrame) -> pl.Series:
     return pl.Series(digests, dtype=pl.String)
 
 
-def _all_leak_digests(prompts: pl.DataFrame) -> pl.Series:
-    """Return lists of leak digests: the row of a test whose text is withheld may have one of an earlier version."""
+def _explode_leak_digests(prompts: pl.DataFrame) -> pl.DataFrame:
+    """Return ``prompts`` with a row for each leak digest: a test whose text is withheld may have an earlier version's.
+
+    Of plain texts, which are most, it is the ``text_digest``.
+    """
+    if "text" not in prompts.columns:
+        prompts = prompts.with_columns(text=pl.lit(None, pl.String))
+    is_plain = has_plain_digest(pl.col("text")).fill_null(False)
+    rest = prompts.filter(~is_plain)
     digests = [
         [given] if text is None else sorted(leak_digests_of_all_versions(text))
-        for text, given in _texts_and_stored(prompts)
+        for text, given in _texts_and_stored(rest)
     ]
-    return pl.Series(digests, dtype=pl.List(pl.String))
+    rest = rest.with_columns(leak_digest=pl.Series(digests, dtype=pl.List(pl.String))).explode("leak_digest")
+    return pl.concat([prompts.filter(is_plain).with_columns(leak_digest=pl.col("text_digest")), rest])
 
 
 def _texts_and_stored(prompts: pl.DataFrame) -> Iterator[tuple[str | None, str | None]]:

@@ -42,9 +42,9 @@ def find_mismatches(workspace: Workspace, *manifests: Manifest) -> list[Mismatch
     for table, shard in shards:
         if table in _IDS:
             columns = dict.fromkeys((*(["text_digest"] * (table == "prompts")), *_columns(table)))
-            rows = tables.read(table, workspace.shard_path(table, shard), list(columns))
-            if ids := _mismatching(table, rows):
-                found.append(Mismatch(table, shard, ids))
+            parts = tables.read_parts(table, workspace.shard_path(table, shard), list(columns))
+            if ids := {row_id for rows in parts for row_id in _mismatching(table, rows)}:
+                found.append(Mismatch(table, shard, tuple(sorted(ids))))
     return found
 
 
@@ -76,7 +76,7 @@ def _columns(table: str) -> dict[str, None]:
     return dict.fromkeys((key, *(name for parts, has_id in ids for name in (*parts, *has_id.meta.root_names()))))
 
 
-def _mismatching(table: str, rows: pl.DataFrame) -> tuple[str, ...]:
+def _mismatching(table: str, rows: pl.DataFrame) -> set[str]:
     key, kind, ids = _IDS[table]
     if table in ("prompts", "attacks"):
         rows = rows.drop_nulls("text")  # a release withholds some texts
@@ -90,4 +90,4 @@ def _mismatching(table: str, rows: pl.DataFrame) -> tuple[str, ...]:
         wrong |= {row_id for row_id, text, messages in turns.iter_rows() if render(messages) != text}
         digests = pl.Series([text_digest(text) for text in rows["text"]], dtype=pl.String)
         wrong |= set(rows.filter(rows["text_digest"] != digests)[key])
-    return tuple(sorted(wrong))
+    return wrong

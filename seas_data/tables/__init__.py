@@ -2,7 +2,7 @@
 and out of them (``io.py``), their closed lists of values (``values.py``), and ids.
 """
 
-from seas_data.tables.io import cast, check_shard, empty, read, stored_schema
+from seas_data.tables.io import cast, check_shard, empty, read, read_parts, stored_schema
 from seas_data.tables.schema import TABLES
 from seas_data.tables.values import (
     ATTACK_REASONS,
@@ -27,5 +27,6 @@ __all__ = [
     "check_shard",
     "empty",
     "read",
+    "read_parts",
     "stored_schema",
 ]

@@ -1,6 +1,6 @@
 """Frames in and out of the tables: ``cast`` for rows that are written, ``read`` for shards."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal, overload
@@ -12,6 +12,9 @@ import polars as pl
 from seas_data.errors import SeasDataError
 from seas_data.tables import policy, schema
 from seas_data.tables.schema import TABLES
+
+ROWS_PER_PART = 50_000
+"""Rows that are read at a time where a whole shard need not be in memory: those of a row group of its file."""
 
 
 @overload
@@ -96,8 +99,22 @@ def read(table: str, path: Path, columns: Sequence[str]) -> pl.DataFrame:
     """Return ``columns`` of a shard of ``table``. A column that was added after the shard was written is null."""
     stored = set(stored_schema(path))
     frame = pl.read_parquet(path, glob=False, columns=[name for name in columns if name in stored])
+    return _add_missing(table, frame, columns)
+
+
+def read_parts(table: str, path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield what ``read`` returns in parts of ``ROWS_PER_PART`` rows, in order; a shard without rows is one part."""
+    stored = set(stored_schema(path))
+    shard = pl.scan_parquet(path, glob=False)
+    rows = int(shard.select(pl.len()).collect().item())
+    wanted = shard.select(name for name in columns if name in stored)
+    for start in range(0, max(1, rows), ROWS_PER_PART):
+        yield _add_missing(table, wanted.slice(start, ROWS_PER_PART).collect(), columns)
+
+
+def _add_missing(table: str, frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     types = empty(table).schema
-    missing = {name: pl.lit(None, dtype=types[name]) for name in columns if name not in stored}
+    missing = {name: pl.lit(None, dtype=types[name]) for name in columns if name not in frame.columns}
     return frame.with_columns(**missing).select(columns)
 
 
@@ -121,4 +138,16 @@ def check_shard(table: str, path: Path) -> None:
         raise SeasDataError(f"table {table} has the unknown columns {', '.join(unknown)}; update seas-data")
     if other := [name for name, kind in stored.items() if kind != types[name]]:
         raise SeasDataError(f"table {table} has columns of the wrong type: {', '.join(other)}")
-    cast(table, read(table, path, types.names()))
+    parts = read_parts(table, path, types.names())
+    cast(table, next(parts))
+    for number, part in enumerate(parts):
+        cast(table, part)
+        if number == 0:
+            _check_keys(table, path)
+
+
+def _check_keys(table: str, path: Path) -> None:
+    """Raise SeasDataError if several rows of a shard have the same key: in another part than the first."""
+    keys = TABLES[table].primary_key()
+    if keys and (repeated := int(read(table, path, keys).is_duplicated().sum())):
+        raise SeasDataError(f"table {table} does not fit its schema: {repeated} rows share their {', '.join(keys)}")

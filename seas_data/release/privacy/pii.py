@@ -33,7 +33,7 @@ from seas_data.redact import redact_recipe
 from seas_data.release import pseudonyms
 from seas_data.release.visibility import Profile, redact, table_rule
 from seas_data.store import Shard, files
-from seas_data.tables import TABLES, policy, stored_schema
+from seas_data.tables import TABLES, policy, read_parts, stored_schema
 from seas_data.text import content_id
 
 PERSONAL_KINDS = ("email", "telephone", "ip-address", "postal-address")
@@ -74,13 +74,17 @@ def _scan_shard(version: Version, table: str, shard: Shard, profile: Profile) ->
     # Whether a cell is released does not depend on its text, so texts are not read here: an empty one replaces each.
     empty = [pl.lit([] if isinstance(types[name], pl.List) else "", dtype=types[name]).alias(name) for name in columns]
     rest = [name for name in types if name not in columns and not isinstance(types[name], pl.List)]
-    cells = redact(table, pl.scan_parquet(path, glob=False).select(rest).with_columns(empty).collect(), profile)
+    shown: dict[str, list[pl.DataFrame]] = {column: [] for column in columns}
+    for part in read_parts(table, path, rest):
+        cells = redact(table, part.with_columns(empty), profile)
+        for column in columns:
+            ids = cells.filter(pl.col(column).is_not_null()).select(policy.row_id_expr(schema).alias("id"))
+            shown[column] += [ids] if ids.height else []
     parts = [pl.DataFrame(schema=FINDINGS)]
-    for column in columns:
-        shown = cells.filter(pl.col(column).is_not_null()).select(policy.row_id_expr(schema).alias("id"))
-        if shown.height:
+    for column, released in shown.items():
+        if released:
             found = _scan_column(version, table, shard, column, prefixes.get(column))
-            parts.append(found.join(shown, on="id", how="semi"))
+            parts.append(found.join(pl.concat(released), on="id", how="semi"))
     return pl.concat(parts)
 
 
@@ -94,12 +98,16 @@ def _scan_column(version: Version, table: str, shard: Shard, column: str, prefix
     content = files.read_verified(path, "the texts are scanned again")
     if content is not None:
         return pl.read_ipc(io.BytesIO(content))
-    stored = pl.scan_parquet(version.workspace.shard_path(table, shard), glob=False)
-    text = policy.as_text(column, stored.collect_schema()[column])
-    rows = stored.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text")).collect()
-    if prefix is not None:
-        rows = rows.with_columns(pseudonyms.replace_names(rows["text"], prefix, None))
-    found = _scan_distinct(rows).select("id", pl.lit(column).alias("column"), "kind")
+    shard_path = version.workspace.shard_path(table, shard)
+    text = policy.as_text(column, stored_schema(shard_path)[column])
+    id_columns = policy.row_id(TABLES[table])
+    parts = []
+    for part in read_parts(table, shard_path, list(dict.fromkeys([*id_columns, column]))):
+        rows = part.select(policy.row_id_expr(TABLES[table]).alias("id"), text.alias("text"))
+        if prefix is not None:
+            rows = rows.with_columns(pseudonyms.replace_names(rows["text"], prefix, None))
+        parts.append(_scan_distinct(rows))
+    found = pl.concat(parts).unique().sort("id", "kind").select("id", pl.lit(column).alias("column"), "kind")
     buffer = io.BytesIO()
     found.write_ipc(buffer)
     with suppress(SeasDataError):  # the workspace may be read-only: then nothing is cached
