@@ -14,7 +14,11 @@ on.
 
 import importlib.util
 import os
+import pickle
 import platform
+import re
+import socket
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +27,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.progress import bar
 from seas_data.store import files
@@ -32,7 +37,11 @@ from seas_data.store.part_folder import PartFolder, open_folder
 UNITS_PER_CPU = 2
 """Units that are submitted for each CPU: one runs, the others wait, and only their inputs are in memory."""
 MAX_RETRIES = 20
-"""How often a unit is started again because its node or process was lost."""
+"""How often a unit is started again because its node or process was lost, or the node ran out of memory."""
+NODE_SECONDS = 300.0
+"""How long a cluster may have no node that could run a unit: one that grows on demand starts its nodes in this time."""
+_POLL_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0
 _LOCAL_OBJECT_STORE_BYTES = 500_000_000
 _LIBRARIES = (
     *("numpy", "polars", "pyarrow", "scipy", "sentence-transformers", "tokenizers", "torch", "transformers"),
@@ -49,11 +58,7 @@ class RayEngine:
     """
 
     def __init__(self, folder: Path, address: str | None = None, store: str | None = None):
-        if importlib.util.find_spec("ray") is None:
-            raise SeasDataError(
-                "Ray is not installed; install `seas-data[ray]` here and on all nodes of the cluster, or build with "
-                "--engine local"
-            )
+        require_ray()
         self.store = store
         self._shared = open_folder(folder.resolve() / "stages" if store is None else store)
         self.address = address or os.environ.get("RAY_ADDRESS") or "local"
@@ -76,30 +81,66 @@ class RayEngine:
             # With max_calls=0 a worker process keeps its GPU, and the model on it, for the units after.
             options = {"num_cpus": 1, "num_gpus": gpus, "max_calls": 0, "max_retries": MAX_RETRIES}
             task = ray.remote(**options, scheduling_strategy="SPREAD")(run_unit)
-            environment = ray.put((self._shared, marker, describe_environment()))
             waiting: list[Any] = []
             try:
+                environment = ray.put((describe_environment(), ray.cloudpickle.dumps((self._shared, marker))))
                 for unit in units:
-                    waiting.append(task.remote(function, unit, environment))
+                    waiting.append(task.remote(ray.cloudpickle.dumps((function, unit)), environment))
                     # A cluster may grow or shrink meanwhile.
-                    while len(waiting) >= UNITS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1))):
-                        waiting = _finish_one(waiting)
+                    while len(waiting) >= UNITS_PER_CPU * self._count_cpus():
+                        waiting = self._finish_one(waiting, gpus)
                         progress.update()
                 while waiting:
-                    waiting = _finish_one(waiting)
+                    waiting = self._finish_one(waiting, gpus)
                     progress.update()
-            except ray.exceptions.RayTaskError as error:
-                if isinstance(error.cause, SeasDataError):
-                    raise SeasDataError(str(error.cause)) from None
-                raise
             except ray.exceptions.RayError as error:
+                # Units that still run end with the connection. Cancelling them can crash this process (Ray 2.60).
+                raise explain(error, what) from error
+
+    def _finish_one(self, waiting: list[Any], gpus: int) -> list[Any]:
+        """Wait until a task is finished; return the others.
+
+        Raises what the task raised, or SeasDataError if no node can run it.
+        """
+        import ray
+
+        possible_at, told = time.monotonic(), False
+        while True:
+            finished, others = ray.wait(waiting, num_returns=1, timeout=_POLL_SECONDS)
+            if finished:
+                ray.get(finished)
+                return list(others)
+            self._require_cluster()
+            if can_run(ray.nodes(), gpus):
+                possible_at = time.monotonic()
+                continue
+            needed = "a CPU and a GPU" if gpus else "a CPU"
+            if time.monotonic() - possible_at > NODE_SECONDS:
                 raise SeasDataError(
-                    f"a part of the work ({what}) was lost on Ray {MAX_RETRIES + 1} times ({_first_line(error)}); see "
-                    "Ray's logs, and run the command again: finished parts are kept"
-                ) from error
-            finally:
-                for each in waiting:
-                    ray.cancel(each, force=True)
+                    f"the Ray cluster at {self.address} has had no node with {needed} for {NODE_SECONDS:.0f} seconds; "
+                    "add one with `ray start --address`, or build with --engine local: finished parts are kept"
+                )
+            if not told:
+                say(f"Waiting for a node with {needed}: the Ray cluster at {self.address} has none.")
+                told = True
+
+    def _count_cpus(self) -> int:
+        import ray
+
+        self._require_cluster()
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def _require_cluster(self) -> None:
+        """Raise SeasDataError if the head node is lost. Ray would end this process a minute later."""
+        import ray
+
+        try:
+            _connect_to(ray.get_runtime_context().gcs_address)
+        except OSError as problem:
+            raise SeasDataError(
+                f"the Ray cluster at {self.address} does not answer any more ({problem}); start it again and run the "
+                "command again, or build with --engine local: finished parts are kept"
+            ) from problem
 
     def close(self) -> None:
         """Disconnect from the cluster, or stop the Ray of this machine that ``run`` started."""
@@ -115,6 +156,10 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a local Ray would report its use to its makers
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # the first error of a unit is raised and is enough
+        # Under `uv run` the current folder, which may hold the workspace, would be sent to the cluster.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        os.environ.setdefault("RAY_task_oom_retries", str(MAX_RETRIES))  # Ray would start it again for ever
+        _require_answer(self.address)
         import ray
 
         local = {"object_store_memory": _LOCAL_OBJECT_STORE_BYTES, "include_dashboard": False}
@@ -126,11 +171,7 @@ class RayEngine:
                 **(local if self.address == "local" else {}),
             )
         except Exception as error:  # Ray raises plain ones, too, for example if this machine is too busy to start it
-            raise SeasDataError(
-                f"Ray could not be reached at {self.address} ({_first_line(error)}); start a cluster with `ray start "
-                "--head`, correct the address (ray.address in the recipe, or RAY_ADDRESS), or leave it out to start "
-                "Ray on this machine"
-            ) from error
+            raise _unreachable(self.address, _first_line(error)) from error
         self._connected = True
 
     @contextmanager
@@ -144,25 +185,38 @@ class RayEngine:
             self._shared.remove(marker)
 
 
-def run_unit(function: Callable[[Any], None], unit: Any, environment: tuple[PartFolder, str, dict[str, str]]) -> None:
-    """Call ``function`` on ``unit`` in a worker process.
+def require_ray() -> None:
+    """Raise SeasDataError if Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise SeasDataError(
+            "Ray is not installed; install `seas-data[ray]` here and on all nodes of the cluster, or build with "
+            "--engine local"
+        )
 
-    ``environment``: a folder, a file that the driver wrote there, and what ``describe_environment`` returned to it.
-    Raises SeasDataError if the node does not see that file or is not set up like the driver's machine.
+
+def run_unit(work: bytes, environment: tuple[dict[str, str], bytes]) -> None:
+    """Call a function on a unit in a worker process.
+
+    ``work``: both, pickled. ``environment``: what ``describe_environment`` returned to the driver, and a folder and the
+    name of a file that the driver wrote there, pickled. They are unpickled here, because other versions of this package
+    may not be able to. Raises SeasDataError if the node is not set up like the driver's machine or does not see that
+    file.
     """
-    shared, marker, expected = environment
+    expected, seen = environment
     node = platform.node()
+    for name, here in describe_environment().items():
+        if here != expected.get(name):
+            raise SeasDataError(
+                f"the node {node} has {name} {here}, and the machine that builds has {expected.get(name)}; install the "
+                "same versions on all nodes, because other versions may give another dataset"
+            )
+    shared, marker = pickle.loads(seen)
     if not _is_seen(shared, marker):
         raise SeasDataError(
             f"the node {node} does not see what the machine that builds wrote to {shared}; put the workspace into a "
             "folder that all nodes share under the same path, or set ray.store"
         )
-    for name, here in describe_environment().items():
-        if here != expected[name]:
-            raise SeasDataError(
-                f"the node {node} has {name} {here}, and the machine that builds has {expected[name]}; install the "
-                "same versions on all nodes, because other versions may give another dataset"
-            )
+    function, unit = pickle.loads(work)
     function(unit)
 
 
@@ -189,13 +243,62 @@ def _version(library: str) -> str:
         return "(none)"
 
 
-def _finish_one(waiting: list[Any]) -> list[Any]:
-    """Wait until a task is finished; return the others. Raises what the task raised."""
-    import ray
+def can_run(nodes: list[dict[str, Any]], gpus: int) -> bool:
+    """Return whether one of Ray's ``nodes`` could run a unit, now or when its other work is finished."""
+    return any(
+        node["Alive"] and node["Resources"].get("CPU", 0) >= 1 and node["Resources"].get("GPU", 0) >= gpus
+        for node in nodes
+    )
 
-    finished, others = ray.wait(waiting, num_returns=1)
-    ray.get(finished)
-    return list(others)
+
+def _require_answer(address: str) -> None:
+    """Raise SeasDataError if ``address`` names a machine and port where nothing answers: Ray would wait for minutes."""
+    try:
+        _connect_to(address)
+    except OSError as problem:
+        raise _unreachable(address, str(problem)) from problem
+
+
+def _connect_to(address: str) -> None:
+    """Connect to ``address`` and end the connection, if it names a machine and a port. Raises OSError."""
+    match = re.fullmatch(r"(?:\w+://)?\[?([^/\[\]]+)\]?:(\d{1,5})", address)
+    if match is not None:
+        socket.create_connection((match[1], int(match[2]) & 0xFFFF), timeout=_ANSWER_SECONDS).close()
+
+
+def _unreachable(address: str, reason: str) -> SeasDataError:
+    return SeasDataError(
+        f"Ray could not be reached at {address} ({reason}); start a cluster with `ray start --head`, correct the "
+        "address (ray.address in the recipe, or RAY_ADDRESS), or leave it out to start Ray on this machine"
+    )
+
+
+def explain(error: Exception, what: str) -> Exception:
+    """Return the error to raise for one of Ray's; those of this package and of the system in one sentence."""
+    from ray.exceptions import OutOfMemoryError, RayTaskError
+
+    kept = "run the command again: finished parts are kept"
+    place = re.search(r"\bip=([\w.:]+)", str(error))
+    node = place[1] if place else "(unknown)"
+    if not isinstance(error, RayTaskError):
+        reason = "its node ran out of memory" if isinstance(error, OutOfMemoryError) else _first_line(error)
+        return SeasDataError(
+            f"a part of the work ({what}) could not be finished on Ray, which starts a part that is lost {MAX_RETRIES} "
+            f"times again ({reason}); see Ray's logs, and {kept}"
+        )
+    cause = error.cause
+    if isinstance(cause, SeasDataError):
+        return SeasDataError(str(cause))
+    if isinstance(cause, ImportError) or "failed to import on the worker" in str(cause):
+        reason = str(cause).strip().splitlines()[-1][:200]
+        return SeasDataError(
+            f"the node {node} cannot import what a part of the work ({what}) needs ({reason}); install seas-data "
+            "and its libraries in the same versions on all nodes"
+        )
+    if isinstance(cause, OSError | MemoryError):
+        return SeasDataError(f"a part of the work ({what}) failed on the node {node} ({_first_line(cause)}); {kept}")
+    mistake: Exception = error
+    return mistake
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,6 +14,14 @@ import pytest
 
 from tests.conftest import CHECKOUT, EXAMPLE
 
+STAGES = {
+    "embedding": ("vectors/*/vectors-*.parquet",),
+    "signatures": ("stages/parts-*/compute_signatures-*",),
+    "near duplicates": ("stages/parts-*/compare_partners-*",),
+    "semantic duplicates": ("stages/parts-*/compare_rows-*",),
+    "later stages": tuple(f"stages/*/{stage}/finished" for stage in ("edges", "labels", "clusters")),
+}
+"""The files of the stages that use Ray, in the order of the stages, and of those after them."""
 SECONDS = 900
 """The time to finish, on a machine that has other work."""
 PATIENCE = {

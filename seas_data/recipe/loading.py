@@ -1,6 +1,7 @@
 """Load a recipe from a YAML file: merge its base, apply changes, resolve paths, and report what is wrong."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,7 @@ def _shorten(value: Any) -> str:
         text = repr(value)
     except ValueError:  # a hexadecimal number with more digits than Python writes
         return "a number with thousands of digits"
+    text = re.sub(r"(?<=://)[^/@\s]*@", "...@", text)  # a name and a password
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 

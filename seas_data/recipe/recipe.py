@@ -44,6 +44,8 @@ class Ray(StrictModel):
     def _require_address(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"/.+|[a-z0-9]+://[^/]+/.*[^/].*", value):
             raise ValueError("give the whole path of a folder, or a URL with a prefix, such as s3://bucket/prefix")
+        if value is not None and re.match(r"[a-z0-9]+://[^/]*@", value):  # messages name the store
+            raise ValueError("give the name and the password for the store in the environment, not in the address")
         return value
 
 
