@@ -199,16 +199,21 @@ def _check_files(recipe: Recipe, loop: Loop) -> None:
 def check_model_folders(recipe: Recipe, loop: Loop) -> None:
     """Raise SeasDataError if a local model that ``loop`` runs in this process cannot be loaded, or a bundled one is not
     there."""
-    names = [loop.red_team.model, loop.target.model, *(judge.model for judge in recipe.judges if judge.model)]
-    if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward_model is not None:
-        names.append(recipe.pairs.mart.reward_model)
-    for name in dict.fromkeys(names):
+    for name in list_models(recipe, loop):
         model = recipe.models[name]
         if model.model in BUNDLED and (isinstance(model, ModelInProcess) or model.serve is not None):
             require_available(model.model, model.revision)
         if isinstance(model, ModelHttp) or not is_local_path(model.model) or is_in_sandbox(model.model):
             continue
         checkpoint_files.require_loadable(model_folder.resolve_folder(model.model, model.revision))
+
+
+def list_models(recipe: Recipe, loop: Loop) -> list[str]:
+    """Return the names of the models that ``loop`` uses, in ``recipe.models``."""
+    names = [loop.red_team.model, loop.target.model, *(judge.model for judge in recipe.judges if judge.model)]
+    if recipe.pairs.mode == "mart" and recipe.pairs.mart.reward_model is not None:
+        names.append(recipe.pairs.mart.reward_model)
+    return list(dict.fromkeys(names))
 
 
 def _is_commit(revision: str | None) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from seas_data import build_version as pipeline
-from seas_data import plan
+from seas_data import missing, plan
 from seas_data.build_version import Built
 from seas_data.console import say
 from seas_data.curate.pipeline import Frames
@@ -34,6 +34,7 @@ def build(recipe: Recipe, root: Path, engine: EngineName = "local") -> Built[Ver
     """
     require_trust(recipe)
     plan.check(recipe)
+    missing.require_for_loop(recipe)
     steps = pipeline.LoopSteps(_write_sandbox, _digest_inputs, _run_iteration, _pair_answers)
     with _engine(engine, recipe, root) as opened:
         built = pipeline.build(recipe, root, steps, opened)

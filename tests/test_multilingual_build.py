@@ -18,7 +18,7 @@ from seas_data.query.version import Version
 from seas_data.recipe import Embedder
 from seas_data.resources import folder as resource_folder
 from seas_data.run import build
-from seas_data.similarity import embeddings, encoder
+from seas_data.similarity import embedder_folder, embeddings, encoder
 from tests import made_embedder
 from tests.hub import Hub, Repository, lead_client
 from tests.made_embedder import translate
@@ -167,12 +167,12 @@ def test_offline_builds_use_the_cache_or_say_what_cannot_be_compared(
 ) -> None:
     recipe = recipes.load(write_recipe(tmp_path, hub[1]))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    encoder._download.cache_clear()
+    embedder_folder._fetch.cache_clear()
     asked = len(hub[0].log)
     offline = build(recipe, tmp_path / "ws").version
     assert rows(offline).equals(rows(built)) and len(hub[0].log) == asked
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "empty"))
-    encoder._download.cache_clear()
+    embedder_folder._fetch.cache_clear()
     with pytest.raises(SeasDataError) as caught:
         build(recipe, tmp_path / "other")
     message = str(caught.value)
@@ -180,7 +180,7 @@ def test_offline_builds_use_the_cache_or_say_what_cannot_be_compared(
     assert "so 10 texts (de 5, fr 5) cannot be compared by meaning" in message
     assert "\n" not in message and not (tmp_path / "other" / "versions").exists()
     english = recipe.model_copy(update={"embedders": [Embedder()]})
-    encoder._download.cache_clear()
+    embedder_folder._fetch.cache_clear()
     found = build(english, tmp_path / "english")
     languages = found.version.select(library.load(resource_folder("sql"))["languages"].sql)
     assert dict(languages.select("language", "flagged_not_embeddable").rows()) == {"de": 5, "en": 0, "fr": 5}

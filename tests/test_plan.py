@@ -1,5 +1,6 @@
 """A recipe that would fail after hours is rejected before anything is read, and in a dry run."""
 
+import os
 import re
 from pathlib import Path
 
@@ -217,7 +218,11 @@ def test_a_dry_run_says_what_each_judge_judges() -> None:
         assert re.search(line, said), line
 
 
-def test_a_dry_run_shows_serve_commands_without_control_characters() -> None:
+def test_a_dry_run_shows_serve_commands_without_control_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vllm").touch(mode=0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     serve = '{backend: http, model: a/b, revision: 0123abc, serve: [vllm, "\\e[2Jx", "{model}", --port, "{port}"]}'
     said = planned(f"models.red={serve}")
     assert re.search(r"a/b +0123abc +not stated +vllm '.+x' \{model\} --port \{port\}", said)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from seas_data.cli.dry_run_sources import write_sources
 from seas_data.console import echo
 from seas_data.judges.run import describe_subjects
+from seas_data.missing import find_missing
 from seas_data.query.text_table import write_table
 from seas_data.recipe import Loop, ModelHttp, ModelInProcess, Recipe, TrainingDpo, TrainingSettings
 from seas_data.review.gold import read_gold
@@ -16,10 +17,10 @@ from seas_data.sources.overrides import read_overrides
 from seas_data.text import printable
 
 
-def write_plan(recipe: Recipe) -> bool:
+def write_plan(recipe: Recipe, engine: str) -> bool:
     """Print the plan of a recipe: the settings of each curation step, its loop, and the first rows of its sources.
 
-    Return whether a build would read all sources.
+    Return whether a build with ``engine`` would read all sources and find what it needs on this machine.
     """
     echo(f"{recipe.name}: {printable(recipe.description)}\n")
     write_table(
@@ -50,8 +51,11 @@ def write_plan(recipe: Recipe) -> bool:
         _print_loop(recipe, recipe.loop)
     _print_sheets(recipe)
     readable = write_sources(recipe)
+    lacking = find_missing(recipe, engine)
+    for sentence in lacking:
+        echo(f"\nA build on this machine would stop: {printable(sentence)}")
     echo("Dry run: nothing was built.")
-    return readable
+    return readable and not lacking
 
 
 def _print_sheets(recipe: Recipe) -> None:

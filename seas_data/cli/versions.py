@@ -62,7 +62,7 @@ def build(
         plan.check(loaded)
         if as_json:
             print_json(loaded.model_dump(mode="json"))
-        elif not write_plan(loaded):
+        elif not write_plan(loaded, engine):
             raise typer.Exit(1)
         return
     from seas_data.query import summary

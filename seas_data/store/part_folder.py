@@ -172,6 +172,10 @@ class ObjectFolder:
     def _path(self, name: str) -> str:
         return f"{self.url.rstrip('/')}/{name}".rstrip("/")
 
+    def open(self) -> None:
+        """Load the client of the store. Raises SeasDataError if it is not installed or not known."""
+        _ = self._store
+
     @cached_property
     def _store(self) -> Any:
         """The file system. Raises SeasDataError if it is not installed or not known."""
@@ -200,6 +204,13 @@ class ObjectFolder:
                 f"{self.url} could not be {done} ({reason}); check the address and the credentials of the store, and "
                 "run the command again: finished parts are kept"
             ) from problem
+
+
+def require_client(address: str) -> None:
+    """Raise SeasDataError if ``address`` is the URL of a store whose client is not installed; call no store."""
+    folder = open_folder(address)
+    if isinstance(folder, ObjectFolder):
+        folder.open()
 
 
 def open_folder(address: Path | str) -> PartFolder:

@@ -9,6 +9,7 @@ import polars as pl
 from seas_data.console import say
 from seas_data.errors import SeasDataError
 from seas_data.train.job import Job, launch_command, prepare, publish, report
+from seas_data.train.packages import require_packages
 
 MakeTrainer = Callable[[Job, Any, Any, list[Any]], Any]
 """Return TRL's trainer for a job, a dataset, a tokenizer and callbacks."""
@@ -19,6 +20,7 @@ def run_job(job: Job, table: pl.DataFrame, make_trainer: MakeTrainer, *, replace
 
     ``make_trainer`` returns the trainer of the job's method. ``replace`` is passed to ``prepare``.
     """
+    require_packages(lora=job.settings.lora is not None)
     if not prepare(job, table, replace=replace):
         return report(job)
     if job.settings.accelerate_config is None:

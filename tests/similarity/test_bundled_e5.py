@@ -10,7 +10,8 @@ from safetensors.numpy import load_file
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
-from seas_data.similarity import bundled_e5, encoder
+from seas_data.similarity import bundled_e5, embedder_folder, encoder
+from seas_data.similarity.embedder_folder import E5_FILE, E5_NAME
 
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", "\u2581query", ":", "\u2581bread", "\u2581lamp", "s", "\u2581", "\u2581Brot"]
 HIDDEN, INNER, POSITIONS = 32, 64, 16
@@ -56,14 +57,14 @@ def made(tmp_path: Path) -> tuple[Path, dict[str, NDArray[np.float32]]]:
     for name, content in contents.items():
         head += struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", 0, 0, at, len(content))
         at += len(content)
-    (tmp_path / bundled_e5.FILE).write_bytes(head + b"".join(contents.values()))
+    (tmp_path / E5_FILE).write_bytes(head + b"".join(contents.values()))
     return tmp_path, matrices
 
 
 def test_the_weights_are_those_of_the_file(made: tuple[Path, dict[str, NDArray[np.float32]]], tmp_path: Path) -> None:
     folder, matrices = made
     (tmp_path / "model").mkdir()
-    bundled_e5.write_model(folder / bundled_e5.FILE, tmp_path / "model")
+    bundled_e5.write_model(folder / E5_FILE, tmp_path / "model")
     written = load_file(tmp_path / "model" / "model.safetensors")
     for name, values in matrices.items():
         np.testing.assert_array_equal(written[bundled_e5._rename(name)], values)
@@ -88,15 +89,15 @@ def test_it_is_loaded_as_a_model_with_its_prompt_and_length(made: tuple[Path, di
 
 @pytest.mark.parametrize("content", [b"", b"E5S1" + b"\0" * 60, b"E5S1\1\0\0\0 \0\0\0"])
 def test_another_file_gets_a_clear_message(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / bundled_e5.FILE).write_bytes(content)
+    (tmp_path / E5_FILE).write_bytes(content)
     located = encoder.locate_model(Embedder(model=str(tmp_path), precision="fp32"))
     with pytest.raises(SeasDataError, match=r"cannot be read as the weights of .* install `seas-data\[multilingual\]`"):
         encoder.load_encoder(located)
 
 
 def test_a_missing_package_and_a_revision_get_a_clear_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled_e5, "find_folder", lambda: None)
+    monkeypatch.setattr(embedder_folder, "find_package_folder", lambda package, file: None)
     with pytest.raises(SeasDataError, match=r"is not installed, so 7 texts cannot be compared .*multilingual\]`"):
-        encoder.locate_model(Embedder(model=bundled_e5.NAME), "7 texts")
+        encoder.locate_model(Embedder(model=E5_NAME), "7 texts")
     with pytest.raises(SeasDataError, match=r"comes in a package, .* set no revision"):
-        encoder.locate_model(Embedder(model=bundled_e5.NAME, revision="0" * 40))
+        encoder.locate_model(Embedder(model=E5_NAME, revision="0" * 40))

