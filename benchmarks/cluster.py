@@ -1,26 +1,40 @@
 """What Ray costs and saves: one build of generated rows in one process, and on local clusters of one and two nodes.
 
-    python -m benchmarks.cluster --rows 100000
+    python -m benchmarks.cluster --rows 20000 100000 [--nodes 1 2] [--write]
 
 The rows are those of ``benchmarks/scale_rows.py`` with planted vectors, so no model runs. Every process has one thread,
-and every node one CPU. The machine that builds has work of its own, so a cluster of one node shows what Ray costs, and
-one of two nodes what it saves on two cores. Seconds of the clock mean something on free cores only.
+and every node one CPU. ``--write`` stores the figures, one entry per size, in ``benchmarks/cluster.json`` and the table
+in docs/howto/use-a-cluster.md, with all sizes that the file has.
+
+Processor time is that of every process, by its part: the build (what one process does, or the machine that builds), the
+workers of each node, and Ray's own processes. Seconds of the clock mean something on free cores only. The last column
+is therefore computed, not measured: the time of the one process, divided by that of the machine that builds and the
+busiest node together. It is what free cores would give if nothing were waited for and Ray's own processes had a core of
+their own.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from benchmarks.scale_rows import generate
 
 CHECKOUT = Path(__file__).parents[1]
+FIGURES, PAGE = Path(__file__).with_name("cluster.json"), CHECKOUT / "docs" / "howto" / "use-a-cluster.md"
+START, END = "<!-- Written by benchmarks/cluster.py from benchmarks/cluster.json. -->\n", "<!-- end -->\n"
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -28,70 +42,151 @@ from seas_data import recipe
 from seas_data.run import build
 print(build(recipe.load(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]).version.digest)
 """
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000])
     parser.add_argument("--nodes", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--write", action="store_true", help="store the figures, and the table in the docs")
     chosen = parser.parse_args()
-    results = {}
-    for nodes in [0, *chosen.nodes]:
-        with tempfile.TemporaryDirectory() as made:
-            generate(chosen.rows, Path(made), vectors=True, jsonl=False)
-            recipe = Path(made) / "recipe.yaml"  # without templates, whose payloads a model would embed
-            recipe.write_text(recipe.read_text().replace("{labels:", "{templates: {detect: false}, labels:"))
-            results[f"{nodes} nodes" if nodes else "one process"] = measure(Path(made), nodes)
-        print(json.dumps(results), flush=True)
-    assert len({result.pop("digest") for result in results.values()}) == 1, "another digest"
-    print(f"| {chosen.rows:,} rows | processor time | clock | of which edges |\n|---|---|---|---|")
-    for name, result in results.items():
-        print(f"| {name} | {result['processor']:.0f} s | {result['clock']:.0f} s | {result['edges']:.0f} s |")
+    stored: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    for rows in chosen.rows:
+        stored[str(rows)] = compare(rows, chosen.nodes)
+        if chosen.write:
+            FIGURES.write_text(json.dumps(stored, indent=1) + "\n")
+    print(format_table(stored))
+    if chosen.write:
+        before, _, rest = PAGE.read_text().partition(START)
+        PAGE.write_text(before + START + format_table(stored) + END + rest.partition(END)[2])
 
 
-def measure(folder: Path, nodes: int) -> dict[str, float]:
-    """Build the rows in ``folder`` on ``nodes`` nodes, or in one process; return seconds and the digest."""
+def compare(rows: int, numbers_of_nodes: list[int]) -> dict[str, Any]:
+    """Build ``rows`` rows in one process and on clusters; return the figures of each. Fails if digests differ."""
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        generate(rows, folder, vectors=True, jsonl=False)
+        recipe = folder / "recipe.yaml"  # without templates, whose payloads a model would embed
+        recipe.write_text(recipe.read_text().replace("{labels:", "{templates: {detect: false}, labels:"))
+        for nodes in [0, *numbers_of_nodes]:
+            workspace = folder / f"workspace-{nodes}"
+            shutil.copytree(folder / "workspace", workspace)
+            results[str(nodes)] = measure(recipe, workspace, nodes)
+            shutil.rmtree(workspace)
+            print(rows, nodes, json.dumps(results[str(nodes)]), file=sys.stderr, flush=True)
+    assert len({result["digest"] for result in results.values()}) == 1, "another digest"
+    return results
+
+
+def measure(recipe: Path, workspace: Path, nodes: int) -> dict[str, Any]:
+    """Build on ``nodes`` nodes, or in one process; return seconds and the digest."""
     if not nodes:
-        return build(folder, "local", "")
+        return build(recipe, workspace, "local", "")
     from tests.ray_cluster import add_node, head_node
 
     with head_node() as cluster:
         for _ in range(nodes - 1):
             add_node(cluster)
-        return build(folder, "ray", cluster.address)
+        return build(recipe, workspace, "ray", cluster.address)
 
 
-def build(folder: Path, engine: str, address: str) -> dict[str, float]:
+def build(recipe: Path, workspace: Path, engine: str, address: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1", "RAY_ADDRESS": address}
     environment |= {"POLARS_MAX_THREADS": "1"}
-    command = [sys.executable, "-c", PROGRAM, str(folder / "recipe.yaml"), str(folder / "workspace"), engine]
-    used, started = processor_seconds(), time.perf_counter()
-    run = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    command = [sys.executable, "-c", PROGRAM, str(recipe), str(workspace), engine]
+    started = time.perf_counter()
+    run = subprocess.Popen(command, env=environment, cwd=workspace.parent, stdout=subprocess.PIPE, text=True)
+    with count_processor_seconds(run.pid) as used:
+        output, _ = run.communicate()
     clock = time.perf_counter() - started
-    stages = pl.read_parquet(folder / "workspace" / "runs" / "v0.parquet")
-    edges = stages.filter(stage="edges")["seconds"].item()
+    assert run.returncode == 0
+    stages = pl.read_parquet(workspace / "runs" / "v0.parquet")
+    workers = sorted((seconds for part, seconds in used.items() if part.startswith("workers")), reverse=True)
     return {
-        "clock": clock,
-        "edges": edges,
-        "processor": processor_seconds() - used,
-        "digest": run.stdout.split()[-1],  # type: ignore[dict-item]
+        "clock": round(clock, 1),
+        "clock_edges": round(stages.filter(stage="edges")["seconds"].item(), 1),
+        "build": round(used["build"], 1),
+        "workers": [round(each, 1) for each in workers],
+        "ray": round(used["ray"], 1),
+        "load_of_others": round(os.getloadavg()[1], 1),
+        "digest": output.split()[-1],
     }
 
 
-def processor_seconds() -> float:
-    """Return the processor time of this process and of all that it started, with what they waited for."""
-    parents, used = {}, {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+@contextmanager
+def count_processor_seconds(build: int) -> Iterator[dict[str, float]]:
+    """Yield the processor seconds of the process ``build``, of the workers of each node and of Ray's own processes.
+
+    They are complete after the block. Processes are looked at twice a second, because the workers of a build end with
+    it, and count with the time they had then.
+    """
+    used: dict[str, float] = defaultdict(float)
+    before = {process: seconds for process, (_, seconds) in look(build).items()}
+    latest: dict[tuple[int, int], tuple[str, float]] = {}
+    ended = threading.Event()
+
+    def keep_looking() -> None:
+        while not ended.wait(0.5):
+            latest.update(look(build))
+
+    thread = threading.Thread(target=keep_looking)
+    thread.start()
+    try:
+        yield used
+    finally:
+        ended.set()
+        thread.join()
+        latest.update(look(build))
+        for process, (part, seconds) in latest.items():
+            used[part] += seconds - before.get(process, 0)
+
+
+def look(build: int) -> dict[tuple[int, int], tuple[str, float]]:
+    """Return the part and the processor seconds of each process below this one, by its id and start."""
+    parents, found = {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:  # it has ended
             continue
-        parents[int(path.parent.name)] = int(fields[1])
-        used[int(path.parent.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    ours = {os.getpid()}
-    while more := {process for process, parent in parents.items() if parent in ours} - ours:
-        ours |= more
-    return sum(used[process] for process in ours)
+        parents[int(path.name)] = int(fields[1])
+        found[int(path.name)] = (int(fields[19]), command, sum(map(int, fields[11:13])) / TICKS)
+    result = {}
+    for process, (start, command, seconds) in found.items():
+        line = [process]
+        while line[-1] in parents:
+            line.append(parents[line[-1]])
+        if os.getpid() not in line[1:]:
+            continue
+        raylet = next((each for each in line[1:] if each in found and "/raylet " in found[each][1][:300]), None)
+        is_worker = raylet is not None and "agent" not in command.lower()
+        part = "build" if build in line else f"workers of {raylet}" if is_worker else "ray"
+        result[process, start] = (part, seconds)
+    return result
+
+
+def format_table(stored: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    lines = [
+        "| rows | where | processor time | of the build | of the workers, by node | of Ray | clock (of which edges) | "
+        "computed speed-up |",
+        "|--:|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for rows, results in sorted(stored.items(), key=lambda entry: int(entry[0])):
+        alone = results["0"]["build"]
+        for nodes, each in results.items():
+            total = each["build"] + sum(each["workers"]) + each["ray"]
+            lines.append(
+                f"| {int(rows):,} | {'one process' if nodes == '0' else f'nodes: {nodes}'} | {total:.0f} s "
+                f"({total / alone:.2f} x) | {each['build']:.0f} s | "
+                f"{', '.join(f'{seconds:.0f} s' for seconds in each['workers']) or '-'} | {each['ray']:.0f} s | "
+                f"{each['clock']:.0f} s ({each['clock_edges']:.0f} s) | "
+                f"{alone / (each['build'] + max(each['workers'], default=0)):.2f} x |"
+            )
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
