@@ -16,10 +16,22 @@ with trained as (
     union all
     select unnest(example_ids) from seeds where split = 'train'
 ),
+-- Equal leak digests: the same text, disguised or not. Rows of older workspaces have their text's digest only.
+digests as (
+    select prompt_id, coalesce(leak_digest, text_digest) as leak_digest from prompts
+),
+outside_train as (
+    select prompt_id, split from splits where split <> 'train'
+),
+tested as (
+    from digests semi join outside_train using (prompt_id)
+),
 held_out as (
-    select splits.prompt_id, splits.split, coalesce(prompts.leak_digest, prompts.text_digest) as leak_digest
-    from splits join prompts using (prompt_id)
-    where splits.split <> 'train'
+    from outside_train semi join tested using (prompt_id)
+),
+-- Those with the text of a held-out prompt are few, so they are found before what was dropped is left out.
+same_text as (
+    from digests where leak_digest in (select leak_digest from tested)
 ),
 -- Of a group in two splits at least one is not train, and those are few.
 tested_groups as (
@@ -37,10 +49,9 @@ crossing as (
 leaks as (
     select 1 as place, 'groups in more than one split' as leak, count(*) as rows from crossing
     union all
-    -- Equal leak digests: the same text, disguised or not. Rows of older workspaces have their text's digest only.
     select 2, 'train prompts with the text of a held-out prompt', count(distinct prompt_id)
-    from splits join kept using (prompt_id)
-    where split = 'train' and coalesce(leak_digest, text_digest) in (select leak_digest from held_out)
+    from same_text join splits using (prompt_id) anti join dropped using (prompt_id)
+    where split = 'train'
     union all
     select 3, 'test prompts in pairs, demonstrations or training seeds', count(distinct prompt_id)
     from held_out where split = 'test' and prompt_id in (select prompt_id from trained)

@@ -3,27 +3,27 @@
 --     their prompts are in train and test?
 -- topic: coverage
 -- chart: bar x=distinct_prompts y=type
-with typed as (
+with worded as (
     select
-        kept.type, kept.source, kept.language, kept.label_source,
-        coalesce(templates.request_id, kept.text_digest) as request,
+        kept.prompt_id, kept.type, kept.source, kept.language, kept.label_source,
+        -- 64 bits of ids and digests are enough to count them, and join faster than the digests
+        hash(coalesce(templates.request_id, kept.text_digest)) as request,
         -- Prompts of one wrapper differ only in their payload.
-        coalesce(templates.template_id, kept.text_digest) as wording,
-        splits.split, clusters.cluster
-    from kept
-    left join templates using (prompt_id)
-    left join splits using (prompt_id)
-    left join clusters using (prompt_id)
+        hash(coalesce(templates.template_id, kept.text_digest)) as wording
+    from kept left join templates using (prompt_id)
     where kept.kind = 'adversarial' and kept.role = 'training'
+),
+typed as (
+    select worded.* exclude (prompt_id), splits.split, clusters.cluster
+    from worded left join splits using (prompt_id) left join clusters using (prompt_id)
 ),
 counted as (
     select
         type,
         count(*) as kept,
-        -- 64 bits of these ids and digests are enough to count them
-        count(distinct hash(request)) as requests,
-        count(distinct hash(wording)) as wordings,
-        least(count(distinct hash(request)), count(distinct hash(wording))) as distinct_prompts,
+        count(distinct request) as requests,
+        count(distinct wording) as wordings,
+        least(count(distinct request), count(distinct wording)) as distinct_prompts,
         count(*) filter (split = 'train') as train,
         count(*) filter (split = 'test') as test,
         count(*) filter (label_source = 'classifier') as labelled_by_classifier,
