@@ -261,9 +261,13 @@ def _require_answer(address: str) -> None:
 
 def _connect_to(address: str) -> None:
     """Connect to ``address`` and end the connection, if it names a machine and a port. Raises OSError."""
-    match = re.fullmatch(r"(?:\w+://)?\[?([^/\[\]]+)\]?:(\d{1,5})", address)
-    if match is not None:
-        socket.create_connection((match[1], int(match[2]) & 0xFFFF), timeout=_ANSWER_SECONDS).close()
+    match = re.fullmatch(r"(?:\w+://)?\[?([^/\[\]]+)\]?:(\d+)", address)
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=_ANSWER_SECONDS).close()
+    except (OverflowError, UnicodeError) as problem:  # no port, or no name of a machine
+        raise OSError(str(problem)) from problem
 
 
 def _unreachable(address: str, reason: str) -> SeasDataError:

@@ -73,7 +73,9 @@ def test_a_node_with_other_versions_refuses_units(tmp_path: Path, name: str) -> 
     assert work.name in work.folder
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "no-such-machine.invalid:{}"])
+@pytest.mark.parametrize(
+    "form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "no-such-machine.invalid:{}", "127.0.0.1:70000", "a..b:1"]
+)
 def test_an_address_that_does_not_answer_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
