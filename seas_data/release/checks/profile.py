@@ -40,8 +40,8 @@ def find_withheld_text(candidate: Candidate) -> Finding:
 def _redacted(candidate: Candidate, table: str, columns: list[str], condition: pl.Expr) -> pl.DataFrame:
     """Return ``columns`` of the released rows for which ``condition`` holds."""
     shards = candidate.version.paths().get(table, [])
-    parts = (redact(table, tables.read(table, path, columns), candidate.profile) for path in shards)
-    found = [part.filter(condition) for part in parts]
+    parts = (part for path in shards for part in tables.read_parts(table, path, columns))
+    found = [redact(table, part, candidate.profile).filter(condition) for part in parts]
     return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
