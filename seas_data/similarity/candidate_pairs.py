@@ -9,8 +9,9 @@ from seas_data.errors import SeasDataError
 from seas_data.similarity.shingles import starts_run
 
 MAX_PAIRS = 50_000_000
-PAIRS_PER_TEXT = 100
-"""Of pairs that are only looked at, slice by slice. A band of three million generated texts has over 16 for each."""
+PAIRS_PER_TEXT = 1_000
+"""Of pairs that are only looked at, slice by slice. Those that agree by chance grow with the square of the texts: a
+band of ten million generated texts has over 100 for each."""
 _PAIRS_PER_SLICE = 1 << 22
 _ALIKE = "texts look alike"
 
