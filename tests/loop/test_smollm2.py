@@ -36,6 +36,8 @@ def test_the_recipe_runs_to_its_matrix_with_a_stand_in(tmp_path: Path) -> None:
     bundled.convert(tmp_path / "tiny.gguf", tmp_path / "tiny")
     changes = [f"models.{role}.model={tmp_path / 'tiny'}" for role in ("red", "target")]
     changes += [f"training.{role}.max_length=2000" for role in ROLES]  # its tokens are bytes
+    # It writes at random, so few attacks end before the limit, and others are not sent.
+    changes += ["loop.sampling.red_max_tokens=128", "loop.evaluation.attacks_per_seed=4"]
     sd.build(sd.load_recipe(RECIPE, changes), tmp_path / "ws")
     check(sd.open(tmp_path / "ws").version())
 
