@@ -212,7 +212,8 @@ def test_prompts_pooling_and_length_are_those_of_the_model_files(
 def test_a_recipe_sets_the_prompt_of_a_model_without_one(model: Path, tmp_path: Path) -> None:
     plain = made_embedder.save(tmp_path)
     given = Embedder(model=str(plain), prompt="query: ", precision="fp32")
-    asked, own = (encoder.load_encoder(encoder.locate_model(each)) for each in (given, Embedder(model=str(model))))
+    whole = Embedder(model=str(model), precision="fp32")
+    asked, own = (encoder.load_encoder(encoder.locate_model(each)) for each in (given, whole))
     np.testing.assert_array_equal(encode(asked, QUESTIONS), encode(own, QUESTIONS))
     assert encoder.locate_model(given).key != encoder.locate_model(given.model_copy(update={"prompt": None})).key
     none = encoder.load_encoder(encoder.locate_model(Embedder(model=str(model), prompt="")))
