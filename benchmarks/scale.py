@@ -277,7 +277,7 @@ def format_series(series: list[dict[str, Any]]) -> str:
         cells = (
             f"{now['rows']:,}",
             f"{now['megabytes_of_text']:,}",
-            f"{now['seconds']:,.0f}",
+            f"{now['seconds']:,.0f}" if now["seconds"] else "",  # none of a build that was stopped and resumed
             f"{now['processor_seconds']:,.0f}",
             f"{now['peak_megabytes']:,}",
             f"{1e6 * now['peak_megabytes'] / now['rows']:,.0f}",
