@@ -12,6 +12,7 @@ of the bands are in a temporary file, and the sets of the texts in candidate pai
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ RECALL = 0.995  # of the pairs exactly at the threshold; pairs above it have a h
 MAX_PERMUTATIONS = 256
 TEXTS_PER_PART = 1 << 15
 BYTES_IN_MEMORY = 1 << 26
+PAIRS_PER_BLOCK = 1 << 20
 SHINGLES_PER_BLOCK = 1 << 23  # of the texts in a block of pairs: 64 MB, and three times as much to number them
 
 
@@ -166,15 +168,27 @@ def _score_pairs(texts: Texts, sizes: Int64s, left: Int64s, right: Int64s, parts
 
 
 def _slice_pairs(sizes: Int64s, left: Int64s, right: Int64s) -> Iterator[slice]:
-    """Yield slices of the pairs whose texts together have about ``SHINGLES_PER_BLOCK`` shingles."""
-    # The shingles of each right text, and of each left text once: no fewer than those of the distinct texts.
-    shingles = np.cumsum(sizes[right] + np.where(starts_run(left), sizes[left], 0))
-    start = 0
-    while start < len(left):
-        before = shingles[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(shingles, before + SHINGLES_PER_BLOCK, side="right")))
-        yield slice(start, stop)
-        start = stop
+    """Yield slices of the pairs whose texts, each counted once, together have about ``SHINGLES_PER_BLOCK`` shingles.
+
+    A slice has at most about ``PAIRS_PER_BLOCK`` pairs.
+    """
+    # Pieces that have about an eighth of that even if no text is in two pairs. They are joined while they fit.
+    most = np.cumsum(sizes[left] + sizes[right])
+    pieces = np.flatnonzero(np.diff(most // max(1, SHINGLES_PER_BLOCK // 8))) + 1
+    bounds = [0, *pieces.tolist(), len(left)]
+    start, shingles, seen = 0, 0, np.zeros(len(sizes), np.bool_)
+    for first, last in pairwise(bounds):
+        texts = np.unique(np.concatenate([left[first:last], right[first:last]]))
+        added = int(sizes[texts[~seen[texts]]].sum())
+        if start < first and (shingles + added > SHINGLES_PER_BLOCK or last - start > PAIRS_PER_BLOCK):
+            yield slice(start, first)
+            start, shingles = first, 0
+            seen[:] = False
+            added = int(sizes[texts].sum())
+        seen[texts] = True
+        shingles += added
+    if start < len(left):
+        yield slice(start, len(left))
 
 
 def _take(texts: Texts, rows: Int64s) -> Texts:

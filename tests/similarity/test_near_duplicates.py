@@ -126,6 +126,17 @@ def test_pairs_and_scores_do_not_depend_on_the_sizes_of_the_buffers(
     assert as_dict(parts) == as_dict(whole)
 
 
+def test_a_text_in_many_pairs_of_a_block_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = np.full(90, 10)
+    left, right = np.triu_indices(90, 1)
+    monkeypatch.setattr(near_duplicates, "SHINGLES_PER_BLOCK", 1_000)
+    for pairs, blocks in ((10_000, 1), (2_500, 2)):
+        monkeypatch.setattr(near_duplicates, "PAIRS_PER_BLOCK", pairs)
+        slices = list(near_duplicates._slice_pairs(sizes, left, right))
+        assert np.concatenate([np.arange(len(left))[each] for each in slices]).tolist() == list(range(len(left)))
+        assert len(slices) == blocks
+
+
 def test_more_pairs_than_the_limit_raise_an_error() -> None:
     with pytest.raises(SeasDataError, match="over 50,000,000 pairs"):
         near_duplicates.find_pairs(["a walk along the river in spring"] * 12_000, 0.8)
