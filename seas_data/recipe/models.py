@@ -24,7 +24,7 @@ class ModelInProcess(StrictModel):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is a GPU if there is one."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is bf16 on a GPU, fp32 elsewhere."""
+    """`auto` is bf16 on a GPU. On a CPU it is fp32, in which the batch of a request hardly ever changes its answer."""
     max_batch_tokens: int = Field(default=65_536, ge=1)
     """Maximum tokens of a batch, prompts and responses with padding. Memory grows with it."""
     max_batch_rows: int = Field(default=256, ge=1)

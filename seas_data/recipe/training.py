@@ -49,8 +49,8 @@ class TrainingSettings(StrictModel):
     device: Literal["auto", "cpu"] = "auto"
     """`auto` is a GPU if there is one."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is bf16 where a GPU has it, otherwise fp32. The trained weights are kept in fp32 in any case: bf16 would
-    round an update of 5e-6 away."""
+    """`auto` is bf16 where the GPU, or the CPU without one, multiplies it natively, otherwise fp32. The trained weights
+    are kept in fp32 in any case: bf16 would round an update of 5e-6 away."""
     gradient_checkpointing: bool = True
     """Recompute activations instead of storing them: less memory, about a fifth slower."""
     lora: TrainingLora | None = None

@@ -21,6 +21,7 @@ from seas_data import progress
 from seas_data.errors import SeasDataError
 from seas_data.models.loading import load_weights
 from seas_data.recipe import TrainingLora, TrainingSettings
+from seas_data.similarity.bfloat16 import has_cpu_bf16
 from seas_data.store import files
 from seas_data.train import rows
 from seas_data.train.job import Job, prepared_rows, write_report
@@ -39,7 +40,7 @@ def fit(job: Job, make_trainer: Callable[..., Any]) -> None:
     _refuse_idle_gpus(settings)
     if (job.work / _COMPLETE).exists():
         return
-    with _silence_libraries():
+    with _silence_libraries(), _score_completions_only():
         trainer, adapted = _build_trainer(job, make_trainer)
         trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
         config = trainer.accelerator.unwrap_model(trainer.model).config
@@ -102,7 +103,7 @@ def in_bf16(settings: TrainingSettings) -> bool:
     import torch
 
     if settings.precision == "auto":
-        return not _on_cpu(settings) and torch.cuda.is_bf16_supported()
+        return has_cpu_bf16() if _on_cpu(settings) else torch.cuda.is_bf16_supported()
     return settings.precision == "bf16"
 
 
@@ -174,6 +175,27 @@ def _silence_libraries() -> Iterator[None]:
             yield
         finally:
             logging.set_verbosity(before)
+
+
+@contextmanager
+def _score_completions_only() -> Iterator[None]:
+    """Let TRL compute logits on a CPU only where a token is trained, as it does on a GPU.
+
+    TRL computes those of prompts and padding too wherever it has no Triton kernels, for the sake of accelerators that
+    compile each shape again. On a CPU that is up to half of an update with a vocabulary of 49,152. There is no public
+    setting; without the private name nothing is lost but time.
+    """
+    from trl.trainer import utils
+
+    before = getattr(utils, "_use_triton", None)
+    if before is None:
+        yield
+        return
+    utils._use_triton = lambda device: device.type == "cpu" or before(device)
+    try:
+        yield
+    finally:
+        utils._use_triton = before
 
 
 def _build_trainer(job: Job, make_trainer: Callable[..., Any]) -> tuple[Any, bool]:

@@ -1,16 +1,18 @@
 """Real trainings of tiny models: they learn, report, and leave a model folder like any other."""
 
+import contextlib
 import json
 from pathlib import Path
 
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from seas_data import tables
 from seas_data.errors import SeasDataError
-from seas_data.train import dpo, sft
+from seas_data.train import dpo, fit, sft
 from tests.train.conftest import preference, supervised, weights
 
 
@@ -176,3 +178,50 @@ def test_no_option_of_trl_sets_a_setting_twice(base: Path, rows: pl.DataFrame, t
         with pytest.raises(SeasDataError, match=f"options: {name}"):
             sft(base, rows, supervised(trl_options={name: 1}), tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+def test_logits_are_computed_only_where_a_token_is_trained(
+    taught: Path, pairs: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl.trainer import utils
+
+    scored = []
+    original = utils._ChunkedLogProbFunction.apply
+
+    def apply(hidden: torch.Tensor, *others: object) -> object:
+        scored.append(hidden.shape[0])
+        return original(hidden, *others)
+
+    def train(name: str) -> dict[str, torch.Tensor]:
+        scored.clear()
+        dpo(taught, pairs, preference(epochs=1), tmp_path / name)
+        return load_file(tmp_path / name / "model.safetensors")
+
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", apply)
+    ours = train("ours")
+    few = max(scored)
+    monkeypatch.setattr(fit, "_score_completions_only", contextlib.nullcontext)
+    plain = train("plain")
+    assert few < max(scored) / 2
+    for name, weights_of_it in plain.items():
+        torch.testing.assert_close(ours[name], weights_of_it, atol=1e-5, rtol=1e-5)
+
+
+def test_the_precision_is_that_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "has_cpu_bf16", lambda: True)
+    assert fit.in_bf16(preference(precision="auto"))
+    assert not fit.in_bf16(preference(precision="fp32"))
+    monkeypatch.setattr(fit, "has_cpu_bf16", lambda: False)
+    assert not fit.in_bf16(preference(precision="auto"))
+
+
+def test_bf16_learns_the_same(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
+    for precision in ("fp32", "bf16"):
+        dpo(taught, pairs, preference(epochs=2, precision=precision), tmp_path / precision)
+    gains = [
+        float((logp(tmp_path / name, pairs, "chosen") - logp(tmp_path / name, pairs, "rejected")).mean())
+        for name in ("fp32", "bf16")
+    ]
+    before = float((logp(taught, pairs, "chosen") - logp(taught, pairs, "rejected")).mean())
+    assert min(gains) > before
+    assert gains[1] - before == pytest.approx(gains[0] - before, rel=0.1)
