@@ -76,7 +76,7 @@ def trainer_arguments(config: Any, job: Job, **own: Any) -> Any:
         "max_grad_norm": settings.max_grad_norm,
         "seed": settings.seed,
         "data_seed": settings.seed,
-        "use_cpu": settings.device == "cpu",
+        "use_cpu": cpu,
         "bf16": in_bf16(settings),
         "gradient_checkpointing": None,  # the old name, which TRL sets
         "activation_checkpointing": settings.gradient_checkpointing,

@@ -217,7 +217,7 @@ def test_the_precision_is_that_of_the_processor(monkeypatch: pytest.MonkeyPatch)
 
 def test_bf16_learns_the_same(taught: Path, pairs: pl.DataFrame, tmp_path: Path) -> None:
     for precision in ("fp32", "bf16"):
-        dpo(taught, pairs, preference(epochs=2, precision=precision), tmp_path / precision)
+        dpo(taught, pairs, preference(epochs=2, precision=precision, device="auto"), tmp_path / precision)
     gains = [
         float((logp(tmp_path / name, pairs, "chosen") - logp(tmp_path / name, pairs, "rejected")).mean())
         for name in ("fp32", "bf16")
