@@ -11,12 +11,12 @@ its figures, with the settings that differ from the recipe's. ``--write`` stores
 where a run replaces the earlier one of its name, and writes docs/evidence.md from all stored runs, so that later runs
 add to the page. ``speed`` needs the model (``make smollm2``) and times in one run, by processor time:
 
-- fp32 matrix products of the model's shapes, the most that a step could reach;
-- DPO updates of eight pairs by this package and by TRL's DPOTrainer with its defaults, on the same rows; only its bf16
-  autocast is off, which CPUs without such units emulate many times slower;
+- matrix products of the model's shapes, the most that a step could reach;
+- DPO updates of eight pairs by this package and by TRL's DPOTrainer with its defaults, on the same rows;
 - answers of the transformers backend and of plain ``generate`` calls, 16 requests with four samples each.
 
-The ratios are its result; a ratio of less than 1 says that the package is slower.
+Both sides have the same precision: fp32, and then bf16 where the processor multiplies it. The ratios are its result; a
+ratio of less than 1 says that the package is slower.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from sandbox import table
@@ -33,6 +33,7 @@ from smollm2_evidence import show_evidence
 from smollm2_runs import RUNS, build_runs
 
 CHECKOUT = Path(__file__).parents[1]
+Precision = Literal["fp32", "bf16"]
 
 
 def main() -> None:
@@ -62,26 +63,32 @@ def main() -> None:
 def measure_speed(arguments: argparse.Namespace) -> None:
     import torch
 
+    from seas_data.similarity.bfloat16 import has_cpu_bf16
+
     torch.set_num_threads(arguments.threads)
-    peak = measure_peak()
-    print(f"fp32 matrix products: {peak:.0f} GFLOP/s on {arguments.threads} threads")
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        rows.append(compare_training(Path(folder), arguments.updates, peak))
-        rows.append(compare_generation(Path(folder)))
-    print(table(["", "ours, ms of processor time a token", "plain", "ratio", "share of the fp32 peak"], rows))
+    precisions: list[Precision] = ["fp32", "bf16"] if has_cpu_bf16() else ["fp32"]
+    for precision in precisions:
+        peak = measure_peak(precision)
+        print(f"{precision} matrix products: {peak:.0f} GFLOP/s on {arguments.threads} threads")
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(compare_training(Path(folder), arguments.updates, precision, peak))
+            rows.append(compare_generation(Path(folder), precision))
+    print(table(["", "ours, ms of processor time a token", "plain", "ratio", "share of the matrix products"], rows))
 
 
-def measure_peak() -> float:
-    """Return the GFLOP/s of the products of a layer of the model, in fp32."""
+def measure_peak(precision: str) -> float:
+    """Return the GFLOP/s of the products of a layer of the model."""
     import torch
 
-    inputs, weights = torch.randn(1024, 576), torch.randn(1536, 576)
-    seconds, _ = processor_time(lambda: [torch.nn.functional.linear(inputs, weights) for _ in range(20)])
-    return float(20 * 2 * 1024 * 576 * 1536 / seconds / 1e9)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    inputs, weights = torch.randn(1024, 576, dtype=dtype), torch.randn(1536, 576, dtype=dtype)
+    torch.nn.functional.linear(inputs, weights)
+    seconds, _ = processor_time(lambda: [torch.nn.functional.linear(inputs, weights) for _ in range(100)])
+    return float(100 * 2 * 1024 * 576 * 1536 / seconds / 1e9)
 
 
-def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
+def compare_training(folder: Path, updates: int, precision: Precision, peak: float) -> list[str]:
     """Return the row of DPO: processor time of a trained token, without loading the model and writing the result."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
@@ -96,13 +103,19 @@ def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
     pairs = pl.read_ndjson(CHECKOUT / "pipelines" / "smollm2" / "preferences.jsonl").head(8 * updates)
     pairs = pairs.select("prompt", "chosen", "rejected")
     settings = TrainingDpo(
-        learning_rate=2e-5, max_length=320, gradient_checkpointing=False, precompute_ref_log_probs=True, device="cpu"
+        learning_rate=2e-5,
+        max_length=320,
+        gradient_checkpointing=False,
+        precompute_ref_log_probs=True,
+        device="cpu",
+        precision=precision,
     )
     job = Job(method="dpo", model=model, settings=settings, output=folder / "ours")
     prepare(job, pairs)
     tokenizer = fit.rows.load_tokenizer(model, settings)
-    trainer = make_trainer(job, Dataset.from_file(str(prepared_rows(job))), tokenizer, [])
-    ours, _ = processor_time(trainer.train)
+    with fit.score_completions_only():
+        trainer = make_trainer(job, Dataset.from_file(str(prepared_rows(job))), tokenizer, [])
+        ours, _ = processor_time(trainer.train)
     turns = pairs.select(
         *(pl.concat_list(pl.struct(role=pl.lit(role), content=column)).alias(column) for column, role in ROLES.items())
     )
@@ -110,7 +123,7 @@ def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
         str(folder / "plain"),
         use_cpu=True,
         report_to="none",
-        bf16=False,
+        bf16=precision == "bf16",
         disable_tqdm=True,
         save_strategy="no",
         num_train_epochs=1,
@@ -123,13 +136,17 @@ def compare_training(folder: Path, updates: int, peak: float) -> list[str]:
     tokens = sum(2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in prepared)
     # Six operations a weight and token in training, and two in the pass of the reference (Kaplan et al., 2001.08361).
     share = 8 * 134.5e6 * tokens / ours / 1e9 / peak
-    return [f"DPO, {8 * updates} pairs, {tokens:,} tokens", *ratio(ours / tokens, plain / tokens), f"{share:.0%}"]
+    return [
+        f"DPO, {8 * updates} pairs, {tokens:,} tokens, {precision}",
+        *ratio(ours / tokens, plain / tokens),
+        f"{share:.0%}",
+    ]
 
 
 ROLES = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
 
 
-def compare_generation(folder: Path) -> list[str]:
+def compare_generation(folder: Path, precision: Precision) -> list[str]:
     """Return the row of generation: processor time of a token, prompts included in the time and not in the count."""
     import torch
 
@@ -145,7 +162,7 @@ def compare_generation(folder: Path) -> list[str]:
         }
     )
     sampling = Sampling(max_new_tokens=64)
-    with open_backend("T0", ModelInProcess(model="smollm2-135m-instruct", device="cpu")) as model:
+    with open_backend("T0", ModelInProcess(model="smollm2-135m-instruct", device="cpu", precision=precision)) as model:
         ours, answers = processor_time(lambda: model.generate(requests, sampling, 4, folder / "answers", "answers"))
         texts = [
             model.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -166,7 +183,11 @@ def compare_generation(folder: Path) -> list[str]:
         plain, written = processor_time(generate)
         ended = torch.isin(written[:, batch["input_ids"].shape[1] :], torch.tensor(model.end_ids)).cumsum(1) > 0
     own_tokens, plain_tokens = int(answers["tokens"].sum()), int((~ended).sum())
-    return [f"generation, 64 answers, {own_tokens:,} tokens", *ratio(ours / own_tokens, plain / plain_tokens), ""]
+    return [
+        f"generation, 64 answers, {own_tokens:,} tokens, {precision}",
+        *ratio(ours / own_tokens, plain / plain_tokens),
+        "",
+    ]
 
 
 def ratio(ours: float, plain: float) -> list[str]:

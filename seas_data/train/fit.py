@@ -40,7 +40,7 @@ def fit(job: Job, make_trainer: Callable[..., Any]) -> None:
     _refuse_idle_gpus(settings)
     if (job.work / _COMPLETE).exists():
         return
-    with _silence_libraries(), _score_completions_only():
+    with _silence_libraries(), score_completions_only():
         trainer, adapted = _build_trainer(job, make_trainer)
         trainer.train(resume_from_checkpoint=_last_checkpoint(job.work))
         config = trainer.accelerator.unwrap_model(trainer.model).config
@@ -178,7 +178,7 @@ def _silence_libraries() -> Iterator[None]:
 
 
 @contextmanager
-def _score_completions_only() -> Iterator[None]:
+def score_completions_only() -> Iterator[None]:
     """Let TRL compute logits on a CPU only where a token is trained, as it does on a GPU.
 
     TRL computes those of prompts and padding too wherever it has no Triton kernels, for the sake of accelerators that

@@ -200,7 +200,7 @@ def test_logits_are_computed_only_where_a_token_is_trained(
     monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", apply)
     ours = train("ours")
     few = max(scored)
-    monkeypatch.setattr(fit, "_score_completions_only", contextlib.nullcontext)
+    monkeypatch.setattr(fit, "score_completions_only", contextlib.nullcontext)
     plain = train("plain")
     assert few < max(scored) / 2
     for name, weights_of_it in plain.items():
