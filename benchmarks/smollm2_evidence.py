@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ FIGURES, PAGE = Path(__file__).with_name("smollm2.json"), CHECKOUT / "docs" / "e
 RECIPE = CHECKOUT / "pipelines" / "smollm2.yaml"
 START = "<!-- Written by benchmarks/smollm2.py evidence from benchmarks/smollm2.json. -->\n"
 END = "<!-- end -->\n"
-SECTIONS = ("loop", "pairs", "training")
+SECTIONS = ("loop", "models", "pairs", "training")
 """The sections of the recipe whose settings describe a run."""
 FILES = ("loop.instructions", "loop.preferences", "loop.evaluation.expected_answers")
 """Settings that name files: a version has their names alone."""
@@ -110,8 +110,8 @@ def differences(stated: Any, used: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def to_markdown(runs: Mapping[str, Figure]) -> str:
-    """Return the table of all runs, and the tables of each."""
-    parts = ["### All runs", overview(runs)]
+    """Return the table of all runs, those of runs that differ in the seed alone, and the tables of each."""
+    parts = ["### All runs", overview(runs), *pooled(runs)]
     for name, run in runs.items():
         parts += [f"### {name}", *describe(run)]
     return "\n\n".join(parts)
@@ -135,6 +135,27 @@ def overview(runs: Mapping[str, Figure]) -> str:
         ]
         rows.append([name, str(run["seed"]), str(last), *cells, *ends])
     return table(header, rows)
+
+
+def pooled(runs: Mapping[str, Figure]) -> Iterator[str]:
+    """Yield a matrix for each group of runs that differ in the seed alone: the mean of each cell, and its range."""
+    groups: dict[str, dict[str, Figure]] = {}
+    for name, run in runs.items():
+        key = json.dumps([run["recipe"], run["settings"], len(run["models"])], sort_keys=True)
+        groups.setdefault(key, {})[name] = run
+    for group in groups.values():
+        if len(group) == 1:
+            continue
+        names = [row["model"] for row in next(iter(group.values()))["models"]]
+        reds, targets = ([name for name in names if name.startswith(letter)] for letter in "RT")
+        rows = [[red, *(pooled_cell(group.values(), red, target) for target in targets)] for red in reds]
+        yield f"Attack success, mean of {'; '.join(group)} (lowest to highest):"
+        yield table(["", *targets], rows)
+
+
+def pooled_cell(runs: Iterable[Figure], red: str, target: str) -> str:
+    values = [row["value"] for run in runs for row in [find(run["matrix"], red_team=red, target=target)] if row]
+    return f"{number(sum(values) / len(values))} ({number(min(values))} to {number(max(values))})" if values else ""
 
 
 def describe(run: Figure) -> Iterator[str]:
