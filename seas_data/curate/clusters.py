@@ -57,7 +57,8 @@ def cluster_prompts(
     Output columns: the ``clusters`` table without ``version``; ``x``, ``y`` have no unit.
     """
     order = texts["prompt_id"].arg_sort().to_numpy()
-    rows, ordered = texts[order], np.ascontiguousarray(vectors[order], dtype=np.float32)
+    in_order = bool((order == np.arange(len(order))).all())  # vectors of a million rows are not copied for nothing
+    rows, ordered = texts[order], np.ascontiguousarray(vectors if in_order else vectors[order], dtype=np.float32)
     if rows.height == 0:
         return pl.DataFrame(schema=_SCHEMA)
     with threadpool_limits(1), progress.bar(3, "clusters and map", "steps") as bar:

@@ -94,10 +94,9 @@ def cluster_new_prompts(vectors: PayloadVectors, earlier: pl.DataFrame, settings
     placed = rows.select("prompt_id").with_row_index("at").join(earlier, on="prompt_id", maintain_order="left")
     is_placed = np.zeros(rows.height, dtype=bool)
     is_placed[placed["at"].to_numpy()] = True
-    earlier_clusters = EarlierClusters(placed.drop("at"), matrix[is_placed]) if placed.height else None
-    new = cluster_prompts(
-        rows.filter(pl.Series(~is_placed)).select("prompt_id", "text"), matrix[~is_placed], settings, earlier_clusters
-    )
-    if earlier_clusters is None and earlier.height:
-        return new.with_columns(pl.col("cluster") + earlier["cluster"].max() + 1)
-    return new
+    if placed.height:
+        earlier_clusters = EarlierClusters(placed.drop("at"), matrix[is_placed])
+        unplaced = rows.filter(pl.Series(~is_placed)).select("prompt_id", "text")
+        return cluster_prompts(unplaced, matrix[~is_placed], settings, earlier_clusters)
+    new = cluster_prompts(rows.select("prompt_id", "text"), matrix, settings)
+    return new.with_columns(pl.col("cluster") + earlier["cluster"].max() + 1) if earlier.height else new
