@@ -51,7 +51,8 @@ def store_runs(given: Mapping[str, Path]) -> dict[str, Figure]:
     """Store the figures of the workspaces ``given`` by name, write the page, and return the figures of all runs."""
     stored: dict[str, Figure] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     stored |= {name: read_run(sd.open(folder).version()) for name, folder in given.items()}
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(run, sort_keys=True)}" for name, run in sorted(stored.items()))
+    stored = dict(sorted(stored.items()))
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(run, sort_keys=True)}" for name, run in stored.items())
     FIGURES.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
     PAGE.write_text(replace_block(PAGE.read_text(encoding="utf-8"), START, to_markdown(stored)), encoding="utf-8")
     return stored
