@@ -77,7 +77,7 @@ def measure_speed(arguments: argparse.Namespace) -> None:
     print(table(["", "ours, ms of processor time a token", "plain", "ratio", "share of the matrix products"], rows))
 
 
-def measure_peak(precision: str) -> float:
+def measure_peak(precision: Precision) -> float:
     """Return the GFLOP/s of the products of a layer of the model."""
     import torch
 

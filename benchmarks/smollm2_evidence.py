@@ -148,14 +148,14 @@ def pooled(runs: Mapping[str, Figure]) -> Iterator[str]:
     for group in groups.values():
         if len(group) == 1:
             continue
-        names = [row["model"] for row in next(iter(group.values()))["models"]]
-        reds, targets = ([name for name in names if name.startswith(letter)] for letter in "RT")
+        reds, targets = model_names(next(iter(group.values())))
         rows = [[red, *(pooled_cell(group.values(), red, target) for target in targets)] for red in reds]
         yield f"Attack success, mean of {'; '.join(group)} (lowest to highest):"
         yield table(["", *targets], rows)
 
 
 def pooled_cell(runs: Iterable[Figure], red: str, target: str) -> str:
+    """Return a cell of the matrix of several runs: the mean, and the lowest and highest value."""
     values = [row["value"] for run in runs for row in [find(run["matrix"], red_team=red, target=target)] if row]
     return f"{number(sum(values) / len(values))} ({number(min(values))} to {number(max(values))})" if values else ""
 
@@ -168,7 +168,7 @@ def describe(run: Figure) -> Iterator[str]:
         f"`pipelines/smollm2.yaml`: {changed}."
     )
     models = {row["model"]: row for row in run["models"]}
-    reds, targets = ([name for name in models if name.startswith(letter)] for letter in "RT")
+    reds, targets = model_names(run)
     yield "Attack success, with its interval; below it, that of valid attacks alone:"
     yield table(["", *targets], [[red, *(cell(run, red, target, valid=True) for target in targets)] for red in reds])
     yield "Red teams, by their evaluation attacks:"
@@ -188,6 +188,12 @@ def describe(run: Figure) -> Iterator[str]:
     yield "Candidates for pairs of attacks, by what became of them: " + "; ".join(pair_counts(run)) + "."
     seconds = ", ".join(f"{row['stage']} {row['seconds']:,.0f}" for row in run["stages"])
     yield f"Seconds of the clock, beside other work, of stages of ten and more: {seconds}."
+
+
+def model_names(run: Figure) -> tuple[list[str], list[str]]:
+    """Return the red teams and the targets of a run, in order."""
+    names = [row["model"] for row in run["models"]]
+    return [name for name in names if name.startswith("R")], [name for name in names if name.startswith("T")]
 
 
 def red_team(run: Figure, red: str) -> list[str]:

@@ -13,8 +13,14 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 THINGS = ("door", "lock", "lamp", "boat", "bell", "rope", "sail", "well")
 WORDS = [*THINGS, "red", "which", "colour", "has", "the", "it", "is", "please", "no"]
-SMALL = {"max_length": 40, "device": "cpu", "gradient_checkpointing": False, "logging_steps": 2, "batch_size": 8}
-SMALL |= {"precision": "fp32"}  # figures are compared, on any processor
+SMALL = {
+    "max_length": 40,
+    "device": "cpu",
+    "precision": "fp32",  # figures are compared, on any processor
+    "gradient_checkpointing": False,
+    "logging_steps": 2,
+    "batch_size": 8,
+}
 
 
 def supervised(**changes: object) -> TrainingSft:
