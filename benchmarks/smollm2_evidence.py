@@ -72,6 +72,7 @@ def read_run(version: Version) -> Figure:
         "seed": seed,
         "settings": settings,
         "matrix": rows_of(version, "attack-success-matrix"),
+        "differences": rows_of(version, "attack-success-differences"),
         "red_teams": rows_of(version, "red-teams"),
         "validity": rows_of(version, "attack-validity"),
         "targets": rows_of(version, "target-sets") + read_utility(version),
@@ -171,6 +172,11 @@ def describe(run: Figure) -> Iterator[str]:
     reds, targets = model_names(run)
     yield "Attack success, with its interval; below it, that of valid attacks alone:"
     yield table(["", *targets], [[red, *(cell(run, red, target, valid=True) for target in targets)] for red in reds])
+    steps = [row for row in run.get("differences", []) if row["against"] == "the previous red team"]
+    if steps:
+        yield "Attack success less that of the red team before, paired by seed:"
+        cells = [[show(find(steps, red_team=red, target=target), True) for target in targets] for red in reds[1:]]
+        yield table(["", *targets], [[red, *row] for red, row in zip(reds[1:], cells, strict=True)])
     yield "Red teams, by their evaluation attacks:"
     yield table(
         ["", "rows", "valid", "others", "unique", "similarity to the nearest other", "to the nearest of `train`"],
