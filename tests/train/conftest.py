@@ -1,6 +1,5 @@
 """A tiny world to train in: one-layer models that know twenty words, and rows in which a colour is asked for."""
 
-import os
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +7,6 @@ import pytest
 
 from seas_data.recipe import TrainingDpo, TrainingSft
 from seas_data.sandbox.tiny import write_model
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 THINGS = ("door", "lock", "lamp", "boat", "bell", "rope", "sail", "well")
 WORDS = [*THINGS, "red", "which", "colour", "has", "the", "it", "is", "please", "no"]
