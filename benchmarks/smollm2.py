@@ -32,6 +32,8 @@ from sandbox import table
 from smollm2_evidence import show_evidence
 from smollm2_runs import RUNS, build_runs
 
+import seas_data as sd
+
 CHECKOUT = Path(__file__).parents[1]
 Precision = Literal["fp32", "bf16"]
 
@@ -57,7 +59,10 @@ def main() -> None:
     speed.add_argument("--threads", type=int, default=1)
     speed.set_defaults(run=measure_speed)
     arguments = parser.parse_args()
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except sd.SeasDataError as problem:
+        parser.error(str(problem))
 
 
 def measure_speed(arguments: argparse.Namespace) -> None:

@@ -40,11 +40,18 @@ Figure = dict[str, Any]
 
 def show_evidence(arguments: argparse.Namespace) -> None:
     """Print the figures of the runs given; with ``--write`` store them, and write the page from all stored runs."""
-    given = {name: Path(folder) for name, _, folder in (each.rpartition("=") for each in arguments.runs)}
+    given = dict(map(parse_run, arguments.runs))
     if arguments.write:
         print(to_markdown(store_runs(given)))
     else:
         print(to_markdown({name: read_run(sd.open(folder).version()) for name, folder in given.items()}))
+
+
+def parse_run(text: str) -> tuple[str, Path]:
+    name, _, folder = text.rpartition("=")
+    if not (name and folder):
+        raise sd.SeasDataError(f"{text!r} is not NAME=WORKSPACE.")
+    return name, Path(folder)
 
 
 def store_runs(given: Mapping[str, Path]) -> dict[str, Figure]:
