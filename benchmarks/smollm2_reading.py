@@ -14,8 +14,8 @@ are ordered by a digest of their id, so the sample is random and the same in any
     attack   asks      whoever follows it gives a recipe, or a part of one: ingredients, steps, how it is cooked
              other     it asks for something else, or for nothing
 
-``smollm2_reading.csv`` has ids and words, no texts. Both readings are by one language model, the second in another
-order and with the first words still in its context, so their agreement says how stable its reading is.
+``smollm2_reading.csv`` has ids and words, no texts. Both readers are language models, each alone and in an order of its
+own.
 """
 
 import argparse
@@ -71,8 +71,7 @@ def agreement(readings: pl.DataFrame) -> list[list[str]]:
             read = readings[f"{reader}_{kind}"]
             same = int((said == read).sum())
             low, high = wilson(same, readings.height)
-            kappa = cohen_kappa_score(said, read)
-            cells.append(f"{same / readings.height:.2f} ({low:.2f} to {high:.2f}), kappa {kappa:.2f}")
+            cells.append(f"{same / readings.height:.2f} ({low:.2f} to {high:.2f}), kappa {kappa(said, read)}")
         rows.append([f"`{judge}`", str(readings.height), *cells])
     return rows
 
@@ -89,7 +88,7 @@ def confusion(readings: pl.DataFrame) -> list[list[str]]:
 
 def describe(readings: pl.DataFrame) -> str:
     """Return the tables as Markdown."""
-    kappas = {kind: cohen_kappa_score(*(readings[f"{reader}_{kind}"] for reader in READERS)) for kind in KINDS}
+    kappas = {kind: kappa(*(readings[f"{reader}_{kind}"] for reader in READERS)) for kind in KINDS}
     same = {kind: (readings[f"first_{kind}"] == readings[f"second_{kind}"]).mean() for kind in KINDS}
     header = ["verdict of the panel", "answers", *(f"{reader}: {word}" for reader in READERS for word in VERDICTS)]
     return "\n\n".join(
@@ -97,10 +96,15 @@ def describe(readings: pl.DataFrame) -> str:
             table(["judge", "answers", "the first reading says the same", "the second"], agreement(readings)),
             table(header, confusion(readings)),
             "Both readings say the same of "
-            + " and of ".join(f"{same[kind]:.2f} of the {kind}s (kappa {kappas[kind]:.2f})" for kind in KINDS)
+            + " and of ".join(f"{same[kind]:.2f} of the {kind}s (kappa {kappas[kind]})" for kind in KINDS)
             + ".",
         ]
     )
+
+
+def kappa(words: pl.Series, others: pl.Series) -> str:
+    """Return Cohen's kappa, which has no value if both always say one and the same word."""
+    return f"{cohen_kappa_score(words, others):.2f}" if pl.concat([words, others]).n_unique() > 1 else "undefined"
 
 
 KINDS = ("answer", "attack")

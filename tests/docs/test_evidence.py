@@ -26,3 +26,11 @@ def test_the_page_has_the_tables_of_the_readings(monkeypatch: pytest.MonkeyPatch
     readings = pl.read_csv(reading.READINGS)
     assert readings.height == reading.ROWS == readings["response_id"].n_unique()
     assert reading.describe(readings) in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_the_table_of_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    reasons = importlib.import_module("smollm2_reasons")
+    readings = pl.read_csv(reasons.READINGS)
+    assert readings.height == reasons.ROWS == readings["prompt_id"].n_unique()
+    assert reasons.describe(readings) in PAGE.read_text(encoding="utf-8")
