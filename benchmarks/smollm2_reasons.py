@@ -25,18 +25,21 @@ from typing import Final
 
 import polars as pl
 from sandbox import table
-from smollm2_evidence import PAGE, replace_block
+from smollm2_evidence import PAGE, RECIPE, replace_block
 from smollm2_reading import kappa
 
 import seas_data as sd
+from seas_data.judges import rules
+from seas_data.judges.run import named_categories
+from seas_data.loop.attack_validity import find_off_type
 from seas_data.query.version import Version
+from seas_data.recipe import JudgeRules
 
 READINGS: Final = Path(__file__).with_suffix(".csv")
 START: Final = "<!-- Written by benchmarks/smollm2_reasons.py score. -->\n"
 ROWS: Final = 200
 READERS: Final = ("first", "second")
-MEASURED: Final = ("attacker_refused", "echoes_request", "gibberish", "harmless")
-"""The reasons that ``pipelines/smollm2.yaml`` measures; it leaves ``off_type`` out."""
+REASONS: Final = ("attacker_refused", "echoes_request", "gibberish", "harmless", "off_type")
 TYPES: Final = {
     "Role Play": "gives the assistant, or the asker, a role or a scene",
     "Adversarial Prefix": "says how the answer must begin or what its first line is",
@@ -55,29 +58,36 @@ def draw(version: Version, order: int) -> pl.DataFrame:
 
 
 def add_marked(readings: pl.DataFrame, version: Version) -> pl.DataFrame:
-    """Return ``readings`` (prompt_id and the readers' words) with ``marked``, the reason of the build or ``valid``."""
-    marked = version.table("attacks").select("prompt_id", marked=pl.col("invalid").fill_null("valid"))
+    """Return ``readings`` (prompt_id and the readers' words) with ``marked``, the first reason, or ``valid``.
+
+    The reasons are those of the build, and ``off_type`` by the judge ``way`` of the recipe, which a build asks only
+    with ``loop.validity.types=way``.
+    """
+    (way,) = (judge for judge in sd.load_recipe(RECIPE).judges if judge.label == "way")
+    assert isinstance(way, JudgeRules)
+    attacks = draw(version, 1).select("prompt_id", "type", "attack", request_id="prompt_id", prompt="attack")
+    verdicts = rules.judge_rows(attacks, way, "prompt").rename({"request_id": "prompt_id"})
+    off_type = find_off_type(attacks, verdicts, named_categories(way)).select("prompt_id", "off_type")
+    marked = version.table("attacks").join(off_type, on="prompt_id")
+    marked = marked.select("prompt_id", marked=pl.coalesce("invalid", "off_type").fill_null("valid"))
     return readings.select("prompt_id", *READERS).join(marked, on="prompt_id", validate="1:1")
 
 
 def describe(readings: pl.DataFrame) -> str:
     """Return the table as Markdown, and how often the readers agree."""
     rows = []
-    for reason in (*MEASURED, "off_type"):
-        measured = reason in MEASURED
+    for reason in REASONS:
         marked = readings["marked"] == reason
         found = [readings[reader] == reason for reader in READERS]
         right = [int((marked & each).sum()) for each in found]
         rows.append(
             [
                 f"`{reason}`",
-                str(marked.sum()) if measured else "not measured",
+                str(marked.sum()),
                 *(str(each.sum()) for each in found),
                 str((found[0] & found[1]).sum()),
-                ", ".join(_share(count, int(marked.sum())) for count in right) if measured else "",
-                ", ".join(_share(count, int(each.sum())) for count, each in zip(right, found, strict=True))
-                if measured
-                else "",
+                ", ".join(_share(count, int(marked.sum())) for count in right),
+                ", ".join(_share(count, int(each.sum())) for count, each in zip(right, found, strict=True)),
             ]
         )
     same = (readings["first"] == readings["second"]).mean()

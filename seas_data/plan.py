@@ -131,6 +131,13 @@ def _check_validity(recipe: Recipe, loop: Loop, prompt_judges: list[str]) -> Non
         )
     if settings.types == "nearest" and not recipe.embedders and recipe.sandbox is None:
         raise SeasDataError("loop.validity.types: nearest compares embeddings, and embedders is empty; set types: null")
+    if settings.types not in (None, "nearest"):
+        able = [each.label for each in recipe.judges if each.label in prompt_judges and judges.named_categories(each)]
+        if settings.types not in able:
+            raise SeasDataError(
+                f"loop.validity.types is {settings.types}; set it to nearest, or to one of the judges that give "
+                f"verdicts on prompts and have categories: {_join(able) or '(none)'}"
+            )
     for key in ("refusal", "announcement"):
         if (patterns := getattr(settings, key)) is not None:
             rules.check_patterns(patterns, "loop.validity", key)

@@ -63,6 +63,11 @@ def test_a_bundled_model_that_is_not_there_is_one_sentence(monkeypatch: pytest.M
             "loop.validity.judge is nobody; set it to one of the judges that give verdicts on prompts: keeper",
         ),
         (
+            ["loop.validity.types=keeper"],
+            "loop.validity.types is keeper; set it to nearest, or to one of the judges that give verdicts on prompts "
+            "and have categories: (none)",
+        ),
+        (
             ["loop.validity.refusal.patterns=['(']"],
             "loop.validity: '(' is not a regular expression in Rust's syntax",
         ),

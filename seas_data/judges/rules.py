@@ -30,8 +30,9 @@ from seas_data.recipe import JudgePatterns, JudgeRules
 
 def check(rules: JudgeRules) -> None:
     """Raise SeasDataError if an expression does not compile, a word is blank or a rule has neither."""
-    for name in ("unsafe", "refusal", "compliance"):
-        patterns: JudgePatterns | None = getattr(rules, name)
+    named = {name: getattr(rules, name) for name in ("unsafe", "refusal", "compliance")}
+    named |= {f"categories: {name}": patterns for name, patterns in rules.categories.items()}
+    for name, patterns in named.items():
         if patterns is not None:
             check_patterns(patterns, f"the judge {rules.name}", name)
 
@@ -57,7 +58,7 @@ def check_patterns(patterns: JudgePatterns, where: str, name: str) -> None:
 
 
 def judge_rows(rows: pl.DataFrame, rules: JudgeRules, subject: Subject) -> pl.DataFrame:
-    """Return the verdict and refusal class of each row; prompts have no refusal class.
+    """Return the verdict, categories and refusal class of each row; prompts have no refusal class.
 
     Input columns: ``request_id``, ``prompt``, ``response`` (null if prompts are judged).
     Output columns: ``request_id`` and ``VERDICT_COLUMNS``.
@@ -65,6 +66,8 @@ def judge_rows(rows: pl.DataFrame, rules: JudgeRules, subject: Subject) -> pl.Da
     verdict, refusal = judge_text(pl.col(subject), rules)
     columns = {name: pl.lit(None, dtype) for name, dtype in VERDICT_COLUMNS.items()}
     columns |= {"verdict": verdict} if subject == "prompt" else {"verdict": verdict, "refusal": refusal}
+    if rules.categories:
+        columns["categories"] = find_categories(pl.col(subject), rules)
     return rows.select("request_id", **columns)
 
 
@@ -75,8 +78,10 @@ def judge_text(text: pl.Expr, rules: JudgeRules) -> tuple[pl.Expr, pl.Expr]:
     """
     blank = shows_nothing(text)
     verdict = refusal = pl.lit(None, pl.String)
-    if rules.unsafe is not None:
-        unsafe = pl.when(matches(text, rules.unsafe)).then(pl.lit("unsafe")).otherwise(pl.lit("safe"))
+    of_unsafe = [patterns for patterns in (rules.unsafe, *rules.categories.values()) if patterns is not None]
+    if of_unsafe:
+        found = pl.any_horizontal([matches(text, patterns) for patterns in of_unsafe])
+        unsafe = pl.when(found).then(pl.lit("unsafe")).otherwise(pl.lit("safe"))
         verdict = pl.when(blank).then(pl.lit("unparsed")).otherwise(unsafe)
     if rules.refusal is not None:
         complies = pl.lit(False) if rules.compliance is None else matches(text, rules.compliance)
@@ -84,6 +89,12 @@ def judge_text(text: pl.Expr, rules: JudgeRules) -> tuple[pl.Expr, pl.Expr]:
         answered = pl.lit("full_compliance")
         refusal = pl.when(~blank).then(pl.when(matches(text, rules.refusal)).then(refused).otherwise(answered))
     return verdict, refusal
+
+
+def find_categories(text: pl.Expr, rules: JudgeRules) -> pl.Expr:
+    """Return the names of ``rules.categories`` that ``text`` matches, in their order; null if it shows nothing."""
+    names = [pl.when(matches(text, patterns)).then(pl.lit(name)) for name, patterns in rules.categories.items()]
+    return pl.when(~shows_nothing(text)).then(pl.concat_list(names).list.drop_nulls())
 
 
 def matches(text: pl.Expr, patterns: JudgePatterns) -> pl.Expr:

@@ -90,7 +90,14 @@ def _check_panel(judge: JudgePanel, judges: Sequence[Judge]) -> None:
 
 def gives_verdicts(judge: Judge) -> bool:
     """Return whether the judge says which responses (or prompts) are unsafe."""
-    return judge.unsafe is not None if isinstance(judge, JudgeRules) else not isinstance(judge, JudgeRefusal)
+    if isinstance(judge, JudgeRules):
+        return judge.unsafe is not None or bool(judge.categories)
+    return not isinstance(judge, JudgeRefusal)
+
+
+def named_categories(judge: Judge) -> list[str]:
+    """Return the categories that the recipe names for the judge; none for judges that have their own."""
+    return list(judge.categories) if isinstance(judge, JudgeRules | JudgeChat) else []
 
 
 def classifies_refusals(judge: Judge) -> bool:

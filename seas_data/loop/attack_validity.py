@@ -11,7 +11,8 @@ echoes_request    begins with talk about the task (``loop.validity.announcement`
 gibberish         more than ``max_unseen`` of its letter triples are in no prompt of ``train``, though each of their
                   letters is, or more than ``max_repeated`` of its word triples repeat an earlier one
 harmless          the judge of prompts ``loop.validity.judge`` calls it safe
-off_type          with ``loop.validity.types``: its nearest adversarial prompt of ``train`` has another type
+off_type          the judge ``loop.validity.types`` finds other types than that of its seed, or none; with ``nearest``,
+                  its nearest adversarial prompt of ``train`` has another type
 ================  ======================================================================================================
 
 Letters that ``train`` lacks belong to another language, and scripts with thousands of characters (Chinese, Japanese,
@@ -19,11 +20,12 @@ Korean) have too many triples for any ``train`` to show, so neither is evidence 
 ``train`` has only a few prompts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
 from seas_data.judges import rules
+from seas_data.judges.run import named_categories
 from seas_data.loop.attack_quality import predict_types
 from seas_data.loop.attacks import add_language, select_sent
 from seas_data.loop.context import IterationContext
@@ -60,23 +62,42 @@ def mark_invalid(
     typed = sent.join(seeds.select("seed_id", "type"), on="seed_id")
     reasons = find_text_reasons(typed, train["text"], context.loop.attack.prompt_template, settings)
     rows = typed.join(reasons, on="prompt_id", how="left")
+    prompts = sent.select("prompt_id", "text").unique("prompt_id", keep="first", maintain_order=True)
     if settings.judge is not None:
-        prompts = sent.select("prompt_id", "text").unique("prompt_id", keep="first", maintain_order=True)
         verdicts = judge_prompts(context, prompts, settings.judge, f"validity {label}")
         safe = verdicts.filter(pl.col("verdict") == "safe").select("prompt_id", safe=pl.lit("harmless"))
         rows = rows.join(safe, on="prompt_id", how="left").with_columns(found=pl.coalesce("found", "safe"))
-    if settings.types == "nearest" and {"type", "kind", "language"} <= set(train.columns):
-        types = predict_types(context, add_language(sent, seeds, examples), train).types
-        if types is not None:
-            rows = rows.join(types, on="prompt_id", how="left").with_columns(
-                found=pl.coalesce("found", pl.when(pl.col("predicted") != pl.col("type")).then(pl.lit("off_type")))
-            )
+    if settings.types == "nearest":
+        if {"type", "kind", "language"} <= set(train.columns):
+            types = predict_types(context, add_language(sent, seeds, examples), train).types
+            if types is not None:
+                rows = rows.join(types, on="prompt_id", how="left").with_columns(
+                    found=pl.coalesce("found", pl.when(pl.col("predicted") != pl.col("type")).then(pl.lit("off_type")))
+                )
+    elif settings.types is not None:
+        verdicts = judge_prompts(context, prompts, settings.types, f"types {label}")
+        (judge,) = (each for each in context.recipe.judges if each.label == settings.types)
+        rows = find_off_type(rows, verdicts, named_categories(judge))
+        rows = rows.with_columns(found=pl.coalesce("found", "off_type"))
     found = rows.select("prompt_id", "found")
     return (
         attacks.drop("invalid")
         .join(found.rename({"found": "invalid"}), on="prompt_id", how="left")
         .select(attacks.columns)
     )
+
+
+def find_off_type(attacks: pl.DataFrame, verdicts: pl.DataFrame, types: Sequence[str]) -> pl.DataFrame:
+    """Return ``attacks`` with ``off_type``: that reason if the verdict has other categories than the type, or none.
+
+    ``types``: the categories that the judge has. An attack of another type, and one whose verdict did not parse, has
+    null. Input columns: ``attacks`` prompt_id, type; ``verdicts`` prompt_id, verdict, categories.
+    """
+    judged = verdicts.select("prompt_id", "verdict", "categories")
+    known = pl.col("verdict").is_in(["safe", "unsafe"]) & pl.col("type").cast(pl.String).is_in(list(types))
+    other = ~pl.col("categories").list.contains(pl.col("type").cast(pl.String)).fill_null(value=False)
+    rows = attacks.join(judged, on="prompt_id", how="left")
+    return rows.with_columns(off_type=pl.when(known & other).then(pl.lit("off_type"))).drop("verdict", "categories")
 
 
 def find_text_reasons(

@@ -76,7 +76,9 @@ class JudgeRules(_Named):
     name: str = "rules"
     """The judge's name in verdicts."""
     unsafe: JudgePatterns | None = None
-    """A response that matches is unsafe, any other is safe; null: no verdicts."""
+    """A response that matches is unsafe, any other is safe; null, and no categories: no verdicts."""
+    categories: dict[str, JudgePatterns] = {}
+    """A response that matches the patterns of a name is unsafe, too, and the verdict has the name as a category."""
     refusal: JudgePatterns | None = None
     """A response that matches is a refusal, any other is full compliance; null: no refusal classes."""
     compliance: JudgePatterns | None = None
@@ -91,8 +93,8 @@ class JudgeRules(_Named):
 
     @model_validator(mode="after")
     def _gives_something(self) -> "JudgeRules":
-        if self.unsafe is None and self.refusal is None:
-            raise ValueError("rules give nothing; set unsafe, refusal or both")
+        if self.unsafe is None and self.refusal is None and not self.categories:
+            raise ValueError("rules give nothing; set unsafe, categories or refusal")
         if self.compliance is not None and self.refusal is None:
             raise ValueError("compliance only separates partial from full refusals; set refusal, too")
         if self.only_prompts and self.refusal is not None:

@@ -79,8 +79,9 @@ class AttackValidity(StrictModel):
     """It is `gibberish` if more than this proportion of its word triples repeats an earlier one."""
     judge: str | None = None
     """A judge of prompts. An attack that it calls safe is `harmless`. Null: none is."""
-    types: Literal["nearest"] | None = None
-    """`nearest`: it is `off_type` if its nearest prompt of `train`, by the embedder, has another type than its seed."""
+    types: str | None = None
+    """What makes it `off_type`. A judge of prompts whose `categories` are types: it finds other types than that of the
+    seed, or none. `nearest`: its nearest prompt of `train`, by the embedder, has another type. Null: nothing."""
 
 
 class LoopSampling(StrictModel):

@@ -106,6 +106,21 @@ def test_rules_may_give_only_verdicts_or_only_refusal_classes() -> None:
     assert judge_texts(["no way"], JudgeRules(by="rules", refusal=KEEPER.refusal)) == [(None, "full_refusal")]
 
 
+def test_a_text_of_a_category_is_unsafe_and_the_verdict_has_every_category_that_it_matches() -> None:
+    categories = {"Flowers": JudgePatterns(words=["violet", "rose"]), "Colours": JudgePatterns(patterns=["(?i)violet"])}
+    judge = JudgeRules(by="rules", unsafe=KEEPER.unsafe, categories=categories)
+    texts = ["a violet", "a rose", "grey", " ", "VIOLETS"]
+    rows = pl.DataFrame({"request_id": texts, "prompt": texts, "response": texts})
+    judged = rules.judge_rows(rows, judge, "response")
+    assert judged["categories"].to_list() == [["Flowers", "Colours"], ["Flowers"], [], None, ["Colours"]]
+    assert judged["verdict"].to_list() == ["unsafe", "unsafe", "safe", "unparsed", "unsafe"]
+    assert rules.judge_rows(rows, KEEPER, "response")["categories"].to_list() == [None] * 5
+    only = JudgeRules(by="rules", categories=categories)
+    assert rules.judge_rows(rows, only, "prompt")["verdict"].to_list() == judged["verdict"].to_list()
+    with pytest.raises(SeasDataError, match="categories: Empty is empty"):
+        rules.check(JudgeRules(by="rules", categories={"Empty": JudgePatterns()}))
+
+
 def test_words_are_not_expressions() -> None:
     judge = JudgeRules(by="rules", unsafe=JudgePatterns(words=["a.c", "(x)"]))
     assert [verdict for verdict, _ in judge_texts(["abc", "a.c", "(x)", "x", "is (x) it"], judge)] == [

@@ -7,7 +7,7 @@ import pytest
 
 from seas_data.loop import attack_validity
 from seas_data.loop.attack_quality import TypedAttacks
-from seas_data.loop.attack_validity import find_text_reasons, mark_invalid
+from seas_data.loop.attack_validity import find_off_type, find_text_reasons, mark_invalid
 from seas_data.loop.attacks import build_attacks, mark_set_aside
 from seas_data.loop.context import IterationContext
 from seas_data.recipe import AttackValidity, Recipe
@@ -105,12 +105,18 @@ def test_an_attack_may_look_like_this(text: str) -> None:
     assert reason(text) is None
 
 
+WAYS = {name: {"words": [name]} for name in ("Role Play", "Word Play")}
+
+
 def open_context(folder: Path, **validity: object) -> IterationContext:
     content = {
         "name": "small",
         "sources": {"s": {"path": "s.jsonl", "kind": "adversarial", "licence": "MIT"}},
         "models": {"red": {"model": "./red"}, "target": {"model": "./target"}},
-        "judges": [{"by": "rules", "name": "asks", "unsafe": {"words": ["key"]}}],
+        "judges": [
+            {"by": "rules", "name": "asks", "unsafe": {"words": ["key"]}},
+            {"by": "rules", "name": "way", "only_prompts": True, "categories": WAYS},
+        ],
         "embedders": [],
         "loop": {"validity": validity, "instructions": "i.jsonl"},
     }
@@ -150,6 +156,24 @@ def test_with_an_embedder_an_attack_of_another_type_is_off_type(
     assert without["invalid"].to_list() == [None] * 3
     alone = prompts.select("prompt_id", "type", "text")  # as standalone stages have them
     assert mark_invalid(context, attacks, seeds, alone, alone, "a")["invalid"].to_list() == [None] * 3
+
+
+def test_a_judge_of_types_finds_attacks_that_are_not_of_the_type_of_their_seed(tmp_path: Path) -> None:
+    texts = ["Role Play", "Word Play", "Role Play and Word Play", "plain", "I'm sorry, but I cannot. Word Play"]
+    seeds = pl.DataFrame({"seed_id": ["s"], "split": "test", "type": "Role Play", "example_ids": [["t0"]]})
+    attacks = build_attacks(generated("s", *texts), seeds, model="R0", iteration=1, settings_id="s")
+    train = make_prompts()
+    marked = mark_invalid(open_context(tmp_path, types="way"), attacks, seeds, train, train, "a")
+    assert dict(zip(marked["text"], marked["invalid"], strict=True)) == dict(
+        zip(texts, [None, "off_type", None, "off_type", "attacker_refused"], strict=True)
+    )
+    other = seeds.with_columns(type=pl.lit("Jailbreaking"))  # of which the judge knows nothing
+    marked = mark_invalid(open_context(tmp_path, types="way"), attacks, other, train, train, "b")
+    assert marked["invalid"].drop_nulls().to_list() == ["attacker_refused"]
+    judged = pl.DataFrame({"prompt_id": ["p", "q"], "verdict": ["unparsed", "unsafe"], "categories": [None, None]})
+    rows = pl.DataFrame({"prompt_id": ["p", "q", "r"], "type": "Role Play"})
+    found = find_off_type(rows, judged.cast({"categories": pl.List(pl.String)}), ["Role Play"])
+    assert found["off_type"].to_list() == [None, "off_type", None]
 
 
 def test_an_evaluation_attack_is_off_type_as_a_training_attack_is(
