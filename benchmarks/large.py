@@ -69,6 +69,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.make and not chosen.workspace.exists():
         in_own_process(lambda: write_workspace(chosen.workspace, chosen.make))
+    if chosen.scratch is not None:
+        chosen.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=chosen.scratch or chosen.workspace.parent) as folder:
         root = Path(folder) / "workspace"
         rows, prompt_id = in_own_process(lambda: copy_workspace(chosen.workspace, root))

@@ -5,7 +5,8 @@
 -- chart: bar x=distinct_prompts y=type
 with worded as (
     select
-        kept.prompt_id, kept.type, kept.source, kept.language, kept.label_source,
+        kept.prompt_id, kept.type, kept.source,
+        kept.language = 'en' as in_english, kept.label_source = 'classifier' as by_classifier,
         -- 64 bits of ids and digests are enough to count them, and join faster than the digests
         hash(coalesce(templates.request_id, kept.text_digest)) as request,
         -- Prompts of one wrapper differ only in their payload.
@@ -14,7 +15,7 @@ with worded as (
     where kept.kind = 'adversarial' and kept.role = 'training'
 ),
 typed as (
-    select worded.* exclude (prompt_id), splits.split, clusters.cluster
+    select worded.* exclude (prompt_id), split = 'train' as in_train, split = 'test' as in_test, clusters.cluster
     from worded left join splits using (prompt_id) left join clusters using (prompt_id)
 ),
 counted as (
@@ -24,10 +25,10 @@ counted as (
         count(distinct request) as requests,
         count(distinct wording) as wordings,
         least(count(distinct request), count(distinct wording)) as distinct_prompts,
-        count(*) filter (split = 'train') as train,
-        count(*) filter (split = 'test') as test,
-        count(*) filter (label_source = 'classifier') as labelled_by_classifier,
-        count(*) filter (language = 'en') / count(*) as english,
+        count(*) filter (in_train) as train,
+        count(*) filter (in_test) as test,
+        count(*) filter (by_classifier) as labelled_by_classifier,
+        count(*) filter (in_english) / count(*) as english,
         count(distinct source) as sources,
         list_max(map_values(histogram(source))) / count(*) as largest_source,
         count(distinct cluster) as clusters
