@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from ablations import number, span
 from sandbox import table
+from smollm2_types import RECIPE, typed_attacks
 
 import seas_data as sd
 from seas_data.query.library import load
@@ -15,7 +17,6 @@ from seas_data.query.version import Version
 
 CHECKOUT = Path(__file__).parents[1]
 FIGURES, PAGE = Path(__file__).with_name("smollm2.json"), CHECKOUT / "docs" / "evidence.md"
-RECIPE = CHECKOUT / "pipelines" / "smollm2.yaml"
 START = "<!-- Written by benchmarks/smollm2.py evidence from benchmarks/smollm2.json. -->\n"
 END = "<!-- end -->\n"
 SECTIONS = ("loop", "models", "pairs", "training")
@@ -82,6 +83,7 @@ def read_run(version: Version) -> Figure:
         "differences": rows_of(version, "attack-success-differences"),
         "red_teams": rows_of(version, "red-teams"),
         "validity": rows_of(version, "attack-validity"),
+        "off_type": read_off_type(version),
         "targets": rows_of(version, "target-sets") + read_utility(version),
         "models": [
             {key: row[key] for key in ("model", "method", "rows", "statement")} for row in rows_of(version, "models")
@@ -99,6 +101,13 @@ def rows_of(version: Version, name: str) -> list[Figure]:
     """Return the rows of a query of the library."""
     query = load(CHECKOUT / "sql")[name]
     return version.sql(query.sql, query.values([])).to_dicts()
+
+
+def read_off_type(version: Version) -> list[Figure]:
+    """Return the proportion of each red team's evaluation attacks that are off type: red_team, value."""
+    attacks = typed_attacks(version).filter(pl.col("split") == "test")
+    shares = attacks.group_by(red_team="model").agg(value=pl.col("off_type").is_not_null().mean())
+    return shares.sort("red_team").to_dicts()
 
 
 def read_utility(version: Version) -> list[Figure]:
@@ -186,7 +195,7 @@ def describe(run: Figure) -> Iterator[str]:
         yield table(["", *targets], [[red, *row] for red, row in zip(reds[1:], cells, strict=True)])
     yield "Red teams, by their evaluation attacks:"
     yield table(
-        ["", "rows", "valid", "others", "unique", "similarity to the nearest other", "to the nearest of `train`"],
+        ["", "rows", "valid", "others", "off type", "unique", "similarity to the nearest other", "to that of `train`"],
         [[red, rows_trained(models[red]), *red_team(run, red)] for red in reds],
     )
     yield "Targets:"
@@ -215,7 +224,8 @@ def red_team(run: Figure, red: str) -> list[str]:
     others = ", ".join(f"{row['attacks']} `{row['outcome']}`" for row in outcomes)
     figures = [find(run["red_teams"], red_team=red, name=name) for name in ("validity", "unique")]
     alike = [find(run["red_teams"], red_team=red, name="diversity", against=each) for each in ("itself", "train")]
-    return [show(figures[0], True), others, show(figures[1]), *(show(each, True) for each in alike)]
+    off_type = find(run.get("off_type", []), red_team=red)
+    return [show(figures[0], True), others, show(off_type), show(figures[1]), *(show(each, True) for each in alike)]
 
 
 def pair_counts(run: Figure) -> Iterator[str]:

@@ -25,15 +25,12 @@ from typing import Final
 
 import polars as pl
 from sandbox import table
-from smollm2_evidence import PAGE, RECIPE, replace_block
+from smollm2_evidence import PAGE, replace_block
 from smollm2_reading import kappa
+from smollm2_types import typed_attacks
 
 import seas_data as sd
-from seas_data.judges import rules
-from seas_data.judges.run import named_categories
-from seas_data.loop.attack_validity import find_off_type
 from seas_data.query.version import Version
-from seas_data.recipe import JudgeRules
 
 READINGS: Final = Path(__file__).with_suffix(".csv")
 START: Final = "<!-- Written by benchmarks/smollm2_reasons.py score. -->\n"
@@ -51,9 +48,8 @@ TYPES: Final = {
 
 def draw(version: Version, order: int) -> pl.DataFrame:
     """Return the sample: prompt_id, type, attack."""
-    types = version.table("seeds").select("seed_id", "type")
-    attacks = version.table("attacks").filter(pl.col("reason").is_null()).join(types, on="seed_id")
-    sample = attacks.select("prompt_id", "type", attack="text").sort(_digest("sample")).head(ROWS)
+    attacks = typed_attacks(version)
+    sample = attacks.select("prompt_id", "type", "attack").sort(_digest("sample")).head(ROWS)
     return sample.sort(_digest(f"order {order}"))
 
 
@@ -63,14 +59,9 @@ def add_marked(readings: pl.DataFrame, version: Version) -> pl.DataFrame:
     The reasons are those of the build, and ``off_type`` by the judge ``way`` of the recipe, which a build asks only
     with ``loop.validity.types=way``.
     """
-    (way,) = (judge for judge in sd.load_recipe(RECIPE).judges if judge.label == "way")
-    assert isinstance(way, JudgeRules)
-    attacks = draw(version, 1).select("prompt_id", "type", "attack", request_id="prompt_id", prompt="attack")
-    verdicts = rules.judge_rows(attacks, way, "prompt").rename({"request_id": "prompt_id"})
-    off_type = find_off_type(attacks, verdicts, named_categories(way)).select("prompt_id", "off_type")
-    marked = version.table("attacks").join(off_type, on="prompt_id")
-    marked = marked.select("prompt_id", marked=pl.coalesce("invalid", "off_type").fill_null("valid"))
-    return readings.select("prompt_id", *READERS).join(marked, on="prompt_id", validate="1:1")
+    marked = pl.coalesce("invalid", "off_type").fill_null("valid")
+    marked_attacks = typed_attacks(version).select("prompt_id", marked=marked)
+    return readings.select("prompt_id", *READERS).join(marked_attacks, on="prompt_id", validate="1:1")
 
 
 def describe(readings: pl.DataFrame) -> str:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from ablations import copy_models
-from smollm2_evidence import CHECKOUT, RECIPE, store_runs
+from smollm2_evidence import CHECKOUT, store_runs
+from smollm2_types import RECIPE
 
 import seas_data as sd
 from seas_data.store import open_workspace
@@ -16,6 +17,7 @@ RUNS = {
     "seas": [],
     "shuffled": ["pairs.red.random_labels=true"],
     "no-general": ["pairs.general=null"],
+    "typed": ["loop.validity.types=way"],
     "sft": ["loop.update=sft"],
     "mart": ["pairs.mode=mart"],
 }
