@@ -179,7 +179,8 @@ def pooled_cell(runs: Iterable[Figure], red: str, target: str) -> str:
 
 def describe(run: Figure) -> Iterator[str]:
     """Yield the paragraphs and tables of one run."""
-    changed = ", ".join(f"`{key}={json.dumps(value)}`" for key, value in sorted(run["settings"].items())) or "none"
+    settings = sorted(run["settings"].items())
+    changed = ", ".join(f"`{key}={json.dumps(value, sort_keys=True)}`" for key, value in settings) or "none"
     yield (
         f"`{run['recipe']}`, {run['version']}, digest `{run['digest'][:16]}`. Settings other than those of "
         f"`pipelines/smollm2.yaml`: {changed}."
