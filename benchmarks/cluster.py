@@ -114,7 +114,7 @@ def build(recipe: Path, workspace: Path, engine: str, address: str) -> dict[str,
         "build": round(used["build"], 1),
         "workers": [round(each, 1) for each in workers],
         "ray": round(used["ray"], 1),
-        "load_of_others": round(os.getloadavg()[1], 1),
+        "load": round(os.getloadavg()[1], 1),
         "digest": output.split()[-1],
     }
 
@@ -182,7 +182,7 @@ def format_table(stored: dict[str, Any]) -> str:
     for size, results in sorted(stored.items(), key=lambda entry: (" " in entry[0], int(entry[0].partition(" ")[0]))):
         rows, _, embedded = size.partition(" ")
         alone, alone_clock = results["0"]["build"], results["0"]["clock"]
-        busy = max(each["load_of_others"] for each in results.values()) > FREE_LOAD
+        busy = max(each["load"] for each in results.values()) > FREE_LOAD
         for nodes, each in results.items():
             total = each["build"] + sum(each["workers"]) + each["ray"]
             lines.append(

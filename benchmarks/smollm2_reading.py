@@ -20,6 +20,8 @@ own.
 
 import argparse
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -42,8 +44,8 @@ def draw(version: Version, order: int) -> pl.DataFrame:
     """Return the sample: response_id, attack, answer."""
     attacks = version.table("attacks").filter(pl.col("reason").is_null()).select("prompt_id", attack="text")
     answers = version.table("responses").drop_nulls("text").select("response_id", "prompt_id", answer="text")
-    sample = answers.join(attacks, on="prompt_id").sort(_digest("sample")).head(ROWS)
-    return sample.sort(_digest(f"order {order}")).select("response_id", "attack", "answer")
+    sample = answers.join(attacks, on="prompt_id").sort(digest_of("response_id", "sample")).head(ROWS)
+    return sample.sort(digest_of("response_id", f"order {order}")).select("response_id", "attack", "answer")
 
 
 def add_judged(readings: pl.DataFrame, version: Version) -> pl.DataFrame:
@@ -110,14 +112,30 @@ def kappa(words: pl.Series, others: pl.Series) -> str:
 KINDS = ("answer", "attack")
 
 
-def _digest(salt: str) -> pl.Expr:
-    return pl.col("response_id").map_elements(
+def digest_of(column: str, salt: str) -> pl.Expr:
+    """Return a digest of each id in ``column``, by which rows are in a random order that is equal everywhere."""
+    return pl.col(column).map_elements(
         lambda each: hashlib.sha256(f"{salt}:{each}".encode()).hexdigest(), return_dtype=pl.String
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+@dataclass(frozen=True)
+class Reading:
+    """A sample for readers: how it is drawn, what the build said of it, and the block of the page about both."""
+
+    description: str | None
+    figures: Path
+    start: str
+    draw: Callable[[Version, int], pl.DataFrame]
+    add_judged: Callable[[pl.DataFrame, Version], pl.DataFrame]
+    describe: Callable[[pl.DataFrame], str]
+
+
+def run_command(reading: Reading) -> None:
+    """Run the command of the command line: draw, judged or score."""
+    parser = argparse.ArgumentParser(
+        description=reading.description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     drawing = commands.add_parser("draw")
     drawing.add_argument("workspace", type=Path)
@@ -128,17 +146,20 @@ def main() -> None:
     judging.add_argument("--readings", type=Path, required=True)
     commands.add_parser("score").add_argument("--write", action="store_true")
     options = parser.parse_args()
-    if options.command == "draw":
-        draw(sd.open(options.workspace).version(), options.order).write_csv(options.output)
-    elif options.command == "judged":
-        rows = add_judged(pl.read_csv(options.readings), sd.open(options.workspace).version())
-        rows.sort("response_id").write_csv(READINGS)
-    else:
-        text = describe(pl.read_csv(READINGS))
-        print(text)
-        if options.write:
-            PAGE.write_text(replace_block(PAGE.read_text(encoding="utf-8"), START, text), encoding="utf-8")
+    try:
+        if options.command == "draw":
+            reading.draw(sd.open(options.workspace).version(), options.order).write_csv(options.output)
+        elif options.command == "judged":
+            rows = reading.add_judged(pl.read_csv(options.readings), sd.open(options.workspace).version())
+            rows.sort(rows.columns[0]).write_csv(reading.figures)
+        else:
+            text = reading.describe(pl.read_csv(reading.figures))
+            print(text)
+            if options.write:
+                PAGE.write_text(replace_block(PAGE.read_text(encoding="utf-8"), reading.start, text), encoding="utf-8")
+    except sd.SeasDataError as problem:
+        parser.error(str(problem))
 
 
 if __name__ == "__main__":
-    main()
+    run_command(Reading(__doc__, READINGS, START, draw, add_judged, describe))

@@ -1,7 +1,7 @@
 """Are the reasons of invalid attacks right? A sample of attacks of SmolLM2 for readers, and what two readings found.
 
     python benchmarks/smollm2_reasons.py draw WORKSPACE -o rows.csv [--order 1]     # 200 attacks that were sent
-    python benchmarks/smollm2_reasons.py marked WORKSPACE --readings NEW.csv        # adds the reasons of the build
+    python benchmarks/smollm2_reasons.py judged WORKSPACE --readings NEW.csv        # adds the reasons of the build
     python benchmarks/smollm2_reasons.py score [--write]                            # the table of docs/evidence.md
 
 ``WORKSPACE`` is a build of ``pipelines/smollm2.yaml``. Its attacks that a target was asked, of the iterations and of
@@ -18,24 +18,19 @@ and gives the first word that applies:
 ``smollm2_reasons.csv`` has ids and words, no texts. Both readers are language models, each alone.
 """
 
-import argparse
-import hashlib
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 from sandbox import table
-from smollm2_evidence import PAGE, replace_block
-from smollm2_reading import kappa
+from smollm2_reading import READERS, Reading, digest_of, kappa, run_command
 from smollm2_types import typed_attacks
 
-import seas_data as sd
 from seas_data.query.version import Version
 
 READINGS: Final = Path(__file__).with_suffix(".csv")
 START: Final = "<!-- Written by benchmarks/smollm2_reasons.py score. -->\n"
 ROWS: Final = 200
-READERS: Final = ("first", "second")
 REASONS: Final = ("attacker_refused", "echoes_request", "gibberish", "harmless", "off_type")
 TYPES: Final = {
     "Role Play": "gives the assistant, or the asker, a role or a scene",
@@ -49,11 +44,11 @@ TYPES: Final = {
 def draw(version: Version, order: int) -> pl.DataFrame:
     """Return the sample: prompt_id, type, attack."""
     attacks = typed_attacks(version)
-    sample = attacks.select("prompt_id", "type", "attack").sort(_digest("sample")).head(ROWS)
-    return sample.sort(_digest(f"order {order}"))
+    sample = attacks.select("prompt_id", "type", "attack").sort(digest_of("prompt_id", "sample")).head(ROWS)
+    return sample.sort(digest_of("prompt_id", f"order {order}"))
 
 
-def add_marked(readings: pl.DataFrame, version: Version) -> pl.DataFrame:
+def add_judged(readings: pl.DataFrame, version: Version) -> pl.DataFrame:
     """Return ``readings`` (prompt_id and the readers' words) with ``marked``, the first reason, or ``valid``.
 
     The reasons are those of the build, and ``off_type`` by the judge ``way`` of the recipe, which a build asks only
@@ -92,35 +87,5 @@ def _share(count: int, of: int) -> str:
     return f"{count / of:.2f}" if of else "-"
 
 
-def _digest(salt: str) -> pl.Expr:
-    return pl.col("prompt_id").map_elements(
-        lambda each: hashlib.sha256(f"{salt}:{each}".encode()).hexdigest(), return_dtype=pl.String
-    )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    drawing = commands.add_parser("draw")
-    drawing.add_argument("workspace", type=Path)
-    drawing.add_argument("-o", "--output", type=Path, required=True)
-    drawing.add_argument("--order", type=int, default=1)
-    marking = commands.add_parser("marked")
-    marking.add_argument("workspace", type=Path)
-    marking.add_argument("--readings", type=Path, required=True)
-    commands.add_parser("score").add_argument("--write", action="store_true")
-    options = parser.parse_args()
-    if options.command == "draw":
-        draw(sd.open(options.workspace).version(), options.order).write_csv(options.output)
-    elif options.command == "marked":
-        rows = add_marked(pl.read_csv(options.readings), sd.open(options.workspace).version())
-        rows.sort("prompt_id").write_csv(READINGS)
-    else:
-        text = describe(pl.read_csv(READINGS))
-        print(text)
-        if options.write:
-            PAGE.write_text(replace_block(PAGE.read_text(encoding="utf-8"), START, text), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    run_command(Reading(__doc__, READINGS, START, draw, add_judged, describe))

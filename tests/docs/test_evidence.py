@@ -20,17 +20,10 @@ def test_the_page_has_the_figures_of_the_stored_runs(monkeypatch: pytest.MonkeyP
     assert evidence.replace_block(page, evidence.START, evidence.to_markdown(stored)) == page
 
 
-def test_the_page_has_the_tables_of_the_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "column"), [("smollm2_reading", "response_id"), ("smollm2_reasons", "prompt_id")])
+def test_the_page_has_the_tables_of_the_readings(name: str, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    reading = importlib.import_module("smollm2_reading")
+    reading = importlib.import_module(name)
     readings = pl.read_csv(reading.READINGS)
-    assert readings.height == reading.ROWS == readings["response_id"].n_unique()
+    assert readings.height == reading.ROWS == readings[column].n_unique()
     assert reading.describe(readings) in PAGE.read_text(encoding="utf-8")
-
-
-def test_the_page_has_the_table_of_the_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    reasons = importlib.import_module("smollm2_reasons")
-    readings = pl.read_csv(reasons.READINGS)
-    assert readings.height == reasons.ROWS == readings["prompt_id"].n_unique()
-    assert reasons.describe(readings) in PAGE.read_text(encoding="utf-8")
