@@ -100,6 +100,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def build_example(root: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(encoder, "BATCH_TOKENS", dict.fromkeys(encoder.BATCH_TOKENS, 64))
+            patch.setattr(encoder, "ROW_TOKENS", 64)
             assert build(recipe.load(EXAMPLE), root).new
 
     return shared_workspace(tmp_path_factory, "example", build_example)

@@ -49,6 +49,7 @@ def small_batches(request, monkeypatch):
     """Use small batches for speed, except in tests with a fixture ``full_batches``."""
     if "full_batches" not in request.fixturenames:
         monkeypatch.setattr(encoder, "BATCH_TOKENS", dict.fromkeys(encoder.BATCH_TOKENS, 64))
+        monkeypatch.setattr(encoder, "ROW_TOKENS", 64)
 
 
 @pytest.fixture
@@ -291,7 +292,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
         from seas_data.similarity import embeddings, encoder, vector_store
         from seas_data.recipe import Embedder
         embeddings.PART_ROWS = 16
-        encoder.BATCH_TOKENS = dict.fromkeys(encoder.BATCH_TOKENS, 64)
+        encoder.ROW_TOKENS = 64
         store, parts = vector_store.write_vectors, []
         def add(*arguments):
             store(*arguments)

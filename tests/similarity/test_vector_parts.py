@@ -24,6 +24,7 @@ def small_batches_of_one_loaded_model():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoder, "load_encoder", functools.cache(encoder.load_encoder))
         patch.setattr(encoder, "BATCH_TOKENS", dict.fromkeys(encoder.BATCH_TOKENS, 64))
+        patch.setattr(encoder, "ROW_TOKENS", 64)
         patch.setattr(vector_parts, "UNIT_TOKENS", dict.fromkeys(vector_parts.UNIT_TOKENS, 100))
         yield
 
