@@ -28,7 +28,7 @@ KINDS = {
 TEXTS = ["a", "a quiet lamp", "the river " * 9, "the river " * 9 + "bend", "copper " * 200, "winter " * 40]
 
 
-def load(kind: str, folder, *more) -> encoder.Encoder:
+def load(kind: str, folder, *more, bf16: bool = False) -> encoder.Encoder:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -40,7 +40,7 @@ def load(kind: str, folder, *more) -> encoder.Encoder:
         modules=[Transformer(str(folder / "plain"), max_seq_length=256), Pooling(32), *more], device="cpu"
     )
     network.save(str(folder / "model"))
-    return encoder.load_encoder(encoder.Model("small", folder / "model", bf16=False))
+    return encoder.load_encoder(encoder.Model("small", folder / "model", bf16=bf16))
 
 
 def encode(loaded: encoder.Encoder, texts: list[str]) -> np.ndarray:
@@ -66,6 +66,16 @@ def test_a_model_with_a_dense_layer_has_padded_batches(tmp_path):
     assert not loaded.packs
     plain = loaded.network.encode(TEXTS, batch_size=1, normalize_embeddings=True)
     np.testing.assert_allclose(encode(loaded, TEXTS), plain, atol=2e-5)
+
+
+def test_converting_the_input_of_attention_once_changes_no_byte(tmp_path):
+    loaded = load("bert", tmp_path, bf16=True)
+    once = encode(loaded, TEXTS)
+    hooked = [module for module in loaded.network.modules() if module._forward_pre_hooks]
+    assert len(hooked) == SMALL["num_hidden_layers"]
+    for module in hooked:
+        module._forward_pre_hooks.clear()
+    assert encode(loaded, TEXTS).tobytes() == once.tobytes()
 
 
 def test_a_row_in_which_texts_see_each_other_is_noticed(tmp_path, monkeypatch):
