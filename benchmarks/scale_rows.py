@@ -7,7 +7,8 @@ than in the public sets (median 11, mean 21). Planted, in every size in the same
   at least 0.8, and 2 % an earlier row in other case and spacing;
 - templates: 5 % of the rows are one of many wrappers (each around 100 rows) and a request;
 - semantic duplicates, with ``--vectors``: every row has a random unit vector of 384 numbers, and those of 3 % of the
-  rows have a cosine of 0.97 to an earlier row. They are planted in the workspace's store of vectors: no model runs.
+  rows have a cosine of 0.97 to an earlier row. They are planted in the workspace's store of vectors, and so are random
+  vectors of the requests inside of wrappers: no model runs.
 """
 
 import json
@@ -44,22 +45,22 @@ def generate(rows: int, folder: Path, *, vectors: bool, jsonl: bool) -> tuple[ND
     store = VectorStore(folder / "workspace", chance, partner, kind) if vectors else None
     if jsonl:
         with source.open("w", encoding="utf-8") as file:
-            for part in texts:
+            for part, requests in texts:
                 characters += sum(map(len, part))
                 file.writelines(json.dumps({"prompt": text}) + "\n" for text in part)
                 if store:
-                    store.add(part)
+                    store.add(part, requests)
     else:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         schema = pa.schema([("prompt", pa.large_string())])
         with pq.ParquetWriter(source, schema) as writer:
-            for part in texts:
+            for part, requests in texts:
                 characters += sum(map(len, part))
                 writer.write_table(pa.table({"prompt": pa.array(part, pa.large_string())}, schema))
                 if store:
-                    store.add(part)
+                    store.add(part, requests)
     recipe = RECIPE.format(path=source, embedders="[{}]" if vectors else "[]")
     (folder / "recipe.yaml").write_text(recipe if vectors else recipe.replace("{{labels", "{{semantic: null, labels"))
     return kind, partner, characters
@@ -85,8 +86,10 @@ def plan(rows: int, chance: np.random.Generator, *, vectors: bool) -> tuple[NDAr
     return kind, partner
 
 
-def write_texts(kind: NDArray[np.int8], partner: NDArray[np.int64], chance: np.random.Generator) -> Iterator[list[str]]:
-    """Yield the texts in parts. Only the texts that a later row repeats stay in memory."""
+def write_texts(
+    kind: NDArray[np.int8], partner: NDArray[np.int64], chance: np.random.Generator
+) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the texts in parts, each with the requests in its wrappers. Only the texts that a later row repeats stay in memory."""
     words = invent_words(chance)
     odds = np.cumsum(1 / (np.arange(len(words)) + 3.0))
 
@@ -96,7 +99,7 @@ def write_texts(kind: NDArray[np.int8], partner: NDArray[np.int64], chance: np.r
     names = list(KINDS)
     rows = len(kind)
     wrappers = [
-        (" ".join(draw(int(chance.integers(12, 40)))), " ".join(draw(int(chance.integers(0, 15)))))
+        (" ".join(draw(int(chance.integers(12, 40)))), " ".join(draw(int(chance.choice([0, *range(5, 15)])))))
         for _ in range(max(1, round(KINDS["template"] * rows / ROWS_PER_WRAPPER)))
     ]
     repeated = np.zeros(rows, np.bool_)
@@ -104,7 +107,7 @@ def write_texts(kind: NDArray[np.int8], partner: NDArray[np.int64], chance: np.r
     kept: dict[int, list[str]] = {}
     wrapped = 0
     for start in range(0, rows, ROWS_PER_PART):
-        part = []
+        part, requests = list[str](), list[str]()
         lengths = np.clip(chance.lognormal(math.log(25), 0.9, ROWS_PER_PART), 4, 3_000).astype(np.int64)
         ends = np.cumsum(lengths)
         drawn = draw(int(ends[-1]))
@@ -122,9 +125,10 @@ def write_texts(kind: NDArray[np.int8], partner: NDArray[np.int64], chance: np.r
             if name == "template":
                 before, after = wrappers[wrapped % len(wrappers)]
                 wrapped += 1
-                text = [before, *text[:40], after]
+                requests.append(" ".join(text[:40]))
+                text = [each for each in (before, *text[:40], after) if each]
             part.append(" ".join(text))
-        yield part
+        yield part, requests
 
 
 def change_words(text: list[str], words: NDArray[np.str_], chance: np.random.Generator) -> list[str]:
@@ -170,7 +174,8 @@ class VectorStore:
         self.vectors: dict[int, NDArray[np.float32]] = {}
         self.start = 0
 
-    def add(self, texts: list[str]) -> None:
+    def add(self, texts: list[str], requests: list[str]) -> None:
+        """Store vectors of the next ``texts``, and of the ``requests`` in their wrappers."""
         from seas_data.similarity import vector_store
 
         matrix = normalise(self.chance.standard_normal((len(texts), DIMENSIONS), np.float32))
@@ -183,7 +188,8 @@ class VectorStore:
             other = matrix[row - self.start]
             other = normalise((other - (other @ near) * near)[None])[0]
             matrix[row - self.start] = 0.97 * near + math.sqrt(1 - 0.97**2) * other
-        keys = vector_store.compute_text_keys(pl.Series(texts))
+        matrix = np.concatenate([matrix, normalise(self.chance.standard_normal((len(requests), DIMENSIONS), np.float32))])
+        keys = vector_store.compute_text_keys(pl.Series([*texts, *requests]))
         counts = pl.DataFrame({"key": keys}).with_columns(
             tokens=pl.lit(30, pl.Int32), unknown=pl.lit(0.0), longest=pl.lit(256, pl.Int32), windows=pl.lit(1, pl.Int64)
         )
