@@ -112,6 +112,7 @@ def measure(
         "seconds": round(seconds, 1),
         "processor_seconds": round(processor, 1),
         "peak_megabytes": max(each["megabytes"] for each in stages.values()),
+        "held_megabytes": max(each["held_megabytes"] for each in stages.values()),
         "stages": stages,
         "quality": compare_with_plant(folder / "workspace", kind, partner),
         "digest": json.loads((folder / "workspace" / "versions" / "v0.json").read_text())["digest"],
@@ -151,7 +152,8 @@ def run_build(folder: Path, limit: int | None = None) -> tuple[dict[str, dict[st
             "seconds": row["seconds"],
             "processor_seconds": spent[row["stage"]],
             "rows": row["rows"],
-            "megabytes": peaks[row["stage"]],
+            "megabytes": peaks[row["stage"]][0],
+            "held_megabytes": peaks[row["stage"]][1],
         }
         for row in runs.iter_rows(named=True)
     }
@@ -160,35 +162,52 @@ def run_build(folder: Path, limit: int | None = None) -> tuple[dict[str, dict[st
 
 def stop_above(process: "subprocess.Popen[str]", watch: "Watch", megabytes: int) -> None:
     while process.poll() is None:
-        if watch.resident() > megabytes:
+        if watch.held() > megabytes:
             process.kill()
         time.sleep(0.2)
 
 
 class Watch:
-    """The peak memory of a process since it was last asked for; Linux resets its own count on request."""
+    """The peak memory of a process since it was last asked for; Linux resets its own count on request.
+
+    Linux counts pages of files too, which it drops when memory is short. The memory that the process holds is looked at
+    five times a second.
+    """
 
     def __init__(self, process: int) -> None:
         self.folder = Path("/proc") / str(process)
+        self.held_peak = 0
+        threading.Thread(target=self._keep_looking, daemon=True).start()
 
-    def resident(self) -> int:
+    def _keep_looking(self) -> None:
+        while held := self.held():
+            self.held_peak = max(self.held_peak, held)
+            time.sleep(0.2)
+
+    def held(self) -> int:
+        """Return the megabytes of memory that are not pages of files."""
         try:
-            pages = int((self.folder / "statm").read_text().split()[1])
-        except (OSError, IndexError):  # it has ended
+            return _megabytes((self.folder / "status").read_text(), "RssAnon")
+        except OSError:  # it has ended
             return 0
-        return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
-    def take_peak(self) -> int:
+    def take_peak(self) -> tuple[int, int]:
+        """Return the peak of all memory, and of what the process held, since the last call."""
+        held, self.held_peak = max(self.held_peak, self.held()), 0
         try:
             status = (self.folder / "status").read_text()
             (self.folder / "clear_refs").write_text("5")
         except OSError:
-            return 0
-        return int(status.split("VmHWM:")[1].split()[0]) // 1024 if "VmHWM:" in status else 0
+            return 0, held
+        return _megabytes(status, "VmHWM"), held
 
     def processor_seconds(self) -> float:
         ticks = (self.folder / "stat").read_text().rpartition(")")[2].split()
         return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _megabytes(status: str, name: str) -> int:
+    return int(status.split(f"{name}:")[1].split()[0]) // 1024 if f"{name}:" in status else 0
 
 
 # --- the figures

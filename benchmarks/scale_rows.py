@@ -89,7 +89,10 @@ def plan(rows: int, chance: np.random.Generator, *, vectors: bool) -> tuple[NDAr
 def write_texts(
     kind: NDArray[np.int8], partner: NDArray[np.int64], chance: np.random.Generator
 ) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield the texts in parts, each with the requests in its wrappers. Only the texts that a later row repeats stay in memory."""
+    """Yield the texts in parts, each with the requests in its wrappers.
+
+    Only the texts that a later row repeats stay in memory.
+    """
     words = invent_words(chance)
     odds = np.cumsum(1 / (np.arange(len(words)) + 3.0))
 
@@ -188,7 +191,9 @@ class VectorStore:
             other = matrix[row - self.start]
             other = normalise((other - (other @ near) * near)[None])[0]
             matrix[row - self.start] = 0.97 * near + math.sqrt(1 - 0.97**2) * other
-        matrix = np.concatenate([matrix, normalise(self.chance.standard_normal((len(requests), DIMENSIONS), np.float32))])
+        matrix = np.concatenate(
+            [matrix, normalise(self.chance.standard_normal((len(requests), DIMENSIONS), np.float32))]
+        )
         keys = vector_store.compute_text_keys(pl.Series([*texts, *requests]))
         counts = pl.DataFrame({"key": keys}).with_columns(
             tokens=pl.lit(30, pl.Int32), unknown=pl.lit(0.0), longest=pl.lit(256, pl.Int32), windows=pl.lit(1, pl.Int64)

@@ -13,7 +13,7 @@ them in as ``LoopSteps``.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -33,7 +33,7 @@ from seas_data.store.code import code_digest
 from seas_data.store.parts import LOCAL, Engine
 from seas_data.store.stages import Stages
 from seas_data.store.version import Version
-from seas_data.store.workspace import next_version
+from seas_data.store.workspace import Rows, next_version
 
 _TOOLS = ("seas-data", "polars", "pyarrow", "py3langid", "torch", "sentence-transformers", "scikit-learn", "scipy")
 _LOOP_TOOLS = ("transformers", "trl", "accelerate")
@@ -110,8 +110,8 @@ def _build_from_sources(
     stages = Stages(workspace.root / "stages", key, engine, recipe.ray.store)
     compared = new.prompts.height
     new = new.put_aside(stages.folder / "incoming.parquet")
-    frames = curate(recipe, new, earlier, stages, workspace.root / "vectors")
-    frames["taxonomy"] = incoming.new_categories(recipe.taxonomy, parent)
+    curated = curate(recipe, new, earlier, stages, workspace.root / "vectors")
+    frames = {**curated.frames, "taxonomy": incoming.new_categories(recipe.taxonomy, parent)}
     if recipe.pairs_from_sources:
         with stages.timed("pairs", frames["verdicts"].height):
             frames |= loop.pair_answers(recipe, parent, frames)
@@ -121,7 +121,8 @@ def _build_from_sources(
         not_embeddable=not_embeddable_reasons(frames["decisions"]),
         semantic_recall=semantic_recalls(frames["metrics"]),
     )
-    version = _commit(recipe, workspace, parent, frames, stages, parent.manifest.iteration if parent else 0)
+    rows: dict[str, Rows] = {**frames, "embeddings": curated.embeddings}
+    version = _commit(recipe, workspace, parent, rows, stages, parent.manifest.iteration if parent else 0)
     stages.remove_parts()
     return version, account
 
@@ -137,27 +138,33 @@ def _build_iteration(recipe: Recipe, parent: Version, loop: LoopSteps) -> Versio
 
 
 def _commit(
-    recipe: Recipe, workspace: Workspace, parent: Version | None, frames: Frames, stages: Stages, iteration: int
+    recipe: Recipe,
+    workspace: Workspace,
+    parent: Version | None,
+    rows: Mapping[str, Rows],
+    stages: Stages,
+    iteration: int,
 ) -> Version:
     name = next_version(parent.name if parent else None)
-    with stages.timed("write", sum(frame.height for frame in frames.values())):
-        manifest = write_shards(workspace, recipe, parent, name, frames, iteration)
+    with stages.timed("write", sum(each.height for each in rows.values())):
+        manifest = write_shards(workspace, recipe, parent, name, rows, iteration)
     names = (*_TOOLS, *(_LOOP_TOOLS if iteration else ()))
     tools = json.dumps({"folding": folding.version()} | {tool: installed(tool) for tool in names})
     return Version(workspace, workspace.commit(manifest, stages.runs(name, tools)))
 
 
 def write_shards(
-    workspace: Workspace, recipe: Recipe, parent: Version | None, name: str, frames: Frames, iteration: int
+    workspace: Workspace, recipe: Recipe, parent: Version | None, name: str, rows: Mapping[str, Rows], iteration: int
 ) -> Manifest:
     """Write the new rows of each table as shards after the parent's; return the manifest of version ``name``.
 
     A column ``version`` is set to ``name``. The version exists once the manifest is committed.
     """
     shards = dict(parent.manifest.tables) if parent else {}
-    for table, frame in frames.items():
-        rows = frame.with_columns(version=pl.lit(name)) if "version" in frame.columns else frame
-        shards[table] = [*shards.get(table, []), *workspace.write_shards(table, rows)]
+    for table, new in rows.items():
+        if isinstance(new, pl.DataFrame) and "version" in new.columns:
+            new = new.with_columns(version=pl.lit(name))
+        shards[table] = [*shards.get(table, []), *workspace.write_shards(table, new)]
     return Manifest(
         version=name,
         iteration=iteration,

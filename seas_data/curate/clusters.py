@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from seas_data import progress, recipe
+from seas_data.store.shared_matrix import Matrix
 
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -41,11 +42,11 @@ class EarlierClusters:
     """Clusters of earlier versions: ``rows`` of the ``clusters`` table and their ``vectors`` (n, d), aligned."""
 
     rows: pl.DataFrame
-    vectors: Vectors
+    vectors: Vectors | Matrix
 
 
 def cluster_prompts(
-    texts: pl.DataFrame, vectors: Vectors, settings: recipe.Clusters, earlier: EarlierClusters | None = None
+    texts: pl.DataFrame, vectors: Vectors | Matrix, settings: recipe.Clusters, earlier: EarlierClusters | None = None
 ) -> pl.DataFrame:
     """Return the cluster, its label and the map position of each row of ``texts``.
 
@@ -57,8 +58,7 @@ def cluster_prompts(
     Output columns: the ``clusters`` table without ``version``; ``x``, ``y`` have no unit.
     """
     order = texts["prompt_id"].arg_sort().to_numpy()
-    in_order = bool((order == np.arange(len(order))).all())  # vectors of a million rows are not copied for nothing
-    rows, ordered = texts[order], np.ascontiguousarray(vectors if in_order else vectors[order], dtype=np.float32)
+    rows, ordered = texts[order], _as_matrix(vectors).select(order)
     if rows.height == 0:
         return pl.DataFrame(schema=_SCHEMA)
     with threadpool_limits(1), progress.bar(3, "clusters and map", "steps") as bar:
@@ -78,23 +78,27 @@ def cluster_prompts(
     )
 
 
+def _as_matrix(vectors: Vectors | Matrix) -> Matrix:
+    return vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+
+
 def _assign_to_earlier(
-    vectors: Vectors, earlier: EarlierClusters, settings: recipe.Clusters
+    vectors: Matrix, earlier: EarlierClusters, settings: recipe.Clusters
 ) -> tuple[Numbers, pl.DataFrame, Vectors]:
     """Return each row's nearest earlier cluster, the clusters' labels, and the rows' map positions."""
     order = earlier.rows["prompt_id"].arg_sort().to_numpy()
-    old, old_vectors = earlier.rows[order], earlier.vectors[order]
+    old, old_vectors = earlier.rows[order], _as_matrix(earlier.vectors).select(order)
     numbers, cluster = np.unique(old["cluster"].to_numpy(), return_inverse=True)
-    centres = np.stack(
-        [old_vectors[cluster == number].mean(axis=0, dtype=np.float64) for number in range(len(numbers))]
-    )
+    by_cluster = np.argsort(cluster, kind="stable")
+    members = np.split(by_cluster, np.searchsorted(cluster[by_cluster], np.arange(1, len(numbers))))
+    centres = np.stack([old_vectors[each].mean(axis=0, dtype=np.float64) for each in members])
     sampled = sample_rows(cluster, settings.map_fit_rows)
     positions = _interpolate_positions(vectors, old_vectors[sampled], old.select("x", "y").to_numpy()[sampled])
     labels = old.unique("cluster", keep="first", maintain_order=True).select("cluster", "label")
     return numbers[_nearest_centre(vectors, centres)], labels.cast({"cluster": pl.Int64}), positions
 
 
-def _spherical_k_means(vectors: Vectors, count: int) -> Numbers:
+def _spherical_k_means(vectors: Matrix, count: int) -> Numbers:
     """Return the cluster of each row, 0 for the largest: k-means with centres normalised to unit length.
 
     Source: Dhillon and Modha (2001), Concept Decompositions for Large Sparse Text Data Using Clustering.
@@ -114,7 +118,7 @@ def _spherical_k_means(vectors: Vectors, count: int) -> Numbers:
     return number[cluster]
 
 
-def _nearest_centre(vectors: Vectors, centres: NDArray[np.floating]) -> Numbers:
+def _nearest_centre(vectors: Matrix, centres: NDArray[np.floating]) -> Numbers:
     lengths = np.linalg.norm(centres, axis=1, keepdims=True)
     unit = (centres / np.maximum(lengths, 1e-12)).astype(np.float32).T
     blocks = range(0, len(vectors), _ROWS_PER_BLOCK)
@@ -152,11 +156,12 @@ def label_clusters(rows: pl.DataFrame, cluster: Numbers) -> pl.DataFrame:
     return every.join(labels, on="cluster", how="left").with_columns(pl.col("label").fill_null("no words"))
 
 
-def _compute_map(vectors: Vectors, cluster: Numbers, fit_rows: int) -> Vectors:
+def _compute_map(vectors: Matrix, cluster: Numbers, fit_rows: int) -> Vectors:
     """Return the map positions of all rows: t-SNE for a sample, interpolation for the others."""
     sampled = sample_rows(cluster, fit_rows)
-    fitted = _fit_map(vectors[sampled])
-    positions = _interpolate_positions(vectors, vectors[sampled], fitted)
+    sample = vectors[sampled]
+    fitted = _fit_map(sample)
+    positions = _interpolate_positions(vectors, sample, fitted)
     positions[sampled] = fitted
     return positions
 
@@ -194,7 +199,7 @@ def _fit_map(vectors: Vectors) -> Vectors:
     return np.asarray(tsne.fit_transform(reduced.astype(np.float32)), dtype=np.float32)
 
 
-def _interpolate_positions(vectors: Vectors, fitted: Vectors, positions: Vectors) -> Vectors:
+def _interpolate_positions(vectors: Matrix, fitted: Vectors, positions: Vectors) -> Vectors:
     """Return the mean position of each row's nearest ``fitted`` rows, weighted by cosine."""
     count = min(MAP_NEIGHBOURS, len(fitted))
     positions_of_rows = np.empty((len(vectors), 2), dtype=np.float32)

@@ -31,6 +31,7 @@ from seas_data.similarity import cosine_neighbours
 from seas_data.similarity.containment import find_quotes
 from seas_data.similarity.embeddings import Embedded
 from seas_data.similarity.windows import pair_texts
+from seas_data.store.shared_matrix import choose_rows
 from seas_data.text import text_digest
 
 HIT_COLUMNS: dict[str, pl.DataType] = {
@@ -169,7 +170,7 @@ def find_semantic_hits(
             if tests.is_empty() or compared.is_empty():
                 continue
             nearest, score = cosine_neighbours.find_nearest(
-                vectors[compared["row"].to_numpy()], vectors[tests["row"].to_numpy()]
+                choose_rows(vectors, compared["row"].to_numpy()), vectors[tests["row"].to_numpy()]
             )
             near = np.flatnonzero(score.astype(np.float64) >= threshold)
             pairs = compared[near].with_columns(

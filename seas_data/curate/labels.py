@@ -26,9 +26,11 @@ from threadpoolctl import threadpool_limits
 from seas_data import recipe
 from seas_data.metrics.intervals import effective_interval, wilson
 from seas_data.metrics.rows import MetricRow, metric_frame, metric_row
+from seas_data.store.shared_matrix import Matrix
 
 ROWS_PER_CLASS = 500
 FOLDS = 5
+_ROWS_PER_BLOCK = 1 << 17
 _NO_LABEL = "none"
 
 
@@ -45,16 +47,16 @@ class _LabelledRows:
     """Labelled plain rows in order of their ids: ``frame`` (class, source, group) and ``vectors``, aligned."""
 
     frame: pl.DataFrame
-    vectors: NDArray[np.float32]
+    vectors: Matrix
 
     def subset(self, rows: NDArray[np.bool_]) -> "_LabelledRows":
-        return _LabelledRows(self.frame.filter(pl.Series(rows)), self.vectors[rows])
+        return _LabelledRows(self.frame.filter(pl.Series(rows)), self.vectors.select(np.flatnonzero(rows)))
 
 
 def infer_labels(
     prompts: pl.DataFrame,
     embedded: pl.DataFrame,
-    vectors: NDArray[np.float32],
+    vectors: NDArray[np.float32] | Matrix,
     groups: pl.DataFrame,
     settings: recipe.Labels,
     taxonomy: recipe.Taxonomy,
@@ -76,13 +78,14 @@ def infer_labels(
     if not settings.infer:
         return unchanged
     rows = _select_plain(prompts, embedded, groups, earlier)
-    labelled, unlabelled = _select_labelled(rows, vectors, settings.min_rows, taxonomy), rows.filter("unlabelled")
+    matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+    labelled, unlabelled = _select_labelled(rows, matrix, settings.min_rows, taxonomy), rows.filter("unlabelled")
     classes = labelled.frame["class"].unique()
     if len(classes) < 2 or not set(classes) - {_NO_LABEL}:
         return unchanged
     with threadpool_limits(1):
         metrics = _validate_by_group(labelled, settings) + _validate_by_source(labelled, settings)
-        predictions = _predict(labelled, vectors[unlabelled["vector"].to_numpy()])
+        predictions = _predict(labelled, matrix.select(unlabelled["vector"].to_numpy()))
     accepted = predictions.with_columns(unlabelled["prompt_id"]).filter(_is_accepted(settings))
     return Labelled(_fill_labels(prompts, accepted, taxonomy), metric_frame(metrics))
 
@@ -115,22 +118,20 @@ def _select_plain(
     )
 
 
-def _select_labelled(
-    rows: pl.DataFrame, vectors: NDArray[np.float32], min_rows: int, taxonomy: recipe.Taxonomy
-) -> _LabelledRows:
+def _select_labelled(rows: pl.DataFrame, vectors: Matrix, min_rows: int, taxonomy: recipe.Taxonomy) -> _LabelledRows:
     labelled = rows.filter("labelled")
     may_be_given = pl.col("type").is_in(taxonomy.risk.names) & (pl.len().over("type") >= min_rows)
     frame = labelled.select(
         "source", "group", **{"class": pl.when(may_be_given).then("type").otherwise(pl.lit(_NO_LABEL))}
     )
-    return _LabelledRows(frame, vectors[labelled["vector"].to_numpy()])
+    return _LabelledRows(frame, vectors.select(labelled["vector"].to_numpy()))
 
 
 def _is_accepted(settings: recipe.Labels) -> pl.Expr:
     return (pl.col("predicted") != _NO_LABEL) & (pl.col("probability") >= settings.min_probability)
 
 
-def _predict(labelled: _LabelledRows, vectors: NDArray[np.float32]) -> pl.DataFrame:
+def _predict(labelled: _LabelledRows, vectors: Matrix) -> pl.DataFrame:
     """Return the likeliest class of each of ``vectors``, by multinomial logistic regression with an L2 penalty (C = 1).
 
     Output columns: ``predicted``, ``probability``.
@@ -144,9 +145,12 @@ def _predict(labelled: _LabelledRows, vectors: NDArray[np.float32]) -> pl.DataFr
     if len(set(names)) == 1 or not len(vectors):
         return pl.DataFrame({"predicted": [names[0]] * len(vectors), "probability": [1.0] * len(vectors)})
     model = LogisticRegression(C=1.0, max_iter=1_000).fit(labelled.vectors[sampled], names)
-    probabilities = model.predict_proba(vectors).astype(np.float64)
-    best = probabilities.argmax(axis=1)
-    return pl.DataFrame({"predicted": model.classes_[best], "probability": probabilities.max(axis=1).round(6)})
+    best, probability = np.empty(len(vectors), np.int64), np.empty(len(vectors), np.float64)
+    for start in range(0, len(vectors), _ROWS_PER_BLOCK):
+        block = slice(start, start + _ROWS_PER_BLOCK)
+        probabilities = model.predict_proba(vectors[block]).astype(np.float64)
+        best[block], probability[block] = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    return pl.DataFrame({"predicted": model.classes_[best], "probability": probability.round(6)})
 
 
 def _fill_labels(prompts: pl.DataFrame, accepted: pl.DataFrame, taxonomy: recipe.Taxonomy) -> pl.DataFrame:
@@ -170,9 +174,9 @@ def _validate_by_group(labelled: _LabelledRows, settings: recipe.Labels) -> list
     if folds < 2:
         return []
     parts = []
-    for train, test in GroupKFold(folds).split(labelled.vectors, groups=groups):
+    for train, test in GroupKFold(folds).split(groups, groups=groups):
         part = labelled.subset(np.isin(np.arange(len(groups)), train))
-        parts.append(labelled.frame[test].hstack(_predict(part, labelled.vectors[test])))
+        parts.append(labelled.frame[test].hstack(_predict(part, labelled.vectors.select(test))))
     tested = pl.concat(parts)
     facets = {"validation": "group"}
     names = sorted(tested["class"].unique())

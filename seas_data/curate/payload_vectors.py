@@ -1,5 +1,6 @@
 """Vectors of what each kept prompt asks: the input of labels and clusters, and the stored ``embeddings`` table."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from seas_data import recipe, tables
 from seas_data.curate.clusters import EarlierClusters, cluster_prompts
 from seas_data.curate.dedup.items import Items
 from seas_data.similarity.embeddings import Embedded
+from seas_data.store.shared_matrix import Matrix, choose_rows
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class PayloadVectors:
         """Return the vectors of those of the prompts that are in ``prompts`` (``prompt_id``)."""
         return replace(self, rows=self.rows.join(prompts, on="prompt_id", how="semi", maintain_order="left"))
 
-    def of_main_model(self, earlier_ids: pl.Series | None = None) -> tuple[pl.DataFrame, NDArray[np.float32]]:
+    def of_main_model(self, earlier_ids: pl.Series | None = None) -> tuple[pl.DataFrame, Matrix]:
         """Return the rows and vectors of one model, because vectors of different models are not comparable.
 
         The model is the one that embeds most of the prompts ``earlier_ids``; ties, and no earlier prompts, are decided
@@ -40,19 +42,43 @@ class PayloadVectors:
             .sort("earlier", "all", "model", descending=[True, True, False])
         )
         if counts.is_empty():
-            return self.rows, np.empty((0, 1), dtype=np.float32)
+            return self.rows, Matrix(np.empty((0, 1), dtype=np.float32))
         rows = self.rows.filter(pl.col("model") == counts["model"][0])
-        return rows, self.matrices[counts["model"][0]][rows["row"].to_numpy()]
+        return rows, choose_rows(self.matrices[counts["model"][0]], rows["row"].to_numpy())
 
-    def embeddings(self, prompts: pl.DataFrame) -> pl.DataFrame:
+    def embeddings(self, prompts: pl.DataFrame) -> "EmbeddingRows":
         """Return the ``embeddings`` table's rows for the prompts of ``prompts`` (``prompt_id``)."""
-        parts = [tables.empty("embeddings")]
-        for (model,), rows in (
-            self.rows.join(prompts, on="prompt_id", how="semi").partition_by("model", as_dict=True).items()
-        ):
-            vectors = pl.Series("vector", self.matrices[str(model)][rows["row"].to_numpy()])
-            parts.append(rows.select("prompt_id", "model").with_columns(vectors.cast(pl.List(pl.Float32))))
-        return pl.concat(parts).sort("prompt_id")
+        rows = self.rows.join(prompts, on="prompt_id", how="semi").select("prompt_id", "model", "row")
+        return EmbeddingRows(rows.sort("prompt_id"), self.matrices)
+
+
+@dataclass(frozen=True)
+class EmbeddingRows:
+    """Rows of the ``embeddings`` table, whose vectors are read slice by slice, because all may be too many for memory.
+
+    ``rows``: ``prompt_id``, ``model``, ``row`` (in ``matrices[model]``).
+    """
+
+    rows: pl.DataFrame
+    matrices: dict[str, NDArray[np.float32]]
+
+    @property
+    def height(self) -> int:
+        """The number of rows."""
+        return self.rows.height
+
+    def iter_slices(self, n_rows: int) -> Iterator[pl.DataFrame]:
+        """Yield the rows in slices of ``n_rows``."""
+        for rows in self.rows.iter_slices(n_rows):
+            parts = [tables.empty("embeddings")]
+            for (model,), of_model in rows.partition_by("model", as_dict=True).items():
+                vectors = pl.Series("vector", self.matrices[str(model)][of_model["row"].to_numpy()])
+                parts.append(of_model.select("prompt_id", "model").with_columns(vectors.cast(pl.List(pl.Float32))))
+            yield pl.concat(parts).sort("prompt_id")
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return all rows."""
+        return pl.concat([tables.empty("embeddings"), *self.iter_slices(max(1, self.height))])
 
 
 def select_payload_vectors(
@@ -60,11 +86,11 @@ def select_payload_vectors(
 ) -> PayloadVectors:
     """Return the payload vectors of ``prompts``; the other arguments cover all training prompts.
 
-    ``embedded``: the embeddings of ``items.items``, one vector per text (``Embedded.with_mean_vectors``).
+    ``embedded``: the embeddings of ``items.items``. The vector of a long text is the mean of its windows.
 
     Input columns: of ``prompts``: ``prompt_id``, ``text_digest``; of ``templates``: ``prompt_id``, ``template_id``.
     """
-    lookup = embedded.lookup.select("text", "model", "row").with_row_index("item")
+    lookup = embedded.lookup.select("text", "model", row="mean").with_row_index("item")
     embedded_items = lookup.drop_nulls("model")
     units = items.units.with_row_index("unit").with_columns(
         item=pl.when(pl.col("payload_item").is_in(embedded_items["item"].implode()))
@@ -95,8 +121,8 @@ def cluster_new_prompts(vectors: PayloadVectors, earlier: pl.DataFrame, settings
     is_placed = np.zeros(rows.height, dtype=bool)
     is_placed[placed["at"].to_numpy()] = True
     if placed.height:
-        earlier_clusters = EarlierClusters(placed.drop("at"), matrix[is_placed])
+        earlier_clusters = EarlierClusters(placed.drop("at"), matrix.select(np.flatnonzero(is_placed)))
         unplaced = rows.filter(pl.Series(~is_placed)).select("prompt_id", "text")
-        return cluster_prompts(unplaced, matrix[~is_placed], settings, earlier_clusters)
+        return cluster_prompts(unplaced, matrix.select(np.flatnonzero(~is_placed)), settings, earlier_clusters)
     new = cluster_prompts(rows.select("prompt_id", "text"), matrix, settings)
     return new.with_columns(pl.col("cluster") + earlier["cluster"].max() + 1) if earlier.height else new

@@ -7,6 +7,7 @@ a row that a person keeps. Holdout prompts take part in contamination only.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,12 @@ from seas_data.curate.incoming import Earlier, Incoming
 from seas_data.curate.label_conflicts import resolve_label_conflicts
 from seas_data.curate.labels import infer_labels
 from seas_data.curate.outcome import empty_decisions, without
-from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts, select_payload_vectors
+from seas_data.curate.payload_vectors import (
+    EmbeddingRows,
+    PayloadVectors,
+    cluster_new_prompts,
+    select_payload_vectors,
+)
 from seas_data.curate.split.assign import assign_splits
 from seas_data.curate.split.bridges import find_bridges
 from seas_data.curate.split.crossings import find_crossings
@@ -55,11 +61,21 @@ _KEPT_COLUMNS = ("prompt_id", "text_digest", "source", "role", *_LABEL_COLUMNS)
 """Columns that steps after the selection use."""
 
 
-def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages, vector_folder: Path) -> Frames:
-    """Return the rows that this version adds to each table; the caller fills the column ``version``.
+@dataclass(frozen=True)
+class Curated:
+    """The rows that a version adds to each table; the caller fills the column ``version``.
 
-    Output tables: ``prompts``, ``set_aside``, ``decisions``, ``relabels``, ``templates``, ``splits``, ``clusters``,
-    ``wrappers``, ``embeddings``, ``metrics``, and unchanged ``responses``, ``verdicts``, ``checkpoints`` of sources.
+    ``frames``: ``prompts``, ``set_aside``, ``decisions``, ``relabels``, ``templates``, ``splits``, ``clusters``,
+    ``wrappers``, ``metrics``, and unchanged ``responses``, ``verdicts``, ``checkpoints`` of sources. ``embeddings``:
+    those of the table of that name.
+    """
+
+    frames: Frames
+    embeddings: EmbeddingRows
+
+
+def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages, vector_folder: Path) -> Curated:
+    """Return the rows that this version adds to each table.
 
     Raises SeasDataError if rows that must stay together would be on different sides of the split.
     """
@@ -101,7 +117,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     decisions.append(hidden)
     compare = partial(_find_edges, items, embedded_items, settings, stages.parts, across)
     edges = stages.run("edges", items.items.height, compare)
-    vectors = select_payload_vectors(training, items, embedded_items.with_mean_vectors(), detected["templates"])
+    vectors = select_payload_vectors(training, items, embedded_items, detected["templates"])
     del items, embedded_items, across, compare
     training = training.select("prompt_id", "text_digest", "system_digest", "language")  # no later step reads texts
     choice = _read_all(incoming, older, _CHOICE_COLUMNS)
@@ -158,12 +174,12 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         "splits": new_splits,
         "clusters": clustered["clusters"].join(earlier.clusters, on="prompt_id", how="anti"),
         "wrappers": detected["wrappers"].join(earlier.wrappers, on="template_id", how="anti"),
-        "embeddings": vectors.embeddings(new_splits),
         "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], cuts])),
     }
+    embedded_rows = vectors.embeddings(new_splits)
     # Before the texts and all other columns are read.
     del cluster, decisions, detected, edges, groups, kept_and_holdout, kept_edges, labelled, splits, templates, vectors
-    return {"prompts": _with_labels(incoming.read_prompts(), kept), **others}
+    return Curated({"prompts": _with_labels(incoming.read_prompts(), kept), **others}, embedded_rows)
 
 
 def _read_all(incoming: Incoming, older: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -174,10 +190,12 @@ def _read_all(incoming: Incoming, older: pl.DataFrame, columns: Sequence[str]) -
 
 def _find_contaminated(prompts: pl.DataFrame, recipe: Recipe, stages: Stages, vector_folder: Path) -> pl.DataFrame:
     """Return the decisions on training prompts that are too similar to holdout prompts."""
+    embedded, across = None, []
     with stages.timed("embed", prompts.height):
-        texts = compared_texts(prompts).select("text", "language")
-        embedded = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
-        across = embeddings.embed_across(texts, embedded, recipe.embedders, vector_folder, stages.parts.engine)
+        if prompts["role"].n_unique() > 1:  # otherwise nothing is compared here
+            texts = compared_texts(prompts).select("text", "language")
+            embedded = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
+            across = embeddings.embed_across(texts, embedded, recipe.embedders, vector_folder, stages.parts.engine)
     compare = partial(find_contaminated, prompts, embedded, recipe.curation.contamination, across)
     return stages.run("contamination", prompts.height, lambda: {"decisions": compare()})["decisions"]
 

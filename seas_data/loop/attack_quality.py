@@ -60,8 +60,7 @@ def predict_types(context: IterationContext, attacks: pl.DataFrame, train: pl.Da
     rows = pl.concat([valid.select(columns), train_attacks.select(columns)])
     folder = context.workspace.root / "vectors"
     embedded = embeddings.embed_texts(rows.select("text", "language"), context.recipe.embedders, folder)
-    embedded = embedded.with_mean_vectors()
-    lookup = pl.concat([rows, embedded.lookup.select("model", "row")], how="horizontal")
+    lookup = pl.concat([rows, embedded.lookup.select("model", row="mean")], how="horizontal")
     counts = lookup.drop_nulls("model").group_by("model").len().sort("len", "model", descending=[True, False])
     if counts.is_empty():
         return plain

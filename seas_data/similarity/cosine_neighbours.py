@@ -36,11 +36,13 @@ from seas_data.similarity.vector_products import (
     cut_tiles,
     error_margin,
     in_one_block,
+    keep_coded,
     make_operand,
     score_rows,
     select_at_least,
 )
-from seas_data.store.parts import Parts
+from seas_data.store.file_array import is_in_file
+from seas_data.store.parts import LOCAL, Parts
 from seas_data.store.shared_matrix import Matrix
 
 MAX_EXACT_ROWS = {"cpu": 300_000, "cuda": 10_000_000}
@@ -77,7 +79,7 @@ class Recall:
 
 
 def find_pairs(
-    vectors: Vectors,
+    vectors: Vectors | Matrix,
     threshold: float,
     *,
     blocks: Rows | None = None,
@@ -95,6 +97,8 @@ def find_pairs(
     """
     count = len(vectors)
     search = _search(vectors, threshold, blocks, earlier, parts)
+    if is_in_file(search.vectors.values) and search.parts.engine is LOCAL and not torch.cuda.is_available():
+        keep_coded(search.vectors)
     if is_exact(search.earlier, exact_rows):
         comparisons = list(_compare_all(search))
         found = search.run(comparisons.__getitem__, len(comparisons), "comparing embeddings")
@@ -124,7 +128,7 @@ def is_exact(earlier: NDArray[np.bool_], exact_rows: int | None = None) -> bool:
 
 
 def measure_recall(
-    vectors: Vectors,
+    vectors: Vectors | Matrix,
     pairs: Pairs,
     threshold: float,
     *,
@@ -156,7 +160,7 @@ def measure_recall(
     return Recall(len(sample), np.concatenate(row), np.concatenate(scores), np.concatenate(found))
 
 
-def find_nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = None) -> tuple[Rows, Vectors]:
+def find_nearest(queries: Vectors | Matrix, corpus: Vectors, *, exclude: Rows | None = None) -> tuple[Rows, Vectors]:
     """Return, for each unit row of ``queries``, the row of ``corpus`` with the highest cosine, and that cosine.
 
     Ties go to the lower row. ``exclude`` gives one corpus row to ignore for each query (such as the query itself), or
@@ -166,11 +170,13 @@ def find_nearest(queries: Vectors, corpus: Vectors, *, exclude: Rows | None = No
     best = np.full(len(queries), -1, np.float32)
     excluded = np.full(len(queries), -1, np.int64) if exclude is None else exclude
     margin = error_margin()
-    query_operand, corpus_operand = make_operand(queries), make_operand(corpus)
-    tiles = [(rows, columns) for rows in cut_tiles(len(queries)) for columns in cut_tiles(len(corpus))]
+    corpus_operand, corpus_tiles, query_operand = make_operand(corpus), cut_tiles(len(corpus)), torch.empty(0)
+    tiles = [(rows, columns) for rows in cut_tiles(len(queries)) for columns in corpus_tiles]
     with bar(len(tiles), "nearest neighbours", "tiles") as progress:
         for rows, columns in tiles:
-            cosines = query_operand[rows] @ corpus_operand[columns].T
+            if columns.start == 0:  # the queries may be too many for memory
+                query_operand = make_operand(queries[rows])
+            cosines = query_operand @ corpus_operand[columns].T
             inside = np.flatnonzero((excluded[rows] >= columns.start) & (excluded[rows] < columns.stop))
             cosines[inside, excluded[rows][inside] - columns.start] = -2
             # The lowest product that may still be the best of its row, given the error margin of the product.
@@ -243,7 +249,7 @@ def compare_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matri
             found.append(compared.verify(one, other))
             pairs += len(found[-1][0])
             # Two comparisons may have a pair in common, but no three.
-            _require_pair_limit(pairs // 2, len(vectors.values), settings["threshold"])
+            _require_pair_limit(pairs // 2, len(vectors), settings["threshold"])
     one, other, score = (np.concatenate(each) for each in zip(*found, strict=True))
     return pl.DataFrame({"one": one, "other": other, "score": score})
 
@@ -305,11 +311,16 @@ class _Search:
 
 
 def _search(
-    vectors: Vectors, threshold: float, blocks: Rows | None, earlier: NDArray[np.bool_] | None, parts: Parts | None
+    vectors: Vectors | Matrix,
+    threshold: float,
+    blocks: Rows | None,
+    earlier: NDArray[np.bool_] | None,
+    parts: Parts | None,
 ) -> _Search:
     blocks = np.full(len(vectors), -1, np.int64) if blocks is None else blocks
     earlier = np.zeros(len(vectors), np.bool_) if earlier is None else earlier
-    return _Search(Matrix(vectors), threshold, blocks, earlier, parts or Parts(None))
+    matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+    return _Search(matrix, threshold, blocks, earlier, parts or Parts(None))
 
 
 def _compare_all(search: _Search) -> Iterator[_Comparison]:

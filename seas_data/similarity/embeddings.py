@@ -27,7 +27,9 @@ from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_parts, vector_store
 from seas_data.similarity.encoder import Encoder, Model
 from seas_data.similarity.windows import count_windows, list_windows, mean_vectors
+from seas_data.store.file_array import new_array
 from seas_data.store.parts import LOCAL, Engine
+from seas_data.store.shared_matrix import Matrix, choose_rows
 from seas_data.text import encoded_proportion
 
 PART_ROWS = 50_000
@@ -41,17 +43,17 @@ class Embedded:
 
     ``lookup``: one row per input row, in the same order: ``text``, ``language``, ``model`` (key of the model that
     embedded the text, or null), ``row`` and ``windows`` (Int64, its first row in ``matrices[model]`` and the number of
-    its rows; equal texts share them) and, without a model, ``reason`` (``language`` | ``unknown_tokens`` |
+    its rows; equal texts share them), ``mean`` (Int64, the row of its single vector: that of its only window, or the
+    normalised mean of its windows) and, without a model, ``reason`` (``language`` | ``unknown_tokens`` |
     ``truncated``) and ``detail`` (a short explanation for the decisions table, such as ``language: fr is none of en``).
-    ``matrices``: for each model key the float32 unit vectors, (windows of distinct texts, dimensions).
+    ``matrices``: for each model key the float32 unit vectors, first of the windows of distinct texts, then the means;
+    in a file if they are many (see ``file_array``).
     """
 
     lookup: pl.DataFrame
     matrices: dict[str, NDArray[np.float32]]
 
-    def windows_of(
-        self, model: str, among: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def windows_of(self, model: str, among: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int64], Matrix]:
         """Return the row of ``lookup`` and the vector of each window that ``model`` embedded, in order.
 
         ``among``: which rows of ``lookup`` are wanted (by default, all).
@@ -61,21 +63,7 @@ class Embedded:
         windows = texts.select(
             pl.col("text").cast(pl.Int64), row=pl.int_ranges("row", pl.col("row") + pl.col("windows"))
         ).explode("row")
-        return windows["text"].to_numpy(), self.matrices[model][windows["row"].to_numpy()]
-
-    def with_mean_vectors(self) -> "Embedded":
-        """Return these embeddings with a single vector per text, the normalised mean of its windows."""
-        if not (self.lookup["windows"] > 1).any():
-            return self
-        lookup, matrices = self.lookup, {}
-        for model, matrix in self.matrices.items():
-            texts = lookup.filter(model=model).select("model", "row", "windows").unique().sort("row")
-            matrices[model] = mean_vectors(matrix, texts["row"].to_numpy(), texts["windows"].to_numpy())
-            means = texts.select("model", "row", mean=pl.int_range(pl.len(), dtype=pl.Int64))
-            lookup = lookup.join(means, on=["model", "row"], how="left", maintain_order="left")
-            lookup = lookup.with_columns(row=pl.coalesce("mean", "row")).drop("mean")
-        one = pl.when(pl.col("row").is_not_null()).then(pl.lit(1, pl.Int64))
-        return Embedded(lookup.with_columns(windows=one), matrices)
+        return windows["text"].to_numpy(), choose_rows(self.matrices[model], windows["row"].to_numpy())
 
 
 def embed_texts(texts: pl.DataFrame, embedders: list[Embedder], folder: Path, engine: Engine = LOCAL) -> Embedded:
@@ -158,7 +146,7 @@ def _describe(languages: pl.Series) -> str:
     return f"1 text ({counts['language'][0]})" if len(languages) == 1 else f"{len(languages):,} texts ({named}{others})"
 
 
-_LOOKUP_COLUMNS = ("position", "text", "language", "model", "row", "windows", "reason", "detail")
+_LOOKUP_COLUMNS = ("position", "text", "language", "model", "row", "windows", "mean", "reason", "detail")
 _REASON = (
     pl.when(pl.col("unknown") > pl.col("limit"))
     .then(pl.lit("unknown_tokens"))
@@ -186,7 +174,8 @@ def _without_embedder(rows: pl.DataFrame, embedders: list[Embedder]) -> pl.DataF
     details = rows.select("language").unique().with_columns(detail=pl.format("language: {} is {}", stated, supported))
     return (
         rows.join(details, on="language", how="left", nulls_equal=True, maintain_order="left")
-        .with_columns(row=pl.lit(None, pl.Int64), windows=pl.lit(None, pl.Int64), reason=pl.lit("language"))
+        .with_columns(pl.lit(None, pl.Int64).alias(name) for name in ("row", "windows", "mean"))
+        .with_columns(reason=pl.lit("language"))
         .select(_LOOKUP_COLUMNS)
     )
 
@@ -194,20 +183,25 @@ def _without_embedder(rows: pl.DataFrame, embedders: list[Embedder]) -> pl.DataF
 def _embed_with(
     model: Model, rows: pl.DataFrame, folder: Path, engine: Engine
 ) -> tuple[pl.DataFrame, NDArray[np.float32]]:
-    """Return the lookup rows of ``rows`` for ``model``, and its vectors, one per window of a distinct embedded text."""
+    """Return the lookup rows of ``rows`` for ``model``, and its vectors (see ``Embedded``)."""
     load = cache(partial(encoder.load_encoder, model))
     # A model may be declared twice with different limits; the looser limit decides what is embedded.
     distinct = rows.group_by("text", maintain_order=True).agg(pl.col("limit").max())
     distinct = distinct.with_columns(vector_store.compute_text_keys(distinct["text"]))
     counted = distinct.join(_token_counts(load, distinct, folder), on="key", how="left", maintain_order="left")
     seen = counted.filter(_REASON.is_null())
-    matrix = _vectors(model, load, seen, folder, engine)
-    numbered = seen.select("text", row=pl.col("windows").cum_sum() - pl.col("windows"))
+    is_long, windows = pl.col("windows") > 1, int(seen["windows"].sum())
+    numbered = seen.select("text", "windows", row=pl.col("windows").cum_sum() - pl.col("windows")).with_columns(
+        mean=pl.when(is_long).then(windows - 1 + is_long.cast(pl.Int64).cum_sum()).otherwise("row")
+    )
+    long = numbered.filter(is_long)
+    matrix = _vectors(model, load, seen, long.height, folder, engine)
+    matrix[windows:] = mean_vectors(matrix, long["row"].to_numpy(), long["windows"].to_numpy())
     lookup = (
         rows.join(counted.drop("key", "limit"), on="text", how="left", maintain_order="left")
-        .join(numbered, on="text", how="left", maintain_order="left")
+        .join(numbered.drop("windows"), on="text", how="left", maintain_order="left")
         .with_columns(reason=_REASON, detail=_DETAIL)
-        .with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("model", "row", "windows")))
+        .with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("model", "row", "windows", "mean")))
     )
     return lookup.select(_LOOKUP_COLUMNS), matrix
 
@@ -233,21 +227,24 @@ def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: P
 
 
 def _vectors(
-    model: Model, load: Callable[[], Encoder], seen: pl.DataFrame, folder: Path, engine: Engine
+    model: Model, load: Callable[[], Encoder], seen: pl.DataFrame, more: int, folder: Path, engine: Engine
 ) -> NDArray[np.float32]:
-    """Return the vectors of the windows of the texts ``seen``, stored or computed."""
+    """Return the vectors of the windows of the texts ``seen``, stored or computed, and ``more`` undefined rows."""
     windows = list_windows(seen)
-    stored, matrix = vector_store.read_vectors(folder, windows["key"])
+    stored, matrix = vector_store.read_vectors(folder, windows["key"], more)
     missing = windows.filter(~pl.Series(stored))
     if missing.is_empty():
         return matrix
     if engine is not LOCAL:
         of_texts = seen.select("text", tokens=pl.min_horizontal("tokens", "longest"))[missing["text"]]
         vector_parts.compute_vectors(engine, model, missing.select("key", "start").hstack(of_texts), folder)
-        return _vectors(model, load, seen, folder, LOCAL)  # computes what this machine does not see, usually nothing
+        del matrix
+        return _vectors(
+            model, load, seen, more, folder, LOCAL
+        )  # computes what this machine does not see, usually nothing
     loaded = load()
     if not stored.any():
-        matrix = np.empty((len(windows), loaded.dimensions), np.float32)
+        matrix = new_array(folder, (len(windows) + more, loaded.dimensions))
     texts = missing["text"].unique(maintain_order=True)
     tokens = encoder.tokenise(loaded, seen["text"].gather(texts).to_list())
     rows, start = np.flatnonzero(~stored), missing["start"].to_numpy()

@@ -80,8 +80,8 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     and runs the assignment of many rows.
     """
     matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
-    count, dimensions = matrix.values.shape
-    centroids = learn_centroids(matrix.values, max(1, 2 * isqrt(count)))
+    count, dimensions = matrix.shape
+    centroids = learn_centroids(matrix, max(1, 2 * isqrt(count)))
     reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * _scale(dimensions) ** 2)
     starts = range(0, count, max(_TILE_ROWS, PRODUCTS_PER_UNIT[centroids.device.type] // max(1, len(centroids))))
     encoded = centroids.cpu().numpy().astype("<i2").tobytes()
@@ -111,7 +111,7 @@ def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix
     Output columns: ``row`` (from ``start`` on), ``cell``, ``at_home`` (once per row; the others are visits).
     """
     start, stop, encoded = rows.row(0)
-    values = vectors.values[start:stop]
+    values = vectors[start:stop]
     centroids = torch.from_numpy(np.frombuffer(encoded, "<i2").reshape(-1, values.shape[1]).astype(np.float32))
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))]
     for tile in range(0, len(values), _TILE_ROWS):
@@ -130,7 +130,7 @@ def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix
     return pl.DataFrame({"row": row.astype(np.int32), "cell": cell.astype(np.int32), "at_home": at_home})
 
 
-def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
+def learn_centroids(vectors: Vectors | Matrix, count: int) -> torch.Tensor:
     """Return at most ``count`` centroids of the unit rows ``vectors``: k-means on a sample, rounded to integers."""
     # One row per key, in the order of the keys.
     _, first = np.unique(content_keys(vectors, seed=1), return_index=True)
@@ -149,7 +149,7 @@ def learn_centroids(vectors: Vectors, count: int) -> torch.Tensor:
     return centroids
 
 
-def content_keys(vectors: Vectors, seed: int) -> Keys:
+def content_keys(vectors: Vectors | Matrix, seed: int) -> Keys:
     """Return a number for each row that depends on its bits and ``seed`` only, so equal rows have equal keys."""
     random = np.random.default_rng(seed)
     # Odd factors, one for each number of a row and one for the sum.

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from seas_data.store.file_array import new_array
 from seas_data.store.files import atomic_write, warn_of_damage
 from seas_data.text import content_id
 
@@ -56,24 +57,49 @@ def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
     return counts
 
 
-def read_vectors(folder: Path, keys: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return which of ``keys`` (distinct) have a stored vector, and a matrix with one row per key.
+def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return which of ``keys`` (distinct) have a stored vector, and a matrix with one row per key and ``more`` rows.
 
-    Rows of keys without a vector are undefined; if no key has one, the matrix has no columns. Reads part by part, so
-    memory holds the requested vectors and one part.
+    Rows of keys without a vector are undefined, and so are the further ones; if no key has a vector, the matrix has no
+    columns. Reads part by part, so memory holds one part and, unless they are in a file (see ``file_array``), the
+    requested vectors.
     """
-    requested = pl.DataFrame({"key": keys}).with_row_index("position")
-    stored, matrix = np.zeros(len(keys), np.bool_), np.empty((len(keys), 0), np.float32)
+    find = _KeyIndex(keys)
+    stored, matrix = np.zeros(len(keys), np.bool_), np.empty((len(keys) + more, 0), np.float32)
     for table in _read_parts(folder, "vectors"):
-        in_part = pl.DataFrame({"key": pl.from_arrow(table["key"])}).with_row_index("row").join(requested, on="key")
-        position = in_part["position"].to_numpy()
+        row, position = find(pl.Series(pl.from_arrow(table["key"])))
         values = table["vector"].combine_chunks()
         part = np.frombuffer(values.buffers()[1], dtype="<f4").reshape(-1, values.type.byte_width // 4)
         part = part[values.offset : values.offset + len(values)]
         if not stored.any():
-            matrix = np.empty((len(keys), part.shape[1]), np.float32)
-        matrix[position], stored[position] = part[in_part["row"].to_numpy()], True
+            matrix = new_array(folder, (len(matrix), part.shape[1]))
+        matrix[position], stored[position] = part[row], True
     return stored, matrix
+
+
+class _KeyIndex:
+    """Finds the positions of ``keys`` (distinct), made once for all parts: a join with each part would hash all keys
+    again.
+    """
+
+    def __init__(self, keys: pl.Series) -> None:
+        self.keys, self.seed = keys, 0
+        hashes = keys.hash(self.seed)
+        while hashes.n_unique() < len(keys):
+            self.seed += 1
+            hashes = keys.hash(self.seed)
+        order = hashes.arg_sort()
+        self.order, self.hashes = order.to_numpy(), hashes.gather(order).to_numpy()
+
+    def __call__(self, others: pl.Series) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Return the rows of ``others`` that are among the keys, by ascending position, and their positions."""
+        place = np.searchsorted(self.hashes, others.hash(self.seed).to_numpy())
+        inside = np.flatnonzero(place < len(self.hashes)).astype(np.uint32)
+        position = self.order[place[inside]]
+        equal = (self.keys.gather(position) == others.gather(inside)).to_numpy()
+        row, position = inside[equal], position[equal]
+        ascending = np.argsort(position)
+        return row[ascending], position[ascending]
 
 
 def write_vectors(folder: Path, keys: pl.Series, rows: NDArray[np.float32]) -> None:

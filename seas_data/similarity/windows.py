@@ -98,12 +98,9 @@ def pair_texts(found: Pairs, owner: Integers) -> Pairs:
 
 
 def mean_vectors(vectors: NDArray[np.float32], first: Integers, windows: Integers) -> NDArray[np.float32]:
-    """Return one unit vector per text: the normalised mean of ``windows`` rows from ``first`` on.
-
-    The vector of a text with one window is unchanged.
-    """
-    means = vectors[first]
-    for text in np.flatnonzero(windows > 1):
-        mean = vectors[first[text] : first[text] + windows[text]].mean(axis=0, dtype=np.float64)
+    """Return one unit vector per long text: the normalised mean of ``windows`` rows from ``first`` on."""
+    means = np.empty((len(first), vectors.shape[1]), np.float32)
+    for text, (start, count) in enumerate(zip(first.tolist(), windows.tolist(), strict=True)):
+        mean = vectors[start : start + count].mean(axis=0, dtype=np.float64)
         means[text] = mean / max(float(np.linalg.norm(mean)), 1e-12)
     return means

@@ -103,7 +103,7 @@ class Parts:
             described = None
             if matrix is not None and missing:
                 matrix.write(folder)
-                described = (matrix.name, matrix.values.shape)
+                described = (matrix.name, matrix.shape)
             units = (
                 Unit(function, to_bytes(cut(number)), settings, folder, name, described)
                 for name, number in missing.items()

@@ -21,7 +21,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -34,6 +34,19 @@ from seas_data.store import files, formats
 from seas_data.text import printable
 
 ROWS_PER_SHARD = 500_000
+
+
+class Rows(Protocol):
+    """Rows of a table: a frame, or rows that are made slice by slice because all may be too many for memory."""
+
+    @property
+    def height(self) -> int:
+        """The number of rows."""
+
+    def iter_slices(self, n_rows: int) -> Iterator[pl.DataFrame]:
+        """Yield the rows in slices of ``n_rows``."""
+
+
 """The most rows of a shard: what reads, checks, redacts or uploads one shard needs memory for no more."""
 _MARK = "workspace.json"
 _RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
@@ -244,9 +257,9 @@ class Workspace:
         """Write ``frame`` as a shard of ``table``. Equal rows make the same file, which is stored once."""
         return write_shard(self.root / "shards" / table, tables.cast(table, frame))
 
-    def write_shards(self, table: str, frame: pl.DataFrame) -> list[Shard]:
-        """Write ``frame`` as shards of at most ``ROWS_PER_SHARD`` rows, in order; none if it has no rows."""
-        return [self.write_shard(table, part) for part in frame.iter_slices(ROWS_PER_SHARD) if part.height]
+    def write_shards(self, table: str, rows: Rows) -> list[Shard]:
+        """Write ``rows`` as shards of at most ``ROWS_PER_SHARD`` rows, in order; none if there are no rows."""
+        return [self.write_shard(table, part) for part in rows.iter_slices(ROWS_PER_SHARD) if part.height]
 
     def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:
         """Add a version: write its ``runs``, then its manifest with the computed digest, which is returned.

@@ -1,5 +1,8 @@
 """Pairs and nearest neighbours against brute force, whatever the tiles, the filter and the exclusions."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,8 @@ from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs, cosine_neighbours, vector_products
+from seas_data.store import file_array
+from seas_data.store.shared_matrix import Matrix, choose_rows
 from tests.conftest import examples
 
 
@@ -64,6 +69,33 @@ def test_pairs_match_brute_force(data):
         assert_same(cosine_neighbours.find_pairs(vectors, threshold), brute_force(vectors, threshold))
         limited = cosine_neighbours.find_pairs(vectors, threshold, blocks=blocks, earlier=earlier)
         assert_same(limited, brute_force(vectors, threshold, blocks, earlier))
+
+
+@pytest.mark.usefixtures("filtered")
+@examples(12)
+@given(st.data())
+def test_pairs_of_vectors_in_a_file_match_brute_force(data):
+    rows, dimensions = data.draw(st.integers(1, 60)), data.draw(st.sampled_from([2, 17, 64]))
+    vectors = unit(rows, dimensions, data.draw(st.integers(0, 99)))
+    threshold = data.draw(st.sampled_from([-1.0, 0.0, 0.5, 0.92, 0.95, 1.0]))
+    order = np.array(data.draw(st.permutations(range(rows))), dtype=np.int64)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+        patch.setattr(vector_products, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 16, 4096])))
+        in_file = file_array.new_array(Path(folder), vectors.shape)
+        in_file[order] = vectors
+        chosen = choose_rows(in_file, order)
+        assert_same(cosine_neighbours.find_pairs(chosen, threshold), brute_force(vectors, threshold))
+
+
+def test_a_product_of_coded_rows_is_off_by_at_most_the_margin():
+    vectors = Matrix(unit(500, 384, 5))
+    vector_products.keep_coded(vectors)
+    operand = vector_products._gather(vectors, np.arange(500)).float()
+    off = np.abs((operand @ operand.T).numpy() - vectors[:] @ vectors[:].T)
+    margin = vector_products._margin_of(vectors)
+    assert vector_products.error_margin() < margin < vector_products.error_margin() + 0.04
+    assert 0 < off.max() < margin
 
 
 @pytest.mark.usefixtures("filtered")

@@ -158,14 +158,15 @@ def test_only_texts_the_embedder_can_read_are_embedded(tmp_path):
     texts = pl.DataFrame(rows, schema=["text", "language", "reason"], orient="row")
     embedded = embeddings.embed_texts(texts, [Embedder(max_unknown_proportion=0.1)], tmp_path)
     lookup = embedded.lookup
-    assert lookup.columns == ["text", "language", "model", "row", "windows", "reason", "detail"]
+    assert lookup.columns == ["text", "language", "model", "row", "windows", "mean", "reason", "detail"]
     assert lookup.select("text", "language", "reason").equals(texts)
     (key,) = embedded.matrices
     assert key.startswith("all-MiniLM-L6-v2@")
     assert lookup["model"].to_list() == [key, None, None, key, None, None, key, None, None]
     assert lookup["row"].to_list() == [0, None, None, 1, None, None, 0, None, None]
     assert lookup["windows"].to_list() == [1, None, None, 2, None, None, 1, None, None]
-    assert embedded.matrices[key].shape == (3, 384)
+    assert lookup["mean"].to_list() == [0, None, None, 3, None, None, 0, None, None]
+    assert embedded.matrices[key].shape == (4, 384), "three windows and a mean"
     details = lookup["detail"].to_list()
     assert details[8] == "truncated: 13002 tokens are too many windows of 256"
     assert details[4] == "language: fr is none of en"
@@ -178,19 +179,19 @@ def test_a_long_text_is_embedded_in_windows(tmp_path):
     embedded = embeddings.embed_texts(frame([long, exact]), [Embedder(precision="fp32")], tmp_path)
     (key,) = embedded.matrices
     assert embedded.lookup["windows"].to_list() == [3, 1], "a text of exactly the length that the model reads is short"
-    owner, vectors = embedded.windows_of(key)
+    owner, windows = embedded.windows_of(key)
     assert owner.tolist() == [0, 0, 0, 1]
+    vectors = windows[:]
     words = long.split()
     pieces = [" ".join(words[start : start + 254]) for start in (0, 192, 246)]
     plain = encoder.load_encoder(encoder.locate_model(Embedder(precision="fp32"))).network.encode([*pieces, exact])
     assert (vectors * plain).sum(1).min() > 0.999999
     alone = embeddings.embed_texts(frame([*pieces, exact]), [Embedder(precision="fp32")], tmp_path / "pieces")
     assert alone.matrices[key].tobytes() == vectors.tobytes(), "a window has the vector of its text"
-    means = embedded.with_mean_vectors()
-    assert means.lookup["row"].to_list() == [0, 1] and means.lookup["windows"].to_list() == [1, 1]
+    means = embedded.matrices[key][embedded.lookup["mean"].to_numpy()]
     mean = vectors[:3].mean(axis=0)
-    np.testing.assert_allclose(means.matrices[key][0], mean / np.linalg.norm(mean), atol=1e-6)
-    assert means.matrices[key][1].tobytes() == vectors[3].tobytes()
+    np.testing.assert_allclose(means[0], mean / np.linalg.norm(mean), atol=1e-6)
+    assert means[1].tobytes() == vectors[3].tobytes(), "a short text has one vector"
 
 
 def test_equal_windows_are_computed_once(tmp_path, monkeypatch):

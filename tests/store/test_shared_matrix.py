@@ -11,7 +11,7 @@ import pytest
 from seas_data.errors import SeasDataError
 from seas_data.store.part_folder import LocalFolder
 from seas_data.store.parts import Parts, Unit
-from seas_data.store.shared_matrix import Matrix, read_matrix
+from seas_data.store.shared_matrix import Matrix, choose_rows, read_matrix
 
 VALUES = np.arange(60, dtype=np.float32).reshape(20, 3)
 SLICES = [pl.DataFrame({"row": [2 * at, 2 * at + 1]}) for at in range(10)]
@@ -74,6 +74,17 @@ def test_a_damaged_matrix_is_refused_by_a_worker_and_written_again_by_the_next_b
     read_matrix.cache_clear()
     with pytest.raises(SeasDataError, match="is missing or damaged"):
         units[0].store()
+
+
+def test_chosen_rows_are_a_matrix_that_copies_nothing(tmp_path: Path) -> None:
+    chosen = choose_rows(VALUES, np.array([5, 2, 19]))
+    assert chosen.values is VALUES and chosen.shape == (3, 3) and len(chosen) == 3
+    assert chosen[1:].tolist() == VALUES[[2, 19]].tolist()
+    assert chosen.select(np.array([2, 0]))[:].tolist() == VALUES[[19, 5]].tolist()
+    assert choose_rows(VALUES, np.arange(20)).chosen is None
+    assert chosen.name == Matrix(VALUES[[5, 2, 19]]).name
+    chosen.write(LocalFolder(tmp_path))
+    assert read_matrix(LocalFolder(tmp_path), chosen.name, chosen.shape)[:].tolist() == chosen[:].tolist()
 
 
 def test_the_numbers_of_a_read_matrix_are_those_of_the_written_one(tmp_path: Path) -> None:

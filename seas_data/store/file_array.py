@@ -1,0 +1,43 @@
+"""Arrays that may be larger than the memory: in a file without a name, whose pages the system drops and reads again.
+
+Such pages are not memory that a process holds: the system keeps them while memory is free. A killed process leaves no
+file, because it had no name.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seas_data.errors import SeasDataError
+
+IN_MEMORY_BYTES = 1 << 30
+"""Size up to which an array is in memory: 700,000 vectors of 384 numbers."""
+
+
+def new_array(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return an array of undefined numbers: in memory, or above ``IN_MEMORY_BYTES`` in a file of ``folder``.
+
+    Raises SeasDataError if the disk has no room for it.
+    """
+    size = 4 * shape[0] * shape[1]
+    if size <= IN_MEMORY_BYTES:
+        return np.empty(shape, np.float32)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)  # a page that finds no room later would kill the process
+            return np.memmap(file, np.float32, mode="r+", shape=shape)
+    except OSError as problem:
+        raise SeasDataError(
+            f"{folder} has no room for {size / 1e9:.1f} GB of vectors ({problem.strerror or problem}); free space "
+            "there, and run the command again"
+        ) from problem
+
+
+def is_in_file(array: NDArray[np.float32]) -> bool:
+    """Return whether the numbers of ``array`` are in a file."""
+    return isinstance(array, np.memmap)

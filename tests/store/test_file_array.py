@@ -1,0 +1,38 @@
+"""Arrays in files: as arrays in memory, without a file that stays, and with a sentence if the disk is full."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seas_data.errors import SeasDataError
+from seas_data.store import file_array
+
+
+def test_a_small_array_is_in_memory(tmp_path: Path) -> None:
+    array = file_array.new_array(tmp_path / "none", (3, 4))
+    assert array.shape == (3, 4) and not file_array.is_in_file(array)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_array_is_in_a_file_that_nobody_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    array = file_array.new_array(tmp_path / "vectors", (30, 4))
+    assert array.dtype == np.float32 and file_array.is_in_file(array)
+    assert list((tmp_path / "vectors").iterdir()) == []
+    array[[7, 3]] = np.arange(8).reshape(2, 4)
+    assert array[3].tolist() == [4, 5, 6, 7]
+    assert not file_array.is_in_file(array[np.array([3, 7])]), "chosen rows are copied to memory"
+
+
+def test_a_full_disk_is_said_before_a_number_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(SeasDataError, match=r"vectors has no room for 6\.0 GB of vectors \(No space left on device\)"):
+        file_array.new_array(tmp_path / "vectors", (1_500_000, 1_000))
+    assert list((tmp_path / "vectors").iterdir()) == []
