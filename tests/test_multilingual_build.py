@@ -19,6 +19,7 @@ from seas_data.recipe import Embedder
 from seas_data.resources import folder as resource_folder
 from seas_data.run import build
 from seas_data.similarity import embedder_folder, embeddings, encoder
+from seas_data.store import file_array
 from tests import made_embedder
 from tests.hub import Hub, Repository, lead_client
 from tests.made_embedder import translate
@@ -110,6 +111,16 @@ def test_translations_share_a_request_across_the_embedders_and_are_kept(built: V
     assert found["request_id"].drop_nulls().n_unique() == len(QUESTIONS)
     (dropped,) = found.filter(~pl.col("kept")).select("text", "reason").rows()
     assert dropped == (translate(REORDERED, "de"), "semantic_duplicate")
+
+
+def test_vectors_in_files_give_the_same_version(
+    built: Version, hub: tuple[Hub, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    in_files = build(recipes.load(write_recipe(tmp_path, hub[1])), tmp_path / "ws").version
+    assert in_files.digest == built.digest
+    in_cells = build(recipes.load(write_recipe(tmp_path, hub[1], semantic={"exact_rows": 1})), tmp_path / "cells")
+    assert rows(in_cells.version).equals(rows(built))
 
 
 def test_vectors_of_different_embedders_are_never_compared(built: Version, hub: tuple[Hub, str]) -> None:

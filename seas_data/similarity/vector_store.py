@@ -68,6 +68,8 @@ def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[
     stored, matrix = np.zeros(len(keys), np.bool_), np.empty((len(keys) + more, 0), np.float32)
     for table in _read_parts(folder, "vectors"):
         row, position = find(pl.Series(pl.from_arrow(table["key"])))
+        if not len(row):
+            continue
         values = table["vector"].combine_chunks()
         part = np.frombuffer(values.buffers()[1], dtype="<f4").reshape(-1, values.type.byte_width // 4)
         part = part[values.offset : values.offset + len(values)]
