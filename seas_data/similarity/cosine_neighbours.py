@@ -97,16 +97,16 @@ def find_pairs(
     """
     count = len(vectors)
     search = _search(vectors, threshold, blocks, earlier, parts)
-    if is_in_file(search.vectors.values) and search.parts.engine is LOCAL and not torch.cuda.is_available():
-        keep_coded(search.vectors)
     if is_exact(search.earlier, exact_rows):
         comparisons = list(_compare_all(search))
         found = search.run(comparisons.__getitem__, len(comparisons), "comparing embeddings")
     else:
         cells = build_cells(search.vectors, threshold, search.parts)
         found = _without_repeats(search.run(_compare_in_cells(cells), cells.count, "comparing embeddings"), cells)
+    if is_in_file(search.vectors.values) and search.parts.engine is LOCAL and not torch.cuda.is_available():
+        keep_coded(search.vectors)  # when the cells are built, which takes much memory too
     lefts, rights, scores, pairs = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
-    for one, other, score in found:
+    for one, other, score in found:  # nothing is compared before
         lefts.append(np.minimum(one, other))
         rights.append(np.maximum(one, other))
         scores.append(score)

@@ -94,14 +94,17 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     assigned = (parts or Parts(None)).map(
         assign_rows, cut, len(starts), settings, "assigning to cells", matrix=matrix, gpus=gpus
     )
-    home, visits = np.empty(count, np.int64), [np.empty(0, np.int64)]
+    home, parts_of_visits = np.empty(count, np.int64), [np.empty(0, np.int64)]
     with bar(count, "assigning to cells", "texts") as progress:
         for start, part in zip(starts, assigned, strict=True):
             row, cell, at_home = (part[name].to_numpy() for name in ("row", "cell", "at_home"))
             home[start + row[at_home]] = cell[at_home]
-            visits.append(cell[~at_home] * np.int64(count) + row[~at_home] + start)
+            parts_of_visits.append(cell[~at_home] * np.int64(count) + row[~at_home] + start)
             progress.update(starts.step)
-    return Cells(len(centroids), home, np.sort(np.concatenate(visits)))
+    visits = np.concatenate(parts_of_visits)
+    del parts_of_visits
+    visits.sort()
+    return Cells(len(centroids), home, visits)
 
 
 def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix) -> pl.DataFrame:
