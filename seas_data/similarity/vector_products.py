@@ -24,13 +24,17 @@ Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 TILE_ROWS = 2_048
+_ROW_STEP = 256
 _NONE = np.empty(0, np.int64)
 _Candidates = Iterator[tuple[Rows, Rows]]
 
 
 @dataclass(frozen=True)
 class _Side:
-    """Rows of one side of a comparison, earlier rows first, then by block, as an operand of a product."""
+    """Rows of one side of a comparison, earlier rows first, then by block, as an operand of a product.
+
+    The operand has ``_ROW_STEP`` more rows, so that tiles can be filled up.
+    """
 
     rows: Rows
     blocks: Rows
@@ -81,7 +85,7 @@ class Compared:
 
     def _side(self, rows: Rows) -> _Side:
         rows = rows[np.lexsort((self.row[rows], self.blocks[rows], ~self.earlier[rows]))]
-        return _Side(rows, self.blocks[rows], self.earlier[rows], _gather(self.vectors, self.row[rows]))
+        return _Side(rows, self.blocks[rows], self.earlier[rows], _gather(self.vectors, self.row[rows], _ROW_STEP))
 
 
 def _compare(one: _Side, rows: slice, other: _Side, columns: slice, least: float) -> tuple[Rows, Rows]:
@@ -92,7 +96,9 @@ def _compare(one: _Side, rows: slice, other: _Side, columns: slice, least: float
     ones, others = one.blocks[rows], other.blocks[columns]
     if (one.earlier[rows].all() and other.earlier[columns].all()) or in_one_block(ones, others):
         return _NONE, _NONE
-    cosines = one.operand[rows] @ other.operand[columns].T
+    # Few shapes of products: for each, a CPU makes a kernel, which takes longer than the product, and keeps it.
+    product = one.operand[_fill_up(rows)] @ other.operand[_fill_up(columns)].T
+    cosines = product[: rows.stop - rows.start, : columns.stop - columns.start]
     common = np.intersect1d(ones, others)
     if common.size and common[-1] >= 0:
         down, across = (torch.from_numpy(blocks).to(cosines.device) for blocks in (ones, others))
@@ -167,20 +173,28 @@ def _margin_of(vectors: Matrix) -> float:
     return error_margin() + (0.0 if coded is None else 2 * coded.error + coded.error**2)
 
 
-def _gather(vectors: Matrix, rows: Rows) -> torch.Tensor:
-    """Return ``rows`` of ``vectors`` as an operand. A GPU gets all rows once and gathers by itself."""
+def _gather(vectors: Matrix, rows: Rows, more: int) -> torch.Tensor:
+    """Return ``rows`` of ``vectors`` as an operand, and ``more`` rows of zeros.
+
+    A GPU gets all rows once and gathers by itself.
+    """
     if not torch.cuda.is_available():
-        return make_operand(_CODED.get(vectors, vectors), rows)
+        return make_operand(_CODED.get(vectors, vectors), rows, more)
     if vectors not in _ON_GPU:
         _ON_GPU[vectors] = make_operand(vectors)
-    return _ON_GPU[vectors][torch.from_numpy(rows).to(compute_device())]
+    gathered = _ON_GPU[vectors][torch.from_numpy(rows).to(compute_device())]
+    return torch.cat([gathered, gathered.new_zeros((more, gathered.shape[1]))])
 
 
-def make_operand(vectors: Vectors | Matrix | _Coded, order: Rows | None = None) -> torch.Tensor:
-    """Return ``vectors``, or its rows ``order``, in the precision of the product, without a second float32 copy."""
+def make_operand(vectors: Vectors | Matrix | _Coded, order: Rows | None = None, more: int = 0) -> torch.Tensor:
+    """Return ``vectors``, or its rows ``order``, in the precision of the product, without a second float32 copy.
+
+    ``more`` rows of zeros follow.
+    """
     dtype = torch.bfloat16 if has_native_bf16() else torch.float32
     count = len(vectors) if order is None else len(order)
-    operand = torch.empty((count, vectors.shape[1]), dtype=dtype, device=compute_device())
+    operand = torch.empty((count + more, vectors.shape[1]), dtype=dtype, device=compute_device())
+    operand[count:] = 0
     for rows in cut_tiles(count):
         tile = vectors[rows] if order is None else vectors[order[rows]]
         operand[rows] = torch.from_numpy(np.ascontiguousarray(tile)).to(operand.device)
@@ -192,6 +206,11 @@ def cut_tiles(count: int) -> list[slice]:
     # A tile of products fits into the CPU cache; a GPU works better with fewer, larger tiles.
     size = TILE_ROWS * 8 if torch.cuda.is_available() else TILE_ROWS
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _fill_up(rows: slice) -> slice:
+    """Return ``rows`` with further ones, up to a multiple of ``_ROW_STEP``."""
+    return slice(rows.start, rows.start + -(-(rows.stop - rows.start) // _ROW_STEP) * _ROW_STEP)
 
 
 def in_one_block(rows: Rows, columns: Rows) -> bool:

@@ -91,7 +91,7 @@ def test_pairs_of_vectors_in_a_file_match_brute_force(data):
 def test_a_product_of_coded_rows_is_off_by_at_most_the_margin():
     vectors = Matrix(unit(500, 384, 5))
     vector_products.keep_coded(vectors)
-    operand = vector_products._gather(vectors, np.arange(500)).float()
+    operand = vector_products._gather(vectors, np.arange(500), 0).float()
     off = np.abs((operand @ operand.T).numpy() - vectors[:] @ vectors[:].T)
     margin = vector_products._margin_of(vectors)
     assert vector_products.error_margin() < margin < vector_products.error_margin() + 0.04
