@@ -5,8 +5,8 @@
 
 Each build is a process of its own. The table shows for each stage the processor time and the peak of memory since
 the end of the stage before it: "read and embed" begins with the imports. Memory is what the process holds, looked at
-five times a second; pages of files, such as that of many vectors, are counted beside it: the system drops them if memory
-is short. ``--write`` stores the figures, one entry per size, in ``benchmarks/scale.json`` and the tables in
+five times a second; pages of files, such as that of many vectors, are counted beside it: the system drops them if
+memory is short. ``--write`` stores the figures, one entry per size, in ``benchmarks/scale.json`` and the tables in
 docs/performance.md, with all sizes that the file has. ``--limit`` stops a build that uses more memory than that, and
 names the stage.
 
