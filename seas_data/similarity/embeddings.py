@@ -83,10 +83,7 @@ def _embed(
 ) -> Embedded:
     """Return the embeddings of ``texts`` by the given numbers of ``embedders``; null for texts without one."""
     rows = texts.select(pl.col("text", "language").cast(pl.String)).with_row_index("position")
-    models = {
-        number: encoder.locate_model(embedders[number], _describe(rows.filter(embedder == number)["language"]))
-        for number in embedder.drop_nulls().unique().sort()
-    }
+    models = _locate_models(rows["language"], embedder, embedders)
     models_table = pl.DataFrame(
         [(number, model.key, embedders[number].max_unknown_proportion) for number, model in models.items()],
         schema={"embedder": pl.Int64, "model": pl.String, "limit": pl.Float64},
@@ -98,6 +95,21 @@ def _embed(
         lookup, matrices[model.key] = _embed_with(model, rows.filter(model=model.key), folder / model.key, engine)
         lookups.append(lookup)
     return Embedded(pl.concat(lookups).sort("position").drop("position"), matrices)
+
+
+def require_models(languages: pl.Series, embedders: list[Embedder]) -> None:
+    """Find the models that embed texts of ``languages`` (one for each text), or download them.
+
+    Raises SeasDataError if one is missing: before hours of other work, if texts are embedded after it.
+    """
+    _locate_models(languages.cast(pl.String), _choose_embedders(languages, embedders), embedders)
+
+
+def _locate_models(languages: pl.Series, embedder: pl.Series, embedders: list[Embedder]) -> dict[int, Model]:
+    return {
+        number: encoder.locate_model(embedders[number], _describe(languages.filter(embedder == number)))
+        for number in embedder.drop_nulls().unique().sort()
+    }
 
 
 def embed_across(
