@@ -129,6 +129,10 @@ def _check_validity(recipe: Recipe, loop: Loop, prompt_judges: list[str]) -> Non
             f"loop.validity.judge is {settings.judge}; set it to one of the judges that give verdicts on prompts: "
             f"{_join(prompt_judges) or '(none)'}"
         )
+    if settings.types == "nearest" and settings.types in prompt_judges:
+        raise SeasDataError(
+            "loop.validity.types: nearest is the nearest prompt, not the judge nearest; rename the judge"
+        )
     if settings.types == "nearest" and not recipe.embedders and recipe.sandbox is None:
         raise SeasDataError("loop.validity.types: nearest compares embeddings, and embedders is empty; set types: null")
     if settings.types not in (None, "nearest"):

@@ -68,6 +68,10 @@ def test_a_bundled_model_that_is_not_there_is_one_sentence(monkeypatch: pytest.M
             "and have categories: (none)",
         ),
         (
+            [f"judges=[{KEEPER}, {ASKS.replace('asks', 'nearest')}]", "loop.validity.types=nearest"],
+            "loop.validity.types: nearest is the nearest prompt, not the judge nearest; rename the judge",
+        ),
+        (
             ["loop.validity.refusal.patterns=['(']"],
             "loop.validity: '(' is not a regular expression in Rust's syntax",
         ),

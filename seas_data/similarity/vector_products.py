@@ -97,8 +97,8 @@ def _compare(one: _Side, rows: slice, other: _Side, columns: slice, least: float
     if (one.earlier[rows].all() and other.earlier[columns].all()) or in_one_block(ones, others):
         return _NONE, _NONE
     # Few shapes of products: for each, a CPU makes a kernel, which takes longer than the product, and keeps it.
-    product = one.operand[_fill_up(rows)] @ other.operand[_fill_up(columns)].T
-    cosines = product[: rows.stop - rows.start, : columns.stop - columns.start]
+    filled = one.operand[_fill_up(rows)] @ other.operand[_fill_up(columns)].T
+    cosines = filled[: rows.stop - rows.start, : columns.stop - columns.start]
     common = np.intersect1d(ones, others)
     if common.size and common[-1] >= 0:
         down, across = (torch.from_numpy(blocks).to(cosines.device) for blocks in (ones, others))
