@@ -164,7 +164,7 @@ def run_build(folder: Path, limit: int | None = None) -> tuple[dict[str, dict[st
 
 def stop_above(process: "subprocess.Popen[str]", watch: "Watch", megabytes: int) -> None:
     while process.poll() is None:
-        if watch.held() > megabytes:
+        if (watch.held() or 0) > megabytes:
             process.kill()
         time.sleep(0.2)
 
@@ -182,20 +182,20 @@ class Watch:
         threading.Thread(target=self._keep_looking, daemon=True).start()
 
     def _keep_looking(self) -> None:
-        while held := self.held():
+        while (held := self.held()) is not None:
             self.held_peak = max(self.held_peak, held)
             time.sleep(0.2)
 
-    def held(self) -> int:
-        """Return the megabytes of memory that are not pages of files."""
+    def held(self) -> int | None:
+        """Return the megabytes of memory that are not pages of files; None if the process has ended."""
         try:
             return _megabytes((self.folder / "status").read_text(), "RssAnon")
-        except OSError:  # it has ended
-            return 0
+        except OSError:
+            return None
 
     def take_peak(self) -> tuple[int, int]:
         """Return the peak of all memory, and of what the process held, since the last call."""
-        held, self.held_peak = max(self.held_peak, self.held()), 0
+        held, self.held_peak = max(self.held_peak, self.held() or 0), 0
         try:
             status = (self.folder / "status").read_text()
             (self.folder / "clear_refs").write_text("5")

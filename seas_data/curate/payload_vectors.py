@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from seas_data import recipe, tables
@@ -70,15 +71,22 @@ class EmbeddingRows:
     def iter_slices(self, n_rows: int) -> Iterator[pl.DataFrame]:
         """Yield the rows in slices of ``n_rows``."""
         for rows in self.rows.iter_slices(n_rows):
-            parts = [tables.empty("embeddings")]
-            for (model,), of_model in rows.partition_by("model", as_dict=True).items():
-                vectors = pl.Series("vector", self.matrices[str(model)][of_model["row"].to_numpy()])
-                parts.append(of_model.select("prompt_id", "model").with_columns(vectors.cast(pl.List(pl.Float32))))
-            yield pl.concat(parts).sort("prompt_id")
+            parts = [
+                of_model.select("prompt_id", "model", _as_lists(self.matrices[str(model)][of_model["row"].to_numpy()]))
+                for (model,), of_model in rows.partition_by("model", as_dict=True).items()
+            ]
+            # The rows of one model are in order, and need not be copied.
+            yield parts[0] if len(parts) == 1 else pl.concat([tables.empty("embeddings"), *parts]).sort("prompt_id")
 
     def to_frame(self) -> pl.DataFrame:
         """Return all rows."""
         return pl.concat([tables.empty("embeddings"), *self.iter_slices(max(1, self.height))])
+
+
+def _as_lists(vectors: NDArray[np.float32]) -> pl.Series:
+    """Return the rows of ``vectors`` as a list column, without copying their numbers."""
+    offsets = np.arange(len(vectors) + 1, dtype=np.int64) * vectors.shape[1]
+    return pl.Series("vector", pa.LargeListArray.from_arrays(offsets, pa.array(vectors.reshape(-1))))
 
 
 def select_payload_vectors(

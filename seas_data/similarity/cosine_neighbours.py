@@ -104,9 +104,9 @@ def find_pairs(
         cells = build_cells(search.vectors, threshold, search.parts)
         found = _without_repeats(search.run(_compare_in_cells(cells), cells.count, "comparing embeddings"), cells)
     if is_in_file(search.vectors.values) and search.parts.engine is LOCAL and not torch.cuda.is_available():
-        keep_coded(search.vectors)  # when the cells are built, which takes much memory too
+        keep_coded(search.vectors)  # after the cells are built, which takes much memory too
     lefts, rights, scores, pairs = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
-    for one, other, score in found:  # nothing is compared before
+    for one, other, score in found:  # a generator: the comparisons begin here
         lefts.append(np.minimum(one, other))
         rights.append(np.maximum(one, other))
         scores.append(score)
@@ -170,28 +170,30 @@ def find_nearest(queries: Vectors | Matrix, corpus: Vectors, *, exclude: Rows | 
     best = np.full(len(queries), -1, np.float32)
     excluded = np.full(len(queries), -1, np.int64) if exclude is None else exclude
     margin = error_margin()
-    corpus_operand, corpus_tiles, query_operand = make_operand(corpus), cut_tiles(len(corpus)), torch.empty(0)
-    tiles = [(rows, columns) for rows in cut_tiles(len(queries)) for columns in corpus_tiles]
-    with bar(len(tiles), "nearest neighbours", "tiles") as progress:
-        for rows, columns in tiles:
-            if columns.start == 0:  # the queries may be too many for memory
-                query_operand = make_operand(queries[rows])
-            cosines = query_operand @ corpus_operand[columns].T
-            inside = np.flatnonzero((excluded[rows] >= columns.start) & (excluded[rows] < columns.stop))
-            cosines[inside, excluded[rows][inside] - columns.start] = -2
-            # The lowest product that may still be the best of its row, given the error margin of the product.
-            rivals = torch.maximum(cosines.amax(1).float() - margin, torch.from_numpy(best[rows]).to(cosines.device))
-            one, other = select_at_least(cosines, rivals - margin)
-            one, other = one + rows.start, other + columns.start
-            kept = other != excluded[one]
-            one, other = one[kept], other[kept]
-            score = score_rows(queries, one, corpus, other)
-            order = np.lexsort((other, -score, one))
-            one, other, score = one[order], other[order], score[order]
-            top = np.flatnonzero(np.diff(one, prepend=-1))
-            better = top[(score[top] > best[one[top]]) | (index[one[top]] < 0)]
-            index[one[better]], best[one[better]] = other[better], score[better]
-            progress.update(1)
+    corpus_operand, tiles = make_operand(corpus), cut_tiles(len(corpus))
+    query_tiles = cut_tiles(len(queries))
+    with bar(len(query_tiles) * len(tiles), "nearest neighbours", "tiles") as progress:
+        for rows in query_tiles:
+            query_operand = make_operand(queries[rows])  # all queries may be too many for memory
+            for columns in tiles:
+                cosines = query_operand @ corpus_operand[columns].T
+                inside = np.flatnonzero((excluded[rows] >= columns.start) & (excluded[rows] < columns.stop))
+                cosines[inside, excluded[rows][inside] - columns.start] = -2
+                # The lowest product that may still be the best of its row, given the error margin of the product.
+                rivals = torch.maximum(
+                    cosines.amax(1).float() - margin, torch.from_numpy(best[rows]).to(cosines.device)
+                )
+                one, other = select_at_least(cosines, rivals - margin)
+                one, other = one + rows.start, other + columns.start
+                kept = other != excluded[one]
+                one, other = one[kept], other[kept]
+                score = score_rows(queries, one, corpus, other)
+                order = np.lexsort((other, -score, one))
+                one, other, score = one[order], other[order], score[order]
+                top = np.flatnonzero(np.diff(one, prepend=-1))
+                better = top[(score[top] > best[one[top]]) | (index[one[top]] < 0)]
+                index[one[better]], best[one[better]] = other[better], score[better]
+                progress.update(1)
     return index, best
 
 

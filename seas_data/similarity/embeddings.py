@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_parts, vector_store
 from seas_data.similarity.encoder import Encoder, Model
-from seas_data.similarity.windows import count_windows, list_windows, mean_vectors
+from seas_data.similarity.windows import count_windows, list_windows, write_means
 from seas_data.store.file_array import new_array
 from seas_data.store.parts import LOCAL, Engine
 from seas_data.store.shared_matrix import Matrix, choose_rows
@@ -98,11 +98,16 @@ def _embed(
 
 
 def require_models(languages: pl.Series, embedders: list[Embedder]) -> None:
-    """Find the models that embed texts of ``languages`` (one for each text), or download them.
+    """Find the models that embed texts of ``languages`` (one for each text) and compare them, or download them.
 
     Raises SeasDataError if one is missing: before hours of other work, if texts are embedded after it.
     """
-    _locate_models(languages.cast(pl.String), _choose_embedders(languages, embedders), embedders)
+    chosen = _choose_embedders(languages, embedders)
+    _locate_models(languages.cast(pl.String), chosen, embedders)
+    for each in embedders[1:]:
+        read = chosen.is_not_null() & _reads(languages, each)
+        if chosen.filter(read).n_unique() > 1:  # see embed_across
+            encoder.locate_model(each, _describe(languages.cast(pl.String).filter(read)))
 
 
 def _locate_models(languages: pl.Series, embedder: pl.Series, embedders: list[Embedder]) -> dict[int, Model]:
@@ -208,7 +213,7 @@ def _embed_with(
     )
     long = numbered.filter(is_long)
     matrix = _vectors(model, load, seen, long.height, folder, engine)
-    matrix[windows:] = mean_vectors(matrix, long["row"].to_numpy(), long["windows"].to_numpy())
+    write_means(matrix, long["row"].to_numpy(), long["windows"].to_numpy())
     lookup = (
         rows.join(counted.drop("key", "limit"), on="text", how="left", maintain_order="left")
         .join(numbered.drop("windows"), on="text", how="left", maintain_order="left")
@@ -241,19 +246,17 @@ def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: P
 def _vectors(
     model: Model, load: Callable[[], Encoder], seen: pl.DataFrame, more: int, folder: Path, engine: Engine
 ) -> NDArray[np.float32]:
-    """Return the vectors of the windows of the texts ``seen``, stored or computed, and ``more`` undefined rows."""
+    """Return the vectors of the windows of the texts ``seen``, stored or computed, and ``more`` rows for others."""
     windows = list_windows(seen)
+    if engine is not LOCAL:
+        elsewhere = windows.filter(~pl.Series(vector_store.find_stored(folder, windows["key"])))
+        of_texts = seen.select("text", tokens=pl.min_horizontal("tokens", "longest"))[elsewhere["text"]]
+        if elsewhere.height:
+            vector_parts.compute_vectors(engine, model, elsewhere.select("key", "start").hstack(of_texts), folder)
     stored, matrix = vector_store.read_vectors(folder, windows["key"], more)
-    missing = windows.filter(~pl.Series(stored))
+    missing = windows.filter(~pl.Series(stored))  # after an engine, what this machine does not see, usually nothing
     if missing.is_empty():
         return matrix
-    if engine is not LOCAL:
-        of_texts = seen.select("text", tokens=pl.min_horizontal("tokens", "longest"))[missing["text"]]
-        vector_parts.compute_vectors(engine, model, missing.select("key", "start").hstack(of_texts), folder)
-        del matrix
-        return _vectors(
-            model, load, seen, more, folder, LOCAL
-        )  # computes what this machine does not see, usually nothing
     loaded = load()
     if not stored.any():
         matrix = new_array(folder, (len(windows) + more, loaded.dimensions))

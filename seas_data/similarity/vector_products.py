@@ -4,8 +4,9 @@ A product is computed in bfloat16 where that is native, or on a GPU, and serves 
 bounded, so a product below the threshold by more than the bound is not a pair. The others are rescored in float64. A
 score depends on its two rows only, not on tiles, threads or the precision of the filter.
 
-Vectors in a file are too many to be read again and again in any order. Their filter is computed from a copy in memory,
-of a byte per number (``keep_coded``); its rounding error adds to the bound, and only candidates are read from the file.
+On a CPU, vectors in a file are too many to be read again and again in any order. Their filter is computed from a copy in
+memory, of a byte per number (``keep_coded``); its rounding error adds to the bound, and only candidates are read from the
+file.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
 
 TILE_ROWS = 2_048
-_ROW_STEP = 256
+_FILLED_ROWS = 256
+"""Tiles are filled up to a multiple of this number of rows, small ones to a multiple of a quarter of it."""
 _NONE = np.empty(0, np.int64)
 _Candidates = Iterator[tuple[Rows, Rows]]
 
@@ -33,13 +35,15 @@ _Candidates = Iterator[tuple[Rows, Rows]]
 class _Side:
     """Rows of one side of a comparison, earlier rows first, then by block, as an operand of a product.
 
-    The operand has ``_ROW_STEP`` more rows, so that tiles can be filled up.
+    The operand has ``_FILLED_ROWS`` more rows, so that tiles can be filled up. ``error``: how far its rows are at most
+    from those that they stand for, before they were rounded to the precision of the product.
     """
 
     rows: Rows
     blocks: Rows
     earlier: NDArray[np.bool_]
     operand: torch.Tensor
+    error: Vectors
 
     def tiles(self) -> list[slice]:
         """Return slices of the rows; none has both earlier and other rows."""
@@ -65,14 +69,14 @@ class Compared:
 
         ``rows`` are compared with each other, if ``within``, and with ``others``.
         """
-        side, least = self._side(rows), self.threshold - _margin_of(self.vectors)
+        side = self._side(rows)
         if within:
             for one, other in combinations_with_replacement(side.tiles(), 2):
-                yield _compare(side, one, side, other, least)
+                yield _compare(side, one, side, other, self.threshold)
         if len(others):
             visiting = self._side(others)
             for one, other in product(side.tiles(), visiting.tiles()):
-                yield _compare(side, one, visiting, other, least)
+                yield _compare(side, one, visiting, other, self.threshold)
 
     def verify(self, one: Rows, other: Rows) -> tuple[Rows, Rows, Vectors]:
         """Return those of the pairs that reach the threshold and are not excluded, as rows, and their scores."""
@@ -85,11 +89,14 @@ class Compared:
 
     def _side(self, rows: Rows) -> _Side:
         rows = rows[np.lexsort((self.row[rows], self.blocks[rows], ~self.earlier[rows]))]
-        return _Side(rows, self.blocks[rows], self.earlier[rows], _gather(self.vectors, self.row[rows], _ROW_STEP))
+        coded = _CODED.get(self.vectors)
+        error = np.zeros(len(rows), np.float32) if coded is None else coded.error[self.row[rows]]
+        operand = _gather(self.vectors, self.row[rows], _FILLED_ROWS)
+        return _Side(rows, self.blocks[rows], self.earlier[rows], operand, error)
 
 
-def _compare(one: _Side, rows: slice, other: _Side, columns: slice, least: float) -> tuple[Rows, Rows]:
-    """Return the pairs of rows of two tiles, ``rows`` of ``one`` and ``columns`` of ``other``, of at least ``least``.
+def _compare(one: _Side, rows: slice, other: _Side, columns: slice, threshold: float) -> tuple[Rows, Rows]:
+    """Return the pairs of rows of two tiles, ``rows`` of ``one`` and ``columns`` of ``other``, that may be similar.
 
     If both are one side, each pair is returned once, and no row with itself. No pair of one block is returned.
     """
@@ -99,6 +106,7 @@ def _compare(one: _Side, rows: slice, other: _Side, columns: slice, least: float
     # Few shapes of products: for each, a CPU makes a kernel, which takes longer than the product, and keeps it.
     filled = one.operand[_fill_up(rows)] @ other.operand[_fill_up(columns)].T
     cosines = filled[: rows.stop - rows.start, : columns.stop - columns.start]
+    least = threshold - _product_margin(float(one.error[rows].max()), float(other.error[columns].max()))
     common = np.intersect1d(ones, others)
     if common.size and common[-1] >= 0:
         down, across = (torch.from_numpy(blocks).to(cosines.device) for blocks in (ones, others))
@@ -112,8 +120,9 @@ def _compare(one: _Side, rows: slice, other: _Side, columns: slice, least: float
     return one.rows[rows][left], other.rows[columns][right]
 
 
-# Error margins of a product of unit rows. In bfloat16 each factor has a relative error of at most 2^-9, so the product
-# has one of 2^-8 (Cauchy-Schwarz); rounding the product and the threshold adds 2^-9 each: 0.0078, rounded up.
+# Error margins of a product of unit rows. In bfloat16 each factor has a relative error of at most 2^-8, so the product
+# has one of 2^-7 (Cauchy-Schwarz): 0.0078, rounded up. Rounding the product and the threshold, by the same function, does
+# not change their order.
 _BF16_MARGIN = 0.01
 _F32_MARGIN = 1e-4
 
@@ -130,14 +139,14 @@ def error_margin() -> float:
 
 @dataclass(frozen=True)
 class _Coded:
-    """Rows as ``codes`` from -127 to 127, times the ``scale`` of the row. ``error``: length of the largest difference.
+    """Rows as ``codes`` from -127 to 127, times the ``scale`` of the row. ``error``: length of the difference.
 
-    Of a unit row of 384 numbers that are alike in size it is about 0.01.
+    Of unit rows of 384 numbers it is about 0.007.
     """
 
     codes: NDArray[np.int8]
     scale: Vectors
-    error: float
+    error: Vectors
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -156,21 +165,22 @@ _CODED: WeakKeyDictionary[Matrix, _Coded] = WeakKeyDictionary()
 
 def keep_coded(vectors: Matrix) -> None:
     """Compute products of ``vectors`` in this process from a copy in memory that has a byte per number."""
-    codes, scale, error = np.empty(vectors.shape, np.int8), np.empty((len(vectors), 1), np.float32), 0.0
+    codes, scale = np.empty(vectors.shape, np.int8), np.empty((len(vectors), 1), np.float32)
+    error = np.empty(len(vectors), np.float32)
     for rows in cut_tiles(len(vectors)):
         values = vectors[rows]
         scale[rows] = np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-30) / 127
         rounded = np.rint(values / scale[rows])
         codes[rows] = rounded
-        error = max(error, float(np.linalg.norm(values - rounded * scale[rows], axis=1).max()))
+        error[rows] = np.linalg.norm(values - rounded * scale[rows], axis=1) * 1.0001  # computed in float32
     _CODED[vectors] = _Coded(codes, scale, error)
 
 
-def _margin_of(vectors: Matrix) -> float:
-    """Return a bound of the error of a product of two rows of ``vectors``."""
-    coded = _CODED.get(vectors)
-    # The error of x.y is that of x times |y|, plus that of y times |x| and a part of the error of x.
-    return error_margin() + (0.0 if coded is None else 2 * coded.error + coded.error**2)
+def _product_margin(one: float, other: float) -> float:
+    """Return a bound of the error of a product of two rows that differ by ``one`` and ``other`` from unit rows."""
+    # With x' = x + a and y' = y + b: x'.y' - x.y = a.y + x'.b, so at most |a| + (1 + |a|) |b| (Cauchy-Schwarz). The
+    # margin of the product is relative to the lengths of its factors.
+    return error_margin() * (1 + one) * (1 + other) + one + (1 + one) * other
 
 
 def _gather(vectors: Matrix, rows: Rows, more: int) -> torch.Tensor:
@@ -209,8 +219,10 @@ def cut_tiles(count: int) -> list[slice]:
 
 
 def _fill_up(rows: slice) -> slice:
-    """Return ``rows`` with further ones, up to a multiple of ``_ROW_STEP``."""
-    return slice(rows.start, rows.start + -(-(rows.stop - rows.start) // _ROW_STEP) * _ROW_STEP)
+    """Return ``rows`` with further ones, up to one of a few numbers of rows."""
+    count = rows.stop - rows.start
+    step = _FILLED_ROWS if count > 2 * _FILLED_ROWS else _FILLED_ROWS // 4
+    return slice(rows.start, rows.start + -(-count // step) * step)
 
 
 def in_one_block(rows: Rows, columns: Rows) -> bool:

@@ -60,7 +60,7 @@ def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
 def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Return which of ``keys`` (distinct) have a stored vector, and a matrix with one row per key and ``more`` rows.
 
-    Rows of keys without a vector are undefined, and so are the further ones; if no key has a vector, the matrix has no
+    Rows of keys without a vector are not initialised, nor are the further ones; if no key has a vector, the matrix has no
     columns. Reads part by part, so memory holds one part and, unless they are in a file (see ``file_array``), the
     requested vectors.
     """
@@ -79,17 +79,28 @@ def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[
     return stored, matrix
 
 
+def find_stored(folder: Path, keys: pl.Series) -> NDArray[np.bool_]:
+    """Return which of ``keys`` (distinct) have a stored vector."""
+    find, stored = _KeyIndex(keys), np.zeros(len(keys), np.bool_)
+    for table in _read_parts(folder, "vectors"):
+        stored[find(pl.Series(pl.from_arrow(table["key"])))[1]] = True
+    return stored
+
+
 class _KeyIndex:
     """Finds the positions of ``keys`` (distinct), made once for all parts: a join with each part would hash all keys
     again.
     """
 
     def __init__(self, keys: pl.Series) -> None:
-        self.keys, self.seed = keys, 0
-        hashes = keys.hash(self.seed)
-        while hashes.n_unique() < len(keys):
-            self.seed += 1
-            hashes = keys.hash(self.seed)
+        # Two keys of one hash are as good as impossible, and gone with another seed.
+        for seed in range(9):
+            hashes = keys.hash(seed)
+            if hashes.n_unique() == len(keys):
+                break
+        else:
+            raise ValueError("keys are not distinct")
+        self.keys, self.seed = keys, seed
         order = hashes.arg_sort()
         self.order, self.hashes = order.to_numpy(), hashes.gather(order).to_numpy()
 

@@ -97,10 +97,9 @@ def pair_texts(found: Pairs, owner: Integers) -> Pairs:
     return Pairs(texts["one"].to_numpy(), texts["other"].to_numpy(), texts["score"].to_numpy())
 
 
-def mean_vectors(vectors: NDArray[np.float32], first: Integers, windows: Integers) -> NDArray[np.float32]:
-    """Return one unit vector per long text: the normalised mean of ``windows`` rows from ``first`` on."""
-    means = np.empty((len(first), vectors.shape[1]), np.float32)
-    for text, (start, count) in enumerate(zip(first.tolist(), windows.tolist(), strict=True)):
+def write_means(vectors: NDArray[np.float32], first: Integers, windows: Integers) -> None:
+    """Set the last rows of ``vectors``, one per long text, to the normalised mean of ``windows`` rows from ``first`` on."""
+    texts = zip(range(len(vectors) - len(first), len(vectors)), first.tolist(), windows.tolist(), strict=True)
+    for row, start, count in texts:
         mean = vectors[start : start + count].mean(axis=0, dtype=np.float64)
-        means[text] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    return means
+        vectors[row] = mean / max(float(np.linalg.norm(mean)), 1e-12)

@@ -2,8 +2,12 @@
 
 Such pages are not memory that a process holds: the system keeps them while memory is free. A killed process leaves no
 file, because it had no name.
+
+Room is taken on the disk at once where the system can do that (Linux); elsewhere a disk that is full later ends the
+process without a message.
 """
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -18,9 +22,9 @@ IN_MEMORY_BYTES = 1 << 30
 
 
 def new_array(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return an array of undefined numbers: in memory, or above ``IN_MEMORY_BYTES`` in a file of ``folder``.
+    """Return an array that is not initialised: in memory, or above ``IN_MEMORY_BYTES`` in a file of ``folder``.
 
-    Raises SeasDataError if the disk has no room for it.
+    Raises SeasDataError if the disk has no room for it, or the file cannot be made.
     """
     size = 4 * shape[0] * shape[1]
     if size <= IN_MEMORY_BYTES:
@@ -33,8 +37,9 @@ def new_array(folder: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
             return np.memmap(file, np.float32, mode="r+", shape=shape)
     except OSError as problem:
         raise SeasDataError(
-            f"{folder} has no room for {size / 1e9:.1f} GB of vectors ({problem.strerror or problem}); free space "
-            "there, and run the command again"
+            f"{size / 1e9:.1f} GB of vectors could not be kept in {folder} ({problem.strerror or problem}); "
+            f"{'free space' if problem.errno in (errno.ENOSPC, errno.EDQUOT) else 'permit writing'} there, and run the "
+            "command again"
         ) from problem
 
 

@@ -34,6 +34,9 @@ from seas_data.store import files, formats
 from seas_data.text import printable
 
 ROWS_PER_SHARD = 500_000
+"""The most rows of a shard: what reads, checks, redacts or uploads one shard needs memory for no more."""
+_MARK = "workspace.json"
+_RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
 
 
 class Rows(Protocol):
@@ -45,11 +48,6 @@ class Rows(Protocol):
 
     def iter_slices(self, n_rows: int) -> Iterator[pl.DataFrame]:
         """Yield the rows in slices of ``n_rows``."""
-
-
-"""The most rows of a shard: what reads, checks, redacts or uploads one shard needs memory for no more."""
-_MARK = "workspace.json"
-_RELEASE_FIELDS = {"profile", "full_digest", "withheld"}
 
 
 class Shard(BaseModel):

@@ -36,6 +36,20 @@ def test_the_model_of_earlier_rows_is_kept_when_another_embeds_more() -> None:
     assert later["cluster"].is_in([0, 1]).all()
 
 
+def test_embeddings_are_made_slice_by_slice_whichever_model_made_them() -> None:
+    made = vectors(english=ids("a", 5), chinese=["a02b", *ids("c", 3)])
+    rows = made.embeddings(pl.DataFrame({"prompt_id": [*ids("a", 4), "a02b", *ids("c", 9)]}))
+    whole = tables.cast("embeddings", rows.to_frame())
+    assert whole["prompt_id"].to_list() == ["a00", "a01", "a02", "a02b", "a03", *ids("c", 3)]
+    assert rows.height == 8 and whole["model"].to_list() == [*["english"] * 3, "chinese", "english", *["chinese"] * 3]
+    for prompt_id, model, row in made.rows.select("prompt_id", "model", "row").iter_rows():
+        found = whole.filter(prompt_id=prompt_id)["vector"].to_list()
+        assert found == ([] if prompt_id == "a04" else [made.matrices[model][row].tolist()])
+    for size in (1, 3, 8):
+        assert pl.concat(rows.iter_slices(size)).equals(whole)
+    assert vectors().embeddings(whole.clear()).to_frame().equals(tables.empty("embeddings"))
+
+
 def test_without_embedded_earlier_rows_new_clusters_are_numbered_after_them() -> None:
     first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
     later = cluster_new_prompts(vectors(chinese=ids("c", 12)), first, SETTINGS)

@@ -12,8 +12,8 @@ from seas_data.similarity.windows import (
     MAX_WINDOWS,
     count_windows,
     list_windows,
-    mean_vectors,
     pair_texts,
+    write_means,
 )
 from tests.conftest import examples
 
@@ -92,9 +92,12 @@ def test_a_pair_is_symmetric_and_does_not_depend_on_other_texts(texts, others):
 
 
 def test_the_vector_of_a_long_text_is_the_unit_mean_of_its_windows():
-    vectors = unit([10.0, 0.0, 40.0, 33.0, 63.0])
-    means = mean_vectors(vectors, np.array([3, 0]), np.array([2, 3]))
-    np.testing.assert_allclose(means[0], unit([48.0])[0], atol=1e-6)
+    vectors = unit([10.0, 0.0, 40.0, 33.0, 63.0, 1.0, 2.0])
+    before = vectors.copy()
+    write_means(vectors, np.array([], np.int64), np.array([], np.int64))
+    assert vectors.tobytes() == before.tobytes()
+    write_means(vectors, np.array([3, 0]), np.array([2, 3]))
+    np.testing.assert_allclose(vectors[5], unit([48.0])[0], atol=1e-6)
     mean = vectors[:3].mean(axis=0)
-    np.testing.assert_allclose(means[1], mean / np.linalg.norm(mean), atol=1e-6)
-    assert mean_vectors(vectors, np.array([], np.int64), np.array([], np.int64)).shape == (0, 2)
+    np.testing.assert_allclose(vectors[6], mean / np.linalg.norm(mean), atol=1e-6)
+    assert vectors[:5].tobytes() == before[:5].tobytes()

@@ -33,6 +33,9 @@ def test_a_full_disk_is_said_before_a_number_is_written(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(SeasDataError, match=r"vectors has no room for 6\.0 GB of vectors \(No space left on device\)"):
+    with pytest.raises(SeasDataError, match=r"6\.0 GB of vectors could not be kept in .*\(No space .*\); free space"):
         file_array.new_array(tmp_path / "vectors", (1_500_000, 1_000))
     assert list((tmp_path / "vectors").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(SeasDataError, match=r"could not be kept in .*/file \(File exists\); permit writing there"):
+        file_array.new_array(tmp_path / "file", (1, 1))
