@@ -4,9 +4,9 @@ A product is computed in bfloat16 where that is native, or on a GPU, and serves 
 bounded, so a product below the threshold by more than the bound is not a pair. The others are rescored in float64. A
 score depends on its two rows only, not on tiles, threads or the precision of the filter.
 
-On a CPU, vectors in a file are too many to be read again and again in any order. Their filter is computed from a copy in
-memory, of a byte per number (``keep_coded``); its rounding error adds to the bound, and only candidates are read from the
-file.
+On a CPU, vectors in a file are too many to be read again and again in any order. Their filter is computed from a copy
+in memory, of a byte per number (``keep_coded``). Its rounding error adds to the bound, and only candidates are read
+from the file.
 """
 
 from collections.abc import Iterator
@@ -121,8 +121,8 @@ def _compare(one: _Side, rows: slice, other: _Side, columns: slice, threshold: f
 
 
 # Error margins of a product of unit rows. In bfloat16 each factor has a relative error of at most 2^-8, so the product
-# has one of 2^-7 (Cauchy-Schwarz): 0.0078, rounded up. Rounding the product and the threshold, by the same function, does
-# not change their order.
+# has one of 2^-7 (Cauchy-Schwarz): 0.0078, rounded up. Rounding the product and the threshold, by the same function,
+# does not change their order.
 _BF16_MARGIN = 0.01
 _F32_MARGIN = 1e-4
 

@@ -60,8 +60,8 @@ def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
 def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Return which of ``keys`` (distinct) have a stored vector, and a matrix with one row per key and ``more`` rows.
 
-    Rows of keys without a vector are not initialised, nor are the further ones; if no key has a vector, the matrix has no
-    columns. Reads part by part, so memory holds one part and, unless they are in a file (see ``file_array``), the
+    Rows of keys without a vector are not initialised, nor are the further ones; if no key has a vector, the matrix has
+    no columns. Reads part by part, so memory holds one part and, unless they are in a file (see ``file_array``), the
     requested vectors.
     """
     find = _KeyIndex(keys)

@@ -98,7 +98,7 @@ def pair_texts(found: Pairs, owner: Integers) -> Pairs:
 
 
 def write_means(vectors: NDArray[np.float32], first: Integers, windows: Integers) -> None:
-    """Set the last rows of ``vectors``, one per long text, to the normalised mean of ``windows`` rows from ``first`` on."""
+    """Set the last rows of ``vectors``, one per long text, to the unit mean of ``windows`` rows from ``first`` on."""
     texts = zip(range(len(vectors) - len(first), len(vectors)), first.tolist(), windows.tolist(), strict=True)
     for row, start, count in texts:
         mean = vectors[start : start + count].mean(axis=0, dtype=np.float64)

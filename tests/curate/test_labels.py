@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seas_data import recipe, tables
+from seas_data.curate import labels
 from seas_data.curate.labels import infer_labels
 from seas_data.text import content_id, text_digest
 from tests.curate.settings import LABELS
@@ -131,6 +132,15 @@ def test_a_row_without_a_vector_stays_unlabelled() -> None:
     groups = frame.select("prompt_id", "group_id")
     made = infer_labels(world.prompts(), embedded, world.vectors()[seen.to_numpy()], groups, SETTINGS, SEAS)
     assert made.prompts.equals(world.prompts())
+
+
+def test_predictions_in_blocks_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = known().add(10, HEALTH, "three", labelled=False)
+    prompts, metrics = world.labelled()
+    monkeypatch.setattr(labels, "_ROWS_PER_BLOCK", 3)
+    in_blocks, measured = world.labelled()
+    assert in_blocks.equals(prompts) and measured.equals(metrics)
+    assert prompts.filter(source="three")["type"].null_count() < 10
 
 
 def test_earlier_rows_are_used_for_learning_but_not_relabelled() -> None:
