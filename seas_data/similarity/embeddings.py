@@ -23,11 +23,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seas_data.errors import SeasDataError
 from seas_data.recipe import Embedder
 from seas_data.similarity import encoder, vector_parts, vector_store
 from seas_data.similarity.encoder import Encoder, Model
 from seas_data.similarity.windows import count_windows, list_windows, write_means
-from seas_data.store.file_array import new_array
 from seas_data.store.parts import LOCAL, Engine
 from seas_data.store.shared_matrix import Matrix, choose_rows
 from seas_data.text import encoded_proportion
@@ -248,33 +248,39 @@ def _vectors(
 ) -> NDArray[np.float32]:
     """Return the vectors of the windows of the texts ``seen``, stored or computed, and ``more`` rows for others."""
     windows = list_windows(seen)
-    if engine is not LOCAL:
-        elsewhere = windows.filter(~pl.Series(vector_store.find_stored(folder, windows["key"])))
-        of_texts = seen.select("text", tokens=pl.min_horizontal("tokens", "longest"))[elsewhere["text"]]
-        if elsewhere.height:
-            vector_parts.compute_vectors(engine, model, elsewhere.select("key", "start").hstack(of_texts), folder)
     stored, matrix = vector_store.read_vectors(folder, windows["key"], more)
-    missing = windows.filter(~pl.Series(stored))  # after an engine, what this machine does not see, usually nothing
-    if missing.is_empty():
-        return matrix
-    loaded = load()
-    if not stored.any():
-        matrix = new_array(folder, (len(windows) + more, loaded.dimensions))
+    if matrix is None and engine is not LOCAL:
+        missing = windows.filter(~pl.Series(stored))
+        of_texts = seen.select("text", tokens=pl.min_horizontal("tokens", "longest"))[missing["text"]]
+        vector_parts.compute_vectors(engine, model, missing.select("key", "start").hstack(of_texts), folder)
+        stored, matrix = vector_store.read_vectors(folder, windows["key"], more)
+    if matrix is None:  # after an engine, what this machine does not see, usually nothing
+        _store_vectors(load(), seen, windows.filter(~pl.Series(stored)), folder)
+        stored, matrix = vector_store.read_vectors(folder, windows["key"], more)
+    if matrix is None:
+        raise SeasDataError(
+            f"vectors of {int((~stored).sum()):,} texts that were stored in {folder} are not there or are damaged; "
+            "check the disk, and run the command again"
+        )
+    return matrix
+
+
+def _store_vectors(loaded: Encoder, seen: pl.DataFrame, missing: pl.DataFrame, folder: Path) -> None:
+    """Compute and store the vectors of the windows ``missing`` (see ``list_windows``) of the texts ``seen``."""
     texts = missing["text"].unique(maintain_order=True)
     tokens = encoder.tokenise(loaded, seen["text"].gather(texts).to_list())
-    rows, start = np.flatnonzero(~stored), missing["start"].to_numpy()
+    start = missing["start"].to_numpy()
     text = np.searchsorted(texts.to_numpy(), missing["text"].to_numpy())
     first = encoder.find_first_equal(loaded, tokens, text, start)
     computed, copies = np.flatnonzero(first == np.arange(len(first))), np.flatnonzero(first != np.arange(len(first)))
     batches = encoder.encode(loaded, tokens, text[computed], start[computed])
     lengths = np.minimum(np.diff(tokens.starts)[text[computed]], loaded.max_tokens)
+    place = np.empty(len(first), np.int64)
     for part, vectors in _group_into_parts(batches, lengths, PART_TOKENS[loaded.device.type]):
-        matrix[rows[computed[part]]] = vectors
+        place[computed[part]] = np.arange(len(part))
         copied = copies[np.isin(first[copies], computed[part])]
-        matrix[rows[copied]] = matrix[rows[first[copied]]]
-        written = np.concatenate([computed[part], copied])
-        vector_store.write_vectors(folder, missing["key"][written], matrix[rows[written]])
-    return matrix
+        keys = missing["key"][np.concatenate([computed[part], copied])]
+        vector_store.write_vectors(folder, keys, np.concatenate([vectors, vectors[place[first[copied]]]]))
 
 
 def _group_into_parts(

@@ -48,7 +48,8 @@ def compute_vectors(engine: Engine, model: Model, texts: pl.DataFrame, folder: P
     """
     store = None if engine.store is None else open_folder(f"{engine.store.rstrip('/')}/vectors/{model.key}")
     if store is not None and _fetch(store, folder):  # of a build that was killed
-        texts = texts.filter(~pl.Series(vector_store.find_stored(folder, texts["key"])))
+        stored, _ = vector_store.read_vectors(folder, texts["key"])
+        texts = texts.filter(~pl.Series(stored))
     slices = list(_slices(texts, UNIT_TOKENS["cuda" if torch.cuda.is_available() else "cpu"]))
     processor = _describe_processor()
     units = (VectorUnit(model, processor, each.select("key", "text", "start"), folder, store) for each in slices)

@@ -10,6 +10,7 @@ again.
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from seas_data.store.file_array import new_array
+from seas_data.progress import bar
+from seas_data.store import file_array
 from seas_data.store.files import atomic_write, warn_of_damage
 from seas_data.text import content_id
 
 _TOKENS = pl.Schema(
     {"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32, "windows": pl.Int64}
 )
+
+
+BLOCK_BYTES = 1 << 31
+"""Memory for the part of a file of vectors that is written at once."""
 
 
 def compute_text_keys(texts: pl.Series) -> pl.Series:
@@ -42,7 +48,7 @@ def read_token_counts(folder: Path) -> pl.DataFrame:
     """
     parts = [
         pl.DataFrame(table).match_to_schema(_TOKENS, missing_columns="insert")
-        for table in _read_parts(folder, "tokens")
+        for _, table in _read_parts(folder, "tokens")
     ]
     windows = pl.coalesce("windows", pl.when(pl.col("tokens") <= pl.col("longest")).then(1))
     counts = pl.concat([_TOKENS.to_frame(), *parts]).with_columns(windows=windows).drop_nulls("windows")
@@ -57,34 +63,62 @@ def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
     return counts
 
 
-def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return which of ``keys`` (distinct) have a stored vector, and a matrix with one row per key and ``more`` rows.
+def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float32] | None]:
+    """Return which of ``keys`` (distinct) have a stored vector and, if all have, a matrix of them.
 
-    Rows of keys without a vector are not initialised, nor are the further ones; if no key has a vector, the matrix has
-    no columns. Reads part by part, so memory holds one part and, unless they are in a file (see ``file_array``), the
-    requested vectors.
+    It has one row per key, and ``more`` rows that are not initialised. Up to the size of ``file_array`` it is in
+    memory, which holds one part too. A larger one is in a file, which is written from its beginning to its end, in
+    blocks for which the parts are read again: parts have rows in any order, and writing each would read the disk.
     """
-    find = _KeyIndex(keys)
-    stored, matrix = np.zeros(len(keys), np.bool_), np.empty((len(keys) + more, 0), np.float32)
-    for table in _read_parts(folder, "vectors"):
+    find, stored, found = _KeyIndex(keys), np.zeros(len(keys), np.bool_), list[_Found]()
+    matrix = np.empty((len(keys) + more, 0), np.float32)
+    for path, table in _read_parts(folder, "vectors"):
         row, position = find(pl.Series(pl.from_arrow(table["key"])))
         if not len(row):
             continue
-        values = table["vector"].combine_chunks()
-        part = np.frombuffer(values.buffers()[1], dtype="<f4").reshape(-1, values.type.byte_width // 4)
-        part = part[values.offset : values.offset + len(values)]
-        if not stored.any():
-            matrix = new_array(folder, (len(matrix), part.shape[1]))
-        matrix[position], stored[position] = part[row], True
-    return stored, matrix
+        stored[position] = True
+        numbers = _numbers(table)
+        if 4 * len(matrix) * numbers.shape[1] > file_array.IN_MEMORY_BYTES:
+            found.append(_Found(path, row, position))
+            continue
+        if not matrix.shape[1]:
+            matrix = np.empty((len(matrix), numbers.shape[1]), np.float32)
+        matrix[position] = numbers[row]
+    if not stored.all():
+        return stored, None
+    return stored, _write_file(folder, len(matrix), found) if found else matrix
 
 
-def find_stored(folder: Path, keys: pl.Series) -> NDArray[np.bool_]:
-    """Return which of ``keys`` (distinct) have a stored vector."""
-    find, stored = _KeyIndex(keys), np.zeros(len(keys), np.bool_)
-    for table in _read_parts(folder, "vectors"):
-        stored[find(pl.Series(pl.from_arrow(table["key"])))[1]] = True
-    return stored
+@dataclass(frozen=True)
+class _Found:
+    """Rows of the part at ``path`` and their positions in a matrix, ascending."""
+
+    path: Path
+    row: NDArray[np.uint32]
+    position: NDArray[np.uint32]
+
+
+def _write_file(folder: Path, rows: int, found: list[_Found]) -> NDArray[np.float32]:
+    """Return a matrix of so many ``rows``, in a file, with the rows ``found``."""
+    width = _numbers(pq.read_table(found[0].path, columns=["vector"])).shape[1]
+    matrix, block_rows = file_array.new_array(folder, (rows, width)), BLOCK_BYTES // (4 * width)
+    with bar(rows, "reading vectors", "texts") as progress:
+        for start in range(0, rows, block_rows):
+            block = np.empty((min(block_rows, rows - start), width), np.float32)
+            for each in found:
+                inside = slice(*np.searchsorted(each.position, [start, start + len(block)]))
+                if inside.start < inside.stop:
+                    numbers = _numbers(pq.read_table(each.path, columns=["vector"]))
+                    block[each.position[inside] - start] = numbers[each.row[inside]]
+            matrix[start : start + len(block)] = block
+            progress.update(len(block))
+    return matrix
+
+
+def _numbers(table: pa.Table) -> NDArray[np.float32]:
+    values = table["vector"].combine_chunks()
+    numbers = np.frombuffer(values.buffers()[1], dtype="<f4").reshape(-1, values.type.byte_width // 4)
+    return numbers[values.offset : values.offset + len(values)]
 
 
 class _KeyIndex:
@@ -156,11 +190,11 @@ def remove_texts(folder: Path, keys: pl.Series) -> None:
             path.unlink()
 
 
-def _read_parts(folder: Path, kind: str) -> Iterator[pa.Table]:
+def _read_parts(folder: Path, kind: str) -> Iterator[tuple[Path, pa.Table]]:
     for path in sorted(folder.glob(f"{kind}-*.parquet")):
         table = _read_part(path, kind, "its texts are embedded again")
         if table is not None:
-            yield table
+            yield path, table
 
 
 def _read_part(path: Path, kind: str, consequence: str) -> pa.Table | None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.similarity import vector_store
 from seas_data.similarity.vector_store import _KeyIndex
+from seas_data.store import file_array
 from tests.conftest import examples
 
 KEYS = st.lists(st.sampled_from([f"{number:x}" for number in range(40)]), unique=True, max_size=30)
@@ -23,7 +25,12 @@ def test_the_index_finds_the_keys_of_a_part(keys: list[str], part: list[str]) ->
     assert sorted(position) == position.tolist()
 
 
-def test_a_text_is_read_from_whichever_part_has_it(tmp_path: Path) -> None:
+def test_keys_must_be_distinct() -> None:
+    with pytest.raises(ValueError, match="keys are not distinct"):
+        _KeyIndex(pl.Series(["a", "b", "a"]))
+
+
+def test_a_text_is_read_from_whichever_part_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(0).normal(size=(90, 5)).astype(np.float32)
     keys = [f"key {number}" for number in range(90)]
     for start in range(0, 90, 30):
@@ -31,7 +38,16 @@ def test_a_text_is_read_from_whichever_part_has_it(tmp_path: Path) -> None:
     wanted = [80, 3, 41, 2, 66]
     asked = pl.Series([*(keys[each] for each in wanted), "another"])
     stored, matrix = vector_store.read_vectors(tmp_path, asked, 2)
-    assert stored.tolist() == [True] * 5 + [False]
-    assert matrix.shape == (8, 5) and matrix[:5].tobytes() == vectors[wanted].tobytes()
-    stored, matrix = vector_store.read_vectors(tmp_path, pl.Series(["another"]), 2)
-    assert not stored.any() and matrix.shape == (3, 0)
+    assert stored.tolist() == [True] * 5 + [False] and matrix is None
+    stored, matrix = vector_store.read_vectors(tmp_path, asked.head(5), 2)
+    assert stored.all() and matrix is not None
+    assert matrix.shape == (7, 5) and matrix[:5].tobytes() == vectors[wanted].tobytes()
+    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    for rows in (1, 2, 3, 100):
+        monkeypatch.setattr(vector_store, "BLOCK_BYTES", rows * 20)
+        stored, in_file = vector_store.read_vectors(tmp_path, asked.head(5), 2)
+        assert stored.all() and in_file is not None and file_array.is_in_file(in_file)
+        assert in_file.shape == (7, 5) and in_file[:5].tobytes() == vectors[wanted].tobytes()
+        assert vector_store.read_vectors(tmp_path, asked, 2)[1] is None
+    nothing, empty = vector_store.read_vectors(tmp_path, asked.clear(), 0)
+    assert len(nothing) == 0 and empty is not None and len(empty) == 0
