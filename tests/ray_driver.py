@@ -11,6 +11,7 @@ from typing import Any
 from seas_data import engine_ray, recipe
 from seas_data.run import build
 from seas_data.similarity import cosine_neighbours, near_duplicates, vector_parts
+from seas_data.store import file_array
 
 seconds = float(sys.argv[4])
 
@@ -30,6 +31,8 @@ if __name__ == "__main__":
     near_duplicates.SHINGLES_PER_BLOCK = 1_000
     cosine_neighbours.GROUP_ROWS = dict.fromkeys(cosine_neighbours.GROUP_ROWS, 30)
     cosine_neighbours.PRODUCTS_PER_UNIT = dict.fromkeys(cosine_neighbours.PRODUCTS_PER_UNIT, 2_000)
+    if sys.argv[3] == "ray":
+        file_array.IN_MEMORY_BYTES = 0  # vectors in a file, as if they were many
     if seconds:
         engine_ray.run_unit = run_slowly  # Ray sends it by value, because it is in no module of the workers
     changes = [f"ray.store={sys.argv[5]}"] if sys.argv[5] else []
