@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from seas_data import progress, recipe
-from seas_data.store.shared_matrix import Matrix
+from seas_data.store.shared_matrix import Matrix, as_matrix
 
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -58,7 +58,7 @@ def cluster_prompts(
     Output columns: the ``clusters`` table without ``version``; ``x``, ``y`` have no unit.
     """
     order = texts["prompt_id"].arg_sort().to_numpy()
-    rows, ordered = texts[order], _as_matrix(vectors).select(order)
+    rows, ordered = texts[order], as_matrix(vectors).select(order)
     if rows.height == 0:
         return pl.DataFrame(schema=_SCHEMA)
     with threadpool_limits(1), progress.bar(3, "clusters and map", "steps") as bar:
@@ -78,16 +78,12 @@ def cluster_prompts(
     )
 
 
-def _as_matrix(vectors: Vectors | Matrix) -> Matrix:
-    return vectors if isinstance(vectors, Matrix) else Matrix(vectors)
-
-
 def _assign_to_earlier(
     vectors: Matrix, earlier: EarlierClusters, settings: recipe.Clusters
 ) -> tuple[Numbers, pl.DataFrame, Vectors]:
     """Return each row's nearest earlier cluster, the clusters' labels, and the rows' map positions."""
     order = earlier.rows["prompt_id"].arg_sort().to_numpy()
-    old, old_vectors = earlier.rows[order], _as_matrix(earlier.vectors).select(order)
+    old, old_vectors = earlier.rows[order], as_matrix(earlier.vectors).select(order)
     numbers, cluster = np.unique(old["cluster"].to_numpy(), return_inverse=True)
     by_cluster = np.argsort(cluster, kind="stable")
     members = np.split(by_cluster, np.searchsorted(cluster[by_cluster], np.arange(1, len(numbers))))

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from seas_data import recipe
 from seas_data.metrics.intervals import effective_interval, wilson
 from seas_data.metrics.rows import MetricRow, metric_frame, metric_row
-from seas_data.store.shared_matrix import Matrix
+from seas_data.store.shared_matrix import Matrix, as_matrix
 
 ROWS_PER_CLASS = 500
 FOLDS = 5
@@ -78,7 +78,7 @@ def infer_labels(
     if not settings.infer:
         return unchanged
     rows = _select_plain(prompts, embedded, groups, earlier)
-    matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+    matrix = as_matrix(vectors)
     labelled, unlabelled = _select_labelled(rows, matrix, settings.min_rows, taxonomy), rows.filter("unlabelled")
     classes = labelled.frame["class"].unique()
     if len(classes) < 2 or not set(classes) - {_NO_LABEL}:

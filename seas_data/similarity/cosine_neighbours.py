@@ -43,7 +43,7 @@ from seas_data.similarity.vector_products import (
 )
 from seas_data.store.file_array import is_in_file
 from seas_data.store.parts import LOCAL, Parts
-from seas_data.store.shared_matrix import Matrix
+from seas_data.store.shared_matrix import Matrix, as_matrix
 
 MAX_EXACT_ROWS = {"cpu": 300_000, "cuda": 10_000_000}
 """Rows of which all pairs are compared by default: minutes on a CPU, about a minute on a GPU."""
@@ -321,8 +321,7 @@ def _search(
 ) -> _Search:
     blocks = np.full(len(vectors), -1, np.int64) if blocks is None else blocks
     earlier = np.zeros(len(vectors), np.bool_) if earlier is None else earlier
-    matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
-    return _Search(matrix, threshold, blocks, earlier, parts or Parts(None))
+    return _Search(as_matrix(vectors), threshold, blocks, earlier, parts or Parts(None))
 
 
 def _compare_all(search: _Search) -> Iterator[_Comparison]:

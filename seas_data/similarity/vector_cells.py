@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from seas_data.progress import bar
 from seas_data.store.parts import Parts
-from seas_data.store.shared_matrix import Matrix
+from seas_data.store.shared_matrix import Matrix, as_matrix
 
 Rows = NDArray[np.int64]
 Keys = NDArray[np.uint64]
@@ -79,7 +79,7 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     The number of cells grows with the square root of the number of rows, and so does the work per row. ``parts`` stores
     and runs the assignment of many rows.
     """
-    matrix = vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+    matrix = as_matrix(vectors)
     count, dimensions = matrix.shape
     centroids = learn_centroids(matrix, max(1, 2 * isqrt(count)))
     reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * _scale(dimensions) ** 2)

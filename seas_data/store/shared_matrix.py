@@ -60,6 +60,11 @@ class Matrix:
             yield rows.reshape(-1).view(np.uint8).data
 
 
+def as_matrix(vectors: NDArray[np.float32] | Matrix) -> Matrix:
+    """Return ``vectors`` as a matrix."""
+    return vectors if isinstance(vectors, Matrix) else Matrix(vectors)
+
+
 def choose_rows(values: NDArray[np.float32], rows: NDArray[np.int64]) -> Matrix:
     """Return ``rows`` of ``values`` as a matrix, without copying their numbers."""
     return Matrix(values, None if _are_all(rows, len(values)) else rows)

