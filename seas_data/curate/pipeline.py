@@ -106,6 +106,9 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
 
     detected = stages.run("templates", training.height, partial(_detect, training, earlier, settings.templates))
     items = collect_items(training, detected["templates"], earlier_ids)
+    hidden = flag_disguised(training, earlier_ids)
+    decisions.append(hidden)
+    training = training.select("prompt_id", "text_digest", "system_digest", "language")  # no later step reads texts
     with stages.timed("embed items", items.items.height):
         embedded_items = embeddings.embed_texts(items.items, recipe.embedders, vector_folder, stages.parts.engine)
         across = embeddings.embed_across(
@@ -113,13 +116,10 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         )
     if recipe.embedders:
         decisions.append(flag_not_embeddable(training, items, embedded_items, earlier_ids))
-    hidden = flag_disguised(training, earlier_ids)
-    decisions.append(hidden)
     compare = partial(_find_edges, items, embedded_items, settings, stages.parts, across)
     edges = stages.run("edges", items.items.height, compare)
     vectors = select_payload_vectors(training, items, embedded_items, detected["templates"])
     del items, embedded_items, across, compare
-    training = training.select("prompt_id", "text_digest", "system_digest", "language")  # no later step reads texts
     choice = _read_all(incoming, older, _CHOICE_COLUMNS)
     training = training.join(choice, on="prompt_id", how="left", maintain_order="left")
     holdout = holdout.join(choice, on="prompt_id", how="left", maintain_order="left").select(_KEPT_COLUMNS)

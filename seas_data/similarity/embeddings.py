@@ -91,8 +91,11 @@ def _embed(
     )
     rows = rows.with_columns(embedder=embedder).join(models_table, on="embedder", how="left", maintain_order="left")
     lookups, matrices = [_without_embedder(rows.filter(pl.col("model").is_null()), embedders)], {}
-    for model in {model.key: model for model in models.values()}.values():
-        lookup, matrices[model.key] = _embed_with(model, rows.filter(model=model.key), folder / model.key, engine)
+    by_model = {model.key: (model, rows.filter(model=model.key)) for model in models.values()}
+    del rows  # as long as vectors are read, which takes much memory too
+    while by_model:
+        key = next(iter(by_model))
+        lookup, matrices[key] = _embed_with(*by_model.pop(key), folder / key, engine)
         lookups.append(lookup)
     return Embedded(pl.concat(lookups).sort("position").drop("position"), matrices)
 
@@ -205,18 +208,21 @@ def _embed_with(
     # A model may be declared twice with different limits; the looser limit decides what is embedded.
     distinct = rows.group_by("text", maintain_order=True).agg(pl.col("limit").max())
     distinct = distinct.with_columns(vector_store.compute_text_keys(distinct["text"]))
-    counted = distinct.join(_token_counts(load, distinct, folder), on="key", how="left", maintain_order="left")
-    seen = counted.filter(_REASON.is_null())
-    is_long, windows = pl.col("windows") > 1, int(seen["windows"].sum())
-    numbered = seen.select("text", "windows", row=pl.col("windows").cum_sum() - pl.col("windows")).with_columns(
-        mean=pl.when(is_long).then(windows - 1 + is_long.cast(pl.Int64).cum_sum()).otherwise("row")
+    counted = distinct.hstack(_token_counts(load, distinct, folder))
+    is_seen = _REASON.is_null()
+    is_long = is_seen & (pl.col("windows") > 1)
+    seen = counted.filter(is_seen)
+    windows, read = int(seen["windows"].sum()), pl.when(is_seen).then("windows").otherwise(0)
+    placed = counted.with_columns(row=pl.when(is_seen).then(read.cum_sum() - read)).select(
+        *("text", "tokens", "unknown", "longest", "windows", "row"),
+        mean=pl.when(is_long).then(windows - 1 + is_long.cum_sum().cast(pl.Int64)).otherwise("row"),
     )
-    long = numbered.filter(is_long)
+    del distinct, counted
+    long = placed.filter(pl.col("mean") != pl.col("row"))
     matrix = _vectors(model, load, seen, long.height, folder, engine)
     write_means(matrix, long["row"].to_numpy(), long["windows"].to_numpy())
     lookup = (
-        rows.join(counted.drop("key", "limit"), on="text", how="left", maintain_order="left")
-        .join(numbered.drop("windows"), on="text", how="left", maintain_order="left")
+        rows.join(placed, on="text", how="left", maintain_order="left")
         .with_columns(reason=_REASON, detail=_DETAIL)
         .with_columns(pl.when(pl.col("reason").is_null()).then(pl.col("model", "row", "windows", "mean")))
     )
@@ -224,9 +230,10 @@ def _embed_with(
 
 
 def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """Return the token counts (see ``vector_store``) of the texts ``distinct``, stored or computed."""
-    counts = vector_store.read_token_counts(folder)
-    uncounted = distinct.join(counts, on="key", how="anti", maintain_order="left")
+    """Return the token counts (see ``vector_store``) of the texts ``distinct``, stored or computed, in their order."""
+    counts = vector_store.read_token_counts(folder, distinct["key"])
+    is_uncounted = counts["windows"].is_null()
+    uncounted = distinct.filter(is_uncounted)
     if uncounted.is_empty():
         return counts
     loaded = load()
@@ -240,7 +247,10 @@ def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: P
     for row, starts in of_long.iter_rows():
         pieces = encoder.cut_windows(loaded, texts[row], starts)
         unknown[row] = max(unknown[row], *(max(share, encoded_proportion(piece)) for piece, share in pieces))
-    return pl.concat([counts, vector_store.write_token_counts(folder, new.with_columns(unknown=unknown))])
+    new = new.with_columns(unknown=unknown)
+    vector_store.write_token_counts(folder, new)
+    place = is_uncounted.arg_true()
+    return counts.with_columns(each.scatter(place, new[each.name].cast(each.dtype)) for each in counts.get_columns())
 
 
 def _vectors(

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.progress import bar
+from seas_data.similarity.vector_products import compute_device
 from seas_data.store.parts import Parts
 from seas_data.store.shared_matrix import Matrix, as_matrix
 
@@ -39,6 +40,10 @@ ITERATIONS = 5
 PRODUCTS_PER_UNIT = {"cpu": 1 << 27, "cuda": 1 << 33}
 """Products of a work unit that assigns rows to cells."""
 _TILE_ROWS = 2_048
+_ASSIGNED_ROWS = 512
+"""Rows that are multiplied with all centroids at once: the products fit into the cache of a CPU."""
+_GROUP_CELLS = 16
+"""Cells of a group, of which only the highest product is looked at first."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     count, dimensions = matrix.shape
     centroids = learn_centroids(matrix, max(1, 2 * isqrt(count)))
     reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * _scale(dimensions) ** 2)
-    starts = range(0, count, max(_TILE_ROWS, PRODUCTS_PER_UNIT[centroids.device.type] // max(1, len(centroids))))
+    starts = range(0, count, max(_ASSIGNED_ROWS, PRODUCTS_PER_UNIT[centroids.device.type] // max(1, len(centroids))))
     encoded = centroids.cpu().numpy().astype("<i2").tobytes()
 
     def cut(number: int) -> pl.DataFrame:
@@ -116,21 +121,38 @@ def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix
     start, stop, encoded = rows.row(0)
     values = vectors[start:stop]
     centroids = torch.from_numpy(np.frombuffer(encoded, "<i2").reshape(-1, values.shape[1]).astype(np.float32))
+    filled = torch.nn.functional.pad(centroids, (0, 0, 0, -len(centroids) % _GROUP_CELLS)).to(compute_device())
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))]
-    for tile in range(0, len(values), _TILE_ROWS):
-        integers = _as_integers(values[tile : tile + _TILE_ROWS])
-        products = integers @ centroids.to(integers.device).T
-        # Ties are decided by value, so that their order among the cells plays no role: all tied cells are visited.
-        top = products.topk(min(settings["max_cells"], len(centroids)), dim=1).values
-        least = torch.maximum(top[:, -1], top[:, 0] - settings["reach"])
-        home = products.argmax(1)
-        products.scatter_(1, home[:, None], -torch.inf)
-        row, cell = (products >= least[:, None]).nonzero().cpu().numpy().T
-        every = np.arange(len(home))
-        found.append((row + tile, cell, np.zeros(len(row), np.bool_)))
-        found.append((every + tile, home.cpu().numpy(), np.ones(len(home), np.bool_)))
+    for tile in range(0, len(values), _ASSIGNED_ROWS):
+        products = _as_integers(values[tile : tile + _ASSIGNED_ROWS]) @ filled.T
+        products[:, len(centroids) :] = -torch.inf
+        row, cell, at_home = _find_nearest(products, min(settings["max_cells"], len(centroids)), settings["reach"])
+        found.append((row + tile, cell, at_home))
     row, cell, at_home = (np.concatenate(each) for each in zip(*found, strict=True))
     return pl.DataFrame({"row": row.astype(np.int32), "cell": cell.astype(np.int32), "at_home": at_home})
+
+
+def _find_nearest(products: torch.Tensor, max_cells: int, reach: int) -> tuple[Rows, Rows, NDArray[np.bool_]]:
+    """Return row and cell of the highest ``products`` of each row, and whether the cell is the first with the highest.
+
+    They are those that are less than the highest by at most ``reach``, and ``max_cells`` at most. Ties are decided by
+    value, so that their order among the cells plays no role: all that are equal to the last one are returned.
+    """
+    # The highest products are in the groups with the highest maxima, so few groups are looked at.
+    groups = products.view(len(products), _GROUP_CELLS, -1)
+    width = groups.shape[2]
+    maxima, chosen = groups.amax(1).topk(min(max_cells + 1, width), dim=1)
+    looked_at = groups.gather(2, chosen[:, None, :].expand(-1, _GROUP_CELLS, -1))
+    top = looked_at.flatten(1).topk(max_cells, dim=1).values
+    least = torch.maximum(top[:, -1], top[:, 0] - reach)
+    if width > max_cells + 1 and bool((maxima[:, -1] >= least).any()):  # a tie, perhaps with groups not looked at
+        chosen, looked_at = torch.arange(width, device=products.device).expand(len(products), -1), groups
+    row, member, place = (looked_at >= least[:, None, None]).nonzero().T
+    cell = member * width + chosen[row, place]
+    highest = looked_at[row, member, place] == top[row, 0]
+    home = torch.full((len(products),), products.shape[1], device=products.device)
+    home.scatter_reduce_(0, row[highest], cell[highest], "amin")
+    return row.cpu().numpy(), cell.cpu().numpy(), (cell == home[row]).cpu().numpy()
 
 
 def learn_centroids(vectors: Vectors | Matrix, count: int) -> torch.Tensor:
@@ -172,5 +194,4 @@ def _scale(dimensions: int) -> int:
 
 
 def _as_integers(vectors: Vectors) -> torch.Tensor:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.from_numpy(np.rint(vectors * np.float32(_scale(vectors.shape[1])))).to(device)
+    return torch.from_numpy(np.rint(vectors * np.float32(_scale(vectors.shape[1])))).to(compute_device())

@@ -24,43 +24,48 @@ from seas_data.store import file_array
 from seas_data.store.files import atomic_write, warn_of_damage
 from seas_data.text import content_id
 
-_TOKENS = pl.Schema(
-    {"key": pl.String, "tokens": pl.Int32, "unknown": pl.Float64, "longest": pl.Int32, "windows": pl.Int64}
-)
-
-
+_COUNTS = {"tokens": pl.Int32(), "unknown": pl.Float64(), "longest": pl.Int32(), "windows": pl.Int64()}
+_TOKENS = pl.Schema({"key": pl.String(), **_COUNTS})
+_TEXTS_PER_SLICE = 100_000
 BLOCK_BYTES = 1 << 31
 """Memory for the part of a file of vectors that is written at once."""
 
 
 def compute_text_keys(texts: pl.Series) -> pl.Series:
     """Return a key per text: a hash of its exact characters, because embedders may distinguish case and spaces."""
-    return pl.Series("key", [content_id("embedded text", text) for text in texts], dtype=pl.String)
+    slices = [texts[start : start + _TEXTS_PER_SLICE] for start in range(0, len(texts), _TEXTS_PER_SLICE)]
+    keys = [pl.Series("key", [content_id("embedded text", text) for text in each]) for each in slices]
+    return pl.concat([pl.Series("key", dtype=pl.String), *keys], rechunk=True)
 
 
-def read_token_counts(folder: Path) -> pl.DataFrame:
-    """Return the stored token counts, one row per text.
+def read_token_counts(folder: Path, keys: pl.Series) -> pl.DataFrame:
+    """Return the stored token counts of ``keys`` (distinct), one row each, with nulls where none are stored.
 
     Older counts of long texts, which lack the number of windows, are left out.
 
-    Output columns: ``key``, ``tokens``, ``unknown`` (the proportion, of a long text that of its worst window),
-    ``longest`` (tokens that the model reads), ``windows`` (0 if there are too many).
+    Output columns: ``tokens``, ``unknown`` (the proportion, of a long text that of its worst window), ``longest``
+    (tokens that the model reads), ``windows`` (0 if there are too many).
     """
-    parts = [
-        pl.DataFrame(table).match_to_schema(_TOKENS, missing_columns="insert")
-        for _, table in _read_parts(folder, "tokens")
-    ]
+    find, is_stored = _KeyIndex(keys), np.zeros(len(keys), np.bool_)
+    counts = {name: np.zeros(len(keys), np.float64 if name == "unknown" else np.int64) for name in _COUNTS}
     windows = pl.coalesce("windows", pl.when(pl.col("tokens") <= pl.col("longest")).then(1))
-    counts = pl.concat([_TOKENS.to_frame(), *parts]).with_columns(windows=windows).drop_nulls("windows")
-    return counts.unique("key", keep="first", maintain_order=True)
+    for _, table in _read_parts(folder, "tokens"):
+        part = pl.DataFrame(table).match_to_schema(_TOKENS, missing_columns="insert").with_columns(windows=windows)
+        part = part.drop_nulls("windows")
+        row, position = find(part["key"])
+        row, position = (each[~is_stored[position]] for each in (row, position))
+        is_stored[position] = True
+        for name, values in counts.items():
+            values[position] = part[name].to_numpy()[row]
+    stored = pl.Series(is_stored)
+    return pl.DataFrame(counts).select(pl.when(stored).then(pl.col(name).cast(kind)) for name, kind in _COUNTS.items())
 
 
-def write_token_counts(folder: Path, counts: pl.DataFrame) -> pl.DataFrame:
-    """Store ``counts`` and return it (columns as in ``read_token_counts``; other columns are ignored)."""
+def write_token_counts(folder: Path, counts: pl.DataFrame) -> None:
+    """Store ``counts`` (columns: ``key`` and those of ``read_token_counts``; other columns are ignored)."""
     counts = counts.select(pl.col(name).cast(dtype) for name, dtype in _TOKENS.items())
     if len(counts):
         _write_part(folder, "tokens", counts.to_arrow())
-    return counts
 
 
 def read_vectors(folder: Path, keys: pl.Series, more: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float32] | None]:
