@@ -81,6 +81,22 @@ def test_pairs_do_not_depend_on_the_order_of_rows_threads_or_tiles(seed, threads
     }
 
 
+@examples(60)
+@given(
+    st.integers(1, 9), st.integers(1, 40), st.integers(1, 6), st.integers(0, 8), st.integers(1, 99), st.integers(0, 9)
+)
+def test_the_nearest_cells_are_those_of_all_cells_sorted(rows, groups, max_cells, reach, values, seed):
+    """Few ``values`` make ties, within a group of cells and across groups."""
+    products = np.random.default_rng(seed).integers(0, values, (rows, groups * vector_cells._GROUP_CELLS))
+    row, cell, at_home = vector_cells._find_nearest(torch.from_numpy(products).float(), max_cells, reach)
+    expected = set()
+    for number, each in enumerate(products):
+        least = max(np.sort(each)[-max_cells], each.max() - reach)
+        expected |= {(number, place, place == each.argmax()) for place in np.flatnonzero(each >= least)}
+    assert len(row) == len(expected)
+    assert {*zip(row.tolist(), cell.tolist(), at_home.tolist(), strict=True)} == expected
+
+
 def test_products_of_integers_are_exact_in_float32():
     for dimensions in (3, 384, 4_096):
         vectors = plant(200, dimensions, 1)

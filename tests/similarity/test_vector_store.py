@@ -51,3 +51,19 @@ def test_a_text_is_read_from_whichever_part_has_it(tmp_path: Path, monkeypatch: 
         assert vector_store.read_vectors(tmp_path, asked, 2)[1] is None
     nothing, empty = vector_store.read_vectors(tmp_path, asked.clear(), 0)
     assert len(nothing) == 0 and empty is not None and len(empty) == 0
+
+
+def test_token_counts_are_read_from_whichever_part_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_store, "_TEXTS_PER_SLICE", 2)
+    texts = pl.Series(["a lamp", "a long story", "a river", "not counted", "A lamp"])
+    keys = vector_store.compute_text_keys(texts)
+    assert keys.n_unique() == 5
+    assert keys.to_list() == [vector_store.compute_text_keys(pl.Series([text]))[0] for text in texts]
+    counts = pl.DataFrame({"tokens": [4, 900, 5], "unknown": [0.0, 0.25, 0.5], "longest": 256, "windows": [1, 5, 1]})
+    for rows in (slice(0, 2), slice(1, 3)):  # one text is in both parts
+        vector_store.write_token_counts(tmp_path, counts[rows].with_columns(keys[rows], text=texts[rows]))
+    read = vector_store.read_token_counts(tmp_path, keys)
+    assert read[:3].equals(counts.cast(dict(read.schema)))
+    assert read[3:].rows() == [(None,) * 4] * 2
+    assert vector_store.read_token_counts(tmp_path, keys.clear()).height == 0
+    assert vector_store.read_token_counts(tmp_path / "none", keys)["windows"].null_count() == 5
