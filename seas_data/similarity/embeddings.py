@@ -91,8 +91,9 @@ def _embed(
     )
     rows = rows.with_columns(embedder=embedder).join(models_table, on="embedder", how="left", maintain_order="left")
     lookups, matrices = [_without_embedder(rows.filter(pl.col("model").is_null()), embedders)], {}
-    by_model = {model.key: (model, rows.filter(model=model.key)) for model in models.values()}
-    del rows  # as long as vectors are read, which takes much memory too
+    distinct = {model.key: model for model in models.values()}
+    by_model = {key: (model, rows.filter(model=key)) for key, model in distinct.items()}
+    del rows  # not needed while vectors are read, when memory is highest
     while by_model:
         key = next(iter(by_model))
         lookup, matrices[key] = _embed_with(*by_model.pop(key), folder / key, engine)
@@ -212,13 +213,14 @@ def _embed_with(
     is_seen = _REASON.is_null()
     is_long = is_seen & (pl.col("windows") > 1)
     seen = counted.filter(is_seen)
-    windows, read = int(seen["windows"].sum()), pl.when(is_seen).then("windows").otherwise(0)
-    placed = counted.with_columns(row=pl.when(is_seen).then(read.cum_sum() - read)).select(
+    windows = int(seen["windows"].sum())
+    seen_windows = pl.when(is_seen).then("windows").otherwise(0)
+    placed = counted.with_columns(row=pl.when(is_seen).then(seen_windows.cum_sum() - seen_windows)).select(
         *("text", "tokens", "unknown", "longest", "windows", "row"),
         mean=pl.when(is_long).then(windows - 1 + is_long.cum_sum().cast(pl.Int64)).otherwise("row"),
     )
     del distinct, counted
-    long = placed.filter(pl.col("mean") != pl.col("row"))
+    long = placed.filter(pl.col("mean") != pl.col("row"))  # only the mean of a long text is a row of its own
     matrix = _vectors(model, load, seen, long.height, folder, engine)
     write_means(matrix, long["row"].to_numpy(), long["windows"].to_numpy())
     lookup = (
@@ -249,7 +251,7 @@ def _token_counts(load: Callable[[], Encoder], distinct: pl.DataFrame, folder: P
         unknown[row] = max(unknown[row], *(max(share, encoded_proportion(piece)) for piece, share in pieces))
     new = new.with_columns(unknown=unknown)
     vector_store.write_token_counts(folder, new)
-    place = is_uncounted.arg_true()
+    place = is_uncounted.arg_true()  # rows in which all columns are null
     return counts.with_columns(each.scatter(place, new[each.name].cast(each.dtype)) for each in counts.get_columns())
 
 

@@ -40,10 +40,10 @@ ITERATIONS = 5
 PRODUCTS_PER_UNIT = {"cpu": 1 << 27, "cuda": 1 << 33}
 """Products of a work unit that assigns rows to cells."""
 _TILE_ROWS = 2_048
-_ASSIGNED_ROWS = 512
-"""Rows that are multiplied with all centroids at once: the products fit into the cache of a CPU."""
+_ASSIGNED_ROWS = {"cpu": 512, "cuda": 8_192}
+"""Rows that are multiplied with all centroids at once: 13 MB of products at ten million rows, near a CPU's cache."""
 _GROUP_CELLS = 16
-"""Cells of a group, of which only the highest product is looked at first."""
+"""Cells of a group, of which only the highest product is looked at first. Cell c is in group c modulo their number."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     count, dimensions = matrix.shape
     centroids = learn_centroids(matrix, max(1, 2 * isqrt(count)))
     reach = int(REACH * sqrt(max(0.0, 2 - 2 * threshold)) * sqrt(2) * _scale(dimensions) ** 2)
-    starts = range(0, count, max(_ASSIGNED_ROWS, PRODUCTS_PER_UNIT[centroids.device.type] // max(1, len(centroids))))
+    tile_rows = _ASSIGNED_ROWS[centroids.device.type]
+    starts = range(0, count, max(tile_rows, PRODUCTS_PER_UNIT[centroids.device.type] // max(1, len(centroids))))
     encoded = centroids.cpu().numpy().astype("<i2").tobytes()
 
     def cut(number: int) -> pl.DataFrame:
@@ -99,7 +100,7 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     assigned = (parts or Parts(None)).map(
         assign_rows, cut, len(starts), settings, "assigning to cells", matrix=matrix, gpus=gpus
     )
-    home, parts_of_visits = np.empty(count, np.int64), [np.empty(0, np.int64)]
+    home, parts_of_visits = np.zeros(count, np.int64), [np.empty(0, np.int64)]
     with bar(count, "assigning to cells", "texts") as progress:
         for start, part in zip(starts, assigned, strict=True):
             row, cell, at_home = (part[name].to_numpy() for name in ("row", "cell", "at_home"))
@@ -121,11 +122,12 @@ def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix
     start, stop, encoded = rows.row(0)
     values = vectors[start:stop]
     centroids = torch.from_numpy(np.frombuffer(encoded, "<i2").reshape(-1, values.shape[1]).astype(np.float32))
-    filled = torch.nn.functional.pad(centroids, (0, 0, 0, -len(centroids) % _GROUP_CELLS)).to(compute_device())
+    padded = torch.nn.functional.pad(centroids, (0, 0, 0, -len(centroids) % _GROUP_CELLS)).to(compute_device())
+    tile_rows = _ASSIGNED_ROWS[padded.device.type]
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))]
-    for tile in range(0, len(values), _ASSIGNED_ROWS):
-        products = _as_integers(values[tile : tile + _ASSIGNED_ROWS]) @ filled.T
-        products[:, len(centroids) :] = -torch.inf
+    for tile in range(0, len(values), tile_rows):
+        products = _as_integers(values[tile : tile + tile_rows]) @ padded.T
+        products[:, len(centroids) :] = -torch.inf  # no row is near a cell that is padding
         row, cell, at_home = _find_nearest(products, min(settings["max_cells"], len(centroids)), settings["reach"])
         found.append((row + tile, cell, at_home))
     row, cell, at_home = (np.concatenate(each) for each in zip(*found, strict=True))
@@ -135,17 +137,19 @@ def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix
 def _find_nearest(products: torch.Tensor, max_cells: int, reach: int) -> tuple[Rows, Rows, NDArray[np.bool_]]:
     """Return row and cell of the highest ``products`` of each row, and whether the cell is the first with the highest.
 
-    They are those that are less than the highest by at most ``reach``, and ``max_cells`` at most. Ties are decided by
-    value, so that their order among the cells plays no role: all that are equal to the last one are returned.
+    Returned are the cells whose product is at most ``reach`` below the row's highest, limited to the ``max_cells``
+    highest. Ties are decided by value, so that their order among the cells plays no role: all cells whose product
+    equals the last of these are returned too.
     """
-    # The highest products are in the groups with the highest maxima, so few groups are looked at.
+    # The highest products are in the groups with the highest maxima, so few groups are looked at: one more than can be
+    # needed, because only if its maximum reaches ``least`` too may a group that is not looked at have an equal product.
     groups = products.view(len(products), _GROUP_CELLS, -1)
     width = groups.shape[2]
     maxima, chosen = groups.amax(1).topk(min(max_cells + 1, width), dim=1)
     looked_at = groups.gather(2, chosen[:, None, :].expand(-1, _GROUP_CELLS, -1))
     top = looked_at.flatten(1).topk(max_cells, dim=1).values
     least = torch.maximum(top[:, -1], top[:, 0] - reach)
-    if width > max_cells + 1 and bool((maxima[:, -1] >= least).any()):  # a tie, perhaps with groups not looked at
+    if width > max_cells + 1 and bool((maxima[:, -1] >= least).any()):
         chosen, looked_at = torch.arange(width, device=products.device).expand(len(products), -1), groups
     row, member, place = (looked_at >= least[:, None, None]).nonzero().T
     cell = member * width + chosen[row, place]

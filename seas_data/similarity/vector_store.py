@@ -26,7 +26,7 @@ from seas_data.text import content_id
 
 _COUNTS = {"tokens": pl.Int32(), "unknown": pl.Float64(), "longest": pl.Int32(), "windows": pl.Int64()}
 _TOKENS = pl.Schema({"key": pl.String(), **_COUNTS})
-_TEXTS_PER_SLICE = 100_000
+_TEXTS_PER_SLICE = 100_000  # so that few keys at a time are strings of Python
 BLOCK_BYTES = 1 << 31
 """Memory for the part of a file of vectors that is written at once."""
 
@@ -45,15 +45,18 @@ def read_token_counts(folder: Path, keys: pl.Series) -> pl.DataFrame:
 
     Output columns: ``tokens``, ``unknown`` (the proportion, of a long text that of its worst window), ``longest``
     (tokens that the model reads), ``windows`` (0 if there are too many).
+
+    Raises ValueError if ``keys`` are not distinct.
     """
     find, is_stored = _KeyIndex(keys), np.zeros(len(keys), np.bool_)
-    counts = {name: np.zeros(len(keys), np.float64 if name == "unknown" else np.int64) for name in _COUNTS}
+    counts = {name: np.zeros(len(keys), np.float64 if kind.is_float() else np.int64) for name, kind in _COUNTS.items()}
     windows = pl.coalesce("windows", pl.when(pl.col("tokens") <= pl.col("longest")).then(1))
     for _, table in _read_parts(folder, "tokens"):
         part = pl.DataFrame(table).match_to_schema(_TOKENS, missing_columns="insert").with_columns(windows=windows)
         part = part.drop_nulls("windows")
         row, position = find(part["key"])
-        row, position = (each[~is_stored[position]] for each in (row, position))
+        new = ~is_stored[position]
+        row, position = row[new], position[new]
         is_stored[position] = True
         for name, values in counts.items():
             values[position] = part[name].to_numpy()[row]

@@ -1,6 +1,7 @@
 """Pairs found in cells: the same for every order and number of threads, never wrong, and the recall as measured."""
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from seas_data.metrics.intervals import effective_interval
 from seas_data.similarity import cosine_neighbours, vector_cells, vector_products
+from seas_data.store.shared_matrix import Matrix
 from tests.conftest import examples
 
 
@@ -71,6 +73,7 @@ def test_pairs_do_not_depend_on_the_order_of_rows_threads_or_tiles(seed, threads
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vector_products, "TILE_ROWS", tile)
         patch.setattr(vector_cells, "_TILE_ROWS", tile)
+        patch.setattr(vector_cells, "_ASSIGNED_ROWS", {"cpu": tile, "cuda": tile})
         torch.set_num_threads(threads)
         try:
             found = find(vectors[order], 0.92)
@@ -81,20 +84,31 @@ def test_pairs_do_not_depend_on_the_order_of_rows_threads_or_tiles(seed, threads
     }
 
 
-@examples(60)
+@examples(100)
 @given(
-    st.integers(1, 9), st.integers(1, 40), st.integers(1, 6), st.integers(0, 8), st.integers(1, 99), st.integers(0, 9)
+    st.one_of(st.integers(1, 40), st.sampled_from([255, 256, 257, 272, 273, 500])),
+    st.integers(1, 3),
+    st.sampled_from([3, 384]),
+    st.sampled_from([0, 10**5, 10**8]),
+    st.sampled_from([1, 2, vector_cells.MAX_CELLS]),
+    st.integers(0, 99),
 )
-def test_the_nearest_cells_are_those_of_all_cells_sorted(rows, groups, max_cells, reach, values, seed):
+def test_rows_are_assigned_to_the_nearest_of_all_cells_sorted(count, values, dimensions, reach, max_cells, seed):
     """Few ``values`` make ties, within a group of cells and across groups."""
-    products = np.random.default_rng(seed).integers(0, values, (rows, groups * vector_cells._GROUP_CELLS))
-    row, cell, at_home = vector_cells._find_nearest(torch.from_numpy(products).float(), max_cells, reach)
+    random = np.random.default_rng(seed)
+    centroids = random.integers(-values, values + 1, (count, dimensions)) * 150
+    vectors = random.normal(size=(20, dimensions)).astype(np.float32)
+    vectors[:10] = centroids[random.integers(0, count, 10)] * random.choice([-1, 0, 1], (10, 1))
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    rows = pl.DataFrame({"start": [0], "stop": [20], "centroids": [centroids.astype("<i2").tobytes()]})
+    assigned = vector_cells.assign_rows(rows, {"reach": reach, "max_cells": max_cells}, Matrix(vectors))
     expected = set()
-    for number, each in enumerate(products):
-        least = max(np.sort(each)[-max_cells], each.max() - reach)
-        expected |= {(number, place, place == each.argmax()) for place in np.flatnonzero(each >= least)}
-    assert len(row) == len(expected)
-    assert {*zip(row.tolist(), cell.tolist(), at_home.tolist(), strict=True)} == expected
+    for number, row in enumerate(vector_cells._as_integers(vectors).numpy()):
+        products = centroids @ row.astype(np.int64)
+        least = max(np.sort(products)[-max_cells:][0], products.max() - reach)
+        expected |= {(number, cell, cell == products.argmax()) for cell in np.flatnonzero(products >= least)}
+    assert len(assigned) == len(expected)
+    assert {*assigned.iter_rows()} == expected
 
 
 def test_products_of_integers_are_exact_in_float32():

@@ -21,6 +21,7 @@ def small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cosine_neighbours, "GROUP_ROWS", {"cpu": 130, "cuda": 130})
     monkeypatch.setattr(cosine_neighbours, "PRODUCTS_PER_UNIT", {"cpu": 9_000, "cuda": 9_000})
     monkeypatch.setattr(vector_cells, "_TILE_ROWS", 50)
+    monkeypatch.setattr(vector_cells, "_ASSIGNED_ROWS", {"cpu": 50, "cuda": 50})
     monkeypatch.setattr(vector_cells, "PRODUCTS_PER_UNIT", {"cpu": 9_000, "cuda": 9_000})
 
 
@@ -53,6 +54,7 @@ def test_units_find_the_same_pairs_and_the_other_engine_reads_them(
     names = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
     assert set(names) == {"compare_rows", "matrix"} | ({"assign_rows"} if exact_rows == 0 else set())
     assert names.count("matrix") == 1
+    assert exact_rows or names.count("assign_rows") > 4
     stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     find(exact_rows, Parts(tmp_path), **exclusions)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stored

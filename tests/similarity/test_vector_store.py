@@ -59,11 +59,15 @@ def test_token_counts_are_read_from_whichever_part_has_them(tmp_path: Path, monk
     keys = vector_store.compute_text_keys(texts)
     assert keys.n_unique() == 5
     assert keys.to_list() == [vector_store.compute_text_keys(pl.Series([text]))[0] for text in texts]
-    counts = pl.DataFrame({"tokens": [4, 900, 5], "unknown": [0.0, 0.25, 0.5], "longest": 256, "windows": [1, 5, 1]})
-    for rows in (slice(0, 2), slice(1, 3)):  # one text is in both parts
-        vector_store.write_token_counts(tmp_path, counts[rows].with_columns(keys[rows], text=texts[rows]))
-    read = vector_store.read_token_counts(tmp_path, keys)
-    assert read[:3].equals(counts.cast(dict(read.schema)))
-    assert read[3:].rows() == [(None,) * 4] * 2
+    counts = pl.DataFrame({"tokens": [4, 900, 5, 7], "unknown": [0.0, 0.25, 0.5, 0.1], "longest": 256})
+    counts = counts.with_columns(windows=pl.Series([1, 5, 1, 1]))
+    parts = [[4, 1, 0], [4, 2, 1]]  # the first is not asked for, the second is in both
+    for number, part in enumerate(parts):
+        part_counts = counts[[3, *part[1:]]].with_columns(keys[part], unknown=pl.col("unknown") / (1 + number))
+        vector_store.write_token_counts(tmp_path, part_counts)
+    first = next(pl.read_parquet(path)["key"].to_list() for path in sorted(tmp_path.iterdir()))
+    worst = 0.25 if keys[0] in first else 0.125
+    read = vector_store.read_token_counts(tmp_path, keys[[2, 3, 1, 0]])
+    assert read.rows() == [(5, 0.25, 256, 1), (None,) * 4, (900, worst, 256, 5), (4, 0.0, 256, 1)]
     assert vector_store.read_token_counts(tmp_path, keys.clear()).height == 0
     assert vector_store.read_token_counts(tmp_path / "none", keys)["windows"].null_count() == 5
