@@ -114,14 +114,14 @@ def _build_from_sources(
     frames = {**curated.frames, "taxonomy": incoming.new_categories(recipe.taxonomy, parent)}
     if recipe.pairs_from_sources:
         with stages.timed("pairs", frames["verdicts"].height):
-            frames |= loop.pair_answers(recipe, parent, frames)
+            frames |= loop.pair_answers(recipe, parent, {"prompts": curated.prompts.to_frame(), **frames})
     account = replace(
         new.account,
         compared=compared,
         not_embeddable=not_embeddable_reasons(frames["decisions"]),
         semantic_recall=semantic_recalls(frames["metrics"]),
     )
-    rows: dict[str, Rows] = {**frames, "embeddings": curated.embeddings}
+    rows: dict[str, Rows] = {"prompts": curated.prompts, **frames, "embeddings": curated.embeddings}
     version = _commit(recipe, workspace, parent, rows, stages, parent.manifest.iteration if parent else 0)
     stages.remove_parts()
     return version, account

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from seas_data import sources, tables
 from seas_data.curate.outcome import build_decisions, empty_decisions
@@ -105,6 +106,20 @@ class Incoming:
             return self.prompts.select(names).sort("prompt_id")
         pa.default_memory_pool().release_unused()  # texts that were read from a Parquet file were in it
         return pl.read_parquet(self.stored, glob=False, columns=names).select(names).set_sorted("prompt_id")
+
+    def iter_prompts(self, n_rows: int) -> Iterator[pl.DataFrame]:
+        """Yield the new prompts in slices of ``n_rows``, sorted by ``prompt_id``; without prompts there is none."""
+        if self.stored is None:
+            yield from (part for part in self.read_prompts().iter_slices(n_rows) if part.height)
+            return
+        scan = pl.scan_parquet(self.stored, glob=False).select(self.prompts.columns)
+        for start in range(0, self.height, n_rows):
+            yield scan.slice(start, n_rows).collect()
+
+    @property
+    def height(self) -> int:
+        """The number of new prompts."""
+        return self.prompts.height if self.stored is None else int(pq.read_metadata(self.stored).num_rows)
 
     def is_empty(self) -> bool:
         """Return whether there is nothing new to build a version from."""

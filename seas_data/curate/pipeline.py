@@ -29,6 +29,7 @@ from seas_data.curate.payload_vectors import (
     cluster_new_prompts,
     select_payload_vectors,
 )
+from seas_data.curate.prompt_rows import LABEL_COLUMNS, PromptRows
 from seas_data.curate.split.assign import assign_splits
 from seas_data.curate.split.bridges import find_bridges
 from seas_data.curate.split.crossings import find_crossings
@@ -49,15 +50,14 @@ from seas_data.store.parts import Parts
 from seas_data.store.stages import Stages
 
 Frames = dict[str, pl.DataFrame]
-_LABEL_COLUMNS = (*tables.LABELS, "label_probability")
 _COMPARED_COLUMNS = (
     *("prompt_id", "text", "messages", "text_digest", "leak_digest"),
     *("role", "kind", "attack_style", "language"),
 )
 """Columns of ``prompts`` by which rows are compared."""
-_CHOICE_COLUMNS = ("prompt_id", "source", "role", "priority", *_LABEL_COLUMNS)
+_CHOICE_COLUMNS = ("prompt_id", "source", "role", "priority", *LABEL_COLUMNS)
 """Columns by which duplicates are chosen; they are read when the texts are no longer needed."""
-_KEPT_COLUMNS = ("prompt_id", "text_digest", "source", "role", *_LABEL_COLUMNS)
+_KEPT_COLUMNS = ("prompt_id", "text_digest", "source", "role", *LABEL_COLUMNS)
 """Columns that steps after the selection use."""
 
 
@@ -65,13 +65,18 @@ _KEPT_COLUMNS = ("prompt_id", "text_digest", "source", "role", *_LABEL_COLUMNS)
 class Curated:
     """The rows that a version adds to each table; the caller fills the column ``version``.
 
-    ``frames``: ``prompts``, ``set_aside``, ``decisions``, ``relabels``, ``templates``, ``splits``, ``clusters``,
-    ``wrappers``, ``metrics``, and unchanged ``responses``, ``verdicts``, ``checkpoints`` of sources. ``embeddings``:
-    those of the table of that name.
+    ``frames``: ``set_aside``, ``decisions``, ``relabels``, ``templates``, ``splits``, ``clusters``, ``wrappers``,
+    ``metrics``, and unchanged ``responses``, ``verdicts``, ``checkpoints`` of sources. ``prompts`` and ``embeddings``:
+    those of the tables of these names.
     """
 
+    prompts: PromptRows
     frames: Frames
     embeddings: EmbeddingRows
+
+    def read(self) -> Frames:
+        """Return the rows of all tables."""
+        return {"prompts": self.prompts.to_frame(), **self.frames, "embeddings": self.embeddings.to_frame()}
 
 
 def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages, vector_folder: Path) -> Curated:
@@ -163,7 +168,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
 
     new_splits = splits.join(earlier.splits, on="prompt_id", how="anti")
     cuts = _measure_cuts(cut_components)
-    others = {
+    frames = {
         "set_aside": incoming.set_aside,
         **incoming.answers.frames(),
         "decisions": _versionless(
@@ -176,10 +181,8 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
         "wrappers": detected["wrappers"].join(earlier.wrappers, on="template_id", how="anti"),
         "metrics": _versionless("metrics", pl.concat([labelled["metrics"], edges["metrics"], cuts])),
     }
-    embedded_rows = vectors.embeddings(new_splits)
-    # Before the texts and all other columns are read.
-    del cluster, decisions, detected, edges, groups, kept_and_holdout, kept_edges, labelled, splits, templates, vectors
-    return Curated({"prompts": _with_labels(incoming.read_prompts(), kept), **others}, embedded_rows)
+    prompt_rows = PromptRows(incoming, kept.select("prompt_id", *LABEL_COLUMNS))
+    return Curated(prompt_rows, frames, vectors.embeddings(new_splits))
 
 
 def _read_all(incoming: Incoming, older: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
@@ -241,14 +244,6 @@ def _apply(
     applied = made.filter(~(_is_in(manual_keeps) & (pl.col("decision") == "drop")))
     decisions.append(applied)
     return without(prompts, applied.filter(decision="drop")["prompt_id"])
-
-
-def _with_labels(new: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
-    """Return the new rows with the labels that curation gave to those of them that are kept."""
-    labels = kept.select("prompt_id", *_LABEL_COLUMNS, is_kept=True)
-    found = new.select("prompt_id").join(labels, on="prompt_id", how="left", maintain_order="left")
-    is_kept = found["is_kept"].fill_null(False)
-    return new.with_columns(found[name].zip_with(is_kept, new[name]) for name in _LABEL_COLUMNS)
 
 
 def _is_in(ids: pl.Series, column: str = "prompt_id") -> pl.Expr:

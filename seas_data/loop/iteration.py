@@ -78,8 +78,8 @@ def run_iteration(recipe: Recipe, workspace: Workspace, parent: Version, stages:
     results += trained
     context = _with_new_checkpoints(context, trained)
     results += evaluate_models(context, parent, earlier)
-    new = curate(recipe, build_incoming(joining, earlier), earlier, stages, workspace.root / "vectors")
-    curated = {**new.frames, "embeddings": new.embeddings.to_frame()}
+    new = build_incoming(joining, earlier)
+    curated = curate(recipe, new, earlier, stages, workspace.root / "vectors").read()
 
     joined = describe_joined_attacks(curated["embeddings"], curated["prompts"], parent, iteration)
     metrics = [gold_metrics, *(each["metrics"] for each in results if "metrics" in each), compute_metrics(joined)]

@@ -68,7 +68,7 @@ def curated(rows: list[dict[str, Any]], folder: Path, settings: Curation, earlie
     recipe = Recipe.model_validate(
         {"name": "t", "embedders": [], "sources": {"s": {"path": "s.jsonl", "kind": "general"}}}
     ).model_copy(update={"curation": settings})
-    return curate(recipe, incoming, earlier or read_earlier(None), Stages(folder, "key"), folder).frames
+    return curate(recipe, incoming, earlier or read_earlier(None), Stages(folder, "key"), folder).read()
 
 
 NEAR_ONLY = curation(semantic=None)
