@@ -67,6 +67,60 @@ def test_pairs_and_scores_match_brute_force(threshold: float) -> None:
     assert all(abs(score - truth[pair]) < 1e-6 for pair, score in found.items())
 
 
+@pytest.mark.parametrize("threshold", [0.2, 0.4, 0.6, 0.8, 1.0])
+def test_few_pairs_of_large_buckets_are_missed(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*family(1, 700), *(text + "s." for text in family(1, 300))]
+    truth = all_pairs(texts, threshold)
+    monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", 0)
+    found = as_dict(near_duplicates.find_pairs(texts, threshold))
+    assert len(truth) > 200 or threshold == 1
+    assert found.keys() <= truth.keys()
+    assert len(found) >= 0.99 * len(truth)
+
+
+def test_texts_that_share_a_phrase_are_hardly_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(4)
+    phrase = "what does the gardener keep beside "
+    texts = [
+        phrase + " ".join(f"{chance.choice(WORDS)}{chance.randrange(999)}" for _ in range(9)) for _ in range(2_000)
+    ]
+    texts += [f"{text}!" for text in texts[:100]]
+    filtered = near_duplicates._filter_by_sketch
+    looked_at: list[int] = []
+
+    def count(candidates: Any, *given: Any) -> Any:
+        return filtered(((looked_at.append(len(one)), (one, other))[1] for one, other in candidates), *given)
+
+    monkeypatch.setattr(near_duplicates, "_filter_by_sketch", count)
+    found, pairs = {}, {}
+    for limit in (0, 1 << 40):
+        looked_at.clear()
+        monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", limit)
+        found[limit] = as_dict(near_duplicates.find_pairs(texts, 0.6))
+        pairs[limit] = sum(looked_at)
+    assert found[0].keys() == found[1 << 40].keys() >= {(at, 2_000 + at) for at in range(100)}
+    assert pairs[0] < 0.5 * pairs[1 << 40], "few of the pairs that share a key by their phrase"
+
+
+@pytest.mark.parametrize("earlier", [0, 1_990], ids=["all new", "few new"])
+def test_buckets_of_texts_that_are_alike_or_mostly_earlier_are_not_split(
+    earlier: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "please describe in a few words what the gardener keeps beside the old blue jug on the sill of the window "
+    texts = [f"{text} {number}" for number in range(300 if not earlier else 2_000)]
+    monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", 50_000)
+    split: list[int] = []
+    listed = near_duplicates._split_buckets
+    monkeypatch.setattr(
+        near_duplicates, "_split_buckets", lambda bucket, *given: (split.append(len(bucket)), listed(bucket, *given))[1]
+    )
+    is_earlier = np.arange(len(texts)) < earlier
+    found = near_duplicates.find_pairs(texts, 0.6, earlier=is_earlier)
+    new = len(texts) - earlier
+    assert len(found.left) == new * (new - 1) // 2 + new * earlier
+    assert bool(split) == (not earlier), "looked at, and split nowhere"
+
+
 def test_pairs_are_distinct_sorted_and_typed() -> None:
     found = near_duplicates.find_pairs(family(2, 300), 0.5)
     pairs = list(zip(found.left.tolist(), found.right.tolist(), strict=True))
