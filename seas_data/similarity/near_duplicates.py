@@ -49,7 +49,9 @@ PAIRS_PER_BLOCK = 1 << 20
 LARGE_BUCKET = 1 << 20
 """Pairs of texts with one key (each in both orders) above which their sketches must agree in a group of columns."""
 AGREEMENT = 0.99
-"""Probability that two sets at the threshold agree in such a group."""
+"""Probability that two sets at the threshold agree in such a group, in one band: if all their buckets are large, the
+bands together find them less often by at most 0.001 (for thresholds from 0.3 to 0.9; computed with the binomial
+distribution of their agreements)."""
 SHINGLES_PER_BLOCK = 1 << 23  # of the texts in a block of pairs: 64 MB, and three times as much to number them
 
 
