@@ -1,6 +1,7 @@
 """Near duplicates: against all pairs by definition, and what must never be listed is never listed."""
 
 import json
+import math
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import scipy.sparse
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -214,6 +216,21 @@ def test_bands_reach_the_recall_at_the_threshold(threshold: float) -> None:
     bands, rows = near_duplicates.choose_bands(threshold)
     assert 1 - (1 - threshold**rows) ** bands >= near_duplicates.RECALL
     assert bands * rows <= near_duplicates.MAX_PERMUTATIONS
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+def test_bands_of_large_buckets_reach_nearly_the_recall(threshold: float) -> None:
+    bands, rows = near_duplicates.choose_bands(threshold)
+    width = min(near_duplicates.SKETCH_BYTES, bands * rows)
+    groups = near_duplicates._group_columns([*range(rows, width)], 1, threshold)
+    assert sorted({column for group in groups for column in group}) <= [*range(rows, width)]
+    missed = 0.0
+    for agreeing in range(width + 1):  # columns in which the sketches of a pair at the threshold agree
+        chance = scipy.stats.binom.pmf(agreeing, width, threshold)
+        whole = math.prod(max(0, agreeing - at) / (width - at) for at in range(len(groups[0]))) if groups else 1
+        found = 1 - (1 - whole) ** max(1, len(groups))  # in a band, of the pairs that share its key
+        missed += chance * (1 - threshold**rows * found) ** bands
+    assert 1 - missed > near_duplicates.RECALL - 0.001
 
 
 def test_a_threshold_too_low_to_search_raises_an_error() -> None:
