@@ -16,6 +16,7 @@ it into units.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -36,12 +37,13 @@ from seas_data.similarity.vector_products import (
     cut_tiles,
     error_margin,
     in_one_block,
+    is_coded,
     keep_coded,
     make_operand,
     score_rows,
     select_at_least,
 )
-from seas_data.store.file_array import is_in_file
+from seas_data.store.file_array import is_in_file, read_in_any_order
 from seas_data.store.parts import LOCAL, Parts
 from seas_data.store.shared_matrix import Matrix, as_matrix
 
@@ -299,7 +301,9 @@ class _Search:
 
         gpus, settings = int(torch.cuda.is_available()), {"threshold": self.threshold}
         found = self.parts.map(compare_rows, cut, len(units), settings, what, matrix=self.vectors, gpus=gpus)
-        with bar(sum(map(len, units)), what, "comparisons") as progress:
+        # With a coded copy, which is read instead, only the rows of candidates are read.
+        reading = read_in_any_order(self.vectors.values) if is_coded(self.vectors) else nullcontext()
+        with reading, bar(sum(map(len, units)), what, "comparisons") as progress:
             for unit, pairs in zip(units, found, strict=True):
                 yield pairs["one"].to_numpy(), pairs["other"].to_numpy(), pairs["score"].to_numpy()
                 progress.update(len(unit))

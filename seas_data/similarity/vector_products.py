@@ -176,6 +176,11 @@ def keep_coded(vectors: Matrix) -> None:
     _CODED[vectors] = _Coded(codes, scale, error)
 
 
+def is_coded(vectors: Matrix) -> bool:
+    """Return whether ``keep_coded`` was called for ``vectors``."""
+    return vectors in _CODED
+
+
 def _product_margin(one: float, other: float) -> float:
     """Return a bound of the error of a product of two rows that differ by ``one`` and ``other`` from unit rows."""
     # With x' = x + a and y' = y + b: x'.y' - x.y = a.y + x'.b, so at most |a| + (1 + |a|) |b| (Cauchy-Schwarz). The

@@ -82,13 +82,16 @@ def test_pairs_of_vectors_in_a_file_match_brute_force(data):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_array, "IN_MEMORY_BYTES", 0)
         patch.setattr(vector_products, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 16, 4096])))
-        coded = []
+        coded, read = [], []
+        any_order = file_array.read_in_any_order
+        patch.setattr(cosine_neighbours, "read_in_any_order", lambda rows: any_order(read.append(rows) or rows))
         patch.setattr(cosine_neighbours, "keep_coded", lambda rows: coded.append(vector_products.keep_coded(rows)))
         in_file = file_array.new_array(Path(folder), vectors.shape)
         in_file[order] = vectors
         chosen = choose_rows(in_file, order)
         assert_same(cosine_neighbours.find_pairs(chosen, threshold), brute_force(vectors, threshold))
         assert coded == [None]
+        assert len(read) == 1 and read[0] is in_file
 
 
 @pytest.mark.usefixtures("filtered")
