@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.progress import bar
-from seas_data.similarity.vector_products import compute_device
+from seas_data.similarity.vector_products import compute_device, cut_tiles
 from seas_data.store.parts import Parts
 from seas_data.store.shared_matrix import Matrix, as_matrix
 
@@ -50,13 +50,18 @@ _GROUP_CELLS = 16
 class Cells:
     """The cells of ``len(home)`` rows.
 
-    ``home``: the cell in which each row is at home. ``visits``: sorted, ``cell * len(home) + row`` for each cell that a
-    row visits.
+    ``home``: the cell in which each row is at home. ``visiting``: the rows that visit each cell, ascending, one cell
+    after the other; those of a cell begin at its place in ``starts``, which has one entry more than there are cells.
     """
 
-    count: int
     home: Rows
-    visits: Rows
+    visiting: NDArray[np.uint32]
+    starts: Rows
+
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return len(self.starts) - 1
 
     def home_rows(self) -> list[Rows]:
         """Return the rows that are at home in each cell, ascending."""
@@ -65,16 +70,18 @@ class Cells:
 
     def visitors(self, cell: int) -> Rows:
         """Return the rows that visit ``cell``, ascending."""
-        start, stop = np.searchsorted(self.visits, [cell * len(self.home), (cell + 1) * len(self.home)])
-        return self.visits[start:stop] - cell * len(self.home)
+        return self.visiting[self.starts[cell] : self.starts[cell + 1]].astype(np.int64)
 
     def is_visit(self, rows: Rows, cells: Rows) -> NDArray[np.bool_]:
         """Return whether each of ``rows`` visits the cell beside it in ``cells``."""
-        codes = cells * len(self.home) + rows
-        places = np.searchsorted(self.visits, codes)
-        if not len(self.visits):
-            return np.zeros(len(rows), np.bool_)
-        found: NDArray[np.bool_] = self.visits[np.minimum(places, len(self.visits) - 1)] == codes
+        first, last = self.starts[cells], self.starts[cells + 1]
+        found = np.zeros(len(rows), np.bool_)
+        while (searched := np.flatnonzero(first < last)).size:  # a binary search for each of them
+            middle = (first[searched] + last[searched]) // 2
+            row = self.visiting[middle]
+            found[searched] |= row == rows[searched]
+            first[searched[row <= rows[searched]]] = middle[row <= rows[searched]] + 1
+            last[searched[row >= rows[searched]]] = middle[row >= rows[searched]]
         return found
 
 
@@ -100,17 +107,20 @@ def build_cells(vectors: Vectors | Matrix, threshold: float, parts: Parts | None
     assigned = (parts or Parts(None)).map(
         assign_rows, cut, len(starts), settings, "assigning to cells", matrix=matrix, gpus=gpus
     )
-    home, parts_of_visits = np.zeros(count, np.int64), [np.empty(0, np.int64)]
+    home, visits = np.zeros(count, np.int64), [np.empty(0, np.int64)]
     with bar(count, "assigning to cells", "texts") as progress:
         for start, part in zip(starts, assigned, strict=True):
             row, cell, at_home = (part[name].to_numpy() for name in ("row", "cell", "at_home"))
             home[start + row[at_home]] = cell[at_home]
-            parts_of_visits.append(cell[~at_home] * np.int64(count) + row[~at_home] + start)
+            visits.append(cell[~at_home] * np.int64(count) + row[~at_home] + start)
             progress.update(starts.step)
-    visits = np.concatenate(parts_of_visits)
-    del parts_of_visits
-    visits.sort()
-    return Cells(len(centroids), home, visits)
+    codes = np.concatenate(visits)
+    del visits
+    codes.sort()
+    visiting = np.empty(len(codes), np.uint32)
+    for tile in cut_tiles(len(codes)):
+        visiting[tile] = codes[tile] % count
+    return Cells(home, visiting, np.searchsorted(codes, np.arange(len(centroids) + 1) * count))
 
 
 def assign_rows(rows: pl.DataFrame, settings: Mapping[str, Any], vectors: Matrix) -> pl.DataFrame:

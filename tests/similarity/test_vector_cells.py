@@ -111,6 +111,19 @@ def test_rows_are_assigned_to_the_nearest_of_all_cells_sorted(count, values, dim
     assert {*assigned.iter_rows()} == expected
 
 
+def test_the_rows_that_visit_a_cell_are_found_and_no_others():
+    vectors = plant(400, 24, 2)
+    cells = vector_cells.build_cells(vectors, 0.9)
+    visits = {(row, cell) for cell in range(cells.count) for row in cells.visitors(cell).tolist()}
+    assert 200 < len(visits) < 400 * cells.count and cells.count == 40
+    every = [(row, cell) for row in range(400) for cell in range(cells.count)]
+    row, cell = np.array(every).T
+    assert {pair for pair, is_visit in zip(every, cells.is_visit(row, cell), strict=True) if is_visit} == visits
+    assert not any(cells.home[row] == cell for row, cell in visits)
+    alone = vector_cells.build_cells(vectors[:1], 0.9)
+    assert not alone.is_visit(np.zeros(2, np.int64), np.array([0, 1])).any() and len(alone.visitors(0)) == 0
+
+
 def test_products_of_integers_are_exact_in_float32():
     for dimensions in (3, 384, 4_096):
         vectors = plant(200, dimensions, 1)
