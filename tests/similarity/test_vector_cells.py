@@ -121,7 +121,7 @@ def test_the_rows_that_visit_a_cell_are_found_and_no_others():
     assert {pair for pair, is_visit in zip(every, cells.is_visit(row, cell), strict=True) if is_visit} == visits
     assert not any(cells.home[row] == cell for row, cell in visits)
     alone = vector_cells.build_cells(vectors[:1], 0.9)
-    assert not alone.is_visit(np.zeros(2, np.int64), np.array([0, 1])).any() and len(alone.visitors(0)) == 0
+    assert not alone.is_visit(np.zeros(1, np.int64), np.zeros(1, np.int64)).any() and len(alone.visitors(0)) == 0
 
 
 def test_products_of_integers_are_exact_in_float32():
