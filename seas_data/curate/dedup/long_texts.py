@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seas_data.curate.dedup.negation import PAIRS_AT_ONCE
 from seas_data.text import normalise
 
 RUN_WORDS: Final = 8
@@ -33,9 +34,11 @@ def find_different_words(pairs: pl.DataFrame, texts: pl.Series) -> pl.Series:
 
     Input columns: of ``pairs``: ``left`` and ``right``, rows of ``texts``.
     """
-    rows = pl.concat([pairs["left"], pairs["right"]]).unique().to_list()
-    read = {row: _read(texts[row]) for row in rows}
-    found = [_differ(read[left], read[right]) for left, right in pairs.select("left", "right").iter_rows()]
+    found: list[bool] = []
+    for part in pairs.select("left", "right").iter_slices(PAIRS_AT_ONCE):
+        rows = pl.concat([part["left"], part["right"]]).unique().to_list()
+        read = {row: _read(texts[row]) for row in rows}
+        found += [_differ(read[left], read[right]) for left, right in part.iter_rows()]
     return pl.Series("differ", found, dtype=pl.Boolean)
 
 
