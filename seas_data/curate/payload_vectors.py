@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from seas_data import recipe, tables
 from seas_data.curate.clusters import EarlierClusters, cluster_prompts
 from seas_data.curate.dedup.items import Items
 from seas_data.similarity.embeddings import Embedded
+from seas_data.store import files
 from seas_data.store.shared_matrix import Matrix, choose_rows
 
 
@@ -19,8 +21,8 @@ from seas_data.store.shared_matrix import Matrix, choose_rows
 class PayloadVectors:
     """The vector of each prompt's payload if it is wrapped, else of its whole text.
 
-    ``rows``: ``prompt_id``, ``template_id``, ``text``, ``model``, ``row`` (in ``matrices[model]``), one per prompt;
-    prompts without a vector are left out.
+    ``rows``: ``prompt_id``, ``template_id``, ``item`` (UInt32, the row of ``Items.items`` that the vector is of),
+    ``model``, ``row`` (in ``matrices[model]``), one per prompt; prompts without a vector are left out.
     """
 
     rows: pl.DataFrame
@@ -98,7 +100,7 @@ def select_payload_vectors(
 
     Input columns: of ``prompts``: ``prompt_id``, ``text_digest``; of ``templates``: ``prompt_id``, ``template_id``.
     """
-    lookup = embedded.lookup.select("text", "model", row="mean").with_row_index("item")
+    lookup = embedded.lookup.select("model", row="mean").with_row_index("item")
     embedded_items = lookup.drop_nulls("model")
     units = items.units.with_row_index("unit").with_columns(
         item=pl.when(pl.col("payload_item").is_in(embedded_items["item"].implode()))
@@ -110,14 +112,29 @@ def select_payload_vectors(
         .join(units.select("text_digest", "item"), on="text_digest")
         .join(embedded_items, on="item")
         .join(templates.select("prompt_id", "template_id"), on="prompt_id", how="left")
-        .select("prompt_id", "template_id", "text", "model", "row")
+        .select("prompt_id", "template_id", "item", "model", "row")
         .sort("prompt_id")
     )
     return PayloadVectors(rows, embedded.matrices)
 
 
-def cluster_new_prompts(vectors: PayloadVectors, earlier: pl.DataFrame, settings: recipe.Clusters) -> pl.DataFrame:
+def put_texts_aside(items: Items, path: Path) -> None:
+    """Write the texts of ``items`` to ``path``: only clusters need them again, and they take gigabytes."""
+    with files.atomic_write(path) as temporary:
+        items.items.select("text").write_parquet(temporary, compression="lz4", statistics=False)
+
+
+def read_texts(path: Path) -> pl.Series:
+    """Return what ``put_texts_aside`` wrote."""
+    return pl.read_parquet(path, glob=False)["text"]
+
+
+def cluster_new_prompts(
+    vectors: PayloadVectors, texts: pl.Series, earlier: pl.DataFrame, settings: recipe.Clusters
+) -> pl.DataFrame:
     """Return the ``clusters`` table's rows for the prompts that ``earlier``, that table so far, lacks.
+
+    ``texts``: those of all items (``item`` of ``vectors.rows``).
 
     They are clustered with the model used for the earlier ones, whichever model embeds most prompts now. If that model
     embeds none of the earlier prompts any more, the new clusters are numbered after the earlier ones.
@@ -125,12 +142,13 @@ def cluster_new_prompts(vectors: PayloadVectors, earlier: pl.DataFrame, settings
     Output columns: the ``clusters`` table without ``version``.
     """
     rows, matrix = vectors.of_main_model(earlier["prompt_id"])
+    rows = rows.select("prompt_id", texts.gather(rows["item"]).alias("text"))
     placed = rows.select("prompt_id").with_row_index("at").join(earlier, on="prompt_id", maintain_order="left")
     is_placed = np.zeros(rows.height, dtype=bool)
     is_placed[placed["at"].to_numpy()] = True
     if placed.height:
         earlier_clusters = EarlierClusters(placed.drop("at"), matrix.select(np.flatnonzero(is_placed)))
-        unplaced = rows.filter(pl.Series(~is_placed)).select("prompt_id", "text")
+        unplaced = rows.filter(pl.Series(~is_placed))
         return cluster_prompts(unplaced, matrix.select(np.flatnonzero(~is_placed)), settings, earlier_clusters)
-    new = cluster_prompts(rows.select("prompt_id", "text"), matrix, settings)
+    new = cluster_prompts(rows, matrix, settings)
     return new.with_columns(pl.col("cluster") + earlier["cluster"].max() + 1) if earlier.height else new

@@ -27,6 +27,8 @@ from seas_data.curate.payload_vectors import (
     EmbeddingRows,
     PayloadVectors,
     cluster_new_prompts,
+    put_texts_aside,
+    read_texts,
     select_payload_vectors,
 )
 from seas_data.curate.prompt_rows import LABEL_COLUMNS, PromptRows
@@ -124,6 +126,8 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     compare = partial(_find_edges, items, embedded_items, settings, stages.parts, across)
     edges = stages.run("edges", items.items.height, compare)
     vectors = select_payload_vectors(training, items, embedded_items, detected["templates"])
+    texts = stages.folder / "texts.parquet"
+    put_texts_aside(items, texts)
     del items, embedded_items, across, compare
     choice = _read_all(incoming, older, _CHOICE_COLUMNS)
     training = training.join(choice, on="prompt_id", how="left", maintain_order="left")
@@ -159,7 +163,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     groups, cut_components = build_groups(kept, kept_edges, templates, settings, frozen_splits)
     labelled = stages.run("labels", vectors.rows.height, partial(_infer, kept, vectors, groups, earlier_ids, recipe))
     kept = labelled["prompts"]
-    cluster = partial(_cluster, vectors, earlier.clusters, settings.clusters)
+    cluster = partial(_cluster, vectors, texts, earlier.clusters, settings.clusters)
     clustered = stages.run("clusters", vectors.rows.height, cluster)
     with stages.timed("split", kept.height):
         kept_and_holdout = pl.concat([kept, holdout])
@@ -233,8 +237,8 @@ def _infer(
     return vars(infer_labels(kept, of_template, matrix, groups, settings, recipe.taxonomy, is_earlier))
 
 
-def _cluster(vectors: PayloadVectors, earlier: pl.DataFrame, settings: ClusterSettings) -> Frames:
-    return {"clusters": cluster_new_prompts(vectors, earlier, settings)}
+def _cluster(vectors: PayloadVectors, texts: Path, earlier: pl.DataFrame, settings: ClusterSettings) -> Frames:
+    return {"clusters": cluster_new_prompts(vectors, read_texts(texts), earlier, settings)}
 
 
 def _apply(

@@ -1,22 +1,22 @@
 """The space in which prompts are clustered stays that of the earlier versions."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 
 from seas_data import recipe, tables
-from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts
+from seas_data.curate.dedup.items import Items
+from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts, put_texts_aside, read_texts
 
 SETTINGS = recipe.Clusters(count=2)
+TEXTS = pl.Series(["the garden door"])
 
 
 def vectors(**models: list[str]) -> PayloadVectors:
     """Return prompts that each model sees, with vectors drawn by lot."""
-    rows = [
-        (prompt_id, None, "the garden door", model, at)
-        for model, ids in models.items()
-        for at, prompt_id in enumerate(ids)
-    ]
-    schema = {"prompt_id": pl.String, "template_id": pl.String, "text": pl.String, "model": pl.String, "row": pl.Int64}
+    rows = [(prompt_id, None, 0, model, at) for model, ids in models.items() for at, prompt_id in enumerate(ids)]
+    schema = {"prompt_id": pl.String, "template_id": pl.String, "item": pl.UInt32, "model": pl.String, "row": pl.Int64}
     matrices = {}
     for number, (model, ids) in enumerate(models.items()):
         drawn = np.random.default_rng(number).normal(size=(len(ids), 4)).astype(np.float32)
@@ -29,9 +29,9 @@ def ids(letter: str, count: int) -> list[str]:
 
 
 def test_the_model_of_earlier_rows_is_kept_when_another_embeds_more() -> None:
-    first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
+    first = cluster_new_prompts(vectors(english=ids("a", 12)), TEXTS, tables.empty("clusters"), SETTINGS)
     assert first["cluster"].unique().sort().to_list() == [0, 1]
-    later = cluster_new_prompts(vectors(english=[*ids("a", 12), "b00"], chinese=ids("c", 40)), first, SETTINGS)
+    later = cluster_new_prompts(vectors(english=[*ids("a", 12), "b00"], chinese=ids("c", 40)), TEXTS, first, SETTINGS)
     assert later["prompt_id"].to_list() == ["b00"]
     assert later["cluster"].is_in([0, 1]).all()
 
@@ -50,9 +50,30 @@ def test_embeddings_are_made_slice_by_slice_whichever_model_made_them() -> None:
     assert vectors().embeddings(whole.clear()).to_frame().equals(tables.empty("embeddings"))
 
 
+def test_clusters_are_labelled_with_the_texts_of_their_items() -> None:
+    texts = pl.Series(["not an item of these", "the garden door", "the river boat"])
+    made = vectors(english=ids("a", 12))
+    number = pl.when(pl.col("row") % 2 == 0).then(1).otherwise(2).cast(pl.UInt32)
+    matrix = np.array([[1, 0, 0, 0], [0, 1, 0, 0]] * 6, np.float32)
+    found = cluster_new_prompts(
+        PayloadVectors(made.rows.with_columns(item=number), {"english": matrix}),
+        texts,
+        tables.empty("clusters"),
+        SETTINGS,
+    )
+    assert sorted(found["label"].unique()) == ["boat, river", "door, garden"]
+
+
+def test_texts_put_aside_are_read_again_unchanged(tmp_path: Path) -> None:
+    texts = pl.Series("text", ["a\0b\r\n", "", "wei\u00df \u202e abc", "x" * 100_000])
+    nothing = pl.DataFrame()
+    put_texts_aside(Items(nothing, texts.to_frame(), nothing), tmp_path / "stage" / "texts.parquet")
+    assert read_texts(tmp_path / "stage" / "texts.parquet").equals(texts)
+
+
 def test_without_embedded_earlier_rows_new_clusters_are_numbered_after_them() -> None:
-    first = cluster_new_prompts(vectors(english=ids("a", 12)), tables.empty("clusters"), SETTINGS)
-    later = cluster_new_prompts(vectors(chinese=ids("c", 12)), first, SETTINGS)
+    first = cluster_new_prompts(vectors(english=ids("a", 12)), TEXTS, tables.empty("clusters"), SETTINGS)
+    later = cluster_new_prompts(vectors(chinese=ids("c", 12)), TEXTS, first, SETTINGS)
     assert later["cluster"].unique().sort().to_list() == [2, 3]
     assert tables.cast("clusters", pl.concat([first, later])).height == 24
 
