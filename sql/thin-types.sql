@@ -3,39 +3,68 @@
 --     their prompts are in train and test?
 -- topic: coverage
 -- chart: bar x=distinct_prompts y=type
-with worded as (
+with training as (
+    -- 64 bits of ids and digests are enough to join and count by, and take less memory.
     select
-        kept.prompt_id, kept.type, kept.source,
-        kept.language = 'en' as in_english, kept.label_source = 'classifier' as by_classifier,
-        -- 64 bits of ids and digests are enough to count them, and join faster than the digests
-        hash(coalesce(templates.request_id, kept.text_digest)) as request,
-        -- Prompts of one wrapper differ only in their payload.
-        hash(coalesce(templates.template_id, kept.text_digest)) as wording
-    from kept left join templates using (prompt_id)
-    where kept.kind = 'adversarial' and kept.role = 'training'
+        type, source, language, label_source, hash(prompt_id) as id, hash(text_digest) as text
+    from kept
+    where kind = 'adversarial' and role = 'training'
 ),
-typed as (
-    select worded.* exclude (prompt_id), split = 'train' as in_train, split = 'test' as in_test, clusters.cluster
-    from worded left join splits using (prompt_id) left join clusters using (prompt_id)
-),
+-- Each of these joins one table, because hash tables of several do not fit into memory at ten million prompts.
 counted as (
     select
         type,
         count(*) as kept,
-        count(distinct request) as requests,
-        count(distinct wording) as wordings,
-        least(count(distinct request), count(distinct wording)) as distinct_prompts,
-        count(*) filter (in_train) as train,
-        count(*) filter (in_test) as test,
-        count(*) filter (by_classifier) as labelled_by_classifier,
-        count(*) filter (in_english) / count(*) as english,
+        count(*) filter (label_source = 'classifier') as labelled_by_classifier,
+        count(*) filter (language = 'en') / count(*) as english,
         count(distinct source) as sources,
-        list_max(map_values(histogram(source))) / count(*) as largest_source,
-        count(distinct cluster) as clusters
-    from typed
+        list_max(map_values(histogram(source))) / count(*) as largest_source
+    from training
+    group by type
+),
+worded as (
+    -- Prompts of one wrapper differ only in their payload.
+    select
+        type,
+        count(distinct coalesce(request, text)) as requests,
+        count(distinct coalesce(wrapper, text)) as wordings
+    from training
+    left join (
+        select
+            hash(prompt_id) as id,
+            if(request_id is null, null, hash(request_id)) as request,
+            if(template_id is null, null, hash(template_id)) as wrapper
+        from templates
+    ) using (id)
+    group by type
+),
+placed as (
+    select type, count(*) filter (split = 'train') as train, count(*) filter (split = 'test') as test
+    from training join (select hash(prompt_id) as id, split from splits) using (id)
+    group by type
+),
+clustered as (
+    select type, count(distinct cluster) as clusters
+    from training join (select hash(prompt_id) as id, cluster from clusters) using (id)
     group by type
 )
-select * from counted
+select
+    counted.type,
+    kept,
+    requests,
+    wordings,
+    least(requests, wordings) as distinct_prompts,
+    coalesce(train, 0) as train,
+    coalesce(test, 0) as test,
+    labelled_by_classifier,
+    english,
+    sources,
+    largest_source,
+    coalesce(clusters, 0) as clusters
+from counted
+join worded on worded.type is not distinct from counted.type
+left join placed on placed.type is not distinct from counted.type
+left join clustered on clustered.type is not distinct from counted.type
 union all by name
 select
     type,
