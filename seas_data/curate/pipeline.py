@@ -127,7 +127,8 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     edges = stages.run("edges", items.items.height, compare)
     vectors = select_payload_vectors(training, items, embedded_items, detected["templates"])
     texts = stages.folder / "texts.parquet"
-    put_texts_aside(items, texts)
+    if vectors.rows.height:
+        put_texts_aside(items, texts)
     del items, embedded_items, across, compare
     choice = _read_all(incoming, older, _CHOICE_COLUMNS)
     training = training.join(choice, on="prompt_id", how="left", maintain_order="left")
@@ -238,7 +239,8 @@ def _infer(
 
 
 def _cluster(vectors: PayloadVectors, texts: Path, earlier: pl.DataFrame, settings: ClusterSettings) -> Frames:
-    return {"clusters": cluster_new_prompts(vectors, read_texts(texts), earlier, settings)}
+    of_items = read_texts(texts) if vectors.rows.height else pl.Series(dtype=pl.String)
+    return {"clusters": cluster_new_prompts(vectors, of_items, earlier, settings)}
 
 
 def _apply(
