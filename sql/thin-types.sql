@@ -6,11 +6,10 @@
 with training as (
     -- 64 bits of ids and digests are enough to join and count by, and take less memory.
     select
-        type, source, language, label_source, hash(prompt_id) as id, hash(text_digest) as text
+        type, source, language, label_source, hash(prompt_id) as id, hash(text_digest) as digest
     from kept
     where kind = 'adversarial' and role = 'training'
 ),
--- Each of these joins one table, because hash tables of several do not fit into memory at ten million prompts.
 counted as (
     select
         type,
@@ -22,12 +21,13 @@ counted as (
     from training
     group by type
 ),
+-- This and what follows join one table each, because several do not fit into memory at ten million prompts.
 worded as (
     -- Prompts of one wrapper differ only in their payload.
     select
         type,
-        count(distinct coalesce(request, text)) as requests,
-        count(distinct coalesce(wrapper, text)) as wordings
+        count(distinct coalesce(request, digest)) as requests,
+        count(distinct coalesce(wrapper, digest)) as wordings
     from training
     left join (
         select

@@ -239,7 +239,9 @@ def test_a_threshold_too_low_to_search_raises_an_error() -> None:
 
 
 @pytest.mark.real
-def test_recall_on_real_prompts(real: Path) -> None:
+@pytest.mark.parametrize("large_bucket", [near_duplicates.LARGE_BUCKET, 0])
+def test_recall_on_real_prompts(real: Path, large_bucket: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", large_bucket)
     lines = [line for file in sorted(real.glob("*.jsonl")) for line in file.read_text("utf-8").split("\n") if line]
     rows = random.Random(3).sample(lines, 3000)
     texts = list({normalise(prompt): prompt for prompt in (json.loads(row)["prompt"] for row in rows)}.values())

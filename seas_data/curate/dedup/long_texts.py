@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seas_data.curate.dedup.negation import PAIRS_AT_ONCE
+from seas_data.curate.dedup.word_pairs import compare_words
 from seas_data.text import normalise
 
 RUN_WORDS: Final = 8
@@ -34,12 +34,7 @@ def find_different_words(pairs: pl.DataFrame, texts: pl.Series) -> pl.Series:
 
     Input columns: of ``pairs``: ``left`` and ``right``, rows of ``texts``.
     """
-    found: list[bool] = []
-    for part in pairs.select("left", "right").iter_slices(PAIRS_AT_ONCE):
-        rows = pl.concat([part["left"], part["right"]]).unique().to_list()
-        read = {row: _read(texts[row]) for row in rows}
-        found += [_differ(read[left], read[right]) for left, right in part.iter_rows()]
-    return pl.Series("differ", found, dtype=pl.Boolean)
+    return pl.Series("differ", compare_words(pairs, lambda row: _read(texts[row]), _differ), dtype=pl.Boolean)
 
 
 _Read = tuple[list[str], list[int], frozenset[int]]

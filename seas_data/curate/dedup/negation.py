@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from seas_data.curate.dedup.word_pairs import compare_words
 from seas_data.folding import fold
 
 _NEGATIONS: Final[dict[str, str]] = {
@@ -54,8 +55,6 @@ _INSIDE_WORDS: Final[dict[str, str]] = {
     "|(?<![特区級级分类類])别(?!人)|非(?![常洲])",
 }
 """Patterns for languages that put a negation inside a word, or write no blanks between words."""
-PAIRS_AT_ONCE: Final = 50_000
-"""Pairs whose words are in memory together; at ten million texts those of all pairs take gigabytes."""
 _MIN_LETTERS: Final = 4
 """Shorter words make no antonym with a prefix: *til* and *until*, *it* and *unit*."""
 _WORD: Final = re.compile(r"[^\s!-/:-@\[-`{-~。，！？、؟،।«»“”„‘’…¿¡]+")
@@ -72,11 +71,7 @@ def find_negations(pairs: pl.DataFrame, texts: pl.Series, languages: pl.Series) 
 
     Input columns: of ``pairs``: ``left`` and ``right``, rows of ``texts`` and ``languages``.
     """
-    found: list[bool] = []
-    for part in pairs.select("left", "right").iter_slices(PAIRS_AT_ONCE):
-        rows = pl.concat([part["left"], part["right"]]).unique().to_list()
-        read = {row: _read(texts[row], languages[row] or "en") for row in rows}
-        found += [_differ(read[left], read[right]) for left, right in part.iter_rows()]
+    found = compare_words(pairs, lambda row: _read(texts[row], languages[row] or "en"), _differ)
     return pl.Series("negates", found, dtype=pl.Boolean)
 
 

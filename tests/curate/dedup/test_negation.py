@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from seas_data.curate.dedup import long_texts, negation
 from seas_data.curate.dedup.edges import find_edges, is_duplicate, must_stay_together
 from seas_data.curate.dedup.items import Items, collect_items
 from seas_data.curate.dedup.negation import find_negations
@@ -94,20 +93,6 @@ def test_near_duplicates_that_differ_by_a_negation_are_related() -> None:
     items = collect_items(prompts(("a", long.format("safe")), ("b", long.format("unsafe"))), wrapped())
     edges = find_edges(items, None, curation(semantic=None)).duplicates
     assert edges["reason"].to_list() == ["related"]
-
-
-@pytest.mark.parametrize("at_once", [1, 2, 3, 99])
-def test_pairs_are_read_part_by_part(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = pl.Series(["it is safe", "it is not safe", "it is unsafe", "it is safe to eat"])
-    pairs = pl.DataFrame({"left": [0, 0, 0, 1, 2], "right": [1, 2, 3, 3, 3]})
-    monkeypatch.setattr(negation, "PAIRS_AT_ONCE", at_once)
-    assert find_negations(pairs, texts, pl.Series(["en"] * 4)).to_list() == [True, True, False, True, True]
-    monkeypatch.setattr(long_texts, "PAIRS_AT_ONCE", at_once)
-    common = "please write a letter to the gardener who lives beside the old mill and ask about "
-    texts = pl.Series([common + "spades", common + "honey", common + "spadess", "another text"])
-    pairs = pl.DataFrame({"left": [0, 0, 0, 1], "right": [1, 2, 3, 2]})
-    assert long_texts.find_different_words(pairs, texts).to_list() == [True, False, False, True]
-    assert find_negations(pairs.clear(), texts, pl.Series(["en"] * 4)).to_list() == []
 
 
 def test_long_texts_are_compared_quickly() -> None:
