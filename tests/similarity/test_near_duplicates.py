@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seas_data.errors import SeasDataError
-from seas_data.similarity import candidate_pairs, near_duplicates
+from seas_data.similarity import candidate_pairs, minhash_buckets, near_duplicates
 from seas_data.store.parts import Parts
 from seas_data.text import normalise
 from tests.conftest import examples
@@ -73,7 +73,7 @@ def test_pairs_and_scores_match_brute_force(threshold: float) -> None:
 def test_few_pairs_of_large_buckets_are_missed(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*family(1, 700), *(text + "s." for text in family(1, 300))]
     truth = all_pairs(texts, threshold)
-    monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", 0)
+    monkeypatch.setattr(minhash_buckets, "LARGE_BUCKET", 0)
     found = as_dict(near_duplicates.find_pairs(texts, threshold))
     assert len(truth) > 200 or threshold == 1
     assert found.keys() <= truth.keys()
@@ -97,7 +97,7 @@ def test_texts_that_share_a_phrase_are_hardly_compared(monkeypatch: pytest.Monke
     found, pairs = {}, {}
     for limit in (0, 1 << 40):
         looked_at.clear()
-        monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", limit)
+        monkeypatch.setattr(minhash_buckets, "LARGE_BUCKET", limit)
         found[limit] = as_dict(near_duplicates.find_pairs(texts, 0.6))
         pairs[limit] = sum(looked_at)
     assert found[0].keys() == found[1 << 40].keys() >= {(at, 2_000 + at) for at in range(100)}
@@ -110,11 +110,11 @@ def test_buckets_of_texts_that_are_alike_or_mostly_earlier_are_not_split(
 ) -> None:
     text = "please describe in a few words what the gardener keeps beside the old blue jug on the sill of the window "
     texts = [f"{text} {number}" for number in range(300 if not earlier else 2_000)]
-    monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", 50_000)
+    monkeypatch.setattr(minhash_buckets, "LARGE_BUCKET", 50_000)
     split: list[int] = []
-    listed = near_duplicates._split_buckets
+    listed = minhash_buckets._split_buckets
     monkeypatch.setattr(
-        near_duplicates, "_split_buckets", lambda bucket, *given: (split.append(len(bucket)), listed(bucket, *given))[1]
+        minhash_buckets, "_split_buckets", lambda bucket, *given: (split.append(len(bucket)), listed(bucket, *given))[1]
     )
     is_earlier = np.arange(len(texts)) < earlier
     found = near_duplicates.find_pairs(texts, 0.6, earlier=is_earlier)
@@ -222,7 +222,7 @@ def test_bands_reach_the_recall_at_the_threshold(threshold: float) -> None:
 def test_bands_of_large_buckets_reach_nearly_the_recall(threshold: float) -> None:
     bands, rows = near_duplicates.choose_bands(threshold)
     width = min(near_duplicates.SKETCH_BYTES, bands * rows)
-    groups = near_duplicates._group_columns([*range(rows, width)], 1, threshold)
+    groups = minhash_buckets._group_columns([*range(rows, width)], 1, threshold)
     assert {column for group in groups for column in group} <= {*range(rows, width)}
     missed = 0.0
     for agreeing in range(width + 1):  # columns in which the sketches of a pair at the threshold agree
@@ -239,9 +239,9 @@ def test_a_threshold_too_low_to_search_raises_an_error() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("large_bucket", [near_duplicates.LARGE_BUCKET, 0])
+@pytest.mark.parametrize("large_bucket", [minhash_buckets.LARGE_BUCKET, 0])
 def test_recall_on_real_prompts(real: Path, large_bucket: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_duplicates, "LARGE_BUCKET", large_bucket)
+    monkeypatch.setattr(minhash_buckets, "LARGE_BUCKET", large_bucket)
     lines = [line for file in sorted(real.glob("*.jsonl")) for line in file.read_text("utf-8").split("\n") if line]
     rows = random.Random(3).sample(lines, 3000)
     texts = list({normalise(prompt): prompt for prompt in (json.loads(row)["prompt"] for row in rows)}.values())
