@@ -41,11 +41,11 @@ PART_TOKENS = {"cpu": 250_000, "cuda": 5_000_000}
 class Embedded:
     """Embeddings of a list of texts.
 
-    ``lookup``: one row per input row, in the same order: ``text``, ``language``, ``model`` (key of the model that
-    embedded the text, or null), ``row`` and ``windows`` (Int64, its first row in ``matrices[model]`` and the number of
-    its rows; equal texts share them), ``mean`` (Int64, the row of its single vector: that of its only window, or the
-    normalised mean of its windows) and, without a model, ``reason`` (``language`` | ``unknown_tokens`` |
-    ``truncated``) and ``detail`` (a short explanation for the decisions table, such as ``language: fr is none of en``).
+    ``lookup``: one row per input row, in the same order: ``model`` (key of the model that embedded the text, or null),
+    ``row`` and ``windows`` (Int64, its first row in ``matrices[model]`` and the number of its rows; equal texts share
+    them), ``mean`` (Int64, the row of its single vector: that of its only window, or the normalised mean of its
+    windows) and, without a model, ``reason`` (``language`` | ``unknown_tokens`` | ``truncated``) and ``detail`` (a
+    short explanation for the decisions table, such as ``language: fr is none of en``).
     ``matrices``: for each model key the float32 unit vectors, first of the windows of distinct texts, then the means;
     in a file if they are many (see ``file_array``).
     """
@@ -167,7 +167,7 @@ def _describe(languages: pl.Series) -> str:
     return f"1 text ({counts['language'][0]})" if len(languages) == 1 else f"{len(languages):,} texts ({named}{others})"
 
 
-_LOOKUP_COLUMNS = ("position", "text", "language", "model", "row", "windows", "mean", "reason", "detail")
+_LOOKUP_COLUMNS = ("position", "model", "row", "windows", "mean", "reason", "detail")
 _REASON = (
     pl.when(pl.col("unknown") > pl.col("limit"))
     .then(pl.lit("unknown_tokens"))

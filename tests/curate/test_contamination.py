@@ -30,7 +30,7 @@ def prompts(*rows: tuple[str, str, str, str]) -> pl.DataFrame:
 def embedded(frame: pl.DataFrame, vectors: dict[str, tuple[str, float]]) -> Embedded:
     """Unit vectors in a plane, by prompt: the model and the angle in degrees."""
     models = [vectors.get(name, (None, 0.0))[0] for name in frame["prompt_id"]]
-    lookup = frame.select("text").with_columns(
+    lookup = frame.select(
         model=pl.Series(models, dtype=pl.String),
         row=pl.int_range(frame.height, dtype=pl.Int64),
         windows=pl.lit(1, pl.Int64),
@@ -87,7 +87,7 @@ def test_a_long_text_is_contaminated_if_every_window_has_a_partner() -> None:
     frame = prompts(*rows)
     angles = [windows.get(name, ("", "", [300.0]))[2] for name in frame["prompt_id"]]
     counts = pl.Series([len(each) for each in angles], dtype=pl.Int64)
-    lookup = frame.select("text").with_columns(model=pl.lit("m"), row=counts.cum_sum() - counts, windows=counts)
+    lookup = frame.select(model=pl.lit("m"), row=counts.cum_sum() - counts, windows=counts)
     flat = np.deg2rad([angle for each in angles for angle in each])
     matrix = np.stack([np.cos(flat), np.sin(flat)], axis=1).astype(np.float32)
     outcome = drop(frame, Embedded(lookup, {"m": matrix}), CONTAMINATION)
@@ -253,7 +253,7 @@ def test_each_turn_is_compared_by_meaning_and_an_earlier_one_is_no_contrast() ->
     ]
     angle = {turns[0]["content"]: 5.0, "How long does a pot stay hot?": 0.0}
     degrees = np.deg2rad([angle.get(text, 90.0) for text in texts["text"]])
-    lookup = texts.select("text").with_columns(
+    lookup = texts.select(
         model=pl.lit("m"), row=pl.int_range(texts.height, dtype=pl.Int64), windows=pl.lit(1, pl.Int64)
     )
     vectors = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)

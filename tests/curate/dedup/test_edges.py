@@ -76,7 +76,7 @@ def seeing(compared: Items, angles: dict[str, float | None]) -> Embedded:
     seen = [text for text, angle in by_text.items() if angle is not None]
     turned = np.radians([by_text[text] for text in seen]).astype(np.float64)
     row = {text: number for number, text in enumerate(seen)}
-    lookup = compared.items.select("text", "language").with_columns(
+    lookup = compared.items.select(
         model=pl.Series([("circle" if text in row else None) for text in texts], dtype=pl.String),
         row=pl.Series([row.get(text) for text in texts], dtype=pl.Int64),
         windows=pl.lit(1, pl.Int64),
@@ -216,7 +216,7 @@ def test_long_texts_are_alike_if_every_window_has_a_partner() -> None:
     windows = {"one": [0, 40], "two": [5, 35, 42], "three": [0, 90], "four": [2]}
     angles = np.radians([angle for text in compared.items["text"] for angle in windows[text]])
     counts = pl.Series([len(windows[text]) for text in compared.items["text"]], dtype=pl.Int64)
-    lookup = compared.items.select("text", "language").with_columns(
+    lookup = compared.items.select(
         model=pl.lit("circle"), row=counts.cum_sum() - counts, windows=counts, detail=pl.lit(None, pl.String)
     )
     matrix = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)

@@ -58,7 +58,7 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
 def test_long_texts_with_different_requests_are_related_and_short_ones_as_before(windows: int, near: bool) -> None:
     texts = {"a": SAME, "b": CASES["two other words"][0], "c": CASES["a spelling"][0]}
     compared = collect_items(prompts(*texts.items()), wrapped())
-    lookup = compared.items.select("text", "language").with_columns(
+    lookup = compared.items.select(
         model=pl.lit("point"),
         row=pl.int_range(pl.len(), dtype=pl.Int64) * windows,
         windows=pl.lit(windows, pl.Int64),

@@ -68,7 +68,7 @@ def test_the_same_in_other_words_negates_nothing(first: str, second: str) -> Non
 def embed_alike(items: Items) -> Embedded:
     """Embed all texts as one point."""
     count = items.items.height
-    lookup = items.items.select("text", "language").with_columns(
+    lookup = items.items.select(
         model=pl.lit("point"),
         row=pl.int_range(count, dtype=pl.Int64),
         windows=pl.lit(1, pl.Int64),
