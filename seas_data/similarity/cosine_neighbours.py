@@ -16,9 +16,9 @@ it into units.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,13 @@ from seas_data.similarity.vector_products import (
     cut_tiles,
     error_margin,
     in_one_block,
-    is_coded,
     keep_coded,
     make_operand,
+    reading_candidates,
     score_rows,
     select_at_least,
 )
-from seas_data.store.file_array import is_in_file, read_in_any_order
+from seas_data.store.file_array import is_in_file
 from seas_data.store.parts import LOCAL, Parts
 from seas_data.store.shared_matrix import Matrix, as_matrix
 
@@ -106,7 +106,8 @@ def find_pairs(
         cells = build_cells(search.vectors, threshold, search.parts)
         found = _without_repeats(search.run(_compare_in_cells(cells), cells.count, "comparing embeddings"), cells)
     if is_in_file(search.vectors.values) and search.parts.engine is LOCAL and not torch.cuda.is_available():
-        keep_coded(search.vectors)  # after the cells are built, which takes much memory too
+        folder = search.parts.folder
+        keep_coded(search.vectors, folder if isinstance(folder, Path) else None)  # after cells, which take memory too
     lefts, rights, scores, pairs = [_NONE], [_NONE], [np.empty(0, np.float32)], 0
     for one, other, score in found:  # a generator: the comparisons begin here
         lefts.append(np.minimum(one, other))
@@ -301,9 +302,7 @@ class _Search:
 
         gpus, settings = int(torch.cuda.is_available()), {"threshold": self.threshold}
         found = self.parts.map(compare_rows, cut, len(units), settings, what, matrix=self.vectors, gpus=gpus)
-        # With a coded copy, which is read instead, only the rows of candidates are read.
-        reading = read_in_any_order(self.vectors.values) if is_coded(self.vectors) else nullcontext()
-        with reading, bar(sum(map(len, units)), what, "comparisons") as progress:
+        with reading_candidates(self.vectors), bar(sum(map(len, units)), what, "comparisons") as progress:
             for unit, pairs in zip(units, found, strict=True):
                 yield pairs["one"].to_numpy(), pairs["other"].to_numpy(), pairs["score"].to_numpy()
                 progress.update(len(unit))

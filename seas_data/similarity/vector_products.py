@@ -5,13 +5,15 @@ bounded, so a product below the threshold by more than the bound is not a pair. 
 score depends on its two rows only, not on tiles, threads or the precision of the filter.
 
 On a CPU, vectors in a file are too many to be read again and again in any order. Their filter is computed from a copy
-in memory, of a byte per number (``keep_coded``). Its rounding error adds to the bound, and only candidates are read
-from the file.
+of a byte per number, which fits into the memory that is free (``keep_coded``). Its rounding error adds to the bound,
+and only candidates are read from the file of vectors.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from seas_data.similarity.bfloat16 import has_native_bf16
+from seas_data.store.file_array import new_array, read_in_any_order
 from seas_data.store.shared_matrix import Matrix
 
 Rows = NDArray[np.int64]
@@ -163,9 +166,14 @@ _ON_GPU: WeakKeyDictionary[Matrix, torch.Tensor] = WeakKeyDictionary()
 _CODED: WeakKeyDictionary[Matrix, _Coded] = WeakKeyDictionary()
 
 
-def keep_coded(vectors: Matrix) -> None:
-    """Compute products of ``vectors`` in this process from a copy in memory that has a byte per number."""
-    codes, scale = np.empty(vectors.shape, np.int8), np.empty((len(vectors), 1), np.float32)
+def keep_coded(vectors: Matrix, folder: Path | None) -> None:
+    """Compute products of ``vectors`` in this process from a copy that has a byte per number.
+
+    A large copy is in a file of ``folder``, if there is one (see ``file_array``).
+
+    Raises SeasDataError if the disk has no room for it.
+    """
+    codes, scale = new_array(folder, vectors.shape, np.int8), np.empty((len(vectors), 1), np.float32)
     error = np.empty(len(vectors), np.float32)
     for rows in cut_tiles(len(vectors)):
         values = vectors[rows]
@@ -176,9 +184,17 @@ def keep_coded(vectors: Matrix) -> None:
     _CODED[vectors] = _Coded(codes, scale, error)
 
 
-def is_coded(vectors: Matrix) -> bool:
-    """Return whether ``keep_coded`` was called for ``vectors``."""
-    return vectors in _CODED
+@contextmanager
+def reading_candidates(vectors: Matrix) -> Iterator[None]:
+    """Read rows of ``vectors`` and of their copy as comparisons need them: in any order, if there is a copy.
+
+    Without one, all rows are read.
+    """
+    with ExitStack() as stack:
+        if vectors in _CODED:
+            stack.enter_context(read_in_any_order(vectors.values))
+            stack.enter_context(read_in_any_order(_CODED[vectors].codes))
+        yield
 
 
 def _product_margin(one: float, other: float) -> float:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs, cosine_neighbours, vector_products
 from seas_data.store import file_array
+from seas_data.store.parts import Parts
 from seas_data.store.shared_matrix import Matrix, choose_rows
 from tests.conftest import examples
 
@@ -82,16 +83,16 @@ def test_pairs_of_vectors_in_a_file_match_brute_force(data):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(file_array, "IN_MEMORY_BYTES", 0)
         patch.setattr(vector_products, "TILE_ROWS", data.draw(st.sampled_from([1, 7, 16, 4096])))
-        coded, read = [], []
+        read = []
         any_order = file_array.read_in_any_order
-        patch.setattr(cosine_neighbours, "read_in_any_order", lambda rows: any_order(read.append(rows) or rows))
-        patch.setattr(cosine_neighbours, "keep_coded", lambda rows: coded.append(vector_products.keep_coded(rows)))
+        patch.setattr(vector_products, "read_in_any_order", lambda rows: any_order(read.append(rows) or rows))
         in_file = file_array.new_array(Path(folder), vectors.shape)
         in_file[order] = vectors
         chosen = choose_rows(in_file, order)
-        assert_same(cosine_neighbours.find_pairs(chosen, threshold), brute_force(vectors, threshold))
-        assert coded == [None]
-        assert len(read) == 1 and read[0] is in_file
+        parts = Parts(Path(folder))
+        assert_same(cosine_neighbours.find_pairs(chosen, threshold, parts=parts), brute_force(vectors, threshold))
+        assert [each.dtype for each in read] == [np.float32, np.int8] and read[0] is in_file
+        assert file_array.is_in_file(read[1]), "the copy is not in memory either"
 
 
 @pytest.mark.usefixtures("filtered")
@@ -101,7 +102,7 @@ def test_rounding_all_numbers_one_way_loses_no_pair(number):
     row = np.full(384, number)
     row[7] = 127
     vectors = Matrix(np.repeat(row[None] / np.linalg.norm(row), 2, axis=0).astype(np.float32))
-    vector_products.keep_coded(vectors)
+    vector_products.keep_coded(vectors, None)
     assert_same(cosine_neighbours.find_pairs(vectors, 1.0), ([0], [1], [1.0]))
 
 
