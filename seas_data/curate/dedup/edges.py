@@ -253,12 +253,13 @@ def _mark_related(
     ``translations``: those that are translations. ``same``: the pairs of items that reach a duplicate threshold.
     """
     translated = translations.select("left", "right", translated=pl.lit(True)).unique()
-    pairs = pairs.join(translated, on=["left", "right"], how="left", maintain_order="left")
+    over = pairs.with_row_index("pair").filter(is_duplicate(settings))
+    over = over.join(translated, on=["left", "right"], how="left", maintain_order="left")
     texts, languages = (items.items[name].head(items.units.height) for name in ("text", "language"))
     hidden = pl.Series("hidden", [has_hidden_payload(text) for text in texts], dtype=pl.Boolean)
     units = items.units.select("attack_style", "template_id", hidden, payload="payload_item").with_row_index("unit")
     ends = (
-        pairs.with_columns(pl.col("left", "right").cast(pl.UInt32))
+        over.with_columns(pl.col("left", "right").cast(pl.UInt32))
         .join(units, left_on="left", right_on="unit", maintain_order="left")
         .join(units, left_on="right", right_on="unit", maintain_order="left", suffix="_right")
     )
@@ -275,15 +276,19 @@ def _mark_related(
     ).fill_null(False)
     hides = pl.col("hidden") | pl.col("hidden_right")
     is_translation = (pl.col("reason") == "semantic_duplicate") & pl.col("translated").fill_null(False)
-    is_related = is_duplicate(settings) & (other_attack | other_request | hides | is_translation)
-    related = pl.lit("related", dtype=EDGE_REASONS)
-    marked = ends.with_columns(reason=pl.when(is_related).then(related).otherwise("reason"))
+    is_related = other_attack | other_request | hides | is_translation
+    related, rest = ends.filter(is_related)["pair"], ends.filter(~is_related).select("pair", "left", "right")
+    del over, ends
     if settings.separate_negations:
-        duplicates = marked.with_row_index("pair").filter(is_duplicate(settings))
-        negated = duplicates.filter(find_negations(duplicates, texts, languages))["pair"]
-        is_negated = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(negated.implode())
-        marked = marked.with_columns(reason=pl.when(is_negated).then(related).otherwise("reason"))
-    return marked.select(pl.col(name).cast(kind) for name, kind in _PAIR_COLUMNS.items())
+        related = pl.concat([related, rest.filter(find_negations(rest, texts, languages))["pair"]])
+    return _relate(pairs, related)
+
+
+def _relate(pairs: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """Return ``pairs`` with the reason ``related`` in the given rows (UInt32)."""
+    chosen = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(rows.implode())
+    related = pl.lit("related", dtype=EDGE_REASONS)
+    return pairs.with_columns(reason=pl.when(chosen).then(related).otherwise("reason"))
 
 
 def _mark_different_words(
@@ -297,10 +302,7 @@ def _mark_different_words(
     ends = [(long.gather(pairs[end]), wrapped.gather(pairs[end])) for end in ("left", "right")]
     compared = (ends[0][0] | ends[1][0]) & ~(ends[0][1] & ends[1][1])
     rows = pairs.with_row_index("pair").filter(compared, is_duplicate(settings), pl.col("reason") != "related")
-    differ = pl.int_range(pl.len(), dtype=pl.UInt32).is_in(
-        rows.filter(find_different_words(rows, texts))["pair"].implode()
-    )
-    return pairs.with_columns(reason=pl.when(differ).then(pl.lit("related", dtype=EDGE_REASONS)).otherwise("reason"))
+    return _relate(pairs, rows.filter(find_different_words(rows, texts))["pair"])
 
 
 def _add_disguised(items: Items, pairs: pl.DataFrame, settings: Curation) -> pl.DataFrame:
