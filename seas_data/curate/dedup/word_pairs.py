@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import polars as pl
 
-PAIRS_AT_ONCE: Final = 50_000
+PAIRS_AT_ONCE: Final = 10_000
 """Pairs whose words are in memory together; at ten million texts those of all pairs take gigabytes."""
 Read = TypeVar("Read")
 
