@@ -39,7 +39,6 @@ class Answers:
 
 
 _ROWS_PER_PART = 10_000
-_ROWS_PER_GROUP = 20_000
 ANSWER_KEYS = {"responses": ["response_id"], "verdicts": ["response_id", "judge"], "checkpoints": ["model"]}
 """The columns that identify a row of each of these tables."""
 
@@ -95,8 +94,7 @@ class Incoming:
 
         Of ten million rows the texts and columns that no step needs take several gigabytes.
         """
-        with files.atomic_write(path) as temporary:
-            self.prompts.write_parquet(temporary, compression="lz4", statistics=False, row_group_size=_ROWS_PER_GROUP)
+        files.put_aside(path, self.prompts)
         return replace(self, prompts=self.prompts.clear(), stored=path)
 
     def read_prompts(self, columns: Iterable[str] | None = None) -> pl.DataFrame:

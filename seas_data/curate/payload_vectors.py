@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,7 +12,6 @@ from seas_data import recipe, tables
 from seas_data.curate.clusters import EarlierClusters, cluster_prompts
 from seas_data.curate.dedup.items import Items
 from seas_data.similarity.embeddings import Embedded
-from seas_data.store import files
 from seas_data.store.shared_matrix import Matrix, choose_rows
 
 
@@ -116,17 +114,6 @@ def select_payload_vectors(
         .sort("prompt_id")
     )
     return PayloadVectors(rows, embedded.matrices)
-
-
-def put_texts_aside(items: Items, path: Path) -> None:
-    """Write the texts of ``items`` to ``path``: only clusters need them again, and they take gigabytes."""
-    with files.atomic_write(path) as temporary:
-        items.items.select("text").write_parquet(temporary, compression="lz4", statistics=False)
-
-
-def read_texts(path: Path) -> pl.Series:
-    """Return what ``put_texts_aside`` wrote."""
-    return pl.read_parquet(path, glob=False)["text"]
 
 
 def cluster_new_prompts(

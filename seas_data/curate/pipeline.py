@@ -27,8 +27,6 @@ from seas_data.curate.payload_vectors import (
     EmbeddingRows,
     PayloadVectors,
     cluster_new_prompts,
-    put_texts_aside,
-    read_texts,
     select_payload_vectors,
 )
 from seas_data.curate.prompt_rows import LABEL_COLUMNS, PromptRows
@@ -48,6 +46,7 @@ from seas_data.recipe import Curation, Recipe
 from seas_data.recipe import Templates as TemplateSettings
 from seas_data.similarity import embeddings
 from seas_data.similarity.embeddings import Embedded
+from seas_data.store import files
 from seas_data.store.parts import Parts
 from seas_data.store.stages import Stages
 
@@ -128,7 +127,7 @@ def curate(recipe: Recipe, incoming: Incoming, earlier: Earlier, stages: Stages,
     vectors = select_payload_vectors(training, items, embedded_items, detected["templates"])
     texts = stages.folder / "texts.parquet"
     if vectors.rows.height:
-        put_texts_aside(items, texts)
+        files.put_aside(texts, items.items.select("text"))  # gigabytes, and only clusters need them again
     del items, embedded_items, across, compare
     choice = _read_all(incoming, older, _CHOICE_COLUMNS)
     training = training.join(choice, on="prompt_id", how="left", maintain_order="left")
@@ -239,7 +238,7 @@ def _infer(
 
 
 def _cluster(vectors: PayloadVectors, texts: Path, earlier: pl.DataFrame, settings: ClusterSettings) -> Frames:
-    of_items = read_texts(texts) if vectors.rows.height else pl.Series(dtype=pl.String)
+    of_items = pl.read_parquet(texts, glob=False)["text"] if vectors.rows.height else pl.Series(dtype=pl.String)
     return {"clusters": cluster_new_prompts(vectors, of_items, earlier, settings)}
 
 

@@ -18,6 +18,7 @@ from seas_data.errors import SeasDataError
 
 TEMPORARY = ".unfinished-"
 ROWS_PER_GROUP = 50_000
+_ROWS_PER_GROUP_ASIDE = 20_000
 _DIGEST_BYTES = 32
 
 
@@ -123,6 +124,18 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
         for part in frame.iter_slices(ROWS_PER_GROUP):  # memory holds one row group in Arrow's form
             if part.height:  # in one chunk: Arrow would cut pages where a chunk ends
                 writer.write_table(_arrow(part.rechunk()), row_group_size=ROWS_PER_GROUP)
+
+
+def put_aside(path: Path, frame: pl.DataFrame) -> None:
+    """Write ``frame`` to ``path`` atomically, as Parquet, so that memory need not hold it until it is read again.
+
+    Raises SeasDataError if the file cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        try:
+            frame.write_parquet(temporary, compression="lz4", statistics=False, row_group_size=_ROWS_PER_GROUP_ASIDE)
+        except pl.exceptions.ComputeError as problem:  # Polars writes other formats with an OSError
+            raise OSError(str(problem).rpartition("IO error: ")[2]) from problem
 
 
 def link_or_copy(path: Path, target: Path) -> None:

@@ -1,13 +1,10 @@
 """The space in which prompts are clustered stays that of the earlier versions."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 
 from seas_data import recipe, tables
-from seas_data.curate.dedup.items import Items
-from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts, put_texts_aside, read_texts
+from seas_data.curate.payload_vectors import PayloadVectors, cluster_new_prompts
 
 SETTINGS = recipe.Clusters(count=2)
 TEXTS = pl.Series(["the garden door"])
@@ -62,13 +59,6 @@ def test_clusters_are_labelled_with_the_texts_of_their_items() -> None:
         SETTINGS,
     )
     assert sorted(found["label"].unique()) == ["boat, river", "door, garden"]
-
-
-def test_texts_put_aside_are_read_again_unchanged(tmp_path: Path) -> None:
-    texts = pl.Series("text", ["a\0b\r\n", "", "wei\u00df \u202e abc", "x" * 100_000])
-    nothing = pl.DataFrame()
-    put_texts_aside(Items(nothing, texts.to_frame(), nothing), tmp_path / "stage" / "texts.parquet")
-    assert read_texts(tmp_path / "stage" / "texts.parquet").equals(texts)
 
 
 def test_without_embedded_earlier_rows_new_clusters_are_numbered_after_them() -> None:
