@@ -192,6 +192,7 @@ def reading_candidates(vectors: Matrix) -> Iterator[None]:
     """
     with ExitStack() as stack:
         if vectors in _CODED:
+            _ = vectors.name  # parts have it in their names; it is computed from all rows, in order
             stack.enter_context(read_in_any_order(vectors.values))
             stack.enter_context(read_in_any_order(_CODED[vectors].codes))
         yield

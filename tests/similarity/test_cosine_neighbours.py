@@ -95,6 +95,20 @@ def test_pairs_of_vectors_in_a_file_match_brute_force(data):
         assert file_array.is_in_file(read[1]), "the copy is not in memory either"
 
 
+def test_all_vectors_in_a_file_are_read_in_order_before_candidates_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(cosine_neighbours, "GROUP_ROWS", {"cpu": 10, "cuda": 10})
+    monkeypatch.setattr(cosine_neighbours, "PRODUCTS_PER_UNIT", {"cpu": 1, "cuda": 1})
+    vectors = unit(40, 17, 0)
+    in_file = file_array.new_array(tmp_path, vectors.shape)
+    in_file[:] = vectors
+    read, chunks, any_order = [], Matrix._chunks, file_array.read_in_any_order
+    monkeypatch.setattr(Matrix, "_chunks", lambda matrix: read.append("all") or chunks(matrix))
+    monkeypatch.setattr(vector_products, "read_in_any_order", lambda rows: any_order(read.append("candidates") or rows))
+    assert_same(cosine_neighbours.find_pairs(in_file, 0.5, parts=Parts(tmp_path)), brute_force(vectors, 0.5))
+    assert read == ["all", "candidates", "candidates"]
+
+
 @pytest.mark.usefixtures("filtered")
 @pytest.mark.parametrize("number", [1.49, 3.49, 20.49, 60.49])
 def test_rounding_all_numbers_one_way_loses_no_pair(number):
