@@ -55,7 +55,9 @@ def merge_distinct(pairs: Iterable[tuple[Int64s, Int64s]], base: int, advice: st
             codes, pending = [_sorted_set(codes)], 0
             size = len(codes[0])
             require_pair_limit(size, _ALIKE, advice)
-    left, right = np.divmod(_sorted_set(codes), base)
+    distinct = _sorted_set(codes)
+    require_pair_limit(len(distinct), _ALIKE, advice)
+    left, right = np.divmod(distinct, base)
     return left, right
 
 
