@@ -8,7 +8,7 @@ other words are in one of them only. Words that are spelled alike do not count, 
 
 import re
 from collections import Counter
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 from typing import Final
 
 import numpy as np
@@ -69,4 +69,4 @@ def _in_common_runs(read: _Read, others: frozenset[int]) -> NDArray[np.bool_]:
 
 
 def _is_spelled_in(word: str, others: list[str]) -> bool:
-    return any(SequenceMatcher(None, word, other).ratio() >= MIN_SPELLING for other in others)
+    return bool(get_close_matches(word, others, 1, MIN_SPELLING))

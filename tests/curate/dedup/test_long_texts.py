@@ -1,5 +1,6 @@
 """Long texts with one wrapper: another request keeps both; a typing error, or other words throughout, does not."""
 
+import time
 from itertools import product
 
 import numpy as np
@@ -52,6 +53,15 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
     both = pl.DataFrame({"left": [0, 0], "right": [1, 2]})
     assert find_different_words(both, texts).to_list() == [True, True]
     assert find_different_words(both.clear(), texts).to_list() == []
+
+
+def test_texts_with_many_respelled_words_are_compared_quickly() -> None:
+    words = ["".join(letters) for letters in np.random.default_rng(0).choice(list("abcdefghiklmnoprstuv"), (900, 8))]
+    common, rest = " ".join(words[:500]), words[500:]
+    texts = pl.Series([f"{common} {' '.join(rest)}", f"{common} {' '.join(f'{word}z' for word in rest[::-1])}"])
+    start = time.process_time()
+    assert find_different_words(pl.DataFrame({"left": [0], "right": [1]}), texts).to_list() == [False]
+    assert time.process_time() - start < 1.2
 
 
 @pytest.mark.parametrize(("windows", "near"), [(2, False), (2, True), (1, False), (1, True)])
