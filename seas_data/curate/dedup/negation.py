@@ -2,7 +2,8 @@
 
 Embeddings hardly see a negation, and among the characters of a long text it is lost. The guard is cheap: it counts
 negating words and compares the words that only one of the texts has. It knows a few words of each language in
-``_NEGATIONS``; texts in other languages never differ for it. Its accuracy on real pairs is in docs/curation.md.
+``_NEGATIONS`` and ``_INSIDE_WORDS``; texts in other languages never differ for it. Its accuracy on real pairs is in
+docs/curation.md.
 """
 
 import re
