@@ -49,8 +49,8 @@ def generate_candidates(
     ``keys``: for each band, the key of each text. ``rows``: the orders of shingles that a key combines. ``sketches``:
     see ``compute_minhash``. ``block``: the number of each text's block, or 0.
 
-    Raises SeasDataError, with ``advice``, for more pairs than ``candidate_pairs.require_pair_limit`` allows in a band, or
-    in a group of columns of its large buckets.
+    Raises SeasDataError, with ``advice``, for more pairs than ``candidate_pairs.require_pair_limit`` allows in a band,
+    or in a group of columns of its large buckets.
     """
     with bar(len(keys), "near duplicates", "bands") as progress:
         for number, band in enumerate(keys):
