@@ -164,6 +164,6 @@ def test_prompts_put_aside_are_read_again_unchanged(tmp_path: Path) -> None:
     assert aside.prompts.is_empty()
     assert read.prompts["messages"].null_count() == len(PLAIN)
     assert aside.read_prompts().equals(read.prompts)
-    columns = ("prompt_id", "messages", "priority")
+    columns = ("priority", "prompt_id", "messages")  # not the order in the table
     assert aside.read_prompts(columns).equals(read.read_prompts(columns))
     assert aside.read_prompts(columns).columns == list(columns)

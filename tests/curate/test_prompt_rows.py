@@ -19,6 +19,8 @@ def test_slices_are_the_rows_and_kept_ones_have_the_labels_of_curation(is_stored
     labels = pl.DataFrame({"prompt_id": ids[1::2]}).with_columns(
         pl.lit(1.5 if name == "label_probability" else f"new {name}").alias(name) for name in LABEL_COLUMNS
     )
+    is_first = pl.col("prompt_id") == ids[1]  # whose labels were taken away
+    labels = labels.with_columns(pl.when(~is_first).then(pl.col(name)).alias(name) for name in LABEL_COLUMNS)
     rows = PromptRows(read.put_aside(tmp_path / "aside.parquet") if is_stored else read, labels[::-1])
     whole = rows.to_frame()
     assert rows.height == whole.height == len(PLAIN)

@@ -29,7 +29,7 @@ def ask(version: Version, name: str, *given: str) -> pl.DataFrame:
 
 
 def test_thin_types_count_a_wrapper_and_a_request_once(tmp_path: Path) -> None:
-    def prompt(number: int, type_: str, **more: object) -> dict[str, object]:
+    def prompt(number: int, type_: str | None, **more: object) -> dict[str, object]:
         about = {"prompt_id": f"p{number}", "type": type_, "text_digest": f"d{number}", "label_source": "source"}
         return about | more
 
@@ -42,6 +42,8 @@ def test_thin_types_count_a_wrapper_and_a_request_once(tmp_path: Path) -> None:
             *(prompt(number, "Health Harm", label_source="classifier") for number in (5, 6, 7)),
             prompt(8, "Health Harm", kind="harmless"),
             prompt(9, "Health Harm", role="holdout"),
+            prompt(10, None),
+            *(prompt(number, "Word Play", text_digest="d11") for number in range(11, 15)),
         ),
         # p0 to p2 are one wrapper with three payloads; p3 and p4 are one request
         templates=table(
@@ -49,17 +51,28 @@ def test_thin_types_count_a_wrapper_and_a_request_once(tmp_path: Path) -> None:
             *({"prompt_id": f"p{number}", "template_id": "t", "payload": str(number)} for number in range(3)),
             *({"prompt_id": f"p{number}", "request_id": "r"} for number in (3, 4)),
         ),
-        splits=table("splits", *({"prompt_id": f"p{n}", "split": "test" if n == 7 else "train"} for n in range(8))),
-        clusters=table("clusters", *({"prompt_id": f"p{n}", "cluster": n % 2, "label": "x"} for n in range(4))),
+        splits=table(
+            "splits", *({"prompt_id": f"p{n}", "split": "test" if n == 7 else "train"} for n in (*range(8), 10))
+        ),
+        clusters=table("clusters", *({"prompt_id": f"p{n}", "cluster": n % 2, "label": "x"} for n in (*range(4), 10))),
     )
     query = QUERIES["thin-types"]
     answer = sql.run_trusted(shards, query.sql, query.values([]))
-    assert answer.filter(pl.col("kept") == 0)["type"].to_list() == sorted(set(TYPES) - {"Role Play", "Health Harm"})
+    assert answer.filter(pl.col("kept") == 0)["type"].to_list() == sorted(
+        set(TYPES) - {"Role Play", "Health Harm", "Word Play"}
+    )
     assert answer.filter(pl.col("kept") > 0).rows() == [
         # type, kept, requests, wordings, different, train, test, by classifier, English, sources, largest, clusters
+        (None, 1, 1, 1, 1, 1, 0, 0, 1.0, 1, 1.0, 1),
+        ("Word Play", 4, 1, 1, 1, 0, 0, 0, 1.0, 1, 1.0, 0),
         ("Health Harm", 3, 3, 3, 3, 2, 1, 3, 1.0, 1, 1.0, 0),
         ("Role Play", 5, 4, 3, 3, 5, 0, 0, 0.8, 2, 0.8, 2),
     ]
+
+
+def test_without_adversarial_prompts_no_type_is_thin(tmp_path: Path) -> None:
+    shards = store(tmp_path, prompts=table("prompts", {"prompt_id": "p0", "kind": "harmless"}))
+    assert sql.run_trusted(shards, QUERIES["thin-types"].sql).is_empty()
 
 
 def test_style_wrappers(tmp_path: Path) -> None:

@@ -111,13 +111,30 @@ def test_all_vectors_in_a_file_are_read_in_order_before_candidates_are(tmp_path,
 
 @pytest.mark.usefixtures("filtered")
 @pytest.mark.parametrize("number", [1.49, 3.49, 20.49, 60.49])
-def test_rounding_all_numbers_one_way_loses_no_pair(number):
+@pytest.mark.parametrize("earlier", [[True, True, False, False], [False] * 4], ids=["alone", "beside exact rows"])
+def test_rounding_all_numbers_one_way_loses_no_pair(number, earlier):
     """The largest number, of which there is one, sets the steps; all others are rounded down by nearly half a step."""
     row = np.full(384, number)
     row[7] = 127
-    vectors = Matrix(np.repeat(row[None] / np.linalg.norm(row), 2, axis=0).astype(np.float32))
+    row /= np.linalg.norm(row)
+    vectors = Matrix(np.array([np.eye(384)[0], np.zeros(384), row, row], np.float32))
     vector_products.keep_coded(vectors, None)
-    assert_same(cosine_neighbours.find_pairs(vectors, 1.0), ([0], [1], [1.0]))
+    found = cosine_neighbours.find_pairs(vectors, 1.0, earlier=np.array(earlier))
+    assert_same(found, ([2], [3], [1.0]))
+
+
+def test_products_are_computed_from_the_copy_alone(monkeypatch):
+    vectors = Matrix(np.eye(8, 384, dtype=np.float32))
+    vector_products.keep_coded(vectors, None)
+    assert vectors.name  # this reads all of them, once
+    monkeypatch.setattr(Matrix, "__getitem__", lambda matrix, rows: pytest.fail("rows that are no candidates are read"))
+    assert_same(cosine_neighbours.find_pairs(vectors, 0.9), ([], [], []))
+
+
+def test_the_copy_is_as_near_as_its_steps_allow():
+    vectors = Matrix(unit(200, 384, 0))
+    vector_products.keep_coded(vectors, None)
+    assert 0.005 < vector_products._CODED[vectors].error.max() < 0.01
 
 
 @pytest.mark.usefixtures("filtered")
@@ -149,6 +166,15 @@ def test_the_bfloat16_filter_loses_no_pair_at_the_threshold(monkeypatch):
     monkeypatch.setattr(vector_products, "has_native_bf16", lambda: True)
     pairs = cosine_neighbours.find_pairs(vectors, 0.9499)
     assert {*zip(pairs.left.tolist(), pairs.right.tolist(), strict=True)} >= {(row, row + 400) for row in range(400)}
+
+
+def test_the_bfloat16_filter_loses_no_pair_of_rows_whose_numbers_are_all_rounded_down(monkeypatch):
+    """Each number is rounded by nearly the most that bfloat16 allows, 2^-8 of it."""
+    vectors = np.full((2, 16_257), 16_257**-0.5, np.float32)
+    rough = torch.from_numpy(vectors).bfloat16().double()
+    assert (rough[0] * rough[1]).sum() < 1 - 0.99 * 2**-7
+    monkeypatch.setattr(vector_products, "has_native_bf16", lambda: True)
+    assert len(cosine_neighbours.find_pairs(vectors, 0.9999).left) == 1
 
 
 def test_pairs_within_a_block_are_never_enumerated(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from seas_data.errors import SeasDataError
 from seas_data.similarity import candidate_pairs, cosine_neighbours, vector_cells
+from seas_data.store import file_array
 from seas_data.store.parts import Parts
 from tests.similarity.test_vector_cells import plant
 
@@ -63,6 +64,15 @@ def test_units_find_the_same_pairs_and_the_other_engine_reads_them(
 def test_this_process_stores_what_it_compared_and_no_vectors(tmp_path: Path) -> None:
     find(900, Parts(tmp_path))
     assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"compare_rows"}
+
+
+def test_no_copy_is_made_for_an_engine_that_compares_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(cosine_neighbours, "keep_coded", lambda *arguments: pytest.fail("a copy was made"))
+    in_file = file_array.new_array(tmp_path, VECTORS.shape)
+    in_file[:] = VECTORS
+    found = cosine_neighbours.find_pairs(in_file, 0.9, parts=Parts(tmp_path, Backwards()))
+    np.testing.assert_array_equal(found.score, find(900, None)[2])
 
 
 def test_a_unit_raises_an_error_above_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

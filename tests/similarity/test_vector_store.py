@@ -42,7 +42,10 @@ def test_a_text_is_read_from_whichever_part_has_it(tmp_path: Path, monkeypatch: 
     stored, matrix = vector_store.read_vectors(tmp_path, asked.head(5), 2)
     assert stored.all() and matrix is not None
     assert matrix.shape == (7, 5) and matrix[:5].tobytes() == vectors[wanted].tobytes()
-    monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
+    for limit in (140, 139):  # seven rows of five numbers
+        monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", limit)
+        _, matrix = vector_store.read_vectors(tmp_path, asked.head(5), 2)
+        assert matrix is not None and file_array.is_in_file(matrix) == (limit < 140)
     for rows in (1, 2, 3, 100):
         monkeypatch.setattr(vector_store, "BLOCK_BYTES", rows * 20)
         stored, in_file = vector_store.read_vectors(tmp_path, asked.head(5), 2)

@@ -23,9 +23,11 @@ def test_a_large_array_is_in_a_file_that_nobody_sees(tmp_path: Path, monkeypatch
     array = file_array.new_array(tmp_path / "vectors", (30, 4))
     assert array.dtype == np.float32 and file_array.is_in_file(array)
     assert list((tmp_path / "vectors").iterdir()) == []
+    assert (tmp_path / "vectors").stat().st_mode & 0o777 == 0o700
     array[[7, 3]] = np.arange(8).reshape(2, 4)
     assert array[3].tolist() == [4, 5, 6, 7]
     assert not file_array.is_in_file(array[np.array([3, 7])]), "chosen rows are copied to memory"
+    assert not file_array.is_in_file(file_array.new_array(None, (30, 4))), "there is no folder for a file"
 
 
 class Pages:
@@ -60,9 +62,13 @@ def test_rows_in_memory_are_read_as_ever() -> None:
         pass
 
 
-def test_a_full_disk_is_said_before_a_number_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["disk", "quota"])
+def test_a_full_disk_is_said_before_a_number_is_written(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: int, start: int, size: int) -> None:
+        assert (start, size) == (0, 6_000_000_000)
+        raise OSError(number, "No space left on device")
 
     monkeypatch.setattr(file_array, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(os, "posix_fallocate", refuse)
