@@ -355,3 +355,47 @@ def test_in_similar_wrappers_the_payloads_decide(other: str, reason: str) -> Non
     found = find_edges(compared, None, NEAR_ONLY).duplicates
     assert pairs(found) == [("a", "b", reason)]
     assert found["score"].item() >= 0.8
+
+
+HIDDEN = "\U000e0062\U000e0061\U000e006b\U000e0065"  # tags, which spell a word
+
+
+def test_near_duplicates_with_other_attack_styles_are_duplicates() -> None:
+    rows = prompts(("a", BREAD), ("b", BREADS), styles={"b": "Role Play"})
+    assert pairs(find_edges(collect_items(rows, wrapped()), None, NEAR_ONLY).duplicates) == [
+        ("a", "b", "near_duplicate")
+    ]
+
+
+@pytest.mark.parametrize("hidden", ["a", "b", None])
+def test_what_resembles_a_text_with_a_hidden_payload_is_related(hidden: str | None) -> None:
+    rows = prompts(
+        *((name, f"{text}{HIDDEN}" if name == hidden else text) for name, text in (("a", LAMP), ("b", BREAD)))
+    )
+    compared = collect_items(rows, wrapped())
+    found = find_edges(compared, seeing(compared, dict.fromkeys(rows["text"], 0.0)), SEMANTIC_ONLY).duplicates
+    assert pairs(found) == [("a", "b", "related" if hidden else "semantic_duplicate")]
+
+
+def test_pairs_below_the_duplicate_threshold_keep_their_measure() -> None:
+    rows = prompts(("a", BREAD), ("b", f"not {BREAD_AGAIN}{HIDDEN}"), ("c", LAMP), styles={"b": "Role Play"})
+    compared = collect_items(rows, wrapped())
+    near = find_edges(compared, None, NEAR_ONLY).duplicates
+    assert pairs(near) == [("a", "b", "near_duplicate")] and not near.filter(must_stay_together(NEAR_ONLY)).height
+    embedded = seeing(compared, dict(zip(rows["text"], (0.0, 20.0, 90.0), strict=True)))
+    semantic = find_edges(compared, embedded, SEMANTIC_ONLY).duplicates
+    assert pairs(semantic) == [("a", "b", "semantic_duplicate")]
+    assert semantic["score"].item() == pytest.approx(np.cos(np.radians(20)))
+
+
+def test_one_request_in_two_similar_wrappers_is_a_duplicate() -> None:
+    story = in_wrapper("T", "") + " ".join(f"At {hour} you strike gong number {hour * 37}." for hour in range(1, 40))
+    texts = [f"{story} {BREAD}", f"{story.replace('winding', 'twisted')} {BREAD}!"]
+    rows = prompts(*zip("ab", texts, strict=True))
+    for found, reason in (
+        (wrapped(("a", "T", BREAD), ("b", "T2", BREAD)), "near_duplicate"),
+        (wrapped(("a", "T", BREAD)), "near_duplicate"),
+        (wrapped(("a", "T", BREAD), ("b", "T2", BREAD_AGAIN)), "related"),
+        (wrapped(("a", "T", LAMP), ("b", "T2", BREAD)), "related"),
+    ):
+        assert pairs(find_edges(collect_items(rows, found), None, NEAR_ONLY).duplicates) == [("a", "b", reason)]

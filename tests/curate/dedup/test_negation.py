@@ -44,6 +44,8 @@ def negates(first: str, second: str, language: str | None = "en") -> bool:
         ("ru", "это безопасно", "это не безопасно"),
         ("zh", "这种蘑菇可以吃", "这种蘑菇不可以吃"),
         ("ja", "食べられる", "食べられない"),
+        ("ko", "문을 열어요", "문을 안 열어요"),
+        ("en", "do not water the fern and do not cut it", "do not water the fern and cut it"),
     ],
 )
 def test_a_negation_or_an_antonym_on_one_side_negates(language: str | None, first: str, second: str) -> None:
@@ -52,17 +54,29 @@ def test_a_negation_or_an_antonym_on_one_side_negates(language: str | None, firs
 
 
 @pytest.mark.parametrize(
-    ("first", "second"),
+    ("language", "first", "second"),
     [
-        ("check whether a year is a leap year or not", "check if a year is a leap year"),
-        ("compare safe and unsafe ladders", "what sets unsafe ladders apart from safe ones"),
-        ("how not to burn bread", "how do I not burn the bread"),
-        ("wait until dawn", "wait til dawn"),
-        ("the unit", "the it"),
+        ("en", "check whether a year is a leap year or not", "check if a year is a leap year"),
+        ("en", "compare safe and unsafe ladders", "what sets unsafe ladders apart from safe ones"),
+        ("en", "how not to burn bread", "how do I not burn the bread"),
+        ("en", "wait until dawn", "wait til dawn"),
+        ("en", "the unit", "the it"),
+        ("ko", "안녕 빵은 어떻게 구워요", "빵은 어떻게 구워요"),
+        ("th", "เห็ดนี้กินได้หรือไม่", "เห็ดนี้กินได้ไหม"),
+        ("zh", "这是不是蘑菇", "这是蘑菇吗"),
+        ("zh", "非常好的蘑菇", "很好的蘑菇"),
+        ("zh", "没收这些蘑菇", "拿走这些蘑菇"),
     ],
 )
-def test_the_same_in_other_words_negates_nothing(first: str, second: str) -> None:
-    assert not negates(first, second)
+def test_the_same_in_other_words_negates_nothing(language: str, first: str, second: str) -> None:
+    assert not negates(first, second, language)
+
+
+def test_texts_in_different_languages_are_not_compared() -> None:
+    texts = pl.Series(["no, the bread is fresh", "le pain est frais"])
+    pair = pl.DataFrame({"left": [0], "right": [1]})
+    for languages, negated in ((["en", "fr"], False), (["en", None], True)):
+        assert find_negations(pair, texts, pl.Series(languages)).to_list() == [negated]
 
 
 def embed_alike(items: Items) -> Embedded:
