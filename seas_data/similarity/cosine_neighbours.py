@@ -95,7 +95,8 @@ def find_pairs(
     products rounded to float32 (at most 1), and the rounded score is compared with the threshold. Unless
     ``is_exact``, a few pairs may be missed. ``parts`` stores and runs comparisons of many rows.
 
-    Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` pairs, before they fill the memory.
+    Raises SeasDataError above ``candidate_pairs.MAX_PAIRS`` pairs, before they fill the memory, or if vectors are in a
+    file and the disk has no room for their copy (``vector_products.keep_coded``).
     """
     count = len(vectors)
     search = _search(vectors, threshold, blocks, earlier, parts)
