@@ -88,7 +88,7 @@ def _group_columns(columns: list[int], seed: int, threshold: float) -> list[list
 
 def _split_buckets(bucket: Int64s, sketches: NDArray[np.uint8], text: Int64s, columns: list[int]) -> NDArray[np.uint64]:
     """Return a key for each of the texts ``text``: equal for those of one ``bucket`` that agree in ``columns``."""
-    keys = bucket.astype(np.uint64)
+    keys = mix_bits(bucket.astype(np.uint64))  # a sketch must not make one bucket number another
     for column in columns:
         keys = mix_bits(keys ^ sketches[text, column])
     return keys
