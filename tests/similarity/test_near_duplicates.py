@@ -166,18 +166,32 @@ def test_the_limit_of_pairs_that_are_only_looked_at_grows_with_the_texts(monkeyp
             list(candidate_pairs.slice_by_pair_count(refused, "advice", texts))
 
 
-@pytest.mark.parametrize("slices", [1, 4])
-def test_more_distinct_pairs_than_the_limit_raise_an_error(slices: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("merged_at_once", [4, 1 << 22])
+def test_more_distinct_pairs_than_the_limit_raise_an_error(
+    merged_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 12)
+    monkeypatch.setattr(candidate_pairs, "_PAIRS_PER_SLICE", merged_at_once // 4)
     pairs = np.array([(left, right) for left in range(4) for right in range(4, 7)]).T
     repeated = [(left, right) for left, right in np.split(np.tile(pairs, 3), 4, axis=1)]
-    left, right = candidate_pairs.merge_distinct(repeated, 8, "advice")
-    assert np.array_equal([left, right], pairs)
-    more = np.append(pairs, [[5], [7]], axis=1)
+    merged = candidate_pairs.merge_distinct(repeated, 8, "advice")
+    assert np.array_equal(merged, pairs)
+    more = [*repeated, (np.array([5]), np.array([7])), *repeated]
+    rest = iter(more)
     with pytest.raises(SeasDataError, match="over 12 pairs of texts look alike: advice"):
-        candidate_pairs.merge_distinct(
-            [(each[0], each[1]) for each in np.array_split(more, slices, axis=1)], 8, "advice"
-        )
+        candidate_pairs.merge_distinct(rest, 8, "advice")
+    assert bool(list(rest)) == (merged_at_once == 4), "before all of them are in memory"
+
+
+def test_a_band_may_have_many_pairs_of_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidate_pairs, "MAX_PAIRS", 1)
+    texts, same = np.arange(4), np.zeros(4, np.int64)
+    listed = list(minhash_buckets._list_bucket_pairs(texts, same, same, np.ones(4, bool), "advice"))
+    assert sum(len(left) for left, _ in listed) == 6
+
+
+def test_a_part_of_a_text_that_is_as_large_as_the_threshold_is_found() -> None:
+    assert as_dict(near_duplicates.find_pairs(["abcdefgh", "abcdefghi"], 0.8)) == {(0, 1): pytest.approx(0.8)}
 
 
 @examples(10)
