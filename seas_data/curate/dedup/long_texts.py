@@ -24,6 +24,9 @@ MIN_COMMON: Final = 0.5
 """Proportion of the words of each text that are in common runs, from which the texts share a wrapper."""
 MIN_SPELLING: Final = 0.75
 """Similarity (difflib's ratio) from which two words are one, spelled in two ways."""
+MAX_RESPELLED: Final = 100
+"""Words of a text that the other may spell in another way. Each is compared with each, which would take seconds a pair
+for texts that are made to have a thousand; texts with more are taken for different."""
 # A character of a script without spaces counts as a word.
 _NO_SPACES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_NO_SPACES}]|[^\W{_NO_SPACES}]+")
@@ -56,6 +59,8 @@ def _differ(one: _Read, other: _Read) -> bool:
         for read, each in zip((one, other), is_common, strict=True)
     )
     only = [*(first - second)], [*(second - first)]
+    if max(map(len, only)) > MAX_RESPELLED:
+        return True
     return any(not _is_spelled_in(word, others) for words, others in (only, only[::-1]) for word in words)
 
 

@@ -68,15 +68,19 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
     assert find_different_words(both.clear(), texts).to_list() == []
 
 
-def test_the_letters_of_few_words_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["".join(letters) for letters in np.random.default_rng(0).choice(list("abcdefghiklmnoprstuv"), (900, 8))]
-    common, rest = " ".join(words[:500]), words[500:]
+@pytest.mark.parametrize(("respelled", "differ"), [(100, False), (101, True)])
+def test_few_words_may_be_spelled_in_another_way(respelled: int, differ: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["".join(letters) for letters in np.random.default_rng(0).choice(list("abcdefghiklmnoprstuv"), (400, 8))]
+    common, rest = " ".join(words[:200]), words[200 : 200 + respelled]
     texts = pl.Series([f"{common} {' '.join(rest)}", f"{common} {' '.join(f'{word}z' for word in rest[::-1])}"])
     compared: list[str] = []
     ratio = SequenceMatcher.ratio
     monkeypatch.setattr(SequenceMatcher, "ratio", lambda self: (compared.append(self.b), ratio(self))[1])
-    assert find_different_words(pl.DataFrame({"left": [0], "right": [1]}), texts).to_list() == [False]
-    assert 800 <= len(compared) < 8_000, "not most of the 320,000 pairs of words"
+    assert find_different_words(pl.DataFrame({"left": [0], "right": [1]}), texts).to_list() == [differ]
+    if differ:
+        assert not compared, "too many to be compared"
+    else:
+        assert 200 <= len(compared) < 2_000, "the letters of few of 20,000 pairs of words"
 
 
 @pytest.mark.parametrize(("windows", "near"), [(2, False), (2, True), (1, False), (1, True)])
