@@ -76,10 +76,9 @@ def write_vectors(texts: Any, workspace: Path, folder: Path) -> None:
     from seas_data.similarity import embeddings
 
     frame = pl.DataFrame({"text": texts, "language": "en"})
-    found = embeddings.embed_texts(frame.unique(), [Embedder()], workspace / "vectors")
+    found = embeddings.embed_texts(frame, [Embedder()], workspace / "vectors")
     (matrix,) = found.matrices.values()
-    places = frame.join(found.lookup, on="text", how="left", maintain_order="left")["row"].to_numpy()
-    np.save(folder / "vectors.npy", matrix[places])
+    np.save(folder / "vectors.npy", matrix[found.lookup["row"].to_numpy()])
 
 
 def run(python: str, name: str, folder: Path) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def embed_rows(rows: list[str], store: Path) -> tuple[list[str], Any]:
     texts = pl.DataFrame({"text": list(dict.fromkeys(rows)), "language": "any"})
     found = embeddings.embed_texts(texts, [Embedder(languages=["any"], max_unknown_proportion=1.0)], store)
     (matrix,) = found.matrices.values()
-    seen = found.lookup.filter(windows=1)
+    seen = texts.hstack(found.lookup).filter(windows=1)
     return seen["text"].to_list(), matrix[seen["row"].to_numpy()]
 
 
