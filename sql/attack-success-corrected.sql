@@ -17,6 +17,8 @@ with figures as (
     from metrics
     where name in ('attack_success', 'attack_success_corrected')
         and facets ->> 'type' is null and facets ->> 'difficulty' is null
+    -- The newest, because gold verdicts grow from version to version.
+    qualify row_number() over (partition by name, facets order by cast(substr(version, 2) as integer) desc) = 1
 )
 select
     observed.prompt_set, observed.red_team, observed.target, observed.judge,

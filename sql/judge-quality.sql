@@ -1,6 +1,6 @@
 -- title: Judge quality
 -- question: How accurate is each judge against gold verdicts: kappa, sensitivity (on unsafe responses) and specificity
---     (on safe ones)?
+--     (on safe ones)? Those measured last with each gold set.
 -- topic: quality
 -- chart: bar x=value y=judge color=measure low=low high=high
 select
@@ -11,4 +11,5 @@ select
     n as gold_rows
 from metrics
 where name in ('judge_kappa', 'judge_sensitivity', 'judge_specificity')
+qualify row_number() over (partition by name, facets order by cast(substr(version, 2) as integer) desc) = 1
 order by gold, judge, measure

@@ -144,6 +144,26 @@ def test_corrected_rates_are_those_of_the_very_place(tmp_path: Path) -> None:
     ]
 
 
+def test_gold_measures_are_the_newest(tmp_path: Path) -> None:
+    place = '"judge": "j", "set": "evaluation", "target": "T0"}'
+    gold = '{"gold": "g", '
+    measured = [
+        {"version": version, "name": name, "value": value, "n": n, "facets": facets}
+        for version, value, n in (("v9", 0.1, 10), ("v10", 0.2, 20), ("v2", 0.3, 30))
+        for name, facets in (("judge_kappa", gold + '"judge": "j"}'), ("attack_success_corrected", gold + place))
+    ]
+    shards = store(
+        tmp_path,
+        metrics=table("metrics", {"name": "attack_success", "value": 0.5, "facets": "{" + place}, *measured),
+    )
+    quality, corrected = (
+        sql.run_trusted(shards, QUERIES[name].sql, QUERIES[name].values([]))
+        for name in ("judge-quality", "attack-success-corrected")
+    )
+    assert quality.select("measure", "value", "gold_rows").rows() == [("kappa", 0.2, 20)]
+    assert corrected.select("observed", "corrected", "gold_rows").rows() == [(0.5, 0.2, 20)]
+
+
 def test_pair_quality(version: Version) -> None:
     pairs = version.table("pairs")
     refused = (
