@@ -21,10 +21,13 @@ with units as (
 unit_clusters as (
     select distinct unit_id, cluster from units join unit_prompts using (unit_id) join clusters using (prompt_id)
 ),
+-- Materialized, so that a version without answers reads no prompts.
+listed as materialized (
+    select prompt_id, cluster, label from clusters where cluster in (select cluster from unit_clusters)
+),
 labels as (
     select cluster, min(label) as label, count(*) as kept
-    from clusters join kept using (prompt_id)
-    where cluster in (select cluster from unit_clusters)
+    from kept join listed using (prompt_id)
     group by cluster
 ),
 rates as (

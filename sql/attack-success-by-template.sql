@@ -21,15 +21,17 @@ unit_templates as (
     select distinct unit_id, template_id
     from units join unit_prompts using (unit_id) left join templates using (prompt_id)
 ),
+-- Materialized, so that a version without answers reads no prompts.
+listed as materialized (
+    select prompt_id, template_id from templates where template_id in (select template_id from unit_templates)
+),
 sizes as (
     select
-        templates.template_id,
+        listed.template_id,
         count(*) as kept,
         mode(kept.attack_style order by kept.attack_style) as attack_style
-    from templates
-    join kept using (prompt_id)
-    where templates.template_id is not null
-    group by templates.template_id
+    from kept join listed using (prompt_id)
+    group by listed.template_id
 )
 select
     coalesce(unit_templates.template_id, 'none') as template_id,

@@ -31,6 +31,7 @@ from seas_data.recipe.taxonomy import default_taxonomy
 from seas_data.store.stages import RUNS
 from seas_data.tables import LABELS, TABLES, empty
 
+# Of a version without relabels the view is its files alone: DuckDB would still read every id for a join with no rows.
 # v10 is later than v9. Within one version a manual decision takes precedence over a step's, except a split_bridge (the
 # row would link train and test); then a drop over a keep.
 _PROMPTS = """
@@ -136,7 +137,7 @@ from verdicts join responses using (response_id) join target_prompts using (prom
 
 # A prompt from a source is its own unit. Generated attacks have no cluster or template: their seed's examples stand in.
 _UNIT_PROMPTS = """
-select prompt_id as unit_id, prompt_id from target_prompts where seed_id is null
+select distinct unit_id, prompt_id from answers where seed_id is null
 union all
 select seed_id, unnest(example_ids) from seeds
 """
@@ -165,11 +166,9 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True, l
     sources = {name: _empty_view(empty(name).schema) for name in TABLES} | {"runs": _empty_view(pl.Schema(RUNS))}
     sources |= {"taxonomy": _default_taxonomy(TABLES["taxonomy"])}
     sources |= {name: _scan(paths) + _missing_columns(name) for name, paths in shards.items() if paths}
-    columns = ",\n    ".join(
-        f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
-    )
-    prompts = _PROMPTS.format(written=sources.pop("prompts"), columns=columns)
-    views = sources | {"prompts": prompts.strip(), "dropped": _DROPPED.strip(), "kept": _KEPT}
+    written = sources.pop("prompts")
+    prompts = _relabelled(written) if shards.get("relabels") else written
+    views = sources | {"prompts": prompts, "dropped": _DROPPED.strip(), "kept": _KEPT}
     if library_views:
         queries = (_TARGET_PROMPTS, _ANSWERS, _UNIT_PROMPTS, _judged_hazards())
         views |= {name: query.strip() for name, query in zip(LIBRARY_VIEWS, queries, strict=True)}
@@ -180,6 +179,13 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True, l
 def duckdb_script(shards: dict[str, list[str]]) -> str:
     """Return ``create_statements`` as a script for the DuckDB shell: the ``views.sql`` of a checked-out folder."""
     return _HEADER + "".join(f"\n{statement};\n" for statement in create_statements(shards))
+
+
+def _relabelled(written: str) -> str:
+    columns = ",\n    ".join(
+        f"case when newest.prompt_id is null then written.{name} else newest.{name} end as {name}" for name in LABELS
+    )
+    return _PROMPTS.format(written=written, columns=columns).strip()
 
 
 def _scan(paths: list[str]) -> str:

@@ -44,7 +44,7 @@ EXTENT_QUERY = f"""
 select
     count(*) as points, min(clusters.x) as left, max(clusters.x) as right, min(clusters.y) as bottom,
     max(clusters.y) as top
-from clusters semi join kept using (prompt_id)
+from clusters anti join dropped using (prompt_id)
 where {_HAS_PLACE}
 """
 _POINTS_QUERY = f"""
@@ -54,7 +54,7 @@ select
     kept.prompt_id, clusters.x, clusters.y,
     kept.kind, kept.type, kept.source, cast(kept.iteration as varchar) as iteration,
     clusters.label as cluster, clusters.cluster as number, kept.iteration as round, success.success
-from sampled join clusters using (prompt_id) join kept using (prompt_id) left join success using (prompt_id)
+from sampled join clusters using (prompt_id) join prompts as kept using (prompt_id) left join success using (prompt_id)
 order by kept.prompt_id
 """
 # Prompts of another embedder have no coordinates, and their vectors cannot be compared.

@@ -50,7 +50,7 @@ order by prompt_id
 _COUNT_QUERY = f"""
 select
     (select count(*) from kept) as kept,
-    (select count(*) from clusters semi join kept using (prompt_id) where {_HAS_VECTOR}) as placed
+    (select count(*) from clusters anti join dropped using (prompt_id) where {_HAS_VECTOR}) as placed
 """
 
 

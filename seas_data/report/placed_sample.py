@@ -4,11 +4,11 @@
 def sample_cte(condition: str) -> str:
     """Return the common table expression ``sampled``: the prompt_id of at most about ``$limit`` prompts.
 
-    They are drawn from the rows of ``clusters`` that are kept and meet ``condition``: all of them if they are no more
-    than ``$limit``, else the same proportion of each cluster, at least one, first by prompt_id, which is a hash.
+    They are drawn from the rows of ``clusters`` that are not dropped and meet ``condition``: all of them if they are no
+    more than ``$limit``, else the same proportion of each cluster, at least one, first by prompt_id, which is a hash.
     """
     return f"""placed as (
-    select prompt_id, cluster from clusters semi join kept using (prompt_id) where {condition}
+    select prompt_id, cluster from clusters anti join dropped using (prompt_id) where {condition}
 ),
 cluster_sizes as (select cluster, count(*) as size from placed group by cluster),
 totals as (select sum(size) as points, count(*) as clusters from cluster_sizes),

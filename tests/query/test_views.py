@@ -33,6 +33,20 @@ def test_every_table_without_rows_is_an_empty_view_with_the_columns_and_types_of
     assert connection.sql("select * from kept").pl().schema == tables.empty("prompts").schema
 
 
+def test_prompts_are_joined_with_relabels_only_if_there_are_some(tmp_path: Path) -> None:
+    prompts = table("prompts", *({"prompt_id": each, "source": "one"} for each in "ab"))
+    relabels = table("relabels", {"prompt_id": "a", "version": "v1", "type": "relabelled", "because": "it is"})
+
+    def plan(shards: dict[str, list[Path]]) -> str:
+        return str(ask(shards, "explain select source, count(*) from prompts group by source"))
+
+    without = store(tmp_path / "without", prompts=prompts)
+    with_some = store(tmp_path / "with", prompts=prompts, relabels=relabels)
+    assert "prompt_id" not in plan(without)
+    assert "prompt_id" in plan(with_some)
+    assert ask(with_some, "select prompt_id, type from prompts order by all") == [("a", "relabelled"), ("b", None)]
+
+
 @pytest.mark.slow
 def test_a_stored_table_has_the_types_of_an_empty_one(tmp_path: Path) -> None:
     shards = store(

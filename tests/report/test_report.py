@@ -364,9 +364,10 @@ def test_a_prompt_that_another_model_embedded_is_no_neighbour(tmp_path: Path) ->
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=300), st.integers(6, 60))
 def test_a_sample_has_the_same_proportion_of_each_cluster_first_by_id(numbers: list[int], most: int) -> None:
     clusters = pl.DataFrame({"prompt_id": [f"{n * 7 % 301:04}" for n in range(len(numbers))], "cluster": numbers})
+    dropped = clusters.with_columns(prompt_id="!" + pl.col("prompt_id"))  # they would be first
     with duckdb.connect() as connection:
-        connection.register("clusters", clusters.to_arrow())
-        connection.register("kept", clusters.select("prompt_id").to_arrow())
+        connection.register("clusters", pl.concat([clusters, dropped]).to_arrow())
+        connection.register("dropped", dropped.select("prompt_id").to_arrow())
         query = f"with {placed_sample.sample_cte('true')} from clusters semi join sampled using (prompt_id)"
         sample = cast(pl.DataFrame, pl.from_arrow(connection.sql(query, params={"limit": most}).to_arrow_table()))
     assert set(sample["cluster"]) == set(numbers)
