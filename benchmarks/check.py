@@ -19,7 +19,7 @@ PROGRAM = """
 import json, resource, sys, time
 start = time.perf_counter()
 from seas_data.release import checks
-from seas_data.version import open as versions
+from seas_data.query.version import open as versions
 version = versions(sys.argv[1]).version()
 found = checks.run(version, sys.argv[2])
 print(json.dumps({
