@@ -11,6 +11,7 @@
 with units as (
     select
         unit_id,
+        seed_id,
         count(*) filter (unsafe) as successes,
         count(*) as answers
     from answers
@@ -18,8 +19,14 @@ with units as (
         and ($prompt_set = '' or prompt_set = $prompt_set) and target = target_of($target)
     group by all
 ),
+-- A prompt stands for itself, a seed for the attacks on it by its examples.
+unit_prompts as (
+    select unit_id, unit_id as prompt_id from units where seed_id is null
+    union all
+    select unit_id, unnest(example_ids) from units join seeds using (seed_id)
+),
 unit_clusters as (
-    select distinct unit_id, cluster from units join unit_prompts using (unit_id) join clusters using (prompt_id)
+    select distinct unit_id, cluster from unit_prompts join clusters using (prompt_id)
 ),
 -- Materialized, so that a version without answers reads no prompts.
 listed as materialized (

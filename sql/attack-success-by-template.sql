@@ -10,6 +10,7 @@
 with units as (
     select
         unit_id,
+        seed_id,
         count(*) filter (unsafe) as successes,
         count(*) as answers
     from answers
@@ -17,9 +18,14 @@ with units as (
         and ($prompt_set = '' or prompt_set = $prompt_set) and target = target_of($target)
     group by all
 ),
+-- A prompt stands for itself, a seed for the attacks on it by its examples.
+unit_prompts as (
+    select unit_id, unit_id as prompt_id from units where seed_id is null
+    union all
+    select unit_id, unnest(example_ids) from units join seeds using (seed_id)
+),
 unit_templates as (
-    select distinct unit_id, template_id
-    from units join unit_prompts using (unit_id) left join templates using (prompt_id)
+    select distinct unit_id, template_id from unit_prompts left join templates using (prompt_id)
 ),
 -- Materialized, so that a version without answers reads no prompts.
 listed as materialized (

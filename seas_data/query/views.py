@@ -6,11 +6,10 @@ has the default taxonomy. Two views are more than their files:
     prompts   every row of the version, with the newest relabel applied
     kept      prompts without those whose newest keep or drop decision is a drop
 
-``dropped`` has that drop decision for each of the others. Four more views serve the queries of the library:
+``dropped`` has that drop decision for each of the others. Three more views serve the queries of the library:
 
     target_prompts  every prompt that targets answer: its prompt set, red team, seed and labels
     answers         every response and judge: the verdict, the target, and the columns of ``target_prompts``
-    unit_prompts    the prompts that give a unit of ``answers`` its clusters and templates: itself or seed examples
     judged_hazards  the MLCommons hazards that the categories of verdicts stand for, by the crosswalk
 
 Files are listed one by one, never by a glob pattern: shards are shared between versions, so their folder also has files
@@ -135,13 +134,6 @@ select
 from verdicts join responses using (response_id) join target_prompts using (prompt_id)
 """
 
-# A prompt from a source is its own unit. Generated attacks have no cluster or template: their seed's examples stand in.
-_UNIT_PROMPTS = """
-select distinct unit_id, prompt_id from answers where seed_id is null
-union all
-select seed_id, unnest(example_ids) from seeds
-"""
-
 _HEADER = """\
 -- The tables of this version as views, views that combine them, and macros for intervals. In the folder of this file:
 --     duckdb -init views.sql
@@ -151,7 +143,7 @@ _HEADER = """\
 """
 
 
-LIBRARY_VIEWS = ("target_prompts", "answers", "unit_prompts", "judged_hazards")
+LIBRARY_VIEWS = ("target_prompts", "answers", "judged_hazards")
 """Views over views, for the queries of the library: creating them takes DuckDB longer than all the others."""
 
 
@@ -170,7 +162,7 @@ def create_statements(shards: dict[str, list[str]], *, variables: bool = True, l
     prompts = _relabelled(written) if shards.get("relabels") else written
     views = sources | {"prompts": prompts, "dropped": _DROPPED.strip(), "kept": _KEPT}
     if library_views:
-        queries = (_TARGET_PROMPTS, _ANSWERS, _UNIT_PROMPTS, _judged_hazards())
+        queries = (_TARGET_PROMPTS, _ANSWERS, _judged_hazards())
         views |= {name: query.strip() for name, query in zip(LIBRARY_VIEWS, queries, strict=True)}
     created = [f"create or replace view {_quote_name(name)} as {query}" for name, query in views.items()]
     return macros.create_statements() + created + (macros.set_variables() if variables else [])
