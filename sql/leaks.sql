@@ -20,6 +20,9 @@ with trained as (
 digests as (
     select prompt_id, coalesce(leak_digest, text_digest) as leak_digest from prompts
 ),
+gone as materialized (
+    select prompt_id from dropped
+),
 outside_train as (
     select prompt_id, split from splits where split <> 'train'
 ),
@@ -36,21 +39,21 @@ same_text as (
 -- Of a group in two splits at least one is not train, and those are few.
 tested_groups as (
     select group_id, min(split) <> max(split) as crosses
-    from splits anti join dropped using (prompt_id)
+    from splits anti join gone using (prompt_id)
     where split not in ('train', 'holdout')
     group by group_id
 ),
 crossing as (
     select group_id from tested_groups where crosses
     union
-    select group_id from splits anti join dropped using (prompt_id)
+    select group_id from splits anti join gone using (prompt_id)
     where split = 'train' and group_id in (select group_id from tested_groups)
 ),
 leaks as (
     select 1 as place, 'groups in more than one split' as leak, count(*) as rows from crossing
     union all
     select 2, 'train prompts with the text of a held-out prompt', count(distinct prompt_id)
-    from same_text join splits using (prompt_id) anti join dropped using (prompt_id)
+    from same_text join splits using (prompt_id) anti join gone using (prompt_id)
     where split = 'train'
     union all
     select 3, 'test prompts in pairs, demonstrations or training seeds', count(distinct prompt_id)
