@@ -51,11 +51,11 @@ _POINTS_QUERY = f"""
 with {SUCCESS_CTE.strip()},
 {sample_cte(_HAS_PLACE)}
 select
-    kept.prompt_id, clusters.x, clusters.y,
-    kept.kind, kept.type, kept.source, cast(kept.iteration as varchar) as iteration,
-    clusters.label as cluster, clusters.cluster as number, kept.iteration as round, success.success
-from sampled join clusters using (prompt_id) join prompts as kept using (prompt_id) left join success using (prompt_id)
-order by kept.prompt_id
+    prompts.prompt_id, clusters.x, clusters.y,
+    prompts.kind, prompts.type, prompts.source, cast(prompts.iteration as varchar) as iteration,
+    clusters.label as cluster, clusters.cluster as number, prompts.iteration as round, success.success
+from sampled join clusters using (prompt_id) join prompts using (prompt_id) left join success using (prompt_id)
+order by prompts.prompt_id
 """
 # Prompts of another embedder have no coordinates, and their vectors cannot be compared.
 _ROUNDS_QUERY = "select prompt_id, kept.iteration as round from kept semi join clusters using (prompt_id)"
